@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmkd: make, make install, make check, make demo. See README.md.
+
+CC ?= cc
+CLANG ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PKG_CONFIG ?= pkg-config
+PREFIX ?= /usr
+DESTDIR ?=
+BUILD ?= build
+SANITIZE ?=
+V ?=
+Q := $(if $(V),,@)
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wno-format-truncation
+HARDEN := -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 -ftrivial-auto-var-init=zero -fPIE
+CFLAGS ?= -O2 -g
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Idaemon -Ibpf -I$(BUILD)/bpf
+ifeq ($(SANITIZE),)
+ALL_CFLAGS += $(HARDEN)
+ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
+else
+ALL_CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
+ALL_LDFLAGS := -fsanitize=$(SANITIZE) $(LDFLAGS)
+endif
+
+pkg = $(shell $(PKG_CONFIG) --libs $(1))
+LIBS_cmkd = $(call pkg,libsystemd libcrypto inih)
+LIBS_cmkd-vault = $(call pkg,libcurl libcrypto json-c libseccomp inih) -lpthread
+LIBS_cmkd-disk = $(call pkg,libcryptsetup libcrypto json-c blkid)
+LIBS_cmkd-audit = $(call pkg,libbpf libsystemd json-c libcrypto)
+LIBS_cmkctl = $(call pkg,libsystemd json-c libcrypto inih)
+
+# program: folder. Everything in the folder is the program, except what is listed as a floor for others.
+PROGRAMS := cmkd cmkd-vault cmkd-disk cmkd-audit cmkctl
+FOLDER_cmkd := manager
+FOLDER_cmkd-vault := vault
+FOLDER_cmkd-disk := disk
+FOLDER_cmkd-audit := audit
+FOLDER_cmkctl := ctl
+# the trail's format is read by cmkctl too
+EXTRA_cmkctl := daemon/audit/record.c daemon/audit/chain.c daemon/audit/reader.c
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
+COMMON_OBJECTS := $(call objects,$(wildcard daemon/common/*.c))
+BPF_SOURCES := $(wildcard bpf/*.bpf.c)
+BPF_SKELETONS := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(BPF_SOURCES))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test-*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz-*.c))
+
+.PHONY: all install clean setup demo check check-full check-unit check-fuzz check-static check-vm bench interop
+all: $(addprefix $(BUILD)/,$(PROGRAMS) cmkd-breaker)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CC      $<")
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/libcommon.a: $(COMMON_OBJECTS)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+define program_rule
+$(BUILD)/$(1): $(call objects,$(wildcard daemon/$(FOLDER_$(1))/*.c) $(EXTRA_$(1))) $(BUILD)/libcommon.a
+	$$(if $$(V),,@echo "  LINK    $$@")
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) $$^ $$(LIBS_$(1)) -o $$@
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
+
+# The breaker needs nothing from any disk once it runs: one static file.
+$(BUILD)/cmkd-breaker: $(call objects,$(wildcard daemon/breaker/*.c)) $(BUILD)/libcommon.a
+	$(if $(V),,@echo "  LINK    $@")
+	$(Q)$(CC) $(if $(SANITIZE),$(ALL_LDFLAGS),-static $(LDFLAGS)) $^ -o $@
+
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  BPF     $<")
+	$(Q)$(CLANG) -g -O2 -target bpf -D__TARGET_ARCH_x86 -Wall -Wno-missing-declarations -Ibpf -I$(BUILD)/bpf -c $< -o $@
+
+$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	$(Q)$(BPFTOOL) gen skeleton $< > $@.tmp && mv $@.tmp $@
+
+$(call objects,$(wildcard daemon/audit/*.c)): | $(BPF_SKELETONS)
+
+# A unit test or fuzz target is one file; the sources that it tests stand in its first lines: "// sources: daemon/x/y.c"
+sources_of = $(shell sed -n 's|^// sources: *||p' $(1))
+libs_of = $(shell sed -n 's|^// libs: *||p' $(1))
+define test_rule
+$(BUILD)/tests/$(notdir $(1:.c=)): $(1) $(call objects,$(call sources_of,$(1))) $(BUILD)/libcommon.a
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -MMD -MP $$< $$(filter %.o %.a,$$^) \
+		$$(call pkg,cmocka libcrypto inih $(call libs_of,$(1))) -lpthread -o $$@
+endef
+$(foreach t,$(wildcard tests/unit/test-*.c tests/fuzz/fuzz-*.c),$(eval $(call test_rule,$(t))))
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+clean:
+	rm -rf $(BUILD)

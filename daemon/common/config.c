@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <ini.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#define CONFIG_FILE_MAX (1024u * 1024u)
+
+static const char *const directories[] = { "/etc/cmkd", "/run/cmkd", "/usr/lib/cmkd" };
+
+enum section { SECTION_NODE, SECTION_POLICY, SECTION_VAULT };   /* a [Volume] has the keys of [Policy] */
+
+typedef int (*word_parser)(const char *);
+
+/* A parser writes the value to its place and returns 0 or a negative errno; words: for parse_word. */
+struct setting {
+        enum section section;
+        const char *key;
+        int (*parse)(const char *value, void *to, word_parser words);
+        size_t offset;
+        word_parser words;
+        const char *allowed;
+};
+
+static int parse_word(const char *value, void *to, word_parser words) {
+        int v = words(value);
+
+        if (v < 0)
+                return v;
+        *(int *) to = v;
+        return 0;
+}
+
+static int parse_time(const char *value, void *to, word_parser words _unused_) {
+        return parse_span(value, to);
+}
+
+static int parse_text(const char *value, void *to, word_parser words _unused_) {
+        return *value ? free_and_strdup(to, value) : -EINVAL;
+}
+
+static int parse_bool(const char *value, void *to, word_parser words _unused_) {
+        if (streq(value, "yes") || streq(value, "true"))
+                *(bool *) to = true;
+        else if (streq(value, "no") || streq(value, "false"))
+                *(bool *) to = false;
+        else
+                return -EINVAL;
+        return 0;
+}
+
+/* HOST or HOST:PORT, exactly as it stands in the keys' identifiers. Fills the vault, not one field. */
+static int parse_host(const char *value, void *to, word_parser words _unused_) {
+        struct vault_config *v = to;
+        char uri[KEY_URI_MAX];
+        struct key_uri u;
+
+        if (strchr(value, '/') || snprintf(uri, sizeof(uri), "https://%s/keys/x", value) >= (int) sizeof(uri) ||
+            key_uri_parse(uri, &u, NULL) < 0)
+                return -EINVAL;
+        v->port = u.port;
+        return free_and_strdup(&v->host, u.host);
+}
+
+static void free_strings(char **l) {
+        for (char **p = l; p && *p; p++)
+                free(*p);
+        free(l);
+}
+
+static int parse_keys(const char *value, void *to, word_parser words _unused_) {
+        _cleanup_(freep) char *copy = strdup(value);
+        char *rest = copy, *word, **list;
+        size_t n = 0;
+
+        list = calloc(strlen(value) / 2 + 2, sizeof(char *));
+        if (!copy || !list) {
+                free(list);
+                return -ENOMEM;
+        }
+        while ((word = strsep(&rest, " \t,"))) {
+                if (!*word)
+                        continue;
+                for (char *p = word; *p; p++)
+                        *p = (char) tolower((unsigned char) *p);
+                if (strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(word) ||
+                    !(list[n] = strdup(word))) {
+                        free_strings(list);
+                        return -EINVAL;
+                }
+                n++;
+        }
+        free_strings(*(char ***) to);
+        *(char ***) to = list;
+        return n > 0 ? 0 : -EINVAL;
+}
+
+#define ACTIONS "report, hold, cut, poweroff or reboot"
+#define SPAN "a time span such as 30, 500ms or 1h 30min"
+#define IN_POLICY(key, parse, field, words, allowed) \
+        { SECTION_POLICY, key, parse, offsetof(struct policy_settings, field), words, allowed }
+#define IN_VAULT(key, parse, field, allowed) \
+        { SECTION_VAULT, key, parse, offsetof(struct vault_config, field), NULL, allowed }
+
+static const struct setting settings[] = {
+        { SECTION_NODE, "Trust", parse_word, offsetof(struct config, trust), trust_mode_from_string,
+          "listed or allowed-keys" },
+        { SECTION_NODE, "OnTrailFailure", parse_word, offsetof(struct config, on_trail_failure),
+          trail_failure_from_string, "deny-new, stop or continue" },
+        IN_POLICY("OnRevoked", parse_word, on_revoked, action_from_string, ACTIONS),
+        IN_POLICY("OnDenied", parse_word, on_denied, action_from_string, ACTIONS),
+        IN_POLICY("OnUnreachable", parse_word, on_unreachable, action_from_string, ACTIONS),
+        IN_POLICY("OnReenable", parse_word, on_reenable, reenable_from_string, "nothing or attach"),
+        IN_POLICY("NoticeSec", parse_time, notice_usec, NULL, SPAN),
+        IN_POLICY("PollSec", parse_time, poll_usec, NULL, SPAN),
+        IN_POLICY("LeaseSec", parse_time, lease_usec, NULL, SPAN),
+        IN_POLICY("GraceSec", parse_time, grace_usec, NULL, SPAN),
+        IN_POLICY("HoldSec", parse_time, hold_usec, NULL, SPAN),
+        IN_POLICY("ConfirmSec", parse_time, confirm_usec, NULL, SPAN),
+        IN_POLICY("DeniedConfirmSec", parse_time, denied_confirm_usec, NULL, SPAN),
+        { SECTION_VAULT, "Host", parse_host, 0, NULL, "HOST or HOST:PORT, without wildcards" },
+        IN_VAULT("Keys", parse_keys, keys, "names of keys, separated by spaces"),
+        IN_VAULT("Provider", parse_text, provider, "azure"),
+        IN_VAULT("CAFile", parse_text, ca_file, "the path of a PEM file"),
+        IN_VAULT("ClientId", parse_text, client_id, "the client id of a user-assigned identity"),
+        IN_VAULT("MetadataEndpoint", parse_text, metadata_endpoint, "an http:// URL without a path"),
+        IN_VAULT("Resource", parse_text, resource, "the audience of tokens, an https:// URL"),
+        IN_VAULT("ApiVersion", parse_text, api_version, "a version of the vault's API"),
+        IN_VAULT("TimeoutSec", parse_time, timeout_usec, SPAN),
+        IN_VAULT("AcceptUnsafeVault", parse_bool, accept_unsafe, "yes or no"),
+};
+
+/* The state of one load: handed through inih. */
+struct loader {
+        struct config *config;
+        char *why;              /* of the first error; the line is known to the caller only */
+};
+
+void policy_settings_init(struct policy_settings *p) {
+        *p = (struct policy_settings) {
+                .on_revoked = -1, .on_denied = -1, .on_unreachable = -1, .on_reenable = -1,
+                .notice_usec = USEC_INFINITY, .poll_usec = USEC_INFINITY, .lease_usec = USEC_INFINITY,
+                .grace_usec = USEC_INFINITY, .hold_usec = USEC_INFINITY, .confirm_usec = USEC_INFINITY,
+                .denied_confirm_usec = USEC_INFINITY,
+        };
+}
+
+static struct volume_config *get_volume(struct config *c, const char *name) {
+        struct volume_config *v;
+
+        for (v = c->volumes; v; v = v->next)
+                if (streq(v->name, name))
+                        return v;
+        v = calloc(1, sizeof(*v));
+        if (!v || !(v->name = strdup(name))) {
+                free(v);
+                return NULL;
+        }
+        policy_settings_init(&v->policy);
+        v->next = c->volumes;
+        return c->volumes = v;
+}
+
+static struct vault_config *get_vault(struct config *c, const char *name) {
+        struct vault_config *v, **tail = &c->vaults;
+
+        for (v = c->vaults; v; tail = &v->next, v = v->next)
+                if (streq(v->name, name))
+                        return v;
+        v = calloc(1, sizeof(*v));
+        if (!v)
+                return NULL;
+        v->timeout_usec = 10 * USEC_PER_SEC;
+        *tail = v;
+        if (free_and_strdup(&v->name, name) < 0 || free_and_strdup(&v->provider, "azure") < 0 ||
+            free_and_strdup(&v->metadata_endpoint, "http://169.254.169.254") < 0 ||
+            free_and_strdup(&v->resource, "https://vault.azure.net") < 0 ||
+            free_and_strdup(&v->api_version, "7.4") < 0)
+                return NULL;
+        return v;
+}
+
+static void _printf_(2, 3) complain(struct loader *l, const char *format, ...) {
+        va_list ap;
+
+        if (l->why)
+                return;
+        va_start(ap, format);
+        if (vasprintf(&l->why, format, ap) < 0)
+                l->why = NULL;
+        va_end(ap);
+}
+
+/* Where a section's settings go, and which keys it may have. NULL: there is no such section (already said). */
+static void *find_target(struct loader *l, const char *section, enum section *ret) {
+        const char *name;
+
+        if (streq(section, "Node")) {
+                *ret = SECTION_NODE;
+                return l->config;
+        }
+        if (streq(section, "Policy")) {
+                *ret = SECTION_POLICY;
+                return &l->config->policy;
+        }
+        name = startswith(section, "Volume ");
+        if (name && volume_name_is_valid(name)) {
+                struct volume_config *v = get_volume(l->config, name);
+
+                *ret = SECTION_POLICY;
+                return v ? &v->policy : NULL;
+        }
+        name = startswith(section, "Vault ");
+        if (name && volume_name_is_valid(name)) {
+                *ret = SECTION_VAULT;
+                return get_vault(l->config, name);
+        }
+        complain(l, "[%s] is no section; there are [Node], [Policy], [Volume NAME] and [Vault NAME]", section);
+        return NULL;
+}
+
+/* How unlike two words are (Levenshtein), for the hint at the nearest known key. */
+static size_t distance(const char *a, const char *b) {
+        size_t n = strlen(b), row[64];
+
+        if (n >= ELEMENTSOF(row))
+                return SIZE_MAX;
+        for (size_t j = 0; j <= n; j++)
+                row[j] = j;
+        for (size_t i = 1; a[i - 1]; i++) {
+                size_t diagonal = row[0];
+
+                row[0] = i;
+                for (size_t j = 1; j <= n; j++) {
+                        size_t above = row[j], same = diagonal + (tolower(a[i - 1]) != tolower(b[j - 1]));
+
+                        row[j] = MIN_OF(MIN_OF(above, row[j - 1]) + 1, same);
+                        diagonal = above;
+                }
+        }
+        return row[n];
+}
+
+static const char *nearest_key(enum section section, const char *key) {
+        const char *best = "";
+        size_t least = SIZE_MAX;
+
+        for (size_t i = 0; i < ELEMENTSOF(settings); i++) {
+                size_t d = distance(key, settings[i].key);
+
+                if (settings[i].section == section && d < least) {
+                        least = d;
+                        best = settings[i].key;
+                }
+        }
+        return best;
+}
+
+static int handle(void *user, const char *section, const char *key, const char *value) {
+        struct loader *l = user;
+        enum section kind;
+        void *target;
+
+        target = find_target(l, section, &kind);
+        if (!target)
+                return 0;
+        for (size_t i = 0; i < ELEMENTSOF(settings); i++) {
+                const struct setting *s = settings + i;
+
+                if (s->section != kind || !streq(s->key, key))
+                        continue;
+                if (s->parse(value, (uint8_t *) target + s->offset, s->words) >= 0)
+                        return 1;
+                complain(l, "%s=%s: allowed is %s", key, value, s->allowed);
+                return 0;
+        }
+        complain(l, "there is no %s= in [%s]; did you mean %s=?", key, section, nearest_key(kind, key));
+        return 0;
+}
+
+static int load_file(struct loader *l, const char *path) {
+        _cleanup_(freep) char *text = NULL;
+        _cleanup_(freep) char *why = NULL;
+        int line, r;
+
+        r = read_small_file(path, CONFIG_FILE_MAX, &text, NULL);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0) {
+                complain(l, "%s: %s", path, strerror(-r));
+                return r;
+        }
+        line = ini_parse_string(text, handle, l);
+        if (line == 0)
+                return 0;
+        why = TAKE_PTR(l->why);
+        complain(l, "%s:%d: %s", path, line, why ? why : "neither a [Section], nor Key=value, nor a comment");
+        return -EINVAL;
+}
+
+static bool is_drop_in(const struct dirent *d) {
+        size_t n = strlen(d->d_name);
+
+        return n > 5 && d->d_name[0] != '.' && streq(d->d_name + n - 5, ".conf");
+}
+
+struct drop_in {
+        char name[NAME_MAX + 1];
+        char path[PATH_MAX];
+};
+
+static int compare_drop_ins(const void *a, const void *b) {
+        return strcmp(((const struct drop_in *) a)->name, ((const struct drop_in *) b)->name);
+}
+
+/* Appends the drop-ins of one directory whose names are new. */
+static int collect_drop_ins(const char *dir, struct drop_in **list, size_t *n) {
+        DIR *d = opendir(dir);
+        struct dirent *e;
+
+        if (!d)
+                return errno == ENOENT ? 0 : -errno;
+        while ((e = readdir(d))) {
+                struct drop_in *bigger, *new;
+                size_t i;
+
+                for (i = 0; i < *n; i++)
+                        if (streq((*list)[i].name, e->d_name))
+                                break;
+                if (!is_drop_in(e) || i < *n)
+                        continue;
+                bigger = reallocarray(*list, *n + 1, sizeof(**list));
+                if (!bigger)
+                        break;
+                *list = bigger;
+                new = bigger + (*n)++;
+                snprintf(new->name, sizeof(new->name), "%s", e->d_name);
+                snprintf(new->path, sizeof(new->path), "%s/%s", dir, e->d_name);
+        }
+        closedir(d);
+        return e ? -ENOMEM : 0;
+}
+
+static int load_all(struct loader *l, const char *root) {
+        _cleanup_(freep) struct drop_in *list = NULL;
+        char path[PATH_MAX - NAME_MAX - 1];
+        size_t n = 0;
+        int r;
+
+        for (size_t i = 0; i < ELEMENTSOF(directories); i++) {
+                snprintf(path, sizeof(path), "%s%s/cmkd.conf", root, directories[i]);
+                if (access(path, F_OK) < 0)
+                        continue;
+                r = load_file(l, path);
+                if (r < 0)
+                        return r;
+                break;
+        }
+        for (size_t i = 0; i < ELEMENTSOF(directories); i++) {
+                snprintf(path, sizeof(path), "%s%s/cmkd.conf.d", root, directories[i]);
+                r = collect_drop_ins(path, &list, &n);
+                if (r < 0)
+                        return r;
+        }
+        if (n > 0)
+                qsort(list, n, sizeof(*list), compare_drop_ins);
+        for (size_t i = 0; i < n; i++) {
+                r = load_file(l, list[i].path);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int check_vaults(struct loader *l) {
+        for (const struct vault_config *v = l->config->vaults; v; v = v->next) {
+                if (!v->host)
+                        complain(l, "[Vault %s] has no Host=", v->name);
+                else if (!v->keys)
+                        complain(l, "[Vault %s] has no Keys=: name the keys that may be used there", v->name);
+                else if (!streq(v->provider, "azure"))
+                        complain(l, "[Vault %s]: Provider=%s is not known; there is azure", v->name, v->provider);
+        }
+        return l->why ? -EINVAL : 0;
+}
+
+int config_load(const char *root, struct config **ret, char **ret_why) {
+        _cleanup_(config_freep) struct config *c = NULL;
+        struct loader l = {};
+        int r;
+
+        c = calloc(1, sizeof(*c));
+        if (!c)
+                return -ENOMEM;
+        policy_settings_init(&c->policy);
+        l.config = c;
+        r = load_all(&l, root);
+        if (r >= 0)
+                r = check_vaults(&l);
+        if (r < 0) {
+                if (ret_why)
+                        *ret_why = TAKE_PTR(l.why);
+                free(l.why);
+                return r;
+        }
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
+struct config *config_free(struct config *c) {
+        if (!c)
+                return NULL;
+        for (struct volume_config *v = c->volumes, *next; v; v = next) {
+                next = v->next;
+                free(v->name);
+                free(v);
+        }
+        for (struct vault_config *v = c->vaults, *next; v; v = next) {
+                next = v->next;
+                free(v->name);
+                free(v->provider);
+                free(v->host);
+                free_strings(v->keys);
+                free(v->ca_file);
+                free(v->client_id);
+                free(v->metadata_endpoint);
+                free(v->resource);
+                free(v->api_version);
+                free(v);
+        }
+        free(c);
+        return NULL;
+}
+
+const struct vault_config *config_find_vault(const struct config *c, const struct key_uri *u, const char **ret_why) {
+        const char *why = "its host and port are not among the allowed vaults";
+
+        for (const struct vault_config *v = c->vaults; v; v = v->next) {
+                if (v->port != u->port || !streq(v->host, u->host))
+                        continue;
+                why = "the vault is allowed, this key is not on its list";
+                for (char **k = v->keys; *k; k++)
+                        if (streq(*k, u->name))
+                                return v;
+        }
+        if (ret_why)
+                *ret_why = why;
+        return NULL;
+}
+
+const struct vault_config *config_vault_by_name(const struct config *c, const char *name) {
+        for (const struct vault_config *v = c->vaults; v; v = v->next)
+                if (streq(v->name, name))
+                        return v;
+        return NULL;
+}
+
+const struct volume_config *config_find_volume(const struct config *c, const char *name) {
+        for (const struct volume_config *v = c->volumes; v; v = v->next)
+                if (streq(v->name, name))
+                        return v;
+        return NULL;
+}

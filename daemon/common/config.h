@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* cmkd.conf(5): one table in config.c says which key stands in which section, how it is parsed and where it goes.
+ *
+ *   [Node]            Trust= OnTrailFailure= Guard...      what holds for the node
+ *   [Policy]          OnRevoked= PollSec= ...              for every volume
+ *   [Volume NAME]     the same keys, for one volume
+ *   [Vault NAME]      Host= Keys= CAFile= Identity= ...    the allow-list: what is not here is refused
+ *
+ * Files: cmkd.conf from the first of /etc/cmkd, /run/cmkd, /usr/lib/cmkd that has it, then the .conf files in cmkd.conf.d of all
+ * three, sorted by name, a name in an earlier directory hiding the same name in a later one. Later settings win. */
+
+#include "key-uri.h"
+#include "policy-values.h"
+#include "util.h"
+
+/* What a file said about policy. Negative numbers and USEC_INFINITY: not said. */
+struct policy_settings {
+        int on_revoked, on_denied, on_unreachable;     /* enum action */
+        int on_reenable;                               /* enum reenable */
+        uint64_t notice_usec, poll_usec, lease_usec, grace_usec, hold_usec, confirm_usec, denied_confirm_usec;
+};
+
+struct volume_config {
+        struct volume_config *next;
+        char *name;
+        struct policy_settings policy;
+};
+
+struct vault_config {
+        struct vault_config *next;
+        char *name;                    /* of the section: for messages and the trail */
+        char *provider;                /* "azure" */
+        char *host;                    /* lower case */
+        uint16_t port;
+        char **keys;                   /* names allowed there, lower case; NULL-terminated */
+        char *ca_file;                 /* NULL: the system's */
+        char *client_id;               /* user-assigned identity; NULL: the system-assigned one */
+        char *metadata_endpoint;       /* "http://169.254.169.254" */
+        char *resource;                /* "https://vault.azure.net" */
+        char *api_version;
+        uint64_t timeout_usec;         /* of one request */
+        bool accept_unsafe;            /* AcceptUnsafeVault=: no purge protection, said by the owner in writing */
+};
+
+struct config {
+        int trust;                     /* enum trust_mode */
+        int on_trail_failure;          /* enum trail_failure */
+        struct policy_settings policy;
+        struct volume_config *volumes;
+        struct vault_config *vaults;
+};
+
+/* Reads the configuration below root ("" for the system's). A missing file is an empty one. On an error *ret_why holds
+ * a sentence for people: file, line, what is allowed (the caller frees it). Returns 0, -EINVAL, -ENOMEM, or -errno of
+ * a file that could not be read. */
+int config_load(const char *root, struct config **ret, char **ret_why);
+
+struct config *config_free(struct config *c);
+static inline void config_freep(struct config **c) { config_free(*c); }
+
+/* The vault that a key's identifier points into, or NULL: not allowed. ret_why (may be NULL): static text. Host and
+ * port are compared exactly, and the key must be on the vault's list. */
+const struct vault_config *config_find_vault(const struct config *c, const struct key_uri *u, const char **ret_why);
+
+/* By the section's name, or NULL. */
+const struct vault_config *config_vault_by_name(const struct config *c, const char *name);
+
+const struct volume_config *config_find_volume(const struct config *c, const char *name);
+
+/* Nothing said. */
+void policy_settings_init(struct policy_settings *p);

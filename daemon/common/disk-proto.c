@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "disk-proto.h"
+
+static const char *const op_names[_DISK_OP_MAX] = {
+        [DISK_OP_INSPECT] = "inspect", [DISK_OP_FORMAT] = "format", [DISK_OP_CHECK] = "check",
+        [DISK_OP_ERASE] = "erase", [DISK_OP_ACTIVATE] = "activate", [DISK_OP_DEACTIVATE] = "deactivate",
+        [DISK_OP_QUERY] = "query", [DISK_OP_STEP_OPEN] = "open", [DISK_OP_STEP_SHUT] = "shut",
+        [DISK_OP_STEP_CUT] = "cut", [DISK_OP_STEP_THAW] = "thaw", [DISK_OP_STEP_FLUSH] = "flush",
+        [DISK_OP_STEP_KILL] = "kill", [DISK_OP_STEP_UNMOUNT] = "unmount", [DISK_OP_STEP_REMOVE] = "remove",
+        [DISK_OP_STEP_VERIFY] = "verify", [DISK_OP_HOLD] = "hold", [DISK_OP_RESUME] = "resume",
+        [DISK_OP_NOTICE] = "notice",
+};
+
+const char *disk_op_to_string(enum disk_op op) {
+        return (unsigned) op < _DISK_OP_MAX && op_names[op] ? op_names[op] : "unknown";
+}
+
+static void get_name(struct wire_cursor *c, char *buf, size_t size) {
+        wire_get_string(c, buf, size);
+        if (c->error == 0 && *buf && !volume_name_is_valid(buf))
+                c->error = -EBADMSG;
+}
+
+static void get_uuid(struct wire_cursor *c, char *buf, size_t size) {
+        wire_get_string(c, buf, size);
+        if (c->error == 0 && *buf && !uuid_is_valid(buf))
+                c->error = -EBADMSG;
+}
+
+static void get_text(struct wire_cursor *c, char *buf, size_t size) {
+        wire_get_string(c, buf, size);
+        for (char *p = buf; *p; p++)
+                if ((unsigned char) *p < ' ' || *p == 127)
+                        c->error = -EBADMSG;
+}
+
+static uint8_t get_below(struct wire_cursor *c, uint8_t limit) {
+        uint8_t v = wire_get_u8(c);
+
+        if (c->error == 0 && v >= limit)
+                c->error = -EBADMSG;
+        return v;
+}
+
+int disk_request_encode(const struct disk_request *q, struct wire_frame *ret) {
+        wire_start(ret, DISK_MSG_REQUEST, 0);
+        wire_put_u8(ret, q->op);
+        wire_put_u32(ret, q->flags);
+        wire_put_u8(ret, q->role);
+        wire_put_u64(ret, q->generation);
+        wire_put_string(ret, q->device);
+        wire_put_string(ret, q->name);
+        wire_put_string(ret, q->uuid);
+        wire_put_string(ret, q->key);
+        wire_put_string(ret, q->algorithm);
+        wire_put_string(ret, q->proof_request_id);
+        wire_put_u64(ret, q->proof_time);
+        wire_put_u32(ret, q->dev_major);
+        wire_put_u32(ret, q->dev_minor);
+        wire_put_u64(ret, q->sectors);
+        wire_put_bytes(ret, q->spki, q->spki_size);
+        wire_put_bytes(ret, q->header_digest, sizeof(q->header_digest));
+        wire_put_bytes(ret, q->trust_digest, sizeof(q->trust_digest));
+        return wire_finish(ret);
+}
+
+int disk_request_decode(struct wire_cursor *c, struct disk_request *ret) {
+        struct disk_request q = {};
+        int r;
+
+        if (c->type != DISK_MSG_REQUEST)
+                return -EBADMSG;
+        q.op = get_below(c, _DISK_OP_MAX);
+        q.flags = wire_get_u32(c);
+        q.role = get_below(c, _ROLE_MAX);
+        q.generation = wire_get_u64(c);
+        get_text(c, q.device, sizeof(q.device));
+        get_name(c, q.name, sizeof(q.name));
+        get_uuid(c, q.uuid, sizeof(q.uuid));
+        get_text(c, q.key, sizeof(q.key));
+        get_text(c, q.algorithm, sizeof(q.algorithm));
+        get_text(c, q.proof_request_id, sizeof(q.proof_request_id));
+        q.proof_time = wire_get_u64(c);
+        q.dev_major = wire_get_u32(c);
+        q.dev_minor = wire_get_u32(c);
+        q.sectors = wire_get_u64(c);
+        wire_get_bytes(c, q.spki, sizeof(q.spki), &q.spki_size);
+        wire_get_exact(c, q.header_digest, sizeof(q.header_digest));
+        wire_get_exact(c, q.trust_digest, sizeof(q.trust_digest));
+        r = wire_end(c);
+        if (r < 0)
+                return r;
+        *ret = q;
+        return 0;
+}
+
+int disk_reply_encode(const struct disk_reply *y, struct wire_frame *ret) {
+        wire_start(ret, DISK_MSG_REPLY, 0);
+        wire_put_u32(ret, (uint32_t) -y->error);
+        wire_put_u8(ret, y->exit_code);
+        wire_put_string(ret, y->message);
+        wire_put_u32(ret, y->flags);
+        wire_put_u8(ret, y->role);
+        wire_put_u64(ret, y->generation);
+        wire_put_string(ret, y->name);
+        wire_put_string(ret, y->uuid);
+        wire_put_string(ret, y->key);
+        wire_put_string(ret, y->algorithm);
+        wire_put_u64(ret, y->proof_time);
+        wire_put_string(ret, y->proof_request_id);
+        wire_put_u32(ret, y->dev_major);
+        wire_put_u32(ret, y->dev_minor);
+        wire_put_u64(ret, y->sectors);
+        wire_put_u32(ret, y->count);
+        wire_put_bytes(ret, y->spki, y->spki_size);
+        wire_put_bytes(ret, y->wrapped, y->wrapped_size);
+        wire_put_bytes(ret, y->header_digest, sizeof(y->header_digest));
+        wire_put_bytes(ret, y->trust_digest, sizeof(y->trust_digest));
+        return wire_finish(ret);
+}
+
+int disk_reply_decode(struct wire_cursor *c, struct disk_reply *ret) {
+        struct disk_reply y = {};
+        uint32_t error;
+        int r;
+
+        if (c->type != DISK_MSG_REPLY)
+                return -EBADMSG;
+        error = wire_get_u32(c);
+        y.exit_code = get_below(c, _EXIT_CODE_MAX);
+        get_text(c, y.message, sizeof(y.message));
+        y.flags = wire_get_u32(c);
+        y.role = get_below(c, _ROLE_MAX);
+        y.generation = wire_get_u64(c);
+        get_name(c, y.name, sizeof(y.name));
+        get_uuid(c, y.uuid, sizeof(y.uuid));
+        get_text(c, y.key, sizeof(y.key));
+        get_text(c, y.algorithm, sizeof(y.algorithm));
+        y.proof_time = wire_get_u64(c);
+        get_text(c, y.proof_request_id, sizeof(y.proof_request_id));
+        y.dev_major = wire_get_u32(c);
+        y.dev_minor = wire_get_u32(c);
+        y.sectors = wire_get_u64(c);
+        y.count = wire_get_u32(c);
+        wire_get_bytes(c, y.spki, sizeof(y.spki), &y.spki_size);
+        wire_get_bytes(c, y.wrapped, sizeof(y.wrapped), &y.wrapped_size);
+        wire_get_exact(c, y.header_digest, sizeof(y.header_digest));
+        wire_get_exact(c, y.trust_digest, sizeof(y.trust_digest));
+        r = wire_end(c);
+        if (r < 0)
+                return r;
+        if (error > 4095)
+                return -EBADMSG;
+        y.error = -(int32_t) error;
+        *ret = y;
+        return 0;
+}

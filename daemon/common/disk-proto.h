@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Manager <-> cmkd-disk, the disposable child that touches disks: one request, one reply, exit.
+ *
+ * fd 3: a SEQPACKET socket for both frames; a descriptor may travel with either (the mount root of a teardown).
+ * fd 4: for CHECK, ACTIVATE and RESUME, a pipe that yields the DISK_W_SIZE bytes of secret W.
+ *
+ * The unlock key and the volume key exist in this child only. */
+
+#include "policy-values.h"
+#include "verdict.h"
+#include "wire.h"
+
+#define DISK_W_SIZE 64u
+#define DISK_DIGEST_SIZE 32u
+#define DISK_WRAPPED_MAX 512u
+#define DISK_SPKI_MAX 1024u
+#define DISK_SALT_SIZE 32u
+
+enum disk_message { DISK_MSG_REQUEST = 0x0201, DISK_MSG_REPLY = 0x0202 };
+
+enum disk_op {
+        DISK_OP_INSPECT = 1,     /* device -> validated header: uuid, token, header_digest. No secret */
+        DISK_OP_FORMAT,          /* device, name, role, key, spki, proof_* -> uuid, wrapped, trust_digest, header_digest */
+        DISK_OP_CHECK,           /* device, uuid, W -> the keyslot opens, the manifest holds; trust_digest */
+        DISK_OP_ERASE,           /* device, uuid: undo of a FORMAT that could not be proven; nothing else is erased */
+        DISK_OP_ACTIVATE,        /* device, name, uuid, header_digest, trust_digest (if listed), W -> dev, sectors */
+        DISK_OP_DEACTIVATE,      /* name, uuid: orderly; -EBUSY with the holders in message */
+        DISK_OP_QUERY,           /* name, uuid -> is there a mapping: flags, dev, sectors, mounts */
+        /* The ladder, in its order; name, uuid, dev and sectors from ACTIVATE or QUERY */
+        DISK_OP_STEP_OPEN,       /* dev -> descriptor of a mount root (or none: not mounted) */
+        DISK_OP_STEP_SHUT,       /* descriptor: shut the file system down */
+        DISK_OP_STEP_CUT,        /* name, sectors: error table, verified */
+        DISK_OP_STEP_THAW,       /* descriptor */
+        DISK_OP_STEP_FLUSH,      /* dev: BLKFLSBUF on the mapping */
+        DISK_OP_STEP_KILL,       /* dev: SIGKILL holders, rescan, three times; count and names */
+        DISK_OP_STEP_UNMOUNT,    /* dev: in every namespace, swapoff */
+        DISK_OP_STEP_REMOVE,     /* name, uuid */
+        DISK_OP_STEP_VERIFY,     /* name, uuid: no mapping, no key in a keyring */
+        DISK_OP_HOLD,            /* name: suspend, wipe the volume key */
+        DISK_OP_RESUME,          /* device, name, uuid, W: volume key back, resume */
+        DISK_OP_NOTICE,          /* dev: SIGTERM to holders (orderly stop before a cut) */
+        _DISK_OP_MAX,
+};
+
+enum disk_flags {
+        DISK_FLAG_MAPPED = 1 << 0,        /* QUERY: there is a mapping of that name */
+        DISK_FLAG_OURS = 1 << 1,          /* its dm uuid is the one of this volume */
+        DISK_FLAG_SUSPENDED = 1 << 2,
+        DISK_FLAG_ERROR_TABLE = 1 << 3,   /* it has been cut */
+        DISK_FLAG_MOUNTED = 1 << 4,
+        DISK_FLAG_SWAP = 1 << 5,
+        DISK_FLAG_SYSTEM = 1 << 6,        /* carries what a hold is not possible for: trail, state, swap, / /usr /var */
+        DISK_FLAG_TOKEN = 1 << 7,         /* INSPECT: there is a cmkd token */
+        DISK_FLAG_UNTRUSTED_OK = 1 << 8,  /* ACTIVATE: Trust=allowed-keys, do not compare trust_digest */
+        DISK_FLAG_READ_ONLY = 1 << 9,
+        DISK_FLAG_WIPE = 1 << 10,         /* FORMAT: what is on the disk may be overwritten (asked and answered) */
+};
+
+struct disk_request {
+        uint8_t op;
+        uint32_t flags;
+        uint8_t role;                     /* enum role */
+        uint64_t generation;
+        char device[257];                 /* a path below /dev */
+        char name[65];
+        char uuid[37];
+        char key[513];                    /* identifier with version */
+        char algorithm[33];
+        char proof_request_id[129];       /* the vault's id of the proof at enrolment */
+        uint64_t proof_time;              /* seconds since 1970 */
+        uint32_t dev_major, dev_minor;    /* of the mapping */
+        uint64_t sectors;
+        uint8_t spki[DISK_SPKI_MAX];      /* pinned public key, DER */
+        size_t spki_size;
+        uint8_t header_digest[DISK_DIGEST_SIZE];
+        uint8_t trust_digest[DISK_DIGEST_SIZE];
+};
+
+struct disk_reply {
+        int32_t error;                    /* negative errno, 0: done */
+        uint8_t exit_code;                /* enum exit_code that says it best */
+        char message[1025];               /* for people: what is wrong and what to do; no control characters */
+        uint32_t flags;
+        uint8_t role;
+        uint64_t generation;
+        char name[65];                    /* as the token says: not to be believed before ACTIVATE */
+        char uuid[37];
+        char key[513];
+        char algorithm[33];
+        uint64_t proof_time;
+        char proof_request_id[129];
+        uint32_t dev_major, dev_minor;    /* INSPECT: of the device; ACTIVATE, QUERY: of the mapping */
+        uint64_t sectors;
+        uint32_t count;                   /* KILL, NOTICE: processes; UNMOUNT: mounts */
+        uint8_t spki[DISK_SPKI_MAX];
+        size_t spki_size;
+        uint8_t wrapped[DISK_WRAPPED_MAX];
+        size_t wrapped_size;
+        uint8_t header_digest[DISK_DIGEST_SIZE];
+        uint8_t trust_digest[DISK_DIGEST_SIZE];
+};
+
+/* Encoding: 0, -EMSGSIZE or -EINVAL. Decoding: 0 or -EBADMSG; names and UUIDs that are not empty are valid ones. */
+int disk_request_encode(const struct disk_request *q, struct wire_frame *ret);
+int disk_request_decode(struct wire_cursor *c, struct disk_request *ret);
+int disk_reply_encode(const struct disk_reply *y, struct wire_frame *ret);
+int disk_reply_decode(struct wire_cursor *c, struct disk_reply *ret);
+
+const char *disk_op_to_string(enum disk_op op);

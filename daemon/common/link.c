@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "link.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+union one_fd {
+        struct cmsghdr header;
+        uint8_t space[CMSG_SPACE(sizeof(int))];
+};
+
+int link_send(int sock, const struct wire_frame *f, int fd) {
+        struct iovec iov = { .iov_base = (void *) f->data, .iov_len = f->size };
+        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+        union one_fd control = {};
+        ssize_t n;
+
+        if (f->error != 0)
+                return f->error;
+        if (fd >= 0) {
+                struct cmsghdr *h;
+
+                m.msg_control = &control;
+                m.msg_controllen = sizeof(control.space);
+                h = CMSG_FIRSTHDR(&m);
+                h->cmsg_level = SOL_SOCKET;
+                h->cmsg_type = SCM_RIGHTS;
+                h->cmsg_len = CMSG_LEN(sizeof(int));
+                memcpy(CMSG_DATA(h), &fd, sizeof(int));
+        }
+        do
+                n = sendmsg(sock, &m, MSG_NOSIGNAL);
+        while (n < 0 && errno == EINTR);
+        return n < 0 ? -errno : 0;
+}
+
+/* Takes the descriptor that came along, if one did; the control buffer has room for one, the kernel closes others. */
+static int take_descriptor(struct msghdr *m) {
+        for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h))
+                if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS && h->cmsg_len == CMSG_LEN(sizeof(int))) {
+                        int fd;
+
+                        memcpy(&fd, CMSG_DATA(h), sizeof(int));
+                        return fd;
+                }
+        return -EBADF;
+}
+
+int link_receive(int sock, struct wire_frame *f, struct wire_cursor *c, int *ret_fd) {
+        struct iovec iov = { .iov_base = f->data, .iov_len = sizeof(f->data) };
+        union one_fd control = {};
+        struct msghdr m = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space),
+        };
+        _cleanup_(closep) int fd = -EBADF;
+        ssize_t n;
+        int r;
+
+        do
+                n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return -errno;
+        fd = take_descriptor(&m);
+        if (n == 0)
+                return 0;
+        if ((m.msg_flags & (MSG_TRUNC|MSG_CTRUNC)) || (fd >= 0 && !ret_fd))
+                return -EBADMSG;
+        f->size = (size_t) n;
+        f->error = 0;
+        r = wire_open(c, f->data, f->size);
+        if (r < 0)
+                return r;
+        if (ret_fd)
+                *ret_fd = TAKE_FD(fd);
+        return 1;
+}
+
+static int socket_address(const char *path, struct sockaddr_un *ret) {
+        *ret = (struct sockaddr_un) { .sun_family = AF_UNIX };
+        if (strlen(path) >= sizeof(ret->sun_path))
+                return -ENAMETOOLONG;
+        strcpy(ret->sun_path, path);
+        return 0;
+}
+
+int link_connect(const char *path, bool nonblock) {
+        _cleanup_(closep) int fd = -EBADF;
+        struct sockaddr_un sa;
+        int r;
+
+        r = socket_address(path, &sa);
+        if (r < 0)
+                return r;
+        fd = socket(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC|(nonblock ? SOCK_NONBLOCK : 0), 0);
+        if (fd < 0 || connect(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+int link_listen(const char *path, mode_t mode) {
+        _cleanup_(closep) int fd = -EBADF;
+        struct sockaddr_un sa;
+        mode_t mask;
+        int r;
+
+        r = socket_address(path, &sa);
+        if (r < 0)
+                return r;
+        fd = socket(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC|SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+        if (unlink(path) < 0 && errno != ENOENT)
+                return -errno;
+        mask = umask(~mode & 0777);
+        r = bind(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0 ? -errno : 0;
+        umask(mask);
+        if (r < 0)
+                return r;
+        if (listen(fd, 64) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+int link_peer(int sock, uid_t *ret_uid, pid_t *ret_pid) {
+        struct ucred cred;
+        socklen_t size = sizeof(cred);
+
+        if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
+                return -errno;
+        *ret_uid = cred.uid;
+        *ret_pid = cred.pid;
+        return 0;
+}

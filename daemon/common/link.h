@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Frames over SOCK_SEQPACKET: one datagram a frame, at most one descriptor with it (SCM_RIGHTS), never blocking unless
+ * the socket does. */
+
+#include "wire.h"
+
+/* Sends a finished frame; fd (-EBADF: none) is duplicated to the peer and stays the caller's. Returns 0, -EAGAIN (the
+ * peer does not read), -EPIPE/-ECONNRESET (gone), or what sendmsg(2) says. Never raises SIGPIPE. */
+int link_send(int sock, const struct wire_frame *f, int fd);
+
+/* Receives one frame into f and opens c on it. ret_fd: takes over a descriptor that came along, NULL where none is
+ * expected (one that comes is closed and the frame refused). Returns 1 for a frame, 0 at the peer's end of file,
+ * -EAGAIN, -EBADMSG and -EPROTONOSUPPORT for a bad frame, or what recvmsg(2) says. */
+int link_receive(int sock, struct wire_frame *f, struct wire_cursor *c, int *ret_fd);
+
+/* Connects to a SEQPACKET socket in the file system. nonblock: of the descriptor that is returned. Returns the
+ * descriptor, -ENAMETOOLONG, or what connect(2) says (-ECONNREFUSED, -ENOENT: the service does not run). */
+int link_connect(const char *path, bool nonblock);
+
+/* Makes a listening SEQPACKET socket of that mode, replacing a stale one. Returns the descriptor or -errno. */
+int link_listen(const char *path, mode_t mode);
+
+/* The user and process at the other end (SO_PEERCRED). Returns 0 or -errno. */
+int link_peer(int sock, uid_t *ret_uid, pid_t *ret_pid);

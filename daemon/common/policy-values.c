@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy-values.h"
+
+static const char *const roles[_ROLE_MAX] = { "data", "os", "scratch" };
+static const char *const actions[_ACTION_MAX] = { "report", "hold", "cut", "poweroff", "reboot" };
+static const char *const reenables[_REENABLE_MAX] = { "nothing", "attach" };
+static const char *const trail_failures[_TRAIL_FAILURE_MAX] = { "deny-new", "stop", "continue" };
+static const char *const trust_modes[_TRUST_MAX] = { "listed", "allowed-keys" };
+
+static int lookup(const char *const *table, size_t n, const char *s) {
+        for (size_t i = 0; i < n; i++)
+                if (streq(table[i], s))
+                        return (int) i;
+        return -EINVAL;
+}
+
+#define DEFINE_WORDS(name, type, table)                                                                        \
+        const char *name##_to_string(enum type v) { return (size_t) v < ELEMENTSOF(table) ? table[v] : "?"; } \
+        int name##_from_string(const char *s) { return lookup(table, ELEMENTSOF(table), s); }
+
+DEFINE_WORDS(role, role, roles)
+DEFINE_WORDS(action, action, actions)
+DEFINE_WORDS(reenable, reenable, reenables)
+DEFINE_WORDS(trail_failure, trail_failure, trail_failures)
+DEFINE_WORDS(trust_mode, trust_mode, trust_modes)

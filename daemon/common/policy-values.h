@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The words of the policy table: what configuration, lists, wire and trail call roles and actions. */
+
+#include "util.h"
+
+enum role { ROLE_DATA, ROLE_OS, ROLE_SCRATCH, _ROLE_MAX };
+
+enum action {
+        ACTION_REPORT,      /* record and alarm, nothing else */
+        ACTION_HOLD,        /* suspend, wipe the volume key; reversible */
+        ACTION_CUT,
+        ACTION_POWEROFF,
+        ACTION_REBOOT,
+        _ACTION_MAX,
+};
+
+enum reenable { REENABLE_NOTHING, REENABLE_ATTACH, _REENABLE_MAX };
+enum trail_failure { TRAIL_DENY_NEW, TRAIL_STOP, TRAIL_CONTINUE, _TRAIL_FAILURE_MAX };
+enum trust_mode { TRUST_LISTED, TRUST_ALLOWED_KEYS, _TRUST_MAX };
+
+const char *role_to_string(enum role v);
+const char *action_to_string(enum action v);
+const char *reenable_to_string(enum reenable v);
+const char *trail_failure_to_string(enum trail_failure v);
+const char *trust_mode_to_string(enum trust_mode v);
+
+/* Each returns the value, or -EINVAL. */
+int role_from_string(const char *s);
+int action_from_string(const char *s);
+int reenable_from_string(const char *s);
+int trail_failure_from_string(const char *s);
+int trust_mode_from_string(const char *s);

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "util.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+int safe_close(int fd) {
+        if (fd >= 0) {
+                int saved = errno;
+
+                close(fd);
+                errno = saved;
+        }
+        return -EBADF;
+}
+
+int free_and_strdup(char **p, const char *s) {
+        char *copy = NULL;
+
+        if (s) {
+                copy = strdup(s);
+                if (!copy)
+                        return -ENOMEM;
+        }
+        free(*p);
+        *p = copy;
+        return 0;
+}
+
+int read_exact(int fd, void *buf, size_t size) {
+        uint8_t *p = buf;
+
+        while (size > 0) {
+                ssize_t n = read(fd, p, size);
+
+                if (n < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        return -errno;
+                }
+                if (n == 0)
+                        return -EPIPE;
+                p += n;
+                size -= (size_t) n;
+        }
+        return 0;
+}
+
+int write_all(int fd, const void *buf, size_t size) {
+        const uint8_t *p = buf;
+
+        while (size > 0) {
+                ssize_t n = write(fd, p, size);
+
+                if (n < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        return -errno;
+                }
+                p += n;
+                size -= (size_t) n;
+        }
+        return 0;
+}
+
+int read_small_file(const char *path, size_t max, char **ret, size_t *ret_size) {
+        _cleanup_(freep) char *buf = NULL;
+        _cleanup_(closep) int fd = -EBADF;
+        size_t n = 0;
+
+        fd = open(path, O_RDONLY|O_CLOEXEC|O_NOCTTY);
+        if (fd < 0)
+                return -errno;
+        buf = malloc(max + 1);
+        if (!buf)
+                return -ENOMEM;
+        for (;;) {
+                ssize_t k = read(fd, buf + n, max + 1 - n);
+
+                if (k < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        return -errno;
+                }
+                if (k == 0)
+                        break;
+                n += (size_t) k;
+                if (n > max)
+                        return -E2BIG;
+        }
+        buf[n] = 0;
+        *ret = TAKE_PTR(buf);
+        if (ret_size)
+                *ret_size = n;
+        return 0;
+}
+
+static int fsync_parent(const char *path) {
+        _cleanup_(freep) char *dir = strdup(path);
+        _cleanup_(closep) int fd = -EBADF;
+        char *slash;
+
+        if (!dir)
+                return -ENOMEM;
+        slash = strrchr(dir, '/');
+        if (!slash)
+                return -EINVAL;
+        slash[slash == dir] = 0;
+        fd = open(dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+        if (fd < 0 || fsync(fd) < 0)
+                return -errno;
+        return 0;
+}
+
+int write_file_atomic(const char *path, const void *data, size_t size, mode_t mode) {
+        _cleanup_(freep) char *tmp = NULL;
+        _cleanup_(closep) int fd = -EBADF;
+        int r;
+
+        if (asprintf(&tmp, "%s.XXXXXX", path) < 0) {
+                tmp = NULL;
+                return -ENOMEM;
+        }
+        fd = mkostemp(tmp, O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        r = write_all(fd, data, size);
+        if (r >= 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(tmp, path) < 0))
+                r = -errno;
+        if (r < 0) {
+                unlink(tmp);
+                return r;
+        }
+        return fsync_parent(path);
+}
+
+int mkdir_parents(const char *path, mode_t mode) {
+        _cleanup_(freep) char *copy = strdup(path);
+
+        if (!copy)
+                return -ENOMEM;
+        for (char *p = strchr(copy + 1, '/'); ; p = strchr(p + 1, '/')) {
+                if (p)
+                        *p = 0;
+                if (mkdir(copy, mode) < 0 && errno != EEXIST)
+                        return -errno;
+                if (!p)
+                        return 0;
+                *p = '/';
+        }
+}
+
+static uint64_t clock_usec(clockid_t id) {
+        struct timespec ts;
+
+        clock_gettime(id, &ts);
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / NSEC_PER_USEC;
+}
+
+struct instant instant_now(void) {
+        return (struct instant) {
+                .boottime_usec = clock_usec(CLOCK_BOOTTIME),
+                .realtime_usec = clock_usec(CLOCK_REALTIME),
+        };
+}
+
+uint64_t now_boottime_usec(void) {
+        return clock_usec(CLOCK_BOOTTIME);
+}
+
+int parse_u64(const char *s, uint64_t max, uint64_t *ret) {
+        uint64_t v = 0;
+
+        if (!*s)
+                return -EINVAL;
+        for (; *s; s++) {
+                if (*s < '0' || *s > '9')
+                        return -EINVAL;
+                if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, (uint64_t) (*s - '0'), &v))
+                        return -ERANGE;
+        }
+        if (v > max)
+                return -ERANGE;
+        *ret = v;
+        return 0;
+}
+
+int parse_span(const char *s, uint64_t *ret_usec) {
+        static const struct { const char *unit; uint64_t usec; } units[] = {
+                { "ms", USEC_PER_MSEC }, { "min", 60 * USEC_PER_SEC }, { "s", USEC_PER_SEC },
+                { "h", 3600 * USEC_PER_SEC }, { "d", 86400 * USEC_PER_SEC }, { "", USEC_PER_SEC },
+        };
+        uint64_t total = 0;
+
+        s += strspn(s, " ");
+        if (!*s)
+                return -EINVAL;
+        while (*s) {
+                size_t digits = strspn(s, "0123456789"), letters, i;
+                uint64_t v = 0;
+
+                if (digits == 0)
+                        return -EINVAL;
+                for (i = 0; i < digits; i++)
+                        if (__builtin_mul_overflow(v, 10, &v) ||
+                            __builtin_add_overflow(v, (uint64_t) (s[i] - '0'), &v))
+                                return -ERANGE;
+                s += digits;
+                letters = strspn(s, "abcdefghijklmnopqrstuvwxyz");
+                for (i = 0; i < ELEMENTSOF(units); i++)
+                        if (strlen(units[i].unit) == letters && strncmp(units[i].unit, s, letters) == 0)
+                                break;
+                if (i == ELEMENTSOF(units))
+                        return -EINVAL;
+                s += letters;
+                s += strspn(s, " ");
+                if (__builtin_mul_overflow(v, units[i].usec, &v) || __builtin_add_overflow(total, v, &total))
+                        return -ERANGE;
+        }
+        if (total == USEC_INFINITY)
+                return -ERANGE;
+        *ret_usec = total;
+        return 0;
+}
+
+bool volume_name_is_valid(const char *s) {
+        static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+        size_t n;
+
+        if (!s || *s == '.' || *s == '-')
+                return false;
+        n = strspn(s, allowed);
+        return n > 0 && n <= 64 && s[n] == 0;
+}
+
+bool uuid_is_valid(const char *s) {
+        if (!s || strlen(s) != 36)
+                return false;
+        for (size_t i = 0; i < 36; i++) {
+                bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+                if (dash ? s[i] != '-' : !strchr("0123456789abcdef", s[i]))
+                        return false;
+        }
+        return true;
+}
+
+void random_bytes(void *buf, size_t size) {
+        uint8_t *p = buf;
+
+        while (size > 0) {
+                ssize_t n = getrandom(p, size, 0);
+
+                if (n < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        abort();
+                }
+                p += n;
+                size -= (size_t) n;
+        }
+}
+
+void random_uuid(char ret[static 37]) {
+        uint8_t b[16];
+
+        random_bytes(b, sizeof(b));
+        b[6] = (uint8_t) ((b[6] & 0x0f) | 0x40);
+        b[8] = (uint8_t) ((b[8] & 0x3f) | 0x80);
+        snprintf(ret, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+                 b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vault-proto.h"
+
+static bool is_printable(const char *s) {
+        for (; *s; s++)
+                if (*s < ' ' || *s > '~')
+                        return false;
+        return true;
+}
+
+static void get_printable(struct wire_cursor *c, char *buf, size_t size) {
+        wire_get_string(c, buf, size);
+        if (c->error == 0 && !is_printable(buf))
+                c->error = -EBADMSG;
+}
+
+int vault_request_encode(const struct vault_request *q, uint32_t id, struct wire_frame *ret) {
+        char uri[KEY_URI_MAX];
+
+        key_uri_format(&q->key, uri, sizeof(uri));
+        wire_start(ret, VAULT_MSG_REQUEST, id);
+        wire_put_u8(ret, q->op);
+        wire_put_u8(ret, q->flags);
+        wire_put_string(ret, q->vault);
+        wire_put_string(ret, uri);
+        wire_put_string(ret, q->algorithm);
+        wire_put_string(ret, q->client_request_id);
+        wire_put_u32(ret, q->timeout_ms);
+        wire_put_bytes(ret, q->blob, q->blob_size);
+        return wire_finish(ret);
+}
+
+int vault_request_decode(struct wire_cursor *c, struct vault_request *ret) {
+        struct vault_request q = {};
+        char uri[KEY_URI_MAX];
+        int r;
+
+        if (c->type != VAULT_MSG_REQUEST)
+                return -EBADMSG;
+        q.op = wire_get_u8(c);
+        q.flags = wire_get_u8(c);
+        wire_get_string(c, q.vault, sizeof(q.vault));
+        wire_get_string(c, uri, sizeof(uri));
+        get_printable(c, q.algorithm, sizeof(q.algorithm));
+        wire_get_string(c, q.client_request_id, sizeof(q.client_request_id));
+        q.timeout_ms = wire_get_u32(c);
+        wire_get_bytes(c, q.blob, sizeof(q.blob), &q.blob_size);
+        r = wire_end(c);
+        if (r < 0)
+                return r;
+        if (q.op < VAULT_OP_GET_KEY || q.op > VAULT_OP_CHECK_DELETED || !volume_name_is_valid(q.vault) ||
+            !uuid_is_valid(q.client_request_id) || key_uri_parse(uri, &q.key, NULL) < 0)
+                return -EBADMSG;
+        *ret = q;
+        return 0;
+}
+
+int vault_reply_encode(const struct vault_reply *y, uint32_t id, struct wire_frame *ret) {
+        wire_start(ret, VAULT_MSG_REPLY, id);
+        wire_put_u8(ret, (uint8_t) y->verdict);
+        wire_put_u16(ret, y->http_status);
+        wire_put_string(ret, y->code);
+        wire_put_string(ret, y->text);
+        wire_put_string(ret, y->request_id);
+        wire_put_string(ret, y->kid);
+        wire_put_u32(ret, y->retry_after_sec);
+        wire_put_u32(ret, y->round_trip_usec);
+        wire_put_u32(ret, y->token_usec);
+        wire_put_u8(ret, y->key_flags);
+        wire_put_u16(ret, y->key_bits);
+        wire_put_string(ret, y->key_type);
+        wire_put_u64(ret, y->not_before);
+        wire_put_u64(ret, y->expires);
+        wire_put_string(ret, y->recovery_level);
+        wire_put_bytes(ret, y->spki, y->spki_size);
+        wire_put_bytes(ret, y->blob, y->blob_size);
+        wire_put_u32(ret, y->delivered);
+        return wire_finish(ret);
+}
+
+int vault_reply_decode(struct wire_cursor *c, struct vault_reply *ret) {
+        struct vault_reply y = {};
+        uint8_t verdict;
+        int r;
+
+        if (c->type != VAULT_MSG_REPLY)
+                return -EBADMSG;
+        verdict = wire_get_u8(c);
+        y.http_status = wire_get_u16(c);
+        get_printable(c, y.code, sizeof(y.code));
+        get_printable(c, y.text, sizeof(y.text));
+        get_printable(c, y.request_id, sizeof(y.request_id));
+        get_printable(c, y.kid, sizeof(y.kid));
+        y.retry_after_sec = wire_get_u32(c);
+        y.round_trip_usec = wire_get_u32(c);
+        y.token_usec = wire_get_u32(c);
+        y.key_flags = wire_get_u8(c);
+        y.key_bits = wire_get_u16(c);
+        get_printable(c, y.key_type, sizeof(y.key_type));
+        y.not_before = wire_get_u64(c);
+        y.expires = wire_get_u64(c);
+        get_printable(c, y.recovery_level, sizeof(y.recovery_level));
+        wire_get_bytes(c, y.spki, sizeof(y.spki), &y.spki_size);
+        wire_get_bytes(c, y.blob, sizeof(y.blob), &y.blob_size);
+        y.delivered = wire_get_u32(c);
+        r = wire_end(c);
+        if (r < 0)
+                return r;
+        if (verdict >= _VERDICT_MAX)
+                return -EBADMSG;
+        y.verdict = (enum verdict) verdict;
+        *ret = y;
+        return 0;
+}

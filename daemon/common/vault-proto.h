@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Manager <-> cmkd-vault, over /run/cmkd/vault.sock: one request, one reply with the same id; several may be under way
+ * on one connection and replies come in any order.
+ *
+ *   cmkd ── VAULT_REQUEST (+ write end of a pipe, for a release) ──► cmkd-vault ── TLS ──► the vault
+ *        ◄── VAULT_REPLY ────────────────────────────────────────────
+ *
+ * A release (unwrap with deliver) writes the plaintext into the pipe and never into the frame: the manager does not see
+ * secret W. A challenge's plaintext is 32 random bytes of no value and comes back in the reply. The worker finds host,
+ * port, CA and identity in its own reading of the configuration, by the vault's name, and refuses a key that is not on
+ * that vault's list; it answers with what the vault said and believes nothing on the manager's behalf. */
+
+#include "key-uri.h"
+#include "verdict.h"
+#include "wire.h"
+
+#define VAULT_SOCKET "/run/cmkd/vault.sock"
+#define VAULT_BLOB_MAX 1024u           /* an RSA-4096 block is 512 bytes */
+#define VAULT_SPKI_MAX 1024u
+
+enum vault_message { VAULT_MSG_REQUEST = 0x0101, VAULT_MSG_REPLY = 0x0102 };
+
+enum vault_op {
+        VAULT_OP_GET_KEY = 1,          /* public key, attributes, recovery level */
+        VAULT_OP_WRAP,
+        VAULT_OP_UNWRAP,
+        VAULT_OP_CHECK_DELETED,        /* is the key listed as deleted? GRANTED: it is; anything else: cannot tell */
+};
+
+enum vault_flags {
+        VAULT_FLAG_FRESH_CONNECTION = 1 << 0,
+        VAULT_FLAG_FRESH_TOKEN = 1 << 1,
+        VAULT_FLAG_DELIVER = 1 << 2,   /* unwrap: into the pipe that came along */
+};
+
+struct vault_request {
+        uint8_t op;                    /* enum vault_op */
+        uint8_t flags;
+        char vault[65];                /* section [Vault NAME] */
+        struct key_uri key;            /* with a version for wrap and unwrap */
+        char algorithm[33];            /* "RSA-OAEP-256" */
+        char client_request_id[37];    /* a UUID, sent to the vault and recorded */
+        uint32_t timeout_ms;           /* of the whole operation */
+        uint8_t blob[VAULT_BLOB_MAX];  /* what to wrap (never a secret of ours: a challenge) or unwrap */
+        size_t blob_size;
+};
+
+enum vault_key_flags {
+        VAULT_KEY_ENABLED = 1 << 0,
+        VAULT_KEY_CAN_WRAP = 1 << 1,   /* key_ops */
+        VAULT_KEY_CAN_UNWRAP = 1 << 2,
+        VAULT_KEY_PURGE_PROTECTED = 1 << 3,
+        VAULT_KEY_HSM = 1 << 4,
+};
+
+struct vault_reply {
+        enum verdict verdict;          /* GRANTED: done */
+        uint16_t http_status;          /* 0: there was no answer */
+        char code[129];                /* the vault's own: "Forbidden/KeyDisabled", "AKV10046", "curl: ..." */
+        char text[513];                /* its message, for people; printable ASCII */
+        char request_id[129];          /* the vault's */
+        char kid[KEY_URI_MAX];         /* full identifier with version, as the vault gave it */
+        uint32_t retry_after_sec;      /* 0: not said */
+        uint32_t round_trip_usec;      /* the request that decided, without the token */
+        uint32_t token_usec;           /* getting a token, 0 where one was cached */
+        /* get key */
+        uint8_t key_flags;
+        uint16_t key_bits;
+        char key_type[17];             /* "RSA", "RSA-HSM" */
+        uint64_t not_before, expires;  /* seconds since 1970, 0: none */
+        char recovery_level[65];
+        uint8_t spki[VAULT_SPKI_MAX];  /* public key, DER SubjectPublicKeyInfo */
+        size_t spki_size;
+        /* wrap, unwrap without deliver: the result; with deliver: its length only */
+        uint8_t blob[VAULT_BLOB_MAX];
+        size_t blob_size;
+        uint32_t delivered;
+};
+
+/* Encoding: 0, -EMSGSIZE or -EINVAL. Decoding: 0 or -EBADMSG; every field is checked for length, range and (names,
+ * identifiers) characters, so that what comes out may be printed and compared. */
+int vault_request_encode(const struct vault_request *q, uint32_t id, struct wire_frame *ret);
+int vault_request_decode(struct wire_cursor *c, struct vault_request *ret);
+int vault_reply_encode(const struct vault_reply *y, uint32_t id, struct wire_frame *ret);
+int vault_reply_decode(struct wire_cursor *c, struct vault_reply *ret);
