@@ -89,8 +89,8 @@ class Vault:
         except ApiError as e:
             if e.name in errors.AUTH_ERRORS and rule is None:
                 rule = self.faults.take(op, key, None, False)
-                if rule and rule.kind in ALONE:
-                    return self._alone(rule, entry), rule
+                if self._delayed(rule, entry) and rule.kind in ALONE:
+                    return None, rule
             return self._error(e.name, dict(ctx, **e.details), entry, rule), rule
 
     def _vault(self, req):
@@ -137,29 +137,32 @@ class Vault:
             raise ApiError("forbidden-by-rbac" if rbac else "forbidden-by-policy")
 
     def _answer(self, req, entry, ctx, op, key, version, who, rule):
-        if rule:
-            entry["fault"] = rule.kind
-            delay = rule.opt("delay", 1000 if rule.kind == "slow" else 0)
-            if delay and rule.kind != "drip":
-                time.sleep(delay / 1000)
+        if self._delayed(rule, entry):
             if rule.kind in ALONE:
-                return self._alone(rule, entry)
+                return None
             if rule.group in ("error", "auth"):
                 return self._error(rule.kind, ctx, entry, rule)
         self._gates(op, who)
         memory = rule is not None and rule.kind == "from-memory"
         status, doc = OPS[op][2](ops.Call(self.store, req, key, version, op, memory))
         reply = Reply(status, doc)
-        self._headers(reply, req=req, entry=entry)
+        self._headers(reply, entry)
         if rule and rule.group == "content":
             spoil.apply(rule, reply)
         if rule and rule.opt("bare"):
             reply.strip_vendor()
         return reply
 
-    def _alone(self, rule, entry):
+    @staticmethod
+    def _delayed(rule, entry):
+        """Note the rule and wait as it says. False without a rule."""
+        if rule is None:
+            return False
         entry["fault"] = rule.kind
-        return None
+        delay = rule.opt("delay", 1000 if rule.kind == "slow" else 0)
+        if delay and rule.kind != "drip":
+            time.sleep(delay / 1000)
+        return True
 
     def _error(self, name, details, entry, rule):
         retry = details.get("retry_after")
@@ -176,7 +179,7 @@ class Vault:
             reply.headers.append(("WWW-Authenticate", errors.challenge(name, tokens.TENANT, tokens.RESOURCE)))
         if retry:
             reply.headers.append(("Retry-After", str(retry)))
-        self._headers(reply, None, entry)
+        self._headers(reply, entry)
         if rule and rule.group == "content":
             spoil.apply(rule, reply)
         if rule and rule.opt("bare"):
@@ -185,7 +188,7 @@ class Vault:
             reply.body, reply.ctype = b"<html><body>%d</body></html>" % status, "text/html"
         return reply
 
-    def _headers(self, reply, req, entry):
+    def _headers(self, reply, entry):
         reply.headers += [
             ("Cache-Control", "no-cache"), ("Pragma", "no-cache"), ("Expires", "-1"),
             ("x-ms-keyvault-region", "testregion"), ("x-ms-request-id", entry["request_id"]),

@@ -37,6 +37,8 @@ TRANSPORT = {
     "http10": "a right answer in HTTP/1.0, then close: harmless",
 }
 TLS = {w: "a certificate that must be refused; for new connections, open ones are dropped" for w in pki.WRONG}
+TLS.update({"tls-hang": "accepts and never shakes hands", "tls-reset": "resets instead of shaking hands",
+            "tls-plain": "speaks plain HTTP on the TLS port"})
 CONTENT = {
     "wrong-kid": "kid of another key", "wrong-kid-version": "kid with another version",
     "wrong-kid-host": "kid on another host", "upper-kid": "kid in other case: harmless",
@@ -108,7 +110,7 @@ class Rule:
             return False
         if self.identity and identity != self.identity:
             return False
-        return authorised or self.group in ("transport", "tls", "metadata", "auth")
+        return authorised or self.group in ("transport", "tls", "metadata")
 
     def opt(self, name, default=None):
         value = self.options.get(name)

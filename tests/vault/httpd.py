@@ -112,20 +112,25 @@ class Connection:
                 return
 
     def _send(self, reply, rule, entry):
-        start = time.time()
-        if rule is not None and rule.group == "transport" and rule.kind != "slow":
-            entry["fault"] = rule.kind
-            if rule.kind == "hang":
-                self.listener.log.add(dict(entry, ms=0))
-            stays, entry["status"] = transport.send(self, reply, rule)
-        else:
-            entry["status"] = reply.status
-            extra = () if self.keep else (("Connection", "close"),)
-            self.sock.sendall(reply.head(extra) + reply.body)
-            stays = True
-        entry["ms"] = round((time.time() - entry["time"]) * 1000, 2)
-        entry["sent"] = start
-        if not (rule is not None and rule.kind == "hang"):
+        """Send, then log: also what could not be sent. True if the connection stays."""
+        faulty = rule is not None and rule.group == "transport" and rule.kind != "slow"
+        if faulty and rule.kind == "hang":
+            self.listener.log.add(dict(entry, fault="hang", ms=0))
+            transport.hang(self, reply, rule)
+            return False
+        try:
+            if faulty:
+                stays, entry["status"] = transport.send(self, reply, rule)
+            else:
+                entry["status"] = reply.status
+                extra = () if self.keep else (("Connection", "close"),)
+                self.sock.sendall(reply.head(extra) + reply.body)
+                stays = True
+        except OSError as e:
+            entry["error"] = "not sent: %s" % e
+            raise
+        finally:
+            entry["ms"] = round((time.time() - entry["time"]) * 1000, 2)
             self.listener.log.add(entry)
         return stays
 
@@ -196,6 +201,9 @@ class Listener:
             return sock, None
         rule = self.faults.take("connect")
         kind = rule.kind if rule else ""
+        if kind.startswith("tls-"):
+            transport.no_handshake(sock, kind)
+            return None, kind
         sock.settimeout(10)
         return self.contexts[kind].wrap_socket(sock, server_side=True), kind or None
 
@@ -206,12 +214,14 @@ class Listener:
             number = self.number
         started = time.time()
         try:
-            sock, fault = self._handshake(sock, peer)
-            conn = Connection(self, sock, peer, number)
-            with self.lock:
-                self.open[number] = conn
-            conn.serve()
-            conn.goodbye()
+            secure, fault = self._handshake(sock, peer)
+            if secure is not None:
+                sock = secure
+                conn = Connection(self, sock, peer, number)
+                with self.lock:
+                    self.open[number] = conn
+                conn.serve()
+                conn.goodbye()
         except Gone:
             pass
         except (ssl.SSLError, OSError, ValueError) as e:

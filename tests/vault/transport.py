@@ -3,6 +3,7 @@
 function returns (whether the connection stays usable, the status that was sent)."""
 
 import socket
+import struct
 import time
 
 HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><h1>Welcome to the network</h1></body></html>"
@@ -141,6 +142,18 @@ def http10(conn, reply, rule):
     conn.sock.sendall(reply.head(length=False, proto="HTTP/1.0") + reply.body)
     conn.goodbye()
     return False, reply.status
+
+
+def no_handshake(sock, kind):
+    """Instead of TLS."""
+    if kind == "tls-reset":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    elif kind == "tls-plain":
+        sock.sendall(_head(400, [("Content-Length", 0)]))
+    else:
+        sock.settimeout(None)
+        while sock.recv(65536):
+            pass
 
 
 def send(conn, reply, rule):
