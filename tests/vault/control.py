@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 
+import errors
 import faults
 import keystore
 import tokens
@@ -66,7 +67,7 @@ class Control:
                 args = json.loads(f.readline(1 << 20))
                 answer = getattr(self, "do_" + args.pop("verb").replace("-", "_"))(**args)
             except ApiError as e:
-                answer = {"error": "%s %s" % (e.name, e.details.get("message", ""))}
+                answer = {"error": "%s: %s" % (e.name, errors.body(e.name, e.details)[1]["error"]["message"])}
             except Exception as e:
                 answer = {"error": "%s: %s" % (type(e).__name__, e)}
             try:

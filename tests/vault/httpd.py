@@ -195,26 +195,26 @@ class Listener:
                 continue
             threading.Thread(target=self._run, args=(sock, peer[0]), daemon=True).start()
 
-    def _handshake(self, sock, peer):
+    def _handshake(self, sock, kind):
+        """The socket to speak HTTP on; None if a fault ended it."""
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.contexts is None:
-            return sock, None
-        rule = self.faults.take("connect")
-        kind = rule.kind if rule else ""
-        if kind.startswith("tls-"):
-            transport.no_handshake(sock, kind)
-            return None, kind
+            return sock
+        if kind and kind.startswith("tls-"):
+            return transport.no_handshake(sock, kind)
         sock.settimeout(10)
-        return self.contexts[kind].wrap_socket(sock, server_side=True), kind or None
+        return self.contexts[kind or ""].wrap_socket(sock, server_side=True)
 
     def _run(self, sock, peer):
-        conn, fault, error = None, None, None
+        conn, error = None, None
+        rule = self.faults.take("connect") if self.contexts else None
+        fault = rule.kind if rule else None
         with self.lock:
             self.number += 1
             number = self.number
         started = time.time()
         try:
-            secure, fault = self._handshake(sock, peer)
+            secure = self._handshake(sock, fault)
             if secure is not None:
                 sock = secure
                 conn = Connection(self, sock, peer, number)

@@ -5,6 +5,8 @@ import base64
 import binascii
 import os
 import re
+import subprocess
+import sys
 
 from cryptography.hazmat.primitives import hashes, keywrap, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -35,9 +37,9 @@ def generate(kty, size):
     if kty in ("RSA", "RSA-HSM"):
         if size not in RSA_SIZES:
             raise ApiError("bad-parameter", message="Key size %s is not supported for %s." % (size, kty))
-        key = rsa.generate_private_key(public_exponent=65537, key_size=size)
-        return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                                 serialization.NoEncryption()).decode()
+        # in a child: generation can hold the interpreter's lock for seconds, and every request with it
+        return subprocess.run([sys.executable, "-B", os.path.realpath(__file__), str(size)], check=True,
+                              stdout=subprocess.PIPE, text=True).stdout
     if kty == "oct-HSM":
         if size not in OCT_SIZES:
             raise ApiError("bad-parameter", message="Key size %s is not supported for %s." % (size, kty))
@@ -100,3 +102,13 @@ class Material:
             return keywrap.aes_key_unwrap(self.secret, data)
         except (ValueError, keywrap.InvalidUnwrap):
             raise ApiError("bad-parameter", message="Failed to decrypt or unwrap the value.")
+
+
+def _generate_here(size):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=size)
+    sys.stdout.write(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                       serialization.NoEncryption()).decode())
+
+
+if __name__ == "__main__":
+    _generate_here(int(sys.argv[1]))
