@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The node's list of volumes it trusts: one small INI file an entry, DIR/UUID.conf, root only. `format` and `enroll`
+ * write it; with Trust=listed nothing is opened that is not on it.
+ *
+ *   [Volume]
+ *   Name=data1              unique on the node
+ *   Role=data
+ *   Key=https://HOST/keys/NAME
+ *   Digest=64 hex digits    HMAC-SHA256(volume key, "cmkd trust v1|UUID|NAME|ROLE"): compared after unlock
+ *   Generation=1            the newest that was seen; an older one is a rollback
+ *   PublicKey=base64        SubjectPublicKeyInfo: what challenges are wrapped with
+ *   ProofTime=1700000000    when the vault proved at enrolment that the key works
+ *   ProofRequestId=...      the vault's id of that proof
+ *   Serial=...              of the device, optional
+ *
+ * Invariants of a list: UUIDs are unique, names are unique, every entry is complete and valid. A file that is not (also
+ * one that others than root may write, or whose name is not its UUID) is left out and named in `bad`. */
+
+#include "common/disk-proto.h"
+#include "common/key-uri.h"
+#include "common/policy-values.h"
+
+#define TRUST_DIRECTORY "/var/lib/cmkd/trust"
+#define TRUST_FILE_MAX 8192u
+#define TRUST_ENTRIES_MAX 1024u
+
+struct trust_entry {
+        char uuid[37];
+        char name[65];
+        enum role role;
+        struct key_uri key;                        /* version is empty */
+        uint8_t digest[DISK_DIGEST_SIZE];
+        uint64_t generation;
+        uint8_t spki[DISK_SPKI_MAX];
+        size_t spki_size;
+        uint64_t proof_time;                       /* seconds since 1970; 0: not proven */
+        char proof_request_id[129];
+        char serial[65];
+};
+
+struct trust_list {
+        struct trust_entry *entries;
+        size_t n_entries;
+        char **bad;                                /* "PATH: why", NULL-terminated; NULL: none */
+        size_t n_bad;
+};
+
+/* Reads a directory; one that is missing is an empty list. Returns 0, -ENOMEM, -E2BIG (more than TRUST_ENTRIES_MAX
+ * files), or what opendir(3) says. Bad files do not make it fail. */
+int trust_load(const char *dir, struct trust_list **ret);
+
+struct trust_list *trust_free(struct trust_list *l);
+static inline void trust_freep(struct trust_list **l) { trust_free(*l); }
+
+/* NULL where there is none. */
+const struct trust_entry *trust_find_uuid(const struct trust_list *l, const char *uuid);
+const struct trust_entry *trust_find_name(const struct trust_list *l, const char *name);
+
+/* Pure: parses and prints one entry. uuid: what the file's name says. Parsing returns 0, -EINVAL (*ret_why, may be
+ * NULL, is a sentence that the caller frees) or -ENOMEM. Printing returns 0 with an allocated text, -EINVAL (the entry
+ * is not valid) or -ENOMEM. */
+int trust_parse(const char *uuid, const char *text, size_t size, struct trust_entry *ret, char **ret_why);
+int trust_print(const struct trust_entry *e, char **ret);
+
+/* Adds an entry, durably (a missing directory is made). Returns 0, -EINVAL (not valid), -EEXIST (the name is listed
+ * already, or the UUID, be it in a bad file), or what writing it says. */
+int trust_add(const char *dir, const struct trust_entry *e);
+
+/* Replaces the entry of that UUID, for a new generation, key or digest. Returns 0, -EINVAL, -ENOENT (not listed),
+ * -EEXIST (its name is another entry's), -ESTALE (generation would go back), or what writing it says. */
+int trust_update(const char *dir, const struct trust_entry *e);
+
+/* Returns 0, -EINVAL, -ENOENT, or what unlink(2) and fsync(2) say. */
+int trust_remove(const char *dir, const char *uuid);
