@@ -45,8 +45,10 @@ class Qmp:
         return json.loads(line)
 
     def command(self, name, timeout=60, **arguments):
-        """The command's result; QmpError if QEMU refuses. Underscores in argument names stand for hyphens."""
-        order = {"execute": name, "arguments": {key.replace("_", "-"): value for key, value in arguments.items()}}
+        """The command's result; QmpError if QEMU refuses. Arguments are spelled as the command is: with hyphens or not."""
+        if "-" in name:
+            arguments = {key.replace("_", "-"): value for key, value in arguments.items()}
+        order = {"execute": name, "arguments": arguments}
         self.sock.settimeout(timeout)
         self.sock.sendall(json.dumps(order).encode() + b"\n")
         deadline = time.monotonic() + timeout
