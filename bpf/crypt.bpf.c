@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+
+/* dm_crypt: keys set, replaced, wiped, freed, and read out.
+ *
+ * The second word of a crypt table is either ":SIZE:TYPE:DESCRIPTION" of a key in a keyring or the key itself in hex: it
+ * is copied only where it begins with a colon, and only one byte of it is looked at before. */
+
+#include "emit.h"
+
+/* What crypt_ctr was called with: at its exit the words have been wiped. */
+struct ctr_call {
+        __u32 how;
+        char text[CMKD_TEXT_SIZE];
+};
+
+struct {
+        __uint(type, BPF_MAP_TYPE_HASH);
+        __uint(max_entries, 1024);
+        __type(key, __u64);
+        __type(value, struct ctr_call);
+} ctr_calls SEC(".maps");
+
+static __always_inline __u64 arg_of(__u64 *ctx, __u32 n) {
+        __u64 v = 0;
+
+        bpf_get_func_arg(ctx, n, &v);
+        return v;
+}
+
+static __always_inline __s32 result_of(__u64 *ctx) {
+        __u64 v = 0;
+
+        bpf_get_func_ret(ctx, &v);
+        return (__s32) v;
+}
+
+/* The n-th word of a target's arguments: its address. */
+static __always_inline const char *word_of(const void *argv, unsigned n) {
+        const char *word = NULL;
+
+        bpf_probe_read_kernel(&word, sizeof(word), (const char *) argv + n * sizeof(word));
+        return word;
+}
+
+static __always_inline struct cmkd_event *target_begin(__u32 kind, struct dm_target *ti) {
+        struct cmkd_event *e = event_begin(kind);
+
+        if (!e)
+                return NULL;
+        e->target[0] = 'c';
+        e->target[1] = 'r';
+        e->target[2] = 'y';
+        e->target[3] = 'p';
+        e->target[4] = 't';
+        fill_mapping(e, BPF_CORE_READ(ti, table, md));
+        return e;
+}
+
+SEC("fentry/crypt_ctr")
+int on_crypt_ctr(__u64 *ctx) {
+        struct ctr_call call = {};
+        __u64 id = bpf_get_current_pid_tgid();
+        const char *key;
+        char first = 0;
+
+        if ((__u32) arg_of(ctx, 1) >= 2) {
+                key = word_of((void *) arg_of(ctx, 2), 1);
+                bpf_probe_read_kernel(&first, 1, key);
+                call.how = first == ':' ? CMKD_HOW_KEYRING : CMKD_HOW_INLINE;
+                if (first == ':')
+                        READ_TEXT(call.text, key);
+        }
+        bpf_map_update_elem(&ctr_calls, &id, &call, BPF_ANY);
+        return 0;
+}
+
+SEC("fexit/crypt_ctr")
+int on_crypt_ctr_done(__u64 *ctx) {
+        struct dm_target *ti = (struct dm_target *) arg_of(ctx, 0);
+        __u64 id = bpf_get_current_pid_tgid();
+        struct ctr_call *call = bpf_map_lookup_elem(&ctr_calls, &id);
+        struct cmkd_event *e = target_begin(CMKD_KEY_SET, ti);
+        struct crypt_config *cc;
+
+        if (e) {
+                e->result = result_of(ctx);
+                cc = BPF_CORE_READ(ti, private);
+                if (e->result == 0)
+                        e->key_size = BPF_CORE_READ(cc, key_size);
+                if (call) {
+                        e->how = call->how;
+                        __builtin_memcpy(e->text, call->text, sizeof(e->text));
+                }
+                event_send(e);
+        }
+        bpf_map_delete_elem(&ctr_calls, &id);
+        return 0;
+}
+
+SEC("fexit/set_key_user")
+int on_set_key_user(__u64 *ctx) {
+        struct key *key = (struct key *) arg_of(ctx, 1);
+        struct cmkd_event *e = event_begin(CMKD_KEY_FETCHED);
+
+        if (!e)
+                return 0;
+        e->result = result_of(ctx);
+        e->how = CMKD_HOW_KEYRING;
+        e->key_serial = BPF_CORE_READ(key, serial);
+        READ_TEXT(e->text, BPF_CORE_READ(key, description));
+        event_send(e);
+        return 0;
+}
+
+/* "key set KEY" and "key wipe"; the rest is none of ours. KEY is treated as in crypt_ctr, but by exit it is gone. */
+SEC("fexit/crypt_message")
+int on_crypt_message(__u64 *ctx) {
+        struct dm_target *ti = (struct dm_target *) arg_of(ctx, 0);
+        const void *argv = (const void *) arg_of(ctx, 2);
+        __u32 argc = (__u32) arg_of(ctx, 1), kind;
+        struct cmkd_event *e;
+        char verb = 0;
+
+        if (argc < 2)
+                return 0;
+        bpf_probe_read_kernel(&verb, 1, word_of(argv, 1));
+        if (verb == 'w' || verb == 'W')
+                kind = CMKD_KEY_WIPED;
+        else if (verb == 's' || verb == 'S')
+                kind = CMKD_KEY_SET_MESSAGE;
+        else
+                return 0;
+        e = target_begin(kind, ti);
+        if (!e)
+                return 0;
+        e->result = result_of(ctx);
+        if (argc >= 3) {
+                const char *key = word_of(argv, 2);
+                char first = 0;
+
+                bpf_probe_read_kernel(&first, 1, key);
+                e->how = first == ':' ? CMKD_HOW_KEYRING : CMKD_HOW_INLINE;
+                if (first == ':')
+                        READ_TEXT(e->text, key);
+        }
+        event_send(e);
+        return 0;
+}
+
+/* dmsetup table, with or without --showkeys, cryptsetup status and close: the kernel gives the same answer to all. */
+SEC("fentry/crypt_status")
+int on_crypt_status(__u64 *ctx) {
+        struct dm_target *ti = (struct dm_target *) arg_of(ctx, 0);
+        struct crypt_config *cc;
+        struct cmkd_event *e;
+        char *description;
+
+        if ((__u32) arg_of(ctx, 1) != STATUSTYPE_TABLE)
+                return 0;
+        e = target_begin(CMKD_KEY_READ, ti);
+        if (!e)
+                return 0;
+        cc = BPF_CORE_READ(ti, private);
+        e->key_size = BPF_CORE_READ(cc, key_size);
+        description = BPF_CORE_READ(cc, key_string);
+        if (description)
+                READ_TEXT(e->text, description);
+        e->how = description ? CMKD_HOW_KEYRING : CMKD_HOW_INLINE;
+        event_send(e);
+        return 0;
+}
+
+SEC("fentry/crypt_dtr")
+int on_crypt_dtr(__u64 *ctx) {
+        struct dm_target *ti = (struct dm_target *) arg_of(ctx, 0);
+        struct cmkd_event *e;
+
+        if (!BPF_CORE_READ(ti, private))
+                return 0;          /* the constructor failed early: there was no key */
+        e = target_begin(CMKD_KEY_FREED, ti);
+        if (e)
+                event_send(e);
+        return 0;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+/* The few kernel types that the programs look into. Only the fields used are named; their places are relocated at load
+ * against the running kernel's BTF, dm_mod's and dm_crypt's own included (tried: 6.1, 6.12, 7.2). A type or field of
+ * which the kernels differ is asked for with bpf_core_*_exists first. */
+
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef unsigned long long __u64;
+typedef signed char __s8;
+typedef short __s16;
+typedef int __s32;
+typedef long long __s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+typedef _Bool bool;
+#define NULL ((void *) 0)
+#define true 1
+#define false 0
+
+enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PERCPU_ARRAY = 6, BPF_MAP_TYPE_RINGBUF = 27 };
+enum { BPF_ANY = 0 };
+
+/* The context of cgroup/sysctl: stable, not relocated. */
+struct bpf_sysctl {
+        __u32 write;
+        __u32 file_pos;
+};
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct { __u32 val; } kuid_t;
+
+struct ns_common { unsigned int inum; };
+struct user_namespace { struct ns_common ns; };
+struct pid_namespace { struct ns_common ns; };
+struct mnt_namespace { struct ns_common ns; };
+struct nsproxy { struct mnt_namespace *mnt_ns; struct pid_namespace *pid_ns_for_children; };
+struct cred { kuid_t uid; struct user_namespace *user_ns; };
+struct qstr { const unsigned char *name; };
+struct super_block { unsigned long s_magic; };
+struct dentry { struct dentry *d_parent; struct qstr d_name; };
+struct vfsmount { struct super_block *mnt_sb; };
+struct path { struct vfsmount *mnt; struct dentry *dentry; };
+struct file { struct path f_path; };
+struct mm_struct { struct file *exe_file; };
+struct kernfs_node { __u64 id; };
+struct cgroup { struct kernfs_node *kn; };
+struct css_set { struct cgroup *dfl_cgrp; };
+
+struct task_struct {
+        int pid, tgid;
+        struct task_struct *real_parent, *group_leader;
+        __u64 start_boottime;
+        const struct cred *cred;
+        char comm[16];
+        struct nsproxy *nsproxy;
+        struct mm_struct *mm;
+        struct css_set *cgroups;
+        kuid_t loginuid;
+        unsigned int sessionid;
+};
+
+struct key { int serial; char *description; };
+
+struct gendisk { int major, first_minor; void *private_data; };
+struct block_device { struct gendisk *bd_disk; };
+
+/* drivers/md/dm-ioctl.c, dm-core.h, include/linux/device-mapper.h */
+struct hash_cell { char *name, *uuid; };
+struct mapped_device { struct gendisk *disk; void *interface_ptr; };
+struct dm_table { struct mapped_device *md; };
+struct dm_target { struct dm_table *table; void *private; };
+
+/* drivers/md/dm-crypt.c */
+struct crypt_config { char *key_string; unsigned int key_size; };
+
+#pragma clang attribute pop
+
+/* include/uapi/linux/dm-ioctl.h: stable, not relocated. */
+struct dm_ioctl {
+        __u32 version[3];
+        __u32 data_size;
+        __u32 data_start;
+        __u32 target_count;
+        __s32 open_count;
+        __u32 flags;
+        __u32 event_nr;
+        __u32 padding;
+        __u64 dev;
+        char name[128];
+        char uuid[129];
+        char data[7];
+};
+
+struct dm_target_spec {
+        __u64 sector_start;
+        __u64 length;
+        __s32 status;
+        __u32 next;
+        char target_type[16];
+};
+
+#define DM_SUSPEND_FLAG (1u << 1)
+#define DM_STATUS_TABLE_FLAG (1u << 4)
+#define DM_UUID_FLAG (1u << 14)
+#define DM_MESSAGE_OFFSET 8u             /* of the text in struct dm_target_msg */
+#define STATUSTYPE_TABLE 1
+#define BPF_FS_MAGIC 0xcafe4a11

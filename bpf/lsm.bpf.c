@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+
+/* What needs no module: who works against the recording. Somebody with root who may load modules defeats all of it. */
+
+#include "emit.h"
+
+/* Set between open and load. */
+const volatile bool refuse_umount = true;
+const volatile bool refuse_sysctl = true;
+
+#define EPERM 1
+
+static __always_inline bool is_self(struct task_struct *task) {
+        __u32 tgid = self_tgid();
+
+        return tgid != 0 && BPF_CORE_READ(task, tgid) == (int) tgid &&
+               (__u32) (bpf_get_current_pid_tgid() >> 32) != tgid;
+}
+
+/* The pins are what keeps events flowing while cmkd-audit is not there; they go with an unmount. Each mount of bpffs
+ * counts: the pins of any of them may be ours. */
+SEC("lsm/sb_umount")
+int on_sb_umount(__u64 *ctx) {
+        struct vfsmount *mnt = (struct vfsmount *) ctx[0];
+        struct cmkd_event *e;
+
+        if (BPF_CORE_READ(mnt, mnt_sb, s_magic) != BPF_FS_MAGIC)
+                return 0;
+        e = event_begin(CMKD_GUARD_UMOUNT);
+        if (e) {
+                if (refuse_umount) {
+                        e->how = CMKD_HOW_REFUSED;
+                        e->result = -EPERM;
+                }
+                event_send(e);
+        }
+        return refuse_umount ? -EPERM : 0;
+}
+
+SEC("lsm/task_kill")
+int on_task_kill(__u64 *ctx) {
+        struct cmkd_event *e;
+
+        if (!is_self((struct task_struct *) ctx[0]) || (int) ctx[2] == 0)
+                return 0;
+        e = event_begin(CMKD_GUARD_SIGNAL);
+        if (e) {
+                e->number = (int) ctx[2];
+                event_send(e);
+        }
+        return 0;
+}
+
+/* Reading /proc/PID of it asks too, with PTRACE_MODE_READ (1): ps is no attack. */
+SEC("lsm/ptrace_access_check")
+int on_ptrace_access_check(__u64 *ctx) {
+        struct cmkd_event *e;
+
+        if (!is_self((struct task_struct *) ctx[0]) || !((unsigned) ctx[1] & 2))
+                return 0;
+        e = event_begin(CMKD_GUARD_PTRACE);
+        if (e)
+                event_send(e);
+        return 0;
+}
+
+/* Independent of ftrace, unlike all the others: ftrace_enabled=0 would silence them without a word. */
+SEC("cgroup/sysctl")
+int on_sysctl(struct bpf_sysctl *ctx) {
+        static const char want[] = "kernel/ftrace_enabled";
+        char name[32] = "";
+        struct cmkd_event *e;
+
+        if (!ctx->write || bpf_sysctl_get_name(ctx, name, sizeof(name), 0) != sizeof(want) - 1)
+                return 1;
+#pragma unroll
+        for (unsigned i = 0; i < sizeof(want); i++)
+                if (name[i] != want[i])
+                        return 1;
+        e = event_begin(CMKD_GUARD_SYSCTL);
+        if (e) {
+                if (refuse_sysctl) {
+                        e->how = CMKD_HOW_REFUSED;
+                        e->result = -EPERM;
+                }
+                event_send(e);
+        }
+        return refuse_sysctl ? 0 : 1;
+}
