@@ -7,8 +7,8 @@
  *
  *   challenge_new() ─► wrapped ─► vault ─► plaintext ─► challenge_check(): once, in time, in constant time
  *
- * A challenge is spent by its first check, right or wrong. Its issue instant, taken before the bytes exist, is where the
- * lease begins. */
+ * A challenge is spent by its first check, right or wrong. Its issue instant, taken before the bytes exist, is where
+ * the lease begins. */
 
 #include "common/util.h"
 

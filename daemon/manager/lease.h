@@ -16,9 +16,9 @@
  *     lease + grace, and does OnUnreachable from then on. That holds for REVOKED and DENIED too where their own action
  *     is weaker: without GRANTED for lease + grace at least OnUnreachable is done. (To migrate with `report`, all three
  *     are set to it.)
- *  3. REVOKED counts once it is repeated on a fresh connection; a 404 of a key that is not listed as deleted, 30 s after
- *     the first. DENIED counts after three replies, each with a fresh token, over DeniedConfirmSec. For a key that never
- *     worked both are MISCONFIGURED. What was issued before the last GRANTED challenge is too old to count.
+ *  3. REVOKED counts once it is repeated on a fresh connection; a 404 of a key that is not listed as deleted, 30 s
+ *     after the first. DENIED counts after three replies, each with a fresh token, over DeniedConfirmSec. For a key that
+ *     never worked both are MISCONFIGURED. What was issued before the last GRANTED challenge is too old to count.
  *  4. A key is polled for ever, and one GRANTED undoes everything: RESUME for a held volume, ATTACH for a closed one.
  *  5. A hold is only decided where policy_effective_action() allows it. */
 
@@ -53,7 +53,7 @@ void key_timing_add(struct key_timing *t, const struct policy *p, bool first);
 enum key_state {
         KEY_UNKNOWN,             /* nothing was heard yet */
         KEY_GRANTED,             /* the last answer that counts was GRANTED */
-        KEY_SILENT,              /* a lease was granted once; since then no answer that counts */
+        KEY_SILENT,              /* the last answer said nothing about the key, or there was none */
         KEY_REVOKED_ONCE,        /* to be confirmed */
         KEY_REVOKED,
         KEY_DENIED_ONCE,         /* to be confirmed */
@@ -84,8 +84,10 @@ struct key_track {
         bool worked;                    /* GRANTED once, now or at enrolment */
         bool has_grant;
         struct instant granted;         /* the last granted challenge was issued then (has_grant) */
-        struct instant revoked_first;   /* the first REVOKED of a row was issued then */
-        struct instant denied_first;    /* the first DENIED with a fresh token */
+        bool revoked_seen, revoked_sure;
+        bool denied_seen, denied_sure;
+        struct instant revoked_first;   /* the first REVOKED since the last grant was issued then */
+        struct instant denied_first;    /* the first DENIED with a fresh token since the last grant */
         uint32_t n_denied;              /* DENIED with a fresh token since then */
         uint32_t n_throttled;           /* in a row: the back-off */
         uint64_t n_polls, n_granted;    /* for status */
@@ -100,7 +102,7 @@ struct key_track {
 void key_track_init(struct key_track *k, bool proven, struct instant now);
 
 /* After a restart of the manager: the lease as it was (from the breaker's slot: deadline - lease - grace -
- * LEASE_BREAKER_USEC), so that restarting never extends one. Only ever makes the track know more, never a later grant. */
+ * LEASE_BREAKER_USEC), so that restarting never extends one. Ignored once this process has seen a grant itself. */
 void key_track_adopt(struct key_track *k, struct instant granted);
 
 /* A poll was sent. */
@@ -132,7 +134,8 @@ enum lease_state {
         LEASE_OPEN,              /* also while a detach is under way */
         LEASE_HOLDING,           /* a hold is under way */
         LEASE_HELD,              /* also while a resume is under way: ignore RESUME then */
-        LEASE_CUTTING,           /* notice and teardown are under way */
+        LEASE_NOTICE,            /* the cut is announced: hooks and orderly stops run, nothing is cut yet */
+        LEASE_CUTTING,           /* the teardown is under way */
         LEASE_LINGERING,         /* cut, but something could not be cleaned */
         LEASE_RECOVERY,          /* opened with the recovery key: reported, not acted on */
         _LEASE_STATE_MAX,
@@ -159,18 +162,19 @@ struct lease_volume {
         bool cut_done;                   /* the error table was verified (LINGERING) */
 };
 
-/* Enters a state. Keeps what is not its business (paused_until, hold_possible). cut_done is cleared unless LINGERING. */
+/* Enters a state. Keeps what is not its business (paused_until, hold_possible); cut_done is kept for LINGERING only. */
 void lease_volume_enter(struct lease_volume *v, enum lease_state state, enum lease_cause cause, struct instant now);
 
 enum lease_verb {
         LEASE_NOTHING,
-        LEASE_REPORT,            /* record and alarm; after it the caller sets reported = cause */
+        LEASE_REPORT,            /* record and alarm, once a cause: lease_volume_note() */
         LEASE_HOLD,
         LEASE_CUT,
         LEASE_POWEROFF,
         LEASE_REBOOT,
         LEASE_RESUME,
         LEASE_ATTACH,
+        LEASE_CALL_OFF,          /* end the notice, the volume stays open: GRANTED again, or paused */
         _LEASE_VERB_MAX,
 };
 
@@ -186,9 +190,13 @@ struct lease_decision {
 
 /* What to do about a volume now. To be asked after every event, at every wake-up, and after every change of state. The
  * deadline is the one that holds if the verb is carried out: it is to be set before that starts. The caller carries out
- * the verb by entering HOLDING or CUTTING; until it has, the same verb comes again. */
+ * HOLD by entering HOLDING, CUT, POWEROFF and REBOOT by entering NOTICE or CUTTING; until then the same verb comes
+ * again. An open volume whose key has no grant counts as expired: the release that opened it has to be an event. */
 void lease_decide(const struct lease_volume *v, const struct key_track *k, const struct policy *p, struct instant now,
                   struct lease_decision *ret);
+
+/* To be called after each decision that was carried out: remembers what was reported, forgets it when all is well. */
+void lease_volume_note(struct lease_volume *v, const struct lease_decision *d);
 
 /* When lease and grace end, by each clock (for status). False where no lease was granted: then it is over already. */
 bool lease_expiry(const struct key_track *k, const struct policy *p, struct instant *ret);
