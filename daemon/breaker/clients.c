@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "breaker.h"
+#include "say.h"
+
+#include "common/link.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void drop(struct client *c) {
+        c->fd = safe_close(c->fd);
+        c->list_next = -1;
+        c->generation++;
+}
+
+void clients_accept(struct breaker *b) {
+        _cleanup_(closep) int fd = -EBADF;
+        uid_t uid;
+        pid_t pid;
+
+        fd = accept4(b->listen_fd, NULL, NULL, SOCK_CLOEXEC|SOCK_NONBLOCK);
+        if (fd < 0)
+                return;
+        if (link_peer(fd, &uid, &pid) < 0 || uid != 0) {
+                say(LOG_WARNING, "Refused a client that is not root (uid %u)", uid);
+                return;
+        }
+        for (size_t i = 0; i < BREAKER_CLIENTS_MAX; i++)
+                if (b->clients[i].fd < 0) {
+                        b->clients[i].fd = TAKE_FD(fd);
+                        b->clients[i].list_next = -1;
+                        return;
+                }
+        /* One that connected and does nothing must not lock out the manager: the first place is given up. */
+        say(LOG_WARNING, "More than %d clients, dropping one", BREAKER_CLIENTS_MAX);
+        drop(&b->clients[0]);
+        b->clients[0].fd = TAKE_FD(fd);
+}
+
+/* False: the client is gone, or does not read. */
+static bool reply(struct client *c, uint16_t type, uint32_t id, int error, const struct breaker_slot *slot) {
+        struct breaker_reply y = { .magic = BREAKER_MAGIC, .version = 1, .type = type, .id = id, .error = error };
+        ssize_t n;
+
+        if (slot)
+                y.slot = *slot;
+        n = send(c->fd, &y, sizeof(y), MSG_DONTWAIT|MSG_NOSIGNAL);
+        return n == sizeof(y);
+}
+
+static void go_on_listing(struct breaker *b, struct client *c) {
+        static const struct breaker_slot end = { .state = BREAKER_END };
+
+        for (; c->list_next < BREAKER_SLOTS; c->list_next++) {
+                const struct breaker_slot *s = &b->table->slots[c->list_next];
+
+                if (s->state != BREAKER_EMPTY && !reply(c, BREAKER_LIST, c->list_id, 0, s)) {
+                        if (errno != EAGAIN)
+                                drop(c);
+                        return;
+                }
+        }
+        if (reply(c, BREAKER_LIST, c->list_id, 0, &end))
+                c->list_next = -1;
+        else if (errno != EAGAIN)
+                drop(c);
+}
+
+static int handle_set(struct breaker *b, const struct breaker_slot *asked, const struct breaker_slot **ret) {
+        int i;
+
+        i = table_set(b->table, asked);
+        if (i < 0)
+                return i;
+        b->work[i].retry_usec = 0;
+        b->work[i].due_since_usec = 0;
+        b->work[i].last_error = 0;
+        *ret = &b->table->slots[i];
+        return 0;
+}
+
+/* An ACT is a SET whose deadline is now; its reply comes when it is done. */
+static int handle_act(struct breaker *b, int client, const struct breaker_request *q) {
+        struct breaker_slot now_due = q->slot;
+        uint64_t now = now_boottime_usec();
+        struct slot_work *w;
+        int i;
+
+        now_due.deadline_boottime_usec = now;
+        i = table_set(b->table, &now_due);
+        if (i < 0)
+                return i;
+        clients_finish_act(b, i, -ECANCELED);
+        w = &b->work[i];
+        *w = (struct slot_work) {
+                .waited_for = true,
+                .client = client,
+                .client_generation = b->clients[client].generation,
+                .request_id = q->id,
+                .reply_by_usec = now + BREAKER_ACT_REPLY_USEC,
+        };
+        return 0;
+}
+
+void clients_finish_act(struct breaker *b, int slot, int error) {
+        struct slot_work *w = &b->work[slot];
+        struct client *c = &b->clients[w->client];
+
+        if (!w->waited_for)
+                return;
+        w->waited_for = false;
+        if (c->fd >= 0 && c->generation == w->client_generation &&
+            !reply(c, BREAKER_ACT, w->request_id, error, &b->table->slots[slot]))
+                drop(c);
+}
+
+static void handle(struct breaker *b, int index, const struct breaker_request *q) {
+        struct client *c = &b->clients[index];
+        const struct breaker_slot *slot = NULL;
+        int r;
+
+        switch (q->type) {
+        case BREAKER_SET:
+                r = handle_set(b, &q->slot, &slot);
+                break;
+        case BREAKER_CLEAR:
+                r = table_find(b->table, q->slot.dm_uuid);
+                if (r >= 0)
+                        clients_finish_act(b, r, -ECANCELED);
+                table_clear(b->table, q->slot.dm_uuid);
+                r = 0;
+                break;
+        case BREAKER_ACT:
+                r = handle_act(b, index, q);
+                if (r >= 0)
+                        return;
+                break;
+        case BREAKER_LIST:
+                c->list_next = 0;
+                c->list_id = q->id;
+                return;
+        default:
+                r = -EOPNOTSUPP;
+        }
+        if (!reply(c, q->type, q->id, r, slot))
+                drop(c);
+}
+
+void clients_serve(struct breaker *b, int index) {
+        struct client *c = &b->clients[index];
+
+        for (int i = 0; i < 16 && c->fd >= 0; i++) {
+                struct breaker_request q;
+                ssize_t n;
+
+                if (c->list_next >= 0) {
+                        go_on_listing(b, c);
+                        if (c->list_next >= 0)
+                                return;
+                        continue;
+                }
+                n = recv(c->fd, &q, sizeof(q), MSG_DONTWAIT|MSG_TRUNC);
+                if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                        return;
+                if (n != sizeof(q) || q.magic != BREAKER_MAGIC) {
+                        if (n > 0)
+                                say(LOG_WARNING, "A client sent what is no request, dropping it");
+                        drop(c);
+                } else if (q.version != 1) {
+                        if (!reply(c, q.type, q.id, -EPROTONOSUPPORT, NULL))
+                                drop(c);
+                } else
+                        handle(b, index, &q);
+        }
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* cmkd-breaker: everything that may fail for want of something is done here, before it says that it is ready. */
+
+#include "breaker.h"
+#include "say.h"
+
+#include "common/link.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define STATE_DIRECTORY "/run/cmkd"
+#define STATE_FILE STATE_DIRECTORY "/breaker.state"
+
+static int listen_socket(void) {
+        const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+        uint64_t v;
+        int fd;
+
+        if (pid && fds && parse_u64(pid, INT32_MAX, &v) >= 0 && (pid_t) v == getpid() &&
+            parse_u64(fds, 1, &v) >= 0 && v == 1) {
+                if (fcntl(3, F_SETFD, FD_CLOEXEC) < 0 || fcntl(3, F_SETFL, O_NONBLOCK) < 0)
+                        return -errno;
+                return 3;
+        }
+        fd = link_listen(BREAKER_SOCKET, 0600);
+        if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+                return -errno;
+        return fd;
+}
+
+static int open_clocks(struct breaker *b) {
+        /* The alarm clock wakes a machine that sleeps with the key in its memory, where it is allowed to. */
+        b->boottime_fd = timerfd_create(CLOCK_BOOTTIME_ALARM, TFD_CLOEXEC|TFD_NONBLOCK);
+        if (b->boottime_fd < 0)
+                b->boottime_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC|TFD_NONBLOCK);
+        b->realtime_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC|TFD_NONBLOCK);
+        return b->boottime_fd < 0 || b->realtime_fd < 0 ? -errno : 0;
+}
+
+static int open_signals(struct breaker *b) {
+        sigset_t mask;
+
+        sigfillset(&mask);
+        sigprocmask(SIG_SETMASK, &mask, NULL);
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGTERM);
+        sigaddset(&mask, SIGINT);
+        b->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC|SFD_NONBLOCK);
+        return b->signal_fd < 0 ? -errno : 0;
+}
+
+/* From here on no page of ours has to come from anywhere. */
+static int lock_memory(void) {
+        static const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY }, none = { 0, 0 };
+        const struct sched_param first = { .sched_priority = 1 };
+        volatile char stack[256 * 1024];
+
+        (void) setrlimit(RLIMIT_MEMLOCK, &all);
+        (void) setrlimit(RLIMIT_CORE, &none);
+        (void) prctl(PR_SET_DUMPABLE, 0);
+        (void) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        (void) sched_setscheduler(0, SCHED_FIFO, &first);
+        if (mlockall(MCL_CURRENT|MCL_FUTURE) < 0)
+                return -errno;
+        for (size_t i = 0; i < sizeof(stack); i += 1024)
+                stack[i] = 0;
+        return 0;
+}
+
+static int setup(struct breaker *b) {
+        unsigned dropped = 0;
+        int control, r;
+
+        umask(077);
+        b->listen_fd = b->signal_fd = b->boottime_fd = b->realtime_fd = -EBADF;
+        for (size_t i = 0; i < BREAKER_CLIENTS_MAX; i++)
+                b->clients[i] = (struct client) { .fd = -EBADF, .list_next = -1 };
+        (void) mkdir(STATE_DIRECTORY, 0755);
+        r = lock_memory();
+        if (r < 0)
+                say(LOG_ALERT, "The memory of this process cannot be locked: %s", strerror(-r));
+        r = table_open(STATE_FILE, &b->table, &dropped);
+        if (r < 0) {
+                say(LOG_ERR, "%s cannot be used: %s", STATE_FILE, strerror(-r));
+                return r;
+        }
+        if (dropped > 0)
+                say(LOG_ALERT, "%s was damaged or of another version: %u slots lost", STATE_FILE, dropped);
+        control = dm_open_control();
+        if (control < 0)
+                say(LOG_ALERT, "device-mapper cannot be reached, nothing can be cut: %s", strerror(-control));
+        b->sysrq_fd = open("/proc/sysrq-trigger", O_WRONLY|O_CLOEXEC);
+        r = open_signals(b);
+        if (r >= 0)
+                r = open_clocks(b);
+        if (r >= 0)
+                r = workers_start(control, &b->workers);
+        if (r >= 0)
+                r = b->listen_fd = listen_socket();
+        return r;
+}
+
+int main(void) {
+        static struct breaker breaker;
+        unsigned armed;
+        int r;
+
+        say_init();
+        r = setup(&breaker);
+        if (r < 0) {
+                say(LOG_ERR, "Cannot start: %s", strerror(-r));
+                return EXIT_FAILURE;
+        }
+        breaker.watchdog_usec = say_watchdog_usec();
+        armed = table_count_armed(breaker.table);
+        if (armed > 0)
+                say(LOG_NOTICE, "%u volumes were armed before and still are", armed);
+        say_to_manager("READY=1\nSTATUS=Holding deadlines");
+        breaker_run(&breaker);
+        say_to_manager("STOPPING=1");
+        return EXIT_SUCCESS;
+}
