@@ -15,7 +15,7 @@
 
 static const struct {
         disk_op_function run;
-        bool needs_secret;
+        bool sees_keys;
 } operations[_DISK_OP_MAX] = {
         [DISK_OP_INSPECT]      = { op_inspect,      false },
         [DISK_OP_FORMAT]       = { op_format,       true },
@@ -54,7 +54,7 @@ static void run(const struct disk_request *q, int in_fd, int *ret_fd, struct dis
                 op_fail(y, -EOPNOTSUPP, EXIT_CODE_FAILED, "Operation %u is not known here", q->op);
                 return;
         }
-        r = operations[q->op].needs_secret ? lock_memory() : 0;
+        r = operations[q->op].sees_keys ? lock_memory() : 0;
         if (r < 0) {
                 op_fail(y, r, EXIT_CODE_FAILED, "The pages of this process cannot be locked: %s", strerror(-r));
                 return;

@@ -65,11 +65,11 @@ static int put_object(EVP_MAC_CTX *mac, const struct json_object *o, enum place 
         qsort(names, n, sizeof(*names), compare_names);
         r = put_tagged(mac, 'o', NULL, n);
         for (size_t i = 0; r >= 0 && i < n; i++) {
-                struct json_object *value = json_object_object_get(o, names[i]);
+                const struct json_object *member = json_object_object_get(o, names[i]);
 
                 r = put_tagged(mac, 's', names[i], strlen(names[i]));
                 if (r >= 0)
-                        r = put_value(mac, value, place_of(place, names[i], value));
+                        r = put_value(mac, member, place_of(place, names[i], member));
         }
         return r;
 }

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What a LUKS2 header must be before libcryptsetup sees it. Pure: bytes and JSON in, a verdict out.
+ *
+ *   0           4096                 header_size        2 * header_size                     data_offset
+ *   | binary    | JSON, NUL, zeros   | the same again   | keyslot areas (keyslots_size)  ...| data
+ *
+ * Accepted: version 2, one segment "0" (crypt, aes-xts-plain64, 512 or 4096-byte sectors, to the end of the device), a
+ * 512-bit volume key, keyslots of type luks2 encrypted with aes-xts-plain64, one digest that binds them all to the
+ * segment, no requirements, no integrity, exactly one token of type cmkd. libcryptsetup alone would take null ciphers. */
+
+#include "strict-json.h"
+#include "token.h"
+
+#define HEADER_BINARY_SIZE 4096u
+#define HEADER_SIZE_MIN (16u << 10)
+#define HEADER_SIZE_MAX (4u << 20)
+#define HEADER_KEYSLOTS_SIZE_MAX (16u << 20)
+#define HEADER_KEYSLOTS_MAX 32u
+#define HEADER_TOKENS_MAX 32u
+#define HEADER_ITERATIONS_MAX 10000000    /* of a PBKDF2: what an open may cost at most */
+
+/* A sentence's end for people: "..., because WHY". */
+struct header_why {
+        char text[200];
+};
+
+struct header_copy {
+        uint64_t header_size;
+        uint64_t seqid;
+        char uuid[37];
+};
+
+struct header_layout {
+        struct { uint64_t offset, size; bool used; } areas[HEADER_KEYSLOTS_MAX];    /* by keyslot, bytes */
+        uint64_t keyslots_size;
+        uint64_t data_offset;             /* bytes */
+        unsigned sector_size;
+        int token_id;                     /* of our token in the metadata */
+        struct token token;
+};
+
+/* Reads the size of a copy from its first HEADER_BINARY_SIZE bytes. Returns 0, -ENODATA (no LUKS2 header copy begins
+ * here) or -EBADMSG (it does, with an impossible size). */
+int header_copy_size(const uint8_t *p, bool secondary, uint64_t *ret_size);
+
+/* Checks a whole copy that was read at offset: magic, size, own offset, checksum (SHA-256 over the copy with the
+ * checksum's field zeroed), UUID. Returns 0, -ENODATA or -EBADMSG. */
+int header_copy_check(const uint8_t *p, size_t size, uint64_t offset, struct header_copy *ret, struct header_why *why);
+
+/* Parses the JSON area of a checked copy: text, NUL, zeros to its end. The caller owns *ret. Returns 0, -EBADMSG or
+ * -ENOMEM. */
+int header_json_parse(const uint8_t *p, size_t size, struct json_object **ret, struct header_why *why);
+
+/* Checks the metadata for a device of device_size bytes. Returns 0, and on failure (why is filled then):
+ *   -ENOENT            no token of type cmkd: not a volume of ours (checked before anything else)
+ *   -ENOTUNIQ          more than one of them
+ *   -EFBIG             a token, the keyslot areas or the number of either beyond the bounds
+ *   -EPROTONOSUPPORT   token or requirement of a newer version
+ *   -EPERM             well-formed, and not allowed: null or other cipher, segments, integrity, a reencryption
+ *   -EBADMSG           malformed
+ *   -ENOMEM */
+int header_metadata_check(const struct json_object *metadata, const struct header_copy *copy, uint64_t device_size,
+                          struct header_layout *ret, struct header_why *why);

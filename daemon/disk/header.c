@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "header.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct raw_copy {
+        uint8_t *data;                    /* NULL: not good */
+        uint64_t offset;
+        struct header_copy copy;
+        struct json_object *metadata;
+};
+
+static void raw_copy_done(struct raw_copy *c) {
+        free(c->data);
+        json_object_put(c->metadata);
+}
+
+static void md_freep(EVP_MD_CTX **p) { EVP_MD_CTX_free(*p); }
+
+static int pread_exact(int fd, void *buf, size_t size, uint64_t offset) {
+        uint8_t *p = buf;
+
+        while (size > 0) {
+                ssize_t n = pread(fd, p, size, (off_t) offset);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        return n < 0 ? -errno : -ENODATA;
+                p += n;
+                offset += (uint64_t) n;
+                size -= (size_t) n;
+        }
+        return 0;
+}
+
+static int read_copy(int fd, uint64_t device_size, uint64_t offset, struct raw_copy *ret, struct header_why *why) {
+        _cleanup_(freep) uint8_t *data = NULL;
+        uint8_t binary[HEADER_BINARY_SIZE];
+        struct raw_copy c = { .offset = offset };
+        uint64_t size;
+        int r;
+
+        snprintf(why->text, sizeof(why->text), "there is no LUKS2 header");
+        if (device_size < offset + sizeof(binary))
+                return -ENODATA;
+        r = pread_exact(fd, binary, sizeof(binary), offset);
+        if (r < 0)
+                return r;
+        r = header_copy_size(binary, offset != 0, &size);
+        if (r < 0)
+                return r;
+        if (device_size < offset + size)
+                return -EBADMSG;
+        data = malloc(size);
+        if (!data)
+                return -ENOMEM;
+        r = pread_exact(fd, data, size, offset);
+        if (r < 0)
+                return r;
+        r = header_copy_check(data, size, offset, &c.copy, why);
+        if (r < 0)
+                return r;
+        r = header_json_parse(data, size, &c.metadata, why);
+        if (r < 0)
+                return r;
+        c.data = TAKE_PTR(data);
+        *ret = c;
+        return 0;
+}
+
+/* Where the first copy is damaged, its size cannot be believed: the second may stand at any that a header can have. */
+static int find_second(int fd, uint64_t device_size, const struct raw_copy *first, struct raw_copy *ret) {
+        struct header_why unused;
+        int r = -ENODATA;
+
+        if (first->data)
+                return read_copy(fd, device_size, first->copy.header_size, ret, &unused);
+        for (uint64_t at = HEADER_SIZE_MIN; at <= HEADER_SIZE_MAX; at *= 2) {
+                r = read_copy(fd, device_size, at, ret, &unused);
+                if (r == 0 || r == -ENOMEM)
+                        return r;
+        }
+        return r;
+}
+
+/* Returns the copy that counts, or NULL: both claim to be the current one and differ. */
+static struct raw_copy *choose(struct raw_copy *a, struct raw_copy *b, bool *ret_damaged) {
+        *ret_damaged = true;
+        if (!a->data || !b->data)
+                return a->data ? a : b;
+        if (a->copy.seqid != b->copy.seqid)
+                return a->copy.seqid > b->copy.seqid ? a : b;
+        if (!streq(a->copy.uuid, b->copy.uuid) || !json_object_equal(a->metadata, b->metadata))
+                return NULL;
+        *ret_damaged = false;
+        return a;
+}
+
+static int copy_out(int fd, const void *data, size_t size, uint64_t offset, EVP_MD_CTX *md) {
+        const uint8_t *p = data;
+
+        if (!EVP_DigestUpdate(md, &offset, sizeof(offset)) || !EVP_DigestUpdate(md, p, size))
+                return -EIO;
+        while (size > 0) {
+                ssize_t n = pwrite(fd, p, size, (off_t) offset);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        return n < 0 ? -errno : -EIO;
+                p += n;
+                offset += (uint64_t) n;
+                size -= (size_t) n;
+        }
+        return 0;
+}
+
+static int copy_keyslots(int from, const struct header *h, EVP_MD_CTX *md) {
+        int r;
+
+        for (size_t i = 0; i < HEADER_KEYSLOTS_MAX; i++) {
+                _cleanup_(freep) uint8_t *area = NULL;
+
+                if (!h->layout.areas[i].used)
+                        continue;
+                area = malloc(h->layout.areas[i].size);
+                if (!area)
+                        return -ENOMEM;
+                r = pread_exact(from, area, h->layout.areas[i].size, h->layout.areas[i].offset);
+                if (r < 0)
+                        return r;
+                r = copy_out(h->fd, area, h->layout.areas[i].size, h->layout.areas[i].offset, md);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* A copy that was not good is left out, so that libcryptsetup cannot come to another choice than ours. */
+static int fill_memfd(int from, const struct raw_copy *a, const struct raw_copy *b, struct header *h) {
+        _cleanup_(md_freep) EVP_MD_CTX *md = EVP_MD_CTX_new();
+        const struct raw_copy *copies[] = { a, b };
+        int r;
+
+        if (!md || !EVP_DigestInit_ex(md, EVP_sha256(), NULL))
+                return -ENOMEM;
+        h->fd = memfd_create("cmkd-header", MFD_CLOEXEC|MFD_ALLOW_SEALING);
+        if (h->fd < 0)
+                return -errno;
+        if (ftruncate(h->fd, (off_t) (2 * h->copy.header_size + h->layout.keyslots_size)) < 0)
+                return -errno;
+        for (size_t i = 0; i < ELEMENTSOF(copies); i++) {
+                if (!copies[i]->data || copies[i]->copy.seqid != h->copy.seqid)
+                        continue;
+                r = copy_out(h->fd, copies[i]->data, copies[i]->copy.header_size, copies[i]->offset, md);
+                if (r < 0)
+                        return r;
+        }
+        r = copy_keyslots(from, h, md);
+        if (r < 0)
+                return r;
+        if (!EVP_DigestFinal_ex(md, h->digest, NULL))
+                return -EIO;
+        if (fcntl(h->fd, F_ADD_SEALS, F_SEAL_WRITE|F_SEAL_SHRINK|F_SEAL_GROW|F_SEAL_SEAL) < 0)
+                return -errno;
+        return 0;
+}
+
+int header_read(int fd, uint64_t device_size, struct header **ret, struct header_why *why) {
+        _cleanup_(raw_copy_done) struct raw_copy a = {}, b = {};
+        _cleanup_(header_freep) struct header *h = NULL;
+        struct raw_copy *chosen;
+        int r, r2;
+
+        r = read_copy(fd, device_size, 0, &a, why);
+        if (r < 0 && r != -ENODATA && r != -EBADMSG)
+                return r;
+        r2 = find_second(fd, device_size, &a, &b);
+        if (r2 == -ENOMEM)
+                return r2;
+        if (r < 0 && r2 < 0)
+                return r;
+        if (r == -ENODATA) {
+                /* What overwrote the first copy (mkfs, say) is what the device is now; the second is left from before. */
+                snprintf(why->text, sizeof(why->text), "there is no LUKS2 header at its start, only a second copy at byte "
+                         "%llu", (unsigned long long) b.offset);
+                return r;
+        }
+        h = calloc(1, sizeof(*h));
+        if (!h)
+                return -ENOMEM;
+        h->fd = -EBADF;
+        chosen = choose(&a, &b, &h->damaged);
+        if (!chosen) {
+                snprintf(why->text, sizeof(why->text), "its two copies differ and claim to be of the same age");
+                return -EBADMSG;
+        }
+        h->copy = chosen->copy;
+        h->metadata = TAKE_PTR(chosen->metadata);
+        r = header_metadata_check(h->metadata, &h->copy, device_size, &h->layout, why);
+        if (r < 0)
+                return r;
+        r = fill_memfd(fd, &a, &b, h);
+        if (r < 0) {
+                snprintf(why->text, sizeof(why->text), "it cannot be copied to memory: %s", strerror(-r));
+                return r;
+        }
+        *ret = TAKE_PTR(h);
+        return 0;
+}
+
+void header_path(const struct header *h, char ret[static HEADER_PATH_MAX]) {
+        snprintf(ret, HEADER_PATH_MAX, "/proc/self/fd/%d", h->fd);
+}
+
+void header_describe(const struct header *h, struct disk_reply *y) {
+        const struct token *t = &h->layout.token;
+
+        y->flags |= DISK_FLAG_TOKEN;
+        y->role = (uint8_t) t->role;
+        y->generation = t->generation;
+        strcpy(y->name, t->name);
+        strcpy(y->uuid, h->copy.uuid);
+        strcpy(y->key, t->key);
+        strcpy(y->algorithm, t->algorithm);
+        y->proof_time = t->proof_time;
+        strcpy(y->proof_request_id, t->proof_request_id);
+        memcpy(y->spki, t->spki, t->spki_size);
+        y->spki_size = t->spki_size;
+        memcpy(y->wrapped, t->wrapped, t->wrapped_size);
+        y->wrapped_size = t->wrapped_size;
+        memcpy(y->header_digest, h->digest, sizeof(h->digest));
+}
+
+enum exit_code header_exit_code(int error) {
+        switch (error) {
+        case -EPERM:
+        case -ENOTUNIQ:
+                return EXIT_CODE_POLICY;
+        default:
+                return EXIT_CODE_FAILED;
+        }
+}
+
+struct header *header_free(struct header *h) {
+        if (!h)
+                return NULL;
+        safe_close(h->fd);
+        json_object_put(h->metadata);
+        free(h);
+        return NULL;
+}

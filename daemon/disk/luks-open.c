@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "luks.h"
+#include "luks-log.h"
+#include "unlock-key.h"
+
+#include <libcryptsetup.h>
+
+/* One header, two parsers: they must have read the same. */
+static int compare_metadata(struct luks *l, const struct header *h) {
+        _cleanup_(json_object_putp) struct json_object *theirs = NULL;
+        const char *text, *uuid = crypt_get_uuid(l->cd);
+        int r;
+
+        if (!uuid || !streq(uuid, h->copy.uuid))
+                return -EUCLEAN;
+        r = crypt_dump_json(l->cd, &text, 0);
+        if (r < 0)
+                return r;
+        r = strict_json_parse(text, strlen(text), &theirs, NULL);
+        if (r < 0)
+                return r == -ENOMEM ? r : -EUCLEAN;
+        return json_object_equal(theirs, h->metadata) ? 0 : -EUCLEAN;
+}
+
+int luks_open(struct luks *l, const struct header *h, const char *device) {
+        char path[HEADER_PATH_MAX];
+        int r;
+
+        luks_log_init(l);
+        /* A sealed file of our own needs no locks against other writers. */
+        r = crypt_metadata_locking(NULL, 0);
+        if (r < 0)
+                return r;
+        header_path(h, path);
+        r = crypt_init_data_device(&l->cd, path, device);
+        if (r < 0)
+                return r;
+        luks_log_attach(l);
+        r = crypt_load(l->cd, CRYPT_LUKS2, NULL);
+        if (r < 0)
+                return r;
+        return compare_metadata(l, h);
+}
+
+int luks_unlock(struct luks *l, const struct header *h, const struct secret *unlock_key, struct secret **ret_volume_key) {
+        _cleanup_(secret_freep) struct secret *key = NULL;
+        size_t size = VOLUME_KEY_SIZE;
+        int r;
+
+        r = secret_new(size, &key);
+        if (r < 0)
+                return r;
+        if (crypt_get_volume_key_size(l->cd) != (int) size)
+                return -EBADMSG;
+        r = crypt_volume_key_get(l->cd, h->layout.token.keyslot, (char *) secret_data(key), &size,
+                                 (const char *) secret_cdata(unlock_key), secret_size(unlock_key));
+        if (r == -EPERM || r == -ENOENT)
+                return -ENOKEY;
+        if (r < 0)
+                return r;
+        if (size != VOLUME_KEY_SIZE)
+                return -EBADMSG;
+        *ret_volume_key = TAKE_PTR(key);
+        return 0;
+}
+
+int luks_activate(struct luks *l, const char *name, const struct secret *volume_key, bool read_only) {
+        uint32_t flags = CRYPT_ACTIVATE_KEYRING_KEY | (read_only ? CRYPT_ACTIVATE_READONLY : 0);
+
+        if (crypt_status(l->cd, name) != CRYPT_INACTIVE)
+                return -EEXIST;
+        return crypt_activate_by_volume_key(l->cd, name, (const char *) secret_cdata(volume_key), secret_size(volume_key),
+                                            flags);
+}
+
+int luks_resume(struct luks *l, const char *name, const struct secret *volume_key) {
+        return crypt_resume_by_volume_key(l->cd, name, (const char *) secret_cdata(volume_key), secret_size(volume_key));
+}
+
+int luks_remove(struct luks *l, const char *name) {
+        return crypt_deactivate(l->cd, name);
+}
+
+void luks_close(struct luks *l) {
+        crypt_free(l->cd);
+        l->cd = NULL;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* libcryptsetup, kept to what the operations need of it. The luks-*.c files are the only ones that include its header.
+ *
+ *   struct header (memfd) + data device ─► luks_open ─► luks_unlock ─► volume key ─► luks_activate / luks_resume
+ *   luks_format_image: a new header in a memfd, nothing on any disk
+ *
+ * libcryptsetup sees a header only after header-check passed it, and only as the sealed memfd: it can neither read
+ * another one nor write. Its own copies of keys are in its locked, wiped allocations. What it says when something fails
+ * is kept in luks.said, for messages. */
+
+#include "common/secret.h"
+#include "header.h"
+
+struct crypt_device;
+struct dm_info;
+
+struct luks {
+        struct crypt_device *cd;
+        char said[256];                /* its last error, empty: none */
+};
+
+/* Loads the header for a data device. l must stay where it is until luks_close(). Returns 0, -EUCLEAN (libcryptsetup
+ * understands another header than header-check did), or its error. */
+int luks_open(struct luks *l, const struct header *h, const char *device);
+
+/* Opens the token's keyslot. Returns 0, -ENOKEY (the unlock key is not the one), -EBADMSG (a volume key of another
+ * size), errors of secret_new(), or what libcryptsetup says. */
+int luks_unlock(struct luks *l, const struct header *h, const struct secret *unlock_key, struct secret **ret_volume_key);
+
+/* Makes the mapping; the volume key goes through this thread's keyring and is gone when the process is. Returns 0,
+ * -EEXIST (a mapping of that name), -EBUSY (the device is in use), or what libcryptsetup says. */
+int luks_activate(struct luks *l, const char *name, const struct secret *volume_key, bool read_only);
+
+/* Sets the volume key of a held mapping again and resumes it. Returns 0, -EINVAL (it is not held), or as above. */
+int luks_resume(struct luks *l, const char *name, const struct secret *volume_key);
+
+/* Removes a mapping that was just made and is not to stay. Returns 0 or what libcryptsetup says. */
+int luks_remove(struct luks *l, const char *name);
+
+void luks_close(struct luks *l);
+
+/* What a new header is to be. */
+struct luks_format {
+        const char *uuid;
+        const char *label;
+        unsigned sector_size;
+        const struct secret *volume_key;
+        const struct secret *unlock_key;
+        struct token *token;           /* its MAC is filled */
+};
+
+#define LUKS_FORMAT_DATA_OFFSET (16u << 20)
+
+/* Makes a LUKS2 header, with its keyslot, token and manifest, in a memfd of LUKS_FORMAT_DATA_OFFSET bytes or a little
+ * more. The caller owns *ret_fd. Returns 0, the errors of token_format() and manifest_compute(), or what libcryptsetup
+ * says. */
+int luks_format_image(struct luks *l, const struct luks_format *f, int *ret_fd);
