@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus.h"
+
+#define CALL_TIMEOUT_USEC (5 * 60 * USEC_PER_SEC)
+
+static int new_request(struct call *c, const char *interface, const char *member) {
+        int r = sd_bus_message_new_method_call(c->bus, &c->request, BUS_NAME, BUS_OBJECT, interface, member);
+
+        return r < 0 ? fail(EXIT_CODE_FAILED, "cannot make a request: %s", strerror(-r)) : EXIT_CODE_DONE;
+}
+
+int call_begin(struct call *c, const char *interface, const char *member) {
+        int code = bus_connect(&c->bus);
+
+        return code != EXIT_CODE_DONE ? code : new_request(c, interface, member);
+}
+
+int call_next(struct call *c, const char *interface, const char *member) {
+        c->request = sd_bus_message_unref(c->request);
+        c->reply = sd_bus_message_unref(c->reply);
+        return new_request(c, interface, member);
+}
+
+static int explain(const sd_bus_error *e, int error) {
+        static const struct { const char *name, *text; } known[] = {
+                { SD_BUS_ERROR_SERVICE_UNKNOWN, "cmkd is not running (systemctl start cmkd.service)" },
+                { SD_BUS_ERROR_NAME_HAS_NO_OWNER, "cmkd is not running (systemctl start cmkd.service)" },
+                { SD_BUS_ERROR_ACCESS_DENIED, "only root may speak to cmkd" },
+                { SD_BUS_ERROR_NO_REPLY, "cmkd did not answer in time; it goes on with what was asked" },
+                { SD_BUS_ERROR_TIMEOUT, "cmkd did not answer in time; it goes on with what was asked" },
+                { SD_BUS_ERROR_UNKNOWN_METHOD, "the cmkd that runs is older than this cmkctl and cannot do that" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(known); i++)
+                if (sd_bus_error_has_name(e, known[i].name))
+                        return fail(EXIT_CODE_FAILED, "%s", known[i].text);
+        if (error == -ECONNRESET || error == -ENOTCONN || error == -ECONNREFUSED || error == -EPIPE)
+                return fail(EXIT_CODE_FAILED, "cmkd went away before it answered; see journalctl -u cmkd");
+        return fail(exit_code_from_bus_error(strempty(e->name)), "%s", e->message ? e->message : strerror(-error));
+}
+
+int call_send(struct call *c, int built) {
+        _cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
+        int r;
+
+        if (built < 0)
+                return fail(EXIT_CODE_FAILED, "cannot make a request: %s", strerror(-built));
+        r = sd_bus_call(c->bus, c->request, CALL_TIMEOUT_USEC, &e, &c->reply);
+        return r < 0 ? explain(&e, r) : EXIT_CODE_DONE;
+}
+
+int call_misunderstood(int error) {
+        return fail(EXIT_CODE_FAILED, "the answer of cmkd is not understood (%s): are cmkd and cmkctl of one version?",
+                    strerror(-error));
+}

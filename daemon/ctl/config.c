@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "print.h"
+
+#include "common/config.h"
+
+/* cmkctl config: what the files say, read here and not asked from the daemon, so that a mistake is found before cmkd is
+ * restarted. The effective policy of a volume, with the defaults of its role, is in `cmkctl status NAME`. */
+
+static int load(const struct invocation *in, struct config **ret) {
+        _cleanup_(freep) char *why = NULL;
+        int r = config_load(strempty(in->values[OPTION_ROOT]), ret, &why);
+
+        return r < 0 ? fail(EXIT_CODE_FAILED, "%s", why ? why : strerror(-r)) : EXIT_CODE_DONE;
+}
+
+/* A section, as an object of texts in the order of cmkd.conf(5). Memory that runs out shows as a missing member. */
+static void put_text(struct json_object *o, const char *key, const char *value) {
+        if (value)
+                json_object_object_add(o, key, json_object_new_string(value));
+}
+
+static void put_span(struct json_object *o, const char *key, uint64_t usec) {
+        char text[32];
+
+        if (usec == USEC_INFINITY)
+                return;
+        if (usec % USEC_PER_SEC == 0)
+                snprintf(text, sizeof(text), "%llus", (unsigned long long) (usec / USEC_PER_SEC));
+        else
+                snprintf(text, sizeof(text), "%llums", (unsigned long long) (usec / USEC_PER_MSEC));
+        put_text(o, key, text);
+}
+
+static struct json_object *policy_section(const struct policy_settings *p) {
+        struct json_object *o = json_object_new_object();
+
+        put_text(o, "OnRevoked", p->on_revoked < 0 ? NULL : action_to_string(p->on_revoked));
+        put_text(o, "OnDenied", p->on_denied < 0 ? NULL : action_to_string(p->on_denied));
+        put_text(o, "OnUnreachable", p->on_unreachable < 0 ? NULL : action_to_string(p->on_unreachable));
+        put_text(o, "OnReenable", p->on_reenable < 0 ? NULL : reenable_to_string(p->on_reenable));
+        put_span(o, "NoticeSec", p->notice_usec);
+        put_span(o, "PollSec", p->poll_usec);
+        put_span(o, "LeaseSec", p->lease_usec);
+        put_span(o, "GraceSec", p->grace_usec);
+        put_span(o, "HoldSec", p->hold_usec);
+        put_span(o, "ConfirmSec", p->confirm_usec);
+        put_span(o, "DeniedConfirmSec", p->denied_confirm_usec);
+        return o;
+}
+
+static void put_keys(struct json_object *o, char *const *keys) {
+        char text[4096] = "";
+        size_t n = 0;
+
+        for (; keys && *keys && n < sizeof(text); keys++)
+                n += (size_t) snprintf(text + n, sizeof(text) - n, "%s%s", n ? " " : "", *keys);
+        put_text(o, "Keys", text);
+}
+
+static struct json_object *vault_section(const struct vault_config *v) {
+        struct json_object *o = json_object_new_object();
+        char host[272];
+
+        snprintf(host, sizeof(host), v->port == 443 ? "%s" : "%s:%u", v->host, v->port);
+        put_text(o, "Provider", v->provider);
+        put_text(o, "Host", host);
+        put_keys(o, v->keys);
+        put_text(o, "CAFile", v->ca_file);
+        put_text(o, "ClientId", v->client_id);
+        put_text(o, "MetadataEndpoint", v->metadata_endpoint);
+        put_text(o, "Resource", v->resource);
+        put_text(o, "ApiVersion", v->api_version);
+        put_span(o, "TimeoutSec", v->timeout_usec);
+        put_text(o, "AcceptUnsafeVault", v->accept_unsafe ? "yes" : "no");
+        return o;
+}
+
+static struct json_object *to_json(const struct config *c) {
+        struct json_object *o = json_object_new_object(), *node = json_object_new_object();
+        char title[80];
+
+        put_text(node, "Trust", trust_mode_to_string(c->trust));
+        put_text(node, "OnTrailFailure", trail_failure_to_string(c->on_trail_failure));
+        json_object_object_add(o, "Node", node);
+        json_object_object_add(o, "Policy", policy_section(&c->policy));
+        for (const struct volume_config *v = c->volumes; v; v = v->next) {
+                snprintf(title, sizeof(title), "Volume %s", v->name);
+                json_object_object_add(o, title, policy_section(&v->policy));
+        }
+        for (const struct vault_config *v = c->vaults; v; v = v->next) {
+                snprintf(title, sizeof(title), "Vault %s", v->name);
+                json_object_object_add(o, title, vault_section(v));
+        }
+        return o;
+}
+
+int verb_config_show(const struct invocation *in) {
+        _cleanup_(config_freep) struct config *c = NULL;
+        _cleanup_(json_object_putp) struct json_object *o = NULL;
+        int code;
+
+        code = load(in, &c);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        o = to_json(c);
+        if (has_option(in, OPTION_JSON))
+                return print_json(o);
+        json_object_object_foreach(o, section, settings) {
+                printf("[%s]\n", section);
+                json_object_object_foreach(settings, key, value)
+                        printf("%s=%s\n", key, json_object_get_string(value));
+                putchar('\n');
+        }
+        return EXIT_CODE_DONE;
+}
+
+int verb_config_check(const struct invocation *in) {
+        _cleanup_(config_freep) struct config *c = NULL;
+        size_t vaults = 0;
+        int code;
+
+        code = load(in, &c);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        for (const struct vault_config *v = c->vaults; v; v = v->next)
+                vaults++;
+        printf("the configuration is in order, %zu vault%s allowed%s\n", vaults, vaults == 1 ? "" : "s",
+               vaults ? "" : ": no volume can be opened");
+        return EXIT_CODE_DONE;
+}

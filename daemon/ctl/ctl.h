@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* cmkctl: a table of verbs, one file a family.
+ *
+ *   argv ─► options.c (one table of options) ─► struct invocation ─► main.c (verb table) ─► verb->run ─► exit code
+ *                                                                      bus.c ◄── volume.c status.c trust.c
+ *
+ * Only verbs that work are in the table. A function here that returns int returns an exit code (common/verdict.h), and
+ * whoever finds an error prints it, once, to standard error: callers pass the code on. Standard output is for results:
+ * lines for people, or with --json one JSON document. */
+
+#include "common/util.h"
+#include "common/verdict.h"
+
+enum option_id {
+        OPTION_JSON, OPTION_YES, OPTION_HELP, OPTION_VERSION,
+        OPTION_NAME, OPTION_ROLE, OPTION_KEY, OPTION_VAULT, OPTION_KEY_NAME, OPTION_KEY_VERSION,
+        OPTION_WIPE, OPTION_ACCEPT_UNSAFE_VAULT, OPTION_READ_ONLY, OPTION_DRY_RUN,
+        OPTION_EVENT, OPTION_VOLUME, OPTION_SINCE, OPTION_LINES, OPTION_FILE, OPTION_ROOT,
+        _OPTION_MAX,
+};
+
+#define OPTION_BIT(o) (UINT64_C(1) << (o))
+
+struct invocation {
+        uint64_t given;                        /* OPTION_BIT()s that were on the command line */
+        const char *values[_OPTION_MAX];       /* of those that take one */
+        char **args;                           /* what is left: the verb's own arguments */
+        size_t n_args;
+};
+
+struct verb {
+        const char *name;                      /* "attach", or two words: "audit list" */
+        unsigned min_args, max_args;
+        uint64_t options;                      /* beyond --help */
+        const char *synopsis;                  /* the arguments, for the help */
+        const char *help;                      /* one line */
+        int (*run)(const struct invocation *);
+};
+
+static inline bool has_option(const struct invocation *in, enum option_id o) { return in->given & OPTION_BIT(o); }
+
+/* Reads the options wherever they stand, up to "--"; what is left is moved to the front of argv and is ret->args. An unknown
+ * option, one given twice or one without its value is EXIT_CODE_USAGE. */
+int options_parse(int argc, char *argv[], struct invocation *ret);
+
+/* EXIT_CODE_USAGE if something was given that is not among allowed. */
+int options_check(const struct invocation *in, uint64_t allowed, const char *verb);
+
+/* The help of one option ("--name NAME", "..."). Never NULL. */
+const char *option_synopsis(enum option_id o);
+const char *option_help(enum option_id o);
+
+/* Prints "cmkctl: ..." to standard error, control characters replaced, and returns code. */
+int fail(enum exit_code code, const char *format, ...) _printf_(2, 3);
+
+/* Asks on the terminal whether to go on: DONE if the answer is YES or --yes was given. Without a terminal and without
+ * --yes it is EXIT_CODE_USAGE, another answer EXIT_CODE_FAILED. what: a sentence, ends with a full stop. */
+int confirm(const struct invocation *in, const char *what);
+
+/* How unlike two words are (edit distance), to suggest the nearest one. */
+size_t word_distance(const char *a, const char *b);
+
+/* The verbs, by family. */
+int verb_status(const struct invocation *in);
+int verb_format(const struct invocation *in);
+int verb_attach(const struct invocation *in);
+int verb_detach(const struct invocation *in);
+int verb_cut(const struct invocation *in);
+int verb_hold(const struct invocation *in);
+int verb_resume(const struct invocation *in);
+int verb_trust_list(const struct invocation *in);
+int verb_trust_remove(const struct invocation *in);
+int verb_audit_list(const struct invocation *in);
+int verb_audit_follow(const struct invocation *in);
+int verb_audit_show(const struct invocation *in);
+int verb_audit_verify(const struct invocation *in);
+int verb_config_check(const struct invocation *in);
+int verb_config_show(const struct invocation *in);

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl.h"
+
+#define VERSION "0.1"
+
+#define O(o) OPTION_BIT(OPTION_##o)
+
+static const struct verb verbs[] = {
+        { "status", 0, 64, O(JSON), "[NAME|UUID ...]", "volumes, their leases and the daemon's state", verb_status },
+        { "format", 1, 1, O(JSON)|O(YES)|O(NAME)|O(ROLE)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(WIPE)|
+                O(ACCEPT_UNSAFE_VAULT), "DEVICE", "make a device a volume under a customer's key", verb_format },
+        { "attach", 1, 1, O(JSON)|O(READ_ONLY), "DEVICE|UUID|NAME", "open a volume as /dev/mapper/NAME", verb_attach },
+        { "detach", 1, 1, O(JSON), "NAME", "close a volume that nobody uses", verb_detach },
+        { "hold", 1, 1, O(JSON), "NAME", "suspend a volume and wipe its key, until resume", verb_hold },
+        { "resume", 1, 1, O(JSON), "NAME", "give a held volume its key back", verb_resume },
+        { "cut", 1, 1, O(JSON)|O(YES)|O(DRY_RUN), "NAME", "make a volume unreadable now, whoever uses it", verb_cut },
+        { "trust list", 0, 0, O(JSON), "", "the volumes that this node may open", verb_trust_list },
+        { "trust remove", 1, 1, O(JSON)|O(YES), "UUID|NAME", "take a volume off that list", verb_trust_remove },
+        { "audit list", 0, 0, O(JSON)|O(EVENT)|O(VOLUME)|O(SINCE)|O(LINES)|O(FILE), "", "records of the audit trail",
+          verb_audit_list },
+        { "audit follow", 0, 0, O(JSON)|O(EVENT)|O(VOLUME)|O(LINES), "", "the last records, then new ones as they come",
+          verb_audit_follow },
+        { "audit show", 1, 1, O(JSON)|O(FILE), "NUMBER", "everything about one record", verb_audit_show },
+        { "audit verify", 0, 0, O(JSON)|O(FILE), "", "check that no record was changed or removed", verb_audit_verify },
+        { "config show", 0, 0, O(JSON)|O(ROOT), "", "what the configuration files say", verb_config_show },
+        { "config check", 0, 0, O(ROOT), "", "read the configuration files, report the first mistake", verb_config_check },
+};
+
+static void print_options(uint64_t set) {
+        puts("\nOptions:");
+        for (unsigned o = 0; o < _OPTION_MAX; o++)
+                if (set & OPTION_BIT(o))
+                        printf("  %-32s %s\n", option_synopsis((enum option_id) o), option_help((enum option_id) o));
+}
+
+/* family: first word of the verbs to show, or NULL. Returns how many there are. */
+static size_t print_verbs(const char *family) {
+        size_t shown = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+                const char *rest = family ? startswith(verbs[i].name, family) : NULL;
+                char left[64];
+
+                if (family && (!rest || *rest != ' '))
+                        continue;
+                shown++;
+                snprintf(left, sizeof(left), "%s %s", verbs[i].name, verbs[i].synopsis);
+                printf("  %-32s %s\n", left, verbs[i].help);
+        }
+        return shown;
+}
+
+static int print_help(void) {
+        puts("cmkctl VERB [OPTIONS] [ARGUMENTS]\n\nVolumes under customer-managed keys. Verbs:");
+        print_verbs(NULL);
+        print_options(O(HELP)|O(VERSION));
+        puts("\nExit codes: 0 done, 1 failed, 2 usage, 3 revoked or denied by the vault, 4 vault unreachable or throttled,\n"
+             "5 busy or lingering, 6 audit trail fails verification, 7 refused by policy.");
+        return EXIT_CODE_DONE;
+}
+
+static int print_verb_help(const struct verb *v) {
+        printf("cmkctl %s [OPTIONS] %s\n\n%s\n", v->name, v->synopsis, v->help);
+        print_options(v->options|O(HELP));
+        return EXIT_CODE_DONE;
+}
+
+/* How many of the words are this verb's name; 0: it is another one. */
+static size_t match(const struct verb *v, const struct invocation *in) {
+        const char *space = strchr(v->name, ' ');
+
+        if (!space)
+                return streq(in->args[0], v->name);
+        return in->n_args > 1 && strlen(in->args[0]) == (size_t) (space - v->name) &&
+               startswith(v->name, in->args[0]) && streq(in->args[1], space + 1) ? 2 : 0;
+}
+
+static int complain_unknown(const struct invocation *in) {
+        const struct verb *best = NULL;
+        size_t least = SIZE_MAX;
+        char typed[128];
+
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+                bool pair = strchr(verbs[i].name, ' ') && in->n_args > 1;
+                size_t d;
+
+                snprintf(typed, sizeof(typed), "%s%s%s", in->args[0], pair ? " " : "", pair ? in->args[1] : "");
+                d = word_distance(typed, verbs[i].name);
+                if (!pair && startswith(verbs[i].name, in->args[0]))
+                        d = 1;                 /* "audit" alone, "stat" */
+                if (d < least) {
+                        least = d;
+                        best = verbs + i;
+                }
+        }
+        if (best && least <= 3)
+                return fail(EXIT_CODE_USAGE, "there is no verb %s; did you mean cmkctl %s? See cmkctl --help",
+                            in->args[0], best->name);
+        return fail(EXIT_CODE_USAGE, "there is no verb %s; see cmkctl --help", in->args[0]);
+}
+
+static int run_verb(const struct verb *v, size_t words, struct invocation *in) {
+        int code;
+
+        in->args += words;
+        in->n_args -= words;
+        if (has_option(in, OPTION_HELP))
+                return print_verb_help(v);
+        code = options_check(in, v->options, v->name);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        if (in->n_args < v->min_args)
+                return fail(EXIT_CODE_USAGE, "%s needs %s; see cmkctl %s --help", v->name, v->synopsis, v->name);
+        if (in->n_args > v->max_args)
+                return fail(EXIT_CODE_USAGE, "%s: %s is too much, it takes %s", v->name, in->args[v->max_args],
+                            *v->synopsis ? v->synopsis : "no arguments");
+        code = v->run(in);
+        if (fflush(stdout) != 0 && code == EXIT_CODE_DONE)
+                return fail(EXIT_CODE_FAILED, "cannot write the result: %s", strerror(errno));
+        return code;
+}
+
+int main(int argc, char *argv[]) {
+        struct invocation in;
+        int code;
+
+        code = options_parse(argc, argv, &in);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        if (in.n_args == 0) {
+                if (has_option(&in, OPTION_VERSION))
+                        return puts("cmkctl " VERSION) < 0 ? EXIT_CODE_FAILED : EXIT_CODE_DONE;
+                if (has_option(&in, OPTION_HELP))
+                        return print_help();
+                return fail(EXIT_CODE_USAGE, "say what to do; see cmkctl --help");
+        }
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+                size_t words = match(verbs + i, &in);
+
+                if (words > 0)
+                        return run_verb(verbs + i, words, &in);
+        }
+        if (has_option(&in, OPTION_HELP) && in.n_args == 1 && print_verbs(in.args[0]) > 0)
+                return EXIT_CODE_DONE;
+        return complain_unknown(&in);
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl.h"
+
+#include <stdarg.h>
+#include <unistd.h>
+
+static const struct {
+        const char *name;
+        char letter;
+        bool takes_value;
+        const char *synopsis, *help;
+} options[_OPTION_MAX] = {
+        [OPTION_JSON] = { "json", 0, false, "--json", "print JSON" },
+        [OPTION_YES] = { "yes", 'y', false, "-y, --yes", "do not ask" },
+        [OPTION_HELP] = { "help", 'h', false, "-h, --help", "this text; after a verb: its own" },
+        [OPTION_VERSION] = { "version", 0, false, "--version", "print the version" },
+        [OPTION_NAME] = { "name", 'n', true, "-n, --name NAME", "of the volume: it opens as /dev/mapper/NAME" },
+        [OPTION_ROLE] = { "role", 'r', true, "-r, --role ROLE", "data (the default), os or scratch" },
+        [OPTION_KEY] = { "key", 'k', true, "-k, --key URI", "https://HOST/keys/NAME[/VERSION]" },
+        [OPTION_VAULT] = { "vault", 0, true, "--vault HOST", "in place of --key, with --key-name" },
+        [OPTION_KEY_NAME] = { "key-name", 0, true, "--key-name NAME", "of the key in that vault" },
+        [OPTION_KEY_VERSION] = { "key-version", 0, true, "--key-version VERSION", "of that key; the newest if not given" },
+        [OPTION_WIPE] = { "wipe", 0, false, "--wipe", "overwrite what is on the device" },
+        [OPTION_ACCEPT_UNSAFE_VAULT] = { "accept-unsafe-vault", 0, true, "--accept-unsafe-vault REASON",
+                "use a vault without purge protection; the reason is recorded" },
+        [OPTION_READ_ONLY] = { "read-only", 0, false, "--read-only", "open for reading only" },
+        [OPTION_DRY_RUN] = { "dry-run", 0, false, "--dry-run", "print the steps, do nothing" },
+        [OPTION_EVENT] = { "event", 'e', true, "-e, --event EVENT", "only records of this event" },
+        [OPTION_VOLUME] = { "volume", 'v', true, "-v, --volume NAME", "only records of this volume (name or UUID)" },
+        [OPTION_SINCE] = { "since", 's', true, "-s, --since TIME", "YYYY-MM-DD[ HH:MM[:SS]], or a span ago: 10min" },
+        [OPTION_LINES] = { "lines", 0, true, "--lines N", "only the last N records" },
+        [OPTION_FILE] = { "file", 'f', true, "-f, --file FILE", "a trail file elsewhere" },
+        [OPTION_ROOT] = { "root", 0, true, "--root DIR", "read the configuration below DIR" },
+};
+
+const char *option_synopsis(enum option_id o) {
+        return options[o].synopsis;
+}
+
+const char *option_help(enum option_id o) {
+        return options[o].help;
+}
+
+int fail(enum exit_code code, const char *format, ...) {
+        char text[2048];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(text, sizeof(text), format, ap);
+        va_end(ap);
+        for (char *p = text; *p; p++)
+                if ((unsigned char) *p < ' ' || *p == 127)
+                        *p = '?';
+        fflush(stdout);
+        fprintf(stderr, "cmkctl: %s\n", text);
+        return code;
+}
+
+static enum option_id find_option(const char *word, const char **ret_value) {
+        const char *name = startswith(word, "--"), *equals = name ? strchr(name, '=') : NULL;
+        size_t n = equals ? (size_t) (equals - name) : name ? strlen(name) : 0;
+
+        for (unsigned o = 0; o < _OPTION_MAX; o++) {
+                bool same = name ? strlen(options[o].name) == n && strncmp(options[o].name, name, n) == 0
+                                 : options[o].letter && word[1] == options[o].letter && !word[2];
+
+                if (same) {
+                        *ret_value = equals ? equals + 1 : NULL;
+                        return (enum option_id) o;
+                }
+        }
+        return _OPTION_MAX;
+}
+
+static int complain_unknown(const char *word) {
+        const char *best = NULL;
+        size_t least = 4;
+
+        for (unsigned o = 0; startswith(word, "--") && o < _OPTION_MAX; o++) {
+                size_t d = word_distance(word + 2, options[o].name);
+
+                if (d < least) {
+                        least = d;
+                        best = options[o].name;
+                }
+        }
+        if (best)
+                return fail(EXIT_CODE_USAGE, "there is no option %s; did you mean --%s?", word, best);
+        return fail(EXIT_CODE_USAGE, "there is no option %s; see cmkctl --help", word);
+}
+
+int options_parse(int argc, char *argv[], struct invocation *ret) {
+        struct invocation in = { .args = argv + 1 };
+        bool only_words = false;
+
+        for (int i = 1; i < argc; i++) {
+                const char *value;
+                enum option_id o;
+
+                if (only_words || argv[i][0] != '-' || !argv[i][1]) {
+                        in.args[in.n_args++] = argv[i];
+                        continue;
+                }
+                if (streq(argv[i], "--")) {
+                        only_words = true;
+                        continue;
+                }
+                o = find_option(argv[i], &value);
+                if (o == _OPTION_MAX)
+                        return complain_unknown(argv[i]);
+                if (has_option(&in, o))
+                        return fail(EXIT_CODE_USAGE, "--%s is there twice", options[o].name);
+                if (options[o].takes_value && !value)
+                        value = i + 1 < argc ? argv[++i] : "";
+                if (options[o].takes_value && !*value)
+                        return fail(EXIT_CODE_USAGE, "--%s needs a value", options[o].name);
+                if (!options[o].takes_value && value)
+                        return fail(EXIT_CODE_USAGE, "--%s takes no value", options[o].name);
+                in.given |= OPTION_BIT(o);
+                in.values[o] = value;
+        }
+        *ret = in;
+        return EXIT_CODE_DONE;
+}
+
+int options_check(const struct invocation *in, uint64_t allowed, const char *verb) {
+        for (unsigned o = 0; o < _OPTION_MAX; o++)
+                if (in->given & ~allowed & OPTION_BIT(o))
+                        return fail(EXIT_CODE_USAGE, "%s has no option --%s", verb, options[o].name);
+        return EXIT_CODE_DONE;
+}
+
+int confirm(const struct invocation *in, const char *what) {
+        char answer[16] = "";
+
+        if (has_option(in, OPTION_YES))
+                return EXIT_CODE_DONE;
+        if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+                return fail(EXIT_CODE_USAGE, "%s There is no terminal to ask on: say --yes if that is meant.", what);
+        fprintf(stderr, "%s Type YES to go on: ", what);
+        if (!fgets(answer, sizeof(answer), stdin) || !streq(answer, "YES\n"))
+                return fail(EXIT_CODE_FAILED, "not confirmed, nothing was done");
+        return EXIT_CODE_DONE;
+}
+
+size_t word_distance(const char *a, const char *b) {
+        size_t n = strlen(b), row[64];
+
+        if (n >= ELEMENTSOF(row))
+                return SIZE_MAX;
+        for (size_t j = 0; j <= n; j++)
+                row[j] = j;
+        for (size_t i = 1; a[i - 1]; i++) {
+                size_t diagonal = row[0];
+
+                row[0] = i;
+                for (size_t j = 1; j <= n; j++) {
+                        size_t above = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
+
+                        best = MIN_OF(best, above + 1);
+                        row[j] = MIN_OF(best, row[j - 1] + 1);
+                        diagonal = above;
+                }
+        }
+        return row[n];
+}

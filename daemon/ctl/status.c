@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus.h"
+#include "print.h"
+
+/* cmkctl status: properties of the manager and of its volumes, as the daemon gives them. With names: those volumes, at
+ * length. */
+
+static int get_manager(struct call *c, struct json_object **ret) {
+        int r, code;
+
+        code = call_begin(c, "org.freedesktop.DBus.Properties", "GetAll");
+        if (code != EXIT_CODE_DONE)
+                return code;
+        code = call_send(c, sd_bus_message_append(c->request, "s", BUS_MANAGER));
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = bus_message_to_json(c->reply, ret);
+        return r < 0 ? call_misunderstood(r) : EXIT_CODE_DONE;
+}
+
+static int compare_names(const void *a, const void *b) {
+        struct json_object *const *x = a, *const *y = b;
+
+        return strcmp(json_text(*x, "name"), json_text(*y, "name"));
+}
+
+/* path -> interface -> properties, flattened to a list of properties sorted by name. */
+static int get_volumes(struct call *c, struct json_object **ret) {
+        _cleanup_(json_object_putp) struct json_object *objects = NULL;
+        _cleanup_(json_object_putp) struct json_object *list = json_object_new_array();
+        int r, code;
+
+        code = call_next(c, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
+        if (code != EXIT_CODE_DONE)
+                return code;
+        code = call_send(c, 0);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = bus_message_to_json(c->reply, &objects);
+        if (r < 0 || !list)
+                return call_misunderstood(r < 0 ? r : -ENOMEM);
+        json_object_object_foreach(objects, path, interfaces) {
+                struct json_object *v;
+
+                (void) path;
+                if (json_object_object_get_ex(interfaces, BUS_VOLUME, &v) &&
+                    json_object_array_add(list, json_object_get(v)) < 0)
+                        return call_misunderstood(-ENOMEM);
+        }
+        json_object_array_sort(list, compare_names);
+        *ret = TAKE_PTR(list);
+        return EXIT_CODE_DONE;
+}
+
+static bool is_wanted(const struct invocation *in, struct json_object *v) {
+        for (size_t i = 0; i < in->n_args; i++)
+                if (streq(in->args[i], json_text(v, "name")) || streq(in->args[i], json_text(v, "uuid")))
+                        return true;
+        return in->n_args == 0;
+}
+
+/* Takes out what was not asked for. FAILED if a name is nobody's. */
+static int select_volumes(const struct invocation *in, struct json_object *volumes) {
+        for (size_t i = 0; i < in->n_args; i++) {
+                bool found = false;
+
+                for (size_t k = 0; k < json_object_array_length(volumes); k++) {
+                        struct json_object *v = json_object_array_get_idx(volumes, k);
+
+                        found |= streq(in->args[i], json_text(v, "name")) || streq(in->args[i], json_text(v, "uuid"));
+                }
+                if (!found)
+                        return fail(EXIT_CODE_FAILED, "cmkd has no volume %s", in->args[i]);
+        }
+        for (size_t k = json_object_array_length(volumes); k-- > 0;)
+                if (!is_wanted(in, json_object_array_get_idx(volumes, k)))
+                        json_object_array_del_idx(volumes, k, 1);
+        return EXIT_CODE_DONE;
+}
+
+/* The state's words come from the daemon; what is not in order in them is for people to see at once. */
+static void print_manager(struct json_object *m) {
+        struct json_object *v;
+
+        printf("cmkd ");
+        print_clean(stdout, json_text(m, "version"));
+        printf(": audit ");
+        print_clean(stdout, json_text(m, "audit_state"));
+        printf(", vault worker ");
+        print_clean(stdout, json_text(m, "worker_state"));
+        printf(", breaker ");
+        print_clean(stdout, json_text(m, "breaker_state"));
+        printf(", secrets in ");
+        print_clean(stdout, json_text(m, "secret_memory"));
+        putchar('\n');
+        if (json_object_object_get_ex(m, "init_on_free", &v) && !json_object_get_boolean(v))
+                printf("note: the kernel runs without init_on_free=1: pages of a volume stay in free memory after a cut\n");
+}
+
+static void add_span(struct table *t, struct json_object *v, const char *member) {
+        char text[64];
+
+        format_span(json_number(v, member), text, sizeof(text));
+        table_add(t, text);
+}
+
+static int print_list(struct json_object *volumes) {
+        static const char *const header[] = { "NAME", "STATE", "ROLE", "VERDICT", "PROOF", "LEASE", "GRACE", "DEVICE", "KEY" };
+        struct table t;
+
+        table_start(&t, header, ELEMENTSOF(header));
+        for (size_t i = 0; i < json_object_array_length(volumes); i++) {
+                struct json_object *v = json_object_array_get_idx(volumes, i);
+
+                table_add(&t, json_text(v, "name"));
+                table_add(&t, json_text(v, "state"));
+                table_add(&t, json_text(v, "role"));
+                table_add(&t, json_text(v, "last_verdict"));
+                add_span(&t, v, "seconds_since_proof");
+                add_span(&t, v, "lease_left_sec");
+                add_span(&t, v, "grace_left_sec");
+                table_add(&t, json_text(v, "device"));
+                table_add(&t, json_text(v, "key"));
+        }
+        return table_print(&t);
+}
+
+static void print_text(const char *label, const char *text) {
+        if (!*text)
+                return;
+        printf("  %-12s ", label);
+        print_clean(stdout, text);
+        putchar('\n');
+}
+
+static void print_span(const char *label, struct json_object *v, const char *member, const char *after) {
+        char text[64];
+
+        if (json_number(v, member) == UINT64_MAX)
+                return;
+        format_span(json_number(v, member), text, sizeof(text));
+        printf("  %-12s %s%s\n", label, text, after);
+}
+
+static void print_policy(struct json_object *v) {
+        struct json_object *policy;
+
+        if (!json_object_object_get_ex(v, "policy", &policy) || !json_object_is_type(policy, json_type_object))
+                return;
+        json_object_object_foreach(policy, key, value) {
+                printf("  %-12s ", "policy");
+                print_clean(stdout, key);
+                putchar('=');
+                print_clean(stdout, strempty(json_object_get_string(value)));
+                putchar('\n');
+        }
+}
+
+static void print_findings(struct json_object *v) {
+        struct json_object *list;
+
+        if (!json_object_object_get_ex(v, "findings", &list) || !json_object_is_type(list, json_type_array))
+                return;
+        for (size_t i = 0; i < json_object_array_length(list); i++)
+                print_text("finding", strempty(json_object_get_string(json_object_array_get_idx(list, i))));
+}
+
+static void print_volume(struct json_object *v) {
+        print_clean(stdout, json_text(v, "name"));
+        putchar('\n');
+        print_text("state", json_text(v, "state"));
+        print_text("role", json_text(v, "role"));
+        print_text("uuid", json_text(v, "uuid"));
+        print_text("device", json_text(v, "device"));
+        print_text("node", json_text(v, "node"));
+        print_text("key", json_text(v, "key"));
+        if (json_number(v, "generation") != UINT64_MAX)
+                printf("  %-12s %llu\n", "generation", (unsigned long long) json_number(v, "generation"));
+        print_text("verdict", json_text(v, "last_verdict"));
+        print_text("vault said", json_text(v, "last_code"));
+        print_span("proof", v, "seconds_since_proof", " ago");
+        print_span("lease", v, "lease_left_sec", " left");
+        print_span("grace", v, "grace_left_sec", " left");
+        if (*json_text(v, "hold_possible"))
+                printf("  %-12s %s", "hold", streq(json_text(v, "hold_possible"), "yes") ? "possible\n" : "not possible: ");
+        if (*json_text(v, "hold_possible") && !streq(json_text(v, "hold_possible"), "yes")) {
+                print_clean(stdout, json_text(v, "hold_possible"));
+                putchar('\n');
+        }
+        print_policy(v);
+        print_findings(v);
+}
+
+static int print_document(struct json_object *manager, struct json_object *volumes) {
+        _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
+
+        if (!o || json_object_object_add(o, "manager", json_object_get(manager)) < 0 ||
+            json_object_object_add(o, "volumes", json_object_get(volumes)) < 0)
+                return fail(EXIT_CODE_FAILED, "out of memory");
+        return print_json(o);
+}
+
+int verb_status(const struct invocation *in) {
+        _cleanup_(call_release) struct call c = {};
+        _cleanup_(json_object_putp) struct json_object *manager = NULL, *volumes = NULL;
+        int code;
+
+        code = get_manager(&c, &manager);
+        if (code == EXIT_CODE_DONE)
+                code = get_volumes(&c, &volumes);
+        if (code == EXIT_CODE_DONE)
+                code = select_volumes(in, volumes);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        if (has_option(in, OPTION_JSON))
+                return print_document(manager, volumes);
+        if (in->n_args > 0) {
+                for (size_t i = 0; i < json_object_array_length(volumes); i++)
+                        print_volume(json_object_array_get_idx(volumes, i));
+                return EXIT_CODE_DONE;
+        }
+        print_manager(manager);
+        if (json_object_array_length(volumes) > 0)
+                return print_list(volumes);
+        puts("no volumes");
+        return EXIT_CODE_DONE;
+}
