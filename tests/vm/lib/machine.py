@@ -41,7 +41,7 @@ def accel(image):
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
     boot_id = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    known = cache_dir() / f"accel-{digest(qemu_version(), boot_id, image.name)}"
+    known = cache_dir() / f"accel-{digest(qemu_version(), boot_id)}"
     with lock("accel", "probing hardware acceleration"):
         if not known.exists():
             for path in cache_dir().glob("accel-*"):

@@ -30,7 +30,7 @@ def overlay(path, backing, backing_format):
 def ensure_snapshot(img, spec):
     """The directory of a booted guest's state: root.qcow2 and state. Booted once, shared by all nodes of its kind."""
     path = cache_dir() / f"snapshot-{spec['guest']}-{machine.snapshot_key(img, spec)}"
-    with lock(path.name, f"booting the {spec['guest']} guest for the snapshot"):
+    with lock(f"snapshot-{spec['guest']}", f"booting the {spec['guest']} guest for the snapshot"):
         if path.exists():
             return in_use(path)
         say(f"booting the {spec['guest']} guest once for the snapshot ({spec['accel']})")
@@ -41,6 +41,10 @@ def ensure_snapshot(img, spec):
                 (work / f"{name}.img").unlink()
             work.chmod(0o755)
             work.rename(path)
+        except HarnessError as error:
+            console = cache_dir() / f"{path.name}.console.log"
+            shutil.copyfile(work / "console.log", console)
+            raise HarnessError(f"{error} (console: {console})") from None
         finally:
             shutil.rmtree(work, ignore_errors=True)
         prune("snapshot-*-*")

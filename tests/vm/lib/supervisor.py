@@ -73,7 +73,10 @@ class Supervisor:
             if left <= 0:
                 raise HarnessError("the guest's agent does not answer: see console.log")
             ready, _, _ = select.select([self.agent], [], [], left)
-            data = self.agent.recv(65536) if ready else None
+            try:
+                data = self.agent.recv(65536) if ready else None
+            except ConnectionResetError:
+                data = b""
             if data == b"":
                 raise HarnessError(f"QEMU ended during the start: {self.qemu_said()}")
             for _, kind, payload in self.frames.feed(data or b""):
