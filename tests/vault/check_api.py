@@ -359,7 +359,7 @@ def side_by_side_and_one_per_dir(s):
         other.ctl("create-key", name="only-there")
         error(s.json("GET", "/keys/only-there"), 404, "KeyNotFound")
         try:
-            probe.Server(directory=other.dir)
+            probe.Server(directory=other.dir, quiet=True)
         except AssertionError:
             return
         raise AssertionError("two servers in one directory")

@@ -125,8 +125,8 @@ def odd_framing(s):
     prepare(s)
     for kind in ("chunked", "http10"):
         same(keycrypto.unb64u(json.loads(one(s, kind)[2])["value"]), PLAIN, kind)
-    same(one(s, "two-lengths")[1].get_all("Content-Length")[0] != one(s, "two-lengths")[1].get_all("Content-Length")[1],
-         True)
+    lengths = one(s, "two-lengths")[1].get_all("Content-Length")
+    assert len(set(lengths)) == 2, lengths
     same(one(s, "bad-length")[1]["Content-Length"], "-1x")
 
 
@@ -137,7 +137,8 @@ def big_bodies(s):
     json.loads(got[2])
     s.fault("endless-body", op="unwrap", key=KEY, count=1)
     conn = s.connect()
-    conn.request("POST", "/keys/%s/unwrapkey?api-version=7.4" % KEY, "{}", {"Authorization": "Bearer " + s.token("node")})
+    conn.request("POST", "/keys/%s/unwrapkey?api-version=7.4" % KEY, "{}",
+                 {"Authorization": "Bearer " + s.token("node")})
     reply = conn.getresponse()
     same(len(reply.read(4 << 20)), 4 << 20)
     conn.close()

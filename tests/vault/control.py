@@ -115,8 +115,9 @@ class Control:
 
     def do_keys(self):
         with self.store.lock:
-            rows = [{"name": n, "kid": self.kid(n, v), "kty": r["kty"], "enabled": r["enabled"], "key_ops": r["key_ops"],
-                     "nbf": r["nbf"], "exp": r["exp"], "current": v == k["current"], "deleted": gone, "tags": r["tags"]}
+            rows = [{"name": n, "kid": self.kid(n, v), "kty": r["kty"], "enabled": r["enabled"],
+                     "key_ops": r["key_ops"], "nbf": r["nbf"], "exp": r["exp"],
+                     "current": v == k["current"], "deleted": gone, "tags": r["tags"]}
                     for gone, table in ((False, self.store.state["keys"]),
                                         (True, {n: e["key"] for n, e in self.store.state["deleted"].items()}))
                     for n, k in table.items() for v, r in k["versions"].items()]

@@ -77,7 +77,8 @@ ERRORS = {
     "conflict": (409, "Conflict", None, "The key {name} already exists."),
     # the service
     "throttled": (429, "Throttled", None,
-                  "Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached"),
+                  "Request was not processed because too many requests were received. "
+                  "Reason: VaultRequestTypeLimitReached"),
     "server-error": (500, "InternalServerError", None, "An internal error occurred."),
     "bad-gateway": (502, "BadGateway", None, "Bad gateway."),
     "unavailable": (503, "ServiceUnavailable", None, "The service is unavailable."),

@@ -106,33 +106,21 @@ class Connection:
             try:
                 reply, rule = self.listener.app.handle(req, entry)
             except Exception as e:          # a defect of this server: say so, to the client and in the log
-                entry["error"] = "%s: %s" % (type(e).__name__, e)
+                entry.update(error="%s: %s" % (type(e).__name__, e), defect=True)
                 reply, rule = Reply(500, {"error": {"code": "TestVaultDefect", "message": entry["error"]}}), None
             if not self._send(reply, rule, entry) or not self.keep:
                 return
 
     def _send(self, reply, rule, entry):
-        """Send, then log: also what could not be sent. True if the connection stays."""
+        """Log, then send: whoever has the reply finds it in the log. True if the connection stays."""
         faulty = rule is not None and rule.group == "transport" and rule.kind != "slow"
-        if faulty and rule.kind == "hang":
-            self.listener.log.add(dict(entry, fault="hang", ms=0))
-            transport.hang(self, reply, rule)
-            return False
-        try:
-            if faulty:
-                stays, entry["status"] = transport.send(self, reply, rule)
-            else:
-                entry["status"] = reply.status
-                extra = () if self.keep else (("Connection", "close"),)
-                self.sock.sendall(reply.head(extra) + reply.body)
-                stays = True
-        except OSError as e:
-            entry["error"] = "not sent: %s" % e
-            raise
-        finally:
-            entry["ms"] = round((time.time() - entry["time"]) * 1000, 2)
-            self.listener.log.add(entry)
-        return stays
+        entry["status"] = transport.status(reply, rule) if faulty else reply.status
+        entry["ms"] = round((time.time() - entry["time"]) * 1000, 2)
+        self.listener.log.add(entry)
+        if faulty:
+            return transport.send(self, reply, rule)
+        self.sock.sendall(reply.head(() if self.keep else (("Connection", "close"),)) + reply.body)
+        return True
 
     def reset(self):
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -206,7 +194,7 @@ class Listener:
         return self.contexts[kind or ""].wrap_socket(sock, server_side=True)
 
     def _run(self, sock, peer):
-        conn, error = None, None
+        conn, error, defect = None, None, False
         rule = self.faults.take("connect") if self.contexts else None
         fault = rule.kind if rule else None
         with self.lock:
@@ -224,12 +212,14 @@ class Listener:
                 conn.goodbye()
         except Gone:
             pass
-        except (ssl.SSLError, OSError, ValueError) as e:
+        except Exception as e:
             error = "%s: %s" % (type(e).__name__, e)
+            defect = not isinstance(e, (OSError, ValueError))     # this server's own: the self tests look for it
         finally:
             with self.lock:
                 self.open.pop(number, None)
             sock.close()
-        if self.contexts is not None and (conn is None or not conn.served) and (error or fault):
-            self.log.add({"time": started, "where": self.app.where, "conn": number, "peer": peer, "op": "connect",
-                          "status": 0, "fault": fault, "error": error})
+        if defect or self.contexts is not None and (conn is None or not conn.served) and (error or fault):
+            entry = {"time": started, "where": self.app.where, "conn": number, "peer": peer, "op": "connect",
+                     "status": 0, "fault": fault, "error": error}
+            self.log.add(dict(entry, defect=True) if defect else entry)

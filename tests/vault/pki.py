@@ -18,7 +18,7 @@ WRONG = ("wrong-cert-name", "wrong-cert-ca", "wrong-cert-expired")
 
 
 def _now():
-    return datetime.datetime.utcfromtimestamp(int(datetime.datetime.now().timestamp()))
+    return datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
 
 
 def _new_key(kind):

@@ -18,11 +18,12 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 
 
 class Server:
-    def __init__(self, *extra, directory=None, serve=None):
+    def __init__(self, *extra, directory=None, quiet=False):
         self.own = directory is None
         self.dir = directory or tempfile.mkdtemp(prefix="cmkd-vault.")
-        self.proc = subprocess.Popen([serve or os.environ.get("CMKD_TEST_SERVE") or os.path.join(HERE, "serve"),
-                                      "--dir", self.dir, *extra], stdout=subprocess.PIPE, text=True)
+        serve = os.environ.get("CMKD_TEST_SERVE") or os.path.join(HERE, "serve")
+        self.proc = subprocess.Popen([serve, "--dir", self.dir, *extra], stdout=subprocess.PIPE, text=True,
+                                     stderr=subprocess.DEVNULL if quiet else None)
         line = self.proc.stdout.readline()
         assert line, "the server did not start"
         self.info = json.loads(line)

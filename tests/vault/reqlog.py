@@ -3,7 +3,9 @@
 token, a plaintext or a wrapped value (bodies and Authorization are not recorded).
 Fields: seq, time (arrival), ms, where (vault, metadata), conn, peer, method, path,
 op, key, version, identity, client_request_id, request_id, status (0: none was
-sent), fault, error. Lines with op=connect are TLS handshakes that failed."""
+sent), fault, error. A line is written before its reply is sent, so whoever has the
+reply finds it here. Lines with op=connect are TLS handshakes that failed; a line
+with defect=true is a fault of this server's own."""
 
 import collections
 import json

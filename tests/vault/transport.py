@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transport faults: how a reply is sent so that it cannot be received. Each
-function returns (whether the connection stays usable, the status that was sent)."""
+function returns whether the connection stays usable."""
 
 import socket
 import struct
@@ -21,17 +21,17 @@ def hang(conn, reply, rule):
             pass
     except OSError:
         pass
-    return False, 0
+    return False
 
 
 def reset(conn, reply, rule):
     conn.reset()
-    return False, 0
+    return False
 
 
 def close(conn, reply, rule):
     conn.goodbye()
-    return False, 0
+    return False
 
 
 def drip(conn, reply, rule):
@@ -39,27 +39,27 @@ def drip(conn, reply, rule):
     for byte in reply.head() + reply.body:
         conn.sock.sendall(bytes([byte]))
         time.sleep(pause)
-    return True, reply.status
+    return True
 
 
 def reset_mid_body(conn, reply, rule):
     conn.sock.sendall(reply.head() + reply.body[:len(reply.body) // 2])
     time.sleep(0.05)
     conn.reset()
-    return False, reply.status
+    return False
 
 
 def truncated_headers(conn, reply, rule):
     head = reply.head()
     conn.sock.sendall(head[:len(head) // 2])
     conn.goodbye()
-    return False, reply.status
+    return False
 
 
 def truncated_body(conn, reply, rule):
     conn.sock.sendall(reply.head() + reply.body[:len(reply.body) // 2])
     conn.goodbye()
-    return False, reply.status
+    return False
 
 
 def oversized_body(conn, reply, rule):
@@ -72,7 +72,7 @@ def oversized_body(conn, reply, rule):
         conn.sock.sendall(b"A" * min(left, 65536))
         left -= 65536
     conn.sock.sendall(end)
-    return True, rule.opt("status", 200)
+    return True
 
 
 def oversized_headers(conn, reply, rule):
@@ -83,7 +83,7 @@ def oversized_headers(conn, reply, rule):
         conn.sock.sendall(b"x-filler: " + b"A" * 4000 + b"\r\n")
         left -= 4012
     conn.sock.sendall(b"\r\n" + reply.body)
-    return True, reply.status
+    return True
 
 
 def endless_body(conn, reply, rule):
@@ -96,25 +96,23 @@ def endless_body(conn, reply, rule):
 def garbage(conn, reply, rule):
     conn.sock.sendall(b"SSH-2.0-OpenSSH_9.2p1\r\n\0\xff\xfe\r\n\r\n")
     conn.goodbye()
-    return False, 0
+    return False
 
 
 def redirect(conn, reply, rule):
-    status = rule.opt("status", 302)
-    conn.sock.sendall(_head(status, [("Location", rule.opt("url", "https://elsewhere.test/")), ("Content-Length", 0)]))
-    return True, status
+    rows = [("Location", rule.opt("url", "https://elsewhere.test/")), ("Content-Length", 0)]
+    conn.sock.sendall(_head(status(reply, rule), rows))
+    return True
 
 
 def html(conn, reply, rule):
-    status = rule.opt("status", 200)
-    conn.sock.sendall(_head(status, [("Content-Type", "text/html"), ("Content-Length", len(HTML))]) + HTML)
-    return True, status
+    conn.sock.sendall(_head(status(reply, rule), [("Content-Type", "text/html"), ("Content-Length", len(HTML))]) + HTML)
+    return True
 
 
 def empty(conn, reply, rule):
-    status = rule.opt("status", 200)
-    conn.sock.sendall(_head(status, [("Content-Length", 0), ("x-ms-request-id", "empty")]))
-    return True, status
+    conn.sock.sendall(_head(status(reply, rule), [("Content-Length", 0), ("x-ms-request-id", "empty")]))
+    return True
 
 
 def chunked(conn, reply, rule):
@@ -123,25 +121,25 @@ def chunked(conn, reply, rule):
         piece = reply.body[at:at + 100]
         conn.sock.sendall(b"%x\r\n" % len(piece) + piece + b"\r\n")
     conn.sock.sendall(b"0\r\n\r\n")
-    return True, reply.status
+    return True
 
 
 def bad_length(conn, reply, rule):
     conn.sock.sendall(reply.head((("Content-Length", "-1x"),), length=False) + reply.body)
     conn.goodbye()
-    return False, reply.status
+    return False
 
 
 def two_lengths(conn, reply, rule):
     conn.sock.sendall(reply.head((("Content-Length", len(reply.body) // 2),)) + reply.body)
     conn.goodbye()
-    return False, reply.status
+    return False
 
 
 def http10(conn, reply, rule):
     conn.sock.sendall(reply.head(length=False, proto="HTTP/1.0") + reply.body)
     conn.goodbye()
-    return False, reply.status
+    return False
 
 
 def no_handshake(sock, kind):
@@ -156,8 +154,15 @@ def no_handshake(sock, kind):
             pass
 
 
+def status(reply, rule):
+    """What the log shows: the status that is sent, 0 for none."""
+    if rule.kind in ("hang", "reset", "close", "garbage"):
+        return 0
+    return reply.status if reply is not None else rule.opt("status", 302 if rule.kind == "redirect" else 200)
+
+
 def send(conn, reply, rule):
     try:
         return globals()[rule.kind.replace("-", "_")](conn, reply, rule)
     except (socket.timeout, OSError):
-        return False, 0     # the peer had enough: what such a fault is for
+        return False     # the peer had enough: what such a fault is for
