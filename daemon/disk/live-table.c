@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "live-table.h"
+
+#include "common/dm-ioctl.h"
+
+#include <inttypes.h>
+#include <linux/dm-ioctl.h>
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+
+#define BUFFER_SIZE 4096u
+
+int live_table_check_params(const char *params, const struct live_table_expected *e, const char **ret_why) {
+        char head[256];
+        const char *rest;
+
+        *ret_why = "its key does not come from the keyring, or its cipher is another";
+        snprintf(head, sizeof(head), "aes-xts-plain64 :64:logon:cryptsetup:%s-d0 ", e->uuid);
+        rest = startswith(params, head);
+        if (!rest)
+                return -EUCLEAN;
+        *ret_why = "its device, offset or start of the tweak is another";
+        snprintf(head, sizeof(head), "0 %" PRIu32 ":%" PRIu32 " %" PRIu64, e->major, e->minor, e->offset);
+        rest = startswith(rest, head);
+        if (!rest || (*rest && *rest != ' '))
+                return -EUCLEAN;
+        while (*rest == ' ')
+                rest++;
+        *ret_why = "its sector size is another, or it has options that nobody asked for";
+        return streq(rest, e->sector_size == 512 ? "" : "1 sector_size:4096") ? 0 : -EUCLEAN;
+}
+
+/* One ioctl says all: flags, identity and targets belong together. */
+static int read_table(int control, const char *name, struct dm_ioctl *io, size_t size) {
+        memset(io, 0, size);
+        io->version[0] = DM_VERSION_MAJOR;
+        io->data_size = (uint32_t) size;
+        io->data_start = sizeof(*io);
+        io->flags = DM_STATUS_TABLE_FLAG;
+        snprintf(io->name, sizeof(io->name), "%s", name);
+        if (ioctl(control, DM_TABLE_STATUS, io) < 0)
+                return -errno;
+        return io->flags & DM_BUFFER_FULL_FLAG ? -E2BIG : 0;
+}
+
+static int compare(const struct dm_ioctl *io, const struct live_table_expected *e, const char **why) {
+        const struct dm_target_spec *target = (const void *) ((const char *) io + io->data_start);
+        const char *params = (const char *) (target + 1);
+        char uuid[DM_IOCTL_UUID_SIZE];
+
+        *why = "its UUID is not the volume's";
+        if (dm_crypt_uuid(e->uuid, e->name, uuid) < 0 || !streq(io->uuid, uuid))
+                return -EUCLEAN;
+        *why = "it is not live";
+        if (!(io->flags & DM_ACTIVE_PRESENT_FLAG) || (io->flags & (DM_SUSPEND_FLAG|DM_INACTIVE_PRESENT_FLAG)))
+                return -EUCLEAN;
+        *why = "it is not read-only, or only";
+        if (!!(io->flags & DM_READONLY_FLAG) != e->read_only)
+                return -EUCLEAN;
+        *why = "it has not exactly one target, crypt, over the whole device";
+        if (io->target_count != 1 || io->data_size < io->data_start + sizeof(*target) + 1 ||
+            strncmp(target->target_type, "crypt", sizeof(target->target_type)) != 0 || target->sector_start != 0 ||
+            target->length != e->sectors)
+                return -EUCLEAN;
+        if (!memchr(params, 0, io->data_size - io->data_start - sizeof(*target)))
+                return -EUCLEAN;
+        return live_table_check_params(params, e, why);
+}
+
+int live_table_check(const struct live_table_expected *e, uint32_t *ret_major, uint32_t *ret_minor, const char **ret_why) {
+        _Alignas(8) uint8_t buffer[BUFFER_SIZE];
+        struct dm_ioctl *io = (struct dm_ioctl *) buffer;
+        _cleanup_(closep) int control = -EBADF;
+        int r;
+
+        *ret_why = "it cannot be read";
+        control = dm_open_control();
+        if (control < 0)
+                return control;
+        r = read_table(control, e->name, io, sizeof(buffer));
+        if (r >= 0)
+                r = compare(io, e, ret_why);
+        if (r >= 0) {
+                *ret_major = major(io->dev);
+                *ret_minor = minor(io->dev);
+        }
+        /* Had the key been given inline after all, it would be in here. */
+        explicit_bzero(buffer, sizeof(buffer));
+        return r;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The table that the kernel runs, compared with the one that the checked header asks for: the last step of an
+ * activation. Parameters of dm-crypt (Documentation/admin-guide/device-mapper/dm-crypt.rst):
+ *
+ *   CIPHER KEY IV_OFFSET DEVICE OFFSET [N OPTIONS...]
+ *   aes-xts-plain64 :64:logon:cryptsetup:UUID-d0 0 254:16 32768 1 sector_size:4096 */
+
+#include "common/util.h"
+
+struct live_table_expected {
+        const char *name;
+        const char *uuid;              /* of the volume */
+        uint32_t major, minor;         /* of the device below */
+        uint64_t sectors;              /* of the mapping, 512 bytes */
+        uint64_t offset;               /* of the data on the device, 512-byte sectors */
+        unsigned sector_size;
+        bool read_only;
+};
+
+/* Compares the parameters of a crypt target. Pure. Returns 0 or -EUCLEAN; *ret_why is a static text then. */
+int live_table_check_params(const char *params, const struct live_table_expected *e, const char **ret_why);
+
+/* Asks the kernel for the mapping: name, dm uuid, one target of type crypt that covers it, live and not suspended, its
+ * parameters. Returns 0 (*ret_major, *ret_minor: of the mapping), -EUCLEAN (*ret_why says what differs), -ENXIO (no such
+ * mapping) or what open(2) and ioctl(2) say. */
+int live_table_check(const struct live_table_expected *e, uint32_t *ret_major, uint32_t *ret_minor, const char **ret_why);

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ops.h"
+
+#include "live-table.h"
+#include "unlock-key.h"
+#include "volume.h"
+
+#include "common/dm-ioctl.h"
+
+/* Reads W as late as can be and forgets it as soon as can be. */
+static int unlock(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        _cleanup_(secret_freep) struct secret *w = NULL;
+        int r;
+
+        r = op_read_secret(&w, y);
+        return r < 0 ? r : volume_unlock(v, q, w, y);
+}
+
+static int check_unchanged(const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        if (digest_equal(v->header->digest, q->header_digest))
+                return 0;
+        return op_fail(y, -ESTALE, EXIT_CODE_POLICY, "The header of %s changed after it was inspected: attach it again",
+                       q->device);
+}
+
+static int check_name(const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        if (streq(q->name, v->header->layout.token.name))
+                return 0;
+        return op_fail(y, -EKEYREJECTED, EXIT_CODE_POLICY, "The volume on %s is named %s, not %s", q->device,
+                       v->header->layout.token.name, q->name);
+}
+
+static int check_trust(const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        if ((q->flags & DISK_FLAG_UNTRUSTED_OK) || digest_equal(v->trust_digest, q->trust_digest))
+                return 0;
+        return op_fail(y, -EKEYREJECTED, EXIT_CODE_POLICY, "The volume on %s is not the one that this node trusts under "
+                       "UUID %s: forged, or formatted elsewhere (cmkctl trust)", q->device, v->header->copy.uuid);
+}
+
+int op_check(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y) {
+        _cleanup_(volume_done) struct volume v = VOLUME_NONE;
+        int r;
+
+        (void) in_fd;
+        (void) ret_fd;
+        r = volume_read(&v, q, y);
+        return r < 0 ? r : unlock(&v, q, y);
+}
+
+static int fail_activate(int error, const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        if (error == -EEXIST)
+                return op_fail(y, error, EXIT_CODE_BUSY, "There is a mapping named %s already", q->name);
+        if (error == -EBUSY)
+                return op_fail(y, error, EXIT_CODE_BUSY, "%s is in use", q->device);
+        return op_fail(y, error, EXIT_CODE_FAILED, "%s cannot be activated as %s: %s", q->device, q->name,
+                       v->luks.said[0] ? v->luks.said : strerror(-error));
+}
+
+/* A mapping that is not what was checked must not stay for anybody to use. */
+static int verify_mapping(struct volume *v, const struct disk_request *q, bool read_only, struct disk_reply *y) {
+        const struct live_table_expected e = {
+                .name = q->name, .uuid = v->header->copy.uuid, .major = v->device.major, .minor = v->device.minor,
+                .sectors = y->sectors, .offset = v->header->layout.data_offset / 512,
+                .sector_size = v->header->layout.sector_size, .read_only = read_only,
+        };
+        const char *why;
+        int r;
+
+        r = live_table_check(&e, &y->dev_major, &y->dev_minor, &why);
+        if (r >= 0)
+                return 0;
+        op_fail(y, r, EXIT_CODE_POLICY, "The mapping %s is not what the header of %s asks for (%s) and was %s", q->name,
+                q->device, why, luks_remove(&v->luks, q->name) < 0 ? "NOT removed: cut it" : "removed");
+        return r;
+}
+
+int op_activate(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y) {
+        _cleanup_(volume_done) struct volume v = VOLUME_NONE;
+        bool read_only = q->flags & DISK_FLAG_READ_ONLY;
+        int r;
+
+        (void) in_fd;
+        (void) ret_fd;
+        if (!q->name[0] || !q->uuid[0])
+                return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "ACTIVATE needs a name and a UUID");
+        r = volume_read(&v, q, y);
+        if (r >= 0)
+                r = check_unchanged(&v, q, y);
+        if (r >= 0)
+                r = check_name(&v, q, y);
+        if (r >= 0)
+                r = unlock(&v, q, y);
+        if (r >= 0)
+                r = check_trust(&v, q, y);
+        if (r < 0)
+                return r;
+        r = luks_activate(&v.luks, q->name, v.volume_key, read_only);
+        if (r < 0)
+                return fail_activate(r, &v, q, y);
+        return verify_mapping(&v, q, read_only, y);
+}
+
+/* Only a mapping of this volume, held and not cut, gets its key back. */
+static int check_held(const struct volume *v, const struct disk_request *q, bool *ret_read_only,
+                      struct disk_reply *y) {
+        _cleanup_(closep) int control = -EBADF;
+        char dm_uuid[DM_IOCTL_UUID_SIZE];
+        struct dm_table table;
+        struct dm_info info;
+        struct dm_id id = { .uuid = dm_uuid };
+        int r;
+
+        control = dm_open_control();
+        r = control < 0 ? control : dm_crypt_uuid(v->header->copy.uuid, q->name, dm_uuid);
+        if (r >= 0)
+                r = dm_query(control, id, &info);
+        if (r >= 0)
+                r = dm_query_table(control, id, &table);
+        if (r == -ENXIO)
+                return op_fail(y, r, EXIT_CODE_FAILED, "There is no mapping of volume %s", q->name);
+        if (r < 0)
+                return op_fail(y, r, EXIT_CODE_FAILED, "The mapping %s cannot be examined: %s", q->name, strerror(-r));
+        if (!(info.state & DM_STATE_SUSPENDED))
+                return op_fail(y, -EALREADY, EXIT_CODE_FAILED, "The volume %s is not held", q->name);
+        if (table.targets != 1 || !streq(table.first_type, "crypt") || table.sectors != y->sectors)
+                return op_fail(y, -EUCLEAN, EXIT_CODE_POLICY, "The mapping %s is not what the header of %s asks for",
+                               q->name, q->device);
+        *ret_read_only = info.state & DM_STATE_READ_ONLY;
+        return 0;
+}
+
+int op_resume(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y) {
+        _cleanup_(volume_done) struct volume v = VOLUME_NONE;
+        bool read_only = false;
+        int r;
+
+        (void) in_fd;
+        (void) ret_fd;
+        if (!q->name[0] || !q->uuid[0])
+                return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "RESUME needs a name and a UUID");
+        r = volume_read(&v, q, y);
+        if (r >= 0)
+                r = check_name(&v, q, y);
+        if (r >= 0)
+                r = check_held(&v, q, &read_only, y);
+        if (r >= 0)
+                r = unlock(&v, q, y);
+        /* Another header under this UUID would bring another volume key, and every write would be garbage. */
+        if (r >= 0)
+                r = check_trust(&v, q, y);
+        if (r < 0)
+                return r;
+        r = luks_resume(&v.luks, q->name, v.volume_key);
+        if (r < 0)
+                return fail_activate(r, &v, q, y);
+        return verify_mapping(&v, q, read_only, y);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "volume.h"
+
+#include "manifest.h"
+#include "ops.h"
+#include "unlock-key.h"
+
+void volume_done(struct volume *v) {
+        luks_close(&v->luks);
+        v->header = header_free(v->header);
+        v->volume_key = secret_free(v->volume_key);
+        device_close(&v->device);
+}
+
+static int fail_header(int error, const char *device, const struct header_why *why, struct disk_reply *y) {
+        const char *hint = "";
+
+        if (error == -EPROTONOSUPPORT)
+                hint = "; a newer cmkd can open it";
+        else if (error == -ENOENT)
+                hint = "; cmkctl enroll makes it a volume of cmkd's";
+        else if (error == -EBADMSG)
+                hint = "; compare it with a backup of the header";
+        return op_fail(y, error, header_exit_code(error), "The header of %s is refused: %s%s", device, why->text, hint);
+}
+
+int volume_read(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        struct header_why why = {};
+        int r;
+
+        r = device_open(q->device, &v->device, y);
+        if (r < 0)
+                return r;
+        y->dev_major = v->device.major;
+        y->dev_minor = v->device.minor;
+        r = header_read(v->device.fd, v->device.size, &v->header, &why);
+        if (r < 0) {
+                if (!why.text[0])
+                        snprintf(why.text, sizeof(why.text), "it cannot be read: %s", strerror(-r));
+                return fail_header(r, q->device, &why, y);
+        }
+        header_describe(v->header, y);
+        y->sectors = (v->device.size - v->header->layout.data_offset) / 512;
+        if (v->header->layout.sector_size > 512)
+                y->sectors -= y->sectors % (v->header->layout.sector_size / 512);
+        if (q->uuid[0] && !streq(q->uuid, v->header->copy.uuid))
+                return op_fail(y, -ESTALE, EXIT_CODE_FAILED, "%s holds another volume now: UUID %s, expected %s", q->device,
+                               v->header->copy.uuid, q->uuid);
+        return 0;
+}
+
+static int fail_unlock(int error, const struct disk_request *q, const struct volume *v, struct disk_reply *y) {
+        if (error == -ENOKEY)
+                return op_fail(y, error, EXIT_CODE_FAILED, "Keyslot %d of %s does not open with what the vault unwrapped: "
+                               "its token and its keyslot do not belong together", v->header->layout.token.keyslot,
+                               q->device);
+        return op_fail(y, error, EXIT_CODE_FAILED, "%s cannot be unlocked: %s", q->device,
+                       v->luks.said[0] ? v->luks.said : strerror(-error));
+}
+
+int volume_unlock(struct volume *v, const struct disk_request *q, const struct secret *w, struct disk_reply *y) {
+        const struct token *t = &v->header->layout.token;
+        _cleanup_(secret_freep) struct secret *unlock_key = NULL;
+        int r;
+
+        r = unlock_key_derive(w, t->salt, v->header->copy.uuid, t->role, t->generation, &unlock_key);
+        if (r < 0)
+                return op_fail(y, r, EXIT_CODE_FAILED, "The unlock key of %s cannot be derived: %s", q->device,
+                               strerror(-r));
+        r = luks_open(&v->luks, v->header, v->device.path);
+        if (r >= 0)
+                r = luks_unlock(&v->luks, v->header, unlock_key, &v->volume_key);
+        if (r < 0)
+                return fail_unlock(r, q, v, y);
+        r = manifest_verify(v->header->metadata, v->header->copy.uuid, v->volume_key, t->mac);
+        if (r == -EUCLEAN)
+                return op_fail(y, r, EXIT_CODE_POLICY, "The header of %s was changed since it was enrolled: a foreign "
+                               "keyslot or token, another cipher, name or generation", q->device);
+        if (r >= 0)
+                r = trust_digest_compute(v->volume_key, v->header->copy.uuid, t->name, t->role, v->trust_digest);
+        if (r < 0)
+                return op_fail(y, r, EXIT_CODE_FAILED, "The manifest of %s cannot be computed: %s", q->device,
+                               strerror(-r));
+        memcpy(y->trust_digest, v->trust_digest, sizeof(y->trust_digest));
+        return 0;
+}
