@@ -125,7 +125,8 @@ static void on_revoked(struct key_track *k, const struct key_event *e, struct in
         k->revoked_sure = true;
 }
 
-static void on_denied(struct key_track *k, const struct key_timing *t, const struct key_event *e, struct instant issued) {
+static void on_denied(struct key_track *k, const struct key_timing *t, const struct key_event *e,
+                      struct instant issued) {
         k->denied_seen = true;
         if (!(e->flags & KEY_EVENT_FRESH_TOKEN))
                 return;
@@ -145,14 +146,16 @@ static uint64_t throttled_delay(const struct key_track *k, const struct key_timi
         uint64_t delay = t->poll_usec << MIN_OF(k->n_throttled - 1, THROTTLED_DOUBLINGS);
         uint64_t left = k->has_grant ? remaining(k->granted, t->lease_usec, now) : 0;
 
+        if (left == 0)
+                left = t->lease_usec;
+        left = MAX_OF(left, USEC_PER_SEC);
         delay = MAX_OF(delay, retry_after);
-        if (left > 0)
-                return MIN_OF(delay, MAX_OF(left, USEC_PER_SEC));
-        return MIN_OF(delay, t->lease_usec);
+        return MIN_OF(delay, left);
 }
 
 /* How soon the bad news that is not certain yet can be made so. */
-static uint64_t confirm_delay(const struct key_track *k, const struct key_timing *t, bool unlisted, struct instant now) {
+static uint64_t confirm_delay(const struct key_track *k, const struct key_timing *t, bool unlisted,
+                              struct instant now) {
         uint64_t delay = t->confirm_usec, due = 0;
 
         if (k->revoked_seen && !k->revoked_sure) {
@@ -336,6 +339,12 @@ static void wake_in(struct lease_decision *d, struct instant now, uint64_t span)
         d->wake_boottime_usec = MIN_OF(d->wake_boottime_usec, now.boottime_usec + span);
 }
 
+static void wake_at_end_of_pause(const struct lease_volume *v, struct instant now, struct lease_decision *d) {
+        if (is_paused(v, now))
+                wake_in(d, now, MIN_OF(v->paused_until.boottime_usec - now.boottime_usec,
+                                       v->paused_until.realtime_usec - now.realtime_usec));
+}
+
 /* What stands until the lease ends, for an open volume that nothing is done to. */
 static void watch_lease(const struct lease_volume *v, const struct key_track *k, const struct policy *p,
                         struct instant now, struct lease_decision *d) {
@@ -344,11 +353,8 @@ static void watch_lease(const struct lease_volume *v, const struct key_track *k,
 
         if (lease_expiry(k, p, &end) && !is_expired(k, p, now))
                 wake_in(d, now, remaining(k->granted, p->lease_usec + p->grace_usec, now));
-        if (is_paused(v, now)) {
-                end = later(end, v->paused_until);
-                wake_in(d, now, MIN_OF(v->paused_until.boottime_usec - now.boottime_usec,
-                                       v->paused_until.realtime_usec - now.realtime_usec));
-        }
+        wake_at_end_of_pause(v, now, d);
+        end = later(end, v->paused_until);
         set_deadline(d, after(end, LEASE_BREAKER_USEC), breaker_of(a));
 }
 
@@ -401,8 +407,10 @@ static void decide_holding(const struct lease_volume *v, const struct key_track 
 static void decide_held(const struct lease_volume *v, const struct key_track *k, const struct policy *p,
                         struct instant now, struct lease_decision *d) {
         enum action a = wanted(v, k, p, now, d);
+        bool paused = is_paused(v, now);
+        struct instant end;
 
-        if (d->cause != CAUSE_NONE && action_stronger(a, ACTION_HOLD) != ACTION_HOLD) {
+        if (d->cause != CAUSE_NONE && action_stronger(a, ACTION_HOLD) != ACTION_HOLD && !paused) {
                 decide_act(p, a, now, d);
                 return;
         }
@@ -410,27 +418,41 @@ static void decide_held(const struct lease_volume *v, const struct key_track *k,
         d->why = NULL;
         /* an operator's hold is ended by an operator; the key is wiped already, so there is no deadline */
         if (v->cause == CAUSE_OPERATOR) {
-                if (k->has_grant)
+                if (k->has_grant && !is_expired(k, p, now))
                         wake_in(d, now, remaining(k->granted, p->lease_usec + p->grace_usec, now));
                 return;
         }
         if (is_granted_since(v, k, p, now)) {
                 d->verb = LEASE_RESUME;
                 d->cause = CAUSE_NONE;
-        } else if (elapsed(v->since, now) >= p->hold_usec) {
+        } else if (elapsed(v->since, now) >= p->hold_usec && !paused) {
                 d->cause = CAUSE_HELD_TOO_LONG;
                 decide_act(p, ACTION_CUT, now, d);
                 return;
         }
-        wake_in(d, now, remaining(v->since, p->hold_usec, now));
-        set_deadline(d, after(v->since, p->hold_usec + LEASE_BREAKER_USEC), BREAKER_ACTION_CUT);
+        if (elapsed(v->since, now) < p->hold_usec)
+                wake_in(d, now, remaining(v->since, p->hold_usec, now));
+        wake_at_end_of_pause(v, now, d);
+        end = later(after(v->since, p->hold_usec), v->paused_until);
+        set_deadline(d, after(end, LEASE_BREAKER_USEC), BREAKER_ACTION_CUT);
+}
+
+/* The action that is being carried out, for the breaker to finish. */
+static enum action closing_action(const struct lease_volume *v, const struct policy *p) {
+        enum action a = ACTION_CUT;
+
+        if (v->cause == CAUSE_REVOKED)
+                a = p->on_revoked;
+        else if (v->cause == CAUSE_DENIED)
+                a = p->on_denied;
+        else if (v->cause == CAUSE_EXPIRED)
+                a = p->on_unreachable;
+        return policy_effective_action(p, action_stronger(a, ACTION_CUT), v->hold_possible, NULL);
 }
 
 /* Notice and teardown: the breaker finishes what takes too long. */
 static void decide_closing(const struct lease_volume *v, const struct key_track *k, const struct policy *p,
                            struct instant now, struct lease_decision *d) {
-        enum action a = p->role == ROLE_OS ? action_stronger(p->on_revoked, ACTION_REBOOT) : ACTION_CUT;
-
         d->cause = v->cause;
         if (v->state == LEASE_NOTICE && v->cause != CAUSE_OPERATOR &&
             (is_granted_since(v, k, p, now) || is_paused(v, now))) {
@@ -439,7 +461,7 @@ static void decide_closing(const struct lease_volume *v, const struct key_track 
                 watch_lease(v, k, p, now, d);
                 return;
         }
-        set_deadline(d, after(v->since, cutting_span(p)), breaker_of(a));
+        set_deadline(d, after(v->since, cutting_span(p)), breaker_of(closing_action(v, p)));
 }
 
 void lease_decide(const struct lease_volume *v, const struct key_track *k, const struct policy *p, struct instant now,
@@ -484,7 +506,8 @@ void lease_decide(const struct lease_volume *v, const struct key_track *k, const
 
 const char *key_state_to_string(enum key_state s) {
         static const char *const names[_KEY_STATE_MAX] = {
-                "unknown", "granted", "silent", "revoked, to be confirmed", "revoked", "denied, to be confirmed", "denied",
+                "unknown", "granted", "silent", "revoked, to be confirmed", "revoked", "denied, to be confirmed",
+                "denied",
         };
         return (unsigned) s < _KEY_STATE_MAX ? names[s] : "?";
 }

@@ -17,8 +17,8 @@
  *     is weaker: without GRANTED for lease + grace at least OnUnreachable is done. (To migrate with `report`, all three
  *     are set to it.)
  *  3. REVOKED counts once it is repeated on a fresh connection; a 404 of a key that is not listed as deleted, 30 s
- *     after the first. DENIED counts after three replies, each with a fresh token, over DeniedConfirmSec. For a key that
- *     never worked both are MISCONFIGURED. What was issued before the last GRANTED challenge is too old to count.
+ *     after the first. DENIED counts after three replies, each with a fresh token, over DeniedConfirmSec. For a key
+ *     that never worked both are MISCONFIGURED. What was issued before the last GRANTED challenge is too old to count.
  *  4. A key is polled for ever, and one GRANTED undoes everything: RESUME for a held volume, ATTACH for a closed one.
  *  5. A hold is only decided where policy_effective_action() allows it. */
 

@@ -6,7 +6,7 @@
  *
  *   in use:   [NOTICE] OPEN SHUT CUT THAW FLUSH KILL UNMOUNT REMOVE VERIFY
  *   held:     OPEN CUT SHUT THAW FLUSH KILL UNMOUNT REMOVE VERIFY      (ext4's shutdown hangs above a suspended device)
- *   idle:     CUT FLUSH REMOVE VERIFY
+ *   idle:     CUT FLUSH KILL REMOVE VERIFY
  *   hold:     HOLD
  *   role os:  [NOTICE], then the breaker: error table, drop caches, power off or reboot
  *
@@ -59,11 +59,11 @@ struct plan {
  * steps. */
 int plan_make(const struct plan_facts *f, struct plan *ret);
 
-/* Steps that are left for a volume that lingers: from its failed step on, and always CUT if that was not verified. */
+/* What is left to do for a volume that lingers: all from FLUSH on, and CUT before it where that was not verified. */
 int plan_make_retry(const struct plan_facts *f, bool cut_done, struct plan *ret);
 
 /* The longest that the plan can take, waits included. */
 uint64_t plan_total_usec(const struct plan *p);
 
-/* One step for people: "cut        error table on data1 (253:4, 2097152 sectors), at most 4 s, else by the breaker". */
+/* One step for people: "cut      error table on data1 (253:4, 2048 sectors), at most 4.000 s; else by the breaker". */
 void plan_step_to_string(const struct plan_facts *f, const struct plan_step *s, char *buf, size_t size);

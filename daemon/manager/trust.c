@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "trust.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base64.h"
+#include "common/ini-reader.h"
+
+#define SUFFIX ".conf"
+
+/* ---- one entry ---- */
+
+static int read_name(struct trust_entry *e, const char *value) {
+        if (!volume_name_is_valid(value))
+                return -EINVAL;
+        strcpy(e->name, value);
+        return 0;
+}
+
+static int read_role(struct trust_entry *e, const char *value) {
+        int role = role_from_string(value);
+
+        if (role < 0)
+                return role;
+        e->role = (enum role) role;
+        return 0;
+}
+
+static int read_key(struct trust_entry *e, const char *value) {
+        int r = key_uri_parse(value, &e->key, NULL);
+
+        *e->key.version = 0;
+        return r;
+}
+
+static int read_digest(struct trust_entry *e, const char *value) {
+        return strlen(value) == 2 * sizeof(e->digest) ? hex_decode(value, e->digest, sizeof(e->digest)) : -EINVAL;
+}
+
+static int read_generation(struct trust_entry *e, const char *value) {
+        int r = parse_u64(value, INT64_MAX, &e->generation);
+
+        return r < 0 || e->generation == 0 ? -EINVAL : 0;
+}
+
+static int read_public_key(struct trust_entry *e, const char *value) {
+        int r = base64_decode(value, strlen(value), e->spki, sizeof(e->spki), &e->spki_size);
+
+        return r < 0 || e->spki_size == 0 ? -EINVAL : 0;
+}
+
+static int read_proof_time(struct trust_entry *e, const char *value) {
+        return parse_u64(value, INT64_MAX, &e->proof_time);
+}
+
+static bool is_printable(const char *s) {
+        for (; *s; s++)
+                if (*s < ' ' || *s > '~')
+                        return false;
+        return true;
+}
+
+static int read_text(char *to, size_t size, const char *value) {
+        if (strlen(value) >= size || !is_printable(value))
+                return -EINVAL;
+        strcpy(to, value);
+        return 0;
+}
+
+static int read_proof_request_id(struct trust_entry *e, const char *value) {
+        return read_text(e->proof_request_id, sizeof(e->proof_request_id), value);
+}
+
+static int read_serial(struct trust_entry *e, const char *value) {
+        return read_text(e->serial, sizeof(e->serial), value);
+}
+
+static const struct field {
+        const char *key;
+        int (*read)(struct trust_entry *e, const char *value);
+        bool required;
+        const char *allowed;
+} fields[] = {
+        { "Name", read_name, true, "the name of a volume" },
+        { "Role", read_role, true, "data, os or scratch" },
+        { "Key", read_key, true, "the identifier of a key" },
+        { "Digest", read_digest, true, "64 hexadecimal digits" },
+        { "Generation", read_generation, true, "a number from 1" },
+        { "PublicKey", read_public_key, true, "base64 of a SubjectPublicKeyInfo" },
+        { "ProofTime", read_proof_time, false, "seconds since 1970" },
+        { "ProofRequestId", read_proof_request_id, false, "up to 128 printable characters" },
+        { "Serial", read_serial, false, "up to 64 printable characters" },
+};
+
+struct parser {
+        struct trust_entry *entry;
+        unsigned seen;              /* a bit a field */
+        char *why;
+};
+
+static int _printf_(2, 3) complain(char **why, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        if (!*why && vasprintf(why, format, ap) < 0)
+                *why = NULL;
+        va_end(ap);
+        return -EINVAL;
+}
+
+static int read_field(void *user, const char *section, const char *key, const char *value) {
+        struct parser *p = user;
+
+        if (!streq(section, "Volume"))
+                return complain(&p->why, "[%s] is no section of it", section);
+        for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
+                if (!streq(fields[i].key, key))
+                        continue;
+                if (p->seen & 1u << i)
+                        return complain(&p->why, "%s= is there twice", key);
+                p->seen |= 1u << i;
+                if (fields[i].read(p->entry, value) < 0)
+                        return complain(&p->why, "%s= is not %s", key, fields[i].allowed);
+                return 0;
+        }
+        return complain(&p->why, "there is no %s=", key);
+}
+
+int trust_parse(const char *uuid, const char *text, size_t size, struct trust_entry *ret, char **ret_why) {
+        _cleanup_(freep) struct trust_entry *e = calloc(1, sizeof(*e));
+        _cleanup_(freep) char *copy = malloc(size + 1);
+        struct parser p = { .entry = e };
+        unsigned line = 0;
+        int r = 0;
+
+        if (!e || !copy)
+                return -ENOMEM;
+        memcpy(copy, text, size);
+        copy[size] = 0;
+        if (!uuid_is_valid(uuid))
+                r = complain(&p.why, "its name is not a UUID");
+        else
+                strcpy(e->uuid, uuid);
+        if (r >= 0) {
+                r = ini_read(copy, size, read_field, &p, &line);
+                if (r < 0)
+                        complain(&p.why, "line %u is neither [Volume], nor Key=value, nor a comment", line);
+        }
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(fields); i++)
+                if (fields[i].required && !(p.seen & 1u << i))
+                        r = complain(&p.why, "%s= is missing", fields[i].key);
+        if (r < 0) {
+                if (ret_why)
+                        *ret_why = TAKE_PTR(p.why);
+                free(p.why);
+                return r;
+        }
+        *ret = *e;
+        return 0;
+}
+
+static bool entry_is_valid(const struct trust_entry *e) {
+        return uuid_is_valid(e->uuid) && volume_name_is_valid(e->name) && (unsigned) e->role < _ROLE_MAX &&
+               *e->key.host && *e->key.name && e->generation > 0 && e->generation <= INT64_MAX &&
+               e->proof_time <= INT64_MAX && e->spki_size > 0 && e->spki_size <= sizeof(e->spki) &&
+               is_printable(e->proof_request_id) && is_printable(e->serial);
+}
+
+int trust_print(const struct trust_entry *e, char **ret) {
+        char spki[BASE64_SIZE(DISK_SPKI_MAX) + 1], digest[2 * DISK_DIGEST_SIZE + 1], uri[KEY_URI_MAX];
+        struct key_uri key = e->key;
+        char *text;
+
+        if (!entry_is_valid(e))
+                return -EINVAL;
+        *key.version = 0;
+        key_uri_format(&key, uri, sizeof(uri));
+        hex_encode(e->digest, sizeof(e->digest), digest);
+        base64_encode(e->spki, e->spki_size, spki);
+        if (asprintf(&text, "[Volume]\nName=%s\nRole=%s\nKey=%s\nDigest=%s\nGeneration=%" PRIu64 "\nPublicKey=%s\n"
+                     "ProofTime=%" PRIu64 "\nProofRequestId=%s\nSerial=%s\n", e->name, role_to_string(e->role), uri,
+                     digest, e->generation, spki, e->proof_time, e->proof_request_id, e->serial) < 0)
+                return -ENOMEM;
+        *ret = text;
+        return 0;
+}
+
+/* ---- the list ---- */
+
+struct trust_list *trust_free(struct trust_list *l) {
+        if (!l)
+                return NULL;
+        for (size_t i = 0; i < l->n_bad; i++)
+                free(l->bad[i]);
+        free(l->bad);
+        free(l->entries);
+        free(l);
+        return NULL;
+}
+
+const struct trust_entry *trust_find_uuid(const struct trust_list *l, const char *uuid) {
+        for (size_t i = 0; i < l->n_entries; i++)
+                if (streq(l->entries[i].uuid, uuid))
+                        return l->entries + i;
+        return NULL;
+}
+
+const struct trust_entry *trust_find_name(const struct trust_list *l, const char *name) {
+        for (size_t i = 0; i < l->n_entries; i++)
+                if (streq(l->entries[i].name, name))
+                        return l->entries + i;
+        return NULL;
+}
+
+static int add_bad(struct trust_list *l, const char *dir, const char *file, const char *why) {
+        char **bigger = reallocarray(l->bad, l->n_bad + 2, sizeof(char *));
+        char *text;
+
+        if (!bigger)
+                return -ENOMEM;
+        l->bad = bigger;
+        if (asprintf(&text, "%s/%s: %s", dir, file, why ? why : "out of memory") < 0)
+                return -ENOMEM;
+        bigger[l->n_bad++] = text;
+        bigger[l->n_bad] = NULL;
+        return 0;
+}
+
+static bool is_ours(int fd) {
+        struct stat st;
+
+        return fstat(fd, &st) >= 0 && S_ISREG(st.st_mode) && !(st.st_mode & 022) &&
+               (st.st_uid == 0 || st.st_uid == geteuid());
+}
+
+/* Reads one file into e. Returns 0, -EINVAL with *ret_why, -ENOMEM, or -errno. */
+static int read_file(int dirfd, const char *file, struct trust_entry *e, char **ret_why) {
+        _cleanup_(closep) int fd = openat(dirfd, file, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NOCTTY|O_NONBLOCK);
+        char text[TRUST_FILE_MAX + 1], uuid[37] = "";
+        size_t size = 0, n = strlen(file) - strlen(SUFFIX);
+        ssize_t k;
+
+        if (fd < 0)
+                return -errno;
+        if (!is_ours(fd))
+                return complain(ret_why, "it is not a file that only root may write");
+        while ((k = read(fd, text + size, sizeof(text) - size)) > 0)
+                size += (size_t) k;
+        if (k < 0)
+                return -errno;
+        if (size > TRUST_FILE_MAX)
+                return complain(ret_why, "it is larger than %u bytes", TRUST_FILE_MAX);
+        if (n < sizeof(uuid)) {
+                memcpy(uuid, file, n);
+                uuid[n] = 0;
+        }
+        return trust_parse(uuid, text, size, e, ret_why);
+}
+
+static int add_file(struct trust_list *l, const char *dir, int dirfd, const char *file) {
+        _cleanup_(freep) char *why = NULL;
+        struct trust_entry *bigger, *e;
+        int r;
+
+        bigger = reallocarray(l->entries, l->n_entries + 1, sizeof(*e));
+        if (!bigger)
+                return -ENOMEM;
+        l->entries = bigger;
+        e = bigger + l->n_entries;
+        r = read_file(dirfd, file, e, &why);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return add_bad(l, dir, file, why ? why : strerror(-r));
+        l->n_entries++;
+        return 0;
+}
+
+static bool is_entry_name(const char *s) {
+        size_t n = strlen(s);
+
+        return *s != '.' && n > strlen(SUFFIX) && streq(s + n - strlen(SUFFIX), SUFFIX);
+}
+
+static int compare_entries(const void *a, const void *b) {
+        return strcmp(((const struct trust_entry *) a)->uuid, ((const struct trust_entry *) b)->uuid);
+}
+
+/* Two entries with one name: nobody can say which is meant, so neither is trusted. */
+static int drop_duplicates(struct trust_list *l, const char *dir) {
+        size_t kept = 0;
+
+        for (size_t i = 0; i < l->n_entries; i++) {
+                const struct trust_entry *e = l->entries + i;
+                char file[64];
+                size_t same = 0;
+
+                for (size_t k = 0; k < l->n_entries; k++)
+                        same += streq(l->entries[k].name, e->name);
+                snprintf(file, sizeof(file), "%s" SUFFIX, e->uuid);
+                if (same > 1 && add_bad(l, dir, file, "another entry has the same name; neither is used") < 0)
+                        return -ENOMEM;
+                /* entries stay where they are until all are compared: their names are marked below */
+                if (same > 1)
+                        l->entries[i].generation = 0;
+        }
+        for (size_t i = 0; i < l->n_entries; i++)
+                if (l->entries[i].generation > 0)
+                        l->entries[kept++] = l->entries[i];
+        l->n_entries = kept;
+        return 0;
+}
+
+static void closedirp(DIR **d) {
+        if (*d)
+                closedir(*d);
+}
+
+int trust_load(const char *dir, struct trust_list **ret) {
+        _cleanup_(trust_freep) struct trust_list *l = calloc(1, sizeof(*l));
+        _cleanup_(closedirp) DIR *d = opendir(dir);
+        struct dirent *e;
+        int r;
+
+        if (!l)
+                return -ENOMEM;
+        if (!d && errno != ENOENT)
+                return -errno;
+        while (d && (e = readdir(d))) {
+                if (!is_entry_name(e->d_name))
+                        continue;
+                if (l->n_entries + l->n_bad >= TRUST_ENTRIES_MAX)
+                        return -E2BIG;
+                r = add_file(l, dir, dirfd(d), e->d_name);
+                if (r < 0)
+                        return r;
+        }
+        if (l->n_entries > 1)
+                qsort(l->entries, l->n_entries, sizeof(*l->entries), compare_entries);
+        r = drop_duplicates(l, dir);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+/* ---- changes ---- */
+
+static int entry_path(const char *dir, const char *uuid, char *buf, size_t size) {
+        if (!uuid_is_valid(uuid))
+                return -EINVAL;
+        return snprintf(buf, size, "%s/%s" SUFFIX, dir, uuid) < (int) size ? 0 : -ENAMETOOLONG;
+}
+
+static int write_entry(const char *path, const struct trust_entry *e) {
+        _cleanup_(freep) char *text = NULL;
+        int r;
+
+        r = trust_print(e, &text);
+        if (r < 0)
+                return r;
+        return write_file_atomic(path, text, strlen(text), 0600);
+}
+
+int trust_add(const char *dir, const struct trust_entry *e) {
+        _cleanup_(trust_freep) struct trust_list *l = NULL;
+        char path[PATH_MAX];
+        struct stat st;
+        int r;
+
+        if (!entry_is_valid(e))
+                return -EINVAL;
+        r = entry_path(dir, e->uuid, path, sizeof(path));
+        if (r < 0)
+                return r;
+        r = mkdir_parents(dir, 0700);
+        if (r < 0)
+                return r;
+        r = trust_load(dir, &l);
+        if (r < 0)
+                return r;
+        if (trust_find_name(l, e->name) || lstat(path, &st) >= 0)
+                return -EEXIST;
+        return write_entry(path, e);
+}
+
+int trust_update(const char *dir, const struct trust_entry *e) {
+        _cleanup_(trust_freep) struct trust_list *l = NULL;
+        const struct trust_entry *old, *named;
+        char path[PATH_MAX];
+        int r;
+
+        if (!entry_is_valid(e))
+                return -EINVAL;
+        r = entry_path(dir, e->uuid, path, sizeof(path));
+        if (r < 0)
+                return r;
+        r = trust_load(dir, &l);
+        if (r < 0)
+                return r;
+        old = trust_find_uuid(l, e->uuid);
+        named = trust_find_name(l, e->name);
+        if (!old)
+                return -ENOENT;
+        if (named && named != old)
+                return -EEXIST;
+        if (e->generation < old->generation)
+                return -ESTALE;
+        return write_entry(path, e);
+}
+
+int trust_remove(const char *dir, const char *uuid) {
+        _cleanup_(closep) int fd = -EBADF;
+        char path[PATH_MAX];
+        int r;
+
+        r = entry_path(dir, uuid, path, sizeof(path));
+        if (r < 0)
+                return r;
+        if (unlink(path) < 0)
+                return -errno;
+        fd = open(dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+        return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
