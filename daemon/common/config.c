@@ -3,10 +3,11 @@
 
 #include <ctype.h>
 #include <dirent.h>
-#include <ini.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <unistd.h>
+
+#include "ini-reader.h"
 
 #define CONFIG_FILE_MAX (1024u * 1024u)
 
@@ -134,7 +135,7 @@ static const struct setting settings[] = {
         IN_VAULT("AcceptUnsafeVault", parse_bool, accept_unsafe, "yes or no"),
 };
 
-/* The state of one load: handed through inih. */
+/* The state of one load: handed through the reader. */
 struct loader {
         struct config *config;
         char *why;              /* of the first error; the line is known to the caller only */
@@ -237,8 +238,9 @@ static size_t distance(const char *a, const char *b) {
                 row[0] = i;
                 for (size_t j = 1; j <= n; j++) {
                         size_t above = row[j], same = diagonal + (tolower(a[i - 1]) != tolower(b[j - 1]));
+                        size_t shift = MIN_OF(above, row[j - 1]) + 1;
 
-                        row[j] = MIN_OF(MIN_OF(above, row[j - 1]) + 1, same);
+                        row[j] = MIN_OF(shift, same);
                         diagonal = above;
                 }
         }
@@ -267,39 +269,41 @@ static int handle(void *user, const char *section, const char *key, const char *
 
         target = find_target(l, section, &kind);
         if (!target)
-                return 0;
+                return -EINVAL;
         for (size_t i = 0; i < ELEMENTSOF(settings); i++) {
                 const struct setting *s = settings + i;
 
                 if (s->section != kind || !streq(s->key, key))
                         continue;
                 if (s->parse(value, (uint8_t *) target + s->offset, s->words) >= 0)
-                        return 1;
+                        return 0;
                 complain(l, "%s=%s: allowed is %s", key, value, s->allowed);
-                return 0;
+                return -EINVAL;
         }
         complain(l, "there is no %s= in [%s]; did you mean %s=?", key, section, nearest_key(kind, key));
-        return 0;
+        return -EINVAL;
 }
 
 static int load_file(struct loader *l, const char *path) {
         _cleanup_(freep) char *text = NULL;
         _cleanup_(freep) char *why = NULL;
-        int line, r;
+        unsigned line = 0;
+        size_t size;
+        int r;
 
-        r = read_small_file(path, CONFIG_FILE_MAX, &text, NULL);
+        r = read_small_file(path, CONFIG_FILE_MAX, &text, &size);
         if (r == -ENOENT)
                 return 0;
         if (r < 0) {
                 complain(l, "%s: %s", path, strerror(-r));
                 return r;
         }
-        line = ini_parse_string(text, handle, l);
-        if (line == 0)
+        r = ini_read(text, size, handle, l, &line);
+        if (r >= 0)
                 return 0;
         why = TAKE_PTR(l->why);
-        complain(l, "%s:%d: %s", path, line, why ? why : "neither a [Section], nor Key=value, nor a comment");
-        return -EINVAL;
+        complain(l, "%s:%u: %s", path, line, why ? why : "neither a [Section], nor Key=value, nor a comment");
+        return r;
 }
 
 static bool is_drop_in(const struct dirent *d) {
