@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "audit-link.h"
+
+#include <sys/queue.h>
+
+#include "common/log.h"
+#include "rpc.h"
+
+#define UNWAITED_TIMEOUT_USEC (30 * USEC_PER_SEC)
+
+struct pending {
+        LIST_ENTRY(pending) pending;
+        struct audit_link *link;
+        char event[AUDIT_NAME_MAX + 1];
+        audit_callback callback;       /* NULL: nobody waits */
+        void *user;
+        sd_event_source *failed;
+        int error;
+};
+
+struct audit_link {
+        sd_event *event;
+        struct rpc *rpc;
+        uint64_t lost;
+        LIST_HEAD(, pending) pending;
+};
+
+static void pending_free(struct pending *p) {
+        LIST_REMOVE(p, pending);
+        sd_event_source_disable_unref(p->failed);
+        free(p);
+}
+
+static void finish(struct pending *p, int error, uint64_t sequence) {
+        audit_callback callback = p->callback;
+        void *user = p->user;
+
+        if (error < 0) {
+                p->link->lost++;
+                log_error("Record \"%s\" is not in the trail: %s", p->event, strerror(-error));
+        }
+        pending_free(p);
+        if (callback)
+                callback(error, sequence, user);
+}
+
+static void on_ack(int error, struct wire_cursor *c, void *user) {
+        struct audit_ack a = {};
+
+        if (error >= 0)
+                error = audit_ack_decode(c, &a);
+        finish(user, error < 0 ? error : a.error, a.sequence);
+}
+
+static int on_failed(sd_event_source *s _unused_, void *user) {
+        struct pending *p = user;
+
+        finish(p, p->error, 0);
+        return 0;
+}
+
+int audit_link_new(sd_event *event, struct audit_link **ret) {
+        struct audit_link *a = calloc(1, sizeof(*a));
+        int r;
+
+        if (!a)
+                return -ENOMEM;
+        r = rpc_new(event, AUDIT_SOCKET, "cmkd-audit", &a->rpc);
+        if (r < 0) {
+                free(a);
+                return r;
+        }
+        a->event = sd_event_ref(event);
+        LIST_INIT(&a->pending);
+        *ret = a;
+        return 0;
+}
+
+struct audit_link *audit_link_free(struct audit_link *a) {
+        if (!a)
+                return NULL;
+        rpc_free(a->rpc);
+        while (!LIST_EMPTY(&a->pending))
+                pending_free(LIST_FIRST(&a->pending));
+        sd_event_unref(a->event);
+        free(a);
+        return NULL;
+}
+
+static int send_record(struct pending *p, const struct audit_message_record *m, uint64_t timeout_usec) {
+        struct audit_link *a = p->link;
+        uint32_t id = rpc_next_id(a->rpc);
+        struct wire_frame f;
+        int r;
+
+        r = audit_record_encode(m, id, &f);
+        if (r < 0)
+                return r;
+        return rpc_call(a->rpc, id, &f, -EBADF, timeout_usec, on_ack, p);
+}
+
+int audit_write(struct audit_link *a, const struct audit_message_record *m, uint64_t timeout_usec,
+                audit_callback callback, void *user) {
+        struct pending *p = calloc(1, sizeof(*p));
+
+        if (!p)
+                return -ENOMEM;
+        p->link = a;
+        p->callback = callback;
+        p->user = user;
+        snprintf(p->event, sizeof(p->event), "%s", m->event);
+        LIST_INSERT_HEAD(&a->pending, p, pending);
+        p->error = send_record(p, m, timeout_usec > 0 ? timeout_usec : UNWAITED_TIMEOUT_USEC);
+        if (p->error >= 0)
+                return 0;
+        if (sd_event_add_defer(a->event, &p->failed, on_failed, p) < 0) {
+                pending_free(p);
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+void audit_cancel(struct audit_link *a, void *user) {
+        struct pending *p;
+
+        LIST_FOREACH(p, &a->pending, pending)
+                if (p->user == user)
+                        p->callback = NULL;
+}
+
+uint64_t audit_lost(const struct audit_link *a) {
+        return a->lost;
+}
+
+bool audit_is_connected(const struct audit_link *a) {
+        return rpc_is_connected(a->rpc);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The trail as the manager sees it: records go out; a release waits until its record is durable, nothing else waits. */
+
+#include <systemd/sd-event.h>
+
+#include "common/audit-proto.h"
+
+struct audit_link;
+
+/* error: 0: the record is kept (durable, if it was asked to be); else why it is not. */
+typedef void (*audit_callback)(int error, uint64_t sequence, void *user);
+
+/* Returns 0 or -ENOMEM. */
+int audit_link_new(sd_event *event, struct audit_link **ret);
+struct audit_link *audit_link_free(struct audit_link *a);
+
+/* Sends a record. callback NULL: nobody waits; a record that cannot be sent is logged (it is then in the journal, if
+ * not in the trail) and counted. With a callback: it comes exactly once, never from inside this call, at the latest
+ * after timeout_usec. Returns 0 or -ENOMEM. */
+int audit_write(struct audit_link *a, const struct audit_message_record *m, uint64_t timeout_usec,
+                audit_callback callback, void *user);
+
+/* Callbacks with this user pointer will not come. */
+void audit_cancel(struct audit_link *a, void *user);
+
+/* Records that did not reach the trail since the start. */
+uint64_t audit_lost(const struct audit_link *a);
+bool audit_is_connected(const struct audit_link *a);

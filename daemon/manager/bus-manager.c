@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus-manager.h"
+
+#include "common/log.h"
+#include "common/secret.h"
+#include "manager.h"
+#include "operation.h"
+#include "teardown.h"
+
+#ifndef CMKD_VERSION
+#define CMKD_VERSION "0.1"
+#endif
+
+/* ---- replies ---- */
+
+static int reply_error(sd_bus_message *m, enum exit_code code, const char *format, ...) _printf_(3, 4);
+static int reply_error(sd_bus_message *m, enum exit_code code, const char *format, ...) {
+        char text[1200];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(text, sizeof(text), format, ap);
+        va_end(ap);
+        return sd_bus_reply_method_errorf(m, exit_code_to_bus_error(code), "%s", text);
+}
+
+static void on_attached(const struct outcome *o, void *user) {
+        sd_bus_message *m = user;
+        char node[96];
+
+        if (o->code != EXIT_CODE_DONE)
+                reply_error(m, o->code, "%s", o->message);
+        else {
+                snprintf(node, sizeof(node), "/dev/mapper/%s", o->volume->name);
+                sd_bus_reply_method_return(m, "ssb", o->volume->name, node, o->changed);
+        }
+        sd_bus_message_unref(m);
+}
+
+static void on_formatted(const struct outcome *o, void *user) {
+        sd_bus_message *m = user;
+
+        if (o->code != EXIT_CODE_DONE)
+                reply_error(m, o->code, "%s", o->message);
+        else
+                sd_bus_reply_method_return(m, "sb", o->uuid, o->changed);
+        sd_bus_message_unref(m);
+}
+
+static void on_changed(const struct outcome *o, void *user) {
+        sd_bus_message *m = user;
+
+        if (o->code != EXIT_CODE_DONE)
+                reply_error(m, o->code, "%s", o->message);
+        else
+                sd_bus_reply_method_return(m, "b", o->changed);
+        sd_bus_message_unref(m);
+}
+
+/* The operation was started with a reference to m, or it was not. */
+static int started(sd_bus_message *m, int r) {
+        if (r >= 0)
+                return 1;
+        sd_bus_message_unref(m);
+        return reply_error(m, EXIT_CODE_FAILED, "The operation could not be started: %s", strerror(-r));
+}
+
+/* ---- who asks, and with what ---- */
+
+static void get_requester(sd_bus_message *m, struct requester *ret) {
+        sd_bus_creds *creds = NULL;
+        const char *comm = NULL;
+        uid_t uid = (uid_t) -1, login = (uid_t) -1;
+        pid_t pid = 0;
+
+        if (sd_bus_query_sender_creds(m, SD_BUS_CREDS_PID|SD_BUS_CREDS_UID|SD_BUS_CREDS_COMM|SD_BUS_CREDS_AUDIT_LOGIN_UID|
+                                      SD_BUS_CREDS_AUGMENT, &creds) >= 0) {
+                (void) sd_bus_creds_get_uid(creds, &uid);
+                (void) sd_bus_creds_get_pid(creds, &pid);
+                (void) sd_bus_creds_get_comm(creds, &comm);
+                (void) sd_bus_creds_get_audit_login_uid(creds, &login);
+        }
+        snprintf(ret->text, sizeof(ret->text), "uid=%d loginuid=%d pid=%d comm=%s", (int) uid, (int) login, (int) pid,
+                 comm ? comm : "?");
+        sd_bus_creds_unref(creds);
+}
+
+struct options {
+        bool wipe, read_only, dry_run;
+        const char *accept_unsafe;
+};
+
+/* Reads a{sv}; an option that is not known is an error, so that a wish is never silently ignored. */
+static int read_options(sd_bus_message *m, struct options *ret) {
+        struct options o = { .accept_unsafe = "" };
+        const char *key;
+        int r, v;
+
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(m, "s", &key);
+                if (r < 0)
+                        return r;
+                if (streq(key, "accept-unsafe-vault"))
+                        r = sd_bus_message_read(m, "v", "s", &o.accept_unsafe);
+                else if (streq(key, "wipe") || streq(key, "read-only") || streq(key, "dry-run")) {
+                        r = sd_bus_message_read(m, "v", "b", &v);
+                        if (r >= 0)
+                                *(streq(key, "wipe") ? &o.wipe : streq(key, "read-only") ? &o.read_only : &o.dry_run) = v;
+                } else
+                        return -EINVAL;
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r >= 0)
+                *ret = o;
+        return r;
+}
+
+/* Verbs wait for the start to be over. Returns 1, or what the handler returns. */
+static int ready(struct manager *m, sd_bus_message *message) {
+        if (m->adopted)
+                return 1;
+        return reply_error(message, EXIT_CODE_BUSY, "cmkd is still taking over what is open (or waits for cmkd-breaker); "
+                           "try again");
+}
+
+static struct volume *find(struct manager *m, const char *name) {
+        struct volume *v = manager_volume_by_name(m, name);
+
+        return v ? v : manager_volume_by_uuid(m, name);
+}
+
+/* ---- the verbs ---- */
+
+static bool copy(char *to, size_t size, const char *from) {
+        return (size_t) snprintf(to, size, "%s", from) < size;
+}
+
+static int method_format(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        const char *device, *name, *role, *key;
+        struct format_request q = {};
+        struct requester who;
+        struct manager *m = user;
+        struct options o;
+        int r;
+
+        r = sd_bus_message_read(message, "ssss", &device, &name, &role, &key);
+        if (r >= 0)
+                r = read_options(message, &o);
+        if (r < 0)
+                return reply_error(message, EXIT_CODE_USAGE, "Arguments or options are not valid: %s", strerror(-r));
+        r = ready(m, message);
+        if (r != 1 || !m->adopted)
+                return r;
+        r = role_from_string(role);
+        if (r < 0)
+                return reply_error(message, EXIT_CODE_USAGE, "%s is no role; there are data, os and scratch", role);
+        q.role = (enum role) r;
+        q.wipe = o.wipe;
+        if (*device != '/' || !copy(q.device, sizeof(q.device), device) || !copy(q.name, sizeof(q.name), name) ||
+            !copy(q.key, sizeof(q.key), key) || !copy(q.accept_unsafe, sizeof(q.accept_unsafe), o.accept_unsafe))
+                return reply_error(message, EXIT_CODE_USAGE, "Device, name or key is too long, or the device is no path");
+        get_requester(message, &who);
+        return started(message, format_start(m, &q, &who, on_formatted, sd_bus_message_ref(message)));
+}
+
+static int method_attach(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct requester who;
+        struct manager *m = user;
+        struct options o;
+        const char *what, *why;
+        struct volume *v;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &what);
+        if (r >= 0)
+                r = read_options(message, &o);
+        if (r < 0)
+                return reply_error(message, EXIT_CODE_USAGE, "Arguments or options are not valid: %s", strerror(-r));
+        r = ready(m, message);
+        if (r != 1 || !m->adopted)
+                return r;
+        if (*what != '/' && !volume_name_is_valid(what))
+                return reply_error(message, EXIT_CODE_USAGE, "%s is no device, UUID or name of a volume", what);
+        if (*what != '/' && !trust_find_name(m->trust, what) && !trust_find_uuid(m->trust, what))
+                return reply_error(message, EXIT_CODE_POLICY, "There is no volume %s on this node's list; see \"cmkctl trust\"", what);
+        v = find(m, what);
+        if (v) {
+                r = volume_may_attach(v, &why);
+                if (r == -EALREADY) {
+                        struct outcome done = { .volume = v };
+
+                        on_attached(&done, sd_bus_message_ref(message));
+                        return 1;
+                }
+                if (r < 0)
+                        return reply_error(message, EXIT_CODE_BUSY, "%s: %s", v->name, why);
+        }
+        if (!breaker_is_ready(m->breaker))
+                return reply_error(message, EXIT_CODE_FAILED, "%s: cmkd-breaker does not run: nobody would hold the volume's "
+                                   "deadline. See \"systemctl status cmkd-breaker\"", what);
+        get_requester(message, &who);
+        return started(message, attach_start(m, what, o.read_only, &who, on_attached, sd_bus_message_ref(message)));
+}
+
+typedef int (*volume_may)(const struct volume *v, const char **ret_why);
+
+/* What detach, hold, resume and cut begin with: the volume, and whether the verb may start. Returns NULL when the reply
+ * has been sent already (*ret is what the handler returns). */
+static struct volume *volume_for_verb(struct manager *m, sd_bus_message *message, volume_may may, const char *signature,
+                                      int *ret) {
+        const char *name, *why;
+        struct volume *v;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &name);
+        if (r < 0) {
+                *ret = r;
+                return NULL;
+        }
+        r = *ret = ready(m, message);
+        if (r != 1 || !m->adopted)
+                return NULL;
+        v = find(m, name);
+        if (!v && (trust_find_name(m->trust, name) || trust_find_uuid(m->trust, name)) && *signature == 'b') {
+                *ret = sd_bus_reply_method_return(message, "b", false);
+                return NULL;
+        }
+        if (!v) {
+                *ret = reply_error(message, EXIT_CODE_FAILED, "There is no volume %s open on this node", name);
+                return NULL;
+        }
+        r = may(v, &why);
+        if (r == -EALREADY && *signature == 'b')
+                *ret = sd_bus_reply_method_return(message, "b", false);
+        else if (r < 0)
+                *ret = reply_error(message, r == -EBUSY ? EXIT_CODE_BUSY : EXIT_CODE_FAILED, "%s: %s", v->name, why);
+        return r < 0 ? NULL : v;
+}
+
+static int method_detach(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct manager *m = user;
+        struct requester who;
+        int r = 0;
+        struct volume *v = volume_for_verb(m, message, volume_may_detach, "b", &r);
+
+        if (!v)
+                return r;
+        get_requester(message, &who);
+        return started(message, detach_start(m, v, &who, on_changed, sd_bus_message_ref(message)));
+}
+
+static int method_hold(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct manager *m = user;
+        struct requester who;
+        int r = 0;
+        struct volume *v = volume_for_verb(m, message, volume_may_hold, "b", &r);
+
+        if (!v)
+                return r;
+        if (v->hold_not_possible)
+                return reply_error(message, EXIT_CODE_POLICY, "%s: hold: not possible (%s)", v->name, v->hold_not_possible);
+        get_requester(message, &who);
+        v->cause = CAUSE_OPERATOR;
+        return started(message, hold_start(m, v, &who, on_changed, sd_bus_message_ref(message)));
+}
+
+static int method_resume(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct manager *m = user;
+        struct requester who;
+        int r = 0;
+        struct volume *v = volume_for_verb(m, message, volume_may_resume, "b", &r);
+
+        if (!v)
+                return r;
+        get_requester(message, &who);
+        return started(message, resume_start(m, v, &who, on_changed, sd_bus_message_ref(message)));
+}
+
+static int reply_steps(sd_bus_message *message, const struct volume *v, const struct plan *p, const struct plan_facts *f) {
+        sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(message, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(sts)");
+        for (size_t i = 0; r >= 0 && i < p->n_steps; i++) {
+                char text[256];
+                const char *result = f ? NULL : teardown_result(v, i);
+
+                if (f)
+                        plan_step_to_string(f, p->steps + i, text, sizeof(text));
+                r = sd_bus_message_append(reply, "(sts)", disk_op_to_string(p->steps[i].op), p->steps[i].budget_usec,
+                                          f ? text : strempty(result));
+        }
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        if (r >= 0)
+                r = sd_bus_message_send(reply);
+        sd_bus_message_unref(reply);
+        return r;
+}
+
+static void on_cut(struct volume *v, void *user) {
+        sd_bus_message *message = user;
+
+        if (v->state == VOLUME_LINGERING)
+                reply_error(message, EXIT_CODE_BUSY, "%s: %s, but not everything could be cleaned; it is tried again every "
+                            "15 s. See \"cmkctl status\" and the trail", v->name, v->lease.cut_done ? "cut" : "NOT CUT");
+        else
+                reply_steps(message, v, teardown_plan(v), NULL);
+        sd_bus_message_unref(message);
+}
+
+static int method_cut(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct manager *m = user;
+        struct plan_facts f;
+        struct options o;
+        struct plan p;
+        const char *why = NULL;
+        enum action a;
+        int r = 0;
+        struct volume *v = volume_for_verb(m, message, volume_may_cut, "a", &r);
+
+        if (!v)
+                return r;
+        r = read_options(message, &o);
+        if (r < 0)
+                return reply_error(message, EXIT_CODE_USAGE, "Options are not valid: %s", strerror(-r));
+        a = policy_effective_action(&v->policy, ACTION_CUT, v->lease.hold_possible, &why);
+        if (o.dry_run) {
+                teardown_facts(v, a, &f);
+                r = plan_make(&f, &p);
+                return r < 0 ? reply_error(message, EXIT_CODE_FAILED, "%s: no plan: %s", v->name, strerror(-r))
+                             : reply_steps(message, v, &p, &f);
+        }
+        r = teardown_start(v, a, CAUSE_OPERATOR, why);
+        if (r < 0)
+                return reply_error(message, EXIT_CODE_FAILED, "%s: the cut could not be started: %s", v->name, strerror(-r));
+        teardown_notify(v, on_cut, sd_bus_message_ref(message));
+        return 1;
+}
+
+static int method_list_trust(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct manager *m = user;
+        sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(message, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(sssst)");
+        for (size_t i = 0; r >= 0 && i < m->trust->n_entries; i++) {
+                const struct trust_entry *t = m->trust->entries + i;
+                char key[KEY_URI_MAX];
+
+                key_uri_format(&t->key, key, sizeof(key));
+                r = sd_bus_message_append(reply, "(sssst)", t->uuid, t->name, role_to_string(t->role), key, t->generation);
+        }
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        if (r >= 0)
+                r = sd_bus_message_send(reply);
+        sd_bus_message_unref(reply);
+        return r;
+}
+
+static int method_trust_remove(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct manager *m = user;
+        const struct trust_entry *t;
+        const struct volume *v;
+        const char *name;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &name);
+        if (r < 0)
+                return r;
+        t = trust_find_name(m->trust, name);
+        if (!t)
+                t = trust_find_uuid(m->trust, name);
+        if (!t)
+                return reply_error(message, EXIT_CODE_FAILED, "%s is not on this node's list", name);
+        v = manager_volume_by_uuid(m, t->uuid);
+        if (v && volume_is_open(v))
+                return reply_error(message, EXIT_CODE_BUSY, "%s is attached: detach it first", v->name);
+        r = trust_remove(TRUST_DIRECTORY, t->uuid);
+        if (r >= 0)
+                r = manager_reload_trust(m);
+        if (r < 0)
+                return reply_error(message, EXIT_CODE_FAILED, "%s could not be taken off the list: %s", name, strerror(-r));
+        return sd_bus_reply_method_return(message, NULL);
+}
+
+/* ---- properties ---- */
+
+static int get_version(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
+                       const char *property _unused_, sd_bus_message *reply, void *user _unused_, sd_bus_error *e _unused_) {
+        return sd_bus_message_append(reply, "s", CMKD_VERSION);
+}
+
+static int get_link(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_, const char *property,
+                    sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
+        const struct manager *m = user;
+        char text[64] = "ok";
+
+        if (streq(property, "AuditState")) {
+                if (audit_lost(m->audit) > 0)
+                        snprintf(text, sizeof(text), "%llu records lost", (unsigned long long) audit_lost(m->audit));
+                else if (!audit_is_connected(m->audit))
+                        snprintf(text, sizeof(text), "not connected");
+        } else if (streq(property, "WorkerState"))
+                snprintf(text, sizeof(text), "%s", worker_is_connected(m->worker) ? "connected" : "idle");
+        else if (!breaker_is_ready(m->breaker))
+                snprintf(text, sizeof(text), "not connected");
+        return sd_bus_message_append(reply, "s", text);
+}
+
+/* init_on_free=1 on the kernel's command line; without the parameter the kernel's default is taken to be off. */
+static int get_init_on_free(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
+                            const char *property _unused_, sd_bus_message *reply, void *user _unused_,
+                            sd_bus_error *e _unused_) {
+        _cleanup_(freep) char *text = NULL;
+
+        return sd_bus_message_append(reply, "b", read_small_file("/proc/cmdline", 65536, &text, NULL) >= 0 &&
+                                     strstr(text, "init_on_free=1") != NULL);
+}
+
+static int get_secret_memory(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
+                             const char *property _unused_, sd_bus_message *reply, void *user _unused_,
+                             sd_bus_error *e _unused_) {
+        _cleanup_(secret_freep) struct secret *s = NULL;
+        const char *text = "none: no key can be handled";
+
+        if (secret_new(32, &s) >= 0)
+                text = secret_is_unmappable(s) ? "memfd_secret" : "locked pages";
+        return sd_bus_message_append(reply, "s", text);
+}
+
+const sd_bus_vtable bus_manager_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_NAMES("Format", "ssssa{sv}",
+                                 SD_BUS_PARAM(device) SD_BUS_PARAM(name) SD_BUS_PARAM(role) SD_BUS_PARAM(key) SD_BUS_PARAM(options),
+                                 "sb", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed), method_format, 0),
+        SD_BUS_METHOD_WITH_NAMES("Attach", "sa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(options),
+                                 "ssb", SD_BUS_PARAM(name) SD_BUS_PARAM(node) SD_BUS_PARAM(changed), method_attach, 0),
+        SD_BUS_METHOD_WITH_NAMES("Detach", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options),
+                                 "b", SD_BUS_PARAM(changed), method_detach, 0),
+        SD_BUS_METHOD_WITH_NAMES("Hold", "s", SD_BUS_PARAM(name), "b", SD_BUS_PARAM(changed), method_hold, 0),
+        SD_BUS_METHOD_WITH_NAMES("Resume", "s", SD_BUS_PARAM(name), "b", SD_BUS_PARAM(changed), method_resume, 0),
+        SD_BUS_METHOD_WITH_NAMES("Cut", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options),
+                                 "a(sts)", SD_BUS_PARAM(steps), method_cut, 0),
+        SD_BUS_METHOD_WITH_NAMES("ListTrust", NULL,, "a(sssst)", SD_BUS_PARAM(entries), method_list_trust, 0),
+        SD_BUS_METHOD_WITH_NAMES("TrustRemove", "s", SD_BUS_PARAM(name), NULL,, method_trust_remove, 0),
+        SD_BUS_SIGNAL_WITH_NAMES("VolumeChanged", "ss", SD_BUS_PARAM(name) SD_BUS_PARAM(state), 0),
+        SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("AuditState", "s", get_link, 0, 0),
+        SD_BUS_PROPERTY("WorkerState", "s", get_link, 0, 0),
+        SD_BUS_PROPERTY("BreakerState", "s", get_link, 0, 0),
+        SD_BUS_PROPERTY("InitOnFree", "b", get_init_on_free, 0, 0),
+        SD_BUS_PROPERTY("SecretMemory", "s", get_secret_memory, 0, 0),
+        SD_BUS_VTABLE_END
+};

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* org.cmkd1.Manager: the verbs. Each starts an operation; the reply comes when the operation is done. */
+
+#include <systemd/sd-bus.h>
+
+#define BUS_MANAGER_INTERFACE "org.cmkd1.Manager"
+
+extern const sd_bus_vtable bus_manager_vtable[];

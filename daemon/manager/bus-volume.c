@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus-volume.h"
+
+#include "common/log.h"
+#include "key.h"
+#include "manager.h"
+
+int bus_volume_find(sd_bus *sd _unused_, const char *path, const char *interface _unused_, void *user, void **ret_found,
+                    sd_bus_error *e _unused_) {
+        _cleanup_(freep) char *name = NULL;
+        struct volume *v;
+        int r;
+
+        r = sd_bus_path_decode(path, BUS_VOLUMES, &name);
+        if (r <= 0)
+                return r;
+        v = manager_volume_by_name(user, name);
+        if (!v)
+                return 0;
+        *ret_found = v;
+        return 1;
+}
+
+int bus_volume_enumerate(sd_bus *sd _unused_, const char *prefix _unused_, void *user, char ***ret_nodes,
+                         sd_bus_error *e _unused_) {
+        struct manager *m = user;
+        struct volume *v;
+        char **nodes;
+        size_t n = 0;
+
+        LIST_FOREACH(v, &m->volumes, volumes)
+                n++;
+        nodes = calloc(n + 1, sizeof(*nodes));
+        if (!nodes)
+                return -ENOMEM;
+        n = 0;
+        LIST_FOREACH(v, &m->volumes, volumes)
+                if (sd_bus_path_encode(BUS_VOLUMES, v->name, &nodes[n]) >= 0)
+                        n++;
+        *ret_nodes = nodes;
+        return 1;
+}
+
+/* A property that is a text kept in the volume itself; its offset is in the vtable. */
+static int get_text(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
+                    const char *property _unused_, sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
+        return sd_bus_message_append(reply, "s", (const char *) user);
+}
+
+static const char *state_text(const struct volume *v) {
+        return volume_state_to_string(v->state);
+}
+
+static const char *role_text(const struct volume *v) {
+        return role_to_string(v->role);
+}
+
+static const char *verdict_text(const struct volume *v) {
+        return v->key && v->key->track.heard ? verdict_to_string(v->key->track.last) : "";
+}
+
+static const char *code_text(const struct volume *v) {
+        return v->key ? v->key->answer.code : "";
+}
+
+static const char *cause_text(const struct volume *v) {
+        return v->cause == CAUSE_NONE ? "" : lease_cause_to_string(v->cause);
+}
+
+static const char *hold_text(const struct volume *v) {
+        return v->hold_not_possible ? v->hold_not_possible : "yes";
+}
+
+static const struct {
+        const char *property;
+        const char *(*text)(const struct volume *v);
+} texts[] = {
+        { "State", state_text }, { "Role", role_text }, { "LastVerdict", verdict_text },
+        { "LastCode", code_text }, { "HoldPossible", hold_text }, { "Cause", cause_text },
+};
+
+static int get_derived_text(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
+                            const char *property, sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                if (streq(texts[i].property, property))
+                        return sd_bus_message_append(reply, "s", texts[i].text(user));
+        return -ENOENT;
+}
+
+static int get_node(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
+                    const char *property _unused_, sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
+        const struct volume *v = user;
+        char node[96] = "";
+
+        if (volume_is_open(v))
+                snprintf(node, sizeof(node), "/dev/mapper/%s", v->name);
+        return sd_bus_message_append(reply, "s", node);
+}
+
+static uint64_t seconds_until(uint64_t at, uint64_t now) {
+        return at > now ? (at - now) / USEC_PER_SEC : 0;
+}
+
+/* What is left of a span that began with the last grant, by the clock that is further on. */
+static uint64_t left_sec(const struct volume *v, uint64_t span_usec) {
+        const struct key_track *k = &v->key->track;
+        struct instant now = instant_now();
+
+        return MIN_OF(seconds_until(k->granted.boottime_usec + span_usec, now.boottime_usec),
+                      seconds_until(k->granted.realtime_usec + span_usec, now.realtime_usec));
+}
+
+static int get_number(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
+                      const char *property, sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
+        const struct volume *v = user;
+        bool granted = v->key && v->key->track.has_grant;
+        uint64_t value = 0;
+
+        if (streq(property, "Generation"))
+                value = v->header.generation;
+        else if (streq(property, "SecondsSinceProof"))
+                value = granted ? (now_boottime_usec() - v->key->track.granted.boottime_usec) / USEC_PER_SEC : UINT64_MAX;
+        else if (streq(property, "LeaseLeftSec"))
+                value = granted ? left_sec(v, v->policy.lease_usec) : 0;
+        else if (streq(property, "GraceLeftSec"))
+                value = granted ? left_sec(v, v->policy.lease_usec + v->policy.grace_usec) : 0;
+        return sd_bus_message_append(reply, "t", value);
+}
+
+static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
+                        const char *property _unused_, sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
+        const struct volume *v = user;
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "s");
+        if (r >= 0 && volume_is_open(v) && !v->breaker_set)
+                r = sd_bus_message_append(reply, "s", "no deadline is set in the breaker");
+        if (r >= 0 && v->state == VOLUME_LINGERING)
+                r = sd_bus_message_append(reply, "s", v->lease.cut_done ? "cut, but not clean" : "NOT CUT");
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int get_policy(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
+                      const char *property _unused_, sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
+        const struct volume *v = user;
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "{ss}");
+        for (unsigned k = 0; r >= 0 && k < _POLICY_KEY_MAX; k++) {
+                char value[64], text[96];
+
+                policy_value_to_string(&v->policy, (enum policy_key) k, value, sizeof(value));
+                snprintf(text, sizeof(text), "%s (%s)", value, policy_source_to_string(v->policy.source[k]));
+                r = sd_bus_message_append(reply, "{ss}", policy_key_to_string((enum policy_key) k), text);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+#define TEXT(name, field, flags) SD_BUS_PROPERTY(name, "s", get_text, offsetof(struct volume, field), flags)
+#define DERIVED(name) SD_BUS_PROPERTY(name, "s", get_derived_text, 0, 0)
+#define NUMBER(name) SD_BUS_PROPERTY(name, "t", get_number, 0, 0)
+
+const sd_bus_vtable bus_volume_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        TEXT("Name", name, SD_BUS_VTABLE_PROPERTY_CONST),
+        TEXT("UUID", uuid, SD_BUS_VTABLE_PROPERTY_CONST),
+        TEXT("Device", device, 0),
+        TEXT("Key", header.key, 0),
+        TEXT("Use", use_id, 0),
+        SD_BUS_PROPERTY("State", "s", get_derived_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        DERIVED("Cause"),
+        SD_BUS_PROPERTY("Node", "s", get_node, 0, 0),
+        DERIVED("Role"),
+        DERIVED("LastVerdict"),
+        DERIVED("LastCode"),
+        DERIVED("HoldPossible"),
+        NUMBER("SecondsSinceProof"),
+        NUMBER("LeaseLeftSec"),
+        NUMBER("GraceLeftSec"),
+        NUMBER("Generation"),
+        SD_BUS_PROPERTY("Findings", "as", get_findings, 0, 0),
+        SD_BUS_PROPERTY("Policy", "a{ss}", get_policy, 0, 0),
+        SD_BUS_VTABLE_END
+};

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The two verbs that end or suspend a use in an orderly way: detach (refused while in use) and hold (reversible). */
+
+#include <syslog.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "disk-child.h"
+#include "key.h"
+#include "manager.h"
+#include "operation.h"
+#include "teardown.h"
+
+#define HOLD_TIMEOUT_USEC (4 * USEC_PER_SEC)
+
+struct detach {
+        struct manager *manager;
+        struct volume *volume;
+        bool own;                /* a hold that policy asked for: when it fails, the cut follows */
+        struct requester who;
+        operation_done done;
+        void *user;
+};
+
+static struct detach *detach_new(struct volume *v, const struct requester *who, operation_done done, void *user) {
+        struct detach *d = calloc(1, sizeof(*d));
+
+        if (!d)
+                return NULL;
+        d->manager = v->manager;
+        d->volume = v;
+        d->who = *who;
+        d->done = done;
+        d->user = user;
+        return d;
+}
+
+static void end(struct detach *d, struct outcome *o, const char *event) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+
+        if (r) {
+                manager_record_start(r, d->volume, event, o->code == EXIT_CODE_DONE ? LOG_NOTICE : LOG_WARNING, false);
+                audit_record_add(r, "by", d->who.text);
+                audit_record_add(r, "why", o->message);
+                manager_record(d->manager, r);
+        }
+        o->volume = d->volume;
+        d->done(o, d->user);
+        free(d);
+}
+
+/* The mapping is gone: so must be its keys. */
+static void on_verified(const struct disk_reply *y, int fd, void *user) {
+        struct detach *d = user;
+        struct volume *v = d->volume;
+        struct outcome o = { .changed = true };
+
+        safe_close(fd);
+        if (v->state != VOLUME_DETACHING) {
+                outcome_set(&o, EXIT_CODE_REVOKED, "%s: it was cut meanwhile", v->name);
+                end(d, &o, "failed");
+                return;
+        }
+        if (y->error < 0) {
+                outcome_set(&o, EXIT_CODE_BUSY, "%s: detached, but something is left: %s", v->name, y->message);
+                volume_set_state(v, VOLUME_CLOSED);
+                end(d, &o, "failed");
+                return;
+        }
+        volume_set_state(v, VOLUME_CLOSED);
+        key_evaluate_volume(v);
+        end(d, &o, "detached");
+        manager_volume_forget(v->manager, v);
+}
+
+static void on_deactivated(const struct disk_reply *y, int fd, void *user) {
+        struct detach *d = user;
+        struct volume *v = d->volume;
+        struct disk_request q;
+        struct outcome o = {};
+
+        safe_close(fd);
+        if (y->error < 0) {
+                outcome_from_disk(&o, y);
+                if (v->state == VOLUME_DETACHING)
+                        volume_set_state(v, VOLUME_ATTACHED);
+                end(d, &o, "failed");
+                return;
+        }
+        volume_disk_request(v, DISK_OP_STEP_VERIFY, &q);
+        if (disk_child_start(d->manager->event, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_verified, d, NULL) < 0) {
+                volume_set_state(v, VOLUME_CLOSED);
+                outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", v->name);
+                end(d, &o, "failed");
+        }
+}
+
+int detach_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user) {
+        struct detach *d = detach_new(v, who, done, user);
+        struct disk_request q;
+        int r;
+
+        if (!d)
+                return -ENOMEM;
+        r = volume_set_state(v, VOLUME_DETACHING);
+        if (r < 0) {
+                free(d);
+                return r;
+        }
+        volume_disk_request(v, DISK_OP_DEACTIVATE, &q);
+        r = disk_child_start(m->event, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_deactivated, d, NULL);
+        if (r < 0) {
+                volume_set_state(v, VOLUME_ATTACHED);
+                free(d);
+        }
+        return r;
+}
+
+static void on_held(const struct disk_reply *y, int fd, void *user) {
+        struct detach *d = user;
+        struct volume *v = d->volume;
+        struct outcome o = { .changed = true };
+        int r;
+
+        safe_close(fd);
+        if (y->error >= 0 && v->state == VOLUME_HOLDING) {
+                volume_set_state(v, VOLUME_HELD);
+                log_alert("%s: held: suspended, the volume key is wiped; cached pages stay readable", v->name);
+                if (v->key) {
+                        key_evaluate_volume(v);
+                        key_schedule(v->key);
+                }
+                end(d, &o, "held");
+                return;
+        }
+        outcome_from_disk(&o, y);
+        if (v->state == VOLUME_HOLDING) {
+                /* Half a hold may stand (suspended, key not wiped): what was to be held is cut. An operator's wish for a
+                 * hold that was refused before anything happened leaves the volume as it was. */
+                if (d->own || y->error != -EPERM) {
+                        r = teardown_start(v, ACTION_CUT, v->cause, "a hold is not possible");
+                        if (r < 0)
+                                log_alert("%s: neither held nor cut: %s; the breaker will cut it", v->name, strerror(-r));
+                } else
+                        volume_set_state(v, VOLUME_ATTACHED);
+        }
+        end(d, &o, "failed");
+}
+
+int hold_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user) {
+        struct detach *d = detach_new(v, who, done, user);
+        struct disk_request q;
+        int r;
+
+        if (!d)
+                return -ENOMEM;
+        d->own = v->cause != CAUSE_OPERATOR;
+        r = volume_set_state(v, VOLUME_HOLDING);
+        if (r < 0) {
+                free(d);
+                return r;
+        }
+        volume_disk_request(v, DISK_OP_HOLD, &q);
+        r = disk_child_start(m->event, &q, -EBADF, -EBADF, HOLD_TIMEOUT_USEC, on_held, d, NULL);
+        if (r < 0) {
+                volume_set_state(v, VOLUME_ATTACHED);
+                free(d);
+        }
+        return r;
+}

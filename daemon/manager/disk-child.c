@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "disk-child.h"
+
+#include <sys/epoll.h>
+
+#include "common/child.h"
+#include "common/link.h"
+#include "common/log.h"
+
+struct disk_child {
+        sd_event *event;
+        struct child child;
+        enum disk_op op;
+        sd_event_source *io, *timer, *exit;
+        int error;                     /* what the defer source reports */
+        disk_callback callback;        /* NULL: already called, only the process is left to be reaped */
+        void *user;
+};
+
+static struct disk_child *disk_child_free(struct disk_child *d) {
+        if (!d)
+                return NULL;
+        sd_event_source_disable_unref(d->io);
+        sd_event_source_disable_unref(d->timer);
+        sd_event_source_disable_unref(d->exit);
+        child_close(&d->child);
+        sd_event_unref(d->event);
+        free(d);
+        return NULL;
+}
+
+/* The answer is known: tells the caller; the object lives on until the process is reaped. */
+static void finish(struct disk_child *d, const struct disk_reply *y, int fd) {
+        disk_callback callback = d->callback;
+
+        d->callback = NULL;
+        d->io = sd_event_source_disable_unref(d->io);
+        d->timer = sd_event_source_disable_unref(d->timer);
+        if (callback)
+                callback(y, fd, d->user);
+        else
+                safe_close(fd);
+}
+
+static void finish_error(struct disk_child *d, int error, const char *what) {
+        struct disk_reply y = { .error = error, .exit_code = EXIT_CODE_FAILED };
+
+        snprintf(y.message, sizeof(y.message), "The disk helper %s (%s)", what, disk_op_to_string(d->op));
+        finish(d, &y, -EBADF);
+}
+
+static int on_io(sd_event_source *s _unused_, int fd, uint32_t events _unused_, void *user) {
+        _cleanup_(freep) struct wire_frame *f = malloc(sizeof(*f));
+        _cleanup_(closep) int came = -EBADF;
+        struct disk_child *d = user;
+        struct disk_reply y;
+        struct wire_cursor c;
+        int r;
+
+        if (!f)
+                return 0;
+        r = link_receive(fd, f, &c, &came);
+        if (r == -EAGAIN)
+                return 0;
+        if (r == 0) {
+                finish_error(d, -EPIPE, "died without an answer");
+                return 0;
+        }
+        if (r > 0)
+                r = disk_reply_decode(&c, &y);
+        if (r < 0) {
+                child_kill(&d->child);
+                finish_error(d, -EBADMSG, "sent an answer that makes no sense");
+                return 0;
+        }
+        finish(d, &y, TAKE_FD(came));
+        return 0;
+}
+
+static int on_deadline(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+        struct disk_child *d = user;
+
+        child_kill(&d->child);
+        finish_error(d, -ETIMEDOUT, "was killed at its deadline");
+        return 0;
+}
+
+static int on_exit_event(sd_event_source *s _unused_, int fd _unused_, uint32_t events _unused_, void *user) {
+        struct disk_child *d = user;
+        int status = 0;
+
+        if (child_reap(&d->child, &status) == 0)
+                return 0;
+        if (d->callback) {
+                /* The answer may still wait in the socket: it was sent before the process ended. */
+                on_io(NULL, d->child.sock, 0, d);
+                if (d->callback)
+                        finish_error(d, -EPIPE, "died without an answer");
+        }
+        disk_child_free(d);
+        return 0;
+}
+
+static int on_not_started(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+        struct disk_child *d = user;
+
+        finish_error(d, d->error, "could not be started");
+        if (!d->exit)
+                disk_child_free(d);
+        return 0;
+}
+
+static int launch(struct disk_child *d, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec) {
+        char *argv[] = { (char *) "cmkd-disk", (char *) disk_op_to_string(d->op), NULL };
+        struct wire_frame f;
+        int r;
+
+        r = disk_request_encode(q, &f);
+        if (r < 0)
+                return r;
+        r = child_spawn(DISK_PROGRAM, argv, secret_fd, &d->child);
+        if (r < 0)
+                return r;
+        r = sd_event_add_io(d->event, &d->exit, d->child.pidfd, EPOLLIN, on_exit_event, d);
+        if (r >= 0)
+                r = sd_event_add_io(d->event, &d->io, d->child.sock, EPOLLIN, on_io, d);
+        if (r >= 0)
+                r = sd_event_add_time_relative(d->event, &d->timer, CLOCK_BOOTTIME, timeout_usec, 0, on_deadline, d);
+        if (r >= 0)
+                r = link_send(d->child.sock, &f, in_fd);
+        if (r < 0) {
+                child_kill(&d->child);
+                d->io = sd_event_source_disable_unref(d->io);
+                d->timer = sd_event_source_disable_unref(d->timer);
+        }
+        return r < 0 ? r : 0;
+}
+
+int disk_child_start(sd_event *event, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec,
+                     disk_callback callback, void *user, struct disk_child **ret) {
+        struct disk_child *d = calloc(1, sizeof(*d));
+
+        if (!d)
+                return -ENOMEM;
+        *d = (struct disk_child) {
+                .event = sd_event_ref(event), .child = { .pidfd = -EBADF, .sock = -EBADF },
+                .op = (enum disk_op) q->op, .callback = callback, .user = user,
+        };
+        d->error = launch(d, q, secret_fd, in_fd, timeout_usec);
+        if (d->error < 0 &&
+            sd_event_add_time_relative(event, &d->timer, CLOCK_BOOTTIME, 0, 0, on_not_started, d) < 0) {
+                d->callback = NULL;
+                if (!d->exit)
+                        disk_child_free(d);
+                return -ENOMEM;
+        }
+        if (ret)
+                *ret = d;
+        return 0;
+}
+
+void disk_child_cancel(struct disk_child *d) {
+        d->callback = NULL;
+        d->io = sd_event_source_disable_unref(d->io);
+        d->timer = sd_event_source_disable_unref(d->timer);
+        child_kill(&d->child);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* One disk operation in one disposable child (cmkd-disk): started, given its request, and killed at its deadline. A
+ * child that does not die (D state) is abandoned: its callback comes at the deadline all the same. */
+
+#include <systemd/sd-event.h>
+
+#include "common/disk-proto.h"
+
+#define DISK_PROGRAM "/usr/lib/cmkd/cmkd-disk"
+
+struct disk_child;
+
+/* y is always filled: on a failure of the child itself (killed at the deadline: -ETIMEDOUT; died: -EPIPE; sent rubbish:
+ * -EBADMSG; could not start) with error, exit code and message. fd: a descriptor that came with the reply, or -EBADF;
+ * the callback owns it. */
+typedef void (*disk_callback)(const struct disk_reply *y, int fd, void *user);
+
+/* Starts op. secret_fd: read end of the pipe with secret W, or -EBADF; in_fd: travels with the request, or -EBADF; both
+ * stay the caller's. The callback comes exactly once, never from inside this call. Returns 0 or -ENOMEM. ret (may be
+ * NULL): for disk_child_cancel(), valid until the callback. */
+int disk_child_start(sd_event *event, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec,
+                     disk_callback callback, void *user, struct disk_child **ret);
+
+/* Kills the child; the callback will not come. */
+void disk_child_cancel(struct disk_child *d);

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* From a device to a volume that is proven to open:
+ *
+ *   INSPECT (already so?) ─► get key, checks of the vault ─► wrapKey (permission) ─► challenge by the public key that is
+ *   about to be pinned ─► FORMAT (child: W, keyslot, token) ─► unwrap of the real wrapped key ─► record, durable ─►
+ *   CHECK (child: opens the keyslot with it) ─► entry on the node's list
+ *
+ * What could not be proven is erased again, by this operation and only what it made itself. */
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "challenge.h"
+#include "common/log.h"
+#include "disk-child.h"
+#include "manager.h"
+#include "operation.h"
+
+struct format {
+        struct manager *manager;
+        struct format_request request;
+        struct requester who;
+        const struct vault_config *vault;
+        struct key_uri key;              /* with version, once the vault has said which is the newest */
+        struct challenge *challenge;
+        struct vault_reply key_reply;
+        struct vault_reply answer;       /* the last one */
+        struct disk_reply made;          /* by FORMAT */
+        bool formatted;
+        uint64_t proof_time;
+        int secret_fd;
+        char use_id[37];
+        struct outcome outcome;
+        operation_done done;
+        void *user;
+};
+
+static struct format *format_free(struct format *f) {
+        if (!f)
+                return NULL;
+        challenge_free(f->challenge);
+        safe_close(f->secret_fd);
+        free(f);
+        return NULL;
+}
+
+static void record(struct format *f, const char *event, bool durable, audit_callback callback) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+
+        if (r) {
+                char uri[KEY_URI_MAX];
+
+                audit_record_start(r, event, f->outcome.code == EXIT_CODE_DONE ? LOG_NOTICE : LOG_WARNING, durable);
+                audit_record_add(r, "verb", "format");
+                audit_record_add(r, "volume", f->request.name);
+                audit_record_add(r, "uuid", f->made.uuid);
+                audit_record_add(r, "use", f->use_id);
+                audit_record_add(r, "device", f->request.device);
+                key_uri_format(&f->key, uri, sizeof(uri));
+                audit_record_add(r, "key", uri);
+                if (*f->answer.code || f->answer.http_status > 0)
+                        manager_record_reply(r, &f->answer);
+                audit_record_add(r, "accept_unsafe_vault", f->request.accept_unsafe);
+                audit_record_add(r, "by", f->who.text);
+                audit_record_add(r, "why", f->outcome.message);
+                if (!callback) {
+                        manager_record(f->manager, r);
+                        return;
+                }
+                if (audit_write(f->manager->audit, r, MANAGER_RELEASE_TIMEOUT_USEC, callback, f) >= 0)
+                        return;
+        }
+        if (callback)
+                callback(-ENOMEM, 0, f);
+}
+
+static void end(struct format *f) {
+        memcpy(f->outcome.uuid, f->made.uuid, sizeof(f->outcome.uuid));
+        f->done(&f->outcome, f->user);
+        format_free(f);
+}
+
+static void on_erased(const struct disk_reply *y, int fd, void *user) {
+        struct format *f = user;
+
+        safe_close(fd);
+        if (y->error < 0) {
+                size_t n = strlen(f->outcome.message);
+
+                snprintf(f->outcome.message + n, sizeof(f->outcome.message) - n,
+                         "; and what was made of it could not be erased: %s", y->message);
+        }
+        end(f);
+}
+
+/* Ends with a failure: writes it down and takes back what was made. The outcome is filled in. */
+static void fail(struct format *f) {
+        struct disk_request q = { .op = DISK_OP_ERASE };
+
+        record(f, f->outcome.code == EXIT_CODE_POLICY ? "refused" : "failed", false, NULL);
+        if (f->formatted) {
+                memcpy(q.device, f->request.device, sizeof(q.device));
+                memcpy(q.uuid, f->made.uuid, sizeof(q.uuid));
+                memcpy(q.name, f->made.name, sizeof(q.name));
+                if (disk_child_start(f->manager->event, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_erased, f, NULL) >= 0)
+                        return;
+        }
+        end(f);
+}
+
+static void _printf_(3, 4) refuse(struct format *f, enum exit_code code, const char *format, ...) {
+        va_list ap;
+
+        f->outcome.code = code;
+        va_start(ap, format);
+        vsnprintf(f->outcome.message, sizeof(f->outcome.message), format, ap);
+        va_end(ap);
+        fail(f);
+}
+
+static void out_of_memory(struct format *f) {
+        refuse(f, EXIT_CODE_FAILED, "%s: out of memory", f->request.device);
+}
+
+static int ask(struct format *f, enum vault_op op, const uint8_t *blob, size_t size, int fd, worker_callback callback) {
+        _cleanup_(freep) struct vault_request *q = calloc(1, sizeof(*q));
+
+        if (!q)
+                return -ENOMEM;
+        q->op = (uint8_t) op;
+        q->flags = fd >= 0 ? VAULT_FLAG_DELIVER : 0;
+        q->key = f->key;
+        q->timeout_ms = (uint32_t) (f->vault->timeout_usec / USEC_PER_MSEC);
+        snprintf(q->vault, sizeof(q->vault), "%s", f->vault->name);
+        snprintf(q->algorithm, sizeof(q->algorithm), "RSA-OAEP-256");
+        memcpy(q->client_request_id, f->use_id, sizeof(q->client_request_id));
+        if (size > 0)
+                memcpy(q->blob, blob, size);
+        q->blob_size = size;
+        return worker_ask(f->manager->worker, q, fd, callback, f);
+}
+
+/* True when the vault did what it was asked; else the operation has ended. */
+static bool granted(struct format *f, const struct vault_reply *y) {
+        char uri[KEY_URI_MAX];
+
+        f->answer = *y;
+        if (y->verdict == VERDICT_GRANTED)
+                return true;
+        key_uri_format(&f->key, uri, sizeof(uri));
+        outcome_from_vault(&f->outcome, f->request.name, uri, y);
+        fail(f);
+        return false;
+}
+
+static void fill_trust(const struct format *f, struct trust_entry *t) {
+        *t = (struct trust_entry) {
+                .role = f->request.role, .key = f->key, .generation = f->made.generation,
+                .proof_time = f->proof_time, .spki_size = f->key_reply.spki_size,
+        };
+        *t->key.version = 0;
+        memcpy(t->uuid, f->made.uuid, sizeof(t->uuid));
+        memcpy(t->name, f->request.name, sizeof(t->name));
+        memcpy(t->digest, f->made.trust_digest, sizeof(t->digest));
+        memcpy(t->spki, f->key_reply.spki, f->key_reply.spki_size);
+        memcpy(t->proof_request_id, f->made.proof_request_id, sizeof(t->proof_request_id));
+}
+
+static void on_checked(const struct disk_reply *y, int fd, void *user) {
+        _cleanup_(freep) struct trust_entry *t = malloc(sizeof(*t));
+        struct format *f = user;
+        int r;
+
+        safe_close(fd);
+        f->secret_fd = safe_close(f->secret_fd);
+        if (!t) {
+                out_of_memory(f);
+                return;
+        }
+        if (y->error < 0 || memcmp(y->trust_digest, f->made.trust_digest, sizeof(y->trust_digest)) != 0) {
+                refuse(f, EXIT_CODE_FAILED, "%s: the new volume does not open with what the vault unwrapped: %s",
+                       f->request.device, *y->message ? y->message : "another volume key");
+                return;
+        }
+        fill_trust(f, t);
+        r = trust_add(TRUST_DIRECTORY, t);
+        if (r >= 0)
+                r = manager_reload_trust(f->manager);
+        if (r < 0) {
+                refuse(f, EXIT_CODE_FAILED, "%s: it could not be entered on the node's list in %s: %s", f->request.device,
+                       TRUST_DIRECTORY, strerror(-r));
+                return;
+        }
+        f->outcome.changed = true;
+        record(f, "formatted", false, NULL);
+        end(f);
+}
+
+static void on_release_recorded(int error, uint64_t sequence _unused_, void *user) {
+        struct format *f = user;
+        struct disk_request q = { .op = DISK_OP_CHECK };
+
+        if (error < 0 && f->manager->config->on_trail_failure != TRAIL_CONTINUE) {
+                refuse(f, EXIT_CODE_FAILED, "%s: the release could not be written to the audit trail (%s): no audit, no key",
+                       f->request.device, strerror(-error));
+                return;
+        }
+        memcpy(q.device, f->request.device, sizeof(q.device));
+        memcpy(q.uuid, f->made.uuid, sizeof(q.uuid));
+        memcpy(q.name, f->request.name, sizeof(q.name));
+        memcpy(q.header_digest, f->made.header_digest, sizeof(q.header_digest));
+        q.role = (uint8_t) f->request.role;
+        if (disk_child_start(f->manager->event, &q, f->secret_fd, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_checked, f, NULL) < 0)
+                out_of_memory(f);
+}
+
+static void on_unwrapped(const struct vault_reply *y, void *user) {
+        struct format *f = user;
+
+        if (!granted(f, y))
+                return;
+        if (y->delivered != DISK_W_SIZE) {
+                refuse(f, EXIT_CODE_UNREACHABLE, "%s: the vault unwrapped %u bytes where %u were wrapped", f->request.device,
+                       y->delivered, DISK_W_SIZE);
+                return;
+        }
+        record(f, "release", true, on_release_recorded);
+}
+
+static void on_formatted(const struct disk_reply *y, int fd, void *user) {
+        _cleanup_(closep) int write_end = -EBADF;
+        struct format *f = user;
+        int fds[2];
+
+        safe_close(fd);
+        if (y->error < 0) {
+                outcome_from_disk(&f->outcome, y);
+                fail(f);
+                return;
+        }
+        f->made = *y;
+        f->formatted = true;
+        if (pipe2(fds, O_CLOEXEC) < 0) {
+                refuse(f, EXIT_CODE_FAILED, "%s: no pipe: %s", f->request.device, strerror(errno));
+                return;
+        }
+        f->secret_fd = fds[0];
+        write_end = fds[1];
+        if (ask(f, VAULT_OP_UNWRAP, y->wrapped, y->wrapped_size, write_end, on_unwrapped) < 0)
+                out_of_memory(f);
+}
+
+static void on_challenged(const struct vault_reply *y, void *user) {
+        struct format *f = user;
+        struct disk_request q = { .op = DISK_OP_FORMAT };
+
+        if (!granted(f, y))
+                return;
+        if (challenge_check(f->challenge, y->blob, y->blob_size, instant_now(), 60 * USEC_PER_SEC) < 0) {
+                refuse(f, EXIT_CODE_UNREACHABLE, "%s: the vault does not hold the private key of the public key it gave out",
+                       f->request.device);
+                return;
+        }
+        f->proof_time = instant_now().realtime_usec / USEC_PER_SEC;
+        q.role = (uint8_t) f->request.role;
+        q.flags = f->request.wipe ? DISK_FLAG_WIPE : 0;
+        q.generation = 1;
+        q.proof_time = f->proof_time;
+        memcpy(q.device, f->request.device, sizeof(q.device));
+        memcpy(q.name, f->request.name, sizeof(q.name));
+        key_uri_format(&f->key, q.key, sizeof(q.key));
+        snprintf(q.algorithm, sizeof(q.algorithm), "RSA-OAEP-256");
+        snprintf(q.proof_request_id, sizeof(q.proof_request_id), "%s", y->request_id);
+        memcpy(q.spki, f->key_reply.spki, f->key_reply.spki_size);
+        q.spki_size = f->key_reply.spki_size;
+        if (disk_child_start(f->manager->event, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_formatted, f, NULL) < 0)
+                out_of_memory(f);
+}
+
+/* The vault wrapped 32 bytes of no value: this node may wrap. */
+static void on_wrapped(const struct vault_reply *y, void *user) {
+        const uint8_t *wrapped;
+        struct format *f = user;
+        size_t size;
+        int r;
+
+        if (!granted(f, y))
+                return;
+        r = challenge_new(f->key_reply.spki, f->key_reply.spki_size, &f->challenge);
+        if (r < 0) {
+                refuse(f, EXIT_CODE_POLICY, "%s: the key is of no use: not an RSA key of 2048, 3072 or 4096 bits", f->request.device);
+                return;
+        }
+        wrapped = challenge_wrapped(f->challenge, &size);
+        if (ask(f, VAULT_OP_UNWRAP, wrapped, size, -EBADF, on_challenged) < 0)
+                out_of_memory(f);
+}
+
+/* What the key's owner and the vault must have arranged. Returns NULL or what is missing. */
+static const char *unfit(const struct format *f, const struct vault_reply *y) {
+        uint64_t now = instant_now().realtime_usec / USEC_PER_SEC;
+
+        if (!(y->key_flags & VAULT_KEY_ENABLED))
+                return "it is disabled";
+        if ((y->not_before > 0 && now < y->not_before) || (y->expires > 0 && now >= y->expires))
+                return "it is outside its dates of validity";
+        if (!(y->key_flags & VAULT_KEY_CAN_WRAP) || !(y->key_flags & VAULT_KEY_CAN_UNWRAP))
+                return "its permitted operations lack wrapKey or unwrapKey";
+        if (challenge_check_key(y->spki, y->spki_size, NULL) < 0)
+                return "it is not an RSA key of 2048, 3072 or 4096 bits";
+        if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !*f->request.accept_unsafe && !f->vault->accept_unsafe)
+                return "its vault has no purge protection: a deleted key could not be recovered. Switch it on, or say "
+                       "--accept-unsafe-vault=REASON";
+        return NULL;
+}
+
+static void on_key(const struct vault_reply *y, void *user) {
+        struct format *f = user;
+        struct key_uri u;
+        uint8_t bytes[CHALLENGE_SIZE];
+        const char *why;
+
+        if (!granted(f, y))
+                return;
+        f->key_reply = *y;
+        why = unfit(f, y);
+        if (!why && (key_uri_parse(y->kid, &u, NULL) < 0 || !*u.version || !key_uri_same_key(&u, &f->key) ||
+                     (*f->key.version && !streq(f->key.version, u.version))))
+                why = "the vault answered with another key";
+        if (why) {
+                refuse(f, EXIT_CODE_POLICY, "%s: key %s is refused: %s", f->request.device, f->request.key, why);
+                return;
+        }
+        f->key = u;
+        random_bytes(bytes, sizeof(bytes));
+        if (ask(f, VAULT_OP_WRAP, bytes, sizeof(bytes), -EBADF, on_wrapped) < 0)
+                out_of_memory(f);
+}
+
+static bool name_is_taken(const struct format *f, const char *uuid) {
+        const struct trust_entry *t = trust_find_name(f->manager->trust, f->request.name);
+
+        return (t && !streq(t->uuid, uuid)) || (!t && manager_volume_by_name(f->manager, f->request.name));
+}
+
+static void on_inspected(const struct disk_reply *y, int fd, void *user) {
+        struct format *f = user;
+        const struct trust_entry *t = y->error >= 0 ? trust_find_uuid(f->manager->trust, y->uuid) : NULL;
+        const struct volume *v = y->error >= 0 ? manager_volume_by_uuid(f->manager, y->uuid) : NULL;
+
+        safe_close(fd);
+        if (t && streq(t->name, f->request.name) && t->role == f->request.role && key_uri_same_key(&t->key, &f->key)) {
+                f->made = *y;
+                snprintf(f->outcome.message, sizeof(f->outcome.message), "%s is volume %s already", f->request.device, t->name);
+                end(f);
+                return;
+        }
+        if (v && volume_is_open(v)) {
+                refuse(f, EXIT_CODE_BUSY, "%s: it is volume %s and attached", f->request.device, v->name);
+                return;
+        }
+        if (name_is_taken(f, "")) {
+                refuse(f, EXIT_CODE_POLICY, "%s: there is another volume of that name on this node's list (\"cmkctl trust\")",
+                       f->request.name);
+                return;
+        }
+        record(f, "request", false, NULL);
+        if (ask(f, VAULT_OP_GET_KEY, NULL, 0, -EBADF, on_key) < 0)
+                out_of_memory(f);
+}
+
+/* What can be refused without looking at the disk or asking anybody. */
+static bool request_is_valid(struct format *f) {
+        const char *why;
+
+        if (!volume_name_is_valid(f->request.name))
+                outcome_set(&f->outcome, EXIT_CODE_USAGE, "A volume's name is 1 to 64 of A-Z a-z 0-9 _ . -, and begins with "
+                            "none of . and -");
+        else if (key_uri_parse(f->request.key, &f->key, &why) < 0)
+                outcome_set(&f->outcome, EXIT_CODE_USAGE, "%s is no key: %s", f->request.key, why);
+        else {
+                f->vault = config_find_vault(f->manager->config, &f->key, &why);
+                if (f->vault)
+                        return true;
+                outcome_set(&f->outcome, EXIT_CODE_POLICY, "Key %s is refused: %s. Allowed vaults are in /etc/cmkd/cmkd.conf, "
+                            "[Vault NAME]", f->request.key, why);
+        }
+        return false;
+}
+
+static int on_refused(sd_event_source *s, void *user) {
+        struct format *f = user;
+
+        sd_event_source_disable_unref(s);
+        fail(f);
+        return 0;
+}
+
+int format_start(struct manager *m, const struct format_request *request, const struct requester *who,
+                 operation_done done, void *user) {
+        struct format *f = calloc(1, sizeof(*f));
+        struct disk_request q = { .op = DISK_OP_INSPECT };
+        sd_event_source *s = NULL;
+        int r;
+
+        if (!f)
+                return -ENOMEM;
+        f->manager = m;
+        f->request = *request;
+        f->who = *who;
+        f->secret_fd = -EBADF;
+        f->done = done;
+        f->user = user;
+        random_uuid(f->use_id);
+        if (request_is_valid(f)) {
+                memcpy(q.device, f->request.device, sizeof(q.device));
+                r = disk_child_start(m->event, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_inspected, f, NULL);
+        } else
+                r = sd_event_add_defer(m->event, &s, on_refused, f);
+        if (r < 0)
+                format_free(f);
+        return r < 0 ? -ENOMEM : 0;
+}

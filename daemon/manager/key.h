@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* One CMK version in use: its volumes, its schedule of challenges, what the vault's answers mean (lease.h decides), and
+ * the carrying out of what was decided for each of its volumes.
+ *
+ *   timer ─► challenge (wrapped here) ─► worker ─► answer checked here ─► key_track ─► for each volume: lease_decide ─►
+ *   breaker told ─► report | hold | cut | resume | attach
+ *
+ * There is one poll for a key however many volumes it opens. A key is polled as long as it has a volume, also one that
+ * was cut: that is how an owner's change of mind is noticed. */
+
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+
+#include "challenge.h"
+#include "common/vault-proto.h"
+#include "lease.h"
+#include "volume.h"
+
+struct key {
+        LIST_ENTRY(key) keys;
+        LIST_HEAD(, volume) volumes;
+        struct manager *manager;
+        struct key_uri uri;                /* with version */
+        char uri_text[KEY_URI_MAX];
+        char vault[65];                    /* section of the configuration */
+        char algorithm[33];
+        uint8_t spki[DISK_SPKI_MAX];       /* pinned */
+        size_t spki_size;
+        struct key_track track;
+        struct key_timing timing;
+        struct challenge *challenge;       /* of the poll under way */
+        uint32_t poll_flags;               /* enum key_event_flags of it */
+        struct vault_reply answer;         /* the last one */
+        sd_event_source *timer;
+};
+
+/* Ties a volume to its key (found or made) and takes its policy into the schedule. The volume's header must be filled
+ * in. Returns 0, -ENOMEM, or -EINVAL (its public key is none). */
+int key_bind(struct manager *m, struct volume *v, const struct key_uri *u, const struct vault_config *vault);
+
+/* Takes a volume from its key; a key without volumes is freed. A volume without a key: nothing happens. */
+void key_unbind(struct volume *v);
+
+/* A release by this key succeeded; it was issued then. */
+void key_granted(struct key *k, struct instant issued);
+
+/* Decides about one volume now, and carries it out. */
+void key_evaluate_volume(struct volume *v);
+
+/* Sets the timer for whatever comes next. Call after anything that may change a decision. */
+void key_schedule(struct key *k);
+
+struct key *key_free(struct key *k);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* cmkd: decides. See manager.h. */
+
+#include <getopt.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "common/log.h"
+#include "common/secret.h"
+#include "manager.h"
+
+static int check_config(void) {
+        _cleanup_(config_freep) struct config *c = NULL;
+        _cleanup_(freep) char *why = NULL;
+
+        if (config_load("", &c, &why) < 0) {
+                log_error("%s", why ? why : "out of memory");
+                return EXIT_CODE_USAGE;
+        }
+        return EXIT_CODE_DONE;
+}
+
+static void usage(FILE *to) {
+        fputs("cmkd [--debug] [--check-config]\n\n"
+              "Keeps volumes open for as long as the owners of their keys allow it. Started by cmkd.service.\n", to);
+}
+
+int main(int argc, char *argv[]) {
+        static const struct option options[] = {
+                { "check-config", no_argument, NULL, 'c' }, { "debug", no_argument, NULL, 'd' },
+                { "help", no_argument, NULL, 'h' }, {},
+        };
+        _cleanup_(manager_freep) struct manager *m = NULL;
+        int priority = LOG_INFO, o;
+
+        while ((o = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (o) {
+                case 'c':
+                        log_init("cmkd", priority);
+                        return check_config();
+                case 'd':
+                        priority = LOG_DEBUG;
+                        break;
+                case 'h':
+                        usage(stdout);
+                        return EXIT_CODE_DONE;
+                default:
+                        usage(stderr);
+                        return EXIT_CODE_USAGE;
+                }
+        log_init("cmkd", priority);
+        umask(077);
+        signal(SIGPIPE, SIG_IGN);
+        if (secret_process_init() < 0 || mlockall(MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT) < 0) {
+                log_error("This process cannot be made undumpable and locked in memory: %s", strerror(errno));
+                return EXIT_CODE_FAILED;
+        }
+        if (manager_new(&m) < 0 || manager_run(m) < 0)
+                return EXIT_CODE_FAILED;
+        return EXIT_CODE_DONE;
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager.h"
+
+#include <signal.h>
+#include <syslog.h>
+#include <systemd/sd-daemon.h>
+
+#include "adopt.h"
+#include "bus.h"
+#include "common/log.h"
+#include "key.h"
+
+static void on_breaker_ready(const struct breaker_slot *found, size_t n, void *user) {
+        struct manager *m = user;
+        struct volume *v;
+
+        if (!m->adopted) {
+                adopt_start(m, found, n);
+                return;
+        }
+        /* It was away: it is told everything again. */
+        LIST_FOREACH(v, &m->volumes, volumes)
+                key_evaluate_volume(v);
+}
+
+static void on_breaker_slot(int error, const struct breaker_slot *s, void *user) {
+        struct manager *m = user;
+        struct audit_message_record *r;
+
+        if (error < 0)
+                log_alert("%s: the breaker refused its deadline: %s", s->name, strerror(-error));
+        if (s->state != BREAKER_TRIPPED && s->state != BREAKER_FAILED)
+                return;
+        log_alert("%s: the breaker %s", s->name, s->state == BREAKER_TRIPPED ? "has cut it" : "could not cut it");
+        r = malloc(sizeof(*r));
+        if (!r)
+                return;
+        manager_record_start(r, manager_volume_by_name(m, s->name), "breaker", LOG_ALERT, false);
+        audit_record_add(r, "mapping", s->name);
+        audit_record_add(r, "result", s->state == BREAKER_TRIPPED ? "cut" : strerror(-s->error));
+        audit_record_addf(r, "tripped_boottime_usec", "%llu", (unsigned long long) s->tripped_boottime_usec);
+        manager_record(m, r);
+        free(r);
+}
+
+static const struct breaker_events breaker_events = { .ready = on_breaker_ready, .slot = on_breaker_slot };
+
+static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *user _unused_) {
+        log_notice("Ending on signal %u: volumes stay open, the breaker holds their deadlines", si->ssi_signo);
+        return sd_event_exit(sd_event_source_get_event(s), 0);
+}
+
+static int load(struct manager *m) {
+        _cleanup_(freep) char *why = NULL;
+        int r;
+
+        r = config_load("", &m->config, &why);
+        if (r < 0) {
+                log_error("%s", why ? why : strerror(-r));
+                return r;
+        }
+        r = trust_load(TRUST_DIRECTORY, &m->trust);
+        if (r < 0) {
+                log_error("The node's list %s cannot be read: %s", TRUST_DIRECTORY, strerror(-r));
+                return r;
+        }
+        for (char **bad = m->trust->bad; bad && *bad; bad++)
+                log_warning("Left out of the node's list: %s", *bad);
+        return 0;
+}
+
+static int set_up(struct manager *m) {
+        sigset_t set;
+        int r;
+
+        r = sd_event_default(&m->event);
+        if (r < 0)
+                return r;
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
+        r = sd_event_add_signal(m->event, NULL, SIGTERM, on_signal, m);
+        if (r >= 0)
+                r = sd_event_add_signal(m->event, NULL, SIGINT, on_signal, m);
+        if (r >= 0)
+                r = sd_event_set_watchdog(m->event, true);
+        if (r >= 0)
+                r = worker_link_new(m->event, &m->worker);
+        if (r >= 0)
+                r = audit_link_new(m->event, &m->audit);
+        if (r >= 0)
+                r = breaker_link_new(m->event, &breaker_events, m, &m->breaker);
+        if (r >= 0)
+                r = bus_new(m, m->event, &m->bus);
+        return r;
+}
+
+int manager_new(struct manager **ret) {
+        _cleanup_(manager_freep) struct manager *m = calloc(1, sizeof(*m));
+        struct audit_message_record *record;
+        int r;
+
+        if (!m)
+                return -ENOMEM;
+        LIST_INIT(&m->volumes);
+        LIST_INIT(&m->keys);
+        r = mkdir_parents(TRUST_DIRECTORY, 0700);
+        if (r < 0) {
+                log_error("%s cannot be made: %s", TRUST_DIRECTORY, strerror(-r));
+                return r;
+        }
+        r = load(m);
+        if (r < 0)
+                return r;
+        r = set_up(m);
+        if (r < 0) {
+                log_error("Start failed: %s", strerror(-r));
+                return r;
+        }
+        record = malloc(sizeof(*record));
+        if (record) {
+                audit_record_start(record, "started", LOG_INFO, false);
+                audit_record_addf(record, "volumes_listed", "%zu", m->trust->n_entries);
+                manager_record(m, record);
+                free(record);
+        }
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+struct manager *manager_free(struct manager *m) {
+        if (!m)
+                return NULL;
+        while (!LIST_EMPTY(&m->volumes)) {
+                struct volume *v = LIST_FIRST(&m->volumes);
+
+                LIST_REMOVE(v, volumes);
+                key_unbind(v);
+                volume_free(v);
+        }
+        bus_free(m->bus);
+        worker_link_free(m->worker);
+        audit_link_free(m->audit);
+        breaker_link_free(m->breaker);
+        trust_free(m->trust);
+        config_free(m->config);
+        sd_event_unref(m->event);
+        free(m);
+        return NULL;
+}
+
+int manager_run(struct manager *m) {
+        return sd_event_loop(m->event);
+}
+
+struct volume *manager_volume_by_name(struct manager *m, const char *name) {
+        struct volume *v;
+
+        LIST_FOREACH(v, &m->volumes, volumes)
+                if (streq(v->name, name))
+                        return v;
+        return NULL;
+}
+
+struct volume *manager_volume_by_uuid(struct manager *m, const char *uuid) {
+        struct volume *v;
+
+        LIST_FOREACH(v, &m->volumes, volumes)
+                if (streq(v->uuid, uuid))
+                        return v;
+        return NULL;
+}
+
+int manager_volume_add(struct manager *m, const char *uuid, const char *name, enum role role, struct volume **ret) {
+        struct volume *v;
+
+        if (manager_volume_by_uuid(m, uuid) || manager_volume_by_name(m, name))
+                return -EEXIST;
+        v = volume_new(m, uuid, name, role);
+        if (!v)
+                return -ENOMEM;
+        LIST_INSERT_HEAD(&m->volumes, v, volumes);
+        *ret = v;
+        return 0;
+}
+
+void manager_volume_forget(struct manager *m, struct volume *v) {
+        char dm_uuid[128];
+
+        volume_dm_uuid(v, dm_uuid);
+        if (v->breaker_set)
+                (void) breaker_clear(m->breaker, dm_uuid);
+        key_unbind(v);
+        LIST_REMOVE(v, volumes);
+        volume_free(v);
+}
+
+int manager_reload_trust(struct manager *m) {
+        struct trust_list *list;
+        int r;
+
+        r = trust_load(TRUST_DIRECTORY, &list);
+        if (r < 0)
+                return r;
+        trust_free(m->trust);
+        m->trust = list;
+        return 0;
+}
+
+void manager_volume_changed(struct manager *m, struct volume *v) {
+        if (m->bus)
+                bus_volume_changed(m->bus, v);
+}
+
+static bool hung_task_panics(void) {
+        _cleanup_(freep) char *text = NULL;
+
+        return read_small_file("/proc/sys/kernel/hung_task_panic", 16, &text, NULL) >= 0 && *text == '1';
+}
+
+void manager_volume_policy(struct manager *m, struct volume *v) {
+        _cleanup_(freep) char *why = NULL;
+
+        v->hold_not_possible = NULL;
+        v->lease.hold_possible = policy_hold_possible(v->role, v->header.flags, hung_task_panics(), &v->hold_not_possible);
+        if (policy_make(m->config, v->role, v->name, NULL, &v->policy, &why) >= 0)
+                return;
+        log_error("%s: %s; the defaults of role %s hold", v->name, why ? why : "out of memory", role_to_string(v->role));
+        policy_default(v->role, &v->policy);
+}
+
+void manager_record_start(struct audit_message_record *r, const struct volume *v, const char *event, uint8_t priority,
+                          bool durable) {
+        audit_record_start(r, event, priority, durable);
+        if (!v)
+                return;
+        audit_record_add(r, "volume", v->name);
+        audit_record_add(r, "uuid", v->uuid);
+        audit_record_add(r, "use", v->use_id);
+        audit_record_add(r, "key", v->header.key);
+}
+
+void manager_record_reply(struct audit_message_record *r, const struct vault_reply *y) {
+        audit_record_add(r, "verdict", verdict_to_string(y->verdict));
+        if (y->http_status > 0)
+                audit_record_addf(r, "http_status", "%u", y->http_status);
+        audit_record_add(r, "code", y->code);
+        audit_record_add(r, "request_id", y->request_id);
+        audit_record_addf(r, "round_trip_usec", "%u", y->round_trip_usec);
+}
+
+void manager_record(struct manager *m, const struct audit_message_record *r) {
+        (void) audit_write(m->audit, r, 0, NULL, NULL);
+}

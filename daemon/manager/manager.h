@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The manager owns everything: event loop, configuration, the node's list, keys, volumes, and the links to the other
+ * programs. It has no policy of its own (policy.h, lease.h) and touches neither disks nor the network.
+ *
+ *                 bus ──┐                       ┌── worker-link ── cmkd-vault
+ *   operations: attach, │                       ├── audit-link ─── cmkd-audit
+ *   format, detach ─────┼──► manager ◄── key ───┤
+ *                       │       │               └── breaker-link ─ cmkd-breaker
+ *            volume ◄───┘       └─► teardown ─► disk-child ─ cmkd-disk (one a step)
+ */
+
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+
+#include "audit-link.h"
+#include "breaker-link.h"
+#include "common/config.h"
+#include "trust.h"
+#include "volume.h"
+#include "worker-link.h"
+
+#define MANAGER_STATE_DIR "/var/lib/cmkd"
+#define MANAGER_RELEASE_TIMEOUT_USEC (30 * USEC_PER_SEC)    /* for the record of a release to be durable */
+#define MANAGER_INTENT_USEC (200 * USEC_PER_MSEC)           /* a cut waits no longer for its record */
+#define MANAGER_DISK_TIMEOUT_USEC (120 * USEC_PER_SEC)      /* format, activate: libcryptsetup may be slow */
+
+struct bus;
+
+struct manager {
+        sd_event *event;
+        struct config *config;
+        struct trust_list *trust;
+        struct worker_link *worker;
+        struct audit_link *audit;
+        struct breaker_link *breaker;
+        struct bus *bus;
+        LIST_HEAD(, volume) volumes;
+        LIST_HEAD(, key) keys;
+        bool adopted;                      /* what stood at start has been taken over: verbs may begin */
+};
+
+/* Builds everything and starts to adopt what is open already. Returns 0 or a negative errno, logged. */
+int manager_new(struct manager **ret);
+struct manager *manager_free(struct manager *m);
+static inline void manager_freep(struct manager **m) { manager_free(*m); }
+
+/* Runs until SIGTERM. Returns 0 or a negative errno. */
+int manager_run(struct manager *m);
+
+struct volume *manager_volume_by_name(struct manager *m, const char *name);
+struct volume *manager_volume_by_uuid(struct manager *m, const char *uuid);
+
+/* Adds a closed volume to the list. Returns 0, -EEXIST (its UUID or name is there already) or -ENOMEM. */
+int manager_volume_add(struct manager *m, const char *uuid, const char *name, enum role role, struct volume **ret);
+
+/* Forgets a volume: from its key, the breaker and the list; frees it. */
+void manager_volume_forget(struct manager *m, struct volume *v);
+
+/* Reads the node's list again. Returns 0 or a negative errno (the old list stays). */
+int manager_reload_trust(struct manager *m);
+
+/* Called by volume_set_state(): tells the bus. */
+void manager_volume_changed(struct manager *m, struct volume *v);
+
+/* Works out the volume's policy and whether a hold is possible on it, from configuration and role. */
+void manager_volume_policy(struct manager *m, struct volume *v);
+
+/* Begins a record about a volume (volume, uuid, key, use id). */
+void manager_record_start(struct audit_message_record *r, const struct volume *v, const char *event, uint8_t priority,
+                          bool durable);
+
+/* Adds what the vault answered: verdict, status, code, request id, round trip. */
+void manager_record_reply(struct audit_message_record *r, const struct vault_reply *y);
+
+/* Sends it; nobody waits. */
+void manager_record(struct manager *m, const struct audit_message_record *r);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What verbs have in common: who asked, how they end, what they say. An operation is an object of its own that lives
+ * from its start to its one callback; it survives the client's going away. */
+
+#include "common/vault-proto.h"
+#include "volume.h"
+
+struct manager;
+
+struct outcome {
+        enum exit_code code;
+        char message[1200];        /* a sentence for people; empty when done */
+        bool changed;
+        char uuid[37];             /* format: of the volume */
+        struct volume *volume;     /* may be NULL */
+};
+
+/* Called exactly once, never from inside the call that started the operation. */
+typedef void (*operation_done)(const struct outcome *o, void *user);
+
+/* Who asked, for the trail: "uid=0 pid=123 comm=cmkctl", "cmkd (key enabled again)". */
+struct requester {
+        char text[160];
+};
+
+void outcome_set(struct outcome *o, enum exit_code code, const char *format, ...) _printf_(3, 4);
+
+/* Says what a vault's answer means for people: verdict, the vault's code, text and request id, what to do. */
+void outcome_from_vault(struct outcome *o, const char *volume, const char *key, const struct vault_reply *y);
+
+void outcome_from_disk(struct outcome *o, const struct disk_reply *y);
+
+/* attach.c: inspect, check against list and allow-list, unwrap, record, activate. what: a path below /dev, a UUID or a
+ * name of the list. Returns 0 (done will be called) or -ENOMEM. */
+int attach_start(struct manager *m, const char *what, bool read_only, const struct requester *who,
+                 operation_done done, void *user);
+
+/* The same for a volume that is held: unwrap, record, give the key back, resume. */
+int resume_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user);
+
+/* format.c */
+struct format_request {
+        char device[257];
+        char name[65];
+        enum role role;
+        char key[513];
+        bool wipe;
+        char accept_unsafe[257];   /* the reason; empty: not accepted */
+};
+int format_start(struct manager *m, const struct format_request *q, const struct requester *who,
+                 operation_done done, void *user);
+
+/* detach.c: orderly; refuses a volume in use. */
+int detach_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user);
+
+/* Suspend and wipe the volume key; who: for the trail. */
+int hold_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user);

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rpc.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/queue.h>
+
+#include "common/link.h"
+#include "common/log.h"
+
+struct call {
+        LIST_ENTRY(call) calls;
+        struct rpc *rpc;
+        uint32_t id;
+        sd_event_source *timer;
+        rpc_callback callback;     /* NULL: cancelled */
+        void *user;
+};
+
+struct rpc {
+        sd_event *event;
+        const char *path, *name;
+        int sock;
+        sd_event_source *io;
+        uint32_t last_id;
+        LIST_HEAD(, call) calls;
+        struct wire_frame in;      /* too large for the stack of a busy loop */
+};
+
+static void call_free(struct call *c) {
+        LIST_REMOVE(c, calls);
+        sd_event_source_disable_unref(c->timer);
+        free(c);
+}
+
+static void call_end(struct call *c, int error, struct wire_cursor *cursor) {
+        rpc_callback callback = c->callback;
+        void *user = c->user;
+
+        call_free(c);
+        if (callback)
+                callback(error, cursor, user);
+}
+
+static void disconnect(struct rpc *r) {
+        r->io = sd_event_source_disable_unref(r->io);
+        r->sock = safe_close(r->sock);
+}
+
+/* Ends what was pending at this moment; callbacks may start new calls, on a new connection. */
+static void drop_peer(struct rpc *r) {
+        struct call *c;
+        uint32_t newest = r->last_id;
+
+        disconnect(r);
+        do {
+                LIST_FOREACH(c, &r->calls, calls)
+                        if ((int32_t) (newest - c->id) >= 0)
+                                break;
+                if (c)
+                        call_end(c, -ECONNRESET, NULL);
+        } while (c);
+}
+
+static void dispatch(struct rpc *r, struct wire_cursor *cursor) {
+        struct call *c;
+
+        LIST_FOREACH(c, &r->calls, calls)
+                if (c->id == cursor->id) {
+                        call_end(c, 0, cursor);
+                        return;
+                }
+        log_debug("%s: a reply that nobody waits for (any more)", r->name);
+}
+
+static int on_io(sd_event_source *s _unused_, int fd _unused_, uint32_t events _unused_, void *user) {
+        struct rpc *r = user;
+        struct wire_cursor cursor;
+        int n;
+
+        n = link_receive(r->sock, &r->in, &cursor, NULL);
+        if (n == -EAGAIN)
+                return 0;
+        if (n > 0) {
+                dispatch(r, &cursor);
+                explicit_bzero(r->in.data, r->in.size);
+                return 0;
+        }
+        if (n < 0)
+                log_warning("%s: dropped: %s", r->name, strerror(-n));
+        drop_peer(r);
+        return 0;
+}
+
+static int on_deadline(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+        call_end(user, -ETIMEDOUT, NULL);
+        return 0;
+}
+
+int rpc_new(sd_event *event, const char *path, const char *name, struct rpc **ret) {
+        struct rpc *r = calloc(1, sizeof(*r));
+
+        if (!r)
+                return -ENOMEM;
+        r->event = sd_event_ref(event);
+        r->path = path;
+        r->name = name;
+        r->sock = -EBADF;
+        LIST_INIT(&r->calls);
+        *ret = r;
+        return 0;
+}
+
+struct rpc *rpc_free(struct rpc *r) {
+        if (!r)
+                return NULL;
+        disconnect(r);
+        while (!LIST_EMPTY(&r->calls))
+                call_free(LIST_FIRST(&r->calls));
+        sd_event_unref(r->event);
+        free(r);
+        return NULL;
+}
+
+uint32_t rpc_next_id(struct rpc *r) {
+        return ++r->last_id;
+}
+
+static int ensure_connected(struct rpc *r) {
+        _cleanup_(closep) int sock = -EBADF;
+        int n;
+
+        if (r->sock >= 0)
+                return 0;
+        sock = link_connect(r->path, true);
+        if (sock < 0)
+                return sock;
+        n = sd_event_add_io(r->event, &r->io, sock, EPOLLIN, on_io, r);
+        if (n < 0)
+                return n;
+        r->sock = TAKE_FD(sock);
+        return 0;
+}
+
+int rpc_call(struct rpc *r, uint32_t id, const struct wire_frame *f, int fd, uint64_t timeout_usec,
+             rpc_callback callback, void *user) {
+        struct call *c;
+        int n;
+
+        c = calloc(1, sizeof(*c));
+        if (!c)
+                return -ENOMEM;
+        c->rpc = r;
+        c->id = id;
+        c->callback = callback;
+        c->user = user;
+        LIST_INSERT_HEAD(&r->calls, c, calls);
+        n = sd_event_add_time_relative(r->event, &c->timer, CLOCK_BOOTTIME, timeout_usec, 0, on_deadline, c);
+        if (n >= 0)
+                n = ensure_connected(r);
+        if (n >= 0)
+                n = link_send(r->sock, f, fd);
+        if (n == -EPIPE || n == -ECONNRESET) {
+                /* The peer ended between two calls (the worker recycles itself): once more on a new connection. */
+                disconnect(r);
+                n = ensure_connected(r);
+                if (n >= 0)
+                        n = link_send(r->sock, f, fd);
+        }
+        if (n < 0)
+                call_free(c);
+        return n < 0 ? n : 0;
+}
+
+void rpc_cancel(struct rpc *r, void *user) {
+        struct call *c;
+
+        LIST_FOREACH(c, &r->calls, calls)
+                if (c->user == user)
+                        c->callback = NULL;
+}
+
+bool rpc_is_connected(const struct rpc *r) {
+        return r->sock >= 0;
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "teardown.h"
+
+#include <syslog.h>
+
+#include "bus.h"
+#include "common/log.h"
+#include "disk-child.h"
+#include "key.h"
+#include "manager.h"
+
+#define RETRY_USEC (15 * USEC_PER_SEC)
+
+struct teardown {
+        struct volume *volume;
+        struct plan plan;
+        size_t step;
+        int fd;                               /* the mount root that OPEN found */
+        bool running;
+        bool cut_done;                        /* the error table was verified, by us or by the breaker */
+        bool failed;                          /* a step whose failure means LINGERING */
+        struct instant started;
+        struct disk_child *child;
+        sd_event_source *timer;               /* the wait after a notice, the retry */
+        bool intent_written;
+        char results[PLAN_STEPS_MAX][161];
+        teardown_done done;
+        void *user;
+};
+
+static void run_step(struct teardown *t);
+
+struct teardown *teardown_free(struct teardown *t) {
+        if (!t)
+                return NULL;
+        if (t->child)
+                disk_child_cancel(t->child);
+        audit_cancel(t->volume->manager->audit, t);
+        sd_event_source_disable_unref(t->timer);
+        safe_close(t->fd);
+        free(t);
+        return NULL;
+}
+
+static uint64_t elapsed(const struct teardown *t) {
+        return now_boottime_usec() - t->started.boottime_usec;
+}
+
+static void record_step(struct teardown *t, enum disk_op op, const struct disk_reply *y) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+        uint8_t priority = y->error < 0 ? LOG_WARNING : op == DISK_OP_STEP_CUT ? LOG_NOTICE : LOG_INFO;
+
+        if (!r)
+                return;
+        manager_record_start(r, t->volume, op == DISK_OP_STEP_CUT && y->error == 0 ? "cut" : "step", priority, false);
+        audit_record_add(r, "step", disk_op_to_string(op));
+        audit_record_add(r, "result", y->error < 0 ? strerror(-y->error) : "done");
+        audit_record_add(r, "detail", y->message);
+        if (y->count > 0)
+                audit_record_addf(r, "count", "%u", y->count);
+        audit_record_addf(r, "elapsed_usec", "%llu", (unsigned long long) elapsed(t));
+        manager_record(t->volume->manager, r);
+}
+
+static void record_end(struct teardown *t) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+
+        if (!r)
+                return;
+        manager_record_start(r, t->volume, t->failed ? "lingering" : "removed", t->failed ? LOG_ALERT : LOG_NOTICE, false);
+        audit_record_add(r, "cause", lease_cause_to_string(t->volume->cause));
+        audit_record_addf(r, "elapsed_usec", "%llu", (unsigned long long) elapsed(t));
+        manager_record(t->volume->manager, r);
+}
+
+static int on_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+        struct teardown *t = user;
+        struct plan_facts f;
+
+        teardown_facts(t->volume, ACTION_CUT, &f);
+        t->timer = sd_event_source_disable_unref(t->timer);
+        if (plan_make_retry(&f, t->cut_done, &t->plan) < 0)
+                return 0;
+        t->running = true;
+        t->failed = false;
+        t->step = 0;
+        memset(t->results, 0, sizeof(t->results));
+        volume_set_state(t->volume, VOLUME_CUTTING);
+        run_step(t);
+        return 0;
+}
+
+/* Every step has run. What is left is a state, never a success. */
+static void finish(struct teardown *t) {
+        struct volume *v = t->volume;
+        teardown_done done = t->done;
+
+        t->running = false;
+        t->done = NULL;
+        t->fd = safe_close(t->fd);
+        if (t->plan.then == ACTION_POWEROFF || t->plan.then == ACTION_REBOOT) {
+                struct breaker_slot s = {
+                        .sectors = v->sectors, .state = BREAKER_ARMED,
+                        .action = t->plan.then == ACTION_POWEROFF ? BREAKER_ACTION_POWEROFF : BREAKER_ACTION_REBOOT,
+                };
+
+                volume_dm_uuid(v, s.dm_uuid);
+                snprintf(s.name, sizeof(s.name), "%s", v->name);
+                log_alert("%s: %s now", v->name, action_to_string(t->plan.then));
+                if (breaker_act(v->manager->breaker, &s) >= 0)
+                        return;
+                t->failed = true;
+        }
+        record_end(t);
+        if (t->failed) {
+                log_alert("%s: %s, but not clean: see \"cmkctl status\"; tried again every 15 s", v->name,
+                          t->cut_done ? "cut" : "NOT CUT");
+                volume_set_state(v, VOLUME_LINGERING);
+                v->lease.cut_done = t->cut_done;
+                if (sd_event_add_time_relative(v->manager->event, &t->timer, CLOCK_BOOTTIME, RETRY_USEC, 0, on_retry, t) < 0)
+                        log_error("%s: no memory to try again", v->name);
+        } else {
+                log_notice("%s: closed: no mapping, no key is left", v->name);
+                volume_set_state(v, VOLUME_CUT);
+                bus_start_unit(v->manager->bus, "cmkd-cut", v->name);
+        }
+        if (done)
+                done(v, t->user);
+        if (v->key) {
+                key_evaluate_volume(v);
+                key_schedule(v->key);
+        }
+}
+
+static int on_waited(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+        struct teardown *t = user;
+
+        t->timer = sd_event_source_disable_unref(t->timer);
+        run_step(t);
+        return 0;
+}
+
+static void escalate(struct teardown *t) {
+        struct volume *v = t->volume;
+        struct breaker_slot s = { .sectors = v->sectors, .action = BREAKER_ACTION_CUT, .state = BREAKER_ARMED };
+
+        volume_dm_uuid(v, s.dm_uuid);
+        snprintf(s.name, sizeof(s.name), "%s", v->name);
+        log_alert("%s: the cut failed; the breaker is asked to do it", v->name);
+        (void) breaker_act(v->manager->breaker, &s);
+}
+
+static void on_step(const struct disk_reply *y, int fd, void *user) {
+        struct teardown *t = user;
+        const struct plan_step *s = t->plan.steps + t->step;
+        uint64_t wait = 0;
+
+        t->child = NULL;
+        if (s->gives_fd && y->error >= 0) {
+                safe_close(t->fd);
+                t->fd = fd;
+        } else
+                safe_close(fd);
+        snprintf(t->results[t->step], sizeof(t->results[0]), "%s%s%s", y->error < 0 ? strerror(-y->error) : "done",
+                 *y->message ? ": " : "", y->message);
+        record_step(t, s->op, y);
+        if (s->op == DISK_OP_STEP_CUT && y->error >= 0) {
+                t->cut_done = true;
+                log_notice("%s: cut: unreadable %llu ms after the teardown began", t->volume->name,
+                           (unsigned long long) (elapsed(t) / USEC_PER_MSEC));
+        }
+        if (y->error < 0 && s->on_failure == PLAN_ESCALATE)
+                escalate(t);
+        if (y->error < 0 && s->on_failure != PLAN_CONTINUE)
+                t->failed = true;
+        if (s->op == DISK_OP_NOTICE && (y->error < 0 || y->count > 0))
+                wait = s->wait_usec;
+        t->step++;
+        if (wait > 0 &&
+            sd_event_add_time_relative(t->volume->manager->event, &t->timer, CLOCK_BOOTTIME, wait, 0, on_waited, t) >= 0)
+                return;
+        run_step(t);
+}
+
+static void run_step(struct teardown *t) {
+        struct volume *v = t->volume;
+        const struct plan_step *s;
+        struct disk_request q;
+
+        for (;; t->step++) {
+                if (t->step >= t->plan.n_steps) {
+                        finish(t);
+                        return;
+                }
+                s = t->plan.steps + t->step;
+                if (!s->needs_fd || t->fd >= 0)
+                        break;
+                snprintf(t->results[t->step], sizeof(t->results[0]), "not needed: not mounted");
+        }
+        if (s->op != DISK_OP_NOTICE && v->state != VOLUME_CUTTING)
+                volume_set_state(v, VOLUME_CUTTING);
+        volume_disk_request(v, s->op, &q);
+        if (disk_child_start(v->manager->event, &q, -EBADF, s->needs_fd ? t->fd : -EBADF, s->budget_usec, on_step, t,
+                             &t->child) < 0) {
+                struct disk_reply y = { .error = -ENOMEM };
+
+                on_step(&y, -EBADF, t);
+        }
+}
+
+/* The intent is written, or 200 ms are over: a cut does not wait for its record. */
+static void on_intent(int error _unused_, uint64_t sequence _unused_, void *user) {
+        run_step(user);
+}
+
+static void write_intent(struct teardown *t, enum action action, const char *why) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+        struct volume *v = t->volume;
+
+        if (r) {
+                manager_record_start(r, v, "intent", LOG_ALERT, true);
+                audit_record_add(r, "action", action_to_string(action));
+                audit_record_add(r, "cause", lease_cause_to_string(v->cause));
+                audit_record_add(r, "why", why);
+                if (v->key)
+                        manager_record_reply(r, &v->key->answer);
+                if (audit_write(v->manager->audit, r, MANAGER_INTENT_USEC, on_intent, t) >= 0)
+                        return;
+        }
+        run_step(t);
+}
+
+void teardown_facts(const struct volume *v, enum action action, struct plan_facts *ret) {
+        *ret = (struct plan_facts) {
+                .dev_major = v->dev_major, .dev_minor = v->dev_minor, .sectors = v->sectors, .in_use_unknown = true,
+                .role = v->role, .action = action, .notice_usec = v->policy.notice_usec,
+        };
+        if (v->state == VOLUME_HELD || v->state == VOLUME_HOLDING || v->state == VOLUME_RESUMING) {
+                ret->disk_flags = DISK_FLAG_SUSPENDED;
+                ret->notice_usec = 0;
+        }
+        snprintf(ret->name, sizeof(ret->name), "%s", v->name);
+        snprintf(ret->uuid, sizeof(ret->uuid), "%s", v->uuid);
+}
+
+int teardown_start(struct volume *v, enum action action, enum lease_cause cause, const char *why) {
+        struct plan_facts f;
+        struct teardown *t;
+        int r;
+
+        if (v->teardown && v->teardown->running)
+                return -EALREADY;
+        t = calloc(1, sizeof(*t));
+        if (!t)
+                return -ENOMEM;
+        t->volume = v;
+        t->fd = -EBADF;
+        teardown_facts(v, action, &f);
+        r = plan_make(&f, &t->plan);
+        if (r < 0) {
+                free(t);
+                return r;
+        }
+        teardown_free(v->teardown);
+        v->teardown = t;
+        v->cause = cause;
+        t->running = true;
+        t->started = instant_now();
+        log_alert("%s: %s: %s", v->name, lease_cause_to_string(cause), action_to_string(action));
+        if (t->plan.n_steps > 0 && t->plan.steps[0].op == DISK_OP_NOTICE) {
+                volume_set_state(v, VOLUME_NOTICE);
+                bus_start_unit(v->manager->bus, "cmkd-notice", v->name);
+        } else
+                volume_set_state(v, VOLUME_CUTTING);
+        if (v->key)
+                key_schedule(v->key);
+        write_intent(t, action, why);
+        return 0;
+}
+
+void teardown_notify(struct volume *v, teardown_done done, void *user) {
+        if (!v->teardown)
+                return;
+        v->teardown->done = done;
+        v->teardown->user = user;
+}
+
+const struct plan *teardown_plan(const struct volume *v) {
+        return v->teardown ? &v->teardown->plan : NULL;
+}
+
+const char *teardown_result(const struct volume *v, size_t i) {
+        return v->teardown && i < PLAN_STEPS_MAX && *v->teardown->results[i] ? v->teardown->results[i] : NULL;
+}

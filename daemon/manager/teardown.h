@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Runs a plan (plan.h): one disposable child a step, each with its deadline; the manager never waits.
+ *
+ *   intent record (200 ms at most) ─► [notice] ─► step ─► step ─► CUT: the moment "revoked" ─► ... ─► VERIFY ─► CUT
+ *                                                                                   │ what could not be cleaned
+ *                                                                                   └─► LINGERING: again every 15 s
+ */
+
+#include "plan.h"
+#include "volume.h"
+
+struct manager;
+struct teardown;
+
+/* Begins to close a volume for that cause. why: static text where the action differs from the policy's, or NULL.
+ * Returns 0 (the state is NOTICE or CUTTING, later CUT or LINGERING), -EALREADY (one is running), -ENOMEM, or what
+ * plan_make() says. */
+int teardown_start(struct volume *v, enum action action, enum lease_cause cause, const char *why);
+
+/* Facts for a plan, without asking the disk: as if the volume were in use. */
+void teardown_facts(const struct volume *v, enum action action, struct plan_facts *ret);
+
+/* Called when a teardown is over (CUT or LINGERING). One waiter; NULL: none any more. */
+typedef void (*teardown_done)(struct volume *v, void *user);
+void teardown_notify(struct volume *v, teardown_done done, void *user);
+
+/* The result of each step so far, for people; NULL: it has not run. */
+const char *teardown_result(const struct volume *v, size_t i);
+const struct plan *teardown_plan(const struct volume *v);
+
+/* Children that run are killed. Accepts NULL. Returns NULL. */
+struct teardown *teardown_free(struct teardown *t);

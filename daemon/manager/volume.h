@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* One volume: what it is, its state, and which verb is legal when.
+ *
+ *   CLOSED ─► ATTACHING ─► ATTACHED ─► DETACHING ─► CLOSED
+ *                             │  ▲
+ *                     HOLDING ▼  │ RESUMING
+ *                            HELD
+ *                  ATTACHED, HELD ─► NOTICE ─► CUTTING ─► CUT (the owner said no; opened again when the key is)
+ *                                                  └────► LINGERING (cut, not clean: retried) ─► CUT
+ *
+ * ATTACHED, HELD, CUT and CLOSED are derived from device-mapper and the header when the manager starts; only work in
+ * progress is kept here. A volume's identity (UUID, name, role) is from the node's list, not from the disk. */
+
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+
+#include "common/breaker-proto.h"
+#include "common/disk-proto.h"
+#include "lease.h"
+#include "policy.h"
+
+struct key;
+struct manager;
+struct teardown;
+
+enum volume_state {
+        VOLUME_CLOSED,
+        VOLUME_ATTACHING,
+        VOLUME_ATTACHED,
+        VOLUME_HOLDING,
+        VOLUME_HELD,
+        VOLUME_RESUMING,
+        VOLUME_DETACHING,
+        VOLUME_NOTICE,
+        VOLUME_CUTTING,
+        VOLUME_LINGERING,
+        VOLUME_CUT,
+        _VOLUME_STATE_MAX,
+};
+
+struct volume {
+        LIST_ENTRY(volume) volumes;        /* of the manager */
+        LIST_ENTRY(volume) of_key;         /* of key, while there is one */
+        struct manager *manager;
+        enum volume_state state;
+        enum role role;
+        char name[65];
+        char uuid[37];
+        char device[257];
+        char use_id[37];                   /* of the present use: joins request, vault, kernel and wipe in the trail */
+        struct key *key;
+        struct policy policy;
+        struct disk_reply header;          /* as inspected: token and digests */
+        uint32_t dev_major, dev_minor;     /* of the mapping */
+        uint64_t sectors;
+        bool breaker_set;
+        struct lease_volume lease;         /* the state as lease.c sees it; cause: why it is held, cut or closed */
+        enum lease_cause cause;            /* of the hold or cut that is about to begin */
+        const char *hold_not_possible;     /* static text, NULL: possible */
+        struct teardown *teardown;
+        sd_event_source *timer;            /* the next decision */
+};
+
+/* A closed volume, in nobody's list yet. Returns NULL without memory. */
+struct volume *volume_new(struct manager *m, const char *uuid, const char *name, enum role role);
+struct volume *volume_free(struct volume *v);
+
+const char *volume_state_to_string(enum volume_state s);
+
+/* True while the mapping stands, whatever its condition. */
+bool volume_is_open(const struct volume *v);
+
+/* True while an operation or a teardown runs: other verbs are refused with "busy". */
+bool volume_is_in_transit(const struct volume *v);
+
+/* Moves to another state. The moves of the diagram are legal, and any to CLOSED; others are a bug: logged, not made,
+ * -EINVAL. Tells the bus. */
+int volume_set_state(struct volume *v, enum volume_state to);
+
+/* May this verb begin in the present state? Returns 0, -EALREADY (there is nothing to do), -EBUSY (an operation is
+ * under way), -ENOTCONN (it is not attached); *ret_why: a sentence for people. */
+int volume_may_attach(const struct volume *v, const char **ret_why);
+int volume_may_detach(const struct volume *v, const char **ret_why);
+int volume_may_cut(const struct volume *v, const char **ret_why);
+int volume_may_hold(const struct volume *v, const char **ret_why);
+int volume_may_resume(const struct volume *v, const char **ret_why);
+
+/* The uuid that device-mapper knows the mapping by: CRYPT-LUKS2-<32 hex digits>-<name>. */
+void volume_dm_uuid(const struct volume *v, char ret[static 128]);
+
+/* A disk request about this volume: op, name, uuid, device, dev, sectors, digests filled in. */
+void volume_disk_request(const struct volume *v, enum disk_op op, struct disk_request *ret);

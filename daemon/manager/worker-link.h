@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The network worker as the manager sees it: a question, a deadline, an answer that is never believed further than
+ * vault-proto.h says. Whatever goes wrong with the worker is an answer too: UNREACHABLE when it is silent or gone,
+ * BROKEN when it sends rubbish. */
+
+#include <systemd/sd-event.h>
+
+#include "common/vault-proto.h"
+
+struct worker_link;
+
+typedef void (*worker_callback)(const struct vault_reply *y, void *user);
+
+/* Returns 0 or -ENOMEM. */
+int worker_link_new(sd_event *event, struct worker_link **ret);
+struct worker_link *worker_link_free(struct worker_link *w);
+
+/* Asks; q->timeout_ms is the worker's time, the link waits a little longer. fd: for a release, the write end of a pipe;
+ * it is duplicated. A request that was lost because the worker recycled itself is sent once more. The callback comes
+ * exactly once, never from inside this call. Returns 0, -ENOMEM, or -EINVAL (the request cannot be encoded). */
+int worker_ask(struct worker_link *w, const struct vault_request *q, int fd, worker_callback callback, void *user);
+
+/* Questions with this user pointer end silently. */
+void worker_cancel(struct worker_link *w, void *user);
+
+bool worker_is_connected(const struct worker_link *w);
