@@ -19,6 +19,8 @@
 #define VAULT_SOCKET "/run/cmkd/vault.sock"
 #define VAULT_BLOB_MAX 1024u           /* an RSA-4096 block is 512 bytes */
 #define VAULT_SPKI_MAX 1024u
+#define VAULT_SECRET_SIZE 64u          /* what a release delivers: exactly W. Any other length is BROKEN */
+#define VAULT_CHALLENGE_SIZE 32u       /* what an unwrap without deliver may bring back: so that W never can */
 
 enum vault_message { VAULT_MSG_REQUEST = 0x0101, VAULT_MSG_REPLY = 0x0102 };
 

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "azure-reply.h"
+
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/param_build.h>
+#include <openssl/x509.h>
+
+#include "common/base64.h"
+#include "json-text.h"
+
+#define MODULUS_MAX 512u        /* RSA 4096 */
+#define VALUE_MAX VAULT_BLOB_MAX
+
+static int refuse(const char **ret_why, const char *why) {
+        *ret_why = why;
+        return -EBADMSG;
+}
+
+void azure_result_clear(struct azure_result *r) {
+        r->value = secret_free(r->value);
+}
+
+/* Takes the decoded value out of the buffer and leaves spaces. */
+static int cut_value(char *body, const struct json_span *at, struct secret **ret) {
+        _cleanup_(secret_freep) struct secret *s = NULL;
+        size_t n = 0;
+        int r;
+
+        r = secret_new(VALUE_MAX, &s);
+        if (r >= 0)
+                r = base64url_decode(body + at->offset, at->size, secret_data(s), VALUE_MAX, &n);
+        explicit_bzero(body + at->offset, at->size);
+        memset(body + at->offset, ' ', at->size);
+        if (r < 0)
+                return r;
+        if (n == 0)
+                return -EINVAL;
+        secret_shrink(s, n);
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+/* The identifier in a reply is that of the key asked for, with a version; with the version asked for, if one was. */
+static int check_kid(const char *kid, const struct key_uri *asked, char ret[static KEY_URI_MAX]) {
+        struct key_uri u;
+
+        if (!kid || key_uri_parse(kid, &u, NULL) < 0 || !key_uri_same_key(&u, asked) || !*u.version ||
+            (*asked->version && !streq(u.version, asked->version)))
+                return -EBADMSG;
+        key_uri_format(&u, ret, KEY_URI_MAX);
+        return 0;
+}
+
+int azure_parse_result(char *body, size_t size, const struct key_uri *asked, struct azure_result *ret,
+                       const char **ret_why) {
+        _cleanup_(json_object_putp) struct json_object *root = NULL;
+        _cleanup_(secret_freep) struct secret *value = NULL;
+        struct json_span at;
+        char kid[KEY_URI_MAX];
+        int r;
+
+        r = json_check(body, size, "value", &at);
+        if (r < 0) {
+                explicit_bzero(body, size);
+                return refuse(ret_why, r == -ENOENT ? "it has no value" : "it is not strict JSON");
+        }
+        r = cut_value(body, &at, &value);
+        if (r == -ENOMEM || r == -EPERM)
+                return r;
+        if (r < 0)
+                return refuse(ret_why, "its value is not base64url of a sensible length");
+        r = json_parse(body, size, &root);
+        if (r < 0)
+                return r == -ENOMEM ? r : refuse(ret_why, "it is not JSON");
+        if (check_kid(json_get_text(root, "kid"), asked, kid) < 0)
+                return refuse(ret_why, "it is about another key than the one asked for");
+        *ret = (struct azure_result) { .value = TAKE_PTR(value) };
+        memcpy(ret->kid, kid, sizeof(kid));
+        return 0;
+}
+
+static int read_number(struct json_object *key, const char *name, BIGNUM **ret) {
+        const char *text = json_get_text(key, name);
+        uint8_t bytes[MODULUS_MAX + 1];
+        size_t n;
+
+        /* one byte more than the longest: some write a leading zero */
+        if (!text || base64url_decode(text, strlen(text), bytes, sizeof(bytes), &n) < 0)
+                return -EBADMSG;
+        *ret = BN_bin2bn(bytes, (int) n, NULL);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static void bn_freep(BIGNUM **b) { BN_free(*b); }
+static void pkey_freep(EVP_PKEY **k) { EVP_PKEY_free(*k); }
+static void pkey_ctx_freep(EVP_PKEY_CTX **c) { EVP_PKEY_CTX_free(*c); }
+static void param_bld_freep(OSSL_PARAM_BLD **b) { OSSL_PARAM_BLD_free(*b); }
+static void params_freep(OSSL_PARAM **p) { OSSL_PARAM_free(*p); }
+
+static int encode_spki(BIGNUM *n, BIGNUM *e, struct vault_reply *ret) {
+        _cleanup_(param_bld_freep) OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
+        _cleanup_(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+        _cleanup_(params_freep) OSSL_PARAM *params = NULL;
+        _cleanup_(pkey_freep) EVP_PKEY *pkey = NULL;
+        unsigned char *out = ret->spki;
+        int size;
+
+        if (!bld || !ctx || OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, n) != 1 ||
+            OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_E, e) != 1 || !(params = OSSL_PARAM_BLD_to_param(bld)))
+                return -ENOMEM;
+        if (EVP_PKEY_fromdata_init(ctx) != 1 || EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1)
+                return -EBADMSG;
+        size = i2d_PUBKEY(pkey, NULL);
+        if (size <= 0 || (size_t) size > sizeof(ret->spki) || i2d_PUBKEY(pkey, &out) != size)
+                return -EBADMSG;
+        ret->spki_size = (size_t) size;
+        return 0;
+}
+
+static int read_rsa(struct json_object *key, struct vault_reply *ret, const char **ret_why) {
+        _cleanup_(bn_freep) BIGNUM *n = NULL;
+        _cleanup_(bn_freep) BIGNUM *e = NULL;
+        int bits, r;
+
+        if (read_number(key, "n", &n) < 0 || read_number(key, "e", &e) < 0)
+                return refuse(ret_why, "it has no public key (n, e)");
+        bits = BN_num_bits(n);
+        if (bits < 2048 || bits > (int) MODULUS_MAX * 8 || !BN_is_odd(n))
+                return refuse(ret_why, "its modulus is not one of 2048 to 4096 bits");
+        if (!BN_is_odd(e) || BN_num_bits(e) < 2 || BN_num_bits(e) > 64)
+                return refuse(ret_why, "its public exponent is not sensible");
+        ret->key_bits = (uint16_t) bits;
+        r = encode_spki(n, e, ret);
+        return r == -EBADMSG ? refuse(ret_why, "its public key is not usable") : r;
+}
+
+static int read_key_ops(struct json_object *key, struct vault_reply *ret) {
+        struct json_object *ops = json_get(key, "key_ops", json_type_array);
+
+        if (!ops)
+                return -EBADMSG;
+        for (size_t i = 0; i < json_object_array_length(ops); i++) {
+                struct json_object *op = json_object_array_get_idx(ops, i);
+
+                if (!json_object_is_type(op, json_type_string))
+                        return -EBADMSG;
+                if (streq(json_object_get_string(op), "wrapKey"))
+                        ret->key_flags |= VAULT_KEY_CAN_WRAP;
+                else if (streq(json_object_get_string(op), "unwrapKey"))
+                        ret->key_flags |= VAULT_KEY_CAN_UNWRAP;
+        }
+        return 0;
+}
+
+/* Absent or null: none. */
+static int read_time(struct json_object *attributes, const char *name, uint64_t *ret) {
+        struct json_object *m;
+
+        if (!json_object_object_get_ex(attributes, name, &m) || !m) {
+                *ret = 0;
+                return 0;
+        }
+        return json_get_u64(attributes, name, ret) < 0 ? -EBADMSG : 0;
+}
+
+/* A vault that says nothing about its recovery level counts as unprotected. */
+static int read_attributes(struct json_object *root, struct vault_reply *ret) {
+        struct json_object *a = json_get(root, "attributes", json_type_object);
+        struct json_object *enabled = json_get(a, "enabled", json_type_boolean);
+        const char *level = json_get_text(a, "recoveryLevel");
+
+        if (!enabled || read_time(a, "nbf", &ret->not_before) < 0 || read_time(a, "exp", &ret->expires) < 0)
+                return -EBADMSG;
+        if (json_object_get_boolean(enabled))
+                ret->key_flags |= VAULT_KEY_ENABLED;
+        text_printable(level, ret->recovery_level, sizeof(ret->recovery_level));
+        if (level && strcasestr(level, "Recoverable") && !strcasestr(level, "Purgeable"))
+                ret->key_flags |= VAULT_KEY_PURGE_PROTECTED;
+        return 0;
+}
+
+static int parse_with_key(const char *body, size_t size, const struct key_uri *asked, struct json_object **ret_root,
+                          char ret_kid[static KEY_URI_MAX], const char **ret_why) {
+        _cleanup_(json_object_putp) struct json_object *root = NULL;
+        int r;
+
+        r = json_parse(body, size, &root);
+        if (r < 0)
+                return r == -ENOMEM ? r : refuse(ret_why, "it is not strict JSON");
+        if (check_kid(json_get_text(json_get(root, "key", json_type_object), "kid"), asked, ret_kid) < 0)
+                return refuse(ret_why, "it is about another key than the one asked for");
+        *ret_root = TAKE_PTR(root);
+        return 0;
+}
+
+int azure_parse_key(const char *body, size_t size, const struct key_uri *asked, struct vault_reply *ret,
+                    const char **ret_why) {
+        _cleanup_(json_object_putp) struct json_object *root = NULL;
+        struct vault_reply y = *ret;
+        struct json_object *key;
+        const char *type;
+        int r;
+
+        r = parse_with_key(body, size, asked, &root, y.kid, ret_why);
+        if (r < 0)
+                return r;
+        key = json_get(root, "key", json_type_object);
+        type = json_get_text(key, "kty");
+        if (!type || strlen(type) >= sizeof(y.key_type))
+                return refuse(ret_why, "it has no key type");
+        text_printable(type, y.key_type, sizeof(y.key_type));
+        y.key_flags = 0;
+        if (read_key_ops(key, &y) < 0)
+                return refuse(ret_why, "it does not say which operations the key is for");
+        if (read_attributes(root, &y) < 0)
+                return refuse(ret_why, "its attributes are not as they should be");
+        if (strlen(type) > 4 && streq(type + strlen(type) - 4, "-HSM"))
+                y.key_flags |= VAULT_KEY_HSM;
+        if (streq(type, "RSA") || streq(type, "RSA-HSM")) {
+                r = read_rsa(key, &y, ret_why);
+                if (r < 0)
+                        return r;
+        }
+        *ret = y;
+        return 0;
+}
+
+int azure_parse_deleted(const char *body, size_t size, const struct key_uri *asked, char ret_kid[static KEY_URI_MAX],
+                        const char **ret_why) {
+        _cleanup_(json_object_putp) struct json_object *root = NULL;
+        struct key_uri any_version = *asked;
+        char kid[KEY_URI_MAX];
+        int r;
+
+        any_version.version[0] = 0;      /* the newest is named, whichever was asked about */
+        r = parse_with_key(body, size, &any_version, &root, kid, ret_why);
+        if (r < 0)
+                return r;
+        memcpy(ret_kid, kid, sizeof(kid));
+        return 0;
+}

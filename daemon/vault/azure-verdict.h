@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What an error reply of a Key Vault means. Pure: what was received goes in, a verdict comes out.
+ *
+ *   status ──┐
+ *   headers ─┼─► is it the vault speaking? ──no──► BROKEN (5xx with the vendor's form: UNREACHABLE)
+ *   body ────┘          │ yes
+ *                       ▼
+ *        (status, code, inner code) in the table? ──no──► 4xx: DENIED, else UNREACHABLE
+ *
+ * REVOKED stands in the table only, for exact triples and for operations on a key; a reply becomes a candidate only if
+ * it came over verified TLS (the caller's part) with one of the vendor's headers, as JSON, with an error object in it.
+ * Codes compare case-insensitively. Facts: the Key Vault REST API's error bodies (error.code, error.message,
+ * error.innererror.code, nested), as collected in the project's protocol notes. */
+
+#include "common/vault-proto.h"
+
+struct azure_evidence {
+        enum vault_op op;
+        uint16_t status;             /* any but 200 */
+        bool vendor;                 /* x-ms-request-id or x-ms-keyvault-service-version was there */
+        bool json;                   /* Content-Type: application/json */
+        const char *body;            /* not NUL-terminated */
+        size_t body_size;
+};
+
+/* Room as in struct vault_reply. */
+struct judgement {
+        enum verdict verdict;
+        char code[129];
+        char text[513];
+};
+
+/* Never GRANTED. code: the vault's own ("Forbidden/KeyDisabled", "KeyNotFound", "AKV10046") or "HTTP 502". */
+void azure_judge(const struct azure_evidence *e, struct judgement *ret);
+
+/* Fills a judgement of ours. */
+void judgement_set(struct judgement *j, enum verdict v, const char *code, const char *format, ...) _printf_(4, 5);

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vault.h"
+
+#include "azure-reply.h"
+#include "azure-verdict.h"
+#include "common/base64.h"
+
+#define URL_MAX 1024u
+#define PAYLOAD_MAX (BASE64_SIZE(VAULT_BLOB_MAX) + 128u)
+
+/* What one operation asks for. */
+struct exchange {
+        const char *path;               /* behind the host: "/keys/NAME/VERSION/unwrapkey" */
+        const char *payload;            /* POST, or NULL: GET */
+        bool carries_secret;
+};
+
+static void fill_judgement(struct vault_reply *y, const struct judgement *j) {
+        y->verdict = j->verdict;
+        memcpy(y->code, j->code, sizeof(y->code));
+        memcpy(y->text, j->text, sizeof(y->text));
+}
+
+/* There was no HTTP answer, or one that is none. */
+static void fill_failure(struct vault_reply *y, int r, const struct http_response *answer) {
+        static const struct { int error; enum verdict verdict; const char *code; } table[] = {
+                { -ETIMEDOUT, VERDICT_UNREACHABLE, "curl: timed out" },
+                { -ENXIO, VERDICT_UNREACHABLE, "curl: name not resolved" },
+                { -ECONNREFUSED, VERDICT_UNREACHABLE, "curl: no connection" },
+                { -EKEYREJECTED, VERDICT_UNREACHABLE, "curl: certificate" },
+                { -EMSGSIZE, VERDICT_BROKEN, "curl: too large" },
+                { -EBADMSG, VERDICT_BROKEN, "curl: not HTTP" },
+                { -EINVAL, VERDICT_MISCONFIGURED, "curl: configuration" },
+                { -EPERM, VERDICT_UNREACHABLE, "memory" },
+                { -ENOMEM, VERDICT_UNREACHABLE, "memory" },
+        };
+        const char *text = *answer->error ? answer->error : strerror(-r);
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                if (table[i].error == r)
+                        return vault_reply_set(y, table[i].verdict, table[i].code, "%s", text);
+        vault_reply_set(y, VERDICT_UNREACHABLE, "curl: failed", "%s", text);
+}
+
+static int make_url(const struct vault *v, const char *path, char *buf, size_t size) {
+        const struct vault_config *c = v->config;
+        int n;
+
+        if (c->port == 443)
+                n = snprintf(buf, size, "https://%s%s?api-version=", c->host, path);
+        else
+                n = snprintf(buf, size, "https://%s:%u%s?api-version=", c->host, c->port, path);
+        return n < 0 || (size_t) n >= size || http_append_escaped(buf, size, c->api_version) < 0 ? -EINVAL : 0;
+}
+
+/* One request with that token. True: an HTTP answer came. */
+static bool send_once(struct vault *v, const struct vault_call *c, const struct exchange *x, const struct secret *token,
+                      struct http_response *answer, struct vault_reply *y) {
+        const struct vault_request *q = c->request;
+        char url[URL_MAX];
+        const struct http_request h = {
+                .url = url, .body = x->payload, .body_size = x->payload ? strlen(x->payload) : 0, .bearer = token,
+                .client_request_id = q->client_request_id, .carries_secret = x->carries_secret,
+                .fresh_connection = q->flags & VAULT_FLAG_FRESH_CONNECTION, .deadline_usec = c->deadline_usec,
+        };
+        int r;
+
+        if (make_url(v, x->path, url, sizeof(url)) < 0) {
+                vault_reply_set(y, VERDICT_MISCONFIGURED, "configuration", "the request's URL is too long");
+                return false;
+        }
+        r = http_perform(v->http, &h, answer);
+        y->round_trip_usec = answer->usec;
+        y->http_status = answer->status;
+        y->retry_after_sec = answer->retry_after_sec;
+        memcpy(y->request_id, answer->request_id, sizeof(y->request_id));
+        if (r < 0)
+                fill_failure(y, r, answer);
+        return r >= 0;
+}
+
+static bool get_token(struct vault *v, const struct vault_call *c, uint64_t not_before_usec, struct token_result *t,
+                      struct vault_reply *y) {
+        const struct token_request q = { .not_before_usec = not_before_usec, .deadline_usec = c->deadline_usec };
+        int r;
+
+        r = identity_get_token(v->identity, &q, t);
+        y->token_usec += t->usec;
+        if (r >= 0)
+                return true;
+        fill_judgement(y, &t->failure);
+        y->http_status = 0;
+        y->request_id[0] = 0;
+        y->retry_after_sec = t->retry_after_sec;
+        return false;
+}
+
+/* Token, request, and once more with a new token where a cached one got a 401. True: status 200, the body is in answer;
+ * false: y says what it was. */
+static bool run_exchange(struct vault *v, const struct vault_call *c, const struct exchange *x,
+                         struct http_response *answer, struct vault_reply *y) {
+        uint64_t not_before = c->request->flags & VAULT_FLAG_FRESH_TOKEN ? now_boottime_usec() : 0;
+
+        for (unsigned n = 0; ; n++) {
+                struct judgement j;
+                struct token_result t;
+                bool answered, again;
+
+                if (!get_token(v, c, not_before, &t, y))
+                        return false;
+                http_response_clear(answer);
+                answered = send_once(v, c, x, t.token, answer, y);
+                secret_free(t.token);
+                if (!answered)
+                        return false;
+                if (answer->status == 200 && answer->json)
+                        return true;
+                again = answer->status == 401 && t.cached && n == 0;
+                if (!again) {
+                        if (answer->status == 200)
+                                vault_reply_set(y, VERDICT_BROKEN, "HTTP 200", "the reply is not JSON");
+                        else {
+                                azure_judge(&(struct azure_evidence) {
+                                        .op = (enum vault_op) c->request->op, .status = answer->status,
+                                        .vendor = answer->vendor, .json = answer->json, .body = answer->body,
+                                        .body_size = answer->body_size,
+                                }, &j);
+                                fill_judgement(y, &j);
+                        }
+                        return false;
+                }
+                not_before = now_boottime_usec();
+        }
+}
+
+static void fill_parse_error(struct vault_reply *y, int r, const char *why) {
+        if (r == -EBADMSG)
+                vault_reply_set(y, VERDICT_BROKEN, "bad reply", "the vault's reply is not usable: %s", why);
+        else
+                vault_reply_set(y, VERDICT_UNREACHABLE, "memory", "no memory for a key that stays secret: %s",
+                                strerror(-r));
+}
+
+static void granted(struct vault_reply *y) {
+        y->verdict = VERDICT_GRANTED;
+        y->code[0] = y->text[0] = 0;
+}
+
+static void azure_get_key(struct vault *v, const struct vault_call *c, struct vault_reply *y) {
+        _cleanup_(http_response_clear) struct http_response answer = {};
+        const struct key_uri *k = &c->request->key;
+        const char *why = "";
+        char path[URL_MAX];
+        int r;
+
+        snprintf(path, sizeof(path), "/keys/%s%s%s", k->name, *k->version ? "/" : "", k->version);
+        if (!run_exchange(v, c, &(struct exchange) { .path = path }, &answer, y))
+                return;
+        r = azure_parse_key(answer.body, answer.body_size, k, y, &why);
+        if (r < 0)
+                return fill_parse_error(y, r, why);
+        granted(y);
+}
+
+/* wrapkey and unwrapkey: the same form both ways. */
+static void run_crypto(struct vault *v, const struct vault_call *c, const char *verb, struct vault_reply *y,
+                       struct secret **ret_value) {
+        _cleanup_(http_response_clear) struct http_response answer = {};
+        _cleanup_(azure_result_clear) struct azure_result result = {};
+        const struct vault_request *q = c->request;
+        char path[URL_MAX], payload[PAYLOAD_MAX], blob[BASE64_SIZE(VAULT_BLOB_MAX) + 1];
+        const char *why = "";
+        int r;
+
+        if (!streq(q->algorithm, "RSA-OAEP-256"))
+                return vault_reply_set(y, VERDICT_MISCONFIGURED, "algorithm", "%s is not supported", q->algorithm);
+        base64url_encode(q->blob, q->blob_size, blob);
+        snprintf(payload, sizeof(payload), "{\"alg\":\"%s\",\"value\":\"%s\"}", q->algorithm, blob);
+        snprintf(path, sizeof(path), "/keys/%s/%s/%s", q->key.name, q->key.version, verb);
+        if (!run_exchange(v, c, &(struct exchange) { .path = path, .payload = payload,
+                                                      .carries_secret = q->flags & VAULT_FLAG_DELIVER }, &answer, y))
+                return;
+        r = azure_parse_result(answer.body, answer.body_size, &q->key, &result, &why);
+        if (r < 0)
+                return fill_parse_error(y, r, why);
+        memcpy(y->kid, result.kid, sizeof(y->kid));
+        *ret_value = TAKE_PTR(result.value);
+        granted(y);
+}
+
+static void azure_wrap(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value) {
+        run_crypto(v, c, "wrapkey", y, ret_value);
+}
+
+static void azure_unwrap(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value) {
+        run_crypto(v, c, "unwrapkey", y, ret_value);
+}
+
+static void azure_check_deleted(struct vault *v, const struct vault_call *c, struct vault_reply *y) {
+        _cleanup_(http_response_clear) struct http_response answer = {};
+        const struct key_uri *k = &c->request->key;
+        const char *why = "";
+        char path[URL_MAX];
+        int r;
+
+        snprintf(path, sizeof(path), "/deletedkeys/%s", k->name);
+        if (!run_exchange(v, c, &(struct exchange) { .path = path }, &answer, y))
+                return;
+        r = azure_parse_deleted(answer.body, answer.body_size, k, y->kid, &why);
+        if (r < 0)
+                return fill_parse_error(y, r, why);
+        granted(y);
+}
+
+const struct vault_ops azure_ops = {
+        .provider = "azure",
+        .get_key = azure_get_key,
+        .wrap = azure_wrap,
+        .unwrap = azure_unwrap,
+        .check_deleted = azure_check_deleted,
+};

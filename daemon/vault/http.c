@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http.h"
+
+#include <ctype.h>
+#include <curl/curl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+
+#define IDLE_MAX 4u
+#define CONNECT_TIMEOUT_MS 5000
+
+struct http_pool {
+        pthread_mutex_t lock;
+        char *ca_pem;
+        CURL *idle[IDLE_MAX];
+        size_t n_idle;
+};
+
+int http_pool_new(const char *ca_pem, struct http_pool **ret) {
+        struct http_pool *p;
+
+        p = calloc(1, sizeof(*p));
+        if (!p)
+                return -ENOMEM;
+        if (ca_pem && !(p->ca_pem = strdup(ca_pem))) {
+                free(p);
+                return -ENOMEM;
+        }
+        pthread_mutex_init(&p->lock, NULL);
+        *ret = p;
+        return 0;
+}
+
+struct http_pool *http_pool_free(struct http_pool *p) {
+        if (!p)
+                return NULL;
+        while (p->n_idle > 0)
+                curl_easy_cleanup(p->idle[--p->n_idle]);
+        pthread_mutex_destroy(&p->lock);
+        free(p->ca_pem);
+        free(p);
+        return NULL;
+}
+
+static CURL *take_handle(struct http_pool *p, bool fresh) {
+        CURL *h = NULL;
+
+        pthread_mutex_lock(&p->lock);
+        if (!fresh && p->n_idle > 0)
+                h = p->idle[--p->n_idle];
+        pthread_mutex_unlock(&p->lock);
+        return h ? h : curl_easy_init();
+}
+
+/* Resetting keeps the connection and forgets the token. */
+static void give_back(struct http_pool *p, CURL *h, bool keep) {
+        curl_easy_reset(h);
+        pthread_mutex_lock(&p->lock);
+        if (keep && p->n_idle < IDLE_MAX) {
+                p->idle[p->n_idle++] = h;
+                h = NULL;
+        }
+        pthread_mutex_unlock(&p->lock);
+        if (h)
+                curl_easy_cleanup(h);
+}
+
+static int map_body(struct http_response *y) {
+        void *p;
+
+        p = mmap(NULL, HTTP_BODY_MAX, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
+                return -ENOMEM;
+        y->body = p;
+        if (mlock(p, HTTP_BODY_MAX) < 0 || madvise(p, HTTP_BODY_MAX, MADV_DONTDUMP) < 0 ||
+            madvise(p, HTTP_BODY_MAX, MADV_WIPEONFORK) < 0)
+                return -EPERM;
+        return 0;
+}
+
+void http_response_clear(struct http_response *y) {
+        if (!y->body)
+                return;
+        explicit_bzero(y->body, HTTP_BODY_MAX);
+        munmap(y->body, HTTP_BODY_MAX);
+        y->body = NULL;
+        y->body_size = 0;
+}
+
+static size_t on_body(char *data, size_t one _unused_, size_t n, void *user) {
+        struct http_response *y = user;
+
+        if (n > HTTP_BODY_MAX - y->body_size) {
+                y->too_large = true;
+                return 0;
+        }
+        memcpy(y->body + y->body_size, data, n);
+        y->body_size += n;
+        return n;
+}
+
+/* The value of a header line, without space around it; false if the line is another header, or does not fit. */
+static bool header_value(const char *line, size_t n, const char *name, char *buf, size_t size) {
+        size_t k = strlen(name);
+
+        if (n <= k || strncasecmp(line, name, k) != 0 || line[k] != ':')
+                return false;
+        line += k + 1;
+        n -= k + 1;
+        for (; n > 0 && (*line == ' ' || *line == '\t'); line++)
+                n--;
+        while (n > 0 && isspace((unsigned char) line[n - 1]))
+                n--;
+        if (n == 0 || n >= size)
+                return false;
+        for (size_t i = 0; i < n; i++)
+                if (line[i] < ' ' || line[i] > '~')
+                        return false;
+        memcpy(buf, line, n);
+        buf[n] = 0;
+        return true;
+}
+
+static size_t on_header(char *line, size_t one _unused_, size_t n, void *user) {
+        struct http_response *y = user;
+        char value[129];
+
+        y->headers_size += n;
+        if (y->headers_size > HTTP_HEADERS_MAX) {
+                y->too_large = true;
+                return 0;
+        }
+        if (n > 5 && memcmp(line, "HTTP/", 5) == 0) {
+                y->vendor = y->json = false;       /* what an interim reply said is not about this one */
+                y->request_id[0] = 0;
+        } else if (header_value(line, n, "x-ms-request-id", y->request_id, sizeof(y->request_id)) ||
+            header_value(line, n, "x-ms-keyvault-service-version", value, sizeof(value)))
+                y->vendor = true;
+        else if (header_value(line, n, "Content-Type", value, sizeof(value)))
+                y->json = strncasecmp(value, "application/json", 16) == 0 && strchr("; ", value[16]);
+        return n;
+}
+
+static int translate(CURLcode c, const struct http_response *y) {
+        if (y->too_large)
+                return -EMSGSIZE;
+        switch (c) {
+        case CURLE_OK:
+                return 0;
+        case CURLE_OPERATION_TIMEDOUT:
+                return -ETIMEDOUT;
+        case CURLE_COULDNT_RESOLVE_HOST:
+                return -ENXIO;
+        case CURLE_PEER_FAILED_VERIFICATION:
+        case CURLE_SSL_CONNECT_ERROR:
+        case CURLE_SSL_ISSUER_ERROR:
+                return -EKEYREJECTED;
+        case CURLE_FILESIZE_EXCEEDED:
+                return -EMSGSIZE;
+        case CURLE_WEIRD_SERVER_REPLY:
+        case CURLE_UNSUPPORTED_PROTOCOL:
+        case CURLE_BAD_CONTENT_ENCODING:
+                return -EBADMSG;
+        case CURLE_URL_MALFORMAT:
+        case CURLE_SSL_CACERT_BADFILE:
+        case CURLE_NOT_BUILT_IN:
+        case CURLE_UNKNOWN_OPTION:
+        case CURLE_BAD_FUNCTION_ARGUMENT:
+                return -EINVAL;
+        case CURLE_OUT_OF_MEMORY:
+                return -ENOMEM;
+        default:
+                return -ECONNREFUSED;
+        }
+}
+
+#define SET(option, value) do { if (c == CURLE_OK) c = curl_easy_setopt(h, option, value); } while (0)
+
+/* QUICK_EXIT: a name server that does not answer must not hold the deadline up; the resolver's thread ends by itself. */
+static CURLcode set_up_transport(CURL *h, const struct http_pool *p, const struct http_request *q, long left_ms) {
+        CURLcode c = CURLE_OK;
+
+        SET(CURLOPT_NOSIGNAL, 1L);
+        SET(CURLOPT_PROTOCOLS_STR, q->metadata ? "http" : "https");
+        SET(CURLOPT_REDIR_PROTOCOLS_STR, "https");
+        SET(CURLOPT_FOLLOWLOCATION, 0L);
+        SET(CURLOPT_PROXY, "");
+        SET(CURLOPT_NOPROXY, "*");
+        SET(CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
+        SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+        SET(CURLOPT_HTTP09_ALLOWED, 0L);
+        SET(CURLOPT_MAXFILESIZE, (long) HTTP_BODY_MAX);
+        SET(CURLOPT_TIMEOUT_MS, left_ms);
+        SET(CURLOPT_CONNECTTIMEOUT_MS, MIN_OF(left_ms, (long) CONNECT_TIMEOUT_MS));
+        SET(CURLOPT_QUICK_EXIT, 1L);
+        SET(CURLOPT_TCP_KEEPALIVE, 1L);
+        SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+        SET(CURLOPT_SSL_VERIFYPEER, 1L);
+        SET(CURLOPT_SSL_VERIFYHOST, 2L);
+        if (p->ca_pem) {
+                struct curl_blob blob = { .data = p->ca_pem, .len = strlen(p->ca_pem), .flags = CURL_BLOB_NOCOPY };
+
+                SET(CURLOPT_CAINFO_BLOB, &blob);
+                SET(CURLOPT_CAPATH, NULL);     /* else the system's authorities would count as well */
+        }
+        if (q->fresh_connection) {
+                SET(CURLOPT_FRESH_CONNECT, 1L);
+                SET(CURLOPT_FORBID_REUSE, 1L);
+                SET(CURLOPT_DNS_CACHE_TIMEOUT, 0L);
+                SET(CURLOPT_SSL_SESSIONID_CACHE, 0L);
+        }
+        if (q->carries_secret)
+                SET(CURLOPT_FORBID_REUSE, 1L);
+        return c;
+}
+
+static CURLcode set_up_request(CURL *h, const struct http_request *q, struct curl_slist *headers,
+                               struct http_response *y) {
+        CURLcode c = CURLE_OK;
+
+        SET(CURLOPT_URL, q->url);
+        SET(CURLOPT_USERAGENT, "cmkd");
+        SET(CURLOPT_HTTPHEADER, headers);
+        if (q->bearer) {
+                SET(CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+                SET(CURLOPT_XOAUTH2_BEARER, (const char *) secret_cdata(q->bearer));
+        }
+        if (q->body) {
+                SET(CURLOPT_POSTFIELDSIZE, (long) q->body_size);
+                SET(CURLOPT_POSTFIELDS, q->body);
+        } else
+                SET(CURLOPT_HTTPGET, 1L);
+        SET(CURLOPT_WRITEFUNCTION, on_body);
+        SET(CURLOPT_WRITEDATA, y);
+        SET(CURLOPT_HEADERFUNCTION, on_header);
+        SET(CURLOPT_HEADERDATA, y);
+        SET(CURLOPT_ERRORBUFFER, y->error);
+        return c;
+}
+
+static void free_headers(struct curl_slist **l) {
+        curl_slist_free_all(*l);
+}
+
+static int append_header(struct curl_slist **l, const char *text) {
+        struct curl_slist *more = curl_slist_append(*l, text);
+
+        if (!more)
+                return -ENOMEM;
+        *l = more;
+        return 0;
+}
+
+static int make_headers(const struct http_request *q, struct curl_slist **ret) {
+        char line[96];
+        int r;
+
+        r = append_header(ret, "Accept: application/json");
+        if (r >= 0)
+                r = append_header(ret, "Expect:");
+        if (r >= 0 && q->body)
+                r = append_header(ret, "Content-Type: application/json");
+        if (r >= 0 && q->metadata)
+                r = append_header(ret, "Metadata: true");
+        if (r >= 0 && q->client_request_id) {
+                snprintf(line, sizeof(line), "x-ms-client-request-id: %s", q->client_request_id);
+                r = append_header(ret, line);
+        }
+        return r;
+}
+
+static int perform_on(CURL *h, struct http_pool *p, const struct http_request *q, struct http_response *ret) {
+        _cleanup_(free_headers) struct curl_slist *headers = NULL;
+        uint64_t start = now_boottime_usec();
+        curl_off_t retry_after = 0;
+        long status = 0, left_ms;
+        CURLcode c;
+        int r;
+
+        r = make_headers(q, &headers);
+        if (r < 0)
+                return r;
+        left_ms = q->deadline_usec > start ? (long) ((q->deadline_usec - start) / USEC_PER_MSEC) : 0;
+        if (left_ms == 0)
+                return -ETIMEDOUT;
+        c = set_up_transport(h, p, q, left_ms);
+        if (c == CURLE_OK)
+                c = set_up_request(h, q, headers, ret);
+        if (c == CURLE_OK)
+                c = curl_easy_perform(h);
+        ret->usec = (uint32_t) MIN_OF(now_boottime_usec() - start, (uint64_t) UINT32_MAX);
+        r = translate(c, ret);
+        if (r < 0) {
+                if (ret->too_large)
+                        snprintf(ret->error, sizeof(ret->error), "the answer is larger than allowed");
+                else if (!*ret->error)
+                        snprintf(ret->error, sizeof(ret->error), "%s", curl_easy_strerror(c));
+                return r;
+        }
+        if (curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK || status < 100 || status > 999)
+                return -EBADMSG;
+        ret->status = (uint16_t) status;
+        if (curl_easy_getinfo(h, CURLINFO_RETRY_AFTER, &retry_after) == CURLE_OK && retry_after > 0)
+                ret->retry_after_sec = (uint32_t) MIN_OF(retry_after, (curl_off_t) HTTP_RETRY_AFTER_MAX);
+        return 0;
+}
+
+int http_perform(struct http_pool *p, const struct http_request *q, struct http_response *ret) {
+        CURL *h;
+        int r;
+
+        *ret = (struct http_response) {};
+        r = map_body(ret);
+        if (r < 0) {
+                snprintf(ret->error, sizeof(ret->error), "cannot lock memory for the answer (RLIMIT_MEMLOCK)");
+                return r;
+        }
+        h = take_handle(p, q->fresh_connection);
+        if (!h)
+                return -ENOMEM;
+        r = perform_on(h, p, q, ret);
+        give_back(p, h, r >= 0 && !q->fresh_connection && !q->carries_secret);
+        return r;
+}
+
+int http_append_escaped(char *buf, size_t size, const char *s) {
+        size_t n = strlen(buf);
+
+        for (; *s; s++) {
+                if (n + 4 > size)
+                        return -ENOSPC;
+                if (isalnum((unsigned char) *s) || strchr("-._~", *s))
+                        buf[n++] = *s;
+                else
+                        n += (size_t) snprintf(buf + n, 4, "%%%02X", (unsigned char) *s);
+        }
+        buf[n] = 0;
+        return 0;
+}

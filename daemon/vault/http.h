@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* One HTTP request, one bounded answer: the only file that knows libcurl.
+ *
+ *   http_perform ─ takes an idle handle (its connection stays open) or a new one ─► libcurl ─► TLS 1.2+, verified
+ *        ◄─ status, body, a few headers ── struct http_response: locked pages, left out of core dumps, wiped when freed
+ *
+ * Never follows a redirect, never uses a proxy, never speaks another protocol than the one asked for. Bodies above
+ * HTTP_BODY_MAX and headers above HTTP_HEADERS_MAX end the transfer. A handle that has carried a secret is not kept:
+ * closing it returns its buffers through the wiping allocator of memory.h. */
+
+#include "common/secret.h"
+
+#define HTTP_BODY_MAX (64u * 1024u)
+#define HTTP_HEADERS_MAX (32u * 1024u)
+#define HTTP_RETRY_AFTER_MAX 300u
+
+struct http_pool;
+
+struct http_request {
+        const char *url;
+        bool metadata;                   /* plain http, "Metadata: true"; else https */
+        const char *body;                /* POST as application/json; NULL: GET */
+        size_t body_size;
+        const struct secret *bearer;     /* NUL-terminated token, or NULL */
+        const char *client_request_id;   /* or NULL */
+        bool fresh_connection;           /* on a connection of its own, that is closed afterwards */
+        bool carries_secret;             /* the handle is not kept afterwards */
+        uint64_t deadline_usec;          /* CLOCK_BOOTTIME */
+};
+
+struct http_response {
+        uint16_t status;
+        bool json;                       /* Content-Type: application/json */
+        bool vendor;                     /* one of the headers that the vault's own replies have */
+        char request_id[129];
+        uint32_t retry_after_sec;        /* 0: not said */
+        uint32_t usec;                   /* the whole exchange, with connecting */
+        char *body;                      /* not NUL-terminated */
+        size_t body_size;
+        size_t headers_size;
+        bool too_large;
+        char error[257];                 /* of a failure, for people */
+};
+
+/* A pool for one host. ca_pem: the only authorities trusted there (copied), NULL: the system's. Returns 0 or -ENOMEM. */
+int http_pool_new(const char *ca_pem, struct http_pool **ret);
+
+/* No request may be under way. Accepts NULL, returns NULL. */
+struct http_pool *http_pool_free(struct http_pool *p);
+
+/* Sends and waits for the answer, whatever its status is. Safe from several threads. Returns 0, or
+ *   -ETIMEDOUT    the deadline passed
+ *   -ENXIO        the name does not resolve
+ *   -ECONNREFUSED no connection, or it broke
+ *   -EKEYREJECTED TLS: the peer did not prove to be the host asked for
+ *   -EMSGSIZE     more than the limits allow
+ *   -EBADMSG      not HTTP as it should be
+ *   -EINVAL       the request or the CA file is not usable
+ *   -EPERM        pages cannot be locked (RLIMIT_MEMLOCK)
+ *   -ENOMEM
+ * with *ret filled as far as it goes (error, usec). *ret is to be freed in every case. */
+int http_perform(struct http_pool *p, const struct http_request *q, struct http_response *ret);
+
+/* Wipes and frees what is in it. */
+void http_response_clear(struct http_response *y);
+
+/* Appends s to the text in buf, percent-encoded but for A-Z a-z 0-9 - . _ ~. Returns 0 or -ENOSPC. */
+int http_append_escaped(char *buf, size_t size, const char *s);

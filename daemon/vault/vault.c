@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vault.h"
+
+#include <stdarg.h>
+#include <sys/stat.h>
+
+#include "common/log.h"
+#include "json-text.h"
+
+#define CA_FILE_MAX (1024u * 1024u)
+
+static const struct vault_ops *const providers[] = { &azure_ops };
+
+void vault_reply_set(struct vault_reply *y, enum verdict v, const char *code, const char *format, ...) {
+        char text[1024];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(text, sizeof(text), format, ap);
+        va_end(ap);
+        y->verdict = v;
+        text_printable(code, y->code, sizeof(y->code));
+        text_printable(text, y->text, sizeof(y->text));
+}
+
+static int vault_init(struct vault *v, const struct vault_config *c) {
+        _cleanup_(freep) char *pem = NULL;
+        int r;
+
+        v->config = c;
+        for (size_t i = 0; i < ELEMENTSOF(providers); i++)
+                if (streq(providers[i]->provider, c->provider))
+                        v->ops = providers[i];
+        if (c->ca_file) {
+                r = read_small_file(c->ca_file, CA_FILE_MAX, &pem, NULL);
+                if (r < 0)
+                        log_error("[Vault %s]: CAFile=%s cannot be read: %s", c->name, c->ca_file, strerror(-r));
+                v->unusable = r < 0;
+        }
+        r = http_pool_new(pem, &v->http);
+        return r < 0 ? r : identity_new(c, &v->identity);
+}
+
+int vaults_load(struct config *config, struct vaults **ret) {
+        struct vaults *l;
+        size_t n = 0;
+
+        for (const struct vault_config *c = config->vaults; c; c = c->next)
+                n++;
+        l = calloc(1, sizeof(*l));
+        if (!l || !(l->list = calloc(n + 1, sizeof(*l->list)))) {
+                free(l);
+                config_free(config);
+                return -ENOMEM;
+        }
+        l->config = config;
+        for (const struct vault_config *c = config->vaults; c; c = c->next)
+                if (vault_init(l->list + l->n++, c) < 0) {
+                        vaults_free(l);
+                        return -ENOMEM;
+                }
+        *ret = l;
+        return 0;
+}
+
+struct vaults *vaults_free(struct vaults *v) {
+        if (!v)
+                return NULL;
+        for (size_t i = 0; i < v->n; i++) {
+                http_pool_free(v->list[i].http);
+                identity_free(v->list[i].identity);
+        }
+        free(v->list);
+        config_free(v->config);
+        free(v);
+        return NULL;
+}
+
+/* The vault of that name, if the key is on its list; the same check as in the manager, made again here. */
+static struct vault *find_allowed(struct vaults *v, const struct vault_request *q) {
+        for (size_t i = 0; i < v->n; i++) {
+                const struct vault_config *c = v->list[i].config;
+
+                if (!streq(c->name, q->vault))
+                        continue;
+                if (!streq(c->host, q->key.host) || c->port != q->key.port)
+                        return NULL;
+                for (char **k = c->keys; *k; k++)
+                        if (streq(*k, q->key.name))
+                                return v->list + i;
+                return NULL;
+        }
+        return NULL;
+}
+
+/* The plaintext goes into the pipe or, a challenge's, into the reply; which of both its length must fit decides, so that
+ * asking without deliver never shows W. */
+static void hand_over(const struct vault_request *q, int pipe_fd, const struct secret *value, struct vault_reply *y) {
+        bool deliver = q->op == VAULT_OP_UNWRAP && (q->flags & VAULT_FLAG_DELIVER);
+        size_t wanted = deliver ? VAULT_SECRET_SIZE : VAULT_CHALLENGE_SIZE;
+        int r;
+
+        if (q->op == VAULT_OP_UNWRAP && secret_size(value) != wanted)
+                return vault_reply_set(y, VERDICT_BROKEN, "length", "the vault returned %zu bytes where %zu belong",
+                                       secret_size(value), wanted);
+        if (!deliver) {
+                memcpy(y->blob, secret_cdata(value), secret_size(value));
+                y->blob_size = secret_size(value);
+                return;
+        }
+        r = secret_write(pipe_fd, value);
+        if (r < 0)
+                return vault_reply_set(y, VERDICT_UNREACHABLE, "delivery", "the key could not be delivered: %s",
+                                       strerror(-r));
+        y->delivered = (uint32_t) secret_size(value);
+}
+
+static bool is_pipe(int fd) {
+        struct stat st;
+
+        return fd >= 0 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+/* False, with the reply filled, where nothing may be sent. */
+static bool admit(struct vault *v, const struct vault_call *c, int pipe_fd, struct vault_reply *y) {
+        const struct vault_request *q = c->request;
+        bool deliver = q->flags & VAULT_FLAG_DELIVER;
+
+        if (!v)
+                vault_reply_set(y, VERDICT_MISCONFIGURED, "not allowed",
+                                "[Vault %s] of the configuration does not allow this host, port and key", q->vault);
+        else if (v->unusable || !v->ops)
+                vault_reply_set(y, VERDICT_MISCONFIGURED, "configuration", "[Vault %s]: %s", q->vault,
+                                v->ops ? "its CAFile= cannot be read" : "its Provider= is not known");
+        else if (deliver != (pipe_fd >= 0) || (deliver && (q->op != VAULT_OP_UNWRAP || !is_pipe(pipe_fd))))
+                vault_reply_set(y, VERDICT_MISCONFIGURED, "pipe", "a pipe goes with a release, and with nothing else");
+        else if ((q->op == VAULT_OP_WRAP || q->op == VAULT_OP_UNWRAP) && (!*q->key.version || q->blob_size == 0))
+                vault_reply_set(y, VERDICT_MISCONFIGURED, "request", "wrap and unwrap take a versioned key and a blob");
+        else if (now_boottime_usec() >= c->deadline_usec)
+                vault_reply_set(y, VERDICT_UNREACHABLE, "timed out", "the deadline passed before the request was sent");
+        else
+                return true;
+        return false;
+}
+
+void vault_run(struct vaults *v, const struct vault_call *call, int pipe_fd, struct vault_reply *ret, bool *ret_released) {
+        _cleanup_(secret_freep) struct secret *value = NULL;
+        struct vault *vault = find_allowed(v, call->request);
+        struct vault_call limited = *call;
+        const struct vault_call *c = &limited;
+
+        *ret = (struct vault_reply) {};
+        *ret_released = false;
+        if (vault && call->request->timeout_ms == 0)
+                limited.deadline_usec = MIN_OF(call->deadline_usec, now_boottime_usec() + vault->config->timeout_usec);
+        if (!admit(vault, c, pipe_fd, ret))
+                return;
+        switch ((enum vault_op) c->request->op) {
+        case VAULT_OP_GET_KEY:
+                vault->ops->get_key(vault, c, ret);
+                break;
+        case VAULT_OP_WRAP:
+                vault->ops->wrap(vault, c, ret, &value);
+                break;
+        case VAULT_OP_UNWRAP:
+                vault->ops->unwrap(vault, c, ret, &value);
+                break;
+        case VAULT_OP_CHECK_DELETED:
+                vault->ops->check_deleted(vault, c, ret);
+                break;
+        default:
+                vault_reply_set(ret, VERDICT_MISCONFIGURED, "request", "no such operation");
+        }
+        if (ret->verdict == VERDICT_GRANTED && value)
+                hand_over(c->request, pipe_fd, value, ret);
+        *ret_released = value && (c->request->flags & VAULT_FLAG_DELIVER);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What all providers share: a vault of the configuration, and the operations that a provider fills in.
+ *
+ *   serve ─ vault_run() ─► allow-list ─► vault_ops of the provider ─► http, identity ─► TLS
+ *                              │ not on it: MISCONFIGURED, nothing is sent
+ *
+ * HTTP statuses, CURLcodes and the like never leave a provider's file; a struct vault_reply does. One vault may be used by
+ * many threads at once; nothing in it changes after vaults_load() but what is behind the locks of http and identity. */
+
+#include "common/config.h"
+#include "common/secret.h"
+#include "common/vault-proto.h"
+#include "http.h"
+#include "identity-imds.h"
+
+struct vault_ops;
+
+struct vault {
+        const struct vault_config *config;
+        const struct vault_ops *ops;
+        struct http_pool *http;
+        struct identity *identity;
+        bool unusable;                    /* its CAFile= could not be read */
+};
+
+struct vaults {
+        struct config *config;
+        struct vault *list;
+        size_t n;
+};
+
+/* One request while it is served. */
+struct vault_call {
+        const struct vault_request *request;
+        uint64_t deadline_usec;           /* CLOCK_BOOTTIME */
+};
+
+/* Each fills *y completely (verdict, code, text, ...). The result of wrap and unwrap is a secret, *ret_value, only where
+ * the verdict is GRANTED. */
+struct vault_ops {
+        const char *provider;             /* Provider= */
+        void (*get_key)(struct vault *v, const struct vault_call *c, struct vault_reply *y);
+        void (*wrap)(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value);
+        void (*unwrap)(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value);
+        void (*check_deleted)(struct vault *v, const struct vault_call *c, struct vault_reply *y);
+};
+
+extern const struct vault_ops azure_ops;
+
+/* Takes over the configuration and reads the CA files: needs what the worker gives up later. A CA file that cannot be
+ * read makes that vault unusable (MISCONFIGURED), not the others. Returns 0 or -ENOMEM (config is freed then too). */
+int vaults_load(struct config *config, struct vaults **ret);
+
+/* No request may be under way. Accepts NULL, returns NULL. */
+struct vaults *vaults_free(struct vaults *v);
+
+/* Serves one request: checks it against the allow-list, runs it, delivers a release into pipe_fd (-EBADF: none came).
+ * The reply is always complete. A request without a time-out of its own has the vault's TimeoutSec=. *ret_released: a
+ * secret W was in this process's memory. */
+void vault_run(struct vaults *v, const struct vault_call *call, int pipe_fd, struct vault_reply *ret,
+               bool *ret_released);
+
+/* For providers: verdict, code and text of a reply. */
+void vault_reply_set(struct vault_reply *y, enum verdict v, const char *code, const char *format, ...) _printf_(4, 5);
