@@ -48,7 +48,8 @@ BPF_SKELETONS := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(BPF_SOURCES))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test-*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz-*.c))
 
-.PHONY: all install clean setup demo check check-full check-unit check-fuzz check-static check-vm bench interop
+.PHONY: all install clean setup demo check check-full check-unit check-fuzz check-static check-vm interop \
+	unit-tests fuzz-replays
 all: $(addprefix $(BUILD)/,$(PROGRAMS) cmkd-breaker)
 
 $(BUILD)/%.o: %.c
@@ -91,6 +92,61 @@ $(BUILD)/tests/$(notdir $(1:.c=)): $(1) $(call objects,$(call sources_of,$(1))) 
 		$$(call pkg,cmocka libcrypto inih $(call libs_of,$(1))) -lpthread -o $$@
 endef
 $(foreach t,$(wildcard tests/unit/test-*.c tests/fuzz/fuzz-*.c),$(eval $(call test_rule,$(t))))
+# A fuzz target is replayed over its corpus by a main of ours; make fuzz-NAME builds the fuzzer itself, with clang.
+$(FUZZERS): $(call objects,tests/fuzz/replay-main.c)
+
+# ---- install: what goes where. DESTDIR= for packages and images ----
+INSTALL ?= install
+SBINS := cmkd cmkd-vault cmkd-audit cmkd-breaker cmkd-disk
+UNITS := $(wildcard daemon/data/*.service daemon/data/*.socket daemon/data/*.target daemon/data/*.slice)
+D := $(DESTDIR)$(PREFIX)
+
+install: all
+	$(Q)$(INSTALL) -d $(D)/bin $(D)/lib/cmkd/cmkd.conf.d $(D)/lib/systemd/system $(D)/lib/systemd/catalog \
+		$(D)/lib/tmpfiles.d $(D)/lib/modules-load.d $(D)/share/dbus-1/system.d $(D)/share/man/man1 \
+		$(D)/share/man/man5 $(D)/share/man/man8 $(DESTDIR)/etc/cmkd/cmkd.conf.d
+	$(Q)$(INSTALL) -m 755 $(addprefix $(BUILD)/,$(SBINS)) $(D)/lib/cmkd/
+	$(Q)$(INSTALL) -m 755 $(BUILD)/cmkctl $(D)/bin/
+	$(Q)for u in $(UNITS); do sed 's|/usr/lib/cmkd/|$(PREFIX)/lib/cmkd/|' $$u > $(D)/lib/systemd/system/$${u##*/} && \
+		chmod 644 $(D)/lib/systemd/system/$${u##*/} || exit 1; done
+	$(Q)$(INSTALL) -m 644 daemon/data/cmkd.conf $(D)/lib/cmkd/
+	$(Q)$(INSTALL) -m 644 daemon/data/tmpfiles.d/cmkd.conf $(D)/lib/tmpfiles.d/
+	$(Q)$(INSTALL) -m 644 daemon/data/modules-load.d/cmkd.conf $(D)/lib/modules-load.d/
+	$(Q)$(INSTALL) -m 644 daemon/data/org.cmkd1.conf $(D)/share/dbus-1/system.d/
+	$(Q)$(if $(wildcard daemon/data/cmkd.catalog),$(INSTALL) -m 644 daemon/data/cmkd.catalog $(D)/lib/systemd/catalog/)
+	$(Q)$(foreach s,1 5 8,$(INSTALL) -m 644 $(wildcard daemon/man/*.$(s)) $(D)/share/man/man$(s)/ &&) true
+	$(if $(V),,@echo "  INSTALL $(D)")
+
+# ---- tests: see tests/check for what runs, and README.md ----
+setup:
+	$(Q)tests/setup
+
+unit-tests: $(UNIT_TESTS)
+fuzz-replays: $(FUZZERS)
+
+check: setup
+	$(Q)tests/check
+
+check-full: setup
+	$(Q)tests/check --full
+
+check-unit:
+	$(Q)tests/check unit
+
+check-fuzz:
+	$(Q)tests/check fuzz
+
+check-static:
+	$(Q)tests/check static
+
+check-vm: all
+	$(Q)tests/check vm $(if $(TEST),--test '$(TEST)') $(if $(GUEST),--guest $(GUEST))
+
+interop: all
+	$(Q)tests/check interop
+
+demo: setup all
+	$(Q)tests/vm/demo
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
