@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the manual pages, the sample and the two sides of D-Bus say, against the tables in the code."""
+
+import re
+
+MAIN, OPTIONS = "daemon/ctl/main.c", "daemon/ctl/options.c"
+CONFIG, SAMPLE = "daemon/common/config.c", "daemon/data/cmkd.conf"
+CTL_PAGE, CONFIG_PAGE = "daemon/man/cmkctl.1", "daemon/man/cmkd.conf.5"
+
+
+def compare(ours, theirs, where, what):
+    if not ours:
+        yield f"no {what} found in the code: the check is blind"
+    for missing in sorted(ours - theirs):
+        yield f"{where} does not have the {what} {missing}"
+    for extra in sorted(theirs - ours):
+        yield f"{where} has the {what} {extra}, which does not exist"
+
+
+def section(page, title):
+    found = re.search(rf"^\.SH {title}$(.*?)(?=^\.SH |\Z)", page, re.M | re.S)
+    return found.group(1) if found else ""
+
+
+def plain(roff):
+    """Without fonts and escapes."""
+    return re.sub(r"\\f[A-Z]", "", roff).replace("\\-", "-").replace('"', "")
+
+
+def tagged(text):
+    """The line after each .TP, without its macro."""
+    return [plain(m) for m in re.findall(r"^\.TP\n(?:\.[BI]R? ?)?(.*)$", text, re.M)]
+
+
+def verb_names(tree):
+    return set(re.findall(r'^\s*\{ "([a-z-]+(?: [a-z-]+)?)", \d+, \d+,', tree.need(MAIN), re.M))
+
+
+def verbs(tree):
+    known = verb_names(tree)
+    families = {v.split()[0] for v in known if " " in v}
+    documented = set()
+    for line in tagged(section(tree.need(CTL_PAGE), "VERBS")):
+        words = line.split()
+        documented.add(" ".join(words[:2]) if words[0] in families else words[0])
+    yield from compare(known, documented, CTL_PAGE, "verb")
+
+
+def options(tree):
+    known = set(re.findall(r'^\s*\[OPTION_\w+\] = \{ "([a-z-]+)"', tree.need(OPTIONS), re.M))
+    text = "\n".join(tagged(section(tree.need(CTL_PAGE), "OPTIONS")))
+    documented = set(re.findall(r"--([a-z][a-z-]*)", text))
+    yield from compare(known, documented, CTL_PAGE, "option")
+
+
+def key_names(tree):
+    return set(re.findall(r'(?:\{ SECTION_\w+, |IN_(?:POLICY|VAULT)\()"(\w+)"', tree.need(CONFIG)))
+
+
+def config_keys(tree):
+    documented = set(re.findall(r"^\.B (\w+)=$", tree.need(CONFIG_PAGE), re.M))
+    yield from compare(key_names(tree), documented, CONFIG_PAGE, "key")
+
+
+def sample_keys(tree):
+    yield from compare(key_names(tree), set(re.findall(r"^#(\w+)=", tree.need(SAMPLE), re.M)), SAMPLE, "key")
+
+
+def shown_keys(tree):
+    path = "daemon/ctl/config.c"
+    shown = set(re.findall(r'put_(?:text|span|keys)\(\w+, "(\w+)"', tree.need(path)))
+    yield from compare(key_names(tree), shown, path, "key")
+
+
+def bus_methods(tree):
+    """What cmkctl calls is in the manager's tables."""
+    called = set()
+    for name in tree.below("daemon/ctl/", ".c"):
+        called |= set(re.findall(r'(?:call_begin|call_next)\([^;]*?BUS_MANAGER, "(\w+)"', tree.text(name)))
+        called |= set(re.findall(r'(?:call_simple\(&\w+|hold_or_resume\(in), "(\w+)"', tree.text(name)))
+    tables = "".join(tree.text(n) for n in tree.below("daemon/manager/bus", ".c"))
+    if "SD_BUS_METHOD" not in tables:
+        tree.need("daemon/manager/bus.c")
+    offered = set(re.findall(r'SD_BUS_METHOD\w*\(\s*"(\w+)"', tables))
+    if not called:
+        yield "no calls found in daemon/ctl: the check is blind"
+    for method in sorted(called - offered):
+        yield f"cmkctl calls {method}, which cmkd does not offer"

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the built programs are linked with, read from their dynamic sections."""
+
+import os
+import re
+import shutil
+import subprocess
+
+from tree import Skip
+
+CURL_TLS = ("libcurl", "libssl", "libgnutls")
+# program: libraries that it must never need
+FORBIDDEN = {
+    "cmkd": CURL_TLS + ("libcryptsetup", "libbpf", "libjson-c"),
+    "cmkd-vault": ("libcryptsetup", "libbpf", "libsystemd", "libdevmapper"),
+    "cmkd-disk": CURL_TLS + ("libbpf", "libsystemd"),
+    "cmkd-audit": CURL_TLS + ("libcryptsetup",),
+    "cmkctl": CURL_TLS + ("libcryptsetup", "libbpf"),
+    "cmkd-breaker": CURL_TLS,
+}
+# program: libraries that it must need, or the check looks at the wrong thing
+EXPECTED = {"cmkd-vault": "libcurl", "cmkd-disk": "libcryptsetup", "cmkd-audit": "libbpf", "cmkd": "libsystemd"}
+
+
+def program(tree, name):
+    path = os.path.join(tree.build, name)
+    if not shutil.which("readelf"):
+        raise Skip("there is no readelf")
+    if not os.path.isdir(tree.build):
+        raise Skip(f"nothing is built in {os.path.basename(tree.build)}")
+    return path if os.path.exists(path) else None
+
+
+def readelf(path, what):
+    return subprocess.run(["readelf", "-W", what, path], capture_output=True, check=True,
+                          env={**os.environ, "LC_ALL": "C"}).stdout.decode()
+
+
+def needed(path):
+    return re.findall(r"\(NEEDED\)\s+Shared library: \[([^\]]+)\]", readelf(path, "-d"))
+
+
+def libraries(tree):
+    for name, forbidden in FORBIDDEN.items():
+        path = program(tree, name)
+        if path is None:
+            yield f"{name} is not built"
+            continue
+        have = needed(path)
+        for library in have:
+            if library.startswith(forbidden):
+                yield f"{name} is linked with {library}"
+        wanted = EXPECTED.get(name)
+        if wanted and not any(library.startswith(wanted) for library in have):
+            yield f"{name} is not linked with {wanted}"
+
+
+def breaker_static(tree):
+    path = program(tree, "cmkd-breaker")
+    if path is None:
+        yield "cmkd-breaker is not built"
+    elif needed(path) or "INTERP" in readelf(path, "-l"):
+        yield "cmkd-breaker is not static"

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each check on a tree that is in order and on trees with one fault each: a check that cannot fail is none."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+
+import linkage
+from tree import Skip, Tree
+
+SPDX = "/* SPDX-License-Identifier: Apache-2.0 */\n"
+UNIT = "# SPDX-License-Identifier: Apache-2.0\n[Unit]\nDescription=x\n[Service]\nExecStart=/usr/lib/cmkd/cmkd\n"
+
+# A small project in order.
+GOOD = {
+    "Makefile": "# SPDX-License-Identifier: Apache-2.0\nPROGRAMS := cmkd cmkd-vault\ninstall: daemon/data/*.service\n"
+                "\tinstall daemon/data/cmkd.conf\n",
+    "daemon/common/util.h": SPDX + "#pragma once\n#include <stdio.h>\n",
+    "daemon/common/config.c": SPDX + '        { SECTION_NODE, "Trust", parse },\n        IN_POLICY("PollSec", parse),\n',
+    "daemon/disk/luks-open.c": SPDX + '#include <libcryptsetup.h>\n#include "common/util.h"\n',
+    "daemon/disk/token.h": SPDX + '#include "common/util.h"\n',
+    "daemon/audit/reader.h": SPDX + '#include "common/util.h"\n',
+    "daemon/audit/trail.h": SPDX + '#include "reader.h"\n',
+    "daemon/vault/http.c": SPDX + "#include <curl/curl.h>\n",
+    "daemon/manager/lease.h": SPDX + '#include "common/util.h"\n',
+    "daemon/manager/lease.c": SPDX + '#include "lease.h"\n',
+    "daemon/manager/volume.h": SPDX + '#include "lease.h"\n',
+    "daemon/manager/manager.h": SPDX + '#include "volume.h"\n',
+    "daemon/manager/bus.c": SPDX + 'static const x v[] = { SD_BUS_METHOD("Cut", "s", "", cut, 0) };\n',
+    "daemon/ctl/main.c": SPDX + '        { "cut", 1, 1, 0, "", "", cut },\n        { "audit list", 0, 0, 0, "", "", l },\n',
+    "daemon/ctl/options.c": SPDX + '        [OPTION_JSON] = { "json", 0, false, "--json", "" },\n',
+    "daemon/ctl/config.c": SPDX + '        put_text(o, "Trust", x);\n        put_span(o, "PollSec", x);\n',
+    "daemon/ctl/volume.c": SPDX + '#include "audit/reader.h"\nint f(void) {\n        call_simple(&c, "Cut", "x");\n}\n',
+    "daemon/data/cmkd.service": UNIT,
+    "daemon/data/cmkd.conf": "# SPDX-License-Identifier: Apache-2.0\n#Trust=listed\n#PollSec=30\n",
+    "daemon/man/cmkctl.1": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH VERBS\n.TP\n.BR cut " \\fINAME\\fR"\nx\n.TP\n'
+                           ".B audit list\nx\n.SH OPTIONS\n.TP\n.B \\-\\-json\nx\n",
+    "daemon/man/cmkd.conf.5": '.\\" SPDX-License-Identifier: Apache-2.0\n.TP\n.B Trust=\nx\n.TP\n.B PollSec=\nx\n',
+    "bpf/event.h": "/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */\n",
+    "bpf/dm.bpf.c": '/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */\n#include "event.h"\n',
+    "tests/unit/test-x.c": "// SPDX-License-Identifier: Apache-2.0\n// sources: daemon/manager/lease.c\n",
+}
+
+LONG_FUNCTION = SPDX + "static int f(void) {\n" + "        g();\n" * 110 + "}\n"
+
+# check: faults, each a set of files that are changed (None: removed) in the good tree
+FAULTS = {
+    "include-folders": [
+        {"daemon/common/util.h": SPDX + '#include "manager/lease.h"\n'},
+        {"daemon/disk/token.h": SPDX + '#include "audit/reader.h"\n'},
+        {"daemon/ctl/volume.c": SPDX + '#include "manager/volume.h"\n'},
+        {"daemon/ctl/volume.c": SPDX + '#include "audit/trail.h"\n'},
+        {"daemon/vault/http.c": SPDX + '#include "event.h"\n'},
+    ],
+    "include-manager-layers": [
+        {"daemon/manager/lease.h": SPDX + '#include "volume.h"\n', "daemon/manager/volume.h": SPDX},
+        {"daemon/manager/lease.c": SPDX + '#include "manager.h"\n'},
+        {"daemon/manager/bus.h": SPDX + '#include "manager.h"\n'},
+    ],
+    "include-cycles": [{"daemon/manager/lease.h": SPDX + '#include "manager.h"\n'}],
+    "include-missing": [
+        {"daemon/disk/token.h": SPDX + '#include "common/utils.h"\n'},
+        {"daemon/disk/token.h": SPDX + '#include "../common/util.h"\n'},
+    ],
+    "include-libraries": [
+        {"daemon/disk/token.h": SPDX + "#include <libcryptsetup.h>\n"},
+        {"daemon/manager/lease.c": SPDX + "#include <curl/curl.h>\n"},
+        {"daemon/manager/lease.c": SPDX + "#include <bpf/libbpf.h>\n"},
+    ],
+    "source-licence": [
+        {"daemon/disk/token.h": "#pragma once\n"},
+        {"bpf/event.h": SPDX},
+        {"daemon/data/cmkd.service": UNIT.split("\n", 1)[1]},
+    ],
+    "source-file-length": [{"daemon/disk/token.c": SPDX + "int a;\n" * 600}],
+    "source-function-length": [{"daemon/disk/token.c": LONG_FUNCTION}],
+    "source-words": [
+        {"daemon/disk/token.c": SPDX + "/* see /ho" "me/me/notes */\n"},
+        {"Makefile": GOOD["Makefile"] + "# https://py" "pi.org/\n"},
+    ],
+    "source-top-level": [{"notes/x.h": SPDX}],
+    "tests-name-their-sources": [{"tests/unit/test-x.c": "// sources: daemon/manager/leases.c\n"}],
+    "units-verify": [{"daemon/data/cmkd.service": UNIT + "Restart=sometimes\n"}],
+    "units-programs": [{"daemon/data/cmkd.service": UNIT.replace("cmkd/cmkd", "cmkd/cmkd-x")}],
+    "units-no-mount-namespace": [{"daemon/data/cmkd.service": UNIT + "ProtectSystem=strict\n"}],
+    "units-installed": [{"daemon/data/cmkd.socket": UNIT}],
+    "man-verbs": [
+        {"daemon/man/cmkctl.1": GOOD["daemon/man/cmkctl.1"].replace("audit list", "audit lost")},
+        {"daemon/ctl/main.c": SPDX + '        { "cut", 1, 1, 0, "", "", cut },\n'},
+        {"daemon/ctl/main.c": SPDX},
+    ],
+    "man-options": [
+        {"daemon/man/cmkctl.1": GOOD["daemon/man/cmkctl.1"].replace("\\-\\-json", "\\-\\-yaml")},
+        {"daemon/ctl/options.c": SPDX},
+    ],
+    "man-config-keys": [
+        {"daemon/man/cmkd.conf.5": '.\\" SPDX-License-Identifier: Apache-2.0\n.B Trust=\n'},
+        {"daemon/common/config.c": SPDX + '{ SECTION_NODE, "Trust", parse },\n'},
+    ],
+    "sample-config-keys": [{"daemon/data/cmkd.conf": "#Trust=\n"}, {"daemon/data/cmkd.conf": "#Trust=\n#PollSec=\n#X=\n"}],
+    "ctl-shows-config-keys": [{"daemon/ctl/config.c": SPDX + 'put_text(o, "Trust", x);\n'}],
+    "bus-methods": [{"daemon/manager/bus.c": SPDX + 'SD_BUS_METHOD("Hold", "s")\n'}],
+}
+
+# check: (program, soname that it is linked with) which is wrong
+LINK_FAULTS = {
+    "linkage-libraries": [("cmkd", "libcurl.so.4"), ("cmkd-vault", "libcryptsetup.so.12"), ("cmkctl", "libbpf.so.1"),
+                          ("cmkd-disk", None)],
+    "linkage-breaker-static": [("cmkd-breaker", "libcrypto.so.3")],
+}
+
+
+def write(root, files):
+    for name, text in files.items():
+        if text is None:
+            continue
+        path = os.path.join(root, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+
+
+def findings(check, files, programs=None):
+    with tempfile.TemporaryDirectory() as root:
+        write(root, files)
+        if programs is not None:
+            link(os.path.join(root, "build"), programs)
+        return list(check(Tree(root)))
+
+
+def link(build, programs):
+    """Programs that need exactly those libraries, which are stubs of ours with the right names."""
+    os.makedirs(build, exist_ok=True)
+    source = os.path.join(build, "x.c")
+    with open(source, "w", encoding="utf-8") as f:
+        f.write("int main(void) { return 0; }\n")
+    for name, sonames in programs.items():
+        stubs = []
+        for soname in sonames or ():
+            stub = os.path.join(build, soname)
+            if not os.path.exists(stub):
+                subprocess.run(["cc", "-shared", f"-Wl,-soname,{soname}", "-o", stub, "-x", "c", "/dev/null"], check=True)
+            stubs.append(stub)
+        static = ["-static"] if sonames is None else ["-Wl,--no-as-needed", *stubs]
+        subprocess.run(["cc", source, *static, "-o", os.path.join(build, name)], check=True)
+
+
+def good_programs():
+    """Static ones are marked None."""
+    programs = {name: [] for name in linkage.FORBIDDEN}
+    for name, library in linkage.EXPECTED.items():
+        programs[name] = [f"{library}.so.1"]
+    programs["cmkd-breaker"] = None
+    return programs
+
+
+def cases(name):
+    """(files, programs) of the tree in order, then of each with a fault."""
+    if name in LINK_FAULTS:
+        if not shutil.which("cc") or not shutil.which("readelf"):
+            raise Skip("there is no compiler")
+        yield GOOD, good_programs()
+        for program, soname in LINK_FAULTS[name]:
+            yield GOOD, {**good_programs(), program: [soname] if soname else []}
+    else:
+        yield GOOD, None
+        for fault in FAULTS[name]:
+            yield {**GOOD, **fault}, None
+
+
+def run(name, check):
+    try:
+        trees = list(cases(name))
+        good = findings(check, *trees[0])
+        blind = [i for i, tree in enumerate(trees[1:], 1) if not findings(check, *tree)]
+    except Skip as s:
+        print(f"skip self-test {name}: {s}")
+        return "skip"
+    if good:
+        print(f"FAIL self-test {name}: complains about a tree in order: {good[0]}")
+        return "FAIL"
+    if blind or len(trees) < 2:
+        print(f"FAIL self-test {name}: does not see fault {blind or 'any'} of {len(trees) - 1}")
+        return "FAIL"
+    print(f"ok self-test {name} ({len(trees) - 1} faults seen)")
+    return "ok"

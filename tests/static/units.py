@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The systemd units: valid, complete, and without what would hold a device busy."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+from tree import Skip
+
+ENDINGS = (".service", ".socket", ".target", ".slice", ".timer", ".path")
+# A private mount namespace keeps copies of mounts, and a copy keeps the device busy. cmkd-vault may have one: what was
+# unmounted on the host goes from there too, and it never mounts.
+NAMESPACING = re.compile(
+    r"^(ProtectSystem|ProtectHome|ProtectProc|ProcSubset|ProtectControlGroups|ProtectKernel\w+|PrivateTmp|"
+    r"PrivateDevices|"
+    r"PrivateMounts|PrivateUsers|PrivateIPC|ReadOnlyPaths|ReadWritePaths|InaccessiblePaths|BindPaths|BindReadOnlyPaths|"
+    r"TemporaryFileSystem|RootDirectory|RootImage|MountFlags|DynamicUser|LogNamespace|ExecPaths|NoExecPaths)=", re.M)
+MAY_HAVE_NAMESPACE = {"daemon/data/cmkd-vault.service"}
+
+
+def unit_files(tree):
+    names = tree.below("daemon/data/", *ENDINGS)
+    if not names:
+        raise Skip("there are no units yet")
+    return names
+
+
+def verify(tree):
+    if not shutil.which("systemd-analyze"):
+        raise Skip("there is no systemd-analyze")
+    names = unit_files(tree)
+    with tempfile.TemporaryDirectory() as d:
+        for name in names:
+            text = re.sub(r"^(Exec\w+=[-+!@:]*)/\S+", r"\1/bin/true", tree.text(name), flags=re.M)
+            with open(os.path.join(d, os.path.basename(name)), "w", encoding="utf-8") as f:
+                f.write(text)
+        arguments = [os.path.join(d, os.path.basename(n).replace("@.", "@test.")) for n in names]
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *arguments],
+                              capture_output=True, check=False,
+                              env={**os.environ, "SYSTEMD_UNIT_PATH": f"{d}:", "SYSTEMD_LOG_LEVEL": "warning"})
+    ours = [os.path.basename(n).split(".")[0].split("@")[0] for n in names]
+    for line in done.stderr.decode().splitlines():
+        if any(o in line for o in ours):
+            yield line.replace(d + "/", "")
+    if done.returncode != 0 and not done.stderr:
+        yield f"systemd-analyze verify ended with {done.returncode}"
+
+
+def programs(tree):
+    """Every program that a unit starts is one that the Makefile builds, or the system's modprobe."""
+    made = set(re.findall(r"\bcmkd(?:-[a-z]+)?\b", tree.need("Makefile")))
+    for name in unit_files(tree):
+        for path in re.findall(r"^Exec\w+=[-+!@:]*(/\S+)", tree.text(name), re.M):
+            directory, program = os.path.split(path)
+            if path != "/sbin/modprobe" and (directory != "/usr/lib/cmkd" or program not in made):
+                yield f"{name} starts {path}"
+
+
+def no_mount_namespace(tree):
+    for name in unit_files(tree):
+        if name in MAY_HAVE_NAMESPACE:
+            continue
+        for option in NAMESPACING.findall(tree.text(name)):
+            yield f"{name} has {option}=, which makes a mount namespace"
+
+
+def installed(tree):
+    """Every file of daemon/data is named, or matched by an ending, in the Makefile's install target."""
+    makefile = tree.need("Makefile")
+    if not re.search(r"^install:", makefile, re.M):
+        raise Skip("the Makefile has no install target yet")
+    for name in tree.below("daemon/data/"):
+        ending = "*." + name.rsplit(".", 1)[-1]
+        if name not in makefile and f"daemon/data/{ending}" not in makefile:
+            yield f"{name} is not installed"
