@@ -74,6 +74,20 @@ static int verify_mapping(struct volume *v, const struct disk_request *q, bool r
         return r;
 }
 
+/* Before W is asked for: what cannot succeed needs no key. */
+static int check_name_is_free(const struct disk_request *q, struct disk_reply *y) {
+        _cleanup_(closep) int control = dm_open_control();
+        struct dm_info info;
+        int r;
+
+        r = control < 0 ? control : dm_query(control, (struct dm_id) { .name = q->name }, &info);
+        if (r == -ENXIO)
+                return 0;
+        if (r < 0)
+                return op_fail(y, r, EXIT_CODE_FAILED, "Device-mapper cannot be asked: %s", strerror(-r));
+        return op_fail(y, -EEXIST, EXIT_CODE_BUSY, "There is a mapping named %s already (%.60s)", q->name, info.uuid);
+}
+
 int op_activate(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y) {
         _cleanup_(volume_done) struct volume v = VOLUME_NONE;
         bool read_only = q->flags & DISK_FLAG_READ_ONLY;
@@ -83,7 +97,9 @@ int op_activate(const struct disk_request *q, int in_fd, int *ret_fd, struct dis
         (void) ret_fd;
         if (!q->name[0] || !q->uuid[0])
                 return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "ACTIVATE needs a name and a UUID");
-        r = volume_read(&v, q, y);
+        r = check_name_is_free(q, y);
+        if (r >= 0)
+                r = volume_read(&v, q, y);
         if (r >= 0)
                 r = check_unchanged(&v, q, y);
         if (r >= 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "strict-json.h"
 
-/* Members as the text has them: a colon outside a string belongs to exactly one. */
+/* Members as the text has them: a colon outside a string belongs to exactly one. json-c takes more than JSON (names in
+ * single quotes, even when strict), so what may stand outside strings is checked here. SIZE_MAX: something else does. */
 static size_t members_in_text(const char *text, size_t size) {
         bool string = false;
         size_t n = 0;
@@ -11,6 +12,8 @@ static size_t members_in_text(const char *text, size_t size) {
                         i++;
                 else if (text[i] == '"')
                         string = !string;
+                else if (!string && !strchr("{}[]:, \t\r\n0123456789+-.eEtrufalsn", text[i]))
+                        return SIZE_MAX;
                 else if (!string && text[i] == ':')
                         n++;
         return n;
@@ -79,13 +82,16 @@ static int tokenize(const char *text, size_t size, struct json_object **ret, con
 int strict_json_parse(const char *text, size_t size, struct json_object **ret, const char **ret_why) {
         _cleanup_(json_object_putp) struct json_object *o = NULL;
         const char *unused;
-        size_t n = 0;
+        size_t n = 0, members;
         int r;
 
         if (!ret_why)
                 ret_why = &unused;
         *ret_why = "not JSON";
         if (size == 0 || size > INT32_MAX || memchr(text, 0, size) || text[0] != '{')
+                return -EBADMSG;
+        members = members_in_text(text, size);
+        if (members == SIZE_MAX)
                 return -EBADMSG;
         r = tokenize(text, size, &o, ret_why);
         if (r < 0)
@@ -94,7 +100,7 @@ int strict_json_parse(const char *text, size_t size, struct json_object **ret, c
         if (r < 0)
                 return r;
         *ret_why = "a name appears twice";
-        if (n != members_in_text(text, size))
+        if (n != members)
                 return -EBADMSG;
         *ret_why = NULL;
         *ret = TAKE_PTR(o);

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Talks to one cmkd-disk child as the manager does: a frame on descriptor 3, the secret on descriptor 4.
+
+As a program: disk_client.py [--disk PROGRAM] OPERATION FIELD=VALUE... prints the reply as JSON; bytes are hex, role a
+name, flags a sum of names (wipe+untrusted-ok); w=HEX or w=@FILE is the secret. Its exit status is the reply's."""
+
+import argparse
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+OPERATIONS = ["", "inspect", "format", "check", "erase", "activate", "deactivate", "query", "open", "shut", "cut", "thaw",
+              "flush", "kill", "unmount", "remove", "verify", "hold", "resume", "notice"]
+FLAGS = {"mapped": 1, "ours": 2, "suspended": 4, "error-table": 8, "mounted": 16, "swap": 32, "system": 64, "token": 128,
+         "untrusted-ok": 256, "read-only": 512, "wipe": 1024}
+ROLES = ["data", "os", "scratch"]
+MAGIC, VERSION, REQUEST, REPLY = 0x646b6d63, 1, 0x0201, 0x0202
+
+# name: kind, in the order of disk-proto.c
+REQUEST_FIELDS = {"op": "B", "flags": "I", "role": "B", "generation": "Q", "device": "s", "name": "s", "uuid": "s",
+                  "key": "s", "algorithm": "s", "proof_request_id": "s", "proof_time": "Q", "dev_major": "I",
+                  "dev_minor": "I", "sectors": "Q", "spki": "b", "header_digest": "d", "trust_digest": "d"}
+REPLY_FIELDS = {"error": "I", "exit_code": "B", "message": "s", "flags": "I", "role": "B", "generation": "Q", "name": "s",
+                "uuid": "s", "key": "s", "algorithm": "s", "proof_time": "Q", "proof_request_id": "s", "dev_major": "I",
+                "dev_minor": "I", "sectors": "Q", "count": "I", "spki": "b", "wrapped": "b", "header_digest": "b",
+                "trust_digest": "b"}
+
+
+def encode(fields):
+    payload = b""
+    for name, kind in REQUEST_FIELDS.items():
+        value = fields.get(name)
+        if kind == "s":
+            value = (value or "").encode()
+        elif kind == "b":
+            value = value or b""
+        elif kind == "d":
+            value = value or bytes(32)
+        if kind in "sbd":
+            payload += struct.pack("<H", len(value)) + value
+        else:
+            payload += struct.pack("<" + kind, value or 0)
+    return struct.pack("<IHHII", MAGIC, VERSION, REQUEST, 0, len(payload)) + payload
+
+
+def decode(frame):
+    magic, version, kind, _, length = struct.unpack_from("<IHHII", frame)
+    if (magic, version, kind, length) != (MAGIC, VERSION, REPLY, len(frame) - 16):
+        raise ValueError("not a reply of cmkd-disk")
+    at, reply = 16, {}
+    for name, kind in REPLY_FIELDS.items():
+        if kind in "sb":
+            size, = struct.unpack_from("<H", frame, at)
+            value = frame[at + 2:at + 2 + size]
+            reply[name] = value.decode() if kind == "s" else value
+            at += 2 + size
+        else:
+            reply[name], = struct.unpack_from("<" + kind, frame, at)
+            at += struct.calcsize("<" + kind)
+    if at != len(frame):
+        raise ValueError("bytes left over")
+    reply["error"] = -reply["error"]
+    return reply
+
+
+def call(op, w=None, program="/usr/lib/cmkd/cmkd-disk", timeout=120, **fields):
+    """Runs one operation; returns (reply, seconds). An exit without a reply is a RuntimeError."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    secret_out, secret_in = os.pipe()
+    # above 4, so that the two moves below cannot overwrite each other
+    sock, pipe = os.dup(theirs.fileno()), os.dup(secret_out)
+    while sock <= 4 or pipe <= 4:
+        sock, pipe = os.dup(sock), os.dup(pipe)
+
+    def move():
+        os.dup2(sock, 3)
+        os.dup2(pipe, 4)
+
+    began = time.monotonic()
+    child = subprocess.Popen([program, op], close_fds=False, preexec_fn=move, env={}, stdin=subprocess.DEVNULL)
+    theirs.close()
+    for fd in (secret_out, sock, pipe):
+        os.close(fd)
+    try:
+        if w:
+            os.write(secret_in, w)
+        os.close(secret_in)
+        ours.settimeout(timeout)
+        ours.send(encode({"op": OPERATIONS.index(op), **fields}))
+        frame = ours.recv(65536)
+    finally:
+        status = child.wait(timeout)
+    if status != 0 or not frame:
+        raise RuntimeError(f"cmkd-disk {op} ended with {status} and no reply")
+    return decode(frame), time.monotonic() - began
+
+
+def parse(name, text):
+    if text.startswith("@"):
+        with open(text[1:], "rb") as f:
+            return f.read()
+    if name == "flags":
+        return sum(FLAGS[flag] for flag in text.split("+"))
+    if name == "role":
+        return ROLES.index(text)
+    if name == "w" or REQUEST_FIELDS[name] in "bd":
+        return bytes.fromhex(text)
+    return text if REQUEST_FIELDS[name] == "s" else int(text)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--disk", default="/usr/lib/cmkd/cmkd-disk")
+    parser.add_argument("operation", choices=OPERATIONS[1:])
+    parser.add_argument("fields", nargs="*", metavar="FIELD=VALUE")
+    options = parser.parse_args()
+    fields = {}
+    for field in options.fields:
+        name, _, text = field.partition("=")
+        fields[name] = parse(name, text)
+    reply, seconds = call(options.operation, program=options.disk, **fields)
+    shown = {k: v.hex() if isinstance(v, bytes) else v for k, v in reply.items()}
+    print(json.dumps({**shown, "seconds": round(seconds, 3)}, indent=1))
+    return 1 if reply["error"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
