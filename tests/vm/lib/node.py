@@ -116,6 +116,7 @@ class Node:
         directory = cls.home(name)
         if (directory / "state.json").exists() and cls(directory).alive():
             raise HarnessError(f"a node named {name} is up already")
+        sweep()
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         (directory / "image").symlink_to(img)
@@ -279,6 +280,16 @@ class Node:
         for name, command in commands.items():
             with contextlib.suppress(HarnessError):
                 (directory / name).write_text(self.sh(command, check=False, timeout=40).out)
+
+
+def sweep():
+    """Removes what tests left behind that were killed. A developer's node stays even when it has ended."""
+    for path in (cache_dir() / "nodes").glob("*.*.*/order.json"):
+        owner = path.parent.name.split(".")[-2]
+        if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
+            with contextlib.suppress(OSError, ValueError):
+                shutil.rmtree(json.loads(path.read_text())["sockets"], ignore_errors=True)
+            shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def running():
