@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The processes that use a volume, found without asking its file system for anything: on one that is shut down or
+ * hangs, stat() fails for some of them or does not come back.
+ *
+ *   descriptors           mnt_id in /proc/PID/fdinfo/N, against the mounts of the volume
+ *   cwd, root, exe        opened O_PATH, mnt_id in our own fdinfo
+ *   memory maps           major:minor in /proc/PID/maps, against the stack of devices
+ *   open device nodes     st_rdev of descriptors that are not on the volume
+ *
+ * Kernel threads and zombies are no holders. */
+
+#include "mounts.h"
+
+enum holder_how {
+        HOLDER_FD = 1 << 0,
+        HOLDER_PATH = 1 << 1,            /* cwd, root or executable */
+        HOLDER_MAP = 1 << 2,
+        HOLDER_DEVICE = 1 << 3,          /* the block device itself */
+        HOLDER_NAMESPACE = 1 << 4,       /* only by a mount namespace that could not be freed of the volume */
+};
+
+struct holder {
+        pid_t pid;
+        uint64_t start_time;             /* tells it from a later process of the same number */
+        unsigned how;                    /* enum holder_how */
+        bool is_protected;               /* process 1, a program of cmkd, or one above us: never signalled */
+        char comm[17];                   /* printable */
+};
+
+struct holders {
+        struct holder *h;
+        size_t n, size;
+};
+
+/* Adds those who use the volume to ret. deep: look into each thread, some have descriptors or directories of their own.
+ * Processes that go meanwhile are left out. Returns 0, -ENOMEM, or what opening /proc says. */
+int holders_find(const struct mounts *mounts, const struct stack *stack, bool deep, struct holders *ret);
+
+/* Adds the processes of a mount namespace. Errors of holders_find(). */
+int holders_find_in_namespace(uint64_t ns, struct holders *ret);
+
+/* Adds one; a process that is in already only gets the further uses. Returns 0 or -ENOMEM. */
+int holders_add(struct holders *s, const struct holder *h);
+
+void holders_free(struct holders *s);
+
+/* "writer (912), sh (913) and 3 more", cut off where it ends to fit. */
+void holders_describe(const struct holders *s, char *buf, size_t size);
+
+/* Sends a signal to all but the protected, after taking their core dumps from them: what they have of the volume in
+ * memory must not go to another disk (RLIMIT_CORE 1 also stops those that are piped to a program). Then waits until they
+ * are gone, at most wait_usec in all (0: not at all). *ret_sent: to how many. *ret_left: those that are not gone, or
+ * protected; may be NULL. Returns 0 or -ENOMEM. */
+int holders_signal(const struct holders *s, int signal, uint64_t wait_usec, unsigned *ret_sent, struct holders *ret_left);
+
+/* The device of a line of /proc/PID/maps. Returns 0 or -EINVAL. */
+int maps_line_parse(const char *line, uint32_t *ret_major, uint32_t *ret_minor);
+
+struct process_stat {
+        char comm[17];                   /* printable */
+        char state;
+        uint32_t flags;                  /* PF_... */
+        uint64_t start_time;             /* clock ticks since boot */
+};
+
+/* The text of /proc/PID/stat; a name may hold anything, parentheses too. Returns 0 or -EINVAL. */
+int process_stat_parse(const char *text, struct process_stat *ret);

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mounts.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define MOUNTINFO_MAX (32u * 1024u * 1024u)
+
+static inline void closedirp(DIR **d) { if (*d) closedir(*d); }
+
+static bool is_octal(char c) {
+        return c >= '0' && c <= '7';
+}
+
+/* The kernel writes white space and backslashes as \ooo. */
+static void unescape(char *s) {
+        char *out = s;
+
+        while (*s)
+                if (s[0] == '\\' && is_octal(s[1]) && is_octal(s[2]) && is_octal(s[3])) {
+                        *out++ = (char) ((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
+                        s += 4;
+                } else
+                        *out++ = *s++;
+        *out = 0;
+}
+
+static char *next_field(char **p) {
+        return strsep(p, " ");
+}
+
+static int next_number(char **p, uint64_t max, uint64_t *ret) {
+        char *field = next_field(p);
+
+        return field ? parse_u64(field, max, ret) : -EINVAL;
+}
+
+int mount_line_parse(char *line, struct mount_line *ret) {
+        struct mount_line m = {};
+        uint64_t major, minor;
+        char *p = line, *dev, *root, *point, *field, *type, *source, *options;
+
+        if (next_number(&p, UINT32_MAX, &m.id) < 0 || next_number(&p, UINT32_MAX, &m.parent) < 0)
+                return -EINVAL;
+        dev = next_field(&p);
+        root = next_field(&p);
+        point = next_field(&p);
+        if (!dev || !root || !point || !next_field(&p))
+                return -EINVAL;
+        field = strsep(&dev, ":");
+        if (!dev || parse_u64(field, UINT32_MAX, &major) < 0 || parse_u64(dev, UINT32_MAX, &minor) < 0)
+                return -EINVAL;
+        do
+                field = next_field(&p);
+        while (field && !streq(field, "-"));
+        type = next_field(&p);
+        source = next_field(&p);
+        options = next_field(&p);
+        if (!field || !type || !source || !options)
+                return -EINVAL;
+        unescape(root);
+        unescape(point);
+        unescape(source);
+        unescape(options);
+        m.major = (uint32_t) major;
+        m.minor = (uint32_t) minor;
+        m.root = root;
+        m.point = point;
+        m.type = type;
+        m.source = source;
+        m.options = options;
+        *ret = m;
+        return 0;
+}
+
+static int add_mount(struct mounts *s, const struct mount_line *line, uint64_t ns, pid_t pid) {
+        if (s->n == s->size) {
+                size_t size = MAX_OF(s->size * 2, (size_t) 256);
+                struct mount *m = reallocarray(s->m, size, sizeof(*m));
+
+                if (!m)
+                        return -ENOMEM;
+                s->m = m;
+                s->size = size;
+        }
+        s->m[s->n++] = (struct mount) { .line = *line, .ns = ns, .pid = pid };
+        return 0;
+}
+
+/* Takes over text. */
+static int add_text(struct mounts *s, char *text, uint64_t ns, pid_t pid) {
+        char **texts = reallocarray(s->texts, s->n_texts + 1, sizeof(*texts));
+        struct mount_line line;
+        char *p = text, *l;
+        int r = 0;
+
+        if (!texts) {
+                free(text);
+                return -ENOMEM;
+        }
+        s->texts = texts;
+        s->texts[s->n_texts++] = text;
+        while (r >= 0 && (l = strsep(&p, "\n")))
+                if (mount_line_parse(l, &line) >= 0)
+                        r = add_mount(s, &line, ns, pid);
+        return r;
+}
+
+/* procfs gives no size beforehand; the buffer grows with what comes. */
+static int read_text(int fd, char **ret) {
+        _cleanup_(freep) char *buf = NULL;
+        size_t n = 0, size = 0;
+
+        for (;;) {
+                ssize_t k;
+
+                if (n + 1 >= size) {
+                        char *bigger;
+
+                        if (size >= MOUNTINFO_MAX)
+                                return -E2BIG;
+                        size = MAX_OF(size * 2, (size_t) 16384);
+                        bigger = realloc(buf, size);
+                        if (!bigger)
+                                return -ENOMEM;
+                        buf = bigger;
+                }
+                k = read(fd, buf + n, size - n - 1);
+                if (k < 0 && errno == EINTR)
+                        continue;
+                if (k < 0)
+                        return -errno;
+                if (k == 0)
+                        break;
+                n += (size_t) k;
+        }
+        buf[n] = 0;
+        *ret = TAKE_PTR(buf);
+        return 0;
+}
+
+static int read_mountinfo(struct mounts *s, int proc, const char *pid_name, uint64_t ns, pid_t pid) {
+        _cleanup_(closep) int fd = -EBADF;
+        char path[64], *text = NULL;
+        int r;
+
+        snprintf(path, sizeof(path), "%s/mountinfo", pid_name);
+        fd = openat(proc, path, O_RDONLY|O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        r = read_text(fd, &text);
+        return r < 0 ? r : add_text(s, text, ns, pid);
+}
+
+static bool has_ns(const struct mounts *s, uint64_t ns) {
+        for (size_t i = s->n; i > 0; i--)
+                if (s->m[i - 1].ns == ns)
+                        return true;
+        return false;
+}
+
+static int ns_of(int proc, const char *pid_name, uint64_t *ret) {
+        struct stat st;
+        char path[64];
+
+        snprintf(path, sizeof(path), "%s/ns/mnt", pid_name);
+        if (fstatat(proc, path, &st, 0) < 0)
+                return -errno;
+        *ret = st.st_ino;
+        return 0;
+}
+
+int mounts_read_own(int proc, struct mounts *ret) {
+        struct mounts s = {};
+        int r;
+
+        r = ns_of(proc, "self", &s.own_ns);
+        if (r >= 0)
+                r = read_mountinfo(&s, proc, "self", s.own_ns, getpid());
+        if (r < 0)
+                mounts_free(&s);
+        else
+                *ret = s;
+        return r;
+}
+
+int mounts_read(struct mounts *ret) {
+        _cleanup_(closedirp) DIR *d = NULL;
+        struct mounts s = {};
+        struct dirent *e;
+        uint64_t pid, ns = 0, last = 0;
+        int r;
+
+        d = opendir("/proc");
+        if (!d)
+                return -errno;
+        r = mounts_read_own(dirfd(d), &s);
+        while (r >= 0 && (e = readdir(d))) {
+                if (parse_u64(e->d_name, INT32_MAX, &pid) < 0 || ns_of(dirfd(d), e->d_name, &ns) < 0 || ns == last)
+                        continue;
+                last = ns;
+                if (has_ns(&s, ns))
+                        continue;
+                /* A process that goes meanwhile leaves the namespace to the next one in it. */
+                if (read_mountinfo(&s, dirfd(d), e->d_name, ns, (pid_t) pid) == -ENOMEM)
+                        r = -ENOMEM;
+        }
+        if (r < 0)
+                mounts_free(&s);
+        else
+                *ret = s;
+        return r;
+}
+
+void mounts_free(struct mounts *s) {
+        for (size_t i = 0; i < s->n_texts; i++)
+                free(s->texts[i]);
+        free(s->texts);
+        free(s->m);
+        free(s->ids);
+        *s = (struct mounts) {};
+}
+
+static bool path_is_below(const char *path, const char *directory) {
+        size_t n = strlen(directory);
+
+        if (n == 1 && *directory == '/')
+                return *path == '/';
+        return strncmp(path, directory, n) == 0 && (path[n] == 0 || path[n] == '/');
+}
+
+const struct mount *mounts_find_path(const struct mounts *s, const char *path) {
+        const struct mount *best = NULL;
+
+        for (size_t i = 0; i < s->n; i++) {
+                const struct mount *m = &s->m[i];
+
+                /* Of two on the same point the later one is on top. */
+                if (m->ns == s->own_ns && path_is_below(path, m->line.point) &&
+                    (!best || strlen(m->line.point) >= strlen(best->line.point)))
+                        best = m;
+        }
+        return best;
+}
+
+static bool has_layer_on_volume(const struct mounts *s, const struct mount *overlay, const char *path, size_t n) {
+        char copy[4096];
+
+        if (n == 0 || n >= sizeof(copy) || *path != '/')
+                return false;
+        memcpy(copy, path, n);
+        copy[n] = 0;
+        for (size_t i = 0; i < s->n; i++) {
+                const struct mount *m = &s->m[i];
+
+                if (m->on_volume && (m->ns == overlay->ns || m->ns == s->own_ns) && path_is_below(copy, m->line.point))
+                        return true;
+        }
+        return false;
+}
+
+/* The paths in the options are those of whoever mounted it: looked for in the overlay's namespace and in ours. */
+static bool overlay_is_on_volume(const struct mounts *s, const struct mount *m) {
+        static const char *const keys[] = { "lowerdir=", "lowerdir+=", "datadir+=", "upperdir=", "workdir=" };
+        const char *p = m->line.options;
+
+        for (; *p; p += strcspn(p, ",") + (p[strcspn(p, ",")] == ',')) {
+                const char *value = NULL;
+                size_t end = strcspn(p, ",");
+
+                for (size_t k = 0; k < ELEMENTSOF(keys) && !value; k++)
+                        value = startswith(p, keys[k]);
+                while (value && value < p + end) {
+                        size_t n = MIN_OF(strcspn(value, ":,"), (size_t) (p + end - value));
+
+                        if (has_layer_on_volume(s, m, value, n))
+                                return true;
+                        value += n + 1;
+                }
+        }
+        return false;
+}
+
+static bool source_is_on(const struct stack *d, const char *source) {
+        struct stat st;
+
+        return startswith(source, "/dev/") && stat(source, &st) >= 0 && S_ISBLK(st.st_mode) &&
+               stack_find(d, major(st.st_rdev), minor(st.st_rdev));
+}
+
+static bool mark_one(const struct mounts *s, struct mount *m, struct stack *d) {
+        const struct stack_device *on = stack_find(d, m->line.major, m->line.minor);
+
+        if (m->on_volume)
+                return false;
+        if (on) {
+                m->on_volume = true;
+                return true;
+        }
+        if ((streq(m->line.type, "overlay") && overlay_is_on_volume(s, m)) ||
+            (streq(m->line.type, "btrfs") && source_is_on(d, m->line.source))) {
+                m->on_volume = true;
+                (void) stack_add(d, m->line.major, m->line.minor, 1);
+                return true;
+        }
+        return false;
+}
+
+static bool mark_below(struct mounts *s) {
+        bool changed = false;
+
+        for (size_t i = 0; i < s->n; i++) {
+                struct mount *m = &s->m[i];
+
+                if (!m->on_volume && !m->below_volume)
+                        continue;
+                for (size_t k = 0; k < s->n; k++) {
+                        struct mount *c = &s->m[k];
+
+                        if (c->line.parent != m->line.id || c->ns != m->ns || c->line.id == m->line.id ||
+                            c->on_volume || c->below_volume)
+                                continue;
+                        c->below_volume = changed = true;
+                }
+        }
+        return changed;
+}
+
+int mounts_mark(struct mounts *s, struct stack *d) {
+        bool changed;
+        uint64_t *ids;
+
+        do {
+                changed = false;
+                for (size_t i = 0; i < s->n; i++)
+                        changed |= mark_one(s, &s->m[i], d);
+                changed |= stack_add_loops(d);
+        } while (changed);
+        while (mark_below(s))
+                ;
+        ids = reallocarray(s->ids, s->n + 1, sizeof(*ids));
+        if (!ids)
+                return -ENOMEM;
+        s->ids = ids;
+        s->n_ids = 0;
+        for (size_t i = 0; i < s->n; i++)
+                if (s->m[i].on_volume)
+                        ids[s->n_ids++] = s->m[i].line.id;
+        return 0;
+}
+
+bool mounts_have_id(const struct mounts *s, uint64_t id) {
+        for (size_t i = 0; i < s->n_ids; i++)
+                if (s->ids[i] == id)
+                        return true;
+        return false;
+}
+
+int fdinfo_mount_id(const char *text, uint64_t *ret) {
+        const char *p = strstr(text, "mnt_id:");
+        char number[24] = {};
+        size_t n;
+
+        if (!p)
+                return -ENODATA;
+        p += strlen("mnt_id:");
+        p += strspn(p, " \t");
+        n = strspn(p, "0123456789");
+        if (n >= sizeof(number))
+                return -ENODATA;
+        memcpy(number, p, n);
+        return parse_u64(number, UINT32_MAX, ret) < 0 ? -ENODATA : 0;
+}
+
+int fd_mount_id(int fd, uint64_t *ret) {
+        _cleanup_(freep) char *text = NULL;
+        char path[64];
+        int r;
+
+        snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+        r = read_small_file(path, 65536, &text, NULL);
+        return r < 0 ? r : fdinfo_mount_id(text, ret);
+}
+
+int mount_open_root(const struct mount *m) {
+        struct open_how how = { .flags = O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY, .resolve = RESOLVE_IN_ROOT };
+        _cleanup_(closep) int root = -EBADF, fd = -EBADF;
+        char path[64];
+        uint64_t id;
+        int r;
+
+        snprintf(path, sizeof(path), "/proc/%d/root", m->pid);
+        root = open(path, O_PATH|O_CLOEXEC|O_DIRECTORY);
+        if (root < 0)
+                return -errno;
+        fd = (int) syscall(SYS_openat2, root, m->line.point, &how, sizeof(how));
+        if (fd < 0)
+                return -errno;
+        r = fd_mount_id(fd, &id);
+        if (r < 0)
+                return r;
+        return id == m->line.id ? TAKE_FD(fd) : -ESTALE;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stack.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <linux/mount.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* Deeper stacks than this do not exist; a loop in sysfs would not end otherwise. */
+#define DEPTH_MAX 16u
+
+static inline void closedirp(DIR **d) { if (*d) closedir(*d); }
+
+const struct stack_device *stack_find(const struct stack *s, uint32_t major, uint32_t minor) {
+        for (size_t i = 0; i < s->n; i++)
+                if (s->d[i].major == major && s->d[i].minor == minor)
+                        return &s->d[i];
+        return NULL;
+}
+
+bool stack_add(struct stack *s, uint32_t major, uint32_t minor, unsigned depth) {
+        struct stack_device *d = (struct stack_device *) stack_find(s, major, minor);
+
+        if (d) {
+                d->depth = MAX_OF(d->depth, depth);
+                return false;
+        }
+        if (s->n == STACK_MAX) {
+                s->incomplete = true;
+                return false;
+        }
+        s->d[s->n++] = (struct stack_device) { major, minor, depth };
+        return true;
+}
+
+static int read_dev(const char *path, uint32_t *ret_major, uint32_t *ret_minor) {
+        _cleanup_(freep) char *text = NULL;
+        int r;
+
+        r = read_small_file(path, 64, &text, NULL);
+        if (r < 0)
+                return r;
+        return sscanf(text, "%u:%u", ret_major, ret_minor) == 2 ? 0 : -EINVAL;
+}
+
+static void add_entries(struct stack *s, const char *directory, const char *must_have, unsigned depth) {
+        _cleanup_(closedirp) DIR *d = opendir(directory);
+        struct dirent *e;
+
+        while (d && (e = readdir(d))) {
+                char path[512];
+                uint32_t major, minor;
+
+                if (*e->d_name == '.')
+                        continue;
+                if (must_have) {
+                        snprintf(path, sizeof(path), "%s/%s/%s", directory, e->d_name, must_have);
+                        if (access(path, F_OK) < 0)
+                                continue;
+                }
+                snprintf(path, sizeof(path), "%s/%s/dev", directory, e->d_name);
+                if (read_dev(path, &major, &minor) >= 0)
+                        stack_add_above(s, major, minor, depth + 1);
+        }
+}
+
+void stack_add_above(struct stack *s, uint32_t major, uint32_t minor, unsigned depth) {
+        char directory[128];
+
+        if (depth > DEPTH_MAX)
+                return;
+        (void) stack_add(s, major, minor, depth);
+        snprintf(directory, sizeof(directory), "/sys/dev/block/%u:%u", major, minor);
+        add_entries(s, directory, "partition", depth);
+        snprintf(directory, sizeof(directory), "/sys/dev/block/%u:%u/holders", major, minor);
+        add_entries(s, directory, NULL, depth);
+}
+
+bool stack_add_loops(struct stack *s) {
+        _cleanup_(closedirp) DIR *d = opendir("/sys/block");
+        bool added = false;
+        struct dirent *e;
+
+        while (d && (e = readdir(d))) {
+                _cleanup_(closep) int fd = -EBADF;
+                struct loop_info64 info = {};
+                const struct stack_device *below;
+                uint32_t major, minor;
+                char path[512];
+
+                if (!startswith(e->d_name, "loop"))
+                        continue;
+                snprintf(path, sizeof(path), "/sys/block/%s/loop/backing_file", e->d_name);
+                if (access(path, F_OK) < 0)
+                        continue;
+                snprintf(path, sizeof(path), "/sys/block/%s/dev", e->d_name);
+                if (read_dev(path, &major, &minor) < 0 || stack_find(s, major, minor))
+                        continue;
+                fd = block_open(major, minor, O_RDONLY);
+                if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
+                        continue;
+                below = stack_find(s, major(info.lo_device), minor(info.lo_device));
+                if (!below)
+                        continue;
+                stack_add_above(s, major, minor, below->depth + 1);
+                added = true;
+        }
+        return added;
+}
+
+int block_open(uint32_t major, uint32_t minor, int flags) {
+        _cleanup_(closep) int context = -EBADF, tree = -EBADF;
+        int fd;
+
+        context = (int) syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+        if (context < 0 || syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+                return -errno;
+        tree = (int) syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0);
+        if (tree < 0 || mknodat(tree, "node", S_IFBLK|0600, makedev(major, minor)) < 0)
+                return -errno;
+        fd = openat(tree, "node", flags|O_CLOEXEC|O_NONBLOCK);
+        return fd < 0 ? -errno : fd;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The set of devices that stand on a volume, the volume itself first. "Device" is what st_dev may say: block devices
+ * found through sysfs, and the anonymous devices of file systems that mounts.c finds to be on one of them.
+ *
+ *        0:57 overlay, depth 3                 Whoever uses one of them uses the volume. Depth is the longest way
+ *        252:4 LV ─ 7:0 loop, depth 2          down, so that going from the largest depth to the smallest takes
+ *        252:3 dm-linear, depth 1              nothing away from under another.
+ *        252:0 the volume, depth 0
+ */
+
+#include "common/util.h"
+
+#define STACK_MAX 256u
+
+struct stack_device {
+        uint32_t major, minor;
+        unsigned depth;
+};
+
+struct stack {
+        size_t n;
+        bool incomplete;                 /* there were more than STACK_MAX */
+        struct stack_device d[STACK_MAX];
+};
+
+/* Adds a device and, through sysfs, what holds it (device-mapper, md, bcache) and its partitions. One that is there
+ * already only gets the larger depth. Never fails: a device that goes meanwhile is not in the set. */
+void stack_add_above(struct stack *s, uint32_t major, uint32_t minor, unsigned depth);
+
+/* Adds one device as it is. Returns true if it was not there before. */
+bool stack_add(struct stack *s, uint32_t major, uint32_t minor, unsigned depth);
+
+/* NULL: not in the set. */
+const struct stack_device *stack_find(const struct stack *s, uint32_t major, uint32_t minor);
+
+/* Adds loop devices whose file is on one of the set (LOOP_GET_STATUS64). Returns true if there was a new one. */
+bool stack_add_loops(struct stack *s);
+
+/* Opens the block device of that number, whatever udev calls it and whether or not it has a node: through a node in a
+ * file system that nobody sees. flags: of open(2). Returns the descriptor, or what fsopen(2), mknod(2), open(2) say. */
+int block_open(uint32_t major, uint32_t minor, int flags);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* NOTICE and STEP_KILL: the processes that use a volume, asked and then made to go. */
+
+#include "dm.h"
+
+#include <signal.h>
+
+#define KILL_ROUNDS 3
+#define KILL_WAIT_USEC (700 * USEC_PER_MSEC)
+
+static int refuse_system(const struct usage *u, const struct disk_request *q, struct disk_reply *y) {
+        const struct mount *root = mounts_find_path(&u->mounts, "/");
+
+        if (!root || !root->on_volume)
+                return 0;
+        return op_fail(y, -EPERM, EXIT_CODE_POLICY, "%s carries this system's root: its users are all processes, nothing "
+                                                    "is signalled", q->name);
+}
+
+int op_notice(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
+        _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
+        _cleanup_(holders_free) struct holders found = {};
+        _cleanup_(usage_done) struct usage u = {};
+        int r;
+
+        r = mapping_find(&m, q, y);
+        if (r >= 0)
+                r = usage_find(&u, &m, y);
+        if (r < 0 || !m.present)
+                return r;
+        r = refuse_system(&u, q, y);
+        if (r < 0)
+                return r;
+        r = holders_find(&u.mounts, &u.stack, false, &found);
+        if (r >= 0)
+                r = holders_signal(&found, SIGTERM, 0, &y->count, NULL);
+        if (r < 0)
+                return op_fail(y, r, EXIT_CODE_FAILED, "The users of %s cannot be told: %s", q->name, strerror(-r));
+        holders_describe(&found, y->message, sizeof(y->message));
+        return 0;
+}
+
+/* One round: who is there now, SIGKILL, wait. Returns how many were found. */
+static int kill_round(const struct mapping *m, bool deep, struct disk_reply *y, struct holders *ret_killed,
+                      struct holders *ret_left) {
+        _cleanup_(holders_free) struct holders found = {};
+        _cleanup_(usage_done) struct usage u = {};
+        unsigned sent = 0;
+        int r;
+
+        r = usage_find(&u, m, y);
+        if (r >= 0)
+                r = holders_find(&u.mounts, &u.stack, deep, &found);
+        if (r >= 0)
+                r = holders_signal(&found, SIGKILL, KILL_WAIT_USEC, &sent, ret_left);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < found.n && r >= 0; i++)
+                if (!found.h[i].is_protected)
+                        r = holders_add(ret_killed, &found.h[i]);
+        return r < 0 ? r : (int) sent;
+}
+
+int op_step_kill(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
+        _cleanup_(holders_free) struct holders killed = {}, left = {};
+        _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
+        _cleanup_(usage_done) struct usage u = {};
+        char names[512];
+        int r;
+
+        r = mapping_find(&m, q, y);
+        if (r >= 0)
+                r = usage_find(&u, &m, y);
+        if (r < 0 || !m.present)
+                return r;
+        r = refuse_system(&u, q, y);
+        if (r < 0)
+                return r;
+        for (unsigned i = 0; i < KILL_ROUNDS; i++) {
+                holders_free(&left);
+                r = kill_round(&m, i > 0, y, &killed, &left);
+                if (r < 0)
+                        return op_fail(y, r, EXIT_CODE_FAILED, "The users of %s cannot be found: %s", q->name,
+                                       strerror(-r));
+                if (r == 0 && i > 0)
+                        break;
+        }
+        y->count = (uint32_t) killed.n;
+        if (left.n > 0) {
+                holders_describe(&left, names, sizeof(names));
+                return op_fail(y, -EBUSY, EXIT_CODE_BUSY, "%u users of %s were killed, these are still there: %s",
+                               y->count, q->name, names);
+        }
+        holders_describe(&killed, y->message, sizeof(y->message));
+        return 0;
+}
