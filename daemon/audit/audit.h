@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* cmkd-audit: two sources of records, one trail.
+ *
+ *   /run/cmkd/audit.sock ── serve ──┐                        ┌── mirror (journal)
+ *                                   ├── trail_append, commit ┤
+ *   kernel ── ring ── describe ─────┘                        └── acks: after fdatasync for durable records
+ *
+ * Group commit: everything that has arrived is written with one write(2) and made durable with one fdatasync(2); what
+ * arrives meanwhile waits for the next. One thread: while the disk is slow the kernel's ring fills up, and past its end
+ * losses are counted there.
+ *
+ * Invariants: an event leaves the ring only when it is in the file (a killed cmkd-audit loses none; "ring" in the last
+ * record tells which were written already). A durable record is acknowledged only after fdatasync(2). Whatever is lost,
+ * torn, missing or blind becomes a record: events "lost", "gap", "probes", "blind". */
+
+#include "common/util.h"
+
+#define AUDIT_STATUS_FILE "/run/cmkd/audit.status"
+
+struct audit;
+
+struct audit_options {
+        const char *trail_dir;
+        const char *socket;                /* used if systemd does not hand one over */
+        bool kernel;                       /* false: records of the daemons only */
+};
+
+/* Opens trail, probes and socket. Without probes it goes on and says so in the status and in a record; without a trail
+ * it does not. Returns 0 or -errno (of the trail or the socket). */
+int audit_new(const struct audit_options *options, struct audit **ret);
+struct audit *audit_free(struct audit *a);
+static inline void audit_freep(struct audit **a) { audit_free(*a); }
+
+/* Runs until SIGTERM or SIGINT. Returns 0 or -errno. */
+int audit_run(struct audit *a);

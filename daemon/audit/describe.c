@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "describe.h"
+
+#include <inttypes.h>
+#include <linux/dm-ioctl.h>
+#include <syslog.h>
+
+static const struct { const char *name; int priority; } kinds[_CMKD_EVENT_MAX] = {
+        [CMKD_KEY_SET] = { "key_set", LOG_NOTICE },
+        [CMKD_KEY_SET_MESSAGE] = { "key_replaced", LOG_NOTICE },
+        [CMKD_KEY_WIPED] = { "key_wiped", LOG_NOTICE },
+        [CMKD_KEY_FREED] = { "key_freed", LOG_NOTICE },
+        [CMKD_KEY_FETCHED] = { "key_fetched", LOG_INFO },
+        [CMKD_KEY_READ] = { "key_read", LOG_INFO },
+        [CMKD_DM_LOAD] = { "dm_load", LOG_INFO },
+        [CMKD_DM_STATUS] = { "dm_table_read", LOG_INFO },
+        [CMKD_DM_CLEAR] = { "dm_clear", LOG_INFO },
+        [CMKD_DM_CREATE] = { "dm_create", LOG_INFO },
+        [CMKD_DM_REMOVE] = { "dm_remove", LOG_INFO },
+        [CMKD_DM_SUSPEND] = { "dm_suspend", LOG_INFO },
+        [CMKD_DM_RENAME] = { "dm_rename", LOG_INFO },
+        [CMKD_DM_MESSAGE] = { "dm_message", LOG_INFO },
+        [CMKD_VOLUME_OPEN] = { "volume_open", LOG_INFO },
+        [CMKD_GUARD_UMOUNT] = { "guard_umount", LOG_ALERT },
+        [CMKD_GUARD_SIGNAL] = { "guard_signal", LOG_WARNING },
+        [CMKD_GUARD_PTRACE] = { "guard_ptrace", LOG_ALERT },
+        [CMKD_GUARD_SYSCTL] = { "guard_sysctl", LOG_ALERT },
+};
+
+static const struct { uint32_t flag; const char *name; } dm_flags[] = {
+        { DM_READONLY_FLAG, "readonly" }, { DM_SUSPEND_FLAG, "suspend" }, { DM_STATUS_TABLE_FLAG, "table" },
+        { DM_ACTIVE_PRESENT_FLAG, "active" }, { DM_INACTIVE_PRESENT_FLAG, "inactive" },
+        { DM_SKIP_LOCKFS_FLAG, "skip_lockfs" }, { DM_NOFLUSH_FLAG, "noflush" }, { DM_SECURE_DATA_FLAG, "secure" },
+        { DM_DEFERRED_REMOVE, "deferred" },
+};
+
+const char *describe_kind(unsigned kind) {
+        return kind < _CMKD_EVENT_MAX ? kinds[kind].name : NULL;
+}
+
+bool describe_is_heartbeat(const struct cmkd_event *e) {
+        return e->kind == CMKD_DM_STATUS && e->result == -ENXIO &&
+               strncmp(e->name, CMKD_HEARTBEAT, sizeof(e->name)) == 0;
+}
+
+static void add_number(struct audit_message_record *m, const char *name, uint64_t v) {
+        audit_record_addf(m, name, "%" PRIu64, v);
+}
+
+static void add_result(struct audit_message_record *m, int result) {
+        const char *name = result == 0 ? "ok" : strerrorname_np(-result);
+
+        if (name)
+                audit_record_add(m, "result", name);
+        else
+                audit_record_addf(m, "result", "%d", result);
+}
+
+static void add_flags(struct audit_message_record *m, uint32_t flags) {
+        char text[160] = "";
+
+        for (size_t i = 0; i < ELEMENTSOF(dm_flags); i++)
+                if (flags & dm_flags[i].flag) {
+                        size_t n = strlen(text);
+
+                        snprintf(text + n, sizeof(text) - n, "%s%s", n > 0 ? " " : "", dm_flags[i].name);
+                }
+        audit_record_add(m, "flags", text);
+}
+
+/* CRYPT-LUKS2-32 HEX DIGITS-NAME: libcryptsetup leaves out the dashes. */
+static void add_luks_uuid(struct audit_message_record *m, const char *dm_uuid) {
+        const char *p = startswith(dm_uuid, "CRYPT-LUKS2-");
+
+        if (p && strspn(p, "0123456789abcdef") == 32)
+                audit_record_addf(m, "uuid", "%.8s-%.4s-%.4s-%.4s-%.12s", p, p + 8, p + 12, p + 16, p + 20);
+}
+
+static void add_mapping(struct audit_message_record *m, const struct cmkd_event *e) {
+        audit_record_add(m, "volume", e->name);
+        audit_record_add(m, "dm_uuid", e->uuid);
+        add_luks_uuid(m, e->uuid);
+        if (e->dev_major != 0)
+                audit_record_addf(m, "dev", "%u:%u", e->dev_major, e->dev_minor);
+        audit_record_add(m, "target", e->target);
+        if (e->kind >= CMKD_DM_LOAD && e->kind <= CMKD_DM_MESSAGE)
+                add_flags(m, e->flags);
+}
+
+static void add_key(struct audit_message_record *m, const struct cmkd_event *e) {
+        if (e->how & CMKD_HOW_KEYRING)
+                audit_record_add(m, "key", "keyring");
+        if (e->how & CMKD_HOW_INLINE)
+                audit_record_add(m, "key", "inline");
+        if (e->key_size > 0)
+                add_number(m, "key_size", e->key_size);
+        if (e->key_serial != 0)
+                audit_record_addf(m, "key_serial", "%d", e->key_serial);
+        audit_record_add(m, "key_description", e->text);
+}
+
+static void add_particulars(struct audit_message_record *m, const struct cmkd_event *e) {
+        switch (e->kind) {
+        case CMKD_KEY_SET ... CMKD_KEY_READ:
+                add_key(m, e);
+                break;
+        case CMKD_DM_RENAME:
+                audit_record_add(m, e->how & CMKD_HOW_UUID ? "new_uuid" : "new_name", e->text);
+                break;
+        case CMKD_DM_MESSAGE:
+                audit_record_add(m, "message", e->text);
+                break;
+        case CMKD_VOLUME_OPEN:
+                audit_record_add(m, "mode", e->how & CMKD_HOW_WRITE ? "write" : "read");
+                break;
+        case CMKD_GUARD_SIGNAL:
+                audit_record_addf(m, "signal", "%d", e->number);
+                break;
+        }
+        if (e->how & CMKD_HOW_REFUSED)
+                audit_record_add(m, "refused", "yes");
+}
+
+static void add_who(struct audit_message_record *m, const struct cmkd_event *e, const struct who_names *names) {
+        add_number(m, "pid", e->tgid);
+        if (e->pid != e->tgid)
+                add_number(m, "tid", e->pid);
+        add_number(m, "ppid", e->ppid);
+        audit_record_add(m, "parent", e->parent_comm);
+        add_number(m, "uid", e->uid);
+        if (e->loginuid != UINT32_MAX)
+                add_number(m, "loginuid", e->loginuid);
+        if (e->sessionid != UINT32_MAX)
+                add_number(m, "session", e->sessionid);
+        audit_record_add(m, "comm", e->comm);
+        audit_record_add(m, "exe", names->exe);
+        if (names->exe[0])
+                audit_record_add(m, "exe_from", names->exe_from_proc ? "proc" : "kernel");
+        audit_record_add(m, "cgroup", names->cgroup);
+        add_number(m, "cgroup_id", e->cgroup_id);
+        add_number(m, "pid_ns", e->pid_ns);
+        add_number(m, "mnt_ns", e->mnt_ns);
+        add_number(m, "user_ns", e->user_ns);
+        audit_record_add(m, "by", names->ours ? "cmkd" : "other");
+}
+
+int describe_event(const struct cmkd_event *e, size_t size, const struct who_names *names, const struct instant *now,
+                   const char *ring, struct audit_message_record *ret) {
+        const char *name;
+        uint64_t boottime;
+
+        if (size < sizeof(*e) || e->version != CMKD_EVENT_VERSION)
+                return -EBADMSG;
+        name = describe_kind(e->kind);
+        if (!name)
+                return -EBADMSG;
+        if (e->kind == CMKD_DM_SUSPEND && (e->how & CMKD_HOW_RESUME))
+                name = "dm_resume";
+        audit_record_start(ret, name, (uint8_t) kinds[e->kind].priority, false);
+        boottime = e->boottime_ns / NSEC_PER_USEC;
+        ret->boottime_usec = boottime;
+        /* Negative when the wall clock was moved meanwhile: then now is the better word */
+        ret->realtime_usec = now->boottime_usec >= boottime && now->realtime_usec > now->boottime_usec - boottime ?
+                             now->realtime_usec - (now->boottime_usec - boottime) : now->realtime_usec;
+        /* The volume key itself went out to somebody who asked */
+        if (e->kind == CMKD_KEY_READ && (e->how & CMKD_HOW_INLINE))
+                ret->priority = LOG_ALERT;
+        add_mapping(ret, e);
+        add_result(ret, e->result);
+        add_particulars(ret, e);
+        add_who(ret, e, names);
+        audit_record_add(ret, "ring", ring);
+        return 0;
+}

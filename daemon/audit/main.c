@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "audit.h"
+
+#include "reader.h"
+#include "common/audit-proto.h"
+#include "common/log.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+static int usage(int status) {
+        fprintf(status ? stderr : stdout,
+                "cmkd-audit [--trail=DIR] [--socket=PATH] [--no-kernel] [--debug]\n"
+                "Keeps the audit trail of key use. Started by systemd; see cmkd(8).\n");
+        return status;
+}
+
+static int parse_arguments(int argc, char **argv, struct audit_options *o, int *ret_priority) {
+        static const struct option options[] = {
+                { "trail", required_argument, NULL, 't' }, { "socket", required_argument, NULL, 's' },
+                { "no-kernel", no_argument, NULL, 'k' }, { "debug", no_argument, NULL, 'd' },
+                { "help", no_argument, NULL, 'h' }, {},
+        };
+        int c;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
+                if (c == 't')
+                        o->trail_dir = optarg;
+                else if (c == 's')
+                        o->socket = optarg;
+                else if (c == 'k')
+                        o->kernel = false;
+                else if (c == 'd')
+                        *ret_priority = LOG_DEBUG;
+                else
+                        return c == 'h' ? 1 : -EINVAL;
+        }
+        return optind == argc ? 0 : -EINVAL;
+}
+
+int main(int argc, char **argv) {
+        struct audit_options options = { .trail_dir = TRAIL_DIR, .socket = AUDIT_SOCKET, .kernel = true };
+        _cleanup_(audit_freep) struct audit *a = NULL;
+        int priority = LOG_INFO, r;
+        sigset_t set;
+
+        r = parse_arguments(argc, argv, &options, &priority);
+        if (r != 0)
+                return usage(r > 0 ? 0 : 2);
+        log_init("cmkd-audit", priority);
+        umask(0077);
+        (void) prctl(PR_SET_DUMPABLE, 0);
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        (void) sigprocmask(SIG_BLOCK, &set, NULL);
+        r = audit_new(&options, &a);
+        if (r < 0)
+                return 1;
+        r = audit_run(a);
+        if (r < 0)
+                log_error("Event loop: %s", strerror(-r));
+        return r < 0 ? 1 : 0;
+}

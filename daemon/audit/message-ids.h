@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The journal's MESSAGE_ID of each class of events. Stable for ever: people filter and alarm on them. A class is one
+ * event or several that begin with the same letters; the first row that fits counts. Texts: cmkd.catalog. */
+
+#define MESSAGE_ID_KEY_SET       "234deddef184423ca74f9084fa311a2c"
+#define MESSAGE_ID_KEY_GONE      "15f6871abe0a49fd8b1c4a0f6f0e1114"
+#define MESSAGE_ID_KEY_READ      "4640cc47ced94e11a0770f6dd59fcfd8"
+#define MESSAGE_ID_DM            "71ac2ffd45b849cdab9e1b4ba71c55fa"
+#define MESSAGE_ID_VOLUME_OPEN   "bbecc34cdb5e41b98beb3b7468a1dd22"
+#define MESSAGE_ID_GUARD         "cb18f3b8e77248fc89b1a898d6879f2e"
+#define MESSAGE_ID_RELEASE       "48430c78712c4d30abd11135f587e480"
+#define MESSAGE_ID_VERDICT       "8580d24c614949fb899b5a8c74cdfba9"
+#define MESSAGE_ID_REVOKED       "e485721b67954dbdb6ccd7fb5d6a9774"
+#define MESSAGE_ID_CUT           "7bb9e7135c374154a0823072aefc04d1"
+#define MESSAGE_ID_LOST          "6a96838bd3a54ec59a130739ec7b936e"
+#define MESSAGE_ID_GAP           "7ec34f69cf8a4eaaa76843550483fab7"
+#define MESSAGE_ID_BLIND         "39860720f77d4b8d9c3d038e8207c966"
+#define MESSAGE_ID_OTHER         "4920b3c06eee4536a1cc21c4307e799f"

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mirror.h"
+
+#include "message-ids.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+#define MESSAGE_MAX 65536u
+
+struct mirror {
+        int fd;
+        uint64_t lost;
+        char buf[MESSAGE_MAX];
+};
+
+static const struct { const char *prefix, *id; } classes[] = {
+        { "key_set", MESSAGE_ID_KEY_SET }, { "key_replaced", MESSAGE_ID_KEY_SET },
+        { "key_wiped", MESSAGE_ID_KEY_GONE }, { "key_freed", MESSAGE_ID_KEY_GONE },
+        { "key_read", MESSAGE_ID_KEY_READ }, { "dm_table_read", MESSAGE_ID_KEY_READ },
+        { "dm_", MESSAGE_ID_DM }, { "volume_open", MESSAGE_ID_VOLUME_OPEN }, { "guard_", MESSAGE_ID_GUARD },
+        { "release", MESSAGE_ID_RELEASE }, { "verdict", MESSAGE_ID_VERDICT }, { "revoked", MESSAGE_ID_REVOKED },
+        { "cut", MESSAGE_ID_CUT }, { "lost", MESSAGE_ID_LOST }, { "gap", MESSAGE_ID_GAP },
+        { "blind", MESSAGE_ID_BLIND },
+};
+
+const char *mirror_message_id(const char *event) {
+        for (size_t i = 0; i < ELEMENTSOF(classes); i++)
+                if (startswith(event, classes[i].prefix))
+                        return classes[i].id;
+        return MESSAGE_ID_OTHER;
+}
+
+/* A stream socket has no business here: datagrams arrive whole or not at all. */
+static int connect_journal(void) {
+        struct sockaddr_un sa = { .sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET };
+        _cleanup_(closep) int fd = socket(AF_UNIX, SOCK_DGRAM|SOCK_CLOEXEC|SOCK_NONBLOCK, 0);
+        int size = 1024 * 1024;
+
+        if (fd < 0)
+                return -errno;
+        (void) setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+        if (connect(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+int mirror_new(struct mirror **ret) {
+        struct mirror *m = malloc(sizeof(*m));
+
+        if (!m)
+                return -ENOMEM;
+        m->lost = 0;
+        m->fd = connect_journal();
+        *ret = m;
+        return 0;
+}
+
+struct mirror *mirror_free(struct mirror *m) {
+        if (m)
+                safe_close(m->fd);
+        free(m);
+        return NULL;
+}
+
+uint64_t mirror_lost(const struct mirror *m) {
+        return m->lost;
+}
+
+/* "CMKD_NAME=value\n". Values hold no control characters: audit_record_add() and the decoder saw to it. */
+static void add(struct mirror *m, size_t *n, const char *name, const char *value) {
+        size_t start = *n;
+        int k;
+
+        k = snprintf(m->buf + start, sizeof(m->buf) - start, "CMKD_%s=%s\n", name, value);
+        if (k < 0 || (size_t) k >= sizeof(m->buf) - start)
+                return;            /* does not fit: the trail has it all */
+        for (char *p = m->buf + start + 5; *p != '='; p++)
+                *p = (char) toupper((unsigned char) *p);
+        *n = start + (size_t) k;
+}
+
+static const char *field(const struct audit_message_record *r, const char *name) {
+        for (size_t i = 0; i < r->n_fields; i++)
+                if (streq(r->fields[i].name, name))
+                        return r->fields[i].value;
+        return NULL;
+}
+
+static size_t format(struct mirror *m, const struct audit_message_record *r, enum record_source source,
+                     uint64_t sequence, const uint8_t hash[static CHAIN_HASH_SIZE]) {
+        const char *volume = field(r, "volume"), *comm = field(r, "comm"), *pid = field(r, "pid");
+        char hex[CHAIN_HEX_SIZE + 1], number[24];
+        size_t n;
+
+        n = (size_t) snprintf(m->buf, sizeof(m->buf),
+                              "MESSAGE=%s%s%.128s%s%.32s%s%.16s%s\nMESSAGE_ID=%s\nPRIORITY=%u\n"
+                              "SYSLOG_IDENTIFIER=cmkd-audit\n",
+                              r->event, volume ? " on " : "", strempty(volume), comm ? " by " : "", strempty(comm),
+                              pid ? "[" : "", strempty(pid), pid ? "]" : "", mirror_message_id(r->event), r->priority);
+        chain_to_hex(hash, hex);
+        snprintf(number, sizeof(number), "%" PRIu64, sequence);
+        add(m, &n, "event", r->event);
+        add(m, &n, "source", record_source_to_string(source));
+        add(m, &n, "seq", number);
+        add(m, &n, "hash", hex);
+        for (size_t i = 0; i < r->n_fields; i++)
+                add(m, &n, r->fields[i].name, r->fields[i].value);
+        return n;
+}
+
+void mirror_send(struct mirror *m, const struct audit_message_record *r, enum record_source source, uint64_t sequence,
+                 const uint8_t hash[static CHAIN_HASH_SIZE]) {
+        size_t n = format(m, r, source, sequence, hash);
+
+        for (unsigned attempt = 0; attempt < 2; attempt++) {
+                if (m->fd < 0)
+                        m->fd = connect_journal();
+                if (m->fd < 0)
+                        break;
+                if (send(m->fd, m->buf, n, MSG_NOSIGNAL|MSG_DONTWAIT) >= 0)
+                        return;
+                if (errno == EAGAIN || errno == EMSGSIZE)
+                        break;
+                m->fd = safe_close(m->fd);     /* journald was restarted: its socket is a new one */
+        }
+        m->lost++;
+}

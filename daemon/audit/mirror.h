@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The trail's mirror in the journal: each record with its MESSAGE_ID, number and hash, so that the journal (and whoever
+ * receives it) knows the head of the chain. Never waits: what the journal does not take at once is counted, not queued.
+ * Written to journald's socket in its native protocol, because sd_journal_sendv(3) may block. */
+
+#include "record.h"
+
+struct mirror;
+
+/* Without a journal the mirror stays closed and everything is counted as lost. Returns 0 or -ENOMEM. */
+int mirror_new(struct mirror **ret);
+struct mirror *mirror_free(struct mirror *m);
+
+void mirror_send(struct mirror *m, const struct audit_message_record *r, enum record_source source, uint64_t sequence,
+                 const uint8_t hash[static CHAIN_HASH_SIZE]);
+
+/* Records that the journal did not take. */
+uint64_t mirror_lost(const struct mirror *m);
+
+/* The MESSAGE_ID of an event; pure. */
+const char *mirror_message_id(const char *event);

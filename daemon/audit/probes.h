@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Loads, attaches and pins the programs of bpf/, and finds them again after a restart.
+ *
+ *   /sys/fs/bpf/cmkd/v1-DIGEST/   events lost submitted reported self      the shared maps
+ *                                 link-PROGRAM ...                         what keeps a program attached
+ *                                 loaded-OBJECT                            all that this object could attach is pinned
+ *
+ * DIGEST is of the programs' code: another build of cmkd-audit replaces them (what the old ring still holds is handed
+ * out first), the same build goes on with them as they are. Events flow into the ring whether or not cmkd-audit runs.
+ * A hook that this kernel does not have, or a module that is not loaded, leaves the rest working: see probes_coverage(). */
+
+#include "event.h"
+#include "common/util.h"
+
+#define PROBES_ROOT "/sys/fs/bpf/cmkd"
+#define PROBES_MAX 32u
+
+struct probe_status {
+        char program[32];                  /* "on_crypt_ctr" */
+        char why[96];                      /* empty: attached */
+};
+
+struct probes_coverage {
+        size_t n;
+        struct probe_status items[PROBES_MAX];
+        size_t n_missing;
+        bool reused;                       /* nothing had to be loaded: events went on while cmkd-audit was gone */
+};
+
+struct probes;
+
+/* Loads what is not there yet. Missing hooks are not an error. Returns 0, -ENOMEM, or -errno (no bpffs, no permission:
+ * nothing can be recorded from the kernel). */
+int probes_open(struct probes **ret);
+struct probes *probes_free(struct probes *p);      /* the programs stay attached */
+static inline void probes_freep(struct probes **p) { probes_free(*p); }
+
+/* Tries once more to load the objects that could not be (their module has come meanwhile). Returns 1 if the coverage
+ * changed, 0, or -errno. */
+int probes_retry(struct probes *p);
+
+const struct probes_coverage *probes_coverage(const struct probes *p);
+
+/* The ring buffer's map, and a name for it: never the same for another one ("BOOT.ID"). */
+int probes_events_fd(const struct probes *p);
+const char *probes_events_name(const struct probes *p);
+
+/* The ring of a build that was replaced, whose programs are detached already: drain it, then call
+ * probes_drop_old(). Returns a descriptor that stays with p, or -ENOENT. */
+int probes_old_events_fd(struct probes *p);
+void probes_drop_old(struct probes *p);
+
+/* Events that found no room, by kind, not counting those already reported; and says that these are now. Returns their
+ * sum, or -errno. */
+int64_t probes_lost(struct probes *p, uint64_t ret[static _CMKD_EVENT_MAX]);
+int probes_lost_reported(struct probes *p, const uint64_t lost[static _CMKD_EVENT_MAX]);
+
+/* Events that were put into the ring since it is there. */
+uint64_t probes_submitted(struct probes *p);
+
+/* Asks device-mapper for the status of a mapping that does not exist: an event has to come of it. Returns 0, or
+ * -errno (no device-mapper: no echo to expect). */
+int probes_heartbeat(void);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "status.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+static void write_coverage(FILE *f, const struct probes_coverage *c) {
+        fprintf(f, "probes=%s\ncovered=", c->n_missing == 0 ? "all" : c->n_missing < c->n ? "some" : "none");
+        for (size_t i = 0; i < c->n; i++)
+                if (!c->items[i].why[0])
+                        fprintf(f, "%s ", c->items[i].program);
+        fputs("\nmissing=", f);
+        for (size_t i = 0; i < c->n; i++)
+                if (c->items[i].why[0])
+                        fprintf(f, "%s ", c->items[i].program);
+        fputs("\n", f);
+        for (size_t i = 0; i < c->n; i++)
+                if (c->items[i].why[0])
+                        fprintf(f, "missing_%s=%s\n", c->items[i].program, c->items[i].why);
+}
+
+int audit_status_write(const char *path, const struct audit_status *s) {
+        _cleanup_(freep) char *text = NULL;
+        char hex[CHAIN_HEX_SIZE + 1];
+        size_t size;
+        FILE *f;
+
+        f = open_memstream(&text, &size);
+        if (!f)
+                return -ENOMEM;
+        chain_to_hex(trail_hash(s->trail), hex);
+        fprintf(f, "version=1\npid=%d\ntrail=%s\nseq=%" PRIu64 "\nhash=%s\n", (int) getpid(),
+                trail_error(s->trail) < 0 ? strerrorname_np(-trail_error(s->trail)) : "ok", trail_sequence(s->trail), hex);
+        if (s->coverage)
+                write_coverage(f, s->coverage);
+        else
+                fputs("probes=none\n", f);
+        fprintf(f, "blind=%s\nsubmitted=%" PRIu64 "\nconsumed=%" PRIu64 "\nlost=%" PRIu64 "\nmirror_lost=%" PRIu64 "\n",
+                s->blind ? "yes" : "no", s->submitted, s->consumed, s->lost, s->mirror_lost);
+        if (fclose(f) != 0)
+                return -ENOMEM;
+        return write_file_atomic(path, text, size, 0644);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* /run/cmkd/audit.status: what is covered and how far the trail is, as NAME=VALUE lines for status and doctor.
+ *
+ *   version=1 pid= trail=ok|ERROR seq= hash= probes=all|some|none covered=PROGRAM ... missing=PROGRAM ...
+ *   missing_PROGRAM=REASON blind=yes|no submitted= consumed= lost= mirror_lost= */
+
+#include "probes.h"
+#include "trail.h"
+
+struct audit_status {
+        const struct trail *trail;
+        const struct probes_coverage *coverage;    /* NULL: no probes */
+        bool blind;
+        uint64_t submitted, consumed, lost, mirror_lost;
+};
+
+/* Writes it, replacing the old one as a whole. Returns 0 or -errno. */
+int audit_status_write(const char *path, const struct audit_status *s);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The trail on disk: DIR/trail.jsonl, appended to, and DIR/trail.head, which says where it ended.
+ *
+ *   trail_append × n ── trail_commit(sync) ── write(2) of all ── fdatasync(2) ── head
+ *
+ * Invariants: what was appended is in the file as a whole or not at all (a write that fails is taken back, and so are
+ * the numbers); the head is never ahead of what is durable; one process writes (flock). Once fdatasync(2) failed nothing
+ * can be said to be durable any more: every further durable commit fails with that error until the trail is opened
+ * anew. After a crash bytes behind the last good record are kept in DIR/trail.torn and the chain goes on. */
+
+#include "record.h"
+
+#define TRAIL_PENDING_MAX (1024u * 1024u)
+#define TRAIL_RING_MAX 64u
+
+struct trail;
+
+enum trail_recovery_kind {
+        TRAIL_RECOVERED_NOTHING,
+        TRAIL_RECOVERED_TORN,          /* bytes behind the last good record were set aside */
+        TRAIL_RECOVERED_UNREADABLE,    /* no good record near the end: the whole file was set aside */
+        TRAIL_RECOVERED_TRUNCATED,     /* the head knows of later records: numbers go on after those */
+        TRAIL_RECOVERED_REWRITTEN,     /* the last record is not the one that the head knows */
+};
+
+struct trail_recovery {
+        enum trail_recovery_kind kind;
+        uint64_t bytes;                    /* that were set aside */
+        uint64_t first_lost, last_lost;    /* numbers, where they are known */
+        char ring[TRAIL_RING_MAX];         /* field "ring" of the last kernel record: where its event stood; or "" */
+};
+
+/* "torn", "unreadable", ..., NULL for nothing. */
+const char *trail_recovery_to_string(enum trail_recovery_kind k);
+
+/* Opens or begins the trail in dir (made with mode 0700) and repairs its end. Returns 0, -EBUSY (another process has
+ * it), -ENOMEM, or -errno of the file system. */
+int trail_open(const char *dir, struct trail **ret, struct trail_recovery *ret_recovery);
+struct trail *trail_free(struct trail *t);
+static inline void trail_freep(struct trail **t) { trail_free(*t); }
+
+/* Encodes a record behind those that wait. ret_line (may be NULL): the line, valid until the next call. Returns 0,
+ * -ENOBUFS (commit first), or what record_encode() says. */
+int trail_append(struct trail *t, const struct audit_message_record *m, enum record_source source,
+                 const struct record_line **ret_line, uint64_t *ret_sequence);
+
+/* Writes what waits; sync: and everything written before becomes durable. Returns 0 or -errno. *ret_kept: false when
+ * the records are not in the file (a full disk: their numbers are given out again), true when they are, durable or
+ * not. */
+int trail_commit(struct trail *t, bool sync, bool *ret_kept);
+
+/* True if something was written since the last sync, or waits. */
+bool trail_is_dirty(const struct trail *t);
+
+/* The error that keeps the trail from being durable, or 0. */
+int trail_error(const struct trail *t);
+
+/* The last record in the file. hash: CHAIN_HASH_SIZE bytes. */
+uint64_t trail_sequence(const struct trail *t);
+const uint8_t *trail_hash(const struct trail *t);

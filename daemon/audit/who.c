@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "who.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#define CACHE_SIZE 64u
+#define FILEID_KERNFS 0xfe         /* linux/exportfs.h: a cgroup's handle is its id */
+
+struct process {
+        uint32_t tgid;
+        uint64_t start_boottime_ns;
+        char kernel_exe[CMKD_EXE_SIZE];    /* changes with exec: then the entry is stale */
+        char exe[WHO_PATH_MAX];
+};
+
+struct group {
+        uint64_t id;
+        char path[WHO_PATH_MAX];
+};
+
+struct who {
+        int cgroup_fd;
+        uint64_t tick_ns;
+        unsigned next_process, next_group;
+        struct process processes[CACHE_SIZE];
+        struct group groups[CACHE_SIZE];
+};
+
+int who_new(struct who **ret) {
+        struct who *w = calloc(1, sizeof(*w));
+
+        if (!w)
+                return -ENOMEM;
+        w->tick_ns = NSEC_PER_SEC / (uint64_t) sysconf(_SC_CLK_TCK);
+        w->cgroup_fd = open("/sys/fs/cgroup", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+        *ret = w;
+        return 0;
+}
+
+struct who *who_free(struct who *w) {
+        if (w)
+                safe_close(w->cgroup_fd);
+        free(w);
+        return NULL;
+}
+
+void who_exe_from_event(const struct cmkd_event *e, char *buf, size_t size) {
+        unsigned n = 0;
+        size_t used;
+
+        *buf = 0;
+        if (!e->exe[0])
+                return;
+        while (n < CMKD_EXE_DIRS && e->exe_dir[n][0] && e->exe_dir[n][0] != '/')
+                n++;
+        snprintf(buf, size, n < CMKD_EXE_DIRS && e->exe_dir[n][0] == '/' ? "/" : ".../");
+        while (n-- > 0) {
+                used = strlen(buf);
+                snprintf(buf + used, size - used, "%.*s/", CMKD_EXE_DIR_SIZE, e->exe_dir[n]);
+        }
+        used = strlen(buf);
+        snprintf(buf + used, size - used, "%.*s", CMKD_EXE_SIZE, e->exe);
+}
+
+bool who_cgroup_is_ours(const char *cgroup) {
+        const char *p;
+
+        for (p = strstr(cgroup, "/cmkd"); p; p = strstr(p + 1, "/cmkd")) {
+                size_t n = strcspn(p + 1, "/"), name = strspn(p + 1, "abcdefghijklmnopqrstuvwxyz-");
+
+                if ((p[1 + name] == '.' || p[1 + name] == '@') && n > 8 &&
+                    strncmp(p + 1 + n - 8, ".service", 8) == 0)
+                        return true;
+        }
+        return false;
+}
+
+/* Field 22 of /proc/PID/stat, behind the command's closing parenthesis, which the command may hold itself. */
+static int start_ticks(uint32_t pid, uint64_t *ret) {
+        _cleanup_(freep) char *text = NULL;
+        char path[64], *p;
+        int r;
+
+        snprintf(path, sizeof(path), "/proc/%" PRIu32 "/stat", pid);
+        r = read_small_file(path, 4096, &text, NULL);
+        if (r < 0)
+                return r;
+        p = strrchr(text, ')');
+        for (unsigned i = 2; p && i < 22; i++)
+                p = strchr(p + 1, ' ');
+        if (!p)
+                return -EBADMSG;
+        *ret = strtoull(p + 1, NULL, 10);
+        return 0;
+}
+
+static bool read_exe(const struct who *w, const struct cmkd_event *e, char *buf, size_t size) {
+        char path[64], *base;
+        uint64_t ticks;
+        ssize_t n;
+
+        snprintf(path, sizeof(path), "/proc/%" PRIu32 "/exe", e->tgid);
+        n = readlink(path, buf, size - 1);
+        if (n <= 0)
+                return false;
+        buf[n] = 0;
+        base = strrchr(buf, '/');
+        /* The same process, and not behind an exec that came after the event */
+        return base && strncmp(base + 1, e->exe, strnlen(e->exe, sizeof(e->exe) - 1)) == 0 &&
+               start_ticks(e->tgid, &ticks) >= 0 && ticks == e->start_boottime_ns / w->tick_ns;
+}
+
+static void resolve_exe(struct who *w, const struct cmkd_event *e, struct who_names *ret) {
+        struct process *p;
+
+        ret->exe_from_proc = true;
+        for (unsigned i = 0; i < CACHE_SIZE; i++) {
+                p = w->processes + i;
+                if (p->tgid == e->tgid && p->start_boottime_ns == e->start_boottime_ns &&
+                    strncmp(p->kernel_exe, e->exe, sizeof(p->kernel_exe)) == 0) {
+                        memcpy(ret->exe, p->exe, sizeof(ret->exe));
+                        return;
+                }
+        }
+        if (!read_exe(w, e, ret->exe, sizeof(ret->exe))) {
+                ret->exe_from_proc = false;
+                who_exe_from_event(e, ret->exe, sizeof(ret->exe));
+                return;
+        }
+        p = w->processes + w->next_process++ % CACHE_SIZE;
+        p->tgid = e->tgid;
+        p->start_boottime_ns = e->start_boottime_ns;
+        memcpy(p->kernel_exe, e->exe, sizeof(p->kernel_exe));
+        memcpy(p->exe, ret->exe, sizeof(p->exe));
+}
+
+static int read_cgroup(const struct who *w, uint64_t id, char *buf, size_t size) {
+        union { struct file_handle h; char space[sizeof(struct file_handle) + sizeof(uint64_t)]; } u = {};
+        _cleanup_(closep) int fd = -EBADF;
+        char path[64], target[WHO_PATH_MAX];
+        const char *below;
+        ssize_t n;
+
+        u.h.handle_bytes = sizeof(id);
+        u.h.handle_type = FILEID_KERNFS;
+        memcpy(u.h.f_handle, &id, sizeof(id));
+        fd = open_by_handle_at(w->cgroup_fd, &u.h, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        n = readlink(path, target, sizeof(target) - 1);
+        if (n < 0)
+                return -errno;
+        target[n] = 0;
+        below = startswith(target, "/sys/fs/cgroup");
+        if (!below)
+                return -ENOENT;
+        snprintf(buf, size, "%s", *below ? below : "/");
+        return 0;
+}
+
+static void resolve_cgroup(struct who *w, const struct cmkd_event *e, struct who_names *ret) {
+        struct group *g;
+
+        for (unsigned i = 0; i < CACHE_SIZE; i++) {
+                g = w->groups + i;
+                if (e->cgroup_id != 0 && g->id == e->cgroup_id) {
+                        memcpy(ret->cgroup, g->path, sizeof(ret->cgroup));
+                        return;
+                }
+        }
+        if (w->cgroup_fd < 0 || read_cgroup(w, e->cgroup_id, ret->cgroup, sizeof(ret->cgroup)) < 0) {
+                ret->cgroup[0] = 0;
+                return;
+        }
+        g = w->groups + w->next_group++ % CACHE_SIZE;
+        g->id = e->cgroup_id;
+        memcpy(g->path, ret->cgroup, sizeof(g->path));
+}
+
+void who_resolve(struct who *w, const struct cmkd_event *e, struct who_names *ret) {
+        resolve_exe(w, e, ret);
+        resolve_cgroup(w, e, ret);
+        ret->ours = who_cgroup_is_ours(ret->cgroup);
+        /* Without systemd (an initramfs) all share one cgroup: the path counts, if /proc vouches for it */
+        if (!ret->ours && (!ret->cgroup[0] || streq(ret->cgroup, "/")))
+                ret->ours = ret->exe_from_proc && startswith(ret->exe, "/usr/lib/cmkd/");
+}

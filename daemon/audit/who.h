@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Who did it: turns what an event says of a process into names. The kernel's word (pid, start time, base name of the
+ * executable, cgroup id) is always there; the full path comes from /proc while the process lives and is the one that
+ * the event means (same start time). A cgroup's path comes from its id and outlives the process. Both are cached. */
+
+#include "event.h"
+#include "common/util.h"
+
+#define WHO_PATH_MAX 512u
+
+struct who;
+
+struct who_names {
+        char exe[WHO_PATH_MAX];            /* absolute from /proc; else what the kernel's dentries say, "…/" if cut */
+        bool exe_from_proc;
+        char cgroup[WHO_PATH_MAX];         /* below the cgroup root, beginning with "/"; empty: not known */
+        bool ours;                         /* one of cmkd's own units, or below them */
+};
+
+/* Returns 0 or -ENOMEM. Without /sys/fs/cgroup cgroups have no names. */
+int who_new(struct who **ret);
+struct who *who_free(struct who *w);
+
+void who_resolve(struct who *w, const struct cmkd_event *e, struct who_names *ret);
+
+/* The executable as the kernel names it; pure. */
+void who_exe_from_event(const struct cmkd_event *e, char *buf, size_t size);
+
+/* True for the cgroups of cmkd's units; pure. */
+bool who_cgroup_is_ours(const char *cgroup) _pure_;
