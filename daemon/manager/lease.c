@@ -185,6 +185,7 @@ static void schedule(struct key_track *k, const struct key_timing *t, const stru
         }
         if (e->flags & KEY_EVENT_ATTRIBUTES)
                 at = MIN_OF(at, k->next_boottime_usec);
+        k->planned_boottime_usec = now.boottime_usec;
         k->next_boottime_usec = at;
 }
 
@@ -235,9 +236,12 @@ bool key_track_look(struct key_track *k, struct instant now) {
 
 void key_track_next(const struct key_track *k, const struct key_timing *t, struct key_poll *ret) {
         uint64_t patience = MIN_OF(LEASE_ASK_USEC, t->lease_usec);
+        uint64_t longest = k->n_throttled > 0 ? t->lease_usec : t->poll_usec;
+        /* the timing may have become stricter since, by another volume */
+        uint64_t next = MIN_OF(k->next_boottime_usec, k->planned_boottime_usec + longest);
 
         *ret = (struct key_poll) {
-                .at_boottime_usec = k->asking ? k->asked.boottime_usec + patience : k->next_boottime_usec,
+                .at_boottime_usec = k->asking ? k->asked.boottime_usec + patience : next,
                 .fresh_connection = k->asking || k->denied_seen || (k->revoked_seen && !k->revoked_sure),
                 .fresh_token = k->denied_seen || (k->heard && k->last == VERDICT_DENIED_WEAK),
         };

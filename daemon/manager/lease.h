@@ -94,7 +94,8 @@ struct key_track {
         bool asking;                    /* a poll is under way */
         struct instant asked;
         struct instant looked;          /* the clocks at the last look */
-        uint64_t next_boottime_usec;    /* when to poll; 0: at once */
+        uint64_t planned_boottime_usec; /* the next poll was planned then ... */
+        uint64_t next_boottime_usec;    /* ... for then; 0: at once */
 };
 
 /* A key that is first heard of now. proven: its proof of enrolment is in a verified token or on the trust list; it then
