@@ -40,7 +40,9 @@ static void prepare(int sock, int secret_fd, pid_t parent) {
 }
 
 int child_spawn(const char *program, char *const argv[], int secret_fd, struct child *ret) {
-        static char *const environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", NULL };
+        static char *const environment[] = {
+                (char *) "PATH=/usr/sbin:/usr/bin:/sbin:/bin", (char *) "LC_ALL=C.UTF-8", NULL,
+        };
         struct child c = { .pidfd = -EBADF, .sock = -EBADF };
         pid_t parent = getpid();
         int pair[2];
@@ -67,8 +69,10 @@ fail:
         {
                 int r = -errno;
 
-                if (c.pid > 0)
+                if (c.pid > 0) {
                         kill(c.pid, SIGKILL);
+                        (void) waitpid(c.pid, NULL, 0);
+                }
                 child_close(&c);
                 return r;
         }

@@ -367,8 +367,10 @@ static int load_all(struct loader *l, const char *root) {
         for (size_t i = 0; i < ELEMENTSOF(directories); i++) {
                 snprintf(path, sizeof(path), "%s%s/cmkd.conf.d", root, directories[i]);
                 r = collect_drop_ins(path, &list, &n);
-                if (r < 0)
+                if (r < 0) {
+                        complain(l, "%s: %s", path, strerror(-r));
                         return r;
+                }
         }
         if (n > 0)
                 qsort(list, n, sizeof(*list), compare_drop_ins);

@@ -4,8 +4,8 @@
 /* Reads "[Section]" and "Key=value" lines: what cmkd.conf and the trust list are written in.
  *
  * Nothing is ever cut off: no limit on a line but the file's, no limit on a section's name. White space around section,
- * key and value goes; empty lines and lines that begin with # or ; are comments; a # or ; later in a line is part of the
- * value. A line that is none of these, a setting before the first section, a control character (other than tab) and a
+ * key and value goes; empty lines and lines that begin with # or ; are comments; a # or ; later in a line is part of
+ * the value. A line that is none of these, a setting before the first section, a control character (other than tab) and a
  * NUL byte are errors. There are no continuation lines and no quoting. */
 
 #include "util.h"

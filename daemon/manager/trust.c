@@ -306,7 +306,7 @@ static int drop_duplicates(struct trust_list *l, const char *dir) {
                 snprintf(file, sizeof(file), "%s" SUFFIX, e->uuid);
                 if (same > 1 && add_bad(l, dir, file, "another entry has the same name; neither is used") < 0)
                         return -ENOMEM;
-                /* entries stay where they are until all are compared: their names are marked below */
+                /* marked only: the others are still to be compared with it */
                 if (same > 1)
                         l->entries[i].generation = 0;
         }
@@ -322,7 +322,8 @@ static void closedirp(DIR **d) {
                 closedir(*d);
 }
 
-int trust_load(const char *dir, struct trust_list **ret) {
+/* Every good file, also those that share a name. */
+static int load_files(const char *dir, struct trust_list **ret) {
         _cleanup_(trust_freep) struct trust_list *l = calloc(1, sizeof(*l));
         _cleanup_(closedirp) DIR *d = opendir(dir);
         struct dirent *e;
@@ -343,7 +344,17 @@ int trust_load(const char *dir, struct trust_list **ret) {
         }
         if (l->n_entries > 1)
                 qsort(l->entries, l->n_entries, sizeof(*l->entries), compare_entries);
-        r = drop_duplicates(l, dir);
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+int trust_load(const char *dir, struct trust_list **ret) {
+        _cleanup_(trust_freep) struct trust_list *l = NULL;
+        int r;
+
+        r = load_files(dir, &l);
+        if (r >= 0)
+                r = drop_duplicates(l, dir);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(l);
@@ -382,7 +393,7 @@ int trust_add(const char *dir, const struct trust_entry *e) {
         r = mkdir_parents(dir, 0700);
         if (r < 0)
                 return r;
-        r = trust_load(dir, &l);
+        r = load_files(dir, &l);
         if (r < 0)
                 return r;
         if (trust_find_name(l, e->name) || lstat(path, &st) >= 0)
@@ -392,7 +403,7 @@ int trust_add(const char *dir, const struct trust_entry *e) {
 
 int trust_update(const char *dir, const struct trust_entry *e) {
         _cleanup_(trust_freep) struct trust_list *l = NULL;
-        const struct trust_entry *old, *named;
+        const struct trust_entry *old;
         char path[PATH_MAX];
         int r;
 
@@ -401,15 +412,15 @@ int trust_update(const char *dir, const struct trust_entry *e) {
         r = entry_path(dir, e->uuid, path, sizeof(path));
         if (r < 0)
                 return r;
-        r = trust_load(dir, &l);
+        r = load_files(dir, &l);
         if (r < 0)
                 return r;
         old = trust_find_uuid(l, e->uuid);
-        named = trust_find_name(l, e->name);
         if (!old)
                 return -ENOENT;
-        if (named && named != old)
-                return -EEXIST;
+        for (size_t i = 0; i < l->n_entries; i++)
+                if (l->entries + i != old && streq(l->entries[i].name, e->name))
+                        return -EEXIST;
         if (e->generation < old->generation)
                 return -ESTALE;
         return write_entry(path, e);
