@@ -5,9 +5,9 @@
 
 #include "audit/reader.h"
 
-/* cmkctl audit: reads the trail itself, whether or not cmkd-audit runs. What a line holds came from processes and disks:
- * it is printed with control characters replaced; --json prints the lines as they stand, which is what a chain can be
- * checked against. */
+/* cmkctl audit: reads the trail itself, whether or not cmkd-audit runs. What a line holds came from processes and
+ * disks: it is printed with control characters replaced; --json prints the lines as they stand, which is what a chain
+ * can be checked against. */
 
 #define FOLLOW_LINES 10u
 
@@ -26,11 +26,13 @@ static const char *const details[] = {
 static int read_filter(const struct invocation *in, struct filter *ret) {
         const char *since = in->values[OPTION_SINCE];
         struct filter f = {
-                .event = in->values[OPTION_EVENT], .volume = in->values[OPTION_VOLUME], .json = has_option(in, OPTION_JSON),
+                .event = in->values[OPTION_EVENT], .volume = in->values[OPTION_VOLUME],
+                .json = has_option(in, OPTION_JSON),
         };
 
         if (since && parse_when(since, instant_now().realtime_usec, &f.since_usec) < 0)
-                return fail(EXIT_CODE_USAGE, "%s is no time: YYYY-MM-DD, YYYY-MM-DD HH:MM:SS, or a span such as 10min", since);
+                return fail(EXIT_CODE_USAGE, "%s is no time: YYYY-MM-DD, YYYY-MM-DD HH:MM:SS, or a span such as 10min",
+                            since);
         *ret = f;
         return EXIT_CODE_DONE;
 }
@@ -210,8 +212,9 @@ int verb_audit_follow(const struct invocation *in) {
 static void print_whole(const struct record *r) {
         char hash[CHAIN_HEX_SIZE + 1];
 
-        printf("%-16s %llu\n%-16s %s\n%-16s %s\n%-16s %s\n%-16s %d\n", "number", (unsigned long long) r->sequence,
-               "time", r->time, "source", record_source_to_string(r->source), "event", r->event, "priority", r->priority);
+        printf("%-16s %llu\n%-16s %s\n%-16s %s\n", "number", (unsigned long long) r->sequence, "time", r->time,
+               "source", record_source_to_string(r->source));
+        printf("%-16s %s\n%-16s %d\n", "event", r->event, "priority", r->priority);
         for (size_t i = 0; i < r->n_fields; i++) {
                 printf("%-16s ", r->fields[i].name);
                 print_clean(stdout, r->fields[i].value);

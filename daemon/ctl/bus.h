@@ -29,8 +29,8 @@ static inline void call_release(struct call *c) {
         *c = (struct call) {};
 }
 
-/* The private socket if we are root and it is there, else the system bus. FAILED, said why: cmkd is not running, or only
- * root may. The connection is the caller's. A file of its own, so that tests put another in its place. */
+/* The private socket if we are root and it is there, else the system bus. FAILED, said why: cmkd is not running, or
+ * only root may. The connection is the caller's. A file of its own, so that tests put another in its place. */
 int bus_connect(sd_bus **ret);
 
 /* Connects and begins a call to the manager object. The caller appends the arguments to c->request. Exit codes:
@@ -48,6 +48,6 @@ int call_send(struct call *c, int built);
 int call_misunderstood(int error);
 
 /* What the cursor of m stands at, as JSON: properties (a{sv}) with names in snake_case (LeaseLeftSec: lease_left_sec),
- * the keys of other dictionaries as they are, UINT64_MAX as null. Returns 0, -ENOMEM, -EBADMSG (a type that the contract
- * does not use, a truncated message), -ELOOP (nested too deeply) or what sd-bus says; *ret is the caller's. */
+ * the keys of other dictionaries as they are, UINT64_MAX as null. Returns 0, -ENOMEM, -EBADMSG (a type that the
+ * contract does not use, a truncated message), -ELOOP (nested too deeply) or what sd-bus says; *ret is the caller's. */
 int bus_message_to_json(sd_bus_message *m, struct json_object **ret);

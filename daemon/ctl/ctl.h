@@ -41,8 +41,8 @@ struct verb {
 
 static inline bool has_option(const struct invocation *in, enum option_id o) { return in->given & OPTION_BIT(o); }
 
-/* Reads the options wherever they stand, up to "--"; what is left is moved to the front of argv and is ret->args. An unknown
- * option, one given twice or one without its value is EXIT_CODE_USAGE. */
+/* Reads the options wherever they stand, up to "--"; what is left is moved to the front of argv and is ret->args. An
+ * option that is unknown, given twice or without its value is EXIT_CODE_USAGE. */
 int options_parse(int argc, char *argv[], struct invocation *ret);
 
 /* EXIT_CODE_USAGE if something was given that is not among allowed. */

@@ -23,7 +23,8 @@ static const struct verb verbs[] = {
         { "audit show", 1, 1, O(JSON)|O(FILE), "NUMBER", "everything about one record", verb_audit_show },
         { "audit verify", 0, 0, O(JSON)|O(FILE), "", "check that no record was changed or removed", verb_audit_verify },
         { "config show", 0, 0, O(JSON)|O(ROOT), "", "what the configuration files say", verb_config_show },
-        { "config check", 0, 0, O(ROOT), "", "read the configuration files, report the first mistake", verb_config_check },
+        { "config check", 0, 0, O(ROOT), "", "read the configuration files, report the first mistake",
+          verb_config_check },
 };
 
 static void print_options(uint64_t set) {
@@ -54,8 +55,8 @@ static int print_help(void) {
         puts("cmkctl VERB [OPTIONS] [ARGUMENTS]\n\nVolumes under customer-managed keys. Verbs:");
         print_verbs(NULL);
         print_options(O(HELP)|O(VERSION));
-        puts("\nExit codes: 0 done, 1 failed, 2 usage, 3 revoked or denied by the vault, 4 vault unreachable or throttled,\n"
-             "5 busy or lingering, 6 audit trail fails verification, 7 refused by policy.");
+        puts("\nExit codes: 0 done, 1 failed, 2 usage, 3 revoked or denied by the vault, 4 vault unreachable or\n"
+             "throttled, 5 busy or lingering, 6 audit trail fails verification, 7 refused by policy.");
         return EXIT_CODE_DONE;
 }
 

@@ -19,7 +19,7 @@ static const struct {
         [OPTION_KEY] = { "key", 'k', true, "-k, --key URI", "https://HOST/keys/NAME[/VERSION]" },
         [OPTION_VAULT] = { "vault", 0, true, "--vault HOST", "in place of --key, with --key-name" },
         [OPTION_KEY_NAME] = { "key-name", 0, true, "--key-name NAME", "of the key in that vault" },
-        [OPTION_KEY_VERSION] = { "key-version", 0, true, "--key-version VERSION", "of that key; the newest if not given" },
+        [OPTION_KEY_VERSION] = { "key-version", 0, true, "--key-version VERSION", "of that key; else the newest" },
         [OPTION_WIPE] = { "wipe", 0, false, "--wipe", "overwrite what is on the device" },
         [OPTION_ACCEPT_UNSAFE_VAULT] = { "accept-unsafe-vault", 0, true, "--accept-unsafe-vault REASON",
                 "use a vault without purge protection; the reason is recorded" },

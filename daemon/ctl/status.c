@@ -94,7 +94,7 @@ static void print_manager(struct json_object *m) {
         print_clean(stdout, json_text(m, "secret_memory"));
         putchar('\n');
         if (json_object_object_get_ex(m, "init_on_free", &v) && !json_object_get_boolean(v))
-                printf("note: the kernel runs without init_on_free=1: pages of a volume stay in free memory after a cut\n");
+                puts("note: the kernel runs without init_on_free=1: plaintext stays in free memory after a cut");
 }
 
 static void add_span(struct table *t, struct json_object *v, const char *member) {
@@ -105,7 +105,9 @@ static void add_span(struct table *t, struct json_object *v, const char *member)
 }
 
 static int print_list(struct json_object *volumes) {
-        static const char *const header[] = { "NAME", "STATE", "ROLE", "VERDICT", "PROOF", "LEASE", "GRACE", "DEVICE", "KEY" };
+        static const char *const header[] = {
+                "NAME", "STATE", "ROLE", "VERDICT", "PROOF", "LEASE", "GRACE", "DEVICE", "KEY",
+        };
         struct table t;
 
         table_start(&t, header, ELEMENTSOF(header));
@@ -165,10 +167,19 @@ static void print_findings(struct json_object *v) {
                 print_text("finding", strempty(json_object_get_string(json_object_array_get_idx(list, i))));
 }
 
+static void print_hold(const char *possible) {
+        char text[512];
+
+        snprintf(text, sizeof(text), streq(possible, "yes") ? "possible" : "not possible (%s)", possible);
+        if (*possible)
+                print_text("hold", text);
+}
+
 static void print_volume(struct json_object *v) {
         print_clean(stdout, json_text(v, "name"));
         putchar('\n');
         print_text("state", json_text(v, "state"));
+        print_text("cause", json_text(v, "cause"));
         print_text("role", json_text(v, "role"));
         print_text("uuid", json_text(v, "uuid"));
         print_text("device", json_text(v, "device"));
@@ -181,12 +192,7 @@ static void print_volume(struct json_object *v) {
         print_span("proof", v, "seconds_since_proof", " ago");
         print_span("lease", v, "lease_left_sec", " left");
         print_span("grace", v, "grace_left_sec", " left");
-        if (*json_text(v, "hold_possible"))
-                printf("  %-12s %s", "hold", streq(json_text(v, "hold_possible"), "yes") ? "possible\n" : "not possible: ");
-        if (*json_text(v, "hold_possible") && !streq(json_text(v, "hold_possible"), "yes")) {
-                print_clean(stdout, json_text(v, "hold_possible"));
-                putchar('\n');
-        }
+        print_hold(json_text(v, "hold_possible"));
         print_policy(v);
         print_findings(v);
 }

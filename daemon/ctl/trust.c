@@ -64,7 +64,8 @@ int verb_trust_remove(const struct invocation *in) {
 
         if (!uuid_is_valid(what) && !volume_name_is_valid(what))
                 return fail(EXIT_CODE_USAGE, "%s is neither a UUID nor a name of a volume", what);
-        snprintf(question, sizeof(question), "%s is taken off the list and cannot be opened on this node any more.", what);
+        snprintf(question, sizeof(question), "%s is taken off the list and cannot be opened on this node any more.",
+                 what);
         code = confirm(in, question);
         if (code == EXIT_CODE_DONE)
                 code = call_begin(&c, BUS_MANAGER, "TrustRemove");

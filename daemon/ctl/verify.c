@@ -39,7 +39,8 @@ static void to_people(const struct trail_report *t, const char *path, const char
         if (t->gaps || t->lost)
                 printf("cmkd-audit itself recorded %llu gaps and %llu losses of events\n",
                        (unsigned long long) t->gaps, (unsigned long long) t->lost);
-        printf("head %s%s\n", head, t->head_checked ? "" : " (no head file beside the trail: a cut-off end would not show)");
+        printf("head %s%s\n", head,
+               t->head_checked ? "" : " (no head file beside the trail: an end that was cut off would not show)");
         for (uint64_t i = 0; i < MIN_OF(t->n_problems, (uint64_t) TRAIL_PROBLEMS_MAX); i++) {
                 printf("line %llu: %s: ", (unsigned long long) t->problems[i].line,
                        trail_problem_to_string(t->problems[i].kind));

@@ -15,7 +15,7 @@
 static int check_name(const char *name) {
         if (volume_name_is_valid(name))
                 return EXIT_CODE_DONE;
-        return fail(EXIT_CODE_USAGE, "%s is no name of a volume: 1 to 64 of A-Z a-z 0-9 _ . - and neither . nor - first",
+        return fail(EXIT_CODE_USAGE, "%s is no name of a volume: 1 to 64 of A-Z a-z 0-9 _ . -, neither . nor - first",
                     *name ? name : "an empty text");
 }
 
@@ -54,7 +54,8 @@ static int find_key(const struct invocation *in, char *buf) {
         if (key)
                 n = snprintf(buf, KEY_URI_MAX, "%s", key);
         else
-                n = snprintf(buf, KEY_URI_MAX, "https://%s/keys/%s%s%s", host, name, version ? "/" : "", strempty(version));
+                n = snprintf(buf, KEY_URI_MAX, "https://%s/keys/%s%s%s", host, name, version ? "/" : "",
+                             strempty(version));
         if (n >= (int) KEY_URI_MAX)
                 return fail(EXIT_CODE_USAGE, "the key's identifier is too long");
         if (key_uri_parse(buf, &u, &why) < 0)
@@ -243,7 +244,8 @@ int verb_cut(const struct invocation *in) {
         int code;
 
         code = check_name(in->args[0]);
-        snprintf(question, sizeof(question), "%s is made unreadable at once and whoever uses it is killed.", in->args[0]);
+        snprintf(question, sizeof(question), "%s is made unreadable at once and whoever uses it is killed.",
+                 in->args[0]);
         if (code == EXIT_CODE_DONE && !plan)
                 code = confirm(in, question);
         if (code == EXIT_CODE_DONE)
@@ -253,16 +255,19 @@ int verb_cut(const struct invocation *in) {
 
 static int hold_or_resume(const struct invocation *in, const char *member, const char *done) {
         _cleanup_(call_release) struct call c = {};
-        int code;
+        int code, r, changed;
 
         code = check_name(in->args[0]);
         if (code == EXIT_CODE_DONE)
                 code = call_simple(&c, member, in->args[0], NULL, false);
         if (code != EXIT_CODE_DONE)
                 return code;
+        r = sd_bus_message_read(c.reply, "b", &changed);
+        if (r < 0)
+                return call_misunderstood(r);
         if (has_option(in, OPTION_JSON))
-                return print_result(in->args[0], "state", done, true);
-        printf("%s is %s\n", in->args[0], done);
+                return print_result(in->args[0], "state", done, changed);
+        printf("%s is %s%s\n", in->args[0], done, changed ? "" : " already");
         return EXIT_CODE_DONE;
 }
 
@@ -271,5 +276,5 @@ int verb_hold(const struct invocation *in) {
 }
 
 int verb_resume(const struct invocation *in) {
-        return hold_or_resume(in, "Resume", "resumed");
+        return hold_or_resume(in, "Resume", "open");
 }

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/when.c
+// libs: json-c
+#include "ctl-capture.h"
+#include "ctl/print.h"
+#include "ctl/when.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>          /* last: it has a macro fail() */
+
+static struct invocation seen;
+
+static int look(const struct invocation *in) {
+        seen = *in;
+        return EXIT_CODE_DONE;
+}
+
+static void options_stand_anywhere(void **state _unused_) {
+        assert_int_equal(RUN(look, "a", "--name", "n1", "b", "--key=https://x", "-y", "--", "--json")->code, EXIT_CODE_DONE);
+        assert_int_equal(seen.n_args, 3);
+        assert_string_equal(seen.args[0], "a");
+        assert_string_equal(seen.args[1], "b");
+        assert_string_equal(seen.args[2], "--json");
+        assert_string_equal(seen.values[OPTION_NAME], "n1");
+        assert_string_equal(seen.values[OPTION_KEY], "https://x");
+        assert_true(has_option(&seen, OPTION_YES));
+        assert_false(has_option(&seen, OPTION_JSON));
+}
+
+static void bad_options_are_usage(void **state _unused_) {
+        struct captured *c;
+
+        c = RUN(look, "--nmae", "x");
+        assert_int_equal(c->code, EXIT_CODE_USAGE);
+        assert_non_null(strstr(c->err, "did you mean --name"));
+        assert_int_equal(RUN(look, "--name")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(look, "--name=")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(look, "--json=yes")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(look, "--json", "--json")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(look, "-x")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(look, "-yn", "x")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(look, "--nam", "x")->code, EXIT_CODE_USAGE);
+}
+
+static int check_none(const struct invocation *in) {
+        return options_check(in, OPTION_BIT(OPTION_JSON), "status");
+}
+
+static void options_of_other_verbs_are_usage(void **state _unused_) {
+        struct captured *c = RUN(check_none, "--json", "--wipe");
+
+        assert_int_equal(c->code, EXIT_CODE_USAGE);
+        assert_non_null(strstr(c->err, "status has no option --wipe"));
+        assert_int_equal(RUN(check_none, "--json")->code, EXIT_CODE_DONE);
+}
+
+static int ask(const struct invocation *in) {
+        return confirm(in, "All is lost.");
+}
+
+static void nobody_is_asked_without_a_terminal(void **state _unused_) {
+        struct captured *c = RUN_BARE(ask);
+
+        assert_int_equal(c->code, EXIT_CODE_USAGE);
+        assert_non_null(strstr(c->err, "--yes"));
+        assert_int_equal(RUN(ask, "--yes")->code, EXIT_CODE_DONE);
+}
+
+static void errors_cannot_forge_lines(void **state _unused_) {
+        struct captured *c = RUN(look, "--x\ncmkctl: done\033[2J");
+
+        assert_ptr_equal(strchr(c->err, '\n'), c->err + strlen(c->err) - 1);
+        assert_null(strchr(c->err, '\033'));
+}
+
+static void distances(void **state _unused_) {
+        assert_int_equal(word_distance("status", "status"), 0);
+        assert_int_equal(word_distance("statsu", "status"), 2);
+        assert_int_equal(word_distance("", "abc"), 3);
+        assert_int_equal(word_distance("kitten", "sitting"), 3);
+}
+
+static void spans(void **state _unused_) {
+        static const struct { uint64_t seconds; const char *text; } cases[] = {
+                { 0, "0s" }, { 59, "59s" }, { 60, "1min" }, { 3661, "1h 1min" }, { 90061, "1d 1h" }, { 3605, "1h 5s" },
+                { UINT64_MAX, "-" },
+        };
+        char text[32];
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                format_span(cases[i].seconds, text, sizeof(text));
+                assert_string_equal(text, cases[i].text);
+        }
+}
+
+static int print_table(const struct invocation *in _unused_) {
+        static const char *const header[] = { "A", "BB" };
+        struct table t;
+
+        table_start(&t, header, 2);
+        table_add(&t, "äöü\033[1m");
+        table_add(&t, NULL);
+        table_addf(&t, "%d", 7);
+        table_add(&t, "x\ny");
+        return table_print(&t);
+}
+
+static void tables_align_and_are_clean(void **state _unused_) {
+        struct captured *c = RUN_BARE(print_table);
+
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_string_equal(c->out, "A        BB\näöü?[1m  -\n7        x?y\n");
+}
+
+static void points_in_time(void **state _unused_) {
+        const uint64_t now = UINT64_C(1800000000) * USEC_PER_SEC;
+        uint64_t t = 0;
+
+        assert_int_equal(parse_when("10min", now, &t), 0);
+        assert_int_equal(t, now - 600 * USEC_PER_SEC);
+        assert_int_equal(parse_when("2026-01-31T12:00:30Z", now, &t), 0);
+        assert_int_equal(t, UINT64_C(1769860830) * USEC_PER_SEC);
+        assert_int_equal(parse_when("1970-01-02Z", now, &t), 0);
+        assert_int_equal(t, 86400 * USEC_PER_SEC);
+        assert_int_equal(parse_when("2026-02-30Z", now, &t), -EINVAL);
+        assert_int_equal(parse_when("2026-01-31 24:00Z", now, &t), -EINVAL);
+        assert_int_equal(parse_when("2026-1-31", now, &t), -EINVAL);
+        assert_int_equal(parse_when("2026-01-31 12:00x", now, &t), -EINVAL);
+        assert_int_equal(parse_when("", now, &t), -EINVAL);
+        assert_int_equal(parse_when("99999d", now, &t), -EINVAL);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(options_stand_anywhere),
+                cmocka_unit_test(bad_options_are_usage),
+                cmocka_unit_test(options_of_other_verbs_are_usage),
+                cmocka_unit_test(nobody_is_asked_without_a_terminal),
+                cmocka_unit_test(errors_cannot_forge_lines),
+                cmocka_unit_test(distances),
+                cmocka_unit_test(spans),
+                cmocka_unit_test(tables_align_and_are_clean),
+                cmocka_unit_test(points_in_time),
+        };
+
+        return cmocka_run_group_tests_name("ctl-options", tests, NULL, NULL);
+}
