@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// sources: daemon/ctl/audit.c daemon/ctl/verify.c daemon/ctl/when.c daemon/ctl/options.c daemon/ctl/print.c
+// sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/reader.c daemon/audit/trail.c
+// libs: json-c
+#include "audit/trail.h"
+#include "ctl-capture.h"
+#include "ctl/print.h"
+
+#include <fcntl.h>
+#include <syslog.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>          /* last: it has a macro fail() */
+
+static char dir[] = "/tmp/test-ctl-audit.XXXXXX";
+static char trail_file[64];
+
+static void add(struct trail *t, enum record_source source, const char *event, const char *volume, const char *exe) {
+        static struct audit_message_record m;
+        uint64_t sequence;
+
+        audit_record_start(&m, event, LOG_INFO, true);
+        audit_record_add(&m, "volume", volume);
+        audit_record_add(&m, "exe", exe);
+        m.realtime_usec = UINT64_C(1700000000) * USEC_PER_SEC + trail_sequence(t);
+        assert_int_equal(trail_append(t, &m, source, NULL, &sequence), 0);
+}
+
+/* Four records: two of volume a, two of volume b. */
+static int set_up(void **state _unused_) {
+        struct trail_recovery recovery;
+        struct trail *t;
+        bool kept;
+
+        snprintf(dir, sizeof(dir), "/tmp/test-ctl-audit.XXXXXX");
+        if (!mkdtemp(dir) || trail_open(dir, &t, &recovery) < 0)
+                return -1;
+        snprintf(trail_file, sizeof(trail_file), "%s/trail.jsonl", dir);
+        add(t, RECORD_DAEMON, "release", "a", NULL);
+        add(t, RECORD_KERNEL, "crypt_set", "a", "/usr/lib/cmkd/cmkd-disk");
+        add(t, RECORD_KERNEL, "open", "b", "/usr/bin/x y\033[31m\"");
+        add(t, RECORD_DAEMON, "cut", "b", NULL);
+        assert_int_equal(trail_commit(t, true, &kept), 0);
+        trail_free(t);
+        return 0;
+}
+
+static int tear_down(void **state _unused_) {
+        char command[96];
+
+        snprintf(command, sizeof(command), "rm -r %s", dir);
+        return system(command);
+}
+
+static size_t count_lines(const char *s) {
+        size_t n = 0;
+
+        for (; (s = strchr(s, '\n')); s++)
+                n++;
+        return n;
+}
+
+static void everything_is_listed(void **state _unused_) {
+        struct captured *c = RUN(verb_audit_list, "--file", trail_file);
+
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_int_equal(count_lines(c->out), 4);
+        assert_non_null(strstr(c->out, " kernel crypt_set          a exe=/usr/lib/cmkd/cmkd-disk\n"));
+        assert_non_null(strstr(c->out, " b exe=\"/usr/bin/x y"));
+        assert_null(strchr(c->out, '\033'));
+}
+
+static void filters(void **state _unused_) {
+        assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--volume", "b")->out), 2);
+        assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", "cut")->out), 1);
+        assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", "cu")->out), 0);
+        assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--since", "2023-11-14Z")->out), 4);
+        assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--since", "2023-11-16Z")->out), 0);
+        assert_int_equal(RUN(verb_audit_list, "--file", trail_file, "--since", "once")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_audit_list, "--file", trail_file, "--lines", "-1")->code, EXIT_CODE_USAGE);
+}
+
+static void the_last_ones(void **state _unused_) {
+        struct captured *c = RUN(verb_audit_list, "--file", trail_file, "--lines", "1");
+
+        assert_int_equal(count_lines(c->out), 1);
+        assert_non_null(strstr(c->out, " cut "));
+        c = RUN(verb_audit_list, "--file", trail_file, "--lines", "1", "--volume", "a");
+        assert_int_equal(count_lines(c->out), 1);
+        assert_non_null(strstr(c->out, " crypt_set "));
+        assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--lines", "0")->out), 0);
+        assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--lines", "9")->out), 4);
+}
+
+static void json_is_the_lines_themselves(void **state _unused_) {
+        _cleanup_(freep) char *text = NULL;
+
+        assert_int_equal(read_small_file(trail_file, 65536, &text, NULL), 0);
+        assert_string_equal(RUN(verb_audit_list, "--file", trail_file, "--json")->out, text);
+}
+
+static void one_record(void **state _unused_) {
+        struct captured *c = RUN(verb_audit_show, "--file", trail_file, "2");
+
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_non_null(strstr(c->out, "event            crypt_set\n"));
+        assert_int_equal(RUN(verb_audit_show, "--file", trail_file, "5")->code, EXIT_CODE_FAILED);
+        assert_int_equal(RUN(verb_audit_show, "--file", trail_file, "x")->code, EXIT_CODE_USAGE);
+}
+
+static void a_whole_trail_verifies(void **state _unused_) {
+        _cleanup_(json_object_putp) struct json_object *o = NULL;
+        struct captured *c = RUN(verb_audit_verify, "--file", trail_file);
+
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_non_null(strstr(c->out, "verified"));
+        o = json_tokener_parse(RUN(verb_audit_verify, "--file", trail_file, "--json")->out);
+        assert_int_equal(json_number(o, "records"), 4);
+        assert_int_equal(json_number(o, "problem_count"), 0);
+}
+
+static void a_changed_byte_does_not(void **state _unused_) {
+        _cleanup_(freep) char *text = NULL;
+        struct captured *c;
+        size_t size;
+
+        assert_int_equal(read_small_file(trail_file, 65536, &text, &size), 0);
+        memcpy(strstr(text, "crypt_set"), "crypt_get", 9);
+        assert_int_equal(write_file_atomic(trail_file, text, size, 0600), 0);
+        c = RUN(verb_audit_verify, "--file", trail_file);
+        assert_int_equal(c->code, EXIT_CODE_TRAIL);
+        assert_non_null(strstr(c->out, "line 2: changed"));
+        assert_null(strstr(c->out, "verified"));
+        c = RUN(verb_audit_verify, "--file", trail_file, "--json");
+        assert_int_equal(c->code, EXIT_CODE_TRAIL);
+        assert_non_null(strstr(c->out, "\"verified\": false"));
+}
+
+static void an_end_that_was_cut_off_does_not(void **state _unused_) {
+        _cleanup_(freep) char *text = NULL;
+        size_t size;
+
+        assert_int_equal(read_small_file(trail_file, 65536, &text, &size), 0);
+        text[size - 1] = 0;
+        size = (size_t) (strrchr(text, '\n') + 1 - text);
+        assert_int_equal(write_file_atomic(trail_file, text, size, 0600), 0);
+        assert_int_equal(RUN(verb_audit_verify, "--file", trail_file)->code, EXIT_CODE_TRAIL);
+}
+
+static void rubbish_in_a_trail_is_said(void **state _unused_) {
+        int fd = open(trail_file, O_WRONLY|O_APPEND|O_CLOEXEC);
+        struct captured *c;
+
+        assert_int_equal(write_all(fd, "rubbish\n", 8), 0);
+        close(fd);
+        c = RUN(verb_audit_list, "--file", trail_file);
+        assert_int_equal(c->code, EXIT_CODE_TRAIL);
+        assert_int_equal(count_lines(c->out), 4);
+        assert_non_null(strstr(c->err, "line 5 is not a record"));
+}
+
+static void no_trail_is_no_empty_trail(void **state _unused_) {
+        assert_int_equal(RUN(verb_audit_list, "--file", "/nonexistent/trail")->code, EXIT_CODE_FAILED);
+        assert_int_equal(RUN(verb_audit_verify, "--file", "/nonexistent/trail")->code, EXIT_CODE_FAILED);
+        assert_int_equal(RUN(verb_audit_follow, "--file", "/nonexistent/trail")->code, EXIT_CODE_FAILED);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(everything_is_listed), TEST(filters), TEST(the_last_ones), TEST(json_is_the_lines_themselves),
+                TEST(one_record), TEST(a_whole_trail_verifies), TEST(a_changed_byte_does_not),
+                TEST(an_end_that_was_cut_off_does_not), TEST(rubbish_in_a_trail_is_said),
+                TEST(no_trail_is_no_empty_trail),
+        };
+
+        return cmocka_run_group_tests_name("ctl-audit", tests, NULL, NULL);
+}
