@@ -19,36 +19,45 @@ static size_t members_in_text(const char *text, size_t size) {
         return n;
 }
 
-static int count_members(const struct json_object *o, size_t *n, const char **why) {
+static int count_members(const struct json_object *o, size_t *n, const char **why);
+
+static int count_object(const struct json_object *o, size_t *n, const char **why) {
         int r;
 
+        json_object_object_foreach((struct json_object *) o, name, value) {
+                (void) name;
+                (*n)++;
+                r = count_members(value, n, why);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int count_array(const struct json_object *o, size_t *n, const char **why) {
+        int r;
+
+        for (size_t i = 0; i < json_object_array_length(o); i++) {
+                r = count_members(json_object_array_get_idx(o, i), n, why);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Members as the tree has them, and no number of a kind that json-c rounds or clamps. */
+static int count_members(const struct json_object *o, size_t *n, const char **why) {
         switch (json_object_get_type(o)) {
         case json_type_object:
-                json_object_object_foreach((struct json_object *) o, name, value) {
-                        (void) name;
-                        (*n)++;
-                        r = count_members(value, n, why);
-                        if (r < 0)
-                                return r;
-                }
-                return 0;
+                return count_object(o, n, why);
         case json_type_array:
-                for (size_t i = 0; i < json_object_array_length(o); i++) {
-                        r = count_members(json_object_array_get_idx(o, i), n, why);
-                        if (r < 0)
-                                return r;
-                }
-                return 0;
+                return count_array(o, n, why);
         case json_type_double:
                 *why = "a number that is no integer";
                 return -EBADMSG;
         case json_type_int:
-                /* json-c clamps what does not fit */
-                if (json_object_get_int64(o) == INT64_MAX || json_object_get_int64(o) == INT64_MIN) {
-                        *why = "a number that is too large";
-                        return -EBADMSG;
-                }
-                return 0;
+                *why = "a number that is too large";
+                return json_object_get_int64(o) == INT64_MAX || json_object_get_int64(o) == INT64_MIN ? -EBADMSG : 0;
         default:
                 return 0;
         }
