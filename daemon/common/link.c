@@ -37,16 +37,25 @@ int link_send(int sock, const struct wire_frame *f, int fd) {
         return n < 0 ? -errno : 0;
 }
 
-/* Takes the descriptor that came along, if one did; the control buffer has room for one, the kernel closes others. */
-static int take_descriptor(struct msghdr *m) {
-        for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h))
-                if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS && h->cmsg_len == CMSG_LEN(sizeof(int))) {
+/* Takes the descriptor that came along, if one did. The padding of the control buffer has room for a second one: what
+ * is more than one is closed here, none is lost. Returns 0 or -EBADMSG. */
+static int take_descriptor(struct msghdr *m, int *ret) {
+        size_t n_taken = 0;
+
+        for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
+                if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+                        continue;
+                for (size_t i = 0; CMSG_LEN((i + 1) * sizeof(int)) <= h->cmsg_len; i++) {
                         int fd;
 
-                        memcpy(&fd, CMSG_DATA(h), sizeof(int));
-                        return fd;
+                        memcpy(&fd, CMSG_DATA(h) + i * sizeof(int), sizeof(int));
+                        if (n_taken++ == 0)
+                                *ret = fd;
+                        else
+                                safe_close(fd);
                 }
-        return -EBADF;
+        }
+        return n_taken > 1 ? -EBADMSG : 0;
 }
 
 int link_receive(int sock, struct wire_frame *f, struct wire_cursor *c, int *ret_fd) {
@@ -57,14 +66,16 @@ int link_receive(int sock, struct wire_frame *f, struct wire_cursor *c, int *ret
         };
         _cleanup_(closep) int fd = -EBADF;
         ssize_t n;
-        int r;
+        int r, taken;
 
         do
                 n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
         while (n < 0 && errno == EINTR);
         if (n < 0)
                 return -errno;
-        fd = take_descriptor(&m);
+        taken = take_descriptor(&m, &fd);
+        if (taken < 0)
+                return taken;
         if (n == 0)
                 return 0;
         if ((m.msg_flags & (MSG_TRUNC|MSG_CTRUNC)) || (fd >= 0 && !ret_fd))
