@@ -19,8 +19,9 @@ struct filter {
 
 /* What a line for people shows after time, source, event and volume; everything else is in `audit show`. */
 static const char *const details[] = {
-        "key", "by", "pid", "uid", "comm", "exe", "dev", "device", "key_desc", "step", "action", "cause", "verdict",
-        "http_status", "code", "request_id", "result", "count", "elapsed_usec", "lost", "why", "detail", "message",
+        "key", "by", "pid", "uid", "loginuid", "comm", "exe", "cgroup", "device", "dev", "target", "key_description", "mode",
+        "refused", "signal", "step", "action", "cause", "verb", "verdict", "counted_as", "http_status", "code",
+        "request_id", "result", "count", "elapsed_usec", "reason", "why", "detail", "message", "missing", "error",
 };
 
 static int read_filter(const struct invocation *in, struct filter *ret) {
@@ -59,7 +60,7 @@ static int open_trail(const char *path, struct reader **ret) {
 }
 
 static const char *volume_of(const struct record *r) {
-        static const char *const names[] = { "volume", "dm_name", "name", "claimed_name", "uuid" };
+        static const char *const names[] = { "volume", "claimed_name", "uuid" };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
                 if (record_field(r, names[i]))
