@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus-manager.h"
 
+#include "common/link.h"
 #include "common/log.h"
 #include "common/secret.h"
 #include "manager.h"
@@ -67,22 +68,46 @@ static int started(sd_bus_message *m, int r) {
 
 /* ---- who asks, and with what ---- */
 
-static void get_requester(sd_bus_message *m, struct requester *ret) {
+/* On the private socket the kernel says who is at the other end; on the system bus the bus does. */
+static void get_ids(sd_bus_message *m, uid_t *uid, pid_t *pid) {
         sd_bus_creds *creds = NULL;
-        const char *comm = NULL;
-        uid_t uid = (uid_t) -1, login = (uid_t) -1;
+        int fd;
+
+        if (!sd_bus_message_get_sender(m)) {
+                fd = sd_bus_get_fd(sd_bus_message_get_bus(m));
+                if (fd >= 0)
+                        (void) link_peer(fd, uid, pid);
+                return;
+        }
+        if (sd_bus_query_sender_creds(m, SD_BUS_CREDS_PID|SD_BUS_CREDS_EUID, &creds) >= 0) {
+                (void) sd_bus_creds_get_euid(creds, uid);
+                (void) sd_bus_creds_get_pid(creds, pid);
+        }
+        sd_bus_creds_unref(creds);
+}
+
+/* A small file of the process; it may have ended by now, and then nobody knows any more. */
+static void read_proc(pid_t pid, const char *file, char *buf, size_t size) {
+        _cleanup_(freep) char *text = NULL;
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/%d/%s", (int) pid, file);
+        if (read_small_file(path, 64, &text, NULL) < 0)
+                return;
+        text[strcspn(text, "\n")] = 0;
+        snprintf(buf, size, "%s", text);
+}
+
+static void get_requester(sd_bus_message *m, struct requester *ret) {
+        char comm[32] = "?", login[16] = "?";
+        uid_t uid = (uid_t) -1;
         pid_t pid = 0;
 
-        if (sd_bus_query_sender_creds(m, SD_BUS_CREDS_PID|SD_BUS_CREDS_UID|SD_BUS_CREDS_COMM|SD_BUS_CREDS_AUDIT_LOGIN_UID|
-                                      SD_BUS_CREDS_AUGMENT, &creds) >= 0) {
-                (void) sd_bus_creds_get_uid(creds, &uid);
-                (void) sd_bus_creds_get_pid(creds, &pid);
-                (void) sd_bus_creds_get_comm(creds, &comm);
-                (void) sd_bus_creds_get_audit_login_uid(creds, &login);
-        }
-        snprintf(ret->text, sizeof(ret->text), "uid=%d loginuid=%d pid=%d comm=%s", (int) uid, (int) login, (int) pid,
-                 comm ? comm : "?");
-        sd_bus_creds_unref(creds);
+        get_ids(m, &uid, &pid);
+        read_proc(pid, "comm", comm, sizeof(comm));
+        read_proc(pid, "loginuid", login, sizeof(login));
+        snprintf(ret->text, sizeof(ret->text), "uid=%d loginuid=%s pid=%d comm=%s", (int) uid,
+                 streq(login, "4294967295") ? "unset" : login, (int) pid, comm);
 }
 
 struct options {
