@@ -7,8 +7,8 @@
 
 #include "emit.h"
 
-/* What crypt_ctr was called with: at its exit the words have been wiped. */
-struct ctr_call {
+/* The key that a thread brought to crypt_ctr or crypt_message: at their exit the word has been wiped. */
+struct call {
         __u32 how;
         char text[CMKD_TEXT_SIZE];
 };
@@ -17,8 +17,23 @@ struct {
         __uint(type, BPF_MAP_TYPE_HASH);
         __uint(max_entries, 1024);
         __type(key, __u64);
-        __type(value, struct ctr_call);
-} ctr_calls SEC(".maps");
+        __type(value, struct call);
+} calls SEC(".maps");
+
+/* The names of a target's mapping, as they lie in an event, by the target: when it is destroyed they are gone. */
+struct names {
+        char name[CMKD_DM_NAME_SIZE];
+        char uuid[CMKD_DM_UUID_SIZE];
+};
+
+struct {
+        __uint(type, BPF_MAP_TYPE_HASH);
+        __uint(max_entries, 4096);
+        __type(key, __u64);
+        __type(value, struct names);
+} targets SEC(".maps");
+
+static const struct names no_names;
 
 static __always_inline __u64 arg_of(__u64 *ctx, __u32 n) {
         __u64 v = 0;
@@ -56,44 +71,58 @@ static __always_inline struct cmkd_event *target_begin(__u32 kind, struct dm_tar
         return e;
 }
 
-SEC("fentry/crypt_ctr")
-int on_crypt_ctr(__u64 *ctx) {
-        struct ctr_call call = {};
+static __always_inline void remember_call(const char *key) {
         __u64 id = bpf_get_current_pid_tgid();
-        const char *key;
+        struct call call = {};
         char first = 0;
 
-        if ((__u32) arg_of(ctx, 1) >= 2) {
-                key = word_of((void *) arg_of(ctx, 2), 1);
-                bpf_probe_read_kernel(&first, 1, key);
-                call.how = first == ':' ? CMKD_HOW_KEYRING : CMKD_HOW_INLINE;
-                if (first == ':')
-                        READ_TEXT(call.text, key);
-        }
-        bpf_map_update_elem(&ctr_calls, &id, &call, BPF_ANY);
+        bpf_probe_read_kernel(&first, 1, key);
+        call.how = first == ':' ? CMKD_HOW_KEYRING : CMKD_HOW_INLINE;
+        if (first == ':')
+                READ_TEXT(call.text, key);
+        bpf_map_update_elem(&calls, &id, &call, BPF_ANY);
+}
+
+static __always_inline void recall(struct cmkd_event *e) {
+        __u64 id = bpf_get_current_pid_tgid();
+        struct call *call = bpf_map_lookup_elem(&calls, &id);
+
+        if (!call)
+                return;
+        e->how = call->how;
+        __builtin_memcpy(e->text, call->text, sizeof(e->text));
+        bpf_map_delete_elem(&calls, &id);
+}
+
+SEC("fentry/crypt_ctr")
+int on_crypt_ctr(__u64 *ctx) {
+        if ((__u32) arg_of(ctx, 1) >= 2)
+                remember_call(word_of((void *) arg_of(ctx, 2), 1));
         return 0;
 }
 
 SEC("fexit/crypt_ctr")
 int on_crypt_ctr_done(__u64 *ctx) {
         struct dm_target *ti = (struct dm_target *) arg_of(ctx, 0);
-        __u64 id = bpf_get_current_pid_tgid();
-        struct ctr_call *call = bpf_map_lookup_elem(&ctr_calls, &id);
         struct cmkd_event *e = target_begin(CMKD_KEY_SET, ti);
         struct crypt_config *cc;
+        __u64 target = (__u64) ti;
+        struct names *names;
 
-        if (e) {
-                e->result = result_of(ctx);
+        if (!e)
+                return 0;
+        recall(e);
+        e->result = result_of(ctx);
+        if (e->result == 0) {
                 cc = BPF_CORE_READ(ti, private);
-                if (e->result == 0)
-                        e->key_size = BPF_CORE_READ(cc, key_size);
-                if (call) {
-                        e->how = call->how;
-                        __builtin_memcpy(e->text, call->text, sizeof(e->text));
-                }
-                event_send(e);
+                e->key_size = BPF_CORE_READ(cc, key_size);
+                /* In two steps: 6.1 takes no ring memory as a map's value, and the stack has no room for it */
+                bpf_map_update_elem(&targets, &target, &no_names, BPF_ANY);
+                names = bpf_map_lookup_elem(&targets, &target);
+                if (names)
+                        __builtin_memcpy(names, e->name, sizeof(*names));
         }
-        bpf_map_delete_elem(&ctr_calls, &id);
+        event_send(e);
         return 0;
 }
 
@@ -112,9 +141,16 @@ int on_set_key_user(__u64 *ctx) {
         return 0;
 }
 
-/* "key set KEY" and "key wipe"; the rest is none of ours. KEY is treated as in crypt_ctr, but by exit it is gone. */
-SEC("fexit/crypt_message")
+SEC("fentry/crypt_message")
 int on_crypt_message(__u64 *ctx) {
+        if ((__u32) arg_of(ctx, 1) >= 3)
+                remember_call(word_of((void *) arg_of(ctx, 2), 2));
+        return 0;
+}
+
+/* "key set KEY" and "key wipe"; the rest is none of ours. */
+SEC("fexit/crypt_message")
+int on_crypt_message_done(__u64 *ctx) {
         struct dm_target *ti = (struct dm_target *) arg_of(ctx, 0);
         const void *argv = (const void *) arg_of(ctx, 2);
         __u32 argc = (__u32) arg_of(ctx, 1), kind;
@@ -134,38 +170,29 @@ int on_crypt_message(__u64 *ctx) {
         if (!e)
                 return 0;
         e->result = result_of(ctx);
-        if (argc >= 3) {
-                const char *key = word_of(argv, 2);
-                char first = 0;
-
-                bpf_probe_read_kernel(&first, 1, key);
-                e->how = first == ':' ? CMKD_HOW_KEYRING : CMKD_HOW_INLINE;
-                if (first == ':')
-                        READ_TEXT(e->text, key);
-        }
+        recall(e);
         event_send(e);
         return 0;
 }
 
-/* dmsetup table, with or without --showkeys, cryptsetup status and close: the kernel gives the same answer to all. */
+/* The volume key itself goes out: dmsetup table, with or without --showkeys, cryptsetup status and close get the same
+ * answer. A key in a keyring is only named in it, and a wiped one is random bytes: both are no more than table reads. */
 SEC("fentry/crypt_status")
 int on_crypt_status(__u64 *ctx) {
         struct dm_target *ti = (struct dm_target *) arg_of(ctx, 0);
         struct crypt_config *cc;
         struct cmkd_event *e;
-        char *description;
 
         if ((__u32) arg_of(ctx, 1) != STATUSTYPE_TABLE)
+                return 0;
+        cc = BPF_CORE_READ(ti, private);
+        if (BPF_CORE_READ(cc, key_string) || !(BPF_CORE_READ(cc, flags) & (1ul << DM_CRYPT_KEY_VALID)))
                 return 0;
         e = target_begin(CMKD_KEY_READ, ti);
         if (!e)
                 return 0;
-        cc = BPF_CORE_READ(ti, private);
         e->key_size = BPF_CORE_READ(cc, key_size);
-        description = BPF_CORE_READ(cc, key_string);
-        if (description)
-                READ_TEXT(e->text, description);
-        e->how = description ? CMKD_HOW_KEYRING : CMKD_HOW_INLINE;
+        e->how = CMKD_HOW_INLINE;
         event_send(e);
         return 0;
 }
@@ -173,12 +200,18 @@ int on_crypt_status(__u64 *ctx) {
 SEC("fentry/crypt_dtr")
 int on_crypt_dtr(__u64 *ctx) {
         struct dm_target *ti = (struct dm_target *) arg_of(ctx, 0);
+        __u64 target = (__u64) ti;
+        struct names *names = bpf_map_lookup_elem(&targets, &target);
         struct cmkd_event *e;
 
         if (!BPF_CORE_READ(ti, private))
                 return 0;          /* the constructor failed early: there was no key */
         e = target_begin(CMKD_KEY_FREED, ti);
-        if (e)
+        if (e) {
+                if (names && !e->uuid[0])
+                        __builtin_memcpy(e->name, names, sizeof(*names));
                 event_send(e);
+        }
+        bpf_map_delete_elem(&targets, &target);
         return 0;
 }

@@ -28,7 +28,7 @@ enum cmkd_event_kind {
         CMKD_KEY_WIPED,          /* "key wipe" to a suspended mapping */
         CMKD_KEY_FREED,          /* the table went away and the key with it */
         CMKD_KEY_FETCHED,        /* dm_crypt took a key from a keyring: key_serial, text */
-        CMKD_KEY_READ,           /* the table was printed; CMKD_HOW_INLINE: with the volume key in it */
+        CMKD_KEY_READ,           /* the table was printed with the volume key in it */
         /* device-mapper control */
         CMKD_DM_LOAD,
         CMKD_DM_STATUS,
@@ -87,7 +87,7 @@ struct cmkd_event {
         char exe[CMKD_EXE_SIZE];       /* base name of the executable, below exe_dir[0], below exe_dir[1], ... */
         char exe_dir[CMKD_EXE_DIRS][CMKD_EXE_DIR_SIZE];   /* "/" where the file system of the executable begins */
         char name[CMKD_DM_NAME_SIZE];
-        char uuid[CMKD_DM_UUID_SIZE];
+        char uuid[CMKD_DM_UUID_SIZE];  /* behind name: crypt.bpf.c copies both at once */
         char target[CMKD_TARGET_SIZE];
         char text[CMKD_TEXT_SIZE];
 };

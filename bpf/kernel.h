@@ -76,7 +76,8 @@ struct dm_table { struct mapped_device *md; };
 struct dm_target { struct dm_table *table; void *private; };
 
 /* drivers/md/dm-crypt.c */
-struct crypt_config { char *key_string; unsigned int key_size; };
+struct crypt_config { unsigned long flags; char *key_string; unsigned int key_size; };
+enum { DM_CRYPT_KEY_VALID = 1 };          /* a bit of flags, by its number */
 
 #pragma clang attribute pop
 

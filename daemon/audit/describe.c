@@ -11,7 +11,7 @@ static const struct { const char *name; int priority; } kinds[_CMKD_EVENT_MAX] =
         [CMKD_KEY_WIPED] = { "key_wiped", LOG_NOTICE },
         [CMKD_KEY_FREED] = { "key_freed", LOG_NOTICE },
         [CMKD_KEY_FETCHED] = { "key_fetched", LOG_INFO },
-        [CMKD_KEY_READ] = { "key_read", LOG_INFO },
+        [CMKD_KEY_READ] = { "key_read", LOG_ALERT },
         [CMKD_DM_LOAD] = { "dm_load", LOG_INFO },
         [CMKD_DM_STATUS] = { "dm_table_read", LOG_INFO },
         [CMKD_DM_CLEAR] = { "dm_clear", LOG_INFO },
@@ -162,9 +162,6 @@ int describe_event(const struct cmkd_event *e, size_t size, const struct who_nam
         /* Negative when the wall clock was moved meanwhile: then now is the better word */
         ret->realtime_usec = now->boottime_usec >= boottime && now->realtime_usec > now->boottime_usec - boottime ?
                              now->realtime_usec - (now->boottime_usec - boottime) : now->realtime_usec;
-        /* The volume key itself went out to somebody who asked */
-        if (e->kind == CMKD_KEY_READ && (e->how & CMKD_HOW_INLINE))
-                ret->priority = LOG_ALERT;
         add_mapping(ret, e);
         add_result(ret, e->result);
         add_particulars(ret, e);

@@ -36,6 +36,7 @@ struct probes {
         char dir[DIR_MAX], old_dir[DIR_MAX];
         char events_name[64];
         int events_fd, lost_fd, submitted_fd, reported_fd, old_events_fd;
+        struct btf *kernel;                /* NULL, except while objects are being loaded */
         struct probes_coverage coverage;
 };
 
@@ -47,6 +48,7 @@ struct probes *probes_free(struct probes *p) {
         safe_close(p->submitted_fd);
         safe_close(p->reported_fd);
         safe_close(p->old_events_fd);
+        btf__free(p->kernel);
         free(p);
         return NULL;
 }
@@ -126,16 +128,19 @@ static const char *why_not(const struct object *o, const struct bpf_program *pro
 
 /* Switches off what cannot be attached here: one missing hook would refuse the whole object. */
 static int choose_programs(struct probes *p, const struct object *o, struct bpf_object *obj, size_t *ret_wanted) {
-        _cleanup_(btf_freep) struct btf *kernel = btf__load_vmlinux_btf(), *module = NULL;
+        _cleanup_(btf_freep) struct btf *module = NULL;
         struct bpf_program *prog;
         size_t wanted = 0;
 
-        if (!kernel)
+        /* Costly: kept for the other objects */
+        if (!p->kernel)
+                p->kernel = btf__load_vmlinux_btf();
+        if (!p->kernel)
                 return -errno;
         if (o->module)
-                module = btf__load_module_btf(o->module, kernel);
+                module = btf__load_module_btf(o->module, p->kernel);
         bpf_object__for_each_program(prog, obj) {
-                const char *why = why_not(o, prog, kernel, module);
+                const char *why = why_not(o, prog, p->kernel, module);
 
                 if (why) {
                         set_status(p, bpf_program__name(prog), why);
@@ -238,6 +243,19 @@ static int open_object(struct probes *p, const struct object *o) {
                 return r;
         p->coverage.reused = false;
         return 1;
+}
+
+/* Each that is not completely there. Returns 1 (something was loaded), 0, or -errno. */
+static int open_objects(struct probes *p) {
+        int changed = 0, r = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(objects) && r >= 0; i++) {
+                r = open_object(p, objects + i);
+                changed |= r > 0;
+        }
+        btf__free(p->kernel);
+        p->kernel = NULL;
+        return r < 0 ? r : changed;
 }
 
 static int digest_dir(char ret[static DIR_MAX]) {
@@ -362,11 +380,9 @@ int probes_open(struct probes **ret) {
         if ((mkdir(PROBES_ROOT, 0700) < 0 && errno != EEXIST) || (mkdir(p->dir, 0700) < 0 && errno != EEXIST))
                 return -errno;
         find_old(p);
-        for (size_t i = 0; i < ELEMENTSOF(objects); i++) {
-                r = open_object(p, objects + i);
-                if (r < 0)
-                        return r;
-        }
+        r = open_objects(p);
+        if (r < 0)
+                return r;
         r = open_maps(p);
         if (r < 0)
                 return r;
@@ -375,21 +391,7 @@ int probes_open(struct probes **ret) {
 }
 
 int probes_retry(struct probes *p) {
-        int changed = 0;
-
-        for (size_t i = 0; i < ELEMENTSOF(objects); i++) {
-                char path[PATH_SIZE];
-                int r;
-
-                pin_path(p, "loaded", objects[i].name, path);
-                if (access(path, F_OK) >= 0)
-                        continue;
-                r = open_object(p, objects + i);
-                if (r < 0)
-                        return r;
-                changed |= r;
-        }
-        return changed;
+        return open_objects(p);
 }
 
 static uint64_t sum_cpus(int fd, uint32_t kind) {

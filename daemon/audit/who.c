@@ -65,14 +65,20 @@ void who_exe_from_event(const struct cmkd_event *e, char *buf, size_t size) {
 }
 
 bool who_cgroup_is_ours(const char *cgroup) {
-        const char *p;
+        static const char *const units[] = {
+                "cmkd.service", "cmkd-vault.service", "cmkd-audit.service", "cmkd-breaker.service",
+        };
 
-        for (p = strstr(cgroup, "/cmkd"); p; p = strstr(p + 1, "/cmkd")) {
-                size_t n = strcspn(p + 1, "/"), name = strspn(p + 1, "abcdefghijklmnopqrstuvwxyz-");
+        /* Anybody may name a cgroup so below one that was delegated: only slices may stand before it */
+        for (const char *p = cgroup; *p == '/' && !startswith(p, "/user.slice/"); ) {
+                size_t n = strcspn(++p, "/");
 
-                if ((p[1 + name] == '.' || p[1 + name] == '@') && n > 8 &&
-                    strncmp(p + 1 + n - 8, ".service", 8) == 0)
-                        return true;
+                for (size_t i = 0; i < ELEMENTSOF(units); i++)
+                        if (strlen(units[i]) == n && strncmp(p, units[i], n) == 0)
+                                return true;
+                if (n < 6 || strncmp(p + n - 6, ".slice", 6) != 0)
+                        return false;
+                p += n;
         }
         return false;
 }
