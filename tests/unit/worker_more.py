@@ -1,0 +1,545 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of cmkd-vault that are more than one fault and one verdict. Each takes the bench and returns None, or why not."""
+
+import base64
+import os
+import socket
+import struct
+import time
+
+from worker_client import (CAN_UNWRAP, CAN_WRAP, CHECK_DELETED, DELIVER, ENABLED, FRESH_CONNECTION, FRESH_TOKEN, GET_KEY, HSM,
+                           MAGIC, PURGE_PROTECTED, REQUEST, UNWRAP, VERSION, WRAP, frame, request, wait_for)
+
+MORE = {}
+
+
+def check(f):
+    MORE[f.__name__.replace("_", "-")] = f
+    return f
+
+
+def differs(what, got, wanted):
+    return None if got == wanted else "%s is %r, expected %r" % (what, got, wanted)
+
+
+def first(*reasons):
+    return next((r for r in reasons if r), None)
+
+
+# what the owner does
+
+@check
+def key_attributes(b):
+    y = b.client.call(GET_KEY, b.kid)
+    newest = b.client.call(GET_KEY, b.kid.rpartition("/")[0])
+    return first(differs("verdict", y.verdict, "GRANTED"), differs("kid", y.kid, b.kid), differs("newest", newest.kid, b.kid),
+                 differs("flags", y.key_flags, ENABLED | CAN_WRAP | CAN_UNWRAP | PURGE_PROTECTED),
+                 differs("bits", (y.key_type, y.key_bits), ("RSA", 2048)), differs("recovery", y.recovery_level, "Recoverable"))
+
+
+@check
+def key_attributes_of_a_4096_bit_hsm_key(b):
+    y = b.client.call(GET_KEY, b.create("hsm", kty="RSA-HSM", size=4096, key_ops=["unwrapKey"], nbf=1000, exp=4000000000))
+    return first(differs("flags", y.key_flags, ENABLED | CAN_UNWRAP | PURGE_PROTECTED | HSM), differs("bits", y.key_bits, 4096),
+                 differs("times", (y.not_before, y.expires), (1000, 4000000000)))
+
+
+@check
+def unprotected_vault_is_seen(b):
+    b.vault.ctl("set", name="purge_protection", value="off")
+    y = b.client.call(GET_KEY, b.kid)
+    b.vault.ctl("set", name="purge_protection", value="on")
+    return first(differs("flag", y.key_flags & PURGE_PROTECTED, 0),
+                 None if "Purgeable" in y.recovery_level else "recovery level %s" % y.recovery_level)
+
+
+@check
+def wrap_and_unwrap(b):
+    plain = os.urandom(32)
+    y = b.client.call(WRAP, b.kid, plain)
+    z = b.client.call(UNWRAP, b.kid, y.blob)
+    return first(differs("size", len(y.blob), 256), differs("plaintext", z.blob, plain))
+
+
+@check
+def disabled_and_enabled(b):
+    b.vault.ctl("disable", name="k1")
+    try:
+        off, get = b.challenge(), b.client.call(GET_KEY, b.kid)
+        b.vault.ctl("set", name="get_disabled", value="403")
+        refused = b.client.call(GET_KEY, b.kid)
+    finally:
+        b.vault.ctl("set", name="get_disabled", value="200")
+        b.vault.ctl("enable", name="k1")
+    return first(differs("unwrap", (off.verdict, off.code), ("REVOKED", "Forbidden/KeyDisabled")),
+                 differs("get", (get.verdict, get.key_flags & ENABLED), ("GRANTED", 0)),
+                 differs("get that is refused", refused.verdict, "REVOKED"),
+                 differs("after", b.challenge().verdict, "GRANTED"))
+
+
+@check
+def deleted_and_recovered(b):
+    kid = b.create("gone")
+    before = b.client.call(CHECK_DELETED, kid)
+    b.vault.ctl("delete", name="gone")
+    y, deleted = b.client.call(UNWRAP, kid, b"\1" * 256), b.client.call(CHECK_DELETED, kid)
+    b.vault.ctl("recover", name="gone")
+    return first(differs("before", before.verdict in ("GRANTED", "REVOKED"), False),
+                 differs("unwrap", (y.verdict, y.code), ("REVOKED", "KeyNotFound")), differs("deleted", deleted.verdict, "GRANTED"),
+                 differs("after", b.client.call(GET_KEY, kid).verdict, "GRANTED"))
+
+
+@check
+def permission_removed(b):
+    b.vault.ctl("policy-remove", name="node", perms=["unwrapKey"])
+    y = b.challenge()
+    b.vault.ctl("policy-add", name="node", perms=["unwrapKey"])
+    return differs("verdict", (y.verdict, y.code), ("DENIED", "Forbidden/ForbiddenByPolicy"))
+
+
+@check
+def identity_detached(b):
+    b.vault.ctl("detach-identity", name="node")
+    y = b.challenge(flags=FRESH_TOKEN)
+    b.vault.ctl("attach-identity", name="node")
+    return differs("verdict", (y.verdict, y.status), ("DENIED", 0))
+
+
+@check
+def error_case_is_harmless(b):
+    b.vault.ctl("disable", name="k1")
+    b.vault.fault("error-case", op="unwrap")
+    y = b.challenge()
+    b.vault.ctl("enable", name="k1")
+    return differs("verdict", y.verdict, "REVOKED")
+
+
+@check
+def disabled_lie_is_only_a_flag(b):
+    b.vault.fault("disabled-lie", op="get")
+    y = b.client.call(GET_KEY, b.kid)
+    return differs("get", (y.verdict, y.key_flags & ENABLED), ("GRANTED", 0))
+
+
+@check
+def lies_are_left_to_the_challenge(b):
+    """The worker hands on what the vault said; the manager compares."""
+    b.challenge()
+    why = None
+    for kind in ("wrong-plaintext", "from-memory"):
+        b.vault.fault(kind, op="unwrap", count=1)
+        y = b.challenge()
+        why = why or differs(kind, (y.verdict, y.blob == b.plain), ("GRANTED", False))
+    return why
+
+
+@check
+def standard_base64_is_refused(b):
+    b.vault.fault("std-base64", op="unwrap")
+    for _ in range(60):     # until a plaintext shows the difference
+        y = b.challenge()
+        if set(base64.b64encode(b.plain)) & set(b"+/"):
+            return differs("verdict", y.verdict, "BROKEN")
+    return "never drew a + or /"
+
+
+# the allow-list: nothing leaves
+
+@check
+def not_allowed_is_not_sent(b):
+    before = len(b.vault.log())
+    b.silent.knocks()
+    port = b.silent.port
+    tries = {
+        "host": b.client.call(GET_KEY, "https://127.0.0.1:%d/keys/k1" % b.vault.info["vault_port"]),
+        "port": b.client.call(GET_KEY, "https://localhost:%d/keys/k1" % port),
+        "key": b.client.call(GET_KEY, b.kid.replace("/k1/", "/k9/")),
+        "vault": b.client.call(GET_KEY, b.kid, vault="elsewhere"),
+        "other vault's key": b.client.call(GET_KEY, "https://localhost:%d/keys/k2" % port, vault="nobody-there"),
+    }
+    why = first(*(differs(k, (y.verdict, y.code), ("MISCONFIGURED", "not allowed")) for k, y in tries.items()))
+    return first(why, differs("requests at the vault", len(b.vault.log()), before),
+                 differs("connections at the listener", b.silent.knocks(), 0))
+
+
+@check
+def the_listener_would_hear(b):
+    """The control of the check before: an allowed request is heard."""
+    y = b.client.call(GET_KEY, "https://localhost:%d/keys/k1" % b.silent.port, vault="nobody-there", timeout_ms=600)
+    return first(differs("verdict", y.verdict, "UNREACHABLE"), differs("heard", b.silent.knocks() > 0, True))
+
+
+@check
+def redirect_is_not_followed(b):
+    b.silent.knocks()
+    why = None
+    for op, flags in (("unwrap", 0), ("token", FRESH_TOKEN)):
+        for scheme in ("https", "http"):
+            b.vault.ctl("fault-clear")
+            b.vault.fault("redirect", op=op, url="%s://localhost:%d/" % (scheme, b.silent.port))
+            why = why or differs(op, b.challenge(flags=flags).verdict, "BROKEN")
+    return first(why, differs("connections elsewhere", b.silent.knocks(), 0))
+
+
+@check
+def only_the_configured_authority_counts(b):
+    y = b.client.call(GET_KEY, b.kid, vault="system-ca")
+    z = b.client.call(GET_KEY, b.kid, vault="no-ca")
+    return first(differs("system's", (y.verdict, y.code), ("UNREACHABLE", "curl: certificate")),
+                 differs("missing file", (z.verdict, z.code), ("MISCONFIGURED", "configuration")))
+
+
+@check
+def name_that_does_not_resolve(b):
+    start = time.monotonic()
+    y = b.client.call(GET_KEY, "https://no-such-host.invalid/keys/k1", vault="no-name", timeout_ms=2000)
+    return first(differs("verdict", y.verdict, "UNREACHABLE"), differs("in time", time.monotonic() - start < 3, True))
+
+
+@check
+def no_metadata_endpoint(b):
+    start = time.monotonic()
+    y = b.client.call(GET_KEY, b.kid, vault="no-metadata", timeout_ms=1000)
+    return first(differs("verdict", (y.verdict, y.status), ("UNREACHABLE", 0)),
+                 differs("in time", time.monotonic() - start < 2, True))
+
+
+@check
+def vault_is_down_and_comes_back(b):
+    b.vault.ctl("down", which="vault")
+    y = b.challenge()
+    b.vault.ctl("up", which="vault")
+    return first(differs("down", (y.verdict, y.code), ("UNREACHABLE", "curl: no connection")),
+                 differs("up", b.challenge().verdict, "GRANTED"))
+
+
+# tokens
+
+def tokens_asked(b, since):
+    return len(b.vault.log(since=since, op="token"))
+
+
+def last_seq(b):
+    rows = b.vault.log()
+    return rows[-1]["seq"] if rows else 0
+
+
+@check
+def twenty_at_once_share_one_token(b):
+    b.connect_to_new_worker()
+    since = last_seq(b)
+    blob = b.wrap(b.spki, b"\5" * 32)
+    b.vault.fault("slow", op="token", delay=400, count=1)
+    ids = [b.client.send(UNWRAP, b.kid, blob) for _ in range(20)]
+    replies = [b.client.receive(i) for i in ids]
+    return first(differs("granted", sum(y.verdict == "GRANTED" and y.blob == b"\5" * 32 for y in replies), 20),
+                 differs("token requests", tokens_asked(b, since), 1))
+
+
+@check
+def a_failed_fetch_is_shared_too(b):
+    b.connect_to_new_worker()
+    since = last_seq(b)
+    b.vault.fault("imds-429", op="token", delay=400)
+    ids = [b.client.send(GET_KEY, b.kid) for _ in range(10)]
+    replies = [b.client.receive(i) for i in ids]
+    return first(differs("throttled", {y.verdict for y in replies}, {"THROTTLED"}),
+                 differs("few token requests", tokens_asked(b, since) <= 2, True))
+
+
+@check
+def invalidated_token_is_replaced_once(b):
+    b.challenge()
+    since = last_seq(b)
+    b.vault.ctl("token-invalidate")
+    y = b.challenge()
+    return first(differs("verdict", y.verdict, "GRANTED"), differs("token requests", tokens_asked(b, since), 1),
+                 differs("token time said", y.token_usec > 0, True))
+
+
+@check
+def a_401_for_a_fresh_token_is_not_retried(b):
+    since = last_seq(b)
+    b.vault.fault("akv10046", op="unwrap")
+    y = b.challenge(flags=FRESH_TOKEN)
+    return first(differs("verdict", y.verdict, "DENIED_WEAK"), differs("requests", len(b.vault.log(since, "unwrap")), 1))
+
+
+@check
+def metadata_hiccup_is_retried(b):
+    b.vault.fault("imds-500", op="token", count=1)
+    return differs("verdict", b.challenge(flags=FRESH_TOKEN).verdict, "GRANTED")
+
+
+@check
+def good_token_outlives_a_dead_metadata_endpoint(b):
+    b.challenge()
+    b.vault.ctl("down", which="metadata")
+    y = b.challenge()
+    b.vault.ctl("up", which="metadata")
+    return first(differs("verdict", y.verdict, "GRANTED"), differs("token time", y.token_usec, 0))
+
+
+# connections
+
+def connections(rows):
+    return len({r["conn"] for r in rows})
+
+
+@check
+def one_connection_for_many_requests(b):
+    b.connect_to_new_worker()
+    since = last_seq(b)
+    for _ in range(20):
+        b.challenge()
+    rows = b.vault.log(since=since, op="unwrap")
+    return first(differs("requests", len(rows), 20), differs("connections", connections(rows), 1))
+
+
+@check
+def fresh_connection_is_one(b):
+    b.challenge()
+    since = last_seq(b)
+    for _ in range(3):
+        b.fresh()
+    return differs("connections", connections(b.vault.log(since=since, op="unwrap")), 3)
+
+
+@check
+def request_ids_both_ways(b):
+    since = last_seq(b)
+    ident = "01234567-89ab-4cde-8f01-23456789abcd"
+    y = b.challenge(client_id=ident)
+    row = b.vault.log(since=since, op="unwrap")[0]
+    return first(differs("ours", row["client_request_id"], ident), differs("the vault's", y.request_id, row["request_id"]),
+                 differs("round trip said", 0 < y.round_trip_usec < 5000000, True))
+
+
+# releases
+
+@check
+def release_goes_into_the_pipe_only(b):
+    w = os.urandom(64)
+    y, got = b.client.release(b.kid, b.wrap(b.spki, w))
+    seen = b"".join(b.client.frames)
+    return first(differs("verdict", y.verdict, "GRANTED"), differs("delivered", (y.delivered, got == w), (64, True)),
+                 differs("in the frame", (len(y.blob), w in seen, base64.urlsafe_b64encode(w)[:40] in seen), (0, False, False)))
+
+
+@check
+def secret_does_not_come_without_deliver(b):
+    w = os.urandom(64)
+    y = b.client.call(UNWRAP, b.kid, b.wrap(b.spki, w))
+    return first(differs("verdict", (y.verdict, y.code), ("BROKEN", "length")), differs("bytes", (y.blob, w in y.raw), (b"", False)))
+
+
+@check
+def release_of_another_length_is_not_delivered(b):
+    why = None
+    for n in (1, 32, 63, 65):
+        y, got = b.client.release(b.kid, b.wrap(b.spki, os.urandom(n)))
+        why = why or differs("%d bytes" % n, (y.verdict, y.delivered, got), ("BROKEN", 0, b""))
+    return why
+
+
+@check
+def refused_release_delivers_nothing(b):
+    b.vault.fault("key-disabled", op="unwrap")
+    y, got = b.client.release(b.kid, b.wrap(b.spki, os.urandom(64)))
+    return differs("reply", (y.verdict, y.delivered, got), ("REVOKED", 0, b""))
+
+
+@check
+def deliver_without_pipe_and_pipe_without_deliver(b):
+    blob = b.wrap(b.spki, os.urandom(64))
+    y = b.client.call(UNWRAP, b.kid, blob, flags=DELIVER)
+    z, got = b.client.release(b.kid, blob, flags=0)
+    fd = os.open("/dev/null", os.O_WRONLY)
+    q = b.client.receive(b.client.send(UNWRAP, b.kid, blob, pipe=fd, flags=DELIVER))
+    os.close(fd)
+    return differs("codes", [y.code, z.code, q.code, got], ["pipe", "pipe", "pipe", b""])
+
+
+@check
+def closed_pipe_is_no_crash(b):
+    r, w = os.pipe()
+    os.close(r)
+    ident = b.client.send(UNWRAP, b.kid, b.wrap(b.spki, os.urandom(64)), pipe=w, flags=DELIVER)
+    os.close(w)
+    y = b.client.receive(ident)
+    return differs("reply", (y.verdict, y.code, y.delivered), ("UNREACHABLE", "delivery", 0))
+
+
+@check
+def worker_ends_after_a_release_and_comes_back(b):
+    b.connect_to_new_worker()
+    b.client.release(b.kid, b.wrap(b.spki, os.urandom(64)))
+    start = time.monotonic()
+    wait_for(lambda: b.worker.proc.poll() is not None)
+    took = time.monotonic() - start
+    code = b.worker.proc.returncode
+    b.reset()
+    return first(differs("exit status", code, 0), differs("after about 2 s", 1.5 < took < 4, True),
+                 differs("after", b.challenge().verdict, "GRANTED"))
+
+
+@check
+def worker_stays_while_nothing_was_released(b):
+    b.connect_to_new_worker()
+    b.challenge()
+    time.sleep(2.6)         # longer than the worker lives after a release
+    return differs("exit status", b.worker.proc.poll(), None)
+
+
+# frames
+
+@check
+def bad_frames_cost_the_connection_only(b):
+    good = request(GET_KEY, b.kid)
+    bad = {
+        "short": b"xx", "magic": b"\0" * 16, "version": struct.pack("<IHHII", MAGIC, VERSION + 1, REQUEST, 1, 0),
+        "type": frame(0x0102, 1, good), "empty": frame(REQUEST, 1, b""), "trailing": frame(REQUEST, 1, good + b"x"),
+        "cut": frame(REQUEST, 1, good[:-3]), "length": frame(REQUEST, 1, good)[:-1],
+        "operation": frame(REQUEST, 1, request(9, b.kid)), "uri": frame(REQUEST, 1, request(GET_KEY, "http://localhost/keys/k")),
+        "client id": frame(REQUEST, 1, request(GET_KEY, b.kid, client_id="a\r\nX: y")),
+        "vault": frame(REQUEST, 1, request(GET_KEY, b.kid, vault="../x")),
+        "blob": frame(REQUEST, 1, request(UNWRAP, b.kid, b"x" * 1025)),
+    }
+    why = None
+    for name, data in bad.items():
+        c = b.worker.client()
+        c.sock.settimeout(5)
+        c.sock.send(data)
+        try:
+            why = why or differs(name, c.sock.recv(65536), b"")
+        except ConnectionResetError:
+            pass
+        c.sock.close()
+    return first(why, differs("the other connection", b.challenge().verdict, "GRANTED"))
+
+
+@check
+def unversioned_unwrap_and_other_algorithms(b):
+    blob = b.wrap(b.spki, os.urandom(32))
+    y = b.client.call(UNWRAP, b.kid.rpartition("/")[0], blob)
+    z = b.client.call(UNWRAP, b.kid, blob, algorithm="RSA1_5")
+    q = b.client.call(UNWRAP, b.kid, b"")
+    return differs("codes", [(v.verdict, v.code) for v in (y, z, q)],
+                   [("MISCONFIGURED", "request"), ("MISCONFIGURED", "algorithm"), ("MISCONFIGURED", "request")])
+
+
+@check
+def too_many_requests_are_told_so(b):
+    b.connect_to_new_worker()
+    b.challenge()
+    b.vault.fault("hang", op="get")
+    ids = [b.client.send(GET_KEY, b.kid, timeout_ms=1500) for _ in range(200)]
+    replies = [b.client.receive(i) for i in ids]
+    b.vault.ctl("fault-clear")
+    codes = [y.code for y in replies]
+    return first(differs("verdicts", {y.verdict for y in replies}, {"UNREACHABLE"}), differs("busy", codes.count("busy"), 40),
+                 differs("afterwards", b.challenge().verdict, "GRANTED"))
+
+
+@check
+def client_that_goes_away_is_forgotten(b):
+    b.vault.fault("slow", op="unwrap", delay=400, count=3)
+    c = b.worker.client()
+    for _ in range(3):
+        c.send(UNWRAP, b.kid, b.wrap(b.spki, os.urandom(32)))
+    c.sock.close()
+    return differs("another client", b.challenge().verdict, "GRANTED")
+
+
+# the process
+
+def status_of(pid):
+    with open("/proc/%d/status" % pid) as f:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+
+
+@check
+def privileges_are_gone(b):
+    b.challenge()
+    s = status_of(b.worker.proc.pid)
+    none = "0" * 16
+    why = first(*(differs(k, s[k], none) for k in ("CapInh", "CapPrm", "CapEff", "CapAmb")), differs("NoNewPrivs", s["NoNewPrivs"], "1"))
+    if os.geteuid() == 0:
+        why = first(why, differs("root among", "0" in s["Uid"].split() + s["Gid"].split(), False),
+                    differs("groups", s["Groups"].strip(), ""), differs("CapBnd", s["CapBnd"], none))
+    with open("/proc/%d/maps" % b.worker.proc.pid) if os.geteuid() == 0 else open(os.devnull) as f:
+        sanitized = "libasan" in f.read()
+    return why or (None if sanitized else differs("seccomp", s["Seccomp"], "2"))
+
+
+@check
+def hangup_and_terminate(b):
+    import signal
+    b.connect_to_new_worker()
+    b.challenge()
+    b.worker.proc.send_signal(signal.SIGHUP)
+    why = differs("after SIGHUP", b.worker.proc.wait(5), 0)
+    b.reset()
+    why = why or differs("started again", b.challenge().verdict, "GRANTED")
+    b.vault.fault("slow", op="unwrap", delay=500, count=1)
+    ident = b.client.send(UNWRAP, b.kid, b.wrap(b.spki, b"\7" * 32))
+    wait_for(lambda: any(r["op"] == "unwrap" for r in b.vault.ctl("fault-list")["faults"]) is False)
+    b.worker.proc.terminate()
+    y = b.client.receive(ident)     # what is under way ends first
+    return first(why, differs("reply", (y.verdict, y.blob), ("GRANTED", b"\7" * 32)),
+                 differs("after SIGTERM", b.worker.proc.wait(5), 0))
+
+
+@check
+def connected_socket_ends_with_its_peer(b):
+    import subprocess
+    from worker_client import Client
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    p = subprocess.Popen([b.worker.program, "--socket-fd", str(theirs.fileno()), "--root", b.worker.root],
+                         pass_fds=[theirs.fileno()], env={"ASAN_OPTIONS": "detect_leaks=0"})
+    theirs.close()
+    c = Client(ours)
+    y = c.call(GET_KEY, b.kid)
+    ours.close()
+    return first(differs("verdict", y.verdict, "GRANTED"), differs("exit status", p.wait(5), 0))
+
+
+@check
+def systemd_socket_and_listen(b):
+    import subprocess
+    from worker_client import Client
+    path = os.path.join(b.dir, "listen.sock")
+    env = {"ASAN_OPTIONS": "detect_leaks=0"}
+    p = subprocess.Popen([b.worker.program, "--listen", path, "--root", b.worker.root], env=env)
+    wait_for(lambda: os.path.exists(path))
+    mode = os.stat(path).st_mode & 0o777
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    wait_for(lambda: s.connect_ex(path) == 0)
+    y = Client(s).call(GET_KEY, b.kid)
+    p.terminate()
+    p.wait(5)
+    script = 'exec 3<&"$1"; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$2" --root "$3"'
+    fd = b.worker.listener.fileno()
+    b.worker.stop()
+    b.worker.proc = subprocess.Popen(["/bin/bash", "-c", script, "-", str(fd), b.worker.program, b.worker.root], pass_fds=[fd],
+                                     env=env)
+    b.connect()
+    z = b.challenge()
+    b.worker.restart()
+    return first(differs("mode", mode, 0o600), differs("--listen", y.verdict, "GRANTED"), differs("LISTEN_FDS", z.verdict, "GRANTED"))
+
+
+@check
+def usage_and_configuration(b):
+    import subprocess
+
+    def run(*args):
+        return subprocess.run([b.worker.program, *args], capture_output=True, text=True, env={"ASAN_OPTIONS": "detect_leaks=0"})
+    bad = os.path.join(b.dir, "bad/etc/cmkd")
+    os.makedirs(bad, exist_ok=True)
+    with open(os.path.join(bad, "cmkd.conf"), "w") as f:
+        f.write("[Vault x]\nHots=a\n")
+    wrong = run("--check-config", "--root", os.path.join(b.dir, "bad"))
+    return first(differs("good", run("--check-config", "--root", b.worker.root).returncode, 0), differs("bad", wrong.returncode, 1),
+                 differs("hint", "Host=" in wrong.stderr, True), differs("unknown option", run("--frobnicate").returncode, 2),
+                 differs("no socket", run("--root", b.worker.root).returncode, 1), differs("help", run("--help").returncode, 0))
