@@ -28,6 +28,17 @@ static struct trail_report report;
 static struct trail_recovery recovery;
 static struct audit_message_record message;
 
+static void *allocated[64];
+static size_t n_allocated;
+
+/* Freed when the test is over: lines are moved about and written over. */
+static void *kept(void *p) {
+        assert_non_null(p);
+        assert_true(n_allocated < ELEMENTSOF(allocated));
+        allocated[n_allocated++] = p;
+        return p;
+}
+
 static int remove_one(const char *name, const struct stat *st _unused_, int type _unused_, struct FTW *f _unused_) {
         return remove(name);
 }
@@ -59,24 +70,26 @@ static int setup(void **state _unused_) {
 }
 
 static int teardown(void **state _unused_) {
+        while (n_allocated > 0)
+                free(allocated[--n_allocated]);
         return nftw(dir, remove_one, 8, FTW_DEPTH|FTW_PHYS);
 }
 
-static char *read_lines(char *lines[RECORDS + 1]) {
+static void read_lines(char *lines[RECORDS + 1]) {
         char *text, *p;
         size_t n = 0;
 
         assert_int_equal(read_small_file(path, 1024 * 1024, &text, NULL), 0);
+        kept(text);
         p = text;
         for (n = 0; n < RECORDS; n++) {
                 char *end = strchr(p, '\n');
 
                 assert_non_null(end);
-                lines[n] = strndup(p, (size_t) (end + 1 - p));
+                lines[n] = kept(strndup(p, (size_t) (end + 1 - p)));
                 p = end + 1;
         }
         lines[RECORDS] = NULL;
-        return text;
 }
 
 static void write_lines(char *const *lines, size_t n) {
@@ -123,7 +136,7 @@ static void untouched_trail_holds(void **state _unused_) {
 static void change_is_found(void **state _unused_) {
         char *lines[RECORDS + 1], *p;
 
-        free(read_lines(lines));
+        read_lines(lines);
         p = strstr(lines[4], "\"number\":\"4\"");
         p[10] = '5';
         write_lines(lines, RECORDS);
@@ -133,14 +146,14 @@ static void change_is_found(void **state _unused_) {
 /* Changed and hashed anew, the head too clever to be left: seen at the next record. */
 static void rehashed_change_is_found(void **state _unused_) {
         char *lines[RECORDS + 1];
-        struct record_line *forged = malloc(sizeof(*forged));
+        struct record_line *forged = kept(malloc(sizeof(*forged)));
         struct record r = {};
 
-        free(read_lines(lines));
+        read_lines(lines);
         assert_int_equal(record_decode(lines[4], strlen(lines[4]) - 1, &r), 0);
         audit_record_start(&message, "forged", LOG_INFO, true);
         assert_int_equal(record_encode(&message, RECORD_DAEMON, 5, r.prev, forged), 0);
-        lines[4] = strndup(forged->text, forged->size);
+        lines[4] = kept(strndup(forged->text, forged->size));
         write_lines(lines, RECORDS);
         expect_one(TRAIL_CHANGED, 6, 5, 5);
         record_done(&r);
@@ -149,7 +162,7 @@ static void rehashed_change_is_found(void **state _unused_) {
 static void removal_is_found(void **state _unused_) {
         char *lines[RECORDS + 1];
 
-        free(read_lines(lines));
+        read_lines(lines);
         lines[3] = lines[4] = NULL;
         write_lines(lines, RECORDS);
         expect_one(TRAIL_REMOVED, 4, 4, 5);
@@ -158,7 +171,7 @@ static void removal_is_found(void **state _unused_) {
 static void removal_at_the_beginning_is_found(void **state _unused_) {
         char *lines[RECORDS + 1];
 
-        free(read_lines(lines));
+        read_lines(lines);
         write_lines(lines + 2, RECORDS - 2);
         expect_one(TRAIL_REMOVED, 1, 1, 2);
 }
@@ -166,7 +179,7 @@ static void removal_at_the_beginning_is_found(void **state _unused_) {
 static void truncation_is_found(void **state _unused_) {
         char *lines[RECORDS + 1];
 
-        free(read_lines(lines));
+        read_lines(lines);
         write_lines(lines, RECORDS - 3);
         expect_one(TRAIL_TRUNCATED, 8, 8, 10);
         write_lines(lines, 0);
@@ -175,14 +188,14 @@ static void truncation_is_found(void **state _unused_) {
 
 static void rewritten_end_is_found(void **state _unused_) {
         char *lines[RECORDS + 1];
-        struct record_line *forged = malloc(sizeof(*forged));
+        struct record_line *forged = kept(malloc(sizeof(*forged)));
         struct record r = {};
 
-        free(read_lines(lines));
+        read_lines(lines);
         assert_int_equal(record_decode(lines[9], strlen(lines[9]) - 1, &r), 0);
         audit_record_start(&message, "forged", LOG_INFO, true);
         assert_int_equal(record_encode(&message, RECORD_DAEMON, 10, r.prev, forged), 0);
-        lines[9] = strndup(forged->text, forged->size);
+        lines[9] = kept(strndup(forged->text, forged->size));
         write_lines(lines, RECORDS);
         expect_one(TRAIL_TRUNCATED, 11, 10, 10);
         record_done(&r);
@@ -190,10 +203,10 @@ static void rewritten_end_is_found(void **state _unused_) {
 
 static void insertions_are_found(void **state _unused_) {
         char *lines[RECORDS + 2];
-        struct record_line *forged = malloc(sizeof(*forged));
+        struct record_line *forged = kept(malloc(sizeof(*forged)));
         struct record r = {};
 
-        free(read_lines(lines));
+        read_lines(lines);
         memmove(lines + 5, lines + 4, (RECORDS - 4) * sizeof(*lines));
         lines[4] = lines[1];               /* an old record once more */
         write_lines(lines, RECORDS + 1);
@@ -202,7 +215,7 @@ static void insertions_are_found(void **state _unused_) {
         assert_int_equal(record_decode(lines[3], strlen(lines[3]) - 1, &r), 0);
         audit_record_start(&message, "forged", LOG_INFO, true);
         assert_int_equal(record_encode(&message, RECORD_DAEMON, 5, r.hash, forged), 0);
-        lines[4] = strndup(forged->text, forged->size);    /* a good link, but the number comes twice */
+        lines[4] = kept(strndup(forged->text, forged->size));    /* a good link, but the number comes twice */
         write_lines(lines, RECORDS + 1);
         expect_one(TRAIL_INSERTED, 6, 5, 5);
         record_done(&r);
@@ -211,7 +224,7 @@ static void insertions_are_found(void **state _unused_) {
 static void swap_is_found(void **state _unused_) {
         char *lines[RECORDS + 1], *p;
 
-        free(read_lines(lines));
+        read_lines(lines);
         p = lines[4];
         lines[4] = lines[5];
         lines[5] = p;
@@ -224,11 +237,11 @@ static void swap_is_found(void **state _unused_) {
 static void broken_lines_are_found(void **state _unused_) {
         char *lines[RECORDS + 1];
 
-        free(read_lines(lines));
-        lines[6] = strdup("{\"v\":1}\n");
+        read_lines(lines);
+        lines[6] = kept(strdup("{\"v\":1}\n"));
         write_lines(lines, RECORDS);
         expect_one(TRAIL_BROKEN, 7, 0, 0);
-        lines[6] = malloc(RECORD_LINE_MAX * 2 + 2);
+        lines[6] = kept(malloc(RECORD_LINE_MAX * 2 + 2));
         memset(lines[6], 'x', RECORD_LINE_MAX * 2);
         strcpy(lines[6] + RECORD_LINE_MAX * 2, "\n");
         write_lines(lines, RECORDS);
@@ -256,6 +269,7 @@ static void torn_end_is_found_and_repaired(void **state _unused_) {
         assert_int_equal(report.gaps, 1);
         snprintf(torn_path, sizeof(torn_path), "%s/trail.torn", dir);
         assert_int_equal(read_small_file(torn_path, 100, &torn, NULL), 0);
+        kept(torn);
         assert_string_equal(torn, "{\"v\":1,\"seq\":11,\n");
 }
 
@@ -264,7 +278,7 @@ static void truncation_outlives_a_start(void **state _unused_) {
         char *lines[RECORDS + 1];
         struct trail *t;
 
-        free(read_lines(lines));
+        read_lines(lines);
         write_lines(lines, RECORDS - 3);
         assert_int_equal(trail_open(dir, &t, &recovery), 0);
         assert_int_equal(recovery.kind, TRAIL_RECOVERED_TRUNCATED);
