@@ -90,6 +90,8 @@ int disk_request_decode(struct wire_cursor *c, struct disk_request *ret) {
         r = wire_end(c);
         if (r < 0)
                 return r;
+        if (q.op == 0)
+                return -EBADMSG;
         *ret = q;
         return 0;
 }

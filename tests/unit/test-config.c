@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/config.h"
+
+static char root[64];
+
+static int setup(void **state _unused_) {
+        strcpy(root, "/tmp/test-config.XXXXXX");
+        return mkdtemp(root) ? 0 : -1;
+}
+
+static int remove_one(const char *path, const struct stat *st _unused_, int flag _unused_, struct FTW *f _unused_) {
+        return remove(path);
+}
+
+static int teardown(void **state _unused_) {
+        return nftw(root, remove_one, 8, FTW_DEPTH|FTW_PHYS);
+}
+
+static void put(const char *file, const char *text) {
+        char path[256], *slash;
+
+        snprintf(path, sizeof(path), "%s%s", root, file);
+        slash = strrchr(path, '/');
+        *slash = 0;
+        assert_int_equal(mkdir_parents(path, 0755), 0);
+        *slash = '/';
+        assert_int_equal(write_file_atomic(path, text, strlen(text), 0644), 0);
+}
+
+static struct config *load(void) {
+        struct config *c = NULL;
+        char *why = NULL;
+
+        if (config_load(root, &c, &why) < 0)
+                fail_msg("refused: %s", strempty(why));
+        return c;
+}
+
+/* The text is refused, with each of the words (NULL at the end) in the reason. */
+static void refuse(const char *text, const char *const words[]) {
+        struct config *c = NULL;
+        char *why = NULL;
+
+        put("/etc/cmkd/cmkd.conf", text);
+        assert_int_equal(config_load(root, &c, &why), -EINVAL);
+        assert_null(c);
+        assert_non_null(why);
+        for (; *words; words++)
+                if (!strstr(why, *words))
+                        fail_msg("said \"%s\", expected \"%s\" in it", why, *words);
+        free(why);
+        assert_int_equal(config_load(root, &c, NULL), -EINVAL);
+}
+#define REFUSE(text, ...) refuse(text, (const char *const []) { __VA_ARGS__, NULL })
+
+static void test_nothing_is_an_empty_one(void **state _unused_) {
+        struct config *c = load();
+
+        assert_int_equal(c->trust, TRUST_LISTED);
+        assert_int_equal(c->on_trail_failure, TRAIL_DENY_NEW);
+        assert_int_equal(c->policy.on_revoked, -1);
+        assert_true(c->policy.poll_usec == USEC_INFINITY);
+        assert_null(c->volumes);
+        assert_null(c->vaults);
+        config_free(c);
+        assert_null(config_free(NULL));
+}
+
+static void test_every_key(void **state _unused_) {
+        const struct policy_settings *p;
+        const struct vault_config *v;
+        struct config *c;
+
+        put("/etc/cmkd/cmkd.conf",
+            "# comment\n[Node]\nTrust=allowed-keys\nOnTrailFailure=stop\n"
+            "[Policy]\nOnRevoked=poweroff\nOnDenied=cut\nOnUnreachable=report\nOnReenable=nothing\nNoticeSec=1\nPollSec=2\n"
+            "LeaseSec=3min\nGraceSec=4h\nHoldSec=5d\nConfirmSec=600ms\nDeniedConfirmSec=7s\n"
+            "[Volume a.b-c_d]\nPollSec=8\n"
+            "[Vault prod]\nHost=V.Example:8443\nKeys=One two,three\nProvider=azure\nCAFile=/ca.pem\nClientId=me\n"
+            "MetadataEndpoint=http://127.0.0.1:1\nResource=https://r\nApiVersion=7.5\nTimeoutSec=9\nAcceptUnsafeVault=yes\n");
+        c = load();
+        p = &c->policy;
+        assert_int_equal(c->trust, TRUST_ALLOWED_KEYS);
+        assert_int_equal(c->on_trail_failure, TRAIL_STOP);
+        assert_int_equal(p->on_revoked, ACTION_POWEROFF);
+        assert_int_equal(p->on_denied, ACTION_CUT);
+        assert_int_equal(p->on_unreachable, ACTION_REPORT);
+        assert_int_equal(p->on_reenable, REENABLE_NOTHING);
+        assert_int_equal(p->notice_usec, USEC_PER_SEC);
+        assert_int_equal(p->poll_usec, 2 * USEC_PER_SEC);
+        assert_int_equal(p->lease_usec, 180 * USEC_PER_SEC);
+        assert_int_equal(p->grace_usec, 14400 * USEC_PER_SEC);
+        assert_int_equal(p->hold_usec, 432000 * USEC_PER_SEC);
+        assert_int_equal(p->confirm_usec, 600 * USEC_PER_MSEC);
+        assert_int_equal(p->denied_confirm_usec, 7 * USEC_PER_SEC);
+        assert_null(config_find_volume(c, "other"));
+        p = &config_find_volume(c, "a.b-c_d")->policy;
+        assert_int_equal(p->poll_usec, 8 * USEC_PER_SEC);
+        assert_int_equal(p->on_revoked, -1);
+        v = config_vault_by_name(c, "prod");
+        assert_string_equal(v->host, "v.example");
+        assert_int_equal(v->port, 8443);
+        assert_string_equal(v->keys[0], "one");
+        assert_string_equal(v->keys[2], "three");
+        assert_null(v->keys[3]);
+        assert_string_equal(v->ca_file, "/ca.pem");
+        assert_string_equal(v->client_id, "me");
+        assert_string_equal(v->metadata_endpoint, "http://127.0.0.1:1");
+        assert_string_equal(v->resource, "https://r");
+        assert_string_equal(v->api_version, "7.5");
+        assert_int_equal(v->timeout_usec, 9 * USEC_PER_SEC);
+        assert_true(v->accept_unsafe);
+        assert_null(config_vault_by_name(c, "Prod"));
+        config_free(c);
+}
+
+static void test_vault_defaults(void **state _unused_) {
+        const struct vault_config *v;
+        struct config *c;
+
+        put("/etc/cmkd/cmkd.conf", "[Vault v]\nHost=v.example\nKeys=k\n");
+        c = load();
+        v = c->vaults;
+        assert_int_equal(v->port, 443);
+        assert_string_equal(v->provider, "azure");
+        assert_string_equal(v->metadata_endpoint, "http://169.254.169.254");
+        assert_string_equal(v->resource, "https://vault.azure.net");
+        assert_null(v->ca_file);
+        assert_false(v->accept_unsafe);
+        config_free(c);
+}
+
+static void test_errors_say_where_and_what(void **state _unused_) {
+        REFUSE("[Policy]\n\nOnRevoked=explode\n", "/etc/cmkd/cmkd.conf:3:", "OnRevoked=explode", "report, hold, cut");
+        REFUSE("[Policy]\nPollSex=3\n", "cmkd.conf:2:", "no PollSex=", "did you mean PollSec=");
+        REFUSE("[Policy]\npollsec=3\n", "no pollsec=", "did you mean PollSec=");
+        REFUSE("[Vault v]\nHosts=v\n", "cmkd.conf:2:", "did you mean Host=");
+        REFUSE("[Node]\nPollSec=3\n", "no PollSec= in [Node]");
+        REFUSE("[Polizy]\nPollSec=3\n", "[Polizy] is no section", "[Volume NAME]");
+        REFUSE("[Volume]\nPollSec=3\n", "[Volume] is no section");
+        REFUSE("[Volume ../x]\nPollSec=3\n", "is no section");
+        REFUSE("[Volume a b]\nPollSec=3\n", "is no section");
+        REFUSE("[Policy]\nPollSec=3 parsecs\n", "PollSec=3 parsecs", "a time span");
+        REFUSE("[Policy]\nPollSec=\n", "a time span");
+        REFUSE("[Node]\nTrust=everyone\n", "listed or allowed-keys");
+        REFUSE("[Vault v]\nHost=*.example\nKeys=k\n", "without wildcards");
+        REFUSE("[Vault v]\nHost=v/keys\nKeys=k\n", "HOST:PORT");
+        REFUSE("[Vault v]\nHost=v:0\nKeys=k\n", "HOST:PORT");
+        REFUSE("[Vault v]\nHost=user@v\nKeys=k\n", "HOST:PORT");
+        REFUSE("[Vault v]\nHost=v\nKeys=a/b\n", "names of keys");
+        REFUSE("[Vault v]\nHost=v\nKeys=*\n", "names of keys");
+        REFUSE("[Vault v]\nHost=v\nKeys= , \n", "names of keys");
+        REFUSE("[Vault v]\nHost=v\nKeys=k\nAcceptUnsafeVault=maybe\n", "yes or no");
+        REFUSE("[Vault v]\nHost=v\n", "[Vault v] has no Keys=");
+        REFUSE("[Vault v]\nKeys=k\n", "[Vault v] has no Host=");
+        REFUSE("[Vault v]\nHost=v\nKeys=k\nProvider=clay\n", "Provider=clay is not known");
+        REFUSE("just words\n", "cmkd.conf:1:", "neither a [Section]");
+        REFUSE("[Policy]\nPollSec=3\njust words\n", "cmkd.conf:3:", "neither a [Section]");
+        REFUSE("[Policy\nPollSec=3\n", "cmkd.conf:1:");
+        REFUSE("PollSec=3\n", "cmkd.conf:1:");
+}
+
+/* Longer than the reader that was used before could take: it would have spoken to another volume. */
+static void test_long_lines_and_names(void **state _unused_) {
+        char text[4096], name[65] = "";
+        struct config *c;
+        size_t n;
+
+        memset(name, 'n', 64);
+        n = (size_t) snprintf(text, sizeof(text), "[Volume %s]\nPollSec=7\n[Vault %s]\nHost=v\nKeys=", name, name);
+        for (int i = 0; i < 100; i++)
+                n += (size_t) snprintf(text + n, sizeof(text) - n, "key-%d ", i);
+        put("/etc/cmkd/cmkd.conf", text);
+        c = load();
+        assert_int_equal(config_find_volume(c, name)->policy.poll_usec, 7 * USEC_PER_SEC);
+        assert_string_equal(config_vault_by_name(c, name)->keys[99], "key-99");
+        config_free(c);
+        REFUSE("[Volume nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn]\nPollSec=3\n", "is no section");
+}
+
+static uint64_t poll_sec(void) {
+        struct config *c = load();
+        uint64_t v = c->policy.poll_usec / USEC_PER_SEC;
+
+        config_free(c);
+        return v;
+}
+
+static void test_precedence(void **state _unused_) {
+        char path[128];
+
+        put("/usr/lib/cmkd/cmkd.conf", "[Policy]\nPollSec=1\nLeaseSec=11\n");
+        assert_int_equal(poll_sec(), 1);
+        put("/run/cmkd/cmkd.conf", "[Policy]\nPollSec=2\n");
+        assert_int_equal(poll_sec(), 2);
+        put("/etc/cmkd/cmkd.conf", "[Policy]\nPollSec=3\n");
+        assert_int_equal(poll_sec(), 3);
+        /* drop-ins over the file, by name, whatever the directory */
+        put("/usr/lib/cmkd/cmkd.conf.d/50-a.conf", "[Policy]\nPollSec=4\n");
+        assert_int_equal(poll_sec(), 4);
+        put("/etc/cmkd/cmkd.conf.d/40-b.conf", "[Policy]\nPollSec=5\n");
+        assert_int_equal(poll_sec(), 4);
+        put("/run/cmkd/cmkd.conf.d/60-c.conf", "[Policy]\nPollSec=6\n");
+        assert_int_equal(poll_sec(), 6);
+        /* a name hides the same name in a later directory, also with an empty file */
+        put("/etc/cmkd/cmkd.conf.d/60-c.conf", "");
+        assert_int_equal(poll_sec(), 4);
+        snprintf(path, sizeof(path), "%s/run/cmkd/cmkd.conf.d/50-a.conf", root);
+        assert_int_equal(symlink("/dev/null", path), 0);
+        assert_int_equal(poll_sec(), 5);
+        /* not drop-ins */
+        put("/etc/cmkd/cmkd.conf.d/99-x.conf~", "[Policy]\nPollSec=7\n");
+        put("/etc/cmkd/cmkd.conf.d/.99-x.conf", "[Policy]\nPollSec=7\n");
+        put("/etc/cmkd/cmkd.conf.d/README", "[Policy]\nPollSec=7\n");
+        assert_int_equal(poll_sec(), 5);
+        put("/etc/cmkd/cmkd.conf.d/70-bad.conf", "[Policy]\nPollSec=x\n");
+        {
+                struct config *c = NULL;
+                char *why = NULL;
+
+                assert_int_equal(config_load(root, &c, &why), -EINVAL);
+                assert_non_null(strstr(why, "/etc/cmkd/cmkd.conf.d/70-bad.conf:2:"));
+                free(why);
+        }
+}
+
+/* A section in two files is one section; a list that is set again replaces the old one. */
+static void test_sections_join(void **state _unused_) {
+        struct config *c;
+
+        put("/etc/cmkd/cmkd.conf", "[Vault v]\nHost=v\nKeys=a b\n[Volume x]\nPollSec=1\n");
+        put("/etc/cmkd/cmkd.conf.d/1.conf", "[Vault v]\nKeys=c\n[Volume x]\nLeaseSec=2\n");
+        c = load();
+        assert_null(c->vaults->next);
+        assert_string_equal(c->vaults->keys[0], "c");
+        assert_null(c->vaults->keys[1]);
+        assert_string_equal(c->vaults->host, "v");
+        assert_null(c->volumes->next);
+        assert_int_equal(c->volumes->policy.poll_usec, USEC_PER_SEC);
+        assert_int_equal(c->volumes->policy.lease_usec, 2 * USEC_PER_SEC);
+        config_free(c);
+}
+
+static void test_unreadable(void **state _unused_) {
+        struct config *c = NULL;
+        char path[128], *why = NULL;
+
+        put("/etc/cmkd/cmkd.conf.d", "a file where a directory belongs");
+        assert_int_equal(config_load(root, &c, &why), -ENOTDIR);
+        assert_non_null(strstr(why, "/etc/cmkd/cmkd.conf.d: "));
+        free(why);
+        why = NULL;
+        teardown(NULL);
+        setup(NULL);
+        snprintf(path, sizeof(path), "%s/etc/cmkd/cmkd.conf", root);
+        assert_int_equal(mkdir_parents(path, 0755), 0);
+        assert_int_equal(config_load(root, &c, &why), -EISDIR);
+        assert_non_null(strstr(why, "/etc/cmkd/cmkd.conf: "));
+        free(why);
+        assert_null(c);
+}
+
+static void test_allow_list(void **state _unused_) {
+        static const struct { const char *uri, *vault, *why; } table[] = {
+                { "https://v.example/keys/a", "one", NULL }, { "https://V.EXAMPLE:443/keys/A/0123", "one", NULL },
+                { "https://v.example/keys/b", "two", NULL }, { "https://v.example/keys/c", NULL, "this key" },
+                { "https://v.example:444/keys/a", NULL, "host and port" },
+                { "https://x.v.example/keys/a", NULL, "host and port" },
+                { "https://v.example.evil/keys/a", NULL, "host and port" },
+        };
+        const struct vault_config *v;
+        struct config *c;
+
+        put("/etc/cmkd/cmkd.conf", "[Vault one]\nHost=v.example\nKeys=a\n[Vault two]\nHost=V.example:443\nKeys=B\n");
+        c = load();
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const char *why = NULL;
+                struct key_uri u;
+
+                assert_int_equal(key_uri_parse(table[i].uri, &u, NULL), 0);
+                v = config_find_vault(c, &u, &why);
+                if (table[i].vault)
+                        assert_string_equal(v->name, table[i].vault);
+                else {
+                        assert_null(v);
+                        assert_non_null(strstr(why, table[i].why));
+                        assert_null(config_find_vault(c, &u, NULL));
+                }
+        }
+        config_free(c);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+                T(test_nothing_is_an_empty_one),
+                T(test_every_key),
+                T(test_vault_defaults),
+                T(test_errors_say_where_and_what),
+                T(test_long_lines_and_names),
+                T(test_precedence),
+                T(test_sections_join),
+                T(test_unreadable),
+                T(test_allow_list),
+        };
+        return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}
