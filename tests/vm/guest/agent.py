@@ -116,15 +116,17 @@ class Agent:
         self.queue += HEADER.pack(channel, kind, len(payload)) + payload
 
     def read_port(self):
-        try:
-            data = os.read(self.port, 65536)
-        except BlockingIOError:
-            return
-        if not data:
-            self.reset()
-            self.set_connected(False)
-            return
-        self.received += data
+        """Takes in what has come; a read gives a page at most, so many at a time."""
+        for _ in range(64):
+            try:
+                data = os.read(self.port, 65536)
+            except BlockingIOError:
+                break
+            if not data:
+                self.reset()
+                self.set_connected(False)
+                return
+            self.received += data
         if not self.synced and not self.find_sync():
             return
         while len(self.received) >= HEADER.size:

@@ -215,8 +215,9 @@ class Node:
             self.write(destination, source.read_bytes(), mode=source.stat().st_mode & 0o777)
 
     def push_tar(self, data, destination="/"):
-        unpack = 'mkdir -p "$1" && tar -xf - --no-same-owner --keep-directory-symlink -C "$1"'
-        self.sh(["/bin/sh", "-c", unpack, "sh", str(destination)], stdin=data, timeout=120)
+        flags = "-xzf" if data[:2] == b"\x1f\x8b" else "-xf"
+        unpack = 'mkdir -p "$1" && tar "$2" - --no-same-owner --keep-directory-symlink -C "$1"'
+        self.sh(["/bin/sh", "-c", unpack, "sh", str(destination), flags], stdin=data, timeout=120)
 
     def write(self, path, data, mode=0o644):
         data = data.encode() if isinstance(data, str) else data
