@@ -231,6 +231,20 @@ static void on_own_operation(const struct outcome *o, void *user _unused_) {
                 log_warning("%s", o->message);
 }
 
+/* While an operation is under way only something stronger than it may begin: closing the volume. */
+static bool may_overtake(const struct volume *v, enum lease_verb verb) {
+        bool closes = verb == LEASE_CUT || verb == LEASE_POWEROFF || verb == LEASE_REBOOT;
+
+        switch (v->state) {
+        case VOLUME_HOLDING:
+        case VOLUME_RESUMING:
+        case VOLUME_DETACHING:
+                return closes;
+        default:
+                return false;
+        }
+}
+
 void key_evaluate_volume(struct volume *v) {
         static const struct requester self = { "cmkd: the key is enabled again" }, hold = { "cmkd: policy" };
         struct lease_decision d;
@@ -240,7 +254,7 @@ void key_evaluate_volume(struct volume *v) {
                 return;
         lease_decide(&v->lease, &v->key->track, &v->policy, instant_now(), &d);
         set_breaker(v, &d);
-        if (volume_is_in_transit(v) && v->state != VOLUME_HOLDING && v->state != VOLUME_DETACHING && v->state != VOLUME_RESUMING)
+        if (volume_is_in_transit(v) && !may_overtake(v, d.verb))
                 return;
         switch (d.verb) {
         case LEASE_NOTHING:
