@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// sources: daemon/vault/azure-reply.c daemon/vault/json-text.c
+// libs: json-c
+
+/* A good reply: one byte says of what, then the body. Nothing of the value may be left in the buffer. */
+
+#include "common/base64.h"
+#include "vault/azure-reply.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct key_uri asked = {
+        .host = "vault.test", .port = 443, .name = "k", .version = "0123456789abcdef0123456789abcdef",
+};
+
+static void unwrap(char *body, size_t size) {
+        _cleanup_(azure_result_clear) struct azure_result result = {};
+        char text[BASE64_SIZE(VAULT_BLOB_MAX) + 1];
+        const char *why = NULL;
+        struct key_uri u;
+
+        if (azure_parse_result(body, size, &asked, &result, &why) < 0)
+                return;
+        if (key_uri_parse(result.kid, &u, NULL) < 0 || !key_uri_same_key(&u, &asked) || !streq(u.version, asked.version))
+                abort();
+        base64url_encode(secret_cdata(result.value), secret_size(result.value), text);
+        /* a short one may stand elsewhere by chance */
+        if (strlen(text) >= 16 && memmem(body, size, text, strlen(text)))
+                abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        _cleanup_(freep) char *body = NULL;
+        struct vault_reply y = {};
+        char kid[KEY_URI_MAX];
+        const char *why = NULL;
+
+        if (size < 2)
+                return 0;
+        size--;
+        body = malloc(size);
+        if (!body)
+                return 0;
+        memcpy(body, data + 1, size);
+        if (data[0] % 3 == 0)
+                unwrap(body, size);
+        else if (data[0] % 3 == 1) {
+                if (azure_parse_key(body, size, &asked, &y, &why) == 0 &&
+                    (y.spki_size > sizeof(y.spki) || strnlen(y.key_type, sizeof(y.key_type)) == sizeof(y.key_type)))
+                        abort();
+        } else
+                (void) azure_parse_deleted(body, size, &asked, kid, &why);
+        return 0;
+}

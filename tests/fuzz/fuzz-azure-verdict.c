@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// sources: daemon/vault/azure-verdict.c daemon/vault/json-text.c
+// libs: json-c
+
+/* An error reply: operation, status (two bytes), headers seen, then the body. REVOKED only for what is on the list. */
+
+#include "vault/azure-verdict.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_printable(const char *s, size_t size) {
+        if (strnlen(s, size) == size)
+                abort();
+        for (; *s; s++)
+                if (*s < ' ' || *s > '~')
+                        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        struct azure_evidence e;
+        struct judgement j;
+
+        if (size < 4)
+                return 0;
+        e = (struct azure_evidence) {
+                .op = (enum vault_op) (data[0] % 4 + 1), .status = (uint16_t) ((data[1] << 8 | data[2]) % 1000),
+                .vendor = data[3] & 1, .json = data[3] & 2, .body = (const char *) data + 4, .body_size = size - 4,
+        };
+        azure_judge(&e, &j);
+        check_printable(j.code, sizeof(j.code));
+        check_printable(j.text, sizeof(j.text));
+        if (j.verdict == VERDICT_GRANTED || j.verdict >= _VERDICT_MAX)
+                abort();
+        if (j.verdict == VERDICT_REVOKED &&
+            (!e.vendor || !e.json || e.op == VAULT_OP_CHECK_DELETED ||
+             !((e.status == 403 && strcasecmp(j.code, "Forbidden/KeyDisabled") == 0) ||
+               (e.status == 404 && strcasecmp(j.code, "KeyNotFound") == 0))))
+                abort();
+        return 0;
+}

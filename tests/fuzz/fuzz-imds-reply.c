@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// sources: daemon/vault/imds-reply.c daemon/vault/azure-verdict.c daemon/vault/json-text.c
+// libs: json-c
+
+/* The metadata endpoint's replies: status (two bytes), then the body. What is accepted may stand in a header. */
+
+#include "vault/imds-reply.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void token(char *body, size_t size) {
+        _cleanup_(secret_freep) struct secret *s = NULL;
+        struct imds_token t = {};
+        const char *why = NULL, *p;
+
+        if (imds_parse_token(body, size, 1700000000, &t, &why) < 0)
+                return;
+        s = t.token;
+        p = (const char *) secret_cdata(s);
+        if (strnlen(p, secret_size(s)) != secret_size(s) - 1 || !*p || t.lifetime_sec == 0 || t.refresh_sec > t.lifetime_sec)
+                abort();
+        if (strlen(p) >= 16 && memmem(body, size, p, strlen(p)))
+                abort();
+        for (; *p; p++)
+                if (*p <= ' ' || *p > '~')
+                        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        _cleanup_(freep) char *body = NULL;
+        struct judgement j;
+        uint16_t status;
+        bool retry;
+
+        if (size < 3)
+                return 0;
+        status = (uint16_t) ((data[0] << 8 | data[1]) % 1000);
+        size -= 2;
+        body = malloc(size);
+        if (!body)
+                return 0;
+        memcpy(body, data + 2, size);
+        if (status == 200)
+                token(body, size);
+        else {
+                imds_judge(status, body, size, &j, &retry);
+                if (j.verdict == VERDICT_GRANTED || j.verdict == VERDICT_REVOKED)
+                        abort();
+        }
+        return 0;
+}
