@@ -33,12 +33,17 @@ static inline void capture_end(int fd, int file, int saved, char *text, size_t s
 /* words: the arguments after the verb, NULL last. */
 static inline struct captured *run_verb(int (*verb)(const struct invocation *), const char *const *words) {
         static struct captured c;
-        char *argv[32] = { strdup("cmkctl") };
+        static char *owned[32], *argv[32];         /* argv is reordered; both live until the next call */
         struct invocation in;
         int argc = 1, files[2], saved[2];
 
+        for (size_t i = 0; i < ELEMENTSOF(owned); i++) {
+                free(owned[i]);
+                owned[i] = NULL;
+        }
+        argv[0] = owned[0] = strdup("cmkctl");
         for (; words[argc - 1]; argc++)
-                argv[argc] = strdup(words[argc - 1]);
+                argv[argc] = owned[argc] = strdup(words[argc - 1]);
         fflush(stdout);
         files[0] = capture_start(STDOUT_FILENO, saved + 0);
         files[1] = capture_start(STDERR_FILENO, saved + 1);
