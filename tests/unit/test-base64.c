@@ -31,7 +31,7 @@ static void test_rfc4648(void **state _unused_) {
 static void test_against_openssl(void **state _unused_) {
         for (size_t n = 0; n < 200; n++) {
                 uint8_t in[200], out[200];
-                char ours[300], theirs[300], url[300];
+                char ours[401], theirs[401], url[401];
                 size_t size = 0;
 
                 random_bytes(in, n);
