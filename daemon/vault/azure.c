@@ -192,7 +192,8 @@ static void azure_wrap(struct vault *v, const struct vault_call *c, struct vault
         run_crypto(v, c, "wrapkey", y, ret_value);
 }
 
-static void azure_unwrap(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value) {
+static void azure_unwrap(struct vault *v, const struct vault_call *c, struct vault_reply *y,
+                         struct secret **ret_value) {
         run_crypto(v, c, "unwrapkey", y, ret_value);
 }
 

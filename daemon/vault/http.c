@@ -176,7 +176,7 @@ static int translate(CURLcode c, const struct http_response *y) {
 
 #define SET(option, value) do { if (c == CURLE_OK) c = curl_easy_setopt(h, option, value); } while (0)
 
-/* QUICK_EXIT: a name server that does not answer must not hold the deadline up; the resolver's thread ends by itself. */
+/* QUICK_EXIT: a name server that does not answer must not hold up the deadline; the resolver's thread ends alone. */
 static CURLcode set_up_transport(CURL *h, const struct http_pool *p, const struct http_request *q, long left_ms) {
         CURLcode c = CURLE_OK;
 

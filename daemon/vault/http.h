@@ -44,7 +44,7 @@ struct http_response {
         char error[257];                 /* of a failure, for people */
 };
 
-/* A pool for one host. ca_pem: the only authorities trusted there (copied), NULL: the system's. Returns 0 or -ENOMEM. */
+/* A pool for one host. ca_pem: the only authorities trusted (copied), NULL: the system's. Returns 0 or -ENOMEM. */
 int http_pool_new(const char *ca_pem, struct http_pool **ret);
 
 /* No request may be under way. Accepts NULL, returns NULL. */

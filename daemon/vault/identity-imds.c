@@ -11,6 +11,7 @@
 #define REFRESH_PATIENCE_USEC (2 * USEC_PER_SEC)
 #define REFRESH_RETRY_USEC (60 * USEC_PER_SEC)
 #define URL_MAX 1024u
+#define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]"
 
 struct identity {
         const struct vault_config *config;
@@ -65,7 +66,7 @@ struct identity *identity_free(struct identity *i) {
 static bool endpoint_is_valid(const char *s) {
         const char *host = startswith(s, "http://");
 
-        return host && *host && host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]")] == 0;
+        return host && *host && host[strspn(host, HOST_CHARACTERS)] == 0;
 }
 
 static int make_url(const struct vault_config *c, char *buf, size_t size) {

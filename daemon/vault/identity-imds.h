@@ -9,8 +9,8 @@
  *   one thread asks (the others wait for its answer) ─► GET /metadata/identity/oauth2/token, plain http, link-local
  *
  * Retries (404, 410, 5xx, no answer: 0.8 s, doubling, at most four tries) stay within the caller's deadline. A token is
- * refreshed ahead of its end; a refresh that fails while the old one is good is not an error. The endpoint has a cache of
- * its own which nothing bypasses: "fresh" means asked for again. */
+ * refreshed ahead of its end; a refresh that fails while the old one is good is not an error. The endpoint has a
+ * cache of its own which nothing bypasses: "fresh" means asked for again. */
 
 #include "azure-verdict.h"
 #include "common/config.h"

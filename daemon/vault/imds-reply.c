@@ -96,7 +96,7 @@ int imds_parse_token(char *body, size_t size, uint64_t now_sec, struct imds_toke
                 return refuse(ret_why, "its token_type is not Bearer");
         r = read_lifetime(root, now_sec, &t);
         if (r < 0) {
-                *ret_why = r == -EKEYEXPIRED ? "the token has expired already" : "it does not say when the token expires";
+                *ret_why = r == -EKEYEXPIRED ? "the token has expired already" : "it does not say when it expires";
                 return r;
         }
         t.token = TAKE_PTR(token);

@@ -52,7 +52,7 @@ int main(int argc, char *argv[]) {
         fd = o.check_config ? -EBADF : options_socket(&o);
         if (fd < 0 && !o.check_config)
                 return fail("no socket (LISTEN_FDS, --listen or --socket-fd)", fd);
-        clearenv();     /* proxies, certificate paths and debugging switches of the libraries are not for this process */
+        clearenv();     /* the libraries' proxies, certificate paths and debugging switches are not for this process */
         r = memory_init();
         if (r < 0)
                 return fail("cannot initialize TLS", r);

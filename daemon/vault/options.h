@@ -16,6 +16,6 @@ struct options {
 /* Returns 1: go on; 0: done (--help); -EINVAL: usage, which is said. */
 int options_parse(int argc, char *argv[], struct options *ret);
 
-/* The socket, non-blocking and close-on-exec. Returns a descriptor; -ENOTCONN: none was given; -ESTALE: LISTEN_FDS is for
- * another process, or is not one socket; or what makes a socket unusable. */
+/* The socket, non-blocking and close-on-exec. Returns a descriptor; -ENOTCONN: none was given; -ESTALE: LISTEN_FDS is
+ * for another process, or is not one socket; or what makes a socket unusable. */
 int options_socket(const struct options *o);

@@ -54,8 +54,8 @@ static int limit(int what, rlim_t to) {
         return setrlimit(what, &l) < 0 ? -errno : 0;
 }
 
-/* Locked pages: 32 requests with a body's buffer and a few secrets each. Who may not raise the limit has the unit's, and a
- * request that cannot lock its pages fails. FSIZE holds for memory files too, so it is not zero. */
+/* Locked pages: 32 requests with a body's buffer and a few secrets each. Who may not raise the limit has the unit's,
+ * and a request that cannot lock its pages fails. FSIZE holds for memory files too, so it is not zero. */
 static int set_limits(void) {
         static const struct rlimit locked = { 16u << 20, 16u << 20 };
         int r;

@@ -4,13 +4,14 @@
 /* Gives up everything that serving requests does not need. What the unit has given up already is no error, so the
  * worker is the same under systemd and started by cmkd in an initramfs. The order is fixed:
  *
- *   resource limits ─► supplementary groups, gid, uid ─► capabilities (all sets) ─► no_new_privs ─► not dumpable ─► seccomp
+ *   resource limits ─► groups, gid, uid ─► capabilities (all sets) ─► no_new_privs ─► not dumpable ─► seccomp
  *
- * and what was given up is looked at afterwards: a process that still has a capability or can get root back is an error. */
+ * and what was given up is looked at afterwards: a process that still has a capability or can get root back is an
+ * error. */
 
 #include "common/util.h"
 
 /* user: a name or a number to become where we are root; NULL: cmkd-vault, or 65534 where there is no such user. By a
- * process with one thread, after sockets and files were opened. Returns 0; -ENOENT: no such user; -EPERM: something could
- * not be given up; or -errno of the call that failed. ret_what: which step, a static text. */
+ * process with one thread, after sockets and files were opened. Returns 0; -ENOENT: no such user; -EPERM: something
+ * could not be given up; or -errno of the call that failed. ret_what: which step, a static text. */
 int sandbox_enter(const char *user, const char **ret_what);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The system calls that libcurl with threads, the C library's resolver with its plug-ins, OpenSSL and this program make;
- * arguments are checked where a call can do more than that (files only for reading, no writable code, threads but no
- * processes, four socket families). A call that only an intruder makes ends the process, any other one is an error
- * (EPERM) for the caller. */
+/* The system calls that libcurl with threads, the C library's resolver with its plug-ins, OpenSSL and this program
+ * make; arguments are checked where a call can do more than that (files only for reading, no writable code, threads
+ * but no processes, four socket families). A call that only an intruder makes ends the process, any other one is an
+ * error (EPERM) for the caller. */
 
 #include "common/util.h"
 

@@ -215,7 +215,7 @@ static int milliseconds_until(uint64_t usec) {
         return usec <= now ? 0 : (int) MIN_OF((usec - now) / USEC_PER_MSEC + 1, (uint64_t) 60000);
 }
 
-/* Requests that came before the end of the time are served first: the time is looked at when nothing is left to read. */
+/* Requests that came before the time is over are served first: it is looked at when nothing is left to read. */
 static int loop(struct server *s) {
         for (;;) {
                 struct pollfd fds[POLL_MAX];

@@ -3,9 +3,9 @@
 
 /* The worker's loop: frames in, jobs, frames out.
  *
- * Peers are root, or whoever the worker itself was started as when that is not root (tests). A bad frame, or a peer that
- * does not read its replies, costs the connection and nothing else. Each request gets exactly one reply as long as its
- * connection lives; too many at once get UNREACHABLE "busy".
+ * Peers are root, or whoever the worker itself was started as when that is not root (tests). A bad frame, or a peer
+ * that does not read its replies, costs the connection and nothing else. Each request gets exactly one reply as long
+ * as its connection lives; too many at once get UNREACHABLE "busy".
  *
  * After it released a secret W the worker ends (exit status 0) as soon as nothing is under way and RECYCLE_USEC have
  * passed: nothing that was in its memory outlives that. The same after SIGHUP (a changed configuration), and at once
@@ -21,8 +21,8 @@ struct serve_options {
         uid_t allowed_uid;       /* beside root */
 };
 
-/* Serves until there is reason to end. Takes over the descriptor. SIGTERM, SIGINT and SIGHUP must be blocked. Returns 0,
- * or -errno of what the loop needs and did not get. */
+/* Serves until there is reason to end. Takes over the descriptor. SIGTERM, SIGINT and SIGHUP must be blocked. Returns
+ * 0, or -errno of what the loop needs and did not get. */
 int serve(struct vaults *v, const struct serve_options *o);
 
 /* To be called before the sandbox, by a process with one thread: blocks the signals that serve() reads. */

@@ -93,8 +93,8 @@ static struct vault *find_allowed(struct vaults *v, const struct vault_request *
         return NULL;
 }
 
-/* The plaintext goes into the pipe or, a challenge's, into the reply; which of both its length must fit decides, so that
- * asking without deliver never shows W. */
+/* The plaintext goes into the pipe or, a challenge's, into the reply; which of both its length must fit decides, so
+ * that asking without deliver never shows W. */
 static void hand_over(const struct vault_request *q, int pipe_fd, const struct secret *value, struct vault_reply *y) {
         bool deliver = q->op == VAULT_OP_UNWRAP && (q->flags & VAULT_FLAG_DELIVER);
         size_t wanted = deliver ? VAULT_SECRET_SIZE : VAULT_CHALLENGE_SIZE;
@@ -143,7 +143,8 @@ static bool admit(struct vault *v, const struct vault_call *c, int pipe_fd, stru
         return false;
 }
 
-void vault_run(struct vaults *v, const struct vault_call *call, int pipe_fd, struct vault_reply *ret, bool *ret_released) {
+void vault_run(struct vaults *v, const struct vault_call *call, int pipe_fd, struct vault_reply *ret,
+               bool *ret_released) {
         _cleanup_(secret_freep) struct secret *value = NULL;
         struct vault *vault = find_allowed(v, call->request);
         struct vault_call limited = *call;

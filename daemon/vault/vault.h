@@ -6,8 +6,9 @@
  *   serve ─ vault_run() ─► allow-list ─► vault_ops of the provider ─► http, identity ─► TLS
  *                              │ not on it: MISCONFIGURED, nothing is sent
  *
- * HTTP statuses, CURLcodes and the like never leave a provider's file; a struct vault_reply does. One vault may be used by
- * many threads at once; nothing in it changes after vaults_load() but what is behind the locks of http and identity. */
+ * HTTP statuses, CURLcodes and the like never leave a provider's file; a struct vault_reply does. One vault may be
+ * used by many threads at once; nothing in it changes after vaults_load() but what is behind the locks of http and
+ * identity. */
 
 #include "common/config.h"
 #include "common/secret.h"
@@ -37,8 +38,8 @@ struct vault_call {
         uint64_t deadline_usec;           /* CLOCK_BOOTTIME */
 };
 
-/* Each fills *y completely (verdict, code, text, ...). The result of wrap and unwrap is a secret, *ret_value, only where
- * the verdict is GRANTED. */
+/* Each fills *y completely (verdict, code, text, ...). The result of wrap and unwrap is a secret, *ret_value, only
+ * where the verdict is GRANTED. */
 struct vault_ops {
         const char *provider;             /* Provider= */
         void (*get_key)(struct vault *v, const struct vault_call *c, struct vault_reply *y);

@@ -32,7 +32,8 @@ static enum verdict judge(unsigned status, const char *code, const char *inner, 
         char body[512];
 
         if (inner)
-                snprintf(body, sizeof(body), "{\"error\":{\"code\":\"%s\",\"message\":\"%s\",\"innererror\":{\"code\":\"%s\"}}}",
+                snprintf(body, sizeof(body),
+                         "{\"error\":{\"code\":\"%s\",\"message\":\"%s\",\"innererror\":{\"code\":\"%s\"}}}",
                          code, message, inner);
         else
                 snprintf(body, sizeof(body), "{\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}", code, message);
@@ -71,7 +72,8 @@ static void test_table(void **state _unused_) {
                 { 403, "Forbidden", "SecretDisabled", "", VERDICT_DENIED },
                 { 403, "KeyDisabled", NULL, "", VERDICT_DENIED },
                 { 403, "Conflict", "KeyDisabled", "", VERDICT_DENIED },
-                { 403, "Forbidden", NULL, "Operation unwrapKey is not allowed on a disabled key. KeyDisabled", VERDICT_DENIED },
+                { 403, "Forbidden", NULL, "Operation unwrapKey is not allowed on a disabled key. KeyDisabled",
+                  VERDICT_DENIED },
                 { 409, "Conflict", "ObjectIsBeingDeleted", "", VERDICT_DENIED },
                 { 410, "Gone", NULL, "", VERDICT_DENIED },
                 { 500, "Forbidden", "KeyDisabled", "", VERDICT_UNREACHABLE },
@@ -96,20 +98,24 @@ static void test_revoked_is_rare(void **state _unused_) {
                         for (unsigned op = VAULT_OP_GET_KEY; op <= VAULT_OP_CHECK_DELETED; op++) {
                                 bool whole = bits == 3 && op != VAULT_OP_CHECK_DELETED;
 
-                                assert_int_equal(judge_full(op, status, bits & 1, bits & 2, disabled).verdict == VERDICT_REVOKED,
+                                assert_int_equal(judge_full(op, status, bits & 1, bits & 2,
+                                                            disabled).verdict == VERDICT_REVOKED,
                                                  whole && status == 403);
-                                assert_int_equal(judge_full(op, status, bits & 1, bits & 2, gone).verdict == VERDICT_REVOKED,
+                                assert_int_equal(judge_full(op, status, bits & 1, bits & 2,
+                                                            gone).verdict == VERDICT_REVOKED,
                                                  whole && status == 404);
                         }
 }
 
 static void test_what_is_no_error_body(void **state _unused_) {
         static const char *const bodies[] = {
-                "", "<html>KeyDisabled</html>", "{}", "[]", "{\"error\":null}", "{\"error\":\"KeyNotFound\"}", "{\"error\":{}}",
+                "", "<html>KeyDisabled</html>", "{}", "[]", "{\"error\":null}", "{\"error\":\"KeyNotFound\"}",
+                "{\"error\":{}}",
                 "{\"error\":{\"code\":7}}", "{\"error\":{\"code\":\"\"}}", "{\"error\":{\"code\":null}}",
                 "{\"error\":{\"code\":\"Forbidden\",\"innererror\":\"KeyDisabled\"}}",
                 "{\"error\":{\"code\":\"KeyNotFound\"},\"error\":{\"code\":\"KeyNotFound\"}}",
-                "{\"error\":{\"code\":\"Forbidden\",\"innererror\":{\"code\":\"KeyDisabled\"},\"innerError\":{\"code\":\"x\"}}}",
+                "{\"error\":{\"code\":\"Forbidden\",\"innererror\":{\"code\":\"KeyDisabled\"},"
+                "\"innerError\":{\"code\":\"x\"}}}",
                 "{\"error\":{\"code\":\"KeyNotFound\"}} ,",
                 "{\"Error\":{\"code\":\"KeyNotFound\"}}",
         };
@@ -149,14 +155,17 @@ static void test_codes_and_texts(void **state _unused_) {
         char body[2048], text[1200];
 
         j = judge_full(VAULT_OP_UNWRAP, 403, true, true,
-                       "{\"error\":{\"code\":\"Forbidden\",\"message\":\"a\\r\\nb\\u00e9\",\"innererror\":{\"code\":\"KeyDisabled\"}}}");
+                       "{\"error\":{\"code\":\"Forbidden\",\"message\":\"a\\r\\nb\\u00e9\","
+                       "\"innererror\":{\"code\":\"KeyDisabled\"}}}");
         assert_string_equal(j.code, "Forbidden/KeyDisabled");
         assert_string_equal(j.text, "a  b??");
         j = judge_full(VAULT_OP_UNWRAP, 404, true, true, "{\"error\":{\"code\":\"KeyNotFound\",\"message\":\"m\"}}");
         assert_string_equal(j.code, "KeyNotFound");
-        j = judge_full(VAULT_OP_UNWRAP, 401, true, true, "{\"error\":{\"code\":\"Unauthorized\",\"message\":\"AKV10046: x\"}}");
+        j = judge_full(VAULT_OP_UNWRAP, 401, true, true,
+                       "{\"error\":{\"code\":\"Unauthorized\",\"message\":\"AKV10046: x\"}}");
         assert_string_equal(j.code, "AKV10046");
-        j = judge_full(VAULT_OP_UNWRAP, 401, true, true, "{\"error\":{\"code\":\"Unauthorized\",\"message\":\"AKVx\"}}");
+        j = judge_full(VAULT_OP_UNWRAP, 401, true, true,
+                       "{\"error\":{\"code\":\"Unauthorized\",\"message\":\"AKVx\"}}");
         assert_string_equal(j.code, "Unauthorized");
         memset(text, 'a', sizeof(text) - 1);
         text[sizeof(text) - 1] = 0;
@@ -241,7 +250,8 @@ static int parse_key(const char *n, const char *kty, const char *attributes, str
         char body[4096];
 
         *ret = (struct vault_reply) {};
-        snprintf(body, sizeof(body), "{\"key\":{\"kid\":\"" KID "\",\"kty\":\"%s\",\"key_ops\":[\"wrapKey\",\"unwrapKey\",\"sign\"],"
+        snprintf(body, sizeof(body),
+                 "{\"key\":{\"kid\":\"" KID "\",\"kty\":\"%s\",\"key_ops\":[\"wrapKey\",\"unwrapKey\",\"sign\"],"
                  "\"n\":\"%s\",\"e\":\"AQAB\"},\"attributes\":{%s}}", kty, n, attributes);
         return azure_parse_key(body, strlen(body), &asked, ret, &why);
 }
@@ -276,9 +286,11 @@ static void test_key(void **state _unused_) {
                         assert_int_equal(EVP_PKEY_get_bits(k), bytes * 8);
                         EVP_PKEY_free(k);
                 }
-        assert_int_equal(y.key_flags, VAULT_KEY_ENABLED | VAULT_KEY_CAN_WRAP | VAULT_KEY_CAN_UNWRAP | VAULT_KEY_PURGE_PROTECTED);
+        assert_int_equal(y.key_flags,
+                         VAULT_KEY_ENABLED | VAULT_KEY_CAN_WRAP | VAULT_KEY_CAN_UNWRAP | VAULT_KEY_PURGE_PROTECTED);
         assert_string_equal(y.key_type, "RSA");
-        assert_int_equal(parse_key(n, "RSA-HSM", "\"enabled\":false,\"nbf\":5,\"exp\":7,\"recoveryLevel\":\"Recoverable+Purgeable\"",
+        assert_int_equal(parse_key(n, "RSA-HSM",
+                                   "\"enabled\":false,\"nbf\":5,\"exp\":7,\"recoveryLevel\":\"Recoverable+Purgeable\"",
                                    &y), 0);
         assert_int_equal(y.key_flags, VAULT_KEY_CAN_WRAP | VAULT_KEY_CAN_UNWRAP | VAULT_KEY_HSM);
         assert_int_equal(y.not_before, 5);
@@ -289,7 +301,8 @@ static void test_recovery_levels(void **state _unused_) {
         static const struct { const char *level; bool is_protected; } levels[] = {
                 { "Purgeable", false }, { "Recoverable+Purgeable", false }, { "Recoverable", true },
                 { "Recoverable+ProtectedSubscription", true }, { "CustomizedRecoverable+Purgeable", false },
-                { "CustomizedRecoverable", true }, { "CustomizedRecoverable+ProtectedSubscription", true }, { "Other", false },
+                { "CustomizedRecoverable", true }, { "CustomizedRecoverable+ProtectedSubscription",
+                                                     true }, { "Other", false },
         };
         char n[BASE64_SIZE(600) + 1], attributes[128];
         struct vault_reply y;
@@ -331,9 +344,12 @@ static void test_bad_keys(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_table), cmocka_unit_test(test_revoked_is_rare), cmocka_unit_test(test_what_is_no_error_body),
-                cmocka_unit_test(test_inner_errors), cmocka_unit_test(test_codes_and_texts), cmocka_unit_test(test_result),
-                cmocka_unit_test(test_bad_results), cmocka_unit_test(test_kid_in_other_spellings), cmocka_unit_test(test_key),
+                cmocka_unit_test(test_table), cmocka_unit_test(test_revoked_is_rare),
+                cmocka_unit_test(test_what_is_no_error_body),
+                cmocka_unit_test(test_inner_errors), cmocka_unit_test(test_codes_and_texts),
+                cmocka_unit_test(test_result),
+                cmocka_unit_test(test_bad_results), cmocka_unit_test(test_kid_in_other_spellings),
+                cmocka_unit_test(test_key),
                 cmocka_unit_test(test_recovery_levels), cmocka_unit_test(test_bad_keys),
         };
 

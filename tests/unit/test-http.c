@@ -2,8 +2,8 @@
 // sources: daemon/vault/http.c daemon/vault/memory.c
 // libs: libcurl
 
-/* What a test vault cannot show: the limits at their edges, headers byte by byte, and that blocks are overwritten before
- * they are freed. The rest of http.c is tested by worker-faults. */
+/* What a test vault cannot show: the limits at their edges, headers byte by byte, and that blocks are overwritten
+ * before they are freed. The rest of http.c is tested by worker-faults. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -127,7 +127,8 @@ static void test_header_limit(void **state _unused_) {
 static void test_headers(void **state _unused_) {
         struct http_response y;
 
-        assert_int_equal(ask_text("HTTP/1.1 403 Forbidden\r\nX-MS-Request-ID:  abc-1 \r\ncontent-type: application/json; charset=utf-8\r\n"
+        assert_int_equal(ask_text("HTTP/1.1 403 Forbidden\r\nX-MS-Request-ID:  abc-1 \r\n"
+                                  "content-type: application/json; charset=utf-8\r\n"
                                   "Retry-After: 9\r\nContent-Length: 2\r\n\r\n{}", &y), 0);
         assert_int_equal(y.status, 403);
         assert_string_equal(y.request_id, "abc-1");
@@ -136,7 +137,8 @@ static void test_headers(void **state _unused_) {
         assert_memory_equal(y.body, "{}", 2);
         http_response_clear(&y);
 
-        assert_int_equal(ask_text("HTTP/1.1 429 No\r\nx-ms-request-id: a\tb\r\nContent-Type: application/jsonx\r\nRetry-After: 99999\r\n"
+        assert_int_equal(ask_text("HTTP/1.1 429 No\r\nx-ms-request-id: a\tb\r\n"
+                                  "Content-Type: application/jsonx\r\nRetry-After: 99999\r\n"
                                   "x-ms-request-idx: q\r\nContent-Length: 0\r\n\r\n", &y), 0);
         assert_string_equal(y.request_id, "");
         assert_false(y.vendor || y.json);
@@ -144,7 +146,8 @@ static void test_headers(void **state _unused_) {
         http_response_clear(&y);
 
         /* what an interim reply says is not about the final one */
-        assert_int_equal(ask_text("HTTP/1.1 103 Early\r\nx-ms-request-id: early\r\nContent-Type: application/json\r\n\r\n"
+        assert_int_equal(ask_text("HTTP/1.1 103 Early\r\nx-ms-request-id: early\r\n"
+                                  "Content-Type: application/json\r\n\r\n"
                                   "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", &y), 0);
         assert_int_equal(y.status, 200);
         assert_string_equal(y.request_id, "");
@@ -167,7 +170,8 @@ static void test_request(void **state _unused_) {
 }
 
 static void test_refusals(void **state _unused_) {
-        static const char *const urls[] = { "https://127.0.0.1:1/", "ftp://127.0.0.1:1/", "file:///etc/passwd", "gopher://127.0.0.1:1/" };
+        static const char *const urls[] = { "https://127.0.0.1:1/", "ftp://127.0.0.1:1/", "file:///etc/passwd",
+                                            "gopher://127.0.0.1:1/" };
         struct http_pool *pool;
         struct http_response y;
 
@@ -180,7 +184,8 @@ static void test_refusals(void **state _unused_) {
         assert_int_equal(http_perform(pool, &(struct http_request) { .url = "http://127.0.0.1:1/",
                                       .deadline_usec = now_boottime_usec() + USEC_PER_SEC }, &y), -EBADMSG);
         http_response_clear(&y);
-        assert_int_equal(http_perform(pool, &(struct http_request) { .url = "https://127.0.0.1:1/", .deadline_usec = 1 }, &y),
+        assert_int_equal(http_perform(pool, &(struct http_request) { .url = "https://127.0.0.1:1/",
+                                                                     .deadline_usec = 1 }, &y),
                          -ETIMEDOUT);
         http_response_clear(&y);
         http_pool_free(pool);

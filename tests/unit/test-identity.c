@@ -30,7 +30,8 @@ static void test_token(void **state _unused_) {
         struct imds_token t = {};
         char left[256];
 
-        assert_int_equal(parse("{\"access_token\":\"abc.def-ghi_jkl~mno+pqr/stu=\",\"expires_in\":\"3599\",\"token_type\":\"Bearer\"}", &t,
+        assert_int_equal(parse("{\"access_token\":\"abc.def-ghi_jkl~mno+pqr/stu=\",\"expires_in\":\"3599\","
+                               "\"token_type\":\"Bearer\"}", &t,
                                left, sizeof(left)), 0);
         assert_string_equal(secret_cdata(t.token), "abc.def-ghi_jkl~mno+pqr/stu=");
         assert_int_equal(secret_size(t.token), 29);
@@ -87,7 +88,8 @@ static void test_bad_tokens(void **state _unused_) {
                 "{\"access_token\":\"a b\",\"expires_in\":1}", "{\"access_token\":\"a\\r\\nX: y\",\"expires_in\":1}",
                 "{\"access_token\":\"a\\u000ab\",\"expires_in\":1}", "{\"access_token\":\"a,b\",\"expires_in\":1}",
                 "{\"access_token\":\"abc\",\"access_token\":\"def\",\"expires_in\":1}",
-                "{\"access_token\":\"abc\",\"expires_in\":1,\"token_type\":\"pop\"}", "{\"access_token\":\"abc\",\"expires_in\":1}x",
+                "{\"access_token\":\"abc\",\"expires_in\":1,\"token_type\":\"pop\"}",
+                "{\"access_token\":\"abc\",\"expires_in\":1}x",
         };
         struct imds_token t = {};
 
@@ -113,8 +115,15 @@ static void test_length(void **state _unused_) {
 }
 
 static void test_errors(void **state _unused_) {
-        static const struct { unsigned status; const char *body; enum verdict verdict; bool retry; const char *code; } rows[] = {
-                { 400, "{\"error\":\"invalid_request\",\"error_description\":\"Identity not found\"}", VERDICT_DENIED, false,
+        static const struct {
+                unsigned status;
+                const char *body;
+                enum verdict verdict;
+                bool retry;
+                const char *code;
+        } rows[] = {
+                { 400, "{\"error\":\"invalid_request\",\"error_description\":\"Identity not found\"}",
+                  VERDICT_DENIED, false,
                   "metadata: invalid_request" },
                 { 400, "{\"error\":\"invalid_resource\"}", VERDICT_MISCONFIGURED, false, "metadata: invalid_resource" },
                 { 400, "{\"error\":\"bad_request_102\"}", VERDICT_MISCONFIGURED, false, "metadata: bad_request_102" },

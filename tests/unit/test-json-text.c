@@ -12,14 +12,19 @@
 
 static void test_documents(void **state _unused_) {
         static const char *const good[] = {
-                "{}", " { } ", "{\"a\":1}", "{\"a\":[1,2.5,-3e+7,true,false,null,\"x\",{}]}", "{\"a\":\"\\u00e9\\n\\/\"}",
+                "{}", " { } ", "{\"a\":1}", "{\"a\":[1,2.5,-3e+7,true,false,null,\"x\",{}]}",
+                "{\"a\":\"\\u00e9\\n\\/\"}",
                 "{\"a\":0,\"b\":-0.0,\"c\":1E-9}", "{\"tag \\u00fc\":1}",
         };
         static const char *const bad[] = {
-                "", " ", "[]", "\"a\"", "1", "null", "{", "}", "{]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{,}", "{\"a\":1 \"b\":2}",
-                "{a:1}", "{'a':1}", "{\"a\":01}", "{\"a\":1.}", "{\"a\":.5}", "{\"a\":+1}", "{\"a\":-}", "{\"a\":1e}", "{\"a\":NaN}",
-                "{\"a\":Infinity}", "{\"a\":tru}", "{\"a\":truex}", "{\"a\":\"\\x\"}", "{\"a\":\"\\u12g4\"}", "{\"a\":\"\n\"}", "{\"a\":\"",
-                "{\"a\":1}x", "{\"a\":1}{}", "{\"a\":[1,]}", "{\"a\":[}", "/**/{}", "{\"a\":1,\"a\":2}", "{\"x\":{\"a\":1,\"a\":2}}",
+                "", " ", "[]", "\"a\"", "1", "null", "{", "}", "{]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{,}",
+                "{\"a\":1 \"b\":2}",
+                "{a:1}", "{'a':1}", "{\"a\":01}", "{\"a\":1.}", "{\"a\":.5}", "{\"a\":+1}", "{\"a\":-}", "{\"a\":1e}",
+                "{\"a\":NaN}",
+                "{\"a\":Infinity}", "{\"a\":tru}", "{\"a\":truex}", "{\"a\":\"\\x\"}", "{\"a\":\"\\u12g4\"}",
+                "{\"a\":\"\n\"}", "{\"a\":\"",
+                "{\"a\":1}x", "{\"a\":1}{}", "{\"a\":[1,]}", "{\"a\":[}", "/**/{}", "{\"a\":1,\"a\":2}",
+                "{\"x\":{\"a\":1,\"a\":2}}",
                 "{\"\\u0061\":1}", "{\"a\":[{\"b\":1,\"b\":1}]}",
         };
 
@@ -69,7 +74,8 @@ static void test_limits(void **state _unused_) {
         size_t n;
 
         for (unsigned depth = JSON_DEPTH_MAX - 1; depth <= JSON_DEPTH_MAX; depth++) {
-                snprintf(text, sizeof(text), "{\"a\":%.*s%.*s}", (int) depth, "[[[[[[[[[[[[[[[[[[[[", (int) depth, "]]]]]]]]]]]]]]]]]]]]");
+                snprintf(text, sizeof(text), "{\"a\":%.*s%.*s}", (int) depth, "[[[[[[[[[[[[[[[[[[[[", (int) depth,
+                         "]]]]]]]]]]]]]]]]]]]]");
                 assert_int_equal(json_check(text, strlen(text), NULL, NULL), depth < JSON_DEPTH_MAX ? 0 : -EBADMSG);
         }
         for (unsigned members = JSON_MEMBERS_MAX; members <= JSON_MEMBERS_MAX + 1; members++) {

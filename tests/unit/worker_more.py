@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of cmkd-vault that are more than one fault and one verdict. Each takes the bench and returns None, or why not."""
+"""Checks of cmkd-vault that are more than one fault and one verdict. Each takes the bench; returns None, or why not."""
 
 import base64
 import os
@@ -7,8 +7,9 @@ import socket
 import struct
 import time
 
-from worker_client import (CAN_UNWRAP, CAN_WRAP, CHECK_DELETED, DELIVER, ENABLED, FRESH_CONNECTION, FRESH_TOKEN, GET_KEY, HSM,
-                           MAGIC, PURGE_PROTECTED, REQUEST, UNWRAP, VERSION, WRAP, frame, request, wait_for)
+from worker_client import (CAN_UNWRAP, CAN_WRAP, CHECK_DELETED, DELIVER, ENABLED, FRESH_CONNECTION, FRESH_TOKEN,
+                           GET_KEY, HSM, MAGIC, PURGE_PROTECTED, REQUEST, UNWRAP, VERSION, WRAP, frame, request,
+                           wait_for)
 
 MORE = {}
 
@@ -32,15 +33,19 @@ def first(*reasons):
 def key_attributes(b):
     y = b.client.call(GET_KEY, b.kid)
     newest = b.client.call(GET_KEY, b.kid.rpartition("/")[0])
-    return first(differs("verdict", y.verdict, "GRANTED"), differs("kid", y.kid, b.kid), differs("newest", newest.kid, b.kid),
+    return first(differs("verdict", y.verdict, "GRANTED"), differs("kid", y.kid, b.kid),
+                 differs("newest", newest.kid, b.kid),
                  differs("flags", y.key_flags, ENABLED | CAN_WRAP | CAN_UNWRAP | PURGE_PROTECTED),
-                 differs("bits", (y.key_type, y.key_bits), ("RSA", 2048)), differs("recovery", y.recovery_level, "Recoverable"))
+                 differs("bits", (y.key_type, y.key_bits), ("RSA", 2048)),
+                 differs("recovery", y.recovery_level, "Recoverable"))
 
 
 @check
 def key_attributes_of_a_4096_bit_hsm_key(b):
-    y = b.client.call(GET_KEY, b.create("hsm", kty="RSA-HSM", size=4096, key_ops=["unwrapKey"], nbf=1000, exp=4000000000))
-    return first(differs("flags", y.key_flags, ENABLED | CAN_UNWRAP | PURGE_PROTECTED | HSM), differs("bits", y.key_bits, 4096),
+    y = b.client.call(GET_KEY, b.create("hsm", kty="RSA-HSM", size=4096, key_ops=["unwrapKey"], nbf=1000,
+                                        exp=4000000000))
+    return first(differs("flags", y.key_flags, ENABLED | CAN_UNWRAP | PURGE_PROTECTED | HSM),
+                 differs("bits", y.key_bits, 4096),
                  differs("times", (y.not_before, y.expires), (1000, 4000000000)))
 
 
@@ -85,7 +90,8 @@ def deleted_and_recovered(b):
     y, deleted = b.client.call(UNWRAP, kid, b"\1" * 256), b.client.call(CHECK_DELETED, kid)
     b.vault.ctl("recover", name="gone")
     return first(differs("before", before.verdict in ("GRANTED", "REVOKED"), False),
-                 differs("unwrap", (y.verdict, y.code), ("REVOKED", "KeyNotFound")), differs("deleted", deleted.verdict, "GRANTED"),
+                 differs("unwrap", (y.verdict, y.code), ("REVOKED", "KeyNotFound")),
+                 differs("deleted", deleted.verdict, "GRANTED"),
                  differs("after", b.client.call(GET_KEY, kid).verdict, "GRANTED"))
 
 
@@ -262,7 +268,8 @@ def a_401_for_a_fresh_token_is_not_retried(b):
     since = last_seq(b)
     b.vault.fault("akv10046", op="unwrap")
     y = b.challenge(flags=FRESH_TOKEN)
-    return first(differs("verdict", y.verdict, "DENIED_WEAK"), differs("requests", len(b.vault.log(since, "unwrap")), 1))
+    return first(differs("verdict", y.verdict, "DENIED_WEAK"),
+                 differs("requests", len(b.vault.log(since, "unwrap")), 1))
 
 
 @check
@@ -311,7 +318,8 @@ def request_ids_both_ways(b):
     ident = "01234567-89ab-4cde-8f01-23456789abcd"
     y = b.challenge(client_id=ident)
     row = b.vault.log(since=since, op="unwrap")[0]
-    return first(differs("ours", row["client_request_id"], ident), differs("the vault's", y.request_id, row["request_id"]),
+    return first(differs("ours", row["client_request_id"], ident),
+                 differs("the vault's", y.request_id, row["request_id"]),
                  differs("round trip said", 0 < y.round_trip_usec < 5000000, True))
 
 
@@ -323,14 +331,16 @@ def release_goes_into_the_pipe_only(b):
     y, got = b.client.release(b.kid, b.wrap(b.spki, w))
     seen = b"".join(b.client.frames)
     return first(differs("verdict", y.verdict, "GRANTED"), differs("delivered", (y.delivered, got == w), (64, True)),
-                 differs("in the frame", (len(y.blob), w in seen, base64.urlsafe_b64encode(w)[:40] in seen), (0, False, False)))
+                 differs("in the frame", (len(y.blob), w in seen, base64.urlsafe_b64encode(w)[:40] in seen),
+                         (0, False, False)))
 
 
 @check
 def secret_does_not_come_without_deliver(b):
     w = os.urandom(64)
     y = b.client.call(UNWRAP, b.kid, b.wrap(b.spki, w))
-    return first(differs("verdict", (y.verdict, y.code), ("BROKEN", "length")), differs("bytes", (y.blob, w in y.raw), (b"", False)))
+    return first(differs("verdict", (y.verdict, y.code), ("BROKEN", "length")),
+                 differs("bytes", (y.blob, w in y.raw), (b"", False)))
 
 
 @check
@@ -400,7 +410,8 @@ def bad_frames_cost_the_connection_only(b):
         "short": b"xx", "magic": b"\0" * 16, "version": struct.pack("<IHHII", MAGIC, VERSION + 1, REQUEST, 1, 0),
         "type": frame(0x0102, 1, good), "empty": frame(REQUEST, 1, b""), "trailing": frame(REQUEST, 1, good + b"x"),
         "cut": frame(REQUEST, 1, good[:-3]), "length": frame(REQUEST, 1, good)[:-1],
-        "operation": frame(REQUEST, 1, request(9, b.kid)), "uri": frame(REQUEST, 1, request(GET_KEY, "http://localhost/keys/k")),
+        "operation": frame(REQUEST, 1, request(9, b.kid)),
+        "uri": frame(REQUEST, 1, request(GET_KEY, "http://localhost/keys/k")),
         "client id": frame(REQUEST, 1, request(GET_KEY, b.kid, client_id="a\r\nX: y")),
         "vault": frame(REQUEST, 1, request(GET_KEY, b.kid, vault="../x")),
         "blob": frame(REQUEST, 1, request(UNWRAP, b.kid, b"x" * 1025)),
@@ -437,7 +448,8 @@ def too_many_requests_are_told_so(b):
     replies = [b.client.receive(i) for i in ids]
     b.vault.ctl("fault-clear")
     codes = [y.code for y in replies]
-    return first(differs("verdicts", {y.verdict for y in replies}, {"UNREACHABLE"}), differs("busy", codes.count("busy"), 40),
+    return first(differs("verdicts", {y.verdict for y in replies}, {"UNREACHABLE"}),
+                 differs("busy", codes.count("busy"), 40),
                  differs("afterwards", b.challenge().verdict, "GRANTED"))
 
 
@@ -463,7 +475,8 @@ def privileges_are_gone(b):
     b.challenge()
     s = status_of(b.worker.proc.pid)
     none = "0" * 16
-    why = first(*(differs(k, s[k], none) for k in ("CapInh", "CapPrm", "CapEff", "CapAmb")), differs("NoNewPrivs", s["NoNewPrivs"], "1"))
+    why = first(*(differs(k, s[k], none) for k in ("CapInh", "CapPrm", "CapEff", "CapAmb")),
+                differs("NoNewPrivs", s["NoNewPrivs"], "1"))
     if os.geteuid() == 0:
         why = first(why, differs("root among", "0" in s["Uid"].split() + s["Gid"].split(), False),
                     differs("groups", s["Groups"].strip(), ""), differs("CapBnd", s["CapBnd"], none))
@@ -521,12 +534,14 @@ def systemd_socket_and_listen(b):
     script = 'exec 3<&"$1"; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$2" --root "$3"'
     fd = b.worker.listener.fileno()
     b.worker.stop()
-    b.worker.proc = subprocess.Popen(["/bin/bash", "-c", script, "-", str(fd), b.worker.program, b.worker.root], pass_fds=[fd],
+    b.worker.proc = subprocess.Popen(["/bin/bash", "-c", script, "-", str(fd), b.worker.program, b.worker.root],
+                                     pass_fds=[fd],
                                      env=env)
     b.connect()
     z = b.challenge()
     b.worker.restart()
-    return first(differs("mode", mode, 0o600), differs("--listen", y.verdict, "GRANTED"), differs("LISTEN_FDS", z.verdict, "GRANTED"))
+    return first(differs("mode", mode, 0o600), differs("--listen", y.verdict, "GRANTED"),
+                 differs("LISTEN_FDS", z.verdict, "GRANTED"))
 
 
 @check
@@ -534,12 +549,16 @@ def usage_and_configuration(b):
     import subprocess
 
     def run(*args):
-        return subprocess.run([b.worker.program, *args], capture_output=True, text=True, env={"ASAN_OPTIONS": "detect_leaks=0"})
+        return subprocess.run([b.worker.program, *args], capture_output=True, text=True,
+                              env={"ASAN_OPTIONS": "detect_leaks=0"})
     bad = os.path.join(b.dir, "bad/etc/cmkd")
     os.makedirs(bad, exist_ok=True)
     with open(os.path.join(bad, "cmkd.conf"), "w") as f:
         f.write("[Vault x]\nHots=a\n")
     wrong = run("--check-config", "--root", os.path.join(b.dir, "bad"))
-    return first(differs("good", run("--check-config", "--root", b.worker.root).returncode, 0), differs("bad", wrong.returncode, 1),
-                 differs("hint", "Host=" in wrong.stderr, True), differs("unknown option", run("--frobnicate").returncode, 2),
-                 differs("no socket", run("--root", b.worker.root).returncode, 1), differs("help", run("--help").returncode, 0))
+    return first(differs("good", run("--check-config", "--root", b.worker.root).returncode, 0),
+                 differs("bad", wrong.returncode, 1),
+                 differs("hint", "Host=" in wrong.stderr, True),
+                 differs("unknown option", run("--frobnicate").returncode, 2),
+                 differs("no socket", run("--root", b.worker.root).returncode, 1),
+                 differs("help", run("--help").returncode, 0))
