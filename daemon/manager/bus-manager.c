@@ -259,8 +259,9 @@ static struct volume *volume_for_verb(struct manager *m, sd_bus_message *message
                 return NULL;
         }
         r = may(v, &why);
-        if (r == -EALREADY && *signature == 'b')
-                *ret = sd_bus_reply_method_return(message, "b", false);
+        if (r == -EALREADY)
+                *ret = *signature == 'b' ? sd_bus_reply_method_return(message, "b", false)
+                                         : sd_bus_reply_method_return(message, signature, 0);
         else if (r < 0)
                 *ret = reply_error(message, r == -EBUSY ? EXIT_CODE_BUSY : EXIT_CODE_FAILED, "%s: %s", v->name, why);
         return r < 0 ? NULL : v;
@@ -348,7 +349,7 @@ static int method_cut(sd_bus_message *message, void *user, sd_bus_error *e _unus
         const char *why = NULL;
         enum action a;
         int r = 0;
-        struct volume *v = volume_for_verb(m, message, volume_may_cut, "a", &r);
+        struct volume *v = volume_for_verb(m, message, volume_may_cut, "a(sts)", &r);
 
         if (!v)
                 return r;

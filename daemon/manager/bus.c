@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
@@ -121,9 +122,12 @@ static int open_private(struct bus *b) {
         struct sockaddr_un sa = { .sun_family = AF_UNIX, .sun_path = BUS_PRIVATE_SOCKET };
         int r;
 
+        /* tmpfiles.d makes it; where nobody did, the worker must be able to pass through all the same. */
         r = mkdir_parents("/run/cmkd", 0755);
         if (r < 0)
                 return r;
+        if (chmod("/run/cmkd", 0755) < 0)
+                return -errno;
         b->listening = socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK, 0);
         if (b->listening < 0)
                 return -errno;
