@@ -231,6 +231,12 @@ static int method_attach(sd_bus_message *message, void *user, sd_bus_error *e _u
         return started(message, attach_start(m, what, o.read_only, &who, on_attached, sd_bus_message_ref(message)));
 }
 
+/* There was nothing to do: false, or no steps. */
+static int reply_unchanged(sd_bus_message *message, const char *signature) {
+        return *signature == 'b' ? sd_bus_reply_method_return(message, "b", false)
+                                 : sd_bus_reply_method_return(message, signature, 0);
+}
+
 typedef int (*volume_may)(const struct volume *v, const char **ret_why);
 
 /* What detach, hold, resume and cut begin with: the volume, and whether the verb may start. Returns NULL when the reply
@@ -250,8 +256,8 @@ static struct volume *volume_for_verb(struct manager *m, sd_bus_message *message
         if (r != 1 || !m->adopted)
                 return NULL;
         v = find(m, name);
-        if (!v && (trust_find_name(m->trust, name) || trust_find_uuid(m->trust, name)) && *signature == 'b') {
-                *ret = sd_bus_reply_method_return(message, "b", false);
+        if (!v && (trust_find_name(m->trust, name) || trust_find_uuid(m->trust, name))) {
+                *ret = reply_unchanged(message, signature);
                 return NULL;
         }
         if (!v) {
@@ -260,8 +266,7 @@ static struct volume *volume_for_verb(struct manager *m, sd_bus_message *message
         }
         r = may(v, &why);
         if (r == -EALREADY)
-                *ret = *signature == 'b' ? sd_bus_reply_method_return(message, "b", false)
-                                         : sd_bus_reply_method_return(message, signature, 0);
+                *ret = reply_unchanged(message, signature);
         else if (r < 0)
                 *ret = reply_error(message, r == -EBUSY ? EXIT_CODE_BUSY : EXIT_CODE_FAILED, "%s: %s", v->name, why);
         return r < 0 ? NULL : v;
