@@ -61,15 +61,9 @@ class Case:
         return self.setting("TIMEOUT", 300)
 
     def start_node(self, guest):
-        node = Node.start(unique_name(self.setting("SHARE", self.name)), guest=guest, cold=self.setting("COLD", False),
-                          memory=self.setting("MEMORY", MEMORY), append=self.setting("APPEND", ""))
-        try:
-            if self.setting("INSTALL", True):
-                node.install()
-        except BaseException:
-            node.stop()
-            raise
-        return node
+        return Node.start(unique_name(self.setting("SHARE", self.name)), guest=guest, cold=self.setting("COLD", False),
+                          memory=self.setting("MEMORY", MEMORY), append=self.setting("APPEND", ""),
+                          installed=self.setting("INSTALL", True))
 
     # In the child
 
@@ -78,6 +72,7 @@ class Case:
         more = []
 
         def start(name, **options):
+            options.setdefault("installed", self.setting("INSTALL", True))
             found = Node.start(unique_name(f"{self.name}-{name}"), guest=guest, **options)
             more.append(found)
             return found

@@ -63,10 +63,10 @@ def in_use(path):
     return path
 
 
-def prune(pattern):
-    """Removes what nothing has used for a week."""
+def prune(pattern, hours=7 * 24):
+    """Removes what nothing has used for some time."""
     for path in cache_dir().glob(pattern):
-        if time.time() - path.stat().st_mtime > 7 * 86400:
+        if time.time() - path.stat().st_mtime > hours * 3600:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:

@@ -20,8 +20,8 @@ def make_tar():
                env={name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")})
         if not any(pathlib.Path(stage).iterdir()):
             raise HarnessError("make install DESTDIR= installed nothing")
-        return subprocess.run(["tar", "-czf", "-", "--owner=0", "--group=0", "--exclude=__pycache__", "-C", stage, "."],
-                              check=True, stdout=subprocess.PIPE).stdout
+        return subprocess.run(["tar", "-czf", "-", "--owner=0", "--group=0", "--sort=name", "--mtime=@0", "-C", stage,
+                               *sorted(os.listdir(stage))], check=True, stdout=subprocess.PIPE).stdout
 
 
 def keep_tar(path):
@@ -30,18 +30,27 @@ def keep_tar(path):
     os.environ[KEPT] = str(path)
 
 
+UNPACK = "tar -xzf - --no-same-owner --no-overwrite-dir --keep-directory-symlink -C /"
 ACTIVATE = """
 ldconfig
-if ls /usr/lib/sysusers.d/cmkd*.conf >/dev/null 2>&1; then systemd-sysusers; fi
-if ls /usr/lib/tmpfiles.d/cmkd*.conf >/dev/null 2>&1; then systemd-tmpfiles --create /usr/lib/tmpfiles.d/cmkd*.conf; fi
+systemd-sysusers
+if ls /usr/lib/tmpfiles.d/cmkd* >/dev/null 2>&1; then systemd-tmpfiles --create /usr/lib/tmpfiles.d/cmkd*; fi
+if ls /usr/lib/systemd/catalog/cmkd* >/dev/null 2>&1; then journalctl --update-catalog; fi
 systemctl daemon-reload
 udevadm control --reload
-if ls /usr/lib/systemd/catalog/cmkd* >/dev/null 2>&1; then journalctl --update-catalog; fi
-if [ -e /usr/share/dbus-1/system.d/org.cmkd1.conf ]; then systemctl reload dbus; fi
+busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig
 """
+# What a node runs, with the archive as its stdin.
+SCRIPT = f"set -e; {UNPACK}{ACTIVATE}"
+
+
+def tar_path():
+    """The archive as a file: the run's, or a new one in the cache."""
+    if KEPT not in os.environ:
+        keep_tar(cache_dir() / f"product-{digest(str(TOP))}.tar.gz")
+    return pathlib.Path(os.environ[KEPT])
 
 
 def into(node):
     kept = os.environ.get(KEPT)
-    node.push_tar(pathlib.Path(kept).read_bytes() if kept else make_tar(), "/")
-    node.sh(ACTIVATE, timeout=120)
+    node.sh(SCRIPT, stdin=pathlib.Path(kept).read_bytes() if kept else make_tar(), timeout=180)

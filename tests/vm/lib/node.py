@@ -15,7 +15,7 @@ import time
 
 from . import image, install, machine
 from .agent import Client, NodeLost
-from .common import VM, HarnessError, cache_dir, default_guest, in_use, lock, prune, say
+from .common import VM, HarnessError, cache_dir, default_guest, digest, in_use, lock, prune, say
 from .qmp import Qmp
 
 MEMORY = 1024
@@ -27,31 +27,45 @@ def overlay(path, backing, backing_format):
                    check=True, stdin=subprocess.DEVNULL)
 
 
-def ensure_snapshot(img, spec):
-    """The directory of a booted guest's state: root.qcow2 and state. Booted once, shared by all nodes of its kind."""
-    path = cache_dir() / f"snapshot-{spec['guest']}-{machine.snapshot_key(img, spec)}"
+def save_state(path, img, spec, base=None, product=None):
+    """Fills a directory of the cache with a guest's saved state: root.qcow2 and state. Under the caller's lock."""
+    work = pathlib.Path(tempfile.mkdtemp(prefix="saving.", dir=cache_dir()))
+    try:
+        launch(work, img, spec, base, save=str(work / "state"), product=product)
+        for name, *_ in spec["disks"]:
+            (work / f"{name}.img").unlink()
+        work.chmod(0o755)
+        work.rename(path)
+    except HarnessError as error:
+        console = cache_dir() / f"{path.name}.console.log"
+        shutil.copyfile(work / "console.log", console)
+        raise HarnessError(f"{error} (console: {console})") from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return path
+
+
+def ensure_snapshot(img, spec, product=None):
+    """The directory of a booted guest's state, booted once for all nodes of its kind. product: an archive (path) that
+    is installed there, once for all nodes that get it."""
+    base = cache_dir() / f"snapshot-{spec['guest']}-{machine.snapshot_key(img, spec)}"
     with lock(f"snapshot-{spec['guest']}", f"booting the {spec['guest']} guest for the snapshot"):
-        if path.exists():
-            return in_use(path)
-        say(f"booting the {spec['guest']} guest once for the snapshot ({spec['accel']})")
-        work = pathlib.Path(tempfile.mkdtemp(prefix="snapshot.", dir=cache_dir()))
-        try:
-            launch(work, img, spec, None, save=str(work / "state"))
-            for name, *_ in spec["disks"]:
-                (work / f"{name}.img").unlink()
-            work.chmod(0o755)
-            work.rename(path)
-        except HarnessError as error:
-            console = cache_dir() / f"{path.name}.console.log"
-            shutil.copyfile(work / "console.log", console)
-            raise HarnessError(f"{error} (console: {console})") from None
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-        prune("snapshot-*-*")
-        return path
+        if not base.exists():
+            prune("snapshot-*-*")
+            say(f"booting the {spec['guest']} guest once for the snapshot ({spec['accel']})")
+            save_state(base, img, spec)
+        in_use(base)
+        if not product:
+            return base
+        path = cache_dir() / f"installed-{spec['guest']}-{digest(base.name, product, install.SCRIPT)}"
+        if not path.exists():
+            prune("installed-*-*", hours=3)
+            say("installing the product in a node for its snapshot")
+            save_state(path, img, spec, base, str(product))
+        return in_use(path)
 
 
-def launch(directory, img, spec, snapshot, save=None, stays=False, hostname="node"):
+def launch(directory, img, spec, snapshot, save=None, product=None, stays=False, hostname="node"):
     """Makes a node's disks if they are not there and starts its supervisor; returns the process once it is ready."""
     root = directory / "root.qcow2"
     if not root.exists():
@@ -63,7 +77,7 @@ def launch(directory, img, spec, snapshot, save=None, stays=False, hostname="nod
         with open(disk, "ab") as handle:
             handle.truncate(size << 20)
     sockets = tempfile.mkdtemp(prefix="cmkd-node.")
-    order = {"spec": spec, "files": files, "state": str(snapshot / "state") if snapshot else None, "save": save,
+    order = {"spec": spec, "files": files, "state": str(snapshot / "state") if snapshot else None, "save": save, "product": product,
              "stays": stays, "hostname": hostname, "sockets": sockets}
     (directory / "order.json").write_text(json.dumps(order) + "\n")
     with open(directory / "qemu.log", "ab") as log:
@@ -107,12 +121,14 @@ class Node:
         return cls(cls.home(name))
 
     @classmethod
-    def start(cls, name, guest=None, cold=False, memory=MEMORY, cpus=CPUS, append="", stays=False):
-        """A fresh node. cold: boots anew instead of from the snapshot. append: more for the kernel's command line."""
+    def start(cls, name, guest=None, cold=False, memory=MEMORY, cpus=CPUS, append="", stays=False, installed=False):
+        """A fresh node. cold: boots anew instead of from the snapshot. append: more for the kernel's command line.
+        installed: with the product, as after install()."""
         guest = guest or default_guest()
         img = image.ensure(guest)
         spec = machine.spec_for(img, guest, memory, cpus, append)
-        snapshot = None if cold else ensure_snapshot(img, spec)
+        product = install.tar_path() if installed and not cold else None
+        snapshot = None if cold else ensure_snapshot(img, spec, product)
         directory = cls.home(name)
         if (directory / "state.json").exists() and cls(directory).alive():
             raise HarnessError(f"a node named {name} is up already")
@@ -123,6 +139,8 @@ class Node:
         process = launch(directory, img, spec, snapshot, stays=stays, hostname=name.split(".")[0][:60])
         node = cls(directory)
         node.process = process
+        if installed and cold:
+            node.install()
         return node
 
     def alive(self):
@@ -215,9 +233,8 @@ class Node:
             self.write(destination, source.read_bytes(), mode=source.stat().st_mode & 0o777)
 
     def push_tar(self, data, destination="/"):
-        flags = "-xzf" if data[:2] == b"\x1f\x8b" else "-xf"
-        unpack = 'mkdir -p "$1" && tar "$2" - --no-same-owner --keep-directory-symlink -C "$1"'
-        self.sh(["/bin/sh", "-c", unpack, "sh", str(destination), flags], stdin=data, timeout=120)
+        unpack = 'mkdir -p "$1" && tar -xf - --no-same-owner --no-overwrite-dir --keep-directory-symlink -C "$1"'
+        self.sh(["/bin/sh", "-c", unpack, "sh", str(destination)], stdin=data, timeout=120)
 
     def write(self, path, data, mode=0o644):
         data = data.encode() if isinstance(data, str) else data

@@ -20,7 +20,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from lib import machine  # noqa: E402
+from lib import install, machine  # noqa: E402
 from lib.agent import Frames, frame, wire  # noqa: E402
 from lib.common import HarnessError, die_with_parent  # noqa: E402
 from lib.qmp import Qmp, QmpError  # noqa: E402
@@ -38,6 +38,7 @@ class Supervisor:
         self.routes = {}
         self.next_route = 1
         self.frames = Frames(wait_for_sync=True)
+        self.said = b""
 
     # Starting
 
@@ -67,6 +68,17 @@ class Supervisor:
         self.answer(wire.SETUP, deadline)
         return hello
 
+    def execute(self, script, data, deadline):
+        """A command in the guest before there are clients."""
+        self.agent.sendall(frame(1, wire.EXEC, {"argv": ["/bin/sh", "-c", script]}))
+        for at in range(0, len(data), 65536):
+            self.agent.sendall(frame(1, wire.DATA, data[at:at + 65536]))
+        self.agent.sendall(frame(1, wire.EOF))
+        self.said = b""
+        status = json.loads(self.answer(wire.EXIT, deadline))["status"]
+        if status:
+            raise HarnessError(f"exit {status} in the guest: {self.said.decode(errors='replace')[-800:]}")
+
     def answer(self, wanted, deadline):
         while True:
             left = deadline - time.monotonic()
@@ -82,6 +94,8 @@ class Supervisor:
             for _, kind, payload in self.frames.feed(data or b""):
                 if kind == wanted:
                     return payload
+                if kind in (wire.OUT, wire.ERR):
+                    self.said += payload
 
     def qemu_said(self):
         text = (self.directory / "qemu.log").read_text(errors="replace").strip()
@@ -181,9 +195,9 @@ class Supervisor:
     def save(self, path):
         """Waits until the guest is up and quiet, lets it forget this session, then writes its state to a file."""
         deadline = time.monotonic() + COLD_SECONDS
-        quiet = "systemctl is-system-running --wait; udevadm settle; journalctl --sync; sync; exit 0"
-        self.agent.sendall(frame(1, wire.EXEC, {"argv": ["/bin/sh", "-c", quiet]}) + frame(1, wire.EOF))
-        self.answer(wire.EXIT, deadline)
+        if self.order["product"]:
+            self.execute(install.SCRIPT, pathlib.Path(self.order["product"]).read_bytes(), deadline)
+        self.execute("systemctl is-system-running --wait; udevadm settle; journalctl --sync; sync", b"", deadline)
         self.agent.sendall(frame(0, wire.BYE))
         self.answer(wire.BYE, deadline)
         self.agent.close()
