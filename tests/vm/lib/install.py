@@ -16,6 +16,7 @@ def make_tar():
     with lock(f"install-{digest(str(TOP))}", "make install"), tempfile.TemporaryDirectory(dir=cache_dir()) as stage:
         log = cache_dir() / f"install-{digest(str(TOP))}.log"
         log.unlink(missing_ok=True)
+        os.chmod(stage, 0o755)    # "." is in the archive, and becomes the guest's /
         logged(["make", "-C", str(TOP), "--no-print-directory", "install", f"DESTDIR={stage}", "PREFIX=/usr"], log,
                env={name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")})
         if not any(pathlib.Path(stage).iterdir()):
