@@ -5,6 +5,7 @@ As a program: disk_client.py [--disk PROGRAM] OPERATION FIELD=VALUE... prints th
 name, flags a sum of names (wipe+untrusted-ok); w=HEX or w=@FILE is the secret. Its exit status is the reply's."""
 
 import argparse
+import fcntl
 import json
 import os
 import socket
@@ -67,14 +68,13 @@ def decode(frame):
     return reply
 
 
-def call(op, w=None, program="/usr/lib/cmkd/cmkd-disk", timeout=120, **fields):
-    """Runs one operation; returns (reply, seconds). An exit without a reply is a RuntimeError."""
+def call(op, w=None, program="/usr/lib/cmkd/cmkd-disk", timeout=120, fd=None, **fields):
+    """Runs one operation; returns (reply, seconds). fd goes along with the request; one that comes back is reply["fd"].
+    An exit without a reply is a RuntimeError."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     secret_out, secret_in = os.pipe()
     # above 4, so that the two moves below cannot overwrite each other
-    sock, pipe = os.dup(theirs.fileno()), os.dup(secret_out)
-    while sock <= 4 or pipe <= 4:
-        sock, pipe = os.dup(sock), os.dup(pipe)
+    sock, pipe = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (theirs.fileno(), secret_out))
 
     def move():
         os.dup2(sock, 3)
@@ -83,20 +83,27 @@ def call(op, w=None, program="/usr/lib/cmkd/cmkd-disk", timeout=120, **fields):
     began = time.monotonic()
     child = subprocess.Popen([program, op], close_fds=False, preexec_fn=move, env={}, stdin=subprocess.DEVNULL)
     theirs.close()
-    for fd in (secret_out, sock, pipe):
-        os.close(fd)
+    for other in (secret_out, sock, pipe):
+        os.close(other)
     try:
         if w:
             os.write(secret_in, w)
         os.close(secret_in)
         ours.settimeout(timeout)
-        ours.send(encode({"op": OPERATIONS.index(op), **fields}))
-        frame = ours.recv(65536)
+        frame = encode({"op": OPERATIONS.index(op), **fields})
+        if fd is None:
+            ours.send(frame)
+        else:
+            socket.send_fds(ours, [frame], [fd])
+        frame, fds, _, _ = socket.recv_fds(ours, 65536, 1)
     finally:
         status = child.wait(timeout)
     if status != 0 or not frame:
         raise RuntimeError(f"cmkd-disk {op} ended with {status} and no reply")
-    return decode(frame), time.monotonic() - began
+    reply = decode(frame)
+    if fds:
+        reply["fd"] = fds[0]
+    return reply, time.monotonic() - began
 
 
 def parse(name, text):
