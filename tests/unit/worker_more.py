@@ -479,12 +479,12 @@ def too_many_requests_are_told_so(b):
     b.connect_to_new_worker()
     b.challenge()
     b.vault.fault("hang", op="get")
-    ids = [b.client.send(GET_KEY, b.kid, timeout_ms=1500) for _ in range(200)]
+    ids = [b.client.send(GET_KEY, b.kid, timeout_ms=4000) for _ in range(200)]
     replies = [b.client.receive(i) for i in ids]
     b.vault.ctl("fault-clear")
     codes = [y.code for y in replies]
     return first(differs("verdicts", {y.verdict for y in replies}, {"UNREACHABLE"}),
-                 differs("busy", codes.count("busy"), 40),
+                 differs("busy", 0 < codes.count("busy") <= 40, True),
                  differs("afterwards", b.challenge().verdict, "GRANTED"))
 
 
