@@ -4,11 +4,14 @@
 #include "common/child.h"
 
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,8 +19,8 @@
 #define PASSES_MAX 64
 
 /* One pass over the mounts of the namespace we are in, from the last, which is the deepest or on top. Returns how many
- * went; ret->left and ret->error say what did not. */
-static int unmount_pass(int proc, struct stack *stack, bool detach, struct namespace_result *ret) {
+ * went; ret_refused: the id of one that umount(2) did not take for a mount. */
+static int unmount_pass(int proc, struct stack *stack, bool detach, uint64_t *ret_refused, int32_t *ret_error) {
         _cleanup_(mounts_free) struct mounts s = {};
         int r, gone = 0;
 
@@ -26,7 +29,6 @@ static int unmount_pass(int proc, struct stack *stack, bool detach, struct names
                 r = mounts_mark(&s, stack);
         if (r < 0)
                 return r;
-        ret->left = 0;
         for (size_t i = s.n; i > 0; i--) {
                 const struct mount *m = &s.m[i - 1];
 
@@ -36,27 +38,57 @@ static int unmount_pass(int proc, struct stack *stack, bool detach, struct names
                         gone++;
                         continue;
                 }
-                if (m->on_volume) {
-                        ret->left++;
-                        ret->error = -errno;
-                }
+                if (!m->on_volume)
+                        continue;
+                *ret_error = -errno;
+                if (errno == EINVAL)
+                        *ret_refused = m->line.id;
         }
         return gone;
 }
 
+/* What is there now. A mount that was refused with EINVAL and is still there was there then: it is locked or covered. One
+ * that is gone went by propagation from another namespace while we asked for it. */
+static int count_left(int proc, struct stack *stack, uint64_t refused, struct namespace_result *ret) {
+        _cleanup_(mounts_free) struct mounts s = {};
+        int r;
+
+        r = mounts_read_own(proc, &s);
+        if (r >= 0)
+                r = mounts_mark(&s, stack);
+        if (r < 0)
+                return r;
+        ret->left = (uint32_t) s.n_ids;
+        ret->is_locked = mounts_have_id(&s, refused);
+        return 0;
+}
+
 static void unmount_here(int proc, const struct usage *u, bool detach, struct namespace_result *ret) {
         struct stack stack = u->stack;
+        uint64_t refused = 0;
         int r = 1;
 
         for (unsigned i = 0; i < PASSES_MAX && r > 0; i++) {
-                r = unmount_pass(proc, &stack, detach, ret);
+                r = unmount_pass(proc, &stack, detach, &refused, &ret->error);
                 if (r > 0)
                         ret->unmounted += (uint32_t) r;
         }
+        if (r >= 0)
+                r = count_left(proc, &stack, refused, ret);
         if (r < 0)
                 ret->error = r;
         else if (ret->left == 0)
                 ret->error = 0;
+}
+
+/* Locked mounts exist where a user namespace other than ours owns the mount namespace (mount_namespaces(7)). */
+static bool is_foreign(int proc, int ns_fd) {
+        _cleanup_(closep) int owner = -EBADF;
+        struct stat theirs, ours;
+
+        owner = ioctl(ns_fd, NS_GET_USERNS);
+        return owner >= 0 && fstat(owner, &theirs) >= 0 && fstatat(proc, "self/ns/user", &ours, 0) >= 0 &&
+               theirs.st_ino != ours.st_ino;
 }
 
 static _Noreturn void child_main(int proc, int ns_fd, const struct usage *u, bool detach, struct namespace_result *ret) {
@@ -66,6 +98,7 @@ static _Noreturn void child_main(int proc, int ns_fd, const struct usage *u, boo
                 ret->error = -errno;
         else
                 unmount_here(proc, u, detach, ret);
+        ret->is_locked = ret->is_locked && ns_fd >= 0 && is_foreign(proc, ns_fd);
         _exit(0);
 }
 

@@ -17,6 +17,7 @@ struct namespace_result {
         uint32_t unmounted;
         uint32_t left;
         int32_t error;                   /* of the last that would not go; -ETIMEDOUT: hangs */
+        bool is_locked;                  /* it is a user's own namespace, and its copy of the mount cannot be unmounted */
 };
 
 struct namespaces {

@@ -53,8 +53,8 @@ static void free_loops(const struct stack *stack) {
         }
 }
 
-/* EINVAL from umount(2) is a mount that was locked when its user namespace was made: only the end of all processes of
- * that mount namespace frees it. */
+/* A mount that was locked when a user made a namespace of his own is freed only by the end of that namespace's processes.
+ * In the namespaces of system services there are none such: those are never touched for it. */
 static int kill_locked(const struct namespaces *n) {
         for (size_t i = 0; i < n->n; i++) {
                 _cleanup_(holders_free) struct holders found = {};
@@ -62,7 +62,7 @@ static int kill_locked(const struct namespaces *n) {
                 unsigned sent = 0;
                 int r;
 
-                if (x->left == 0 || x->error != -EINVAL || x->ns == n->own_ns)
+                if (!x->is_locked || x->ns == n->own_ns)
                         continue;
                 r = holders_find_in_namespace(x->ns, &found);
                 for (size_t k = 0; k < found.n; k++)
