@@ -34,8 +34,8 @@
 #define LEASE_BREAKER_USEC (1 * USEC_PER_SEC)
 /* What a hold under way is given before the breaker cuts instead. */
 #define LEASE_HOLDING_USEC (5 * USEC_PER_SEC)
-/* Between the end of the notice and the cut by the breaker. */
-#define LEASE_CUTTING_USEC (5 * USEC_PER_SEC)
+/* Between the end of the notice and the cut by the breaker: longer than the steps of plan.c up to their own cut. */
+#define LEASE_CUTTING_USEC (8 * USEC_PER_SEC)
 
 /* ---- the key ---- */
 

@@ -296,6 +296,7 @@ static void test_404_not_listed_waits_30_seconds(void **state _unused_) {
         uint64_t first;
 
         begin(&w, ROLE_DATA);
+        w.t.poll_usec = 5 * SEC;
         first = w.now.boottime_usec;
         while (w.now.boottime_usec < first + 30 * SEC) {
                 tell(&w, VERDICT_REVOKED, unlisted);
@@ -388,6 +389,13 @@ static void test_order_of_answers(void **state _unused_) {
         tell_at(&w, VERDICT_GRANTED, 0, early);
         assert_int_equal(w.k.state, KEY_REVOKED);
         assert_true(w.k.granted.boottime_usec > early.boottime_usec);
+        /* the second of two that were under way at once, asked for before the first, confirms nothing */
+        begin(&w, ROLE_DATA);
+        early = w.now;
+        pass(&w, SEC);
+        tell(&w, VERDICT_REVOKED, 0);
+        tell_at(&w, VERDICT_REVOKED, FRESH, early);
+        assert_int_equal(w.k.state, KEY_REVOKED_ONCE);
         /* an issue instant in the future is one of now */
         begin(&w, ROLE_DATA);
         tell_at(&w, VERDICT_GRANTED, 0, (struct instant) { UINT64_MAX / 2, UINT64_MAX / 2 });
@@ -447,6 +455,8 @@ static void test_jitter_only_shortens(void **state _unused_) {
                 key_track_next(&w.k, &w.t, &poll);
                 assert_true(poll.at_boottime_usec <= w.now.boottime_usec + w.p.poll_usec);
                 assert_true(poll.at_boottime_usec >= w.now.boottime_usec + w.p.poll_usec / 8 * 7);
+                if (randoms[i] >= 0x7fffffff)
+                        assert_true(poll.at_boottime_usec <= w.now.boottime_usec + w.p.poll_usec / 16 * 15 + 1000);
                 assert_false(poll.fresh_connection || poll.fresh_token);
         }
 }
@@ -497,6 +507,17 @@ static void test_hold_then_resume_or_cut(void **state _unused_) {
         pass(&w, SEC);
         tell(&w, VERDICT_GRANTED, 0);
         assert_int_equal(decide(&w), LEASE_RESUME);
+        /* granted, but the next answer is bad news again: not resumed before that is settled */
+        for (int i = 0; i < 2; i++) {
+                begin(&w, ROLE_DATA);
+                deny(&w);
+                lease_volume_enter(&w.v, LEASE_HELD, CAUSE_DENIED, w.now);
+                pass(&w, SEC);
+                tell(&w, VERDICT_GRANTED, 0);
+                pass(&w, SEC);
+                tell(&w, i ? VERDICT_DENIED : VERDICT_REVOKED, FRESH);
+                assert_int_equal(decide(&w), LEASE_NOTHING);
+        }
         /* no answer that counts: cut at the end of HoldSec */
         begin(&w, ROLE_DATA);
         deny(&w);

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "manager/lease.h"
 #include "manager/plan.h"
 
 #define UUID "0f36a3a8-1c0e-4a53-9d0e-1f2d3c4b5a69"
@@ -178,6 +179,22 @@ static void test_total(void **state _unused_) {
         assert_int_equal(plan_total_usec(&q), plan_total_usec(&p) + q.steps[0].budget_usec + 100 * USEC_PER_SEC);
 }
 
+/* The breaker must not cut in between: what plan.c may take is within what lease.c grants. */
+static void test_within_the_breakers_deadlines(void **state _unused_) {
+        struct plan_facts f = usual;
+        uint64_t until_cut = 0;
+        struct plan p;
+
+        f.notice_usec = 10 * USEC_PER_SEC;
+        assert_int_equal(plan_make(&f, &p), 0);
+        for (ptrdiff_t i = 0; i <= position(&p, DISK_OP_STEP_CUT); i++)
+                until_cut += p.steps[i].budget_usec;
+        assert_true(until_cut < LEASE_CUTTING_USEC);
+        f.action = ACTION_HOLD;
+        assert_int_equal(plan_make(&f, &p), 0);
+        assert_true(p.steps[0].budget_usec < LEASE_HOLDING_USEC);
+}
+
 static void test_printed(void **state _unused_) {
         struct plan_facts f = usual;
         char buf[256], tiny[8];
@@ -204,6 +221,7 @@ int main(void) {
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_retry),
                 cmocka_unit_test(test_total),
+                cmocka_unit_test(test_within_the_breakers_deadlines),
                 cmocka_unit_test(test_printed),
         };
         return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
