@@ -107,7 +107,6 @@ static void on_active(const struct disk_reply *y, int fd, void *user) {
                 v->dev_minor = y->dev_minor;
                 v->sectors = y->sectors;
         }
-        v->lease.reported = CAUSE_NONE;
         volume_set_state(v, VOLUME_ATTACHED);
         r = malloc(sizeof(*r));
         if (r) {

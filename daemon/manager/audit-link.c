@@ -6,12 +6,14 @@
 #include "common/log.h"
 #include "rpc.h"
 
-#define UNWAITED_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define ACK_TIMEOUT_USEC (30 * USEC_PER_SEC)
 
 struct pending {
         LIST_ENTRY(pending) pending;
         struct audit_link *link;
-        char event[AUDIT_NAME_MAX + 1];
+        struct audit_message_record *record;
+        sd_event_source *patience;     /* of whoever waits; the record goes its way all the same */
+        bool retried;
         audit_callback callback;       /* NULL: nobody waits */
         void *user;
         sd_event_source *failed;
@@ -22,34 +24,61 @@ struct audit_link {
         sd_event *event;
         struct rpc *rpc;
         uint64_t lost;
+        audit_failed failed;
+        void *user;
         LIST_HEAD(, pending) pending;
 };
 
 static void pending_free(struct pending *p) {
         LIST_REMOVE(p, pending);
         sd_event_source_disable_unref(p->failed);
+        sd_event_source_disable_unref(p->patience);
+        free(p->record);
         free(p);
 }
 
+static int send_record(struct pending *p);
+
 static void finish(struct pending *p, int error, uint64_t sequence) {
         audit_callback callback = p->callback;
+        struct audit_link *a = p->link;
         void *user = p->user;
 
         if (error < 0) {
-                p->link->lost++;
-                log_error("Record \"%s\" is not in the trail: %s", p->event, strerror(-error));
+                a->lost++;
+                log_error("Record \"%s\" is not in the trail: %s", p->record->event, strerror(-error));
         }
         pending_free(p);
         if (callback)
                 callback(error, sequence, user);
+        if (error < 0 && error != -ECONNRESET)
+                a->failed(error, a->user);
 }
 
 static void on_ack(int error, struct wire_cursor *c, void *user) {
+        struct pending *p = user;
         struct audit_ack a = {};
 
+        if (error == -ECONNRESET && !p->retried) {
+                p->retried = true;
+                error = send_record(p);
+                if (error >= 0)
+                        return;
+        }
         if (error >= 0)
                 error = audit_ack_decode(c, &a);
-        finish(user, error < 0 ? error : a.error, a.sequence);
+        finish(p, error < 0 ? error : a.error, a.sequence);
+}
+
+static int on_impatient(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+        struct pending *p = user;
+        audit_callback callback = p->callback;
+
+        p->callback = NULL;
+        p->patience = sd_event_source_disable_unref(p->patience);
+        if (callback)
+                callback(-ETIMEDOUT, 0, p->user);
+        return 0;
 }
 
 static int on_failed(sd_event_source *s _unused_, void *user) {
@@ -59,7 +88,7 @@ static int on_failed(sd_event_source *s _unused_, void *user) {
         return 0;
 }
 
-int audit_link_new(sd_event *event, struct audit_link **ret) {
+int audit_link_new(sd_event *event, audit_failed failed, void *user, struct audit_link **ret) {
         struct audit_link *a = calloc(1, sizeof(*a));
         int r;
 
@@ -71,6 +100,8 @@ int audit_link_new(sd_event *event, struct audit_link **ret) {
                 return r;
         }
         a->event = sd_event_ref(event);
+        a->failed = failed;
+        a->user = user;
         LIST_INIT(&a->pending);
         *ret = a;
         return 0;
@@ -87,16 +118,16 @@ struct audit_link *audit_link_free(struct audit_link *a) {
         return NULL;
 }
 
-static int send_record(struct pending *p, const struct audit_message_record *m, uint64_t timeout_usec) {
+static int send_record(struct pending *p) {
         struct audit_link *a = p->link;
         uint32_t id = rpc_next_id(a->rpc);
         struct wire_frame f;
         int r;
 
-        r = audit_record_encode(m, id, &f);
+        r = audit_record_encode(p->record, id, &f);
         if (r < 0)
                 return r;
-        return rpc_call(a->rpc, id, &f, -EBADF, timeout_usec, on_ack, p);
+        return rpc_call(a->rpc, id, &f, -EBADF, ACK_TIMEOUT_USEC, on_ack, p);
 }
 
 int audit_write(struct audit_link *a, const struct audit_message_record *m, uint64_t timeout_usec,
@@ -105,12 +136,22 @@ int audit_write(struct audit_link *a, const struct audit_message_record *m, uint
 
         if (!p)
                 return -ENOMEM;
+        p->record = malloc(sizeof(*p->record));
+        if (!p->record) {
+                free(p);
+                return -ENOMEM;
+        }
+        *p->record = *m;
         p->link = a;
         p->callback = callback;
         p->user = user;
-        snprintf(p->event, sizeof(p->event), "%s", m->event);
         LIST_INSERT_HEAD(&a->pending, p, pending);
-        p->error = send_record(p, m, timeout_usec > 0 ? timeout_usec : UNWAITED_TIMEOUT_USEC);
+        if (callback &&
+            sd_event_add_time_relative(a->event, &p->patience, CLOCK_BOOTTIME, timeout_usec, 0, on_impatient, p) < 0) {
+                pending_free(p);
+                return -ENOMEM;
+        }
+        p->error = send_record(p);
         if (p->error >= 0)
                 return 0;
         if (sd_event_add_defer(a->event, &p->failed, on_failed, p) < 0) {

@@ -12,13 +12,16 @@ struct audit_link;
 /* error: 0: the record is kept (durable, if it was asked to be); else why it is not. */
 typedef void (*audit_callback)(int error, uint64_t sequence, void *user);
 
+/* A record could not be kept, for that reason; not called for what was only cut off by a restart of cmkd-audit. */
+typedef void (*audit_failed)(int error, void *user);
+
 /* Returns 0 or -ENOMEM. */
-int audit_link_new(sd_event *event, struct audit_link **ret);
+int audit_link_new(sd_event *event, audit_failed failed, void *user, struct audit_link **ret);
 struct audit_link *audit_link_free(struct audit_link *a);
 
-/* Sends a record. callback NULL: nobody waits; a record that cannot be sent is logged (it is then in the journal, if
+/* Sends a record, a second time if cmkd-audit restarted before it answered. callback NULL: nobody waits; a record that cannot be sent is logged (it is then in the journal, if
  * not in the trail) and counted. With a callback: it comes exactly once, never from inside this call, at the latest
- * after timeout_usec. Returns 0 or -ENOMEM. */
+ * after timeout_usec (then with -ETIMEDOUT, and the record may still be written). Returns 0 or -ENOMEM. */
 int audit_write(struct audit_link *a, const struct audit_message_record *m, uint64_t timeout_usec,
                 audit_callback callback, void *user);
 

@@ -213,7 +213,6 @@ static void set_breaker(struct volume *v, const struct lease_decision *d) {
 static void report(struct volume *v, const struct lease_decision *d) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
 
-        v->lease.reported = d->cause;
         log_alert("%s: %s; reported, nothing is done about it%s%s", v->name, lease_cause_to_string(d->cause),
                   d->why ? ": " : "", strempty(d->why));
         if (!r)
@@ -253,6 +252,7 @@ void key_evaluate_volume(struct volume *v) {
         if (!v->key)
                 return;
         lease_decide(&v->lease, &v->key->track, &v->policy, instant_now(), &d);
+        lease_volume_note(&v->lease, &d);
         set_breaker(v, &d);
         if (volume_is_in_transit(v) && !may_overtake(v, d.verb))
                 return;

@@ -9,6 +9,7 @@
 #include "bus.h"
 #include "common/log.h"
 #include "key.h"
+#include "teardown.h"
 
 static void on_breaker_ready(const struct breaker_slot *found, size_t n, void *user) {
         struct manager *m = user;
@@ -44,6 +45,26 @@ static void on_breaker_slot(int error, const struct breaker_slot *s, void *user)
 }
 
 static const struct breaker_events breaker_events = { .ready = on_breaker_ready, .slot = on_breaker_slot };
+
+/* OnTrailFailure=stop: what cannot be recorded is not kept open. */
+static void on_trail_failed(int error, void *user) {
+        struct manager *m = user;
+        struct volume *v, *next;
+
+        if (m->config->on_trail_failure != TRAIL_STOP)
+                return;
+        for (v = LIST_FIRST(&m->volumes); v; v = next) {
+                const char *why = "the trail cannot be written, and OnTrailFailure=stop";
+                enum action a = policy_effective_action(&v->policy, ACTION_CUT, v->lease.hold_possible, NULL);
+
+                next = LIST_NEXT(v, volumes);
+                if (v->state != VOLUME_ATTACHED && v->state != VOLUME_HELD)
+                        continue;
+                log_alert("%s: %s (%s)", v->name, why, strerror(-error));
+                if (teardown_start(v, a, CAUSE_OPERATOR, why) < 0)
+                        log_alert("%s: it could not be cut either", v->name);
+        }
+}
 
 static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *user _unused_) {
         log_notice("Ending on signal %u: volumes stay open, the breaker holds their deadlines", si->ssi_signo);
@@ -89,7 +110,7 @@ static int set_up(struct manager *m) {
         if (r >= 0)
                 r = worker_link_new(m->event, &m->worker);
         if (r >= 0)
-                r = audit_link_new(m->event, &m->audit);
+                r = audit_link_new(m->event, on_trail_failed, m, &m->audit);
         if (r >= 0)
                 r = breaker_link_new(m->event, &breaker_events, m, &m->breaker);
         if (r >= 0)
