@@ -51,7 +51,7 @@ def ensure_snapshot(img, spec, product=None):
     base = cache_dir() / f"snapshot-{spec['guest']}-{machine.snapshot_key(img, spec)}"
     with lock(f"snapshot-{spec['guest']}", f"booting the {spec['guest']} guest for the snapshot"):
         if not base.exists():
-            prune("snapshot-*-*")
+            prune("snapshot-*-*", hours=24)
             say(f"booting the {spec['guest']} guest once for the snapshot ({spec['accel']})")
             save_state(base, img, spec)
         in_use(base)
