@@ -56,7 +56,8 @@ static void check_config(const struct config *c) {
                         if (policy_make(c, role, v->name, NULL, &p, &why) < 0)
                                 check(why && *why);
                         else
-                                check(p.poll_usec < p.lease_usec && p.confirm_usec <= p.poll_usec && p.confirm_usec > 0);
+                                check(p.poll_usec < p.lease_usec && p.confirm_usec <= p.poll_usec &&
+                                        p.confirm_usec > 0);
                         free(why);
                 }
 }

@@ -22,7 +22,8 @@ static void try_uri(const char *s) {
                 return;
         }
         check(*u.host && *u.name && u.port > 0);
-        check(!strpbrk(u.host, "/@:?#%\\ \t") && !strpbrk(u.name, "/@:?#%\\ \t.") && !strpbrk(u.version, "/@:?#%\\ \t.-"));
+        check(!strpbrk(u.host, "/@:?#%\\ \t") && !strpbrk(u.name, "/@:?#%\\ \t.") && !strpbrk(u.version,
+                "/@:?#%\\ \t.-"));
         key_uri_format(&u, buf, sizeof(buf));
         check(strlen(buf) < sizeof(buf) - 1);
         check(key_uri_parse(buf, &again, NULL) == 0);

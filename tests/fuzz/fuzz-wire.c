@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames of all four protocols: whatever decodes is encoded again and must decode to the same; what is printed of it has
- * an end and no control character. The first byte is ours, the rest is the datagram. */
+/* Frames of all four protocols: whatever decodes is encoded again and must decode to the same; what is printed of it
+ * has an end and no control character. The first byte is ours, the rest is the datagram. */
 #include "common/audit-proto.h"
 #include "common/disk-proto.h"
 #include "common/vault-proto.h"
@@ -127,7 +127,8 @@ static void walk(struct wire_cursor c, uint8_t order) {
                 case 0: (void) wire_get_u8(&c); break;
                 case 1: (void) wire_get_u16(&c); break;
                 case 2: (void) wire_get_u64(&c); break;
-                case 3: wire_get_string(&c, text, sizeof(text)); check(strnlen(text, sizeof(text)) < sizeof(text)); break;
+                case 3: wire_get_string(&c, text, sizeof(text)); check(strnlen(text,
+                        sizeof(text)) < sizeof(text)); break;
                 case 4: wire_get_bytes(&c, bytes, sizeof(bytes), &n); check(n <= sizeof(bytes)); break;
                 case 5: wire_get_exact(&c, bytes, 3); break;
                 default: wire_get_string_alloc(&c, &s);

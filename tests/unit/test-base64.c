@@ -77,7 +77,8 @@ static void test_alphabets(void **state _unused_) {
 
 static void test_refused(void **state _unused_) {
         static const char *const standard[] = {
-                "Z", "Zg", "Zg=", "Zm9v=", "Zm9vYg", "Zh==", "Zm9=", "====", "Z===", "=Zg=", "Zg==Zg==", " Zg=", "Zg==\n",
+                "Z", "Zg", "Zg=", "Zm9v=", "Zm9vYg", "Zh==", "Zm9=", "====", "Z===", "=Zg=", "Zg==Zg==", " Zg=",
+                "Zg==\n",
                 "Zm9\n", "Zm-_",
         };
         static const char *const url[] = { "Z", "Zg=", "Zg===", "Zh", "Zm9=x", "Zm+/", "Zm8==", "Zg ==" };

@@ -82,10 +82,12 @@ static void test_wrong_answers(void **state _unused_) {
         for (size_t i = 0; i < CHALLENGE_SIZE; i++) {
                 c = ask(answer);
                 answer[i] ^= 0x80;
-                assert_int_equal(challenge_check(c, answer, CHALLENGE_SIZE, instant_now(), USEC_PER_SEC * 60), -EBADMSG);
+                assert_int_equal(challenge_check(c, answer, CHALLENGE_SIZE, instant_now(), USEC_PER_SEC * 60),
+                        -EBADMSG);
                 answer[i] ^= 0x80;
                 /* spent: the right answer after a wrong one comes too late */
-                assert_int_equal(challenge_check(c, answer, CHALLENGE_SIZE, instant_now(), USEC_PER_SEC * 60), -EALREADY);
+                assert_int_equal(challenge_check(c, answer, CHALLENGE_SIZE, instant_now(), USEC_PER_SEC * 60),
+                        -EALREADY);
                 challenge_free(c);
                 if (i == 2)
                         break;
@@ -177,7 +179,8 @@ static size_t make_spki(int bits, const char *exponent, uint8_t *out, size_t max
         size_t size;
 
         assert_true(BN_rand(n, bits, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD) && BN_hex2bn(&e, exponent));
-        assert_true(OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_N, n) && OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_E, e));
+        assert_true(OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_N, n) && OSSL_PARAM_BLD_push_BN(b,
+                OSSL_PKEY_PARAM_RSA_E, e));
         params = OSSL_PARAM_BLD_to_param(b);
         assert_true(EVP_PKEY_fromdata_init(ctx) > 0);
         assert_true(EVP_PKEY_fromdata(ctx, &k, EVP_PKEY_PUBLIC_KEY, params) > 0);

@@ -82,11 +82,12 @@ static void test_every_key(void **state _unused_) {
 
         put("/etc/cmkd/cmkd.conf",
             "# comment\n[Node]\nTrust=allowed-keys\nOnTrailFailure=stop\n"
-            "[Policy]\nOnRevoked=poweroff\nOnDenied=cut\nOnUnreachable=report\nOnReenable=nothing\nNoticeSec=1\nPollSec=2\n"
-            "LeaseSec=3min\nGraceSec=4h\nHoldSec=5d\nConfirmSec=600ms\nDeniedConfirmSec=7s\n"
+            "[Policy]\nOnRevoked=poweroff\nOnDenied=cut\nOnUnreachable=report\nOnReenable=nothing\n"
+            "NoticeSec=1\nPollSec=2\nLeaseSec=3min\nGraceSec=4h\nHoldSec=5d\nConfirmSec=600ms\nDeniedConfirmSec=7s\n"
             "[Volume a.b-c_d]\nPollSec=8\n"
             "[Vault prod]\nHost=V.Example:8443\nKeys=One two,three\nProvider=azure\nCAFile=/ca.pem\nClientId=me\n"
-            "MetadataEndpoint=http://127.0.0.1:1\nResource=https://r\nApiVersion=7.5\nTimeoutSec=9\nAcceptUnsafeVault=yes\n");
+            "MetadataEndpoint=http://127.0.0.1:1\nResource=https://r\nApiVersion=7.5\n"
+            "TimeoutSec=9\nAcceptUnsafeVault=yes\n");
         c = load();
         p = &c->policy;
         assert_int_equal(c->trust, TRUST_ALLOWED_KEYS);
@@ -184,7 +185,8 @@ static void test_long_lines_and_names(void **state _unused_) {
         assert_int_equal(config_find_volume(c, name)->policy.poll_usec, 7 * USEC_PER_SEC);
         assert_string_equal(config_vault_by_name(c, name)->keys[99], "key-99");
         config_free(c);
-        REFUSE("[Volume nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn]\nPollSec=3\n", "is no section");
+        REFUSE("[Volume nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn]\nPollSec=3\n",
+                "is no section");
 }
 
 static uint64_t poll_sec(void) {

@@ -9,7 +9,8 @@
 static void test_good(void **state _unused_) {
         static const struct { const char *in, *host; uint16_t port; const char *name, *version, *out; } table[] = {
                 { "https://v.example/keys/k", "v.example", 443, "k", "", "https://v.example/keys/k" },
-                { "https://V.Example:443/Keys/My-Key", "v.example", 443, "my-key", "", "https://v.example/keys/my-key" },
+                { "https://V.Example:443/Keys/My-Key", "v.example", 443, "my-key", "",
+                "https://v.example/keys/my-key" },
                 { "HTTPS://v:8443/keys/k/0123456789abcdef0123456789ABCDEF", "v", 8443, "k",
                   "0123456789abcdef0123456789abcdef", "https://v:8443/keys/k/0123456789abcdef0123456789abcdef" },
                 { "https://10.0.0.1:65535/keys/1", "10.0.0.1", 65535, "1", "", "https://10.0.0.1:65535/keys/1" },
@@ -32,13 +33,17 @@ static void test_good(void **state _unused_) {
 
 static void test_bad(void **state _unused_) {
         static const char *const table[] = {
-                "", "k", "http://v/keys/k", "https:/v/keys/k", "https:///keys/k", "https://v", "https://v/", "https://v/keys",
-                "https://v/keys/", "https://v/keys//", "https://v/keys/k/", "https://v/keys/k/v/", "https://v/keys/k/v/x",
+                "", "k", "http://v/keys/k", "https:/v/keys/k", "https:///keys/k", "https://v", "https://v/",
+                "https://v/keys",
+                "https://v/keys/", "https://v/keys//", "https://v/keys/k/", "https://v/keys/k/v/",
+                "https://v/keys/k/v/x",
                 "https://v/secrets/k", "https://v//keys/k", "https://user@v/keys/k", "https://u:p@v/keys/k",
                 "https://v:/keys/k", "https://v:0/keys/k", "https://v:65536/keys/k", "https://v:+1/keys/k",
                 "https://v: 1/keys/k", "https://v:443:443/keys/k", "https://v/keys/k?x=1", "https://v/keys/k#f",
-                "https://v/keys/k%41", "https://v/keys/k.k", "https://v/keys/k_k", "https://v/keys/k k", "https://v/keys/..",
-                "https://*.v/keys/k", "https://.v/keys/k", "https://v./keys/k", "https://-v/keys/k", "https://v-/keys/k",
+                "https://v/keys/k%41", "https://v/keys/k.k", "https://v/keys/k_k", "https://v/keys/k k",
+                "https://v/keys/..",
+                "https://*.v/keys/k", "https://.v/keys/k", "https://v./keys/k", "https://-v/keys/k",
+                "https://v-/keys/k",
                 "https://v..w/keys/k", "https://[::1]/keys/k", "https://v\\w/keys/k", "https://v\n/keys/k",
                 "https://v/keys/k\n", " https://v/keys/k", "https://v/keys/k/v-v", "https://v\xc3\xa4/keys/k",
                 "https://v/keys/k/0123456789abcdef0123456789abcdef0", "https://v%2e/keys/k",

@@ -109,7 +109,8 @@ static void test_descriptor(void **state _unused_) {
 static void test_two_descriptors(void **state _unused_) {
         union { struct cmsghdr h; uint8_t space[CMSG_SPACE(2 * sizeof(int))]; } control = {};
         struct iovec iov = { f.data, 0 };
-        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+                .msg_controllen = sizeof(control) };
         int before, fds[2] = { 0, 1 }, fd = -EBADF;
         struct wire_cursor c;
 

@@ -80,7 +80,8 @@ static void test_os_is_the_breakers(void **state _unused_) {
 
 /* What the ladder was measured for must hold in every plan that there is. */
 static void test_invariants_of_all_plans(void **state _unused_) {
-        static const uint32_t flag_bits[] = { DISK_FLAG_MOUNTED, DISK_FLAG_SWAP, DISK_FLAG_SUSPENDED, DISK_FLAG_ERROR_TABLE };
+        static const uint32_t flag_bits[] = { DISK_FLAG_MOUNTED, DISK_FLAG_SWAP, DISK_FLAG_SUSPENDED,
+                DISK_FLAG_ERROR_TABLE };
         unsigned made = 0;
 
         for (unsigned bits = 0; bits < 1 << 9; bits++)
@@ -122,7 +123,8 @@ static void test_invariants_of_all_plans(void **state _unused_) {
                                 for (ptrdiff_t i = 0; i < position(&p, DISK_OP_STEP_CUT); i++)
                                         assert_int_equal(p.steps[i].on_failure, PLAN_CONTINUE);
                                 if (position(&p, DISK_OP_STEP_SHUT) >= 0)
-                                        assert_int_equal(position(&p, DISK_OP_STEP_SHUT) > position(&p, DISK_OP_STEP_CUT),
+                                        assert_int_equal(position(&p, DISK_OP_STEP_SHUT) > position(&p,
+                                                DISK_OP_STEP_CUT),
                                                          !!(f.disk_flags & DISK_FLAG_SUSPENDED));
                         }
         assert_true(made > 1000);
@@ -203,7 +205,8 @@ static void test_printed(void **state _unused_) {
         f.notice_usec = 10 * USEC_PER_SEC;
         assert_int_equal(plan_make(&f, &p), 0);
         plan_step_to_string(&f, p.steps + position(&p, DISK_OP_STEP_CUT), buf, sizeof(buf));
-        assert_string_equal(buf, "cut      error table on data1 (253:4, 2097152 sectors), at most 4.000 s; else by the breaker");
+        assert_string_equal(buf,
+                "cut      error table on data1 (253:4, 2097152 sectors), at most 4.000 s; else by the breaker");
         plan_step_to_string(&f, p.steps, buf, sizeof(buf));
         assert_non_null(strstr(buf, "then up to 10.000 s for them to stop"));
         plan_step_to_string(&f, p.steps + position(&p, DISK_OP_STEP_REMOVE), buf, sizeof(buf));

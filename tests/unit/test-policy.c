@@ -167,7 +167,8 @@ static void test_owner_only_tightens(void **state _unused_) {
         /* absurd floors make no policy that breaks the invariants */
         f.settings.lease_usec = f.settings.poll_usec = f.settings.confirm_usec = f.settings.hold_usec = 0;
         make(ROLE_DATA, &f, &p);
-        assert_true(p.poll_usec < p.lease_usec && p.confirm_usec <= p.poll_usec && p.confirm_usec > 0 && p.hold_usec > 0);
+        assert_true(p.poll_usec < p.lease_usec && p.confirm_usec <= p.poll_usec && p.confirm_usec > 0 &&
+                p.hold_usec > 0);
 }
 
 static void test_hold(void **state _unused_) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The messages between the programs: what goes in comes out; whatever is cut short, too long or out of range does not. */
+/* The messages between the programs: what goes in comes out; what is cut short, too long or out of range does not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -330,7 +330,8 @@ static void test_every_byte_changed(void **state _unused_) {
 
                                 frame.data[i] = (uint8_t) value;
                                 if (decode(&frame, m ? decode_vault_request : decode_disk_request) == 0) {
-                                        assert_true(strnlen(disk_q.device, sizeof(disk_q.device)) < sizeof(disk_q.device));
+                                        assert_true(strnlen(disk_q.device,
+                                                sizeof(disk_q.device)) < sizeof(disk_q.device));
                                         assert_true(disk_q.spki_size <= DISK_SPKI_MAX);
                                         assert_true(vault_q.blob_size <= VAULT_BLOB_MAX);
                                 }

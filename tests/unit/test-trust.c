@@ -16,7 +16,8 @@
 #define UUID "0f36a3a8-1c0e-4a53-9d0e-1f2d3c4b5a69"
 #define UUID2 "1f36a3a8-1c0e-4a53-9d0e-1f2d3c4b5a69"
 #define DIGEST "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
-#define GOOD "[Volume]\nName=data1\nRole=data\nKey=https://v.test/keys/k\nDigest=" DIGEST "\nGeneration=1\nPublicKey=QUJD\n"
+#define GOOD "[Volume]\nName=data1\nRole=data\nKey=https://v.test/keys/k\nDigest=" DIGEST "\n" \
+        "Generation=1\nPublicKey=QUJD\n"
 
 static char base[] = "/tmp/test-trust.XXXXXX", dir[64];
 

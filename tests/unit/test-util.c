@@ -14,10 +14,12 @@
 
 static void test_parse_u64(void **state _unused_) {
         static const struct { const char *s; uint64_t max; int r; uint64_t v; } table[] = {
-                { "0", 0, 0, 0 }, { "007", 7, 0, 7 }, { "8", 7, -ERANGE, 0 }, { "", 7, -EINVAL, 0 }, { "-1", 7, -EINVAL, 0 },
+                { "0", 0, 0, 0 }, { "007", 7, 0, 7 }, { "8", 7, -ERANGE, 0 }, { "", 7, -EINVAL, 0 }, { "-1", 7,
+                -EINVAL, 0 },
                 { "+1", 7, -EINVAL, 0 }, { " 1", 7, -EINVAL, 0 }, { "1 ", 7, -EINVAL, 0 }, { "0x1", 7, -EINVAL, 0 },
                 { "18446744073709551615", UINT64_MAX, 0, UINT64_MAX },
-                { "18446744073709551616", UINT64_MAX, -ERANGE, 0 }, { "99999999999999999999999", UINT64_MAX, -ERANGE, 0 },
+                { "18446744073709551616", UINT64_MAX, -ERANGE, 0 }, { "99999999999999999999999", UINT64_MAX, -ERANGE,
+                0 },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
@@ -30,9 +32,12 @@ static void test_parse_u64(void **state _unused_) {
 
 static void test_parse_span(void **state _unused_) {
         static const struct { const char *s; int r; uint64_t v; } table[] = {
-                { "0", 0, 0 }, { "30", 0, 30 * USEC_PER_SEC }, { "500ms", 0, 500000 }, { "1h 30min", 0, 5400 * USEC_PER_SEC },
-                { "1h30min5s", 0, 5405 * USEC_PER_SEC }, { " 2d ", 0, 172800 * USEC_PER_SEC }, { "1 2", 0, 3 * USEC_PER_SEC },
-                { "", -EINVAL, 0 }, { " ", -EINVAL, 0 }, { "s", -EINVAL, 0 }, { "-1", -EINVAL, 0 }, { "1.5", -EINVAL, 0 },
+                { "0", 0, 0 }, { "30", 0, 30 * USEC_PER_SEC }, { "500ms", 0, 500000 }, { "1h 30min", 0,
+                5400 * USEC_PER_SEC },
+                { "1h30min5s", 0, 5405 * USEC_PER_SEC }, { " 2d ", 0, 172800 * USEC_PER_SEC }, { "1 2", 0,
+                3 * USEC_PER_SEC },
+                { "", -EINVAL, 0 }, { " ", -EINVAL, 0 }, { "s", -EINVAL, 0 }, { "-1", -EINVAL, 0 }, { "1.5", -EINVAL,
+                0 },
                 { "1w", -EINVAL, 0 }, { "1 s x", -EINVAL, 0 }, { "5S", -EINVAL, 0 }, { "infinity", -EINVAL, 0 },
                 { "99999999999999999999", -ERANGE, 0 }, { "18446744073709551615", -ERANGE, 0 },
                 { "213503982334601d", -ERANGE, 0 }, { "18446744073709s 18446744073709s", -ERANGE, 0 },
@@ -48,7 +53,8 @@ static void test_parse_span(void **state _unused_) {
 
 static void test_names(void **state _unused_) {
         static const char *const good[] = { "a", "A", "data-1", "a.b_c", "0", "_x" };
-        static const char *const bad[] = { "", ".", "..", ".a", "-a", "a/b", "a b", "a\n", "\x7f", "\xc3\xa4", "a\\", "a%" };
+        static const char *const bad[] = { "", ".", "..", ".a", "-a", "a/b", "a b", "a\n", "\x7f", "\xc3\xa4", "a\\",
+                "a%" };
         char name[70] = {};
 
         for (size_t i = 0; i < ELEMENTSOF(good); i++)
