@@ -21,8 +21,7 @@
 #define BATCH 256u                         /* events between two looks at the socket */
 #define ACKS_MAX 1024u
 #define HOUSEKEEPING_USEC (1 * USEC_PER_SEC)
-#define HEARTBEAT_USEC (30 * USEC_PER_SEC)
-#define ECHO_USEC (10 * USEC_PER_SEC)      /* how long an echo may take on a busy machine */
+#define HEARTBEAT_USEC (10 * USEC_PER_SEC)
 #define RETRY_USEC (1 * USEC_PER_SEC)      /* of a trail that does not take what the ring holds */
 
 /* A durable record that is appended and not yet durable. */
@@ -46,7 +45,9 @@ struct audit {
         uint64_t unsure, dropped;          /* records nobody waits for: appended, not yet in the file; and not kept */
         uint64_t consumed, lost;           /* kernel events: written, lost */
         uint64_t sent_usec, heard_usec;    /* of the last heartbeat */
-        bool blind;
+        uint64_t echo_position;            /* its echo is before that place in the ring */
+        uint64_t lost_before;
+        bool waiting_for_echo, blind;
         struct audit_message_record record;
         struct who_names names;
 };
@@ -292,29 +293,36 @@ static void report_coverage(struct audit *a, int error) {
         append_own(a);
 }
 
-/* The echo of one's own ioctl: fentry and LSM programs can be switched off from outside without a trace. */
+static void set_blind(struct audit *a, bool blind) {
+        if (blind == a->blind)
+                return;
+        a->blind = blind;
+        audit_record_start(&a->record, blind ? "blind" : "blind_over", LOG_ALERT, true);
+        audit_record_add(&a->record, "reason", blind ? "no event came of our own control call" : "events come again");
+        append_own(a);
+        log_alert("Kernel events %s", blind ? "do not arrive any more" : "arrive again");
+}
+
+/* The echo of our own ioctl: fentry and LSM programs can be switched off from outside without a trace. The event is in
+ * the ring when the ioctl returns, so that once the ring was read up to there, it came, found no room, or never was. */
 static void check_echo(struct audit *a) {
         uint64_t now = now_boottime_usec();
-        bool blind;
 
-        if (a->sent_usec != 0) {
-                blind = a->heard_usec < a->sent_usec && now - a->sent_usec > ECHO_USEC;
-                if (blind != a->blind && (blind || a->heard_usec >= a->sent_usec)) {
-                        a->blind = blind;
-                        audit_record_start(&a->record, blind ? "blind" : "blind_over", LOG_ALERT, false);
-                        audit_record_add(&a->record, "reason", blind ? "no event came of our own control call" :
-                                         "events come again");
-                        append_own(a);
-                        log_alert("Kernel events %s", blind ? "do not arrive any more" : "arrive again");
-                }
+        if (a->waiting_for_echo && ring_consumed(a->ring) >= a->echo_position) {
+                if (a->heard_usec >= a->sent_usec)
+                        set_blind(a, false);
+                else if (a->lost == a->lost_before)
+                        set_blind(a, true);
+                a->waiting_for_echo = false;
         }
-        if (a->sent_usec == 0 || now - a->sent_usec >= HEARTBEAT_USEC) {
-                if (probes_coverage(a->probes)->n_missing > 0 && probes_retry(a->probes) > 0)
-                        report_coverage(a, 0);
-                a->sent_usec = now_boottime_usec();
-                if (probes_heartbeat() < 0)
-                        a->sent_usec = 0;
-        }
+        if (a->waiting_for_echo || now - a->sent_usec < HEARTBEAT_USEC)
+                return;
+        if (probes_coverage(a->probes)->n_missing > 0 && probes_retry(a->probes) > 0)
+                report_coverage(a, 0);
+        a->sent_usec = now_boottime_usec();
+        a->lost_before = a->lost;
+        a->waiting_for_echo = probes_heartbeat() >= 0;
+        a->echo_position = ring_produced(a->ring);
 }
 
 static void write_status(struct audit *a) {
@@ -382,10 +390,10 @@ static void drain_old(struct audit *a) {
         probes_drop_old(a->probes);
 }
 
-static int open_kernel(struct audit *a, const struct trail_recovery *recovery) {
+static int open_kernel(struct audit *a, const struct audit_options *options, const struct trail_recovery *recovery) {
         int r;
 
-        r = probes_open(&a->probes);
+        r = probes_open(options->ring_size, &a->probes);
         if (r < 0)
                 return r;
         drain_old(a);
@@ -459,7 +467,7 @@ int audit_new(const struct audit_options *options, struct audit **ret) {
                 return -ENOMEM;
         report_start(a, &recovery);
         if (options->kernel) {
-                error = open_kernel(a, &recovery);
+                error = open_kernel(a, options, &recovery);
                 if (error < 0)
                         log_error("Kernel events are not recorded: %s", strerror(-error));
                 report_coverage(a, error);

@@ -24,6 +24,7 @@ struct audit;
 struct audit_options {
         const char *trail_dir;
         const char *socket;                /* used if systemd does not hand one over */
+        uint32_t ring_size;                /* bytes, a power of two of pages; 0: CMKD_RING_SIZE */
         bool kernel;                       /* false: records of the daemons only */
 };
 

@@ -12,7 +12,7 @@
 
 static int usage(int status) {
         fprintf(status ? stderr : stdout,
-                "cmkd-audit [--trail=DIR] [--socket=PATH] [--no-kernel] [--debug]\n"
+                "cmkd-audit [--trail=DIR] [--socket=PATH] [--ring-size=BYTES] [--no-kernel] [--debug]\n"
                 "Keeps the audit trail of key use. Started by systemd; see cmkd(8).\n");
         return status;
 }
@@ -20,9 +20,10 @@ static int usage(int status) {
 static int parse_arguments(int argc, char **argv, struct audit_options *o, int *ret_priority) {
         static const struct option options[] = {
                 { "trail", required_argument, NULL, 't' }, { "socket", required_argument, NULL, 's' },
-                { "no-kernel", no_argument, NULL, 'k' }, { "debug", no_argument, NULL, 'd' },
+                { "ring-size", required_argument, NULL, 'r' }, { "no-kernel", no_argument, NULL, 'k' }, { "debug", no_argument, NULL, 'd' },
                 { "help", no_argument, NULL, 'h' }, {},
         };
+        uint64_t n;
         int c;
 
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
@@ -30,6 +31,8 @@ static int parse_arguments(int argc, char **argv, struct audit_options *o, int *
                         o->trail_dir = optarg;
                 else if (c == 's')
                         o->socket = optarg;
+                else if (c == 'r' && parse_u64(optarg, 1u << 30, &n) >= 0 && n >= 65536 && (n & (n - 1)) == 0)
+                        o->ring_size = (uint32_t) n;
                 else if (c == 'k')
                         o->kernel = false;
                 else if (c == 'd')

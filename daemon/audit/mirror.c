@@ -7,13 +7,19 @@
 #include <inttypes.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <syslog.h>
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define MESSAGE_MAX 65536u
 
+/* Kernel events of no urgency, for each second: journald is the slowest of all who read them. */
+#define CHATTER_PER_SEC 100u
+
 struct mirror {
         int fd;
         uint64_t lost;
+        uint64_t second;                   /* of the boot's clock */
+        unsigned chatter;                  /* in that second */
         char buf[MESSAGE_MAX];
 };
 
@@ -53,7 +59,8 @@ int mirror_new(struct mirror **ret) {
 
         if (!m)
                 return -ENOMEM;
-        m->lost = 0;
+        m->lost = m->second = 0;
+        m->chatter = 0;
         m->fd = connect_journal();
         *ret = m;
         return 0;
@@ -112,10 +119,25 @@ static size_t format(struct mirror *m, const struct audit_message_record *r, enu
         return n;
 }
 
+static bool is_too_much(struct mirror *m) {
+        uint64_t second = now_boottime_usec() / USEC_PER_SEC;
+
+        if (second != m->second) {
+                m->second = second;
+                m->chatter = 0;
+        }
+        return m->chatter++ >= CHATTER_PER_SEC;
+}
+
 void mirror_send(struct mirror *m, const struct audit_message_record *r, enum record_source source, uint64_t sequence,
                  const uint8_t hash[static CHAIN_HASH_SIZE]) {
-        size_t n = format(m, r, source, sequence, hash);
+        size_t n;
 
+        if (source == RECORD_KERNEL && r->priority >= LOG_INFO && is_too_much(m)) {
+                m->lost++;
+                return;
+        }
+        n = format(m, r, source, sequence, hash);
         for (unsigned attempt = 0; attempt < 2; attempt++) {
                 if (m->fd < 0)
                         m->fd = connect_journal();

@@ -36,6 +36,7 @@ struct probes {
         char dir[DIR_MAX], old_dir[DIR_MAX];
         char events_name[64];
         int events_fd, lost_fd, submitted_fd, reported_fd, old_events_fd;
+        uint32_t ring_size;
         struct btf *kernel;                /* NULL, except while objects are being loaded */
         struct probes_coverage coverage;
 };
@@ -225,6 +226,7 @@ static int open_object(struct probes *p, const struct object *o) {
                 return -errno;
         if (find_pinned(p, o, obj))
                 return 0;
+        (void) bpf_map__set_max_entries(bpf_object__find_map_by_name(obj, "events"), p->ring_size);
         r = choose_programs(p, o, obj, &wanted);
         if (r < 0)
                 return r;
@@ -258,11 +260,12 @@ static int open_objects(struct probes *p) {
         return r < 0 ? r : changed;
 }
 
-static int digest_dir(char ret[static DIR_MAX]) {
+static int digest_dir(uint32_t ring_size, char ret[static DIR_MAX]) {
         uint8_t hash[CHAIN_HASH_SIZE] = {};
         char hex[CHAIN_HEX_SIZE + 1];
         int r;
 
+        memcpy(hash, &ring_size, sizeof(ring_size));
         for (size_t i = 0; i < ELEMENTSOF(objects); i++) {
                 size_t size;
                 const void *elf = objects[i].elf(&size);
@@ -365,7 +368,7 @@ static int print_debug(enum libbpf_print_level level, const char *format, va_lis
         return 0;
 }
 
-int probes_open(struct probes **ret) {
+int probes_open(uint32_t ring_size, struct probes **ret) {
         _cleanup_(probes_freep) struct probes *p = calloc(1, sizeof(*p));
         int r;
 
@@ -374,7 +377,8 @@ int probes_open(struct probes **ret) {
         p->events_fd = p->lost_fd = p->submitted_fd = p->reported_fd = p->old_events_fd = -EBADF;
         p->coverage.reused = true;
         libbpf_set_print(print_debug);
-        r = digest_dir(p->dir);
+        p->ring_size = ring_size > 0 ? ring_size : CMKD_RING_SIZE;
+        r = digest_dir(p->ring_size, p->dir);
         if (r < 0)
                 return r;
         if ((mkdir(PROBES_ROOT, 0700) < 0 && errno != EEXIST) || (mkdir(p->dir, 0700) < 0 && errno != EEXIST))

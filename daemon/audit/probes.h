@@ -7,7 +7,7 @@
  *                                 link-PROGRAM ...                         what keeps a program attached
  *                                 loaded-OBJECT                            all that this object could attach is pinned
  *
- * DIGEST is of the programs' code: another build of cmkd-audit replaces them (what the old ring still holds is handed
+ * DIGEST is of the programs' code and the ring's size: another build of cmkd-audit replaces them (what the old ring still holds is handed
  * out first), the same build goes on with them as they are. Events flow into the ring whether or not cmkd-audit runs.
  * A hook that this kernel does not have, or a module that is not loaded, leaves the rest working: see probes_coverage(). */
 
@@ -31,9 +31,9 @@ struct probes_coverage {
 
 struct probes;
 
-/* Loads what is not there yet. Missing hooks are not an error. Returns 0, -ENOMEM, or -errno (no bpffs, no permission:
+/* Loads what is not there yet. ring_size: in bytes, 0 for the usual one. Missing hooks are not an error. Returns 0, -ENOMEM, or -errno (no bpffs, no permission:
  * nothing can be recorded from the kernel). */
-int probes_open(struct probes **ret);
+int probes_open(uint32_t ring_size, struct probes **ret);
 struct probes *probes_free(struct probes *p);      /* the programs stay attached */
 static inline void probes_freep(struct probes **p) { probes_free(*p); }
 

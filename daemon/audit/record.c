@@ -64,9 +64,17 @@ static void put_text(struct writer *w, const char *text) {
 
         put(w, "\"", 1);
         while (*s) {
-                size_t n = utf8_length(s);
+                size_t n = 0;
                 char escape[8];
 
+                /* Plain ones at a go: nearly all of them are */
+                while (s[n] >= ' ' && s[n] < 127 && s[n] != '"' && s[n] != '\\')
+                        n++;
+                put(w, (const char *) s, n);
+                s += n;
+                if (!*s)
+                        break;
+                n = utf8_length(s);
                 if (n == 0) {
                         puts_to(w, "\\ufffd");
                         n = 1;

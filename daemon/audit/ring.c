@@ -85,6 +85,10 @@ void ring_rewind(struct ring *r) {
         r->cursor = __atomic_load_n(r->consumer, __ATOMIC_ACQUIRE);
 }
 
-uint64_t ring_used(const struct ring *r) {
-        return __atomic_load_n(r->producer, __ATOMIC_ACQUIRE) - __atomic_load_n(r->consumer, __ATOMIC_ACQUIRE);
+uint64_t ring_produced(const struct ring *r) {
+        return __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
+}
+
+uint64_t ring_consumed(const struct ring *r) {
+        return __atomic_load_n(r->consumer, __ATOMIC_ACQUIRE);
 }

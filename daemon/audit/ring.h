@@ -32,5 +32,7 @@ void ring_give_back(struct ring *r, uint64_t position);
 /* What was handed out since the last commit comes again. */
 void ring_rewind(struct ring *r);
 
-/* Bytes that are in use now. */
-uint64_t ring_used(const struct ring *r);
+/* Where the next event will be put, and up to where they were taken out: what was there before one's own system call is
+ * before ring_produced() as it was after the call. */
+uint64_t ring_produced(const struct ring *r);
+uint64_t ring_consumed(const struct ring *r);
