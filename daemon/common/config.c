@@ -224,35 +224,12 @@ static void *find_target(struct loader *l, const char *section, enum section *re
         return NULL;
 }
 
-/* How unlike two words are (Levenshtein), for the hint at the nearest known key. */
-static size_t distance(const char *a, const char *b) {
-        size_t n = strlen(b), row[64];
-
-        if (n >= ELEMENTSOF(row))
-                return SIZE_MAX;
-        for (size_t j = 0; j <= n; j++)
-                row[j] = j;
-        for (size_t i = 1; a[i - 1]; i++) {
-                size_t diagonal = row[0];
-
-                row[0] = i;
-                for (size_t j = 1; j <= n; j++) {
-                        size_t above = row[j], same = diagonal + (tolower(a[i - 1]) != tolower(b[j - 1]));
-                        size_t shift = MIN_OF(above, row[j - 1]) + 1;
-
-                        row[j] = MIN_OF(shift, same);
-                        diagonal = above;
-                }
-        }
-        return row[n];
-}
-
 static const char *nearest_key(enum section section, const char *key) {
         const char *best = "";
         size_t least = SIZE_MAX;
 
         for (size_t i = 0; i < ELEMENTSOF(settings); i++) {
-                size_t d = distance(key, settings[i].key);
+                size_t d = word_distance(key, settings[i].key);
 
                 if (settings[i].section == section && d < least) {
                         least = d;

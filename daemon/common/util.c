@@ -249,6 +249,29 @@ bool uuid_is_valid(const char *s) {
         return true;
 }
 
+size_t word_distance(const char *a, const char *b) {
+        size_t n = strlen(b), row[64];
+
+        if (n >= ELEMENTSOF(row))
+                return SIZE_MAX;
+        for (size_t j = 0; j <= n; j++)
+                row[j] = j;
+        for (size_t i = 1; a[i - 1]; i++) {
+                size_t diagonal = row[0];
+
+                row[0] = i;
+                for (size_t j = 1; j <= n; j++) {
+                        bool differ = tolower((unsigned char) a[i - 1]) != tolower((unsigned char) b[j - 1]);
+                        size_t above = row[j], same = diagonal + differ;
+                        size_t shift = MIN_OF(above, row[j - 1]) + 1;
+
+                        row[j] = MIN_OF(shift, same);
+                        diagonal = above;
+                }
+        }
+        return row[n];
+}
+
 void random_bytes(void *buf, size_t size) {
         uint8_t *p = buf;
 

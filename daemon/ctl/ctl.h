@@ -59,9 +59,6 @@ int fail(enum exit_code code, const char *format, ...) _printf_(2, 3);
  * --yes it is EXIT_CODE_USAGE, another answer EXIT_CODE_FAILED. what: a sentence, ends with a full stop. */
 int confirm(const struct invocation *in, const char *what);
 
-/* How unlike two words are (edit distance), to suggest the nearest one. */
-size_t word_distance(const char *a, const char *b);
-
 /* The verbs, by family. */
 int verb_status(const struct invocation *in);
 int verb_format(const struct invocation *in);

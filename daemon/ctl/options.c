@@ -142,25 +142,3 @@ int confirm(const struct invocation *in, const char *what) {
                 return fail(EXIT_CODE_FAILED, "not confirmed, nothing was done");
         return EXIT_CODE_DONE;
 }
-
-size_t word_distance(const char *a, const char *b) {
-        size_t n = strlen(b), row[64];
-
-        if (n >= ELEMENTSOF(row))
-                return SIZE_MAX;
-        for (size_t j = 0; j <= n; j++)
-                row[j] = j;
-        for (size_t i = 1; a[i - 1]; i++) {
-                size_t diagonal = row[0];
-
-                row[0] = i;
-                for (size_t j = 1; j <= n; j++) {
-                        size_t above = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
-
-                        best = MIN_OF(best, above + 1);
-                        row[j] = MIN_OF(best, row[j - 1] + 1);
-                        diagonal = above;
-                }
-        }
-        return row[n];
-}
