@@ -110,7 +110,8 @@ int device_claim(struct device *d, const char *path, struct disk_reply *y) {
                                holders[0] ? " by " : "", holders, mount[0] ? ", mounted on " : "", mount);
         }
         if (fd < 0)
-                return op_fail(y, -errno, EXIT_CODE_FAILED, "%s cannot be opened for writing: %s", path, strerror(errno));
+                return op_fail(y, -errno, EXIT_CODE_FAILED, "%s cannot be opened for writing: %s", path,
+                               strerror(errno));
         safe_close(d->fd);
         d->fd = fd;
         snprintf(d->path, sizeof(d->path), "/proc/self/fd/%d", d->fd);

@@ -180,7 +180,9 @@ static int check_config(const struct json_object *metadata, const struct header_
 
 static int check_segment(const struct json_object *metadata, const struct header_copy *copy, uint64_t device_size,
                          struct header_layout *l, struct header_why *why) {
-        static const char *const members[] = { "type", "offset", "size", "iv_tweak", "encryption", "sector_size", NULL };
+        static const char *const members[] = {
+                "type", "offset", "size", "iv_tweak", "encryption", "sector_size", NULL,
+        };
         const struct json_object *segments = strict_json_get(metadata, "segments", json_type_object), *s;
         const char *type, *cipher, *size;
         uint64_t tweak;
@@ -243,7 +245,8 @@ static int check_area(const struct json_object *slot, const char *id, uint64_t n
             (key_size != 32 && key_size != 64))
                 return refuse(why, -EPERM, "keyslot %.4s is encrypted with %.40s, not with " CIPHER, id,
                               strempty(cipher));
-        if (strict_json_u64(area, "offset", INT64_MAX, &offset) < 0 || strict_json_u64(area, "size", INT64_MAX, &size) < 0 ||
+        if (strict_json_u64(area, "offset", INT64_MAX, &offset) < 0 ||
+            strict_json_u64(area, "size", INT64_MAX, &size) < 0 ||
             offset % 4096 || size % 4096 || size == 0 || offset < start || size > l->keyslots_size ||
             offset - start > l->keyslots_size - size)
                 return refuse(why, -EBADMSG, "keyslot %.4s lies outside of the keyslot areas", id);
@@ -291,7 +294,8 @@ static bool array_names(const struct json_object *a, const char *id) {
         return false;
 }
 
-static int check_digest(const struct json_object *metadata, const struct json_object *keyslots, struct header_why *why) {
+static int check_digest(const struct json_object *metadata, const struct json_object *keyslots,
+                        struct header_why *why) {
         const struct json_object *digests = strict_json_get(metadata, "digests", json_type_object), *d, *k, *s;
         const char *type;
         int64_t n;
@@ -300,7 +304,8 @@ static int check_digest(const struct json_object *metadata, const struct json_ob
             !(d = strict_json_get(digests, "0", json_type_object)))
                 return refuse(why, digests ? -EPERM : -EBADMSG, "it has not exactly one digest of a volume key");
         type = strict_json_string(d, "type");
-        if (!type || !streq(type, "pbkdf2") || strict_json_int(d, "iterations", HEADER_ITERATIONS_MAX, &n) < 0 || n < 1000)
+        if (!type || !streq(type, "pbkdf2") ||
+            strict_json_int(d, "iterations", HEADER_ITERATIONS_MAX, &n) < 0 || n < 1000)
                 return refuse(why, -EPERM, "its digest is not a PBKDF2 of bounded cost");
         k = strict_json_get(d, "keyslots", json_type_array);
         s = strict_json_get(d, "segments", json_type_array);

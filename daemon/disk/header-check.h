@@ -8,7 +8,7 @@
  *
  * Accepted: version 2, one segment "0" (crypt, aes-xts-plain64, 512 or 4096-byte sectors, to the end of the device), a
  * 512-bit volume key, keyslots of type luks2 encrypted with aes-xts-plain64, one digest that binds them all to the
- * segment, no requirements, no integrity, exactly one token of type cmkd. libcryptsetup alone would take null ciphers. */
+ * segment, no requirements, no integrity, exactly one token of type cmkd. libcryptsetup alone takes null ciphers. */
 
 #include "strict-json.h"
 #include "token.h"

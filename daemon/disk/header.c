@@ -185,9 +185,9 @@ int header_read(int fd, uint64_t device_size, struct header **ret, struct header
         if (r < 0 && r2 < 0)
                 return r;
         if (r == -ENODATA) {
-                /* What overwrote the first copy (mkfs, say) is what the device is now; the second is left from before. */
-                snprintf(why->text, sizeof(why->text), "there is no LUKS2 header at its start, only a second copy at byte "
-                         "%llu", (unsigned long long) b.offset);
+                /* What overwrote the first copy (mkfs, say) is what the device is now. */
+                snprintf(why->text, sizeof(why->text), "there is no LUKS2 header at its start, only a second copy "
+                         "at byte %llu", (unsigned long long) b.offset);
                 return r;
         }
         h = calloc(1, sizeof(*h));

@@ -6,8 +6,8 @@
  *   device ── bounded reads ─► memfd, sealed ─► header-check ─► libcryptsetup, as a detached header (/proc/self/fd/N)
  *                                      └─► header_digest
  *
- * Only what the header says it needs is copied: the copies of the metadata and the areas of the keyslots that exist; the
- * rest of the memfd reads as zeros. Nothing changes the bytes once header_read() returned. */
+ * Only what the header says it needs is copied: the copies of the metadata and the areas of the keyslots that exist;
+ * the rest of the memfd reads as zeros. Nothing changes the bytes once header_read() returned. */
 
 #include "header-check.h"
 
@@ -22,7 +22,8 @@ struct header {
 
 /* Reads from fd, which the caller knows to be of device_size bytes. Of two good copies that differ the one with the
  * higher sequence number counts, as in libcryptsetup. Returns 0, the errors of header_metadata_check(), -ENODATA (no
- * LUKS2 header at its start), -EBADMSG (no copy is good, or both are, with the same sequence number and different metadata), or
+ * LUKS2 header at its start), -EBADMSG (no copy is good, or both are, with the same sequence number and different
+ * metadata), or
  * -errno of read or memfd_create(2). why is filled on failure. */
 int header_read(int fd, uint64_t device_size, struct header **ret, struct header_why *why);
 

@@ -67,7 +67,8 @@ static int compare(const struct dm_ioctl *io, const struct live_table_expected *
         return live_table_check_params(params, e, why);
 }
 
-int live_table_check(const struct live_table_expected *e, uint32_t *ret_major, uint32_t *ret_minor, const char **ret_why) {
+int live_table_check(const struct live_table_expected *e, uint32_t *ret_major, uint32_t *ret_minor,
+                     const char **ret_why) {
         _Alignas(8) uint8_t buffer[BUFFER_SIZE];
         struct dm_ioctl *io = (struct dm_ioctl *) buffer;
         _cleanup_(closep) int control = -EBADF;

@@ -23,6 +23,7 @@ struct live_table_expected {
 int live_table_check_params(const char *params, const struct live_table_expected *e, const char **ret_why);
 
 /* Asks the kernel for the mapping: name, dm uuid, one target of type crypt that covers it, live and not suspended, its
- * parameters. Returns 0 (*ret_major, *ret_minor: of the mapping), -EUCLEAN (*ret_why says what differs), -ENXIO (no such
- * mapping) or what open(2) and ioctl(2) say. */
-int live_table_check(const struct live_table_expected *e, uint32_t *ret_major, uint32_t *ret_minor, const char **ret_why);
+ * parameters. Returns 0 (*ret_major, *ret_minor: of the mapping), -EUCLEAN (*ret_why says what differs), -ENXIO (no
+ * such mapping) or what open(2) and ioctl(2) say. */
+int live_table_check(const struct live_table_expected *e, uint32_t *ret_major, uint32_t *ret_minor,
+                     const char **ret_why);

@@ -42,7 +42,8 @@ int luks_open(struct luks *l, const struct header *h, const char *device) {
         return compare_metadata(l, h);
 }
 
-int luks_unlock(struct luks *l, const struct header *h, const struct secret *unlock_key, struct secret **ret_volume_key) {
+int luks_unlock(struct luks *l, const struct header *h, const struct secret *unlock_key,
+                struct secret **ret_volume_key) {
         _cleanup_(secret_freep) struct secret *key = NULL;
         size_t size = VOLUME_KEY_SIZE;
         int r;
@@ -69,12 +70,13 @@ int luks_activate(struct luks *l, const char *name, const struct secret *volume_
 
         if (crypt_status(l->cd, name) != CRYPT_INACTIVE)
                 return -EEXIST;
-        return crypt_activate_by_volume_key(l->cd, name, (const char *) secret_cdata(volume_key), secret_size(volume_key),
-                                            flags);
+        return crypt_activate_by_volume_key(l->cd, name, (const char *) secret_cdata(volume_key),
+                                            secret_size(volume_key), flags);
 }
 
 int luks_resume(struct luks *l, const char *name, const struct secret *volume_key) {
-        return crypt_resume_by_volume_key(l->cd, name, (const char *) secret_cdata(volume_key), secret_size(volume_key));
+        return crypt_resume_by_volume_key(l->cd, name, (const char *) secret_cdata(volume_key),
+                                          secret_size(volume_key));
 }
 
 int luks_remove(struct luks *l, const char *name) {

@@ -27,7 +27,8 @@ int luks_open(struct luks *l, const struct header *h, const char *device);
 
 /* Opens the token's keyslot. Returns 0, -ENOKEY (the unlock key is not the one), -EBADMSG (a volume key of another
  * size), errors of secret_new(), or what libcryptsetup says. */
-int luks_unlock(struct luks *l, const struct header *h, const struct secret *unlock_key, struct secret **ret_volume_key);
+int luks_unlock(struct luks *l, const struct header *h, const struct secret *unlock_key,
+                struct secret **ret_volume_key);
 
 /* Makes the mapping; the volume key goes through this thread's keyring and is gone when the process is. Returns 0,
  * -EEXIST (a mapping of that name), -EBUSY (the device is in use), or what libcryptsetup says. */

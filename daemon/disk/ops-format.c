@@ -64,8 +64,8 @@ static int check_contents(const struct device *d, const struct disk_request *q, 
                 return 0;
         r = device_find_signature(d, what, sizeof(what));
         if (r > 0)
-                return op_fail(y, -EEXIST, EXIT_CODE_FAILED, "%s holds %s: nothing was written (format --wipe overwrites it)",
-                               q->device, what);
+                return op_fail(y, -EEXIST, EXIT_CODE_FAILED, "%s holds %s: nothing was written (format --wipe "
+                               "overwrites it)", q->device, what);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "%s cannot be probed for what it holds: nothing was written",
                                q->device);
@@ -168,12 +168,13 @@ int op_format(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_
         if (r >= 0)
                 r = make_image(q, &d, w, &l, &image);
         if (r < 0)
-                return op_fail(y, r, EXIT_CODE_FAILED, "The header for %s cannot be made, nothing was written: %s", q->device,
-                               l.said[0] ? l.said : strerror(-r));
+                return op_fail(y, r, EXIT_CODE_FAILED, "The header for %s cannot be made, nothing was written: %s",
+                               q->device, l.said[0] ? l.said : strerror(-r));
         r = write_image(&d, image);
         if (r >= 0 && posix_fadvise(d.fd, 0, LUKS_FORMAT_DATA_OFFSET, POSIX_FADV_DONTNEED) != 0)
                 r = -EIO;
         if (r < 0)
-                return op_fail(y, r, EXIT_CODE_FAILED, "The header cannot be written to %s: %s", q->device, strerror(-r));
+                return op_fail(y, r, EXIT_CODE_FAILED, "The header cannot be written to %s: %s", q->device,
+                               strerror(-r));
         return read_back(q, w, y);
 }

@@ -16,8 +16,8 @@ int op_inspect(const struct disk_request *q, int in_fd, int *ret_fd, struct disk
         if (r < 0)
                 return r;
         if (v.header->damaged)
-                snprintf(y->message, sizeof(y->message), "One of the two header copies of %s is damaged or old (the good "
-                         "one is used): cryptsetup repair", q->device);
+                snprintf(y->message, sizeof(y->message), "One of the two header copies of %s is damaged or old (the "
+                         "good one is used): cryptsetup repair", q->device);
         return 0;
 }
 
@@ -66,8 +66,8 @@ int op_erase(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_r
         if (r < 0)
                 return r;
         if (v.header->layout.token.generation != 1)
-                return op_fail(y, -EPERM, EXIT_CODE_POLICY, "%s is not fresh from a format (generation %llu): not erased",
-                               q->device, (unsigned long long) v.header->layout.token.generation);
+                return op_fail(y, -EPERM, EXIT_CODE_POLICY, "%s is not fresh from a format (generation %llu): not "
+                               "erased", q->device, (unsigned long long) v.header->layout.token.generation);
         if (!is_zero(q->header_digest, sizeof(q->header_digest)) && !digest_equal(q->header_digest, v.header->digest))
                 return op_fail(y, -ESTALE, EXIT_CODE_POLICY, "The header of %s changed after the format: not erased",
                                q->device);
@@ -76,6 +76,7 @@ int op_erase(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_r
                 return r;
         r = erase(&v.device, v.header);
         if (r < 0)
-                return op_fail(y, r, EXIT_CODE_FAILED, "The header of %s cannot be erased: %s", q->device, strerror(-r));
+                return op_fail(y, r, EXIT_CODE_FAILED, "The header of %s cannot be erased: %s", q->device,
+                               strerror(-r));
         return 0;
 }

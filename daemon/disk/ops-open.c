@@ -33,8 +33,8 @@ static int check_name(const struct volume *v, const struct disk_request *q, stru
 static int check_trust(const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
         if ((q->flags & DISK_FLAG_UNTRUSTED_OK) || digest_equal(v->trust_digest, q->trust_digest))
                 return 0;
-        return op_fail(y, -EKEYREJECTED, EXIT_CODE_POLICY, "The volume on %s is not the one that this node trusts under "
-                       "UUID %s: forged, or formatted elsewhere (cmkctl trust)", q->device, v->header->copy.uuid);
+        return op_fail(y, -EKEYREJECTED, EXIT_CODE_POLICY, "The volume on %s is not the one that this node trusts "
+                       "under UUID %s: forged, or formatted elsewhere (cmkctl trust)", q->device, v->header->copy.uuid);
 }
 
 int op_check(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y) {

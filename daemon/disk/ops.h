@@ -7,8 +7,8 @@
  *
  * in_fd: descriptor that came with the request, or -EBADF; stays main's. ret_fd: set by an operation that sends one
  * back (main owns it afterwards), else left alone. q was checked by disk_request_decode() for lengths and characters;
- * which fields must be there is each operation's business. An operation returns 0 or a negative errno; on failure it has
- * filled y->error, y->exit_code and y->message, best by op_fail(). The reply is sent in both cases. */
+ * which fields must be there is each operation's business. An operation returns 0 or a negative errno; on failure it
+ * has filled y->error, y->exit_code and y->message, best by op_fail(). The reply is sent in both cases. */
 
 #include "common/disk-proto.h"
 #include "common/secret.h"

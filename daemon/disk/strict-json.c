@@ -2,7 +2,7 @@
 #include "strict-json.h"
 
 /* Members as the text has them: a colon outside a string belongs to exactly one. json-c takes more than JSON (names in
- * single quotes, even when strict), so what may stand outside strings is checked here. SIZE_MAX: something else does. */
+ * single quotes, even when strict), so what may stand outside strings is checked here. SIZE_MAX: something else. */
 static size_t members_in_text(const char *text, size_t size) {
         bool string = false;
         size_t n = 0;

@@ -2,8 +2,8 @@
 #pragma once
 
 /* JSON from a disk, read so that no two readers can understand it differently: one value, UTF-8, no duplicate names, no
- * numbers but integers, bounded depth, nothing after it. libcryptsetup reads the same text with json-c and lets the last
- * duplicate win; here a duplicate is an error. Also the few typed look-ups that LUKS2 metadata needs. */
+ * numbers but integers, bounded depth, nothing after it. libcryptsetup reads the same text with json-c and lets the
+ * last duplicate win; here a duplicate is an error. Also the few typed look-ups that LUKS2 metadata needs. */
 
 #include "common/util.h"
 

@@ -137,7 +137,8 @@ int wrap_secret(const uint8_t *spki, size_t spki_size, const struct secret *w, u
         if (!ctx)
                 return -ENOMEM;
         if (EVP_PKEY_encrypt_init(ctx) <= 0 || EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) <= 0 ||
-            EVP_PKEY_CTX_set_rsa_oaep_md(ctx, EVP_sha256()) <= 0 || EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha256()) <= 0 ||
+            EVP_PKEY_CTX_set_rsa_oaep_md(ctx, EVP_sha256()) <= 0 ||
+            EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha256()) <= 0 ||
             EVP_PKEY_encrypt(ctx, out, &n, secret_cdata(w), secret_size(w)) <= 0 || n != (size_t) block)
                 return -EIO;
         memcpy(ret, out, n);

@@ -3,7 +3,7 @@
 
 /* Every derivation from a key, and the wrapping of W. Nothing here knows headers or devices.
  *
- *   W ── HKDF-SHA512(salt of the token, "cmkd unlock v1|UUID|role|generation") ──► unlock key (64): keyslot's passphrase
+ *   W ── HKDF-SHA512(salt of the token, "cmkd unlock v1|UUID|role|generation") ──► unlock key (64): opens the keyslot
  *   volume key ── HMAC-SHA256("cmkd trust v1|UUID|NAME|ROLE") ──► trust digest (32): on the node's list
  *              ── HKDF-SHA256("cmkd manifest v1") ──► manifest key (32)
  *   W ── RSA-OAEP with SHA-256 and MGF1-SHA-256, pinned public key ──► wrapped W

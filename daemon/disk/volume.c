@@ -44,16 +44,16 @@ int volume_read(struct volume *v, const struct disk_request *q, struct disk_repl
         if (v->header->layout.sector_size > 512)
                 y->sectors -= y->sectors % (v->header->layout.sector_size / 512);
         if (q->uuid[0] && !streq(q->uuid, v->header->copy.uuid))
-                return op_fail(y, -ESTALE, EXIT_CODE_FAILED, "%s holds another volume now: UUID %s, expected %s", q->device,
-                               v->header->copy.uuid, q->uuid);
+                return op_fail(y, -ESTALE, EXIT_CODE_FAILED, "%s holds another volume now: UUID %s, expected %s",
+                               q->device, v->header->copy.uuid, q->uuid);
         return 0;
 }
 
 static int fail_unlock(int error, const struct disk_request *q, const struct volume *v, struct disk_reply *y) {
         if (error == -ENOKEY)
-                return op_fail(y, error, EXIT_CODE_FAILED, "Keyslot %d of %s does not open with what the vault unwrapped: "
-                               "its token and its keyslot do not belong together", v->header->layout.token.keyslot,
-                               q->device);
+                return op_fail(y, error, EXIT_CODE_FAILED, "Keyslot %d of %s does not open with what the vault "
+                               "unwrapped: its token and its keyslot do not belong together",
+                               v->header->layout.token.keyslot, q->device);
         return op_fail(y, error, EXIT_CODE_FAILED, "%s cannot be unlocked: %s", q->device,
                        v->luks.said[0] ? v->luks.said : strerror(-error));
 }

@@ -3,7 +3,7 @@
 
 /* A volume of ours on its way open; CHECK, ACTIVATE, RESUME and the end of FORMAT share the steps:
  *
- *   device_open ─► header_read ─► expected UUID, digest? ─► W ─► unlock key ─► volume key ─► manifest ─► trust digest */
+ *   device_open ─► header_read ─► expected UUID? ─► W ─► unlock key ─► volume key ─► manifest ─► trust digest */
 
 #include "device.h"
 #include "header.h"
