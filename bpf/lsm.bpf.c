@@ -4,9 +4,9 @@
 
 #include "emit.h"
 
-/* Set between open and load. */
-const volatile bool refuse_umount = true;
-const volatile bool refuse_sysctl = true;
+/* Set between open and load. Not bool: clang makes -x of "x ? -1 : 0" then, which 6.12 refuses as a verdict. */
+const volatile __u32 refuse_umount = 1;
+const volatile __u32 refuse_sysctl = 1;
 
 #define EPERM 1
 
