@@ -13,7 +13,7 @@ HOTPLUG_PORTS = 4
 DISKS = [("data0", 128, 512, 512), ("data1", 128, 4096, 4096), ("data2", 64, 512, 4096), ("data3", 64, 512, 512)]
 COMMAND_LINE = ("console=ttyS0 root=/dev/vda rw net.ifnames=0 panic=-1 loglevel=5 mitigations=off random.trust_cpu=on "
                 "lsm=landlock,lockdown,yama,integrity,apparmor,bpf sysctl.kernel.hung_task_panic=0 "
-                "systemd.show_status=0 systemd.log_target=journal")
+                "systemd.show_status=0 systemd.log_target=journal systemd.default_timeout_start_sec=300")
 PROBE_SECONDS = 15
 
 

@@ -49,15 +49,18 @@ def ensure_snapshot(img, spec, product=None):
     """The directory of a booted guest's state, booted once for all nodes of its kind. product: an archive (path) that
     is installed there, once for all nodes that get it."""
     base = cache_dir() / f"snapshot-{spec['guest']}-{machine.snapshot_key(img, spec)}"
+    path = base
+    if product:
+        path = cache_dir() / f"installed-{spec['guest']}-{digest(base.name, product, install.SCRIPT)}"
+    if base.exists() and path.exists():
+        in_use(base)
+        return in_use(path)
     with lock(f"snapshot-{spec['guest']}", f"booting the {spec['guest']} guest for the snapshot"):
         if not base.exists():
             prune("snapshot-*-*", hours=24)
             say(f"booting the {spec['guest']} guest once for the snapshot ({spec['accel']})")
             save_state(base, img, spec)
         in_use(base)
-        if not product:
-            return base
-        path = cache_dir() / f"installed-{spec['guest']}-{digest(base.name, product, install.SCRIPT)}"
         if not path.exists():
             prune("installed-*-*", hours=3)
             say("installing the product in a node for its snapshot")

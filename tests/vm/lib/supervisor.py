@@ -26,7 +26,11 @@ from lib.common import HarnessError, die_with_parent  # noqa: E402
 from lib.qmp import Qmp, QmpError  # noqa: E402
 
 COLD_SECONDS = 400
-RESTORE_SECONDS = 60
+RESTORE_SECONDS = 120
+# A guest that did not come up well must not be the start of every test.
+QUIET = """state=$(systemctl is-system-running --wait)
+[ "$state" = running ] || { echo "the guest is $state"; systemctl --failed --no-legend --no-pager; exit 1; }
+udevadm settle; journalctl --sync; sync"""
 
 
 class Supervisor:
@@ -197,7 +201,7 @@ class Supervisor:
         deadline = time.monotonic() + COLD_SECONDS
         if self.order["product"]:
             self.execute(install.SCRIPT, pathlib.Path(self.order["product"]).read_bytes(), deadline)
-        self.execute("systemctl is-system-running --wait; udevadm settle; journalctl --sync; sync", b"", deadline)
+        self.execute(QUIET, b"", deadline)
         self.agent.sendall(frame(0, wire.BYE))
         self.answer(wire.BYE, deadline)
         self.agent.close()
