@@ -105,6 +105,7 @@ static void fail(struct format *f) {
                 memcpy(q.device, f->request.device, sizeof(q.device));
                 memcpy(q.uuid, f->made.uuid, sizeof(q.uuid));
                 memcpy(q.name, f->made.name, sizeof(q.name));
+                memcpy(q.header_digest, f->made.header_digest, sizeof(q.header_digest));
                 if (disk_child_start(f->manager->event, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_erased, f, NULL) >= 0)
                         return;
         }

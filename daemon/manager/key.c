@@ -230,7 +230,7 @@ static void on_own_operation(const struct outcome *o, void *user _unused_) {
                 log_warning("%s", o->message);
 }
 
-/* While an operation is under way only something stronger than it may begin: closing the volume. */
+/* While an operation is under way only something stronger than it may begin: closing the volume; a notice can end. */
 static bool may_overtake(const struct volume *v, enum lease_verb verb) {
         bool closes = verb == LEASE_CUT || verb == LEASE_POWEROFF || verb == LEASE_REBOOT;
 
@@ -239,6 +239,8 @@ static bool may_overtake(const struct volume *v, enum lease_verb verb) {
         case VOLUME_RESUMING:
         case VOLUME_DETACHING:
                 return closes;
+        case VOLUME_NOTICE:
+                return verb == LEASE_CALL_OFF;
         default:
                 return false;
         }
@@ -276,6 +278,9 @@ void key_evaluate_volume(struct volume *v) {
         }
         case LEASE_RESUME:
                 r = resume_start(v->manager, v, &self, on_own_operation, NULL);
+                break;
+        case LEASE_CALL_OFF:
+                teardown_call_off(v);
                 break;
         case LEASE_ATTACH:
                 r = attach_start(v->manager, v->name, false, &self, on_own_operation, NULL);

@@ -465,7 +465,8 @@ static void decide_closing(const struct lease_volume *v, const struct key_track 
                 watch_lease(v, k, p, now, d);
                 return;
         }
-        set_deadline(d, after(v->since, cutting_span(p)), breaker_of(closing_action(v, p)));
+        set_deadline(d, after(v->since, v->state == LEASE_NOTICE ? cutting_span(p) : LEASE_CUTTING_USEC),
+                     breaker_of(closing_action(v, p)));
 }
 
 void lease_decide(const struct lease_volume *v, const struct key_track *k, const struct policy *p, struct instant now,

@@ -9,6 +9,7 @@
 #include "bus.h"
 #include "common/log.h"
 #include "key.h"
+#include "mount-watch.h"
 #include "teardown.h"
 
 static void on_breaker_ready(const struct breaker_slot *found, size_t n, void *user) {
@@ -71,6 +72,11 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
         return sd_event_exit(sd_event_source_get_event(s), 0);
 }
 
+static void log_bad_entries(const struct trust_list *l) {
+        for (char **bad = l->bad; bad && *bad; bad++)
+                log_warning("Left out of the node's list: %s", *bad);
+}
+
 static int load(struct manager *m) {
         _cleanup_(freep) char *why = NULL;
         int r;
@@ -85,8 +91,7 @@ static int load(struct manager *m) {
                 log_error("The node's list %s cannot be read: %s", TRUST_DIRECTORY, strerror(-r));
                 return r;
         }
-        for (char **bad = m->trust->bad; bad && *bad; bad++)
-                log_warning("Left out of the node's list: %s", *bad);
+        log_bad_entries(m->trust);
         return 0;
 }
 
@@ -113,6 +118,8 @@ static int set_up(struct manager *m) {
                 r = audit_link_new(m->event, on_trail_failed, m, &m->audit);
         if (r >= 0)
                 r = breaker_link_new(m->event, &breaker_events, m, &m->breaker);
+        if (r >= 0)
+                r = mount_watch_new(m, m->event, &m->mounts);
         if (r >= 0)
                 r = bus_new(m, m->event, &m->bus);
         return r;
@@ -162,6 +169,7 @@ struct manager *manager_free(struct manager *m) {
                 volume_free(v);
         }
         bus_free(m->bus);
+        mount_watch_free(m->mounts);
         worker_link_free(m->worker);
         audit_link_free(m->audit);
         breaker_link_free(m->breaker);
@@ -227,12 +235,15 @@ int manager_reload_trust(struct manager *m) {
                 return r;
         trust_free(m->trust);
         m->trust = list;
+        log_bad_entries(list);
         return 0;
 }
 
 void manager_volume_changed(struct manager *m, struct volume *v) {
         if (m->bus)
                 bus_volume_changed(m->bus, v);
+        if (v->state == VOLUME_ATTACHED && v->use_flags == 0)
+                mount_watch_kick(m->mounts);
 }
 
 static bool hung_task_panics(void) {
@@ -245,7 +256,7 @@ void manager_volume_policy(struct manager *m, struct volume *v) {
         _cleanup_(freep) char *why = NULL;
 
         v->hold_not_possible = NULL;
-        v->lease.hold_possible = policy_hold_possible(v->role, v->header.flags, hung_task_panics(), &v->hold_not_possible);
+        v->lease.hold_possible = policy_hold_possible(v->role, v->use_flags, hung_task_panics(), &v->hold_not_possible);
         if (policy_make(m->config, v->role, v->name, NULL, &v->policy, &why) >= 0)
                 return;
         log_error("%s: %s; the defaults of role %s hold", v->name, why ? why : "out of memory", role_to_string(v->role));

@@ -27,6 +27,7 @@
 #define MANAGER_DISK_TIMEOUT_USEC (120 * USEC_PER_SEC)      /* format, activate: libcryptsetup may be slow */
 
 struct bus;
+struct mount_watch;
 
 struct manager {
         sd_event *event;
@@ -36,6 +37,7 @@ struct manager {
         struct audit_link *audit;
         struct breaker_link *breaker;
         struct bus *bus;
+        struct mount_watch *mounts;
         LIST_HEAD(, volume) volumes;
         LIST_HEAD(, key) keys;
         bool adopted;                      /* what stood at start has been taken over: verbs may begin */

@@ -272,10 +272,26 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
                 bus_start_unit(v->manager->bus, "cmkd-notice", v->name);
         } else
                 volume_set_state(v, VOLUME_CUTTING);
-        if (v->key)
+        if (v->key) {
+                key_evaluate_volume(v);      /* the breaker hears of it */
                 key_schedule(v->key);
+        }
         write_intent(t, action, why);
         return 0;
+}
+
+void teardown_call_off(struct volume *v) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+
+        if (v->state != VOLUME_NOTICE)
+                return;
+        v->teardown = teardown_free(v->teardown);
+        volume_set_state(v, VOLUME_ATTACHED);
+        log_notice("%s: called off: the key is enabled again", v->name);
+        if (!r)
+                return;
+        manager_record_start(r, v, "called_off", LOG_NOTICE, false);
+        manager_record(v->manager, r);
 }
 
 void teardown_notify(struct volume *v, teardown_done done, void *user) {

@@ -19,7 +19,7 @@ static const struct {
         [VOLUME_HELD]      = { "held", BIT(VOLUME_RESUMING) | BIT(VOLUME_CUTTING), LEASE_HELD },
         [VOLUME_RESUMING]  = { "resuming", BIT(VOLUME_ATTACHED) | BIT(VOLUME_HELD) | BIT(VOLUME_CUTTING), LEASE_HELD },
         [VOLUME_DETACHING] = { "detaching", BIT(VOLUME_ATTACHED) | BIT(VOLUME_CUTTING), LEASE_OPEN },
-        [VOLUME_NOTICE]    = { "notice", BIT(VOLUME_CUTTING), LEASE_CUTTING },
+        [VOLUME_NOTICE]    = { "notice", BIT(VOLUME_CUTTING) | BIT(VOLUME_ATTACHED), LEASE_NOTICE },
         [VOLUME_CUTTING]   = { "cutting", BIT(VOLUME_LINGERING) | BIT(VOLUME_CUT), LEASE_CUTTING },
         [VOLUME_LINGERING] = { "lingering", BIT(VOLUME_CUTTING) | BIT(VOLUME_CUT), LEASE_LINGERING },
         [VOLUME_CUT]       = { "cut", BIT(VOLUME_ATTACHING), LEASE_CLOSED },
@@ -72,6 +72,8 @@ int volume_set_state(struct volume *v, enum volume_state to) {
         log_debug("%s: %s -> %s", v->name, volume_state_to_string(v->state), volume_state_to_string(to));
         if (to == VOLUME_CLOSED || to == VOLUME_ATTACHED)
                 v->cause = CAUSE_NONE;
+        if (to == VOLUME_CLOSED || to == VOLUME_CUT)
+                v->use_flags = 0;
         v->state = to;
         if (v->lease.state != states[to].lease || v->lease.cause != v->cause)
                 lease_volume_enter(&v->lease, states[to].lease, v->cause, instant_now());

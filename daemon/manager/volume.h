@@ -8,6 +8,7 @@
  *                     HOLDING ▼  │ RESUMING
  *                            HELD
  *                  ATTACHED, HELD ─► NOTICE ─► CUTTING ─► CUT (the owner said no; opened again when the key is)
+ *                                      └► ATTACHED (called off: the key is enabled again)
  *                                                  └────► LINGERING (cut, not clean: retried) ─► CUT
  *
  * ATTACHED, HELD, CUT and CLOSED are derived from device-mapper and the header when the manager starts; only work in
@@ -55,6 +56,7 @@ struct volume {
         struct disk_reply header;          /* as inspected: token and digests */
         uint32_t dev_major, dev_minor;     /* of the mapping */
         uint64_t sectors;
+        uint32_t use_flags;                /* enum disk_flags of the last look: mounted, swap, system */
         bool breaker_set;
         struct lease_volume lease;         /* the state as lease.c sees it; cause: why it is held, cut or closed */
         enum lease_cause cause;            /* of the hold or cut that is about to begin */
