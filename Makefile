@@ -25,11 +25,11 @@ ALL_LDFLAGS := -fsanitize=$(SANITIZE) $(LDFLAGS)
 endif
 
 pkg = $(shell $(PKG_CONFIG) --libs $(1))
-LIBS_cmkd = $(call pkg,libsystemd libcrypto inih)
-LIBS_cmkd-vault = $(call pkg,libcurl libcrypto json-c libseccomp inih) -lpthread
+LIBS_cmkd = $(call pkg,libsystemd libcrypto)
+LIBS_cmkd-vault = $(call pkg,libcurl libcrypto json-c libseccomp) -lpthread
 LIBS_cmkd-disk = $(call pkg,libcryptsetup libcrypto json-c blkid)
 LIBS_cmkd-audit = $(call pkg,libbpf libsystemd json-c libcrypto)
-LIBS_cmkctl = $(call pkg,libsystemd json-c libcrypto inih)
+LIBS_cmkctl = $(call pkg,libsystemd json-c libcrypto)
 
 # program: folder. Everything in the folder is the program, except what is listed as a floor for others.
 PROGRAMS := cmkd cmkd-vault cmkd-disk cmkd-audit cmkctl
@@ -89,7 +89,7 @@ define test_rule
 $(BUILD)/tests/$(notdir $(1:.c=)): $(1) $(call objects,$(call sources_of,$(1))) $(BUILD)/libcommon.a
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -MMD -MP $$< $$(filter %.o %.a,$$^) \
-		$$(call pkg,cmocka libcrypto inih $(call libs_of,$(1))) -lpthread -o $$@
+		$$(call pkg,cmocka libcrypto $(call libs_of,$(1))) -lpthread -o $$@
 endef
 $(foreach t,$(wildcard tests/unit/test-*.c tests/fuzz/fuzz-*.c),$(eval $(call test_rule,$(t))))
 # A fuzz target is replayed over its corpus by a main of ours; make fuzz-NAME builds the fuzzer itself, with clang.
