@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the ladder as the manager does, one cmkd-disk a step: ladder.py NAME UUID [FIRST-STEP...]
+"""Runs the ladder as the manager does, one cmkd-disk a step: ladder.py NAME UUID [STEP...]
 
 Prints one JSON object: for each step what it said and how long it took, and when the volume was unreadable.
 """
@@ -34,7 +34,7 @@ def run(name, uuid, steps=None):
         found[step] = {"error": reply["error"], "message": reply["message"], "count": reply["count"],
                        "flags": reply["flags"], "seconds": round(seconds, 3),
                        "at": round(time.monotonic() - began, 3), "fd": "fd" in reply}
-    return {"began": began, "probes": probes(began), "query": {"flags": query["flags"], "message": query["message"], "sectors": query["sectors"]}, "steps": found}
+    return {"probes": probes(began), "query": {name: query[name] for name in ("flags", "message", "sectors")}, "steps": found}
 
 
 def probes(began):

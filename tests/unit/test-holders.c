@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// sources: daemon/disk/holders.c daemon/disk/signal-holders.c daemon/disk/mounts.c daemon/disk/stack.c
+
+/* Who uses a mount: found by descriptor, directory and memory map on a file system of this machine, and signalled. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "disk/holders.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void test_maps_line(void **state _unused_) {
+        uint32_t major, minor;
+
+        assert_int_equal(maps_line_parse("7f00-7f10 r--s 00000000 fd:1f 12                   /mnt/a b\n", &major, &minor), 0);
+        assert_int_equal(major, 0xfd);
+        assert_int_equal(minor, 0x1f);
+        assert_int_equal(maps_line_parse("7ffc00-7ffd00 rw-p 00000000 00:00 0    [stack]\n", &major, &minor), 0);
+        assert_int_equal(major, 0);
+        assert_int_equal(maps_line_parse("", &major, &minor), -EINVAL);
+        assert_int_equal(maps_line_parse("7f00-7f10 r--s", &major, &minor), -EINVAL);
+        assert_int_equal(maps_line_parse("7f00 r--s 0 fd:1f 12", &major, &minor), -EINVAL);
+}
+
+static void test_process_stat(void **state _unused_) {
+        struct process_stat s;
+
+        assert_int_equal(process_stat_parse("7 (a) b) (c\n) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 5512 1 1\n", &s), 0);
+        assert_string_equal(s.comm, "a) b) (c?");
+        assert_int_equal(s.state, 'S');
+        assert_int_equal(s.flags, 4194560);
+        assert_int_equal(s.start_time, 5512);
+        assert_int_equal(process_stat_parse("", &s), -EINVAL);
+        assert_int_equal(process_stat_parse("7 (a", &s), -EINVAL);
+        assert_int_equal(process_stat_parse("7 )a( S", &s), -EINVAL);
+        assert_int_equal(process_stat_parse("7 (a) S 1 7", &s), -EINVAL);
+        assert_int_equal(process_stat_parse("7 (a)", &s), -EINVAL);
+}
+
+static void test_describe(void **state _unused_) {
+        _cleanup_(holders_free) struct holders s = {};
+        char text[100];
+
+        holders_describe(&s, text, sizeof(text));
+        assert_string_equal(text, "");
+        for (int i = 0; i < 40; i++) {
+                struct holder h = { .pid = 100 + i, .how = HOLDER_FD, .comm = "name" };
+
+                assert_int_equal(holders_add(&s, &h), 0);
+                if (i == 1) {
+                        holders_describe(&s, text, sizeof(text));
+                        assert_string_equal(text, "name (100), name (101)");
+                }
+        }
+        assert_int_equal(holders_add(&s, &(struct holder) { .pid = 100, .how = HOLDER_MAP }), 0);
+        assert_int_equal(s.n, 40);
+        assert_int_equal(s.h[0].how, HOLDER_FD|HOLDER_MAP);
+        holders_describe(&s, text, sizeof(text));
+        assert_true(strlen(text) < sizeof(text));
+        assert_non_null(strstr(text, " more"));
+}
+
+enum way { BY_FD, BY_CWD, BY_MAP, BY_NOTHING };
+
+/* A child that holds the file in one way; returns once it does. */
+static pid_t start(enum way way, const char *directory, const char *file) {
+        int pipefd[2];
+        pid_t pid;
+        char c;
+
+        assert_int_equal(pipe(pipefd), 0);
+        pid = fork();
+        if (pid == 0) {
+                int fd = open(file, O_RDONLY);
+
+                if (way == BY_MAP && mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED)
+                        _exit(1);
+                if (way == BY_CWD && chdir(directory) < 0)
+                        _exit(1);
+                if (way != BY_FD)
+                        close(fd);
+                (void) !write(pipefd[1], "x", 1);
+                close(pipefd[0]);
+                close(pipefd[1]);
+                for (;;)
+                        pause();
+        }
+        close(pipefd[1]);
+        assert_int_equal(read(pipefd[0], &c, 1), 1);
+        close(pipefd[0]);
+        return pid;
+}
+
+static void end(pid_t pid) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+}
+
+static const struct holder *find(const struct holders *s, pid_t pid) {
+        for (size_t i = 0; i < s->n; i++)
+                if (s->h[i].pid == pid)
+                        return &s->h[i];
+        return NULL;
+}
+
+static void check_found(const struct holders *found, const pid_t *pids) {
+        static const unsigned how[] = { HOLDER_FD, HOLDER_PATH, HOLDER_MAP };
+
+        for (enum way w = BY_FD; w < BY_NOTHING; w++) {
+                assert_non_null(find(found, pids[w]));
+                assert_int_equal(find(found, pids[w])->how, how[w]);
+        }
+        assert_null(find(found, pids[BY_NOTHING]));
+        assert_null(find(found, getpid()));
+}
+
+static void check_kill(const struct holders *found, const pid_t *pids) {
+        _cleanup_(holders_free) struct holders mine = {}, left = {};
+        unsigned sent;
+
+        for (enum way w = BY_FD; w < BY_NOTHING; w++)
+                assert_int_equal(holders_add(&mine, find(found, pids[w])), 0);
+        mine.h[BY_CWD].is_protected = true;
+        /* another process has got the number since: not the one that was found */
+        mine.h[BY_MAP].start_time++;
+        assert_int_equal(holders_signal(&mine, SIGKILL, 5 * USEC_PER_SEC, &sent, &left), 0);
+        assert_int_equal(sent, 1);
+        assert_int_equal(left.n, 1);
+        assert_int_equal(left.h[0].pid, pids[BY_CWD]);
+        assert_int_equal(waitpid(pids[BY_FD], NULL, WNOHANG), pids[BY_FD]);
+        for (enum way w = BY_CWD; w <= BY_NOTHING; w++)
+                assert_int_equal(waitpid(pids[w], NULL, WNOHANG), 0);
+}
+
+/* /dev/shm is a mount of its own. Processes of others there are found too, and left alone. */
+static void test_find_and_kill(void **state _unused_) {
+        char directory[] = "/dev/shm/cmkd-test-XXXXXX", file[64];
+        _cleanup_(holders_free) struct holders found = {};
+        _cleanup_(mounts_free) struct mounts mounts = {};
+        struct stack stack = {};
+        struct stat st;
+        pid_t pids[4];
+        int fd;
+
+        assert_non_null(mkdtemp(directory));
+        snprintf(file, sizeof(file), "%s/file", directory);
+        fd = open(file, O_RDWR|O_CREAT|O_CLOEXEC, 0600);
+        assert_int_equal(ftruncate(fd, 4096), 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        close(fd);
+        (void) stack_add(&stack, major(st.st_dev), minor(st.st_dev), 0);
+        assert_int_equal(mounts_read(&mounts), 0);
+        assert_int_equal(mounts_mark(&mounts, &stack), 0);
+        for (enum way w = BY_FD; w <= BY_NOTHING; w++)
+                pids[w] = start(w, directory, file);
+        assert_int_equal(holders_find(&mounts, &stack, true, &found), 0);
+        check_found(&found, pids);
+        check_kill(&found, pids);
+        for (enum way w = BY_CWD; w <= BY_NOTHING; w++)
+                end(pids[w]);
+        unlink(file);
+        rmdir(directory);
+}
+
+static void test_core_is_forbidden(void **state _unused_) {
+        _cleanup_(holders_free) struct holders s = {};
+        _cleanup_(freep) char *text = NULL;
+        struct process_stat st;
+        struct rlimit limit;
+        char path[64];
+        unsigned sent;
+        pid_t pid;
+
+        pid = start(BY_NOTHING, "/", "/proc/self/exe");
+        snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+        assert_int_equal(read_small_file(path, 4096, &text, NULL), 0);
+        assert_int_equal(process_stat_parse(text, &st), 0);
+        assert_int_equal(holders_add(&s, &(struct holder) { .pid = pid, .start_time = st.start_time }), 0);
+        assert_int_equal(holders_signal(&s, SIGCONT, 0, &sent, NULL), 0);
+        assert_int_equal(sent, 1);
+        assert_int_equal(prlimit(pid, RLIMIT_CORE, NULL, &limit), 0);
+        assert_true(limit.rlim_cur <= 1);
+        end(pid);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_maps_line), cmocka_unit_test(test_process_stat), cmocka_unit_test(test_describe),
+                cmocka_unit_test(test_find_and_kill), cmocka_unit_test(test_core_is_forbidden),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// sources: daemon/disk/mounts.c daemon/disk/stack.c
+
+/* mountinfo: the parser, and which mounts are on a volume. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "disk/mounts.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+static void test_line(void **state _unused_) {
+        char line[] = "36 35 98:0 /mnt1 /mnt\\0402/a\\134b rw,noatime master:1 propagate_from:2 - ext3 /dev/root "
+                      "rw,errors=continue";
+        struct mount_line m;
+
+        assert_int_equal(mount_line_parse(line, &m), 0);
+        assert_int_equal(m.id, 36);
+        assert_int_equal(m.parent, 35);
+        assert_int_equal(m.major, 98);
+        assert_int_equal(m.minor, 0);
+        assert_string_equal(m.root, "/mnt1");
+        assert_string_equal(m.point, "/mnt 2/a\\b");
+        assert_string_equal(m.type, "ext3");
+        assert_string_equal(m.source, "/dev/root");
+        assert_string_equal(m.options, "rw,errors=continue");
+}
+
+static void test_bad_lines(void **state _unused_) {
+        static const char *const bad[] = {
+                "", " ", "36", "36 35", "36 35 98:0 / /mnt rw", "36 35 98:0 / /mnt rw - ext4",
+                "36 35 98:0 / /mnt rw ext4 /dev/x rw", "x 35 98:0 / /mnt rw - ext4 /dev/x rw",
+                "36 35 98 / /mnt rw - ext4 /dev/x rw", "36 35 :0 / /mnt rw - ext4 /dev/x rw",
+                "36 35 98: / /mnt rw - ext4 /dev/x rw", "36 -1 98:0 / /mnt rw - ext4 /dev/x rw",
+                "99999999999 35 98:0 / /mnt rw - ext4 /dev/x rw", "36 35 98:4294967296 / /mnt rw - ext4 /dev/x rw",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                _cleanup_(freep) char *line = strdup(bad[i]);
+                struct mount_line m = { .id = 7 };
+
+                assert_int_equal(mount_line_parse(line, &m), -EINVAL);
+                assert_int_equal(m.id, 7);
+        }
+}
+
+static void test_odd_lines(void **state _unused_) {
+        char broken_escape[] = "36 35 98:0 / /a\\04 rw - ext4 \\ rw", empty_source[] = "36 35 0:5 / /a rw - tmpfs  rw";
+        struct mount_line m;
+
+        assert_int_equal(mount_line_parse(broken_escape, &m), 0);
+        assert_string_equal(m.point, "/a\\04");
+        assert_string_equal(m.source, "\\");
+        assert_int_equal(mount_line_parse(empty_source, &m), 0);
+        assert_string_equal(m.source, "");
+}
+
+/* Mounts as mounts_read() would give them; numbers that no machine has. */
+static void add(struct mounts *s, uint64_t ns, uint64_t id, uint64_t parent, uint32_t minor, const char *point,
+                const char *type, const char *options) {
+        s->m = reallocarray(s->m, s->n + 1, sizeof(*s->m));
+        assert_non_null(s->m);
+        s->m[s->n++] = (struct mount) {
+                .ns = ns,
+                .line = { .id = id, .parent = parent, .major = 4000, .minor = minor, .root = "/", .point = point,
+                          .type = type, .source = "x", .options = options },
+        };
+}
+
+static void test_mark(void **state _unused_) {
+        _cleanup_(mounts_free) struct mounts s = { .own_ns = 1 };
+        struct stack stack = {};
+
+        add(&s, 1, 1, 0, 1, "/", "ext4", "rw");
+        add(&s, 1, 2, 1, 7, "/data", "ext4", "rw");
+        add(&s, 1, 3, 2, 50, "/data/tmp", "tmpfs", "rw");
+        add(&s, 1, 4, 3, 51, "/data/tmp/deeper", "tmpfs", "rw");
+        add(&s, 1, 5, 1, 60, "/over", "overlay", "rw,lowerdir=/usr:/data/layer,upperdir=/up,workdir=/work");
+        add(&s, 1, 6, 1, 61, "/over2", "overlay", "rw,lowerdir=/usr,upperdir=/database/up,workdir=/database/work");
+        add(&s, 1, 7, 1, 62, "/over3", "overlay", "rw,lowerdir=/over/x");
+        add(&s, 2, 8, 0, 60, "/", "overlay", "rw,lowerdir=/nowhere");
+        add(&s, 2, 9, 8, 8, "/data", "ext4", "rw");
+        (void) stack_add(&stack, 4000, 7, 0);
+        assert_int_equal(mounts_mark(&s, &stack), 0);
+        assert_false(s.m[0].on_volume || s.m[0].below_volume);
+        assert_true(s.m[1].on_volume);
+        assert_true(!s.m[2].on_volume && s.m[2].below_volume);
+        assert_true(!s.m[3].on_volume && s.m[3].below_volume);
+        assert_true(s.m[4].on_volume);
+        assert_false(s.m[5].on_volume);
+        assert_true(s.m[6].on_volume);
+        assert_true(s.m[7].on_volume);           /* the same overlay, seen from a container */
+        assert_false(s.m[8].on_volume);
+        assert_non_null(stack_find(&stack, 4000, 60));
+        assert_non_null(stack_find(&stack, 4000, 62));
+        assert_null(stack_find(&stack, 4000, 61));
+        assert_true(mounts_have_id(&s, 2) && mounts_have_id(&s, 5) && mounts_have_id(&s, 8));
+        assert_false(mounts_have_id(&s, 3) || mounts_have_id(&s, 9));
+}
+
+static void test_find_path(void **state _unused_) {
+        _cleanup_(mounts_free) struct mounts s = { .own_ns = 1 };
+
+        assert_null(mounts_find_path(&s, "/"));
+        add(&s, 1, 1, 0, 1, "/", "ext4", "rw");
+        add(&s, 1, 2, 1, 2, "/var", "ext4", "rw");
+        add(&s, 1, 3, 1, 3, "/variable", "ext4", "rw");
+        add(&s, 2, 4, 1, 4, "/var/log", "ext4", "rw");
+        add(&s, 1, 5, 2, 5, "/var", "ext4", "rw");
+        assert_int_equal(mounts_find_path(&s, "/")->line.id, 1);
+        assert_int_equal(mounts_find_path(&s, "/usr")->line.id, 1);
+        assert_int_equal(mounts_find_path(&s, "/var/log/cmkd")->line.id, 5);
+        assert_int_equal(mounts_find_path(&s, "/variable/x")->line.id, 3);
+}
+
+static void test_fdinfo(void **state _unused_) {
+        uint64_t id = 0;
+
+        assert_int_equal(fdinfo_mount_id("pos:\t0\nflags:\t0100000\nmnt_id:\t27\nino:\t4\n", &id), 0);
+        assert_int_equal(id, 27);
+        assert_int_equal(fdinfo_mount_id("pos:\t0\n", &id), -ENODATA);
+        assert_int_equal(fdinfo_mount_id("mnt_id:\t\n", &id), -ENODATA);
+        assert_int_equal(fdinfo_mount_id("mnt_id:\t99999999999999999999999999\n", &id), -ENODATA);
+        assert_int_equal(id, 27);
+}
+
+static void test_stack_depth(void **state _unused_) {
+        struct stack s = {};
+
+        assert_true(stack_add(&s, 4000, 1, 0));
+        assert_true(stack_add(&s, 4000, 2, 1));
+        assert_false(stack_add(&s, 4000, 2, 3));
+        assert_false(stack_add(&s, 4000, 2, 2));
+        assert_int_equal(stack_find(&s, 4000, 2)->depth, 3);
+        for (uint32_t i = 0; i < STACK_MAX; i++)
+                (void) stack_add(&s, 4001, i, 1);
+        assert_true(s.incomplete);
+        assert_int_equal(s.n, STACK_MAX);
+}
+
+static void test_this_machine(void **state _unused_) {
+        _cleanup_(closep) int fd = -EBADF, root = -EBADF;
+        _cleanup_(mounts_free) struct mounts s = {};
+        const struct mount *m;
+        uint64_t id = 0;
+
+        assert_int_equal(mounts_read(&s), 0);
+        m = mounts_find_path(&s, "/");
+        assert_non_null(m);
+        fd = open("/", O_PATH|O_CLOEXEC);
+        assert_int_equal(fd_mount_id(fd, &id), 0);
+        assert_int_equal(id, m->line.id);
+        root = mount_open_root(m);
+        assert_true(root >= 0);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_line), cmocka_unit_test(test_bad_lines), cmocka_unit_test(test_odd_lines),
+                cmocka_unit_test(test_mark), cmocka_unit_test(test_find_path), cmocka_unit_test(test_fdinfo),
+                cmocka_unit_test(test_stack_depth), cmocka_unit_test(test_this_machine),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
