@@ -6,9 +6,10 @@
  *   EMPTY ── set ──► ARMED ── deadline, done ──► TRIPPED ── set ──► ARMED
  *                      └──── deadline, failed ─► FAILED  ── retry ─► TRIPPED
  *
- * The table lies in a file in /run that is mapped shared: a breaker that was killed and started again finds every deadline
- * where it was. Therefore a slot is valid at every instant: `state` is written last when a slot is made and first when it
- * goes, and a renewal changes single words. CLOCK_BOOTTIME values stay right, the file does not outlive the boot. */
+ * The table lies in a file in /run that is mapped shared: a breaker that was killed and started again finds every
+ * deadline where it was. Therefore a slot is valid at every instant: `state` is written last when a slot is made and
+ * first when it goes, and a renewal changes single words. CLOCK_BOOTTIME values stay right: the file does not outlive
+ * the boot. */
 
 #include "common/breaker-proto.h"
 
@@ -35,8 +36,8 @@ bool slot_is_valid(const struct breaker_slot *s);
 /* Index of the slot with that dm uuid, or -ENOENT. */
 int table_find(const struct table *t, const char dm_uuid[static 128]);
 
-/* Arms a slot, or renews one. The time of an earlier trip stays in it until it is cleared, so that whoever renews learns
- * that the breaker was faster. Returns its index, -EINVAL (slot_is_valid() says no) or -ENOSPC. */
+/* Arms a slot, or renews one. The time of an earlier trip stays in it until it is cleared, so that whoever renews
+ * learns that the breaker was faster. Returns its index, -EINVAL (slot_is_valid() says no) or -ENOSPC. */
 int table_set(struct table *t, const struct breaker_slot *s);
 
 /* Forgets a slot; harmless where there is none. */

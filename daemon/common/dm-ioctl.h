@@ -72,8 +72,8 @@ int dm_query_table(int control, struct dm_id id, struct dm_table *ret);
 /* Replaces the live table by one `error` target over the device and verifies that it is in place. sectors: used where
  * the live table cannot be asked. A second cut finds the error table and does nothing. Works on suspended mappings.
  * Returns 0 (the live table is all `error`, the volume key is out of the kernel), -ENXIO (no such mapping), -EIO (the
- * kernel said yes, but the live table is another), -EINTR (a signal came while it blocked above a hung device: undone by
- * the kernel), or what ioctl(2) says. */
+ * kernel said yes, but the live table is another), -EINTR (a signal came while it blocked above a hung device: undone
+ * by the kernel), or what ioctl(2) says. */
 int dm_cut(int control, struct dm_id id, uint64_t sectors);
 
 /* flags: enum dm_flag. Return 0, -ENXIO, -EINTR, or what ioctl(2) says. */
@@ -87,10 +87,11 @@ int dm_message(int control, struct dm_id id, const char *message);
 /* Removes a mapping; deferred: when its last user goes. Returns 0, -ENXIO, -EBUSY (somebody has it open). */
 int dm_remove(int control, struct dm_id id, bool deferred);
 
-/* Calls f for each mapping (name and device number are set in the info, the rest only by a dm_query of its own) until it
- * returns other than 0. buffer: scratch space for the kernel's list, aligned to 8. Returns what f returned, 0,
+/* Calls f for each mapping (name and device number are set in the info, the rest only by a dm_query of its own) until
+ * it returns other than 0. buffer: scratch space for the kernel's list, aligned to 8. Returns what f returned, 0,
  * -E2BIG (the list is larger than the buffer), or what ioctl(2) says. */
-int dm_list(int control, void *buffer, size_t size, int (*f)(const struct dm_info *info, void *userdata), void *userdata);
+int dm_list(int control, void *buffer, size_t size, int (*f)(const struct dm_info *info, void *userdata),
+            void *userdata);
 
 /* "CRYPT-LUKS2-<uuid without dashes>-<name>", the dm uuid that libcryptsetup gives the mapping NAME of a LUKS2 volume.
  * Returns 0 or -EINVAL (uuid not canonical, name empty or too long). */

@@ -60,7 +60,8 @@ int mapping_find(struct mapping *m, const struct disk_request *q, struct disk_re
         if (r >= 0)
                 r = dm_query_table(m->control, mapping_id(m), &m->table);
         if (r < 0)
-                return op_fail(y, r, EXIT_CODE_FAILED, "The mapping of %s cannot be asked for: %s", q->name, strerror(-r));
+                return op_fail(y, r, EXIT_CODE_FAILED, "The mapping of %s cannot be asked for: %s", q->name,
+                               strerror(-r));
         m->present = true;
         fill_reply(m, y);
         return 0;

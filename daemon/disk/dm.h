@@ -6,8 +6,8 @@
  *   request {name, uuid} ─► dm uuid ─► mapping ─► stack (sysfs) ─► mounts (all namespaces) ─► holders
  *
  * A mapping is found by its dm uuid, never by its name or number alone: those are used again by others. Only where a
- * request has no UUID does its device number count, and then only if a LUKS2 mapping has it. A mapping that is not there
- * is no error to any step: what it was to do is done. */
+ * request has no UUID does its device number count, and then only if a LUKS2 mapping has it. A mapping that is not
+ * there is no error to any step: what it was to do is done. */
 
 #include "holders.h"
 #include "ops.h"

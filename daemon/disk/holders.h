@@ -50,10 +50,11 @@ void holders_free(struct holders *s);
 void holders_describe(const struct holders *s, char *buf, size_t size);
 
 /* Sends a signal to all but the protected, after taking their core dumps from them: what they have of the volume in
- * memory must not go to another disk (RLIMIT_CORE 1 also stops those that are piped to a program). Then waits until they
- * are gone, at most wait_usec in all (0: not at all). *ret_sent: to how many. *ret_left: those that are not gone, or
- * protected; may be NULL. Returns 0 or -ENOMEM. */
-int holders_signal(const struct holders *s, int signal, uint64_t wait_usec, unsigned *ret_sent, struct holders *ret_left);
+ * memory must not go to another disk (RLIMIT_CORE 1 also stops those that are piped to a program). Then waits until
+ * they are gone, at most wait_usec in all (0: not at all). *ret_sent: to how many. *ret_left: those that are not gone,
+ * or protected; may be NULL. Returns 0 or -ENOMEM. */
+int holders_signal(const struct holders *s, int signal, uint64_t wait_usec, unsigned *ret_sent,
+                   struct holders *ret_left);
 
 /* The device of a line of /proc/PID/maps. Returns 0 or -EINVAL. */
 int maps_line_parse(const char *line, uint32_t *ret_major, uint32_t *ret_minor);

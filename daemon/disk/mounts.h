@@ -5,8 +5,8 @@
  *
  *   /proc/PID/mountinfo, once for each inode of /proc/PID/ns/mnt ─► struct mounts ─► closure with struct stack
  *
- * On a volume is a mount of a device of the set; an overlay with a layer below a mount point that is; a btrfs of which a
- * device is in the set. Those add their anonymous device to the set, so the closure is taken until nothing is new.
+ * On a volume is a mount of a device of the set; an overlay with a layer below a mount point that is; a btrfs of which
+ * a device is in the set. Those add their anonymous device to the set, so the closure is taken until nothing is new.
  * The parser is pure; mountinfo's text comes from whoever may mount, and is treated so. */
 
 #include "stack.h"

@@ -47,8 +47,8 @@ static int unmount_pass(int proc, struct stack *stack, bool detach, uint64_t *re
         return gone;
 }
 
-/* What is there now. A mount that was refused with EINVAL and is still there was there then: it is locked or covered. One
- * that is gone went by propagation from another namespace while we asked for it. */
+/* What is there now. A mount that was refused with EINVAL and is still there was there then: it is locked or covered.
+ * One that is gone went by propagation from another namespace while we asked for it. */
 static int count_left(int proc, struct stack *stack, uint64_t refused, struct namespace_result *ret) {
         _cleanup_(mounts_free) struct mounts s = {};
         int r;
@@ -91,7 +91,8 @@ static bool is_foreign(int proc, int ns_fd) {
                theirs.st_ino != ours.st_ino;
 }
 
-static _Noreturn void child_main(int proc, int ns_fd, const struct usage *u, bool detach, struct namespace_result *ret) {
+static _Noreturn void child_main(int proc, int ns_fd, const struct usage *u, bool detach,
+                                 struct namespace_result *ret) {
         /* One that hangs must not keep our parent's socket open. */
         (void) close(CHILD_SOCKET_FD);
         if (ns_fd >= 0 && setns(ns_fd, CLONE_NEWNS) < 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Unmounting in every mount namespace at once: one forked child each, since setns(2) cannot be undone and an unmount may
- * hang.
+/* Unmounting in every mount namespace at once: one forked child each, since setns(2) cannot be undone and an unmount
+ * may hang.
  *
  *   step child ─ fork ─► setns ─► umount2, deepest first, until nothing is left or nothing moves ─► exit
  *              ◄─ shared page: count, left, error ── (at the deadline SIGKILL; one in D state is left behind) */
@@ -17,7 +17,7 @@ struct namespace_result {
         uint32_t unmounted;
         uint32_t left;
         int32_t error;                   /* of the last that would not go; -ETIMEDOUT: hangs */
-        bool is_locked;                  /* it is a user's own namespace, and its copy of the mount cannot be unmounted */
+        bool is_locked;                  /* a user's own namespace, whose copy of the mount cannot be unmounted */
 };
 
 struct namespaces {

@@ -68,7 +68,7 @@ int holders_signal(const struct holders *s, int signal, uint64_t wait_usec, unsi
         if (!p)
                 return -ENOMEM;
         for (size_t i = 0; i < s->n; i++) {
-                p[i] = (struct pollfd) { .fd = s->h[i].is_protected ? -EBADF : open_process(&s->h[i]), .events = POLLIN };
+                p[i] = (struct pollfd) { s->h[i].is_protected ? -EBADF : open_process(&s->h[i]), POLLIN, 0 };
                 if (p[i].fd < 0)
                         continue;
                 forbid_core(s->h[i].pid);

@@ -53,7 +53,7 @@ int op_step_shut(const struct disk_request *q, int in_fd, int *ret_fd _unused_, 
                 return 0;
         if (errno == ENOTTY || errno == EOPNOTSUPP) {
                 snprintf(y->message, sizeof(y->message),
-                         "The file system of %s cannot be shut down: what it has cached is read until its users are gone",
+                         "The file system of %s cannot be shut down: its cache is read until its users are gone",
                          q->name);
                 return 0;
         }
@@ -84,7 +84,8 @@ int op_step_thaw(const struct disk_request *q, int in_fd, int *ret_fd _unused_, 
         /* EINVAL: it was not frozen. */
         if (in_fd < 0 || ioctl(in_fd, FITHAW, 0) >= 0 || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOTTY)
                 return 0;
-        return op_fail(y, -errno, EXIT_CODE_FAILED, "The file system of %s does not thaw: %s", q->name, strerror(errno));
+        return op_fail(y, -errno, EXIT_CODE_FAILED, "The file system of %s does not thaw: %s", q->name,
+                       strerror(errno));
 }
 
 int op_step_flush(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {

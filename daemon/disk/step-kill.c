@@ -14,8 +14,8 @@ static int refuse_system(const struct usage *u, const struct disk_request *q, st
 
         if (!root || !root->on_volume)
                 return 0;
-        return op_fail(y, -EPERM, EXIT_CODE_POLICY, "%s carries this system's root: its users are all processes, nothing "
-                                                    "is signalled", q->name);
+        return op_fail(y, -EPERM, EXIT_CODE_POLICY, "%s carries this system's root, which all processes use: none is "
+                                                    "signalled", q->name);
 }
 
 int op_notice(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {

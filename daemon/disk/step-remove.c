@@ -134,7 +134,8 @@ static int match_uuid(const struct dm_info *listed, void *userdata) {
         struct search *s = userdata;
         struct dm_info info;
 
-        if (dm_query(s->control, (struct dm_id) { .name = listed->name }, &info) < 0 || !startswith(info.uuid, s->prefix))
+        if (dm_query(s->control, (struct dm_id) { .name = listed->name }, &info) < 0 ||
+            !startswith(info.uuid, s->prefix))
                 return 0;
         memcpy(s->found, info.name, sizeof(s->found));
         return 1;
@@ -177,7 +178,8 @@ int op_step_verify(const struct disk_request *q, int in_fd _unused_, int *ret_fd
         }
         r = find_any_mapping(m.control, q->uuid, other);
         if (r < 0)
-                return op_fail(y, r, EXIT_CODE_FAILED, "The mappings of this machine cannot be listed: %s", strerror(-r));
+                return op_fail(y, r, EXIT_CODE_FAILED, "The mappings of this machine cannot be listed: %s",
+                               strerror(-r));
         if (r > 0) {
                 y->flags |= DISK_FLAG_MAPPED;
                 return op_fail(y, -EBUSY, EXIT_CODE_BUSY, "%s is also mapped as %s, which is not ours", q->name, other);

@@ -53,8 +53,8 @@ static void free_loops(const struct stack *stack) {
         }
 }
 
-/* A mount that was locked when a user made a namespace of his own is freed only by the end of that namespace's processes.
- * In the namespaces of system services there are none such: those are never touched for it. */
+/* A mount that was locked when a user made a namespace of his own is freed only by the end of that namespace's
+ * processes. In the namespaces of system services there are none such: those are never touched for it. */
 static int kill_locked(const struct namespaces *n) {
         for (size_t i = 0; i < n->n; i++) {
                 _cleanup_(holders_free) struct holders found = {};

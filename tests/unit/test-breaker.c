@@ -35,7 +35,8 @@ static struct breaker_slot slot(const char *name, uint64_t boottime, uint64_t re
 
 static void test_valid(void **state _unused_) {
         static const char *const bad[] = {
-                "", "CRYPT-LUKS2-", "LVM-0123456789abcdef0123456789abcdef-a", "CRYPT-LUKS1-0123456789abcdef0123456789abcdef-a",
+                "", "CRYPT-LUKS2-", "LVM-0123456789abcdef0123456789abcdef-a",
+                "CRYPT-LUKS1-0123456789abcdef0123456789abcdef-a",
                 UUID, UUID "../a", UUID "a b", UUID "a\n", "CRYPT-LUKS2-0123456789abcdef0123456789abcde-a",
                 "CRYPT-LUKS2-0123456789ABCDEF0123456789abcdef-a", "CRYPT-LUKS2-0123456789abcdef0123456789abcdef0-a",
         };

@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Talks to cmkd-breaker as the manager does: breaker_client.py set|act NAME DM-UUID SECTORS ACTION [SECONDS [WALL-SECONDS]]
-breaker_client.py clear NAME DM-UUID; breaker_client.py list; breaker_client.py hold ... (sets, then stays connected).
+"""Talks to cmkd-breaker as the manager does.
+
+breaker_client.py set|act|hold NAME DM-UUID SECTORS ACTION [SECONDS [WALL-SECONDS]]   (hold: sets and stays connected)
+breaker_client.py clear NAME DM-UUID
+breaker_client.py list
 
 Deadlines are from now; a dash is none. Prints the reply as JSON.
 """
@@ -37,7 +40,8 @@ def receive(sock):
     if not data:
         raise SystemExit("the breaker closed the connection")
     _, _, kind, number, error = REPLY.unpack_from(data)
-    name, dm_uuid, sectors, boottime, realtime, action, state, slot_error, _, tripped = SLOT.unpack_from(data, REPLY.size)
+    fields = SLOT.unpack_from(data, REPLY.size)
+    name, dm_uuid, sectors, boottime, realtime, action, state, slot_error, _, tripped = fields
     return {"type": kind, "id": number, "error": error, "name": name.rstrip(b"\0").decode(), "action": action,
             "dm_uuid": dm_uuid.rstrip(b"\0").decode(), "sectors": sectors, "state": STATES[state],
             "slot_error": slot_error, "boottime": boottime, "realtime": realtime, "tripped": tripped}
@@ -60,8 +64,8 @@ def deadline(clock, seconds):
 
 
 def arguments(name, dm_uuid, sectors, action, seconds="-", wall="-"):
-    return slot(name, dm_uuid, int(sectors), deadline(time.CLOCK_BOOTTIME, seconds), deadline(time.CLOCK_REALTIME, wall),
-                ACTIONS[action])
+    return slot(name, dm_uuid, int(sectors), deadline(time.CLOCK_BOOTTIME, seconds),
+                deadline(time.CLOCK_REALTIME, wall), ACTIONS[action])
 
 
 def main():

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything that can hold a volume, started in a guest.
 
-holders.py DIRECTORY DEVICE [KIND...] prints "KIND PID" for each holder once it holds, then "ready". They go on until they
-are killed, or for ten minutes. The probe_* kinds read all the time, and write into /run/KIND when (CLOCK_MONOTONIC) they
-last could.
+holders.py DIRECTORY DEVICE [KIND...] prints "KIND PID" for each holder once it holds, then "ready". They go on until
+they are killed, or for ten minutes. The probe_* kinds read all the time, and write into /run/KIND when
+(CLOCK_MONOTONIC) they last could.
 """
 
 import ctypes

@@ -34,7 +34,8 @@ def run(name, uuid, steps=None):
         found[step] = {"error": reply["error"], "message": reply["message"], "count": reply["count"],
                        "flags": reply["flags"], "seconds": round(seconds, 3),
                        "at": round(time.monotonic() - began, 3), "fd": "fd" in reply}
-    return {"probes": probes(began), "query": {name: query[name] for name in ("flags", "message", "sectors")}, "steps": found}
+    shown = {name: query[name] for name in ("flags", "message", "sectors")}
+    return {"probes": probes(began), "query": shown, "steps": found}
 
 
 def probes(began):
