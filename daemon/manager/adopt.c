@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "adopt.h"
 
+#include <dirent.h>
 #include <syslog.h>
 #include <systemd/sd-daemon.h>
 
@@ -109,6 +110,26 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         leave(c);
 }
 
+/* The device below the mapping, from sysfs: the name under which udev lists the UUID may belong to a copy by now. */
+static int find_device(struct volume *v) {
+        char path[64];
+        struct dirent *e;
+        int r = -ENODEV;
+        DIR *d;
+
+        snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", v->dev_major, v->dev_minor);
+        d = opendir(path);
+        if (!d)
+                return -errno;
+        while ((e = readdir(d)))
+                if (e->d_name[0] != '.') {
+                        snprintf(v->device, sizeof(v->device), "/dev/%.200s", e->d_name);
+                        r = 0;
+                }
+        closedir(d);
+        return r;
+}
+
 static void on_query(const struct disk_reply *y, int fd, void *user) {
         struct candidate *c = user;
         struct volume *v = c->volume;
@@ -125,7 +146,8 @@ static void on_query(const struct disk_reply *y, int fd, void *user) {
         v->dev_major = y->dev_major;
         v->dev_minor = y->dev_minor;
         v->sectors = y->sectors;
-        snprintf(v->device, sizeof(v->device), "/dev/disk/by-uuid/%s", v->uuid);
+        if (find_device(v) < 0)
+                snprintf(v->device, sizeof(v->device), "/dev/disk/by-uuid/%s", v->uuid);
         memcpy(q.device, v->device, sizeof(q.device));
         if (disk_child_start(v->manager->event, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_inspected, c, NULL) < 0)
                 give_up(c);
