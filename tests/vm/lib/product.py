@@ -2,6 +2,7 @@
 """cmkd in a node, as its tests hold it: configuration, services, volumes, the trail."""
 
 import json
+import time
 
 from .vault import CA_IN_NODE, HOST
 
@@ -61,7 +62,8 @@ def setup(node, vault, **options):
 def fresh(node, vault, **options):
     """setup() in a node that other tests may have used: no volume, no trust, empty disks; the audit goes on."""
     node.sh(CLEAN, timeout=180)
-    return setup(node, vault, **options)
+    # An emulated machine beside others may take long for a handshake: only tests of time-outs want short ones.
+    return setup(node, vault, **{"vault_lines": "TimeoutSec=60", **options})
 
 
 def format_volume(node, key, name="data1", disk="data0", timeout=180):
@@ -98,3 +100,14 @@ def events(node, event, **fields):
 def wait_state(node, state, name="data1", timeout=120):
     """Until the volume is in that state, by the manager's own word."""
     node.wait_for(f"cmkctl status --json {name} | grep -q '\"state\": *\"{state}\"'", timeout)
+
+
+def wait_poll(vault, key="k1", timeout=60):
+    """Until the vault is asked about a key again: its volumes are still served."""
+    def asked():
+        return sum(r.get("op") == "unwrap" and r.get("key") == key for r in vault.requests())
+
+    before, end = asked(), time.monotonic() + timeout
+    while asked() == before:
+        assert time.monotonic() < end, f"{key} is not polled any more"
+        time.sleep(0.1)
