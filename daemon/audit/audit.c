@@ -8,6 +8,7 @@
 #include "serve.h"
 #include "status.h"
 #include "trail.h"
+#include "uses.h"
 #include "who.h"
 #include "common/log.h"
 
@@ -50,6 +51,7 @@ struct audit {
         bool waiting_for_echo, blind;
         struct audit_message_record record;
         struct who_names names;
+        struct uses uses;
 };
 
 struct audit *audit_free(struct audit *a) {
@@ -146,6 +148,7 @@ static void on_record(void *user, struct client *c, uint32_t id, const struct au
         int r;
 
         a->record = *m;
+        uses_note(&a->uses, m);
         r = append_daemon(a, &sequence);
         if (r < 0 || !m->durable) {
                 a->unsure += r >= 0;
@@ -193,7 +196,8 @@ static int append_event(struct audit *a, const void *data, size_t size, const ch
                 audit_record_add(&a->record, "reason", "an event that this version does not know");
                 audit_record_add(&a->record, "count", "1");
                 audit_record_add(&a->record, "ring", ring);
-        }
+        } else if (r >= 0)
+                uses_join(&a->uses, &a->record);
         return append(a, RECORD_KERNEL, &sequence);
 }
 
