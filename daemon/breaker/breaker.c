@@ -102,6 +102,13 @@ static void arm(int fd, uint64_t usec, int flags) {
         (void) timerfd_settime(fd, TFD_TIMER_ABSTIME|flags, &t, NULL);
 }
 
+/* How long a slot that is due can be left alone. */
+static uint64_t next_look(const struct slot_work *w, uint64_t now) {
+        uint64_t at = w->waited_for ? MIN_OF(w->retry_usec, w->reply_by_usec) : w->retry_usec;
+
+        return MAX_OF(at, now + 20 * USEC_PER_MSEC) - now;
+}
+
 uint64_t breaker_step(struct breaker *b) {
         struct instant now = instant_now(), next;
         uint64_t wait = 10 * USEC_PER_SEC;
@@ -110,7 +117,7 @@ uint64_t breaker_step(struct breaker *b) {
         for (int i = 0; i < BREAKER_SLOTS; i++)
                 if (slot_is_due(&b->table->slots[i], now)) {
                         act(b, i, now);
-                        wait = 100 * USEC_PER_MSEC;
+                        wait = MIN_OF(wait, next_look(&b->work[i], now.boottime_usec));
                 }
         force_power(b, now.boottime_usec);
         next = table_next_deadline(b->table, now);

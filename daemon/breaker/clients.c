@@ -72,6 +72,7 @@ static int handle_set(struct breaker *b, const struct breaker_slot *asked, const
         i = table_set(b->table, asked);
         if (i < 0)
                 return i;
+        workers_reopen(b->workers);
         b->work[i].retry_usec = 0;
         b->work[i].due_since_usec = 0;
         b->work[i].last_error = 0;
@@ -90,6 +91,7 @@ static int handle_act(struct breaker *b, int client, const struct breaker_reques
         i = table_set(b->table, &now_due);
         if (i < 0)
                 return i;
+        workers_reopen(b->workers);
         clients_finish_act(b, i, -ECANCELED);
         w = &b->work[i];
         *w = (struct slot_work) {

@@ -8,6 +8,9 @@
 #include "common/link.h"
 
 #include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -16,6 +19,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -58,6 +62,40 @@ static int open_signals(struct breaker *b) {
         sigaddset(&mask, SIGINT);
         b->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC|SFD_NONBLOCK);
         return b->signal_fd < 0 ? -errno : 0;
+}
+
+#if defined(__x86_64__)
+#define ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define ARCHITECTURE AUDIT_ARCH_AARCH64
+#endif
+
+#define REFUSE(number) \
+        BPF_JUMP(BPF_JMP|BPF_JEQ|BPF_K, (number), 0, 1), BPF_STMT(BPF_RET|BPF_K, SECCOMP_RET_ERRNO|EPERM)
+
+/* No program is ever started from here, and no socket made after the start. */
+static int forbid_programs(void) {
+#ifdef ARCHITECTURE
+        static const struct sock_filter code[] = {
+                BPF_STMT(BPF_LD|BPF_W|BPF_ABS, offsetof(struct seccomp_data, arch)),
+                BPF_JUMP(BPF_JMP|BPF_JEQ|BPF_K, ARCHITECTURE, 1, 0),
+                BPF_STMT(BPF_RET|BPF_K, SECCOMP_RET_KILL_PROCESS),
+                BPF_STMT(BPF_LD|BPF_W|BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP|BPF_JGE|BPF_K, 0x40000000, 0, 1),       /* the x32 numbers */
+                BPF_STMT(BPF_RET|BPF_K, SECCOMP_RET_ERRNO|EPERM),
+                REFUSE(SYS_execve), REFUSE(SYS_execveat), REFUSE(SYS_socket), REFUSE(SYS_connect), REFUSE(SYS_ptrace),
+                REFUSE(SYS_bpf), REFUSE(SYS_init_module), REFUSE(SYS_finit_module), REFUSE(SYS_mount),
+                BPF_STMT(BPF_RET|BPF_K, SECCOMP_RET_ALLOW),
+        };
+        const struct sock_fprog program = { ELEMENTSOF(code), (struct sock_filter *) code };
+
+        /* Positive: the number of a thread that cannot be brought under it. */
+        long r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+
+        return r < 0 ? -errno : r > 0 ? -ESRCH : 0;
+#else
+        return 0;
+#endif
 }
 
 /* From here on no page of ours has to come from anywhere. */
@@ -108,7 +146,7 @@ static int setup(struct breaker *b) {
                 r = workers_start(control, &b->workers);
         if (r >= 0)
                 r = b->listen_fd = listen_socket();
-        return r;
+        return r < 0 ? r : forbid_programs();
 }
 
 int main(void) {

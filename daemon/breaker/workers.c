@@ -26,7 +26,7 @@ struct worker {
 };
 
 struct workers {
-        int control;
+        _Atomic int control;
         int event_fd;
         struct worker worker[WORKERS_MAX];
         pthread_t power_thread;
@@ -113,6 +113,11 @@ int workers_start(int control, struct workers **ret) {
         if (r >= 0)
                 *ret = w;
         return r;
+}
+
+void workers_reopen(struct workers *w) {
+        if (w->control < 0)
+                w->control = dm_open_control();
 }
 
 int workers_fd(const struct workers *w) {

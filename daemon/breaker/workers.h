@@ -22,8 +22,12 @@ struct worker_result {
         char dm_uuid[128];
 };
 
-/* Starts the threads. control: descriptor of device-mapper's control node; not owned. Returns 0 or -errno. */
+/* Starts the threads. control: descriptor of device-mapper's control node, or a negative errno for now. Returns 0 or
+ * -errno. */
 int workers_start(int control, struct workers **ret);
+
+/* Opens the control node where that was not possible before: device-mapper came later than the breaker. */
+void workers_reopen(struct workers *w);
 
 /* Readable when there is something to collect. */
 int workers_fd(const struct workers *w);
