@@ -117,6 +117,15 @@ const char *usage_of_system(const struct usage *u) {
         return NULL;
 }
 
+int usage_refuse_root(const struct usage *u, const struct disk_request *q, struct disk_reply *y) {
+        const struct mount *root = mounts_find_path(&u->mounts, "/");
+
+        if (!root || !root->on_volume)
+                return 0;
+        return op_fail(y, -EPERM, EXIT_CODE_POLICY, "%s carries the root of this system, which all processes use: nothing "
+                                                    "is killed or unmounted", q->name);
+}
+
 unsigned usage_count_mounts(const struct usage *u) {
         unsigned n = 0;
 

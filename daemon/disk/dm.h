@@ -46,6 +46,10 @@ void usage_done(struct usage *u);
 /* Says what of the volume the system cannot do without, or NULL: swap, or one of the places listed in dm.c. */
 const char *usage_of_system(const struct usage *u);
 
+/* Refuses (0 or -EPERM, fills y) where the root of this system is on the volume: then all processes use it, and nothing
+ * is killed or unmounted. The end of such a volume is a power off. */
+int usage_refuse_root(const struct usage *u, const struct disk_request *q, struct disk_reply *y);
+
 unsigned usage_count_mounts(const struct usage *u);
 
 /* "/mnt/a, /mnt/b (namespace of process 912)", cut off to fit. */

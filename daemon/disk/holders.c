@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #define PF_KTHREAD 0x00200000u
+/* Who opens half a million descriptors must not keep us from the others: the first look is at so many of each. */
+#define SHALLOW_DESCRIPTORS 4096u
 
 static inline void closedirp(DIR **d) { if (*d) closedir(*d); }
 
@@ -107,7 +109,7 @@ static unsigned uses_by_stat(int task, const char *fd_name, const struct stack *
         return stack_find(stack, st.stx_dev_major, st.stx_dev_minor) ? HOLDER_FD : 0;
 }
 
-static unsigned uses_by_fd(int task, const struct mounts *mounts, const struct stack *stack) {
+static unsigned uses_by_fd(int task, const struct mounts *mounts, const struct stack *stack, unsigned max) {
         _cleanup_(closedirp) DIR *d = NULL;
         struct dirent *e;
         unsigned how = 0;
@@ -115,7 +117,7 @@ static unsigned uses_by_fd(int task, const struct mounts *mounts, const struct s
 
         fd = openat(task, "fdinfo", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
         d = fd < 0 ? NULL : fdopendir(fd);
-        while (d && (e = readdir(d))) {
+        while (how == 0 && max-- > 0 && d && (e = readdir(d))) {
                 _cleanup_(closep) int info = -EBADF;
                 char text[256];
                 uint64_t id;
@@ -202,8 +204,8 @@ static bool is_protected(int proc, const char *name, pid_t pid) {
                is_in_our_cgroup(proc, name);
 }
 
-static unsigned uses_of_task(int task, const struct mounts *mounts, const struct stack *stack) {
-        unsigned how = uses_by_fd(task, mounts, stack);
+static unsigned uses_of_task(int task, const struct mounts *mounts, const struct stack *stack, bool deep) {
+        unsigned how = uses_by_fd(task, mounts, stack, deep ? UINT32_MAX : SHALLOW_DESCRIPTORS);
 
         if (uses_by_path(task, mounts))
                 how |= HOLDER_PATH;
@@ -214,7 +216,7 @@ static unsigned uses_of_task(int task, const struct mounts *mounts, const struct
 
 static unsigned uses_of_process(int process, const struct mounts *mounts, const struct stack *stack, bool deep) {
         _cleanup_(closedirp) DIR *d = NULL;
-        unsigned how = uses_of_task(process, mounts, stack);
+        unsigned how = uses_of_task(process, mounts, stack, deep);
         struct dirent *e;
         int fd;
 
@@ -229,7 +231,7 @@ static unsigned uses_of_process(int process, const struct mounts *mounts, const 
                         continue;
                 task = openat(fd, e->d_name, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
                 if (task >= 0)
-                        how = uses_of_task(task, mounts, stack);
+                        how = uses_of_task(task, mounts, stack, deep);
         }
         return how;
 }

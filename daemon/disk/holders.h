@@ -34,7 +34,8 @@ struct holders {
         size_t n, size;
 };
 
-/* Adds those who use the volume to ret. deep: look into each thread, some have descriptors or directories of their own.
+/* Adds those who use the volume to ret; how need not be complete. deep: look at all descriptors, not only at the first
+ * some thousand, and into each thread: some have descriptors or directories of their own.
  * Processes that go meanwhile are left out. Returns 0, -ENOMEM, or what opening /proc says. */
 int holders_find(const struct mounts *mounts, const struct stack *stack, bool deep, struct holders *ret);
 

@@ -9,15 +9,6 @@
 #define KILL_ROUNDS 3
 #define KILL_WAIT_USEC (700 * USEC_PER_MSEC)
 
-static int refuse_system(const struct usage *u, const struct disk_request *q, struct disk_reply *y) {
-        const struct mount *root = mounts_find_path(&u->mounts, "/");
-
-        if (!root || !root->on_volume)
-                return 0;
-        return op_fail(y, -EPERM, EXIT_CODE_POLICY, "%s carries this system's root, which all processes use: none is "
-                                                    "signalled", q->name);
-}
-
 int op_notice(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
         _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
         _cleanup_(holders_free) struct holders found = {};
@@ -29,7 +20,7 @@ int op_notice(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unu
                 r = usage_find(&u, &m, y);
         if (r < 0 || !m.present)
                 return r;
-        r = refuse_system(&u, q, y);
+        r = usage_refuse_root(&u, q, y);
         if (r < 0)
                 return r;
         r = holders_find(&u.mounts, &u.stack, false, &found);
@@ -74,7 +65,7 @@ int op_step_kill(const struct disk_request *q, int in_fd _unused_, int *ret_fd _
                 r = usage_find(&u, &m, y);
         if (r < 0 || !m.present)
                 return r;
-        r = refuse_system(&u, q, y);
+        r = usage_refuse_root(&u, q, y);
         if (r < 0)
                 return r;
         for (unsigned i = 0; i < KILL_ROUNDS; i++) {

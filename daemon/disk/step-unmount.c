@@ -123,9 +123,9 @@ int op_step_unmount(const struct disk_request *q, int in_fd _unused_, int *ret_f
                 r = usage_find(&u, &m, y);
         if (r < 0 || !m.present)
                 return r;
-        if ((y->flags & DISK_FLAG_SYSTEM) && !u.swap)
-                return op_fail(y, -EPERM, EXIT_CODE_POLICY, "%s carries %s of this system: not unmounted", q->name,
-                               usage_of_system(&u));
+        r = usage_refuse_root(&u, q, y);
+        if (r < 0)
+                return r;
         (void) usage_for_each_swap(&u, swap_off, &swaps);
         /* As it should be; after the end of those that hold a locked mount; and at last whatever is left. */
         for (unsigned i = 0; i < 3 && left > 0; i++) {
