@@ -2,8 +2,8 @@
 
 /* dm_crypt: keys set, replaced, wiped, freed, and read out.
  *
- * The second word of a crypt table is either ":SIZE:TYPE:DESCRIPTION" of a key in a keyring or the key itself in hex: it
- * is copied only where it begins with a colon, and only one byte of it is looked at before. */
+ * The second word of a crypt table is either ":SIZE:TYPE:DESCRIPTION" of a key in a keyring or the key itself in hex:
+ * it is copied only where it begins with a colon, and only one byte of it is looked at before. */
 
 #include "emit.h"
 
@@ -176,7 +176,7 @@ int on_crypt_message_done(__u64 *ctx) {
 }
 
 /* The volume key itself goes out: dmsetup table, with or without --showkeys, cryptsetup status and close get the same
- * answer. A key in a keyring is only named in it, and a wiped one is random bytes: both are no more than table reads. */
+ * answer. A key in a keyring is only named in it, and a wiped one is random bytes: no more than table reads. */
 SEC("fentry/crypt_status")
 int on_crypt_status(__u64 *ctx) {
         struct dm_target *ti = (struct dm_target *) arg_of(ctx, 0);

@@ -80,8 +80,8 @@ static void answer_waiting(struct audit *a, int error) {
         a->n_waiting = 0;
 }
 
-/* Writes what waits. sync: and makes it durable, and answers. A trail that did not take it: those who wait are told, the
- * ring keeps its events. Returns 0 or -errno. */
+/* Writes what waits. sync: and makes it durable, and answers. A trail that did not take it: those who wait are told,
+ * the ring keeps its events. Returns 0 or -errno. */
 static int commit(struct audit *a, bool sync) {
         bool kept;
         int r;
@@ -448,7 +448,8 @@ static int add_sources(struct audit *a) {
                 return r;
         (void) sd_event_source_set_enabled(a->commit_source, SD_EVENT_OFF);
         (void) sd_event_source_set_priority(a->commit_source, SD_EVENT_PRIORITY_NORMAL + 10);
-        return sd_event_add_time_relative(a->event, &a->timer_source, CLOCK_MONOTONIC, HOUSEKEEPING_USEC, 0, on_timer, a);
+        return sd_event_add_time_relative(a->event, &a->timer_source, CLOCK_MONOTONIC, HOUSEKEEPING_USEC, 0, on_timer,
+                                          a);
 }
 
 int audit_new(const struct audit_options *options, struct audit **ret) {

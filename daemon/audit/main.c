@@ -20,7 +20,8 @@ static int usage(int status) {
 static int parse_arguments(int argc, char **argv, struct audit_options *o, int *ret_priority) {
         static const struct option options[] = {
                 { "trail", required_argument, NULL, 't' }, { "socket", required_argument, NULL, 's' },
-                { "ring-size", required_argument, NULL, 'r' }, { "no-kernel", no_argument, NULL, 'k' }, { "debug", no_argument, NULL, 'd' },
+                { "ring-size", required_argument, NULL, 'r' }, { "no-kernel", no_argument, NULL, 'k' },
+                { "debug", no_argument, NULL, 'd' },
                 { "help", no_argument, NULL, 'h' }, {},
         };
         uint64_t n;

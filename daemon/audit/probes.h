@@ -7,9 +7,9 @@
  *                                 link-PROGRAM ...                         what keeps a program attached
  *                                 loaded-OBJECT                            all that this object could attach is pinned
  *
- * DIGEST is of the programs' code and the ring's size: another build of cmkd-audit replaces them (what the old ring still holds is handed
- * out first), the same build goes on with them as they are. Events flow into the ring whether or not cmkd-audit runs.
- * A hook that this kernel does not have, or a module that is not loaded, leaves the rest working: see probes_coverage(). */
+ * DIGEST is of the programs' code and the ring's size: another build of cmkd-audit replaces
+ * them (what the old ring still holds is handed out first), the same build goes on with them as they are. Events flow into the ring whether or not cmkd-audit runs.
+ * A hook that this kernel does not have, or a module that is not loaded, leaves the rest working: probes_coverage(). */
 
 #include "event.h"
 #include "common/util.h"
@@ -31,7 +31,8 @@ struct probes_coverage {
 
 struct probes;
 
-/* Loads what is not there yet. ring_size: in bytes, 0 for the usual one. Missing hooks are not an error. Returns 0, -ENOMEM, or -errno (no bpffs, no permission:
+/* Loads what is not there yet. ring_size: in bytes, 0 for the usual one. Missing hooks are not an error.
+ * Returns 0, -ENOMEM, or -errno (no bpffs, no permission:
  * nothing can be recorded from the kernel). */
 int probes_open(uint32_t ring_size, struct probes **ret);
 struct probes *probes_free(struct probes *p);      /* the programs stay attached */

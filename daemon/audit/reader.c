@@ -220,8 +220,8 @@ static bool judge_next(struct walk *w, const struct record *r) {
                 return true;
         case CHAIN_BROKEN:
                 if (!w->excused)
-                        problem(w, TRAIL_CHANGED, w->sequence, w->sequence, "record %" PRIu64 " is not the one that record %"
-                                PRIu64 " was chained to: it was changed and hashed anew", w->sequence, r->sequence);
+                        problem(w, TRAIL_CHANGED, w->sequence, w->sequence, "record %" PRIu64
+                                " is not the one that record %" PRIu64 " was chained to: it was changed and hashed anew", w->sequence, r->sequence);
                 return true;
         case CHAIN_MISSING:
                 if (missing > w->unreadable)

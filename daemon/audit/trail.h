@@ -6,8 +6,8 @@
  *   trail_append × n ── trail_commit(sync) ── write(2) of all ── fdatasync(2) ── head
  *
  * Invariants: what was appended is in the file as a whole or not at all (a write that fails is taken back, and so are
- * the numbers); the head is never ahead of what is durable; one process writes (flock). Once fdatasync(2) failed nothing
- * can be said to be durable any more: every further durable commit fails with that error until the trail is opened
+ * the numbers); the head is never ahead of what is durable; one process writes (flock). Once fdatasync(2) failed
+ * nothing can be said to be durable any more: every further durable commit fails with that error until the trail is opened
  * anew. After a crash bytes behind the last good record are kept in DIR/trail.torn and the chain goes on. */
 
 #include "record.h"

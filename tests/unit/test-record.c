@@ -149,7 +149,8 @@ static struct cmkd_event *an_event(void) {
         static struct cmkd_event e;
 
         e = (struct cmkd_event) {
-                .version = CMKD_EVENT_VERSION, .kind = CMKD_KEY_SET, .boottime_ns = 5 * NSEC_PER_SEC, .pid = 12, .tgid = 11,
+                .version = CMKD_EVENT_VERSION, .kind = CMKD_KEY_SET, .boottime_ns = 5 * NSEC_PER_SEC,
+                .pid = 12, .tgid = 11,
                 .ppid = 10, .uid = 1000, .loginuid = 1001, .sessionid = ~0u, .dev_major = 253, .dev_minor = 4,
                 .how = CMKD_HOW_KEYRING, .key_size = 64, .comm = "cryptsetup", .exe = "cryptsetup",
                 .exe_dir = { "sbin", "usr", "/" }, .name = "data", .target = "crypt",

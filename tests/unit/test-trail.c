@@ -357,7 +357,8 @@ static void following_sees_new_records(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(untouched_trail_holds), TEST(change_is_found), TEST(rehashed_change_is_found), TEST(removal_is_found),
+                TEST(untouched_trail_holds), TEST(change_is_found), TEST(rehashed_change_is_found),
+                TEST(removal_is_found),
                 TEST(removal_at_the_beginning_is_found), TEST(truncation_is_found), TEST(rewritten_end_is_found),
                 TEST(insertions_are_found), TEST(swap_is_found), TEST(broken_lines_are_found),
                 TEST(torn_end_is_found_and_repaired), TEST(truncation_outlives_a_start), TEST(second_writer_is_refused),
