@@ -169,6 +169,9 @@ static void on_step(const struct disk_reply *y, int fd, void *user) {
                 log_notice("%s: cut: unreadable %llu ms after the teardown began", t->volume->name,
                            (unsigned long long) (elapsed(t) / USEC_PER_MSEC));
         }
+        /* From here on it would only keep the file system busy, and this process is never killed. */
+        if (s->op == DISK_OP_STEP_THAW)
+                t->fd = safe_close(t->fd);
         if (y->error < 0 && s->on_failure == PLAN_ESCALATE)
                 escalate(t);
         if (y->error < 0 && s->on_failure != PLAN_CONTINUE)
