@@ -109,16 +109,32 @@ static uint64_t next_look(const struct slot_work *w, uint64_t now) {
         return MAX_OF(at, now + 20 * USEC_PER_MSEC) - now;
 }
 
+/* The boot clock counts at once; the wall clock, where it is ahead of it, after BREAKER_JUMP_USEC. Setting the clock
+ * again and again does not put that off. */
+static bool is_due(struct breaker *b, int i, struct instant now) {
+        const struct breaker_slot *s = &b->table->slots[i];
+        struct slot_work *w = &b->work[i];
+
+        if (!slot_is_due(s, now) || slot_is_due(s, (struct instant) { .boottime_usec = now.boottime_usec })) {
+                w->jump_seen_usec = 0;
+                return slot_is_due(s, now);
+        }
+        if (w->jump_seen_usec == 0)
+                w->jump_seen_usec = now.boottime_usec;
+        return now.boottime_usec >= w->jump_seen_usec + BREAKER_JUMP_USEC;
+}
+
 uint64_t breaker_step(struct breaker *b) {
         struct instant now = instant_now(), next;
         uint64_t wait = 10 * USEC_PER_SEC;
 
         collect(b, now);
         for (int i = 0; i < BREAKER_SLOTS; i++)
-                if (slot_is_due(&b->table->slots[i], now)) {
+                if (is_due(b, i, now)) {
                         act(b, i, now);
                         wait = MIN_OF(wait, next_look(&b->work[i], now.boottime_usec));
-                }
+                } else if (b->work[i].jump_seen_usec != 0)
+                        wait = MIN_OF(wait, 100 * USEC_PER_MSEC);
         force_power(b, now.boottime_usec);
         next = table_next_deadline(b->table, now);
         arm(b->boottime_fd, next.boottime_usec, 0);

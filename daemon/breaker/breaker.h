@@ -14,6 +14,8 @@
 #define BREAKER_CLIENTS_MAX 8
 #define BREAKER_RETRY_USEC USEC_PER_SEC
 #define BREAKER_ACT_REPLY_USEC (3 * USEC_PER_SEC)    /* then an ACT is answered with -ETIMEDOUT, and goes on */
+/* A deadline that has passed by the wall clock alone: somebody set the clock, and cmkd may know something gentler. */
+#define BREAKER_JUMP_USEC (2 * USEC_PER_SEC)
 #define BREAKER_POWER_WAIT_USEC (5 * USEC_PER_SEC)   /* for the cut, before the power goes without it */
 #define BREAKER_POWER_FORCE_USEC (10 * USEC_PER_SEC) /* for reboot(2), before sysrq */
 
@@ -28,6 +30,7 @@ struct client {
 struct slot_work {
         uint64_t retry_usec;             /* CLOCK_BOOTTIME: not before */
         uint64_t due_since_usec;         /* 0: not due */
+        uint64_t jump_seen_usec;         /* due by the wall clock alone, since then; 0: not so */
         int last_error;                  /* said already */
         bool waited_for;                 /* an ACT waits for the outcome */
         int client;
