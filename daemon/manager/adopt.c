@@ -6,6 +6,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "common/log.h"
+#include "cut-mark.h"
 #include "disk-child.h"
 #include "key.h"
 #include "manager.h"
@@ -22,6 +23,7 @@ struct candidate {
         struct adoption *adoption;
         struct volume *volume;
         uint32_t flags;                /* of QUERY */
+        enum lease_cause cut;          /* it is not mapped: it was cut because of this */
         bool has_slot;
         struct breaker_slot slot;
 };
@@ -61,6 +63,15 @@ static struct instant lease_start(const struct candidate *c, const struct policy
         uint64_t span = p->lease_usec + p->grace_usec + LEASE_BREAKER_USEC;
         struct instant i = instant_now();
 
+        if (c->flags & DISK_FLAG_SUSPENDED) {
+                /* The deadline is the hold's. There was no yes since it began; the key is wiped, so that little depends
+                 * on how long ago the last one was. */
+                uint64_t ago = i.boottime_usec - MIN_OF(i.boottime_usec, c->volume->lease.since.boottime_usec) + 1;
+
+                i.boottime_usec -= MIN_OF(i.boottime_usec, ago);
+                i.realtime_usec -= MIN_OF(i.realtime_usec, ago);
+                return i;
+        }
         if (!c->has_slot)
                 return i;
         if (c->slot.deadline_boottime_usec > 0)
@@ -68,6 +79,33 @@ static struct instant lease_start(const struct candidate *c, const struct policy
         if (c->slot.deadline_realtime_usec > 0)
                 i.realtime_usec = c->slot.deadline_realtime_usec > span ? c->slot.deadline_realtime_usec - span : 0;
         return i;
+}
+
+/* A hold that policy made has a deadline, HoldSec after it began; an operator's has none, and stays an operator's. */
+static void adopt_held(const struct candidate *c) {
+        struct volume *v = c->volume;
+        uint64_t span = v->policy.hold_usec + LEASE_BREAKER_USEC, deadline = c->slot.deadline_boottime_usec;
+
+        v->cause = c->has_slot ? CAUSE_EXPIRED : CAUSE_OPERATOR;
+        volume_set_state(v, VOLUME_HELD);
+        if (c->has_slot && deadline > span && deadline - span < v->lease.since.boottime_usec)
+                v->lease.since.boottime_usec = deadline - span;
+}
+
+/* Closed by an earlier manager, and nobody undid that: the key is polled on. */
+static void adopt_cut(struct candidate *c, const char *why) {
+        struct volume *v = c->volume;
+
+        if (why) {
+                log_warning("%s: cut, and it will not be attached when its key is enabled again: %s", v->name, why);
+                give_up(c);
+                return;
+        }
+        v->cause = c->cut;
+        volume_set_state(v, VOLUME_CUT);
+        record(v, "cut");
+        key_schedule(v->key);
+        leave(c);
 }
 
 static void on_inspected(const struct disk_reply *y, int fd, void *user) {
@@ -90,7 +128,14 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
                 else if (!why)
                         why = "its public key is of no use";
         }
-        volume_set_state(v, c->flags & DISK_FLAG_SUSPENDED ? VOLUME_HELD : VOLUME_ATTACHED);
+        if (c->cut != CAUSE_NONE) {
+                adopt_cut(c, why);
+                return;
+        }
+        if (c->flags & DISK_FLAG_SUSPENDED)
+                adopt_held(c);
+        else
+                volume_set_state(v, VOLUME_ATTACHED);
         if (c->flags & DISK_FLAG_ERROR_TABLE) {
                 record(v, "cut, to be cleaned up");
                 (void) teardown_start(v, ACTION_CUT, CAUSE_EXPIRED, "it was cut before this start");
@@ -136,18 +181,27 @@ static void on_query(const struct disk_reply *y, int fd, void *user) {
         struct disk_request q = { .op = DISK_OP_INSPECT };
 
         safe_close(fd);
-        if (y->error < 0 || !(y->flags & DISK_FLAG_MAPPED) || !(y->flags & DISK_FLAG_OURS)) {
-                if (y->error < 0)
-                        log_warning("%s: %s", v->name, y->message);
+        if (y->error < 0) {
+                log_warning("%s: %s", v->name, y->message);
                 give_up(c);
                 return;
         }
-        c->flags = y->flags;
-        v->dev_major = y->dev_major;
-        v->dev_minor = y->dev_minor;
-        v->sectors = y->sectors;
-        if (find_device(v) < 0)
-                snprintf(v->device, sizeof(v->device), "/dev/disk/by-uuid/%s", v->uuid);
+        if (!(y->flags & DISK_FLAG_MAPPED) || !(y->flags & DISK_FLAG_OURS)) {
+                v->breaker_set = c->has_slot;           /* a deadline that is nobody's any more */
+                c->cut = cut_mark_read(v);
+                if (c->cut == CAUSE_NONE) {
+                        give_up(c);
+                        return;
+                }
+        }
+        snprintf(v->device, sizeof(v->device), "/dev/disk/by-uuid/%s", v->uuid);
+        if (c->cut == CAUSE_NONE) {
+                c->flags = y->flags;
+                v->dev_major = y->dev_major;
+                v->dev_minor = y->dev_minor;
+                v->sectors = y->sectors;
+                (void) find_device(v);
+        }
         memcpy(q.device, v->device, sizeof(q.device));
         if (disk_child_start(v->manager->event, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_inspected, c, NULL) < 0)
                 give_up(c);

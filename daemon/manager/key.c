@@ -140,8 +140,7 @@ static void poll_key(struct key *k, const struct key_poll *p) {
                 log_error("Key %s: no challenge could be made: %s; its lease goes on running out", k->uri_text, strerror(-r));
 }
 
-/* What is due now: a poll, or only a look at the volumes whose time has come. */
-static void run_key(struct key *k) {
+void key_look(struct key *k) {
         struct instant now = instant_now();
         struct key_poll p;
         struct volume *v, *next;
@@ -161,7 +160,7 @@ static void run_key(struct key *k) {
 }
 
 static int on_timer(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
-        run_key(user);
+        key_look(user);
         return 0;
 }
 
@@ -201,7 +200,8 @@ static void set_breaker(struct volume *v, const struct lease_decision *d) {
 
         volume_dm_uuid(v, s.dm_uuid);
         snprintf(s.name, sizeof(s.name), "%s", v->name);
-        if (d->deadline.boottime_usec == 0 && d->deadline.realtime_usec == 0) {
+        /* Once its error table is verified there is nothing left for the breaker to do. */
+        if ((d->deadline.boottime_usec == 0 && d->deadline.realtime_usec == 0) || teardown_is_cut(v)) {
                 if (v->breaker_set && breaker_clear(v->manager->breaker, s.dm_uuid) >= 0)
                         v->breaker_set = false;
                 return;

@@ -49,6 +49,9 @@ void key_granted(struct key *k, struct instant issued);
 /* Decides about one volume now, and carries it out. */
 void key_evaluate_volume(struct volume *v);
 
+/* Does what is due now: a poll, or only a look at the volumes whose time has come. Call when a clock may have jumped. */
+void key_look(struct key *k);
+
 /* Sets the timer for whatever comes next. Call after anything that may change a decision. */
 void key_schedule(struct key *k);
 

@@ -7,7 +7,9 @@
 
 #include "adopt.h"
 #include "bus.h"
+#include "clock-watch.h"
 #include "common/log.h"
+#include "cut-mark.h"
 #include "key.h"
 #include "mount-watch.h"
 #include "teardown.h"
@@ -67,6 +69,14 @@ static void on_trail_failed(int error, void *user) {
         }
 }
 
+static void on_clock_set(void *user) {
+        struct manager *m = user;
+        struct key *k;
+
+        LIST_FOREACH(k, &m->keys, keys)
+                key_look(k);
+}
+
 static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *user _unused_) {
         log_notice("Ending on signal %u: volumes stay open, the breaker holds their deadlines", si->ssi_signo);
         return sd_event_exit(sd_event_source_get_event(s), 0);
@@ -112,6 +122,8 @@ static int set_up(struct manager *m) {
                 r = sd_event_add_signal(m->event, NULL, SIGINT, on_signal, m);
         if (r >= 0)
                 r = sd_event_set_watchdog(m->event, true);
+        if (r >= 0)
+                r = clock_watch_new(m->event, on_clock_set, m, &m->clock);
         if (r >= 0)
                 r = worker_link_new(m->event, &m->worker);
         if (r >= 0)
@@ -170,6 +182,7 @@ struct manager *manager_free(struct manager *m) {
         }
         bus_free(m->bus);
         mount_watch_free(m->mounts);
+        clock_watch_free(m->clock);
         worker_link_free(m->worker);
         audit_link_free(m->audit);
         breaker_link_free(m->breaker);
@@ -240,6 +253,7 @@ int manager_reload_trust(struct manager *m) {
 }
 
 void manager_volume_changed(struct manager *m, struct volume *v) {
+        cut_mark_update(v);
         if (m->bus)
                 bus_volume_changed(m->bus, v);
         if (v->state == VOLUME_ATTACHED && v->use_flags == 0)

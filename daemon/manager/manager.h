@@ -28,6 +28,7 @@
 
 struct bus;
 struct mount_watch;
+struct clock_watch;
 
 struct manager {
         sd_event *event;
@@ -38,6 +39,7 @@ struct manager {
         struct breaker_link *breaker;
         struct bus *bus;
         struct mount_watch *mounts;
+        struct clock_watch *clock;
         LIST_HEAD(, volume) volumes;
         LIST_HEAD(, key) keys;
         bool adopted;                      /* what stood at start has been taken over: verbs may begin */
@@ -63,7 +65,7 @@ void manager_volume_forget(struct manager *m, struct volume *v);
 /* Reads the node's list again. Returns 0 or a negative errno (the old list stays). */
 int manager_reload_trust(struct manager *m);
 
-/* Called by volume_set_state(): tells the bus. */
+/* Called by volume_set_state(): tells the bus, and the next manager (cut-mark.h). */
 void manager_volume_changed(struct manager *m, struct volume *v);
 
 /* Works out the volume's policy and whether a hold is possible on it, from configuration and role. */

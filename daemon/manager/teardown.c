@@ -168,6 +168,8 @@ static void on_step(const struct disk_reply *y, int fd, void *user) {
                 t->cut_done = true;
                 log_notice("%s: cut: unreadable %llu ms after the teardown began", t->volume->name,
                            (unsigned long long) (elapsed(t) / USEC_PER_MSEC));
+                if (t->volume->key)
+                        key_evaluate_volume(t->volume);
         }
         /* From here on it would only keep the file system busy, and this process is never killed. */
         if (s->op == DISK_OP_STEP_THAW)
@@ -306,6 +308,10 @@ void teardown_notify(struct volume *v, teardown_done done, void *user) {
 
 const struct plan *teardown_plan(const struct volume *v) {
         return v->teardown ? &v->teardown->plan : NULL;
+}
+
+bool teardown_is_cut(const struct volume *v) {
+        return v->teardown && v->teardown->running && v->teardown->cut_done;
 }
 
 const char *teardown_result(const struct volume *v, size_t i) {

@@ -33,5 +33,8 @@ void teardown_notify(struct volume *v, teardown_done done, void *user);
 const char *teardown_result(const struct volume *v, size_t i);
 const struct plan *teardown_plan(const struct volume *v);
 
+/* True while a teardown runs whose error table is verified. */
+bool teardown_is_cut(const struct volume *v);
+
 /* Children that run are killed. Accepts NULL. Returns NULL. */
 struct teardown *teardown_free(struct teardown *t);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Which volumes were cut, for the next manager: a mapping that is gone leaves nothing to derive that from, and the key
+ * has to be asked on, or the volume would stay closed when its owner enables the key again.
+ *
+ * A file a volume in /run/cmkd/cut, named by its UUID, with the cause in it. Gone with a reboot, as the volume's users
+ * are. An operator's cut leaves no mark: it is not undone by the key. */
+
+#include "lease.h"
+
+struct volume;
+
+/* Makes the mark true for the state that the volume is in. A mark that cannot be written is logged. */
+void cut_mark_update(const struct volume *v);
+
+/* The cause, or CAUSE_NONE: it was not cut, or by an operator. */
+enum lease_cause cut_mark_read(const struct volume *v);
