@@ -124,6 +124,15 @@ static void on_held(const struct disk_reply *y, int fd, void *user) {
         int r;
 
         safe_close(fd);
+        if (y->error >= 0 && v->state == VOLUME_HOLDING && !(y->flags & DISK_FLAG_SUSPENDED)) {
+                /* The breaker was faster, in our place: what is cut can only be cleaned up. */
+                outcome_set(&o, EXIT_CODE_REVOKED, "%s: it was cut meanwhile", v->name);
+                r = teardown_start(v, ACTION_CUT, v->cause, "it was cut by the breaker");
+                if (r < 0)
+                        log_alert("%s: cut, but not cleaned up: %s", v->name, strerror(-r));
+                end(d, &o, "failed");
+                return;
+        }
         if (y->error >= 0 && v->state == VOLUME_HOLDING) {
                 volume_set_state(v, VOLUME_HELD);
                 log_alert("%s: held: suspended, the volume key is wiped; cached pages stay readable", v->name);
