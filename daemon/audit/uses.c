@@ -43,7 +43,8 @@ void uses_note(struct uses *u, const struct audit_message_record *m) {
         if (id && uuid_is_valid(id) && (streq(m->event, "request") || streq(m->event, "release")))
                 begin(u, uuid, id, m->boottime_usec);
         e = find(u, uuid);
-        if (e && (streq(m->event, "detached") || streq(m->event, "removed") || (id && streq(id, e->id) && is_refusal(m->event))))
+        if (e && (streq(m->event, "detached") || streq(m->event, "removed") ||
+                  (id && streq(id, e->id) && is_refusal(m->event))))
                 e->end_usec = m->boottime_usec;
 }
 

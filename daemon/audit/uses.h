@@ -5,7 +5,7 @@
  *
  *   daemon: request, release {uuid, use} ─► uses_note()      a use begins (a release precedes the key in the kernel)
  *   kernel: key_set, volume_open, … {uuid} ─► uses_join()    gets the field "use"
- *   daemon: detached, removed {uuid} ─► uses_note()          it is over (also: refused, verdict); what was before still belongs to it
+ *   daemon: detached, removed {uuid} ─► uses_note()          it is over (also: refused, verdict); what was before belongs to it
  *
  * Kept in memory only: after a restart of cmkd-audit records of volumes that are open have no "use" until the next one
  * begins; UUID and time join them then. */
