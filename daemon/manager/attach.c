@@ -429,8 +429,11 @@ int resume_start(struct manager *m, struct volume *v, const struct requester *wh
         a->before = v->state;
         memcpy(a->device, v->device, sizeof(a->device));
         r = volume_set_state(v, VOLUME_RESUMING);
-        if (r >= 0)
+        if (r >= 0) {
                 r = inspect(a);
+                if (r < 0)
+                        (void) volume_set_state(v, a->before);
+        }
         if (r < 0)
                 attach_free(a);
         return r;
