@@ -60,7 +60,8 @@ def read(node, device):
 
 
 def write(node, device, header):
-    node.sh(["dd", f"of={device}", "conv=notrunc,fsync", "bs=32K", "iflag=fullblock", "status=none"], stdin=header.copies())
+    node.sh(["dd", f"of={device}", "conv=notrunc,fsync", "bs=32K", "iflag=fullblock", "status=none"],
+            stdin=header.copies())
 
 
 def digest(node, device):
@@ -139,6 +140,14 @@ def wrap(spki, data):
     public = serialization.load_der_public_key(base64.b64decode(spki))
     pad = padding.OAEP(mgf=padding.MGF1(algorithm=hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
     return base64.b64encode(public.encrypt(data, pad)).decode()
+
+
+def dump_volume_key(node, device, key_file):
+    """By cryptsetup, in the node; both files are gone afterwards."""
+    node.sh(f"cryptsetup luksDump -q --dump-volume-key --volume-key-file /run/vk --key-file {key_file} {device}", timeout=60)
+    volume_key = node.read("/run/vk")
+    node.sh(f"rm /run/vk {key_file}")
+    return volume_key
 
 
 # A stranger's disk
