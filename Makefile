@@ -48,7 +48,7 @@ BPF_SKELETONS := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(BPF_SOURCES))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test-*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz-*.c))
 
-.PHONY: all install clean setup demo check check-full check-unit check-fuzz check-static check-vm interop \
+.PHONY: all install clean setup demo check check-full check-unit check-fuzz check-static check-vm interop bench \
 	unit-tests fuzz-replays
 all: $(addprefix $(BUILD)/,$(PROGRAMS) cmkd-breaker)
 
@@ -145,6 +145,9 @@ check-vm: all
 
 interop: all
 	$(Q)tests/check interop
+
+bench: setup all
+	$(Q)tests/bench/attach
 
 demo: setup all
 	$(Q)tests/vm/demo
