@@ -86,3 +86,13 @@ def bus_methods(tree):
         yield "no calls found in daemon/ctl: the check is blind"
     for method in sorted(called - offered):
         yield f"cmkctl calls {method}, which cmkd does not offer"
+
+
+def readme_tests(tree):
+    """A test that the README names is there."""
+    named = set(re.findall(r"`((?:main|boot|attach|revoke|audit|vault|life|node)-[a-z0-9-]+)`", tree.need("README.md")))
+    if not named:
+        yield "README.md names no VM test: the check is blind"
+    for name in sorted(named):
+        if f"tests/vm/{name}" not in tree.files:
+            yield f"README.md names the test {name}, which does not exist"

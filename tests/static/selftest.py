@@ -37,6 +37,8 @@ GOOD = {
     "daemon/man/cmkctl.1": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH VERBS\n.TP\n.BR cut " \\fINAME\\fR"\nx\n.TP\n'
                            ".B audit list\nx\n.SH OPTIONS\n.TP\n.B \\-\\-json\nx\n",
     "daemon/man/cmkd.conf.5": '.\\" SPDX-License-Identifier: Apache-2.0\n.TP\n.B Trust=\nx\n.TP\n.B PollSec=\nx\n',
+    "README.md": "shown by `main-life`\n",
+    "tests/vm/main-life": "# SPDX-License-Identifier: Apache-2.0\n",
     "bpf/event.h": "/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */\n",
     "bpf/dm.bpf.c": '/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */\n#include "event.h"\n',
     "tests/unit/test-x.c": "// SPDX-License-Identifier: Apache-2.0\n// sources: daemon/manager/lease.c\n",
@@ -101,6 +103,7 @@ FAULTS = {
     "sample-config-keys": [{"daemon/data/cmkd.conf": "#Trust=\n"}, {"daemon/data/cmkd.conf": "#Trust=\n#PollSec=\n#X=\n"}],
     "ctl-shows-config-keys": [{"daemon/ctl/config.c": SPDX + 'put_text(o, "Trust", x);\n'}],
     "bus-methods": [{"daemon/manager/bus.c": SPDX + 'SD_BUS_METHOD("Hold", "s")\n'}],
+    "readme-tests": [{"README.md": "`main-gone`\n"}, {"README.md": "no test\n"}],
 }
 
 # check: (program, soname that it is linked with) which is wrong
