@@ -4,6 +4,8 @@
 #include <inttypes.h>
 
 #define MS USEC_PER_MSEC
+#define NOTICE_MIN_USEC (1000 * MS)
+#define NOTICE_MAX_USEC (10000 * MS)
 
 enum fd_use { FD_NONE, FD_GIVES, FD_NEEDS };
 
@@ -16,7 +18,7 @@ static const struct trait {
         enum fd_use fd;
         const char *what;
 } traits[] = {
-        { DISK_OP_NOTICE, 1000 * MS, PLAN_CONTINUE, FD_NONE, "SIGTERM to the processes that use it" },
+        { DISK_OP_NOTICE, NOTICE_MIN_USEC, PLAN_CONTINUE, FD_NONE, "SIGTERM to the processes that use it" },
         { DISK_OP_STEP_OPEN, 750 * MS, PLAN_CONTINUE, FD_GIVES, "open the root of its mount" },
         { DISK_OP_STEP_SHUT, 1000 * MS, PLAN_CONTINUE, FD_NEEDS, "shut the file system down" },
         { DISK_OP_STEP_CUT, 4000 * MS, PLAN_ESCALATE, FD_NONE, "error table" },
@@ -48,10 +50,18 @@ static void add(struct plan *p, enum disk_op op) {
         };
 }
 
+/* Finding the users takes as long as it may: the notice is the time that they have. */
+static uint64_t notice_budget(uint64_t notice) {
+        uint64_t budget = MAX_OF(notice, NOTICE_MIN_USEC);
+
+        return MIN_OF(budget, NOTICE_MAX_USEC);
+}
+
 static void add_notice(struct plan *p, const struct plan_facts *f) {
         if (f->notice_usec == 0)
                 return;
         add(p, DISK_OP_NOTICE);
+        p->steps[p->n_steps - 1].budget_usec = notice_budget(f->notice_usec);
         p->steps[p->n_steps - 1].wait_usec = f->notice_usec;
 }
 
@@ -147,7 +157,7 @@ uint64_t plan_total_usec(const struct plan *p) {
         uint64_t total = 0;
 
         for (size_t i = 0; i < p->n_steps; i++)
-                total += p->steps[i].budget_usec + p->steps[i].wait_usec;
+                total += MAX_OF(p->steps[i].wait_usec, p->steps[i].budget_usec);
         return total;
 }
 
@@ -169,9 +179,9 @@ void plan_step_to_string(const struct plan_facts *f, const struct plan_step *s, 
 
         seconds(s->budget_usec, budget, sizeof(budget));
         if (s->wait_usec > 0) {
-                snprintf(wait, sizeof(wait), "; then up to ");
+                snprintf(wait, sizeof(wait), "; up to ");
                 seconds(s->wait_usec, wait + strlen(wait), sizeof(wait) - strlen(wait));
-                snprintf(wait + strlen(wait), sizeof(wait) - strlen(wait), " for them to stop");
+                snprintf(wait + strlen(wait), sizeof(wait) - strlen(wait), " in all for them to stop");
         }
         if (s->op == DISK_OP_STEP_CUT)
                 snprintf(where, sizeof(where), " on %s (%" PRIu32 ":%" PRIu32 ", %" PRIu64 " sectors)", f->name,

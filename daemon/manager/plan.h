@@ -29,7 +29,7 @@ enum plan_failure {
 struct plan_step {
         enum disk_op op;
         uint64_t budget_usec;          /* SIGKILL to the child then */
-        uint64_t wait_usec;            /* NOTICE: how long to wait afterwards for holders to go, at the most */
+        uint64_t wait_usec;            /* NOTICE: how long holders have to go, from the teardown's beginning on */
         enum plan_failure on_failure;
         bool gives_fd;                 /* OPEN: its reply brings the descriptor of a mount root, or none */
         bool needs_fd;                 /* hand that descriptor over; without one the step is skipped */

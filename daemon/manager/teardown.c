@@ -179,7 +179,7 @@ static void on_step(const struct disk_reply *y, int fd, void *user) {
         if (y->error < 0 && s->on_failure != PLAN_CONTINUE)
                 t->failed = true;
         if (s->op == DISK_OP_NOTICE && (y->error < 0 || y->count > 0))
-                wait = s->wait_usec;
+                wait = s->wait_usec - MIN_OF(s->wait_usec, elapsed(t));
         t->step++;
         if (wait > 0 &&
             sd_event_add_time_relative(t->volume->manager->event, &t->timer, CLOCK_BOOTTIME, wait, 0, on_waited, t) >= 0)
