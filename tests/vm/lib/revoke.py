@@ -16,8 +16,8 @@ POLL, CONFIRM, MARGIN = 2.0, 1.0, 2.0
 REVOKE = {"PollSec": "2", "LeaseSec": "60", "GraceSec": "60", "HoldSec": "60", "ConfirmSec": "1", "NoticeSec": "0",
           "DeniedConfirmSec": "3"}
 # For what silence does. Volumes are made under REVOKE, then retime() puts this in force.
-LEASE, GRACE, HOLD = 8.0, 5.0, 12.0
-SILENCE = {**REVOKE, "LeaseSec": "8", "GraceSec": "5", "HoldSec": "12"}
+LEASE, GRACE, HOLD = 8.0, 8.0, 12.0
+SILENCE = {**REVOKE, "LeaseSec": "8", "GraceSec": "8", "HoldSec": "12"}
 
 ECHO = "import sys, time\nfor line in sys.stdin: print(time.clock_gettime(time.CLOCK_BOOTTIME), flush=True)"
 LINE = r"^(\{.*\})$"
@@ -111,7 +111,7 @@ def wait_granted(vault, n, key="k1", timeout=60):
         time.sleep(0.1)
 
 
-def until(record, clock, vault, until_host=None):
+def until(record, clock, vault):
     """Seconds from the last yes of the vault to a record. The lease runs from when the challenge was made, which is a
     little earlier: a bound that holds from here held from there, and a wait that was long enough from there may seem
     short by that much."""
