@@ -148,8 +148,27 @@ def pid_of(node, unit="cmkd.service"):
     return int(node.out(f"systemctl show -P MainPID {unit}"))
 
 
-def journal(node, pattern, group=1):
+def journal(node, pattern):
     """The last match in what cmkd said in this node's journal."""
     found = re.findall(pattern, node.out("journalctl -b -u cmkd.service --no-pager -o cat"))
     assert found, f"cmkd never said {pattern}"
     return found[-1]
+
+
+def cut_by_breaker(node, vault, trail, clock, stop, back):
+    """The kernel says when the key was freed: nobody else is there to say so."""
+    wait_granted(vault, 1)       # the worker ends after a release: the next one takes its time to start
+    trail.forget()
+    node.sh(stop)
+    freed = trail.wait("key_freed", 60)
+    print(trail.story())
+    assert_expired_in_time(freed, clock, vault)
+    assert "error" in node.out("dmsetup table data1")
+    assert not trail.seen("cut") and not trail.seen("removed"), trail.story()
+    assert node.sh("echo 3 > /proc/sys/vm/drop_caches; cat /mnt/known", check=False).status != 0
+    node.sh(back, timeout=60)
+    trail.wait("removed", 60, volume="data1")
+    print(trail.story())
+    trail.wait("attached", 60, volume="data1")
+    node.sh("mount /dev/mapper/data1 /mnt")
+    assert_intact(node)

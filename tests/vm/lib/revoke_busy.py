@@ -38,6 +38,10 @@ def test(node, vault, fs):
     bound = revoke.POLL + revoke.CONFIRM + trips + revoke.MARGIN
     print(f"key gone {freed - disabled:.2f} s after it was disabled, bound {bound:.2f}, round trips {trips:.2f}")
     assert 0 < freed - disabled <= bound, (freed - disabled, bound, trail.story())
+    # The child that opens the mount may be too slow for its time here; it may not be unable to
+    opened = trail.seen("step", step="open")[0]["fields"]["result"]
+    assert opened in ("done", "Connection timed out"), trail.story()
+    assert opened != "done" or trail.seen("step", step="shut", result="done"), trail.story()
     for running in holders:
         assert running.wait(10).status != 0, running.words
     revoke.assert_gone(node)
