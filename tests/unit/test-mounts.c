@@ -149,9 +149,10 @@ static void test_this_machine(void **state _unused_) {
         uint64_t id = 0;
 
         assert_int_equal(mounts_read(&s), 0);
-        m = mounts_find_path(&s, "/");
+        /* not "/": in a chroot that is no mount */
+        m = mounts_find_path(&s, "/proc");
         assert_non_null(m);
-        fd = open("/", O_PATH|O_CLOEXEC);
+        fd = open("/proc", O_PATH|O_CLOEXEC);
         assert_int_equal(fd_mount_id(fd, &id), 0);
         assert_int_equal(id, m->line.id);
         root = mount_open_root(m);
