@@ -19,7 +19,7 @@ static const struct trait {
         const char *what;
 } traits[] = {
         { DISK_OP_NOTICE, NOTICE_MIN_USEC, PLAN_CONTINUE, FD_NONE, "SIGTERM to the processes that use it" },
-        { DISK_OP_STEP_OPEN, 1500 * MS, PLAN_CONTINUE, FD_GIVES, "open the root of its mount" },
+        { DISK_OP_STEP_OPEN, 750 * MS, PLAN_CONTINUE, FD_GIVES, "open the root of its mount" },
         { DISK_OP_STEP_SHUT, 1000 * MS, PLAN_CONTINUE, FD_NEEDS, "shut the file system down" },
         { DISK_OP_STEP_CUT, 4000 * MS, PLAN_ESCALATE, FD_NONE, "error table" },
         { DISK_OP_STEP_THAW, 1000 * MS, PLAN_CONTINUE, FD_NEEDS, "thaw the file system" },
