@@ -125,6 +125,8 @@ int volume_may_cut(const struct volume *v, const char **ret_why) {
                 return refuse(-EALREADY, "it is not attached", ret_why);
         case VOLUME_ATTACHING:
                 return refuse(-EBUSY, "it is being attached", ret_why);
+        case VOLUME_NOTICE:
+                return refuse(-EBUSY, "its cut is announced already", ret_why);
         case VOLUME_CUTTING:
                 return refuse(-EBUSY, "it is being cut already", ret_why);
         default:
