@@ -20,7 +20,7 @@ bool slot_is_valid(const struct breaker_slot *s) {
         rest = startswith(s->dm_uuid, DM_CRYPT_UUID_PREFIX);
         if (!rest || strspn(rest, "0123456789abcdef") != 32 || rest[32] != '-')
                 return false;
-        return volume_name_is_valid(rest + 33) && s->action <= BREAKER_ACTION_REBOOT;
+        return dm_mapping_name_is_valid(rest + 33) && s->action <= BREAKER_ACTION_REBOOT;
 }
 
 static unsigned clean(struct table *t) {

@@ -29,8 +29,8 @@ enum breaker_action {
 enum breaker_state { BREAKER_EMPTY = 0, BREAKER_ARMED, BREAKER_TRIPPED, BREAKER_FAILED, BREAKER_END };
 
 struct breaker_slot {
-        char name[64];                   /* dm name; not NUL-terminated at 64 */
-        char dm_uuid[128];               /* "CRYPT-LUKS2-<32 hex digits>-<name>": what must be the mapping's, or no cut */
+        char name[64];                   /* of the volume, for messages; not NUL-terminated at 64 */
+        char dm_uuid[128];               /* "CRYPT-LUKS2-<32 hex digits>-<mapping>": what must be the mapping's, or no cut */
         uint64_t sectors;
         uint64_t deadline_boottime_usec; /* 0: none by this clock */
         uint64_t deadline_realtime_usec;

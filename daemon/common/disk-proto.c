@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "disk-proto.h"
 
+#include "dm-ioctl.h"
+
 static const char *const op_names[_DISK_OP_MAX] = {
         [DISK_OP_INSPECT] = "inspect", [DISK_OP_FORMAT] = "format", [DISK_OP_CHECK] = "check",
         [DISK_OP_ERASE] = "erase", [DISK_OP_ACTIVATE] = "activate", [DISK_OP_DEACTIVATE] = "deactivate",
@@ -61,6 +63,7 @@ int disk_request_encode(const struct disk_request *q, struct wire_frame *ret) {
         wire_put_bytes(ret, q->spki, q->spki_size);
         wire_put_bytes(ret, q->header_digest, sizeof(q->header_digest));
         wire_put_bytes(ret, q->trust_digest, sizeof(q->trust_digest));
+        wire_put_string(ret, q->mapping);
         return wire_finish(ret);
 }
 
@@ -87,11 +90,14 @@ int disk_request_decode(struct wire_cursor *c, struct disk_request *ret) {
         wire_get_bytes(c, q.spki, sizeof(q.spki), &q.spki_size);
         wire_get_exact(c, q.header_digest, sizeof(q.header_digest));
         wire_get_exact(c, q.trust_digest, sizeof(q.trust_digest));
+        wire_get_string(c, q.mapping, sizeof(q.mapping));
         r = wire_end(c);
         if (r < 0)
                 return r;
-        if (q.op == 0)
+        if (q.op == 0 || (*q.mapping && !dm_mapping_name_is_valid(q.mapping)))
                 return -EBADMSG;
+        if (!*q.mapping)
+                memcpy(q.mapping, q.name, sizeof(q.name));
         *ret = q;
         return 0;
 }

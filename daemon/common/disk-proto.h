@@ -64,7 +64,8 @@ struct disk_request {
         uint8_t role;                     /* enum role */
         uint64_t generation;
         char device[257];                 /* a path below /dev */
-        char name[65];
+        char name[65];                    /* of the volume */
+        char mapping[129];                /* name in the mapping's dm uuid; empty: the volume's */
         char uuid[37];
         char key[513];                    /* identifier with version */
         char algorithm[33];

@@ -312,3 +312,12 @@ int dm_crypt_uuid(const char *uuid, const char *name, char ret[static DM_IOCTL_U
         strcpy(ret + n, name);
         return 0;
 }
+
+bool dm_mapping_name_is_valid(const char *s) {
+        size_t n = 0;
+
+        for (; s[n]; n++)
+                if (s[n] < '!' || s[n] > '~' || s[n] == '/')
+                        return false;
+        return n > 0 && n + strlen(DM_CRYPT_UUID_PREFIX) + 34 <= DM_IOCTL_UUID_SIZE - 1;
+}

@@ -96,3 +96,7 @@ int dm_list(int control, void *buffer, size_t size, int (*f)(const struct dm_inf
 /* "CRYPT-LUKS2-<uuid without dashes>-<name>", the dm uuid that libcryptsetup gives the mapping NAME of a LUKS2 volume.
  * Returns 0 or -EINVAL (uuid not canonical, name empty or too long). */
 int dm_crypt_uuid(const char *uuid, const char *name, char ret[static DM_IOCTL_UUID_SIZE]);
+
+/* The last part of a dm uuid, after the volume's: the name that the mapping was made under, by whomever. Printable
+ * ASCII without slash, and short enough for dm_crypt_uuid(). */
+bool dm_mapping_name_is_valid(const char *s);

@@ -47,8 +47,8 @@ int mapping_find(struct mapping *m, const struct disk_request *q, struct disk_re
         if (m->control < 0)
                 return op_fail(y, m->control, EXIT_CODE_FAILED, "Device-mapper cannot be reached: %s",
                                strerror(-m->control));
-        if (*q->uuid && *q->name)
-                r = dm_crypt_uuid(q->uuid, q->name, m->dm_uuid) < 0
+        if (*q->uuid && *q->mapping)
+                r = dm_crypt_uuid(q->uuid, q->mapping, m->dm_uuid) < 0
                         ? op_fail(y, -EINVAL, EXIT_CODE_USAGE, "The request names no volume") : 1;
         else
                 r = find_by_number(m, q, y);

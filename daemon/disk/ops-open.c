@@ -49,17 +49,17 @@ int op_check(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_r
 
 static int fail_activate(int error, const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
         if (error == -EEXIST)
-                return op_fail(y, error, EXIT_CODE_BUSY, "There is a mapping named %s already", q->name);
+                return op_fail(y, error, EXIT_CODE_BUSY, "There is a mapping named %s already", q->mapping);
         if (error == -EBUSY)
                 return op_fail(y, error, EXIT_CODE_BUSY, "%s is in use", q->device);
-        return op_fail(y, error, EXIT_CODE_FAILED, "%s cannot be activated as %s: %s", q->device, q->name,
+        return op_fail(y, error, EXIT_CODE_FAILED, "%s cannot be activated as %s: %s", q->device, q->mapping,
                        v->luks.said[0] ? v->luks.said : strerror(-error));
 }
 
 /* A mapping that is not what was checked must not stay for anybody to use. */
 static int verify_mapping(struct volume *v, const struct disk_request *q, bool read_only, struct disk_reply *y) {
         const struct live_table_expected e = {
-                .name = q->name, .uuid = v->header->copy.uuid, .major = v->device.major, .minor = v->device.minor,
+                .name = q->mapping, .uuid = v->header->copy.uuid, .major = v->device.major, .minor = v->device.minor,
                 .sectors = y->sectors, .offset = v->header->layout.data_offset / 512,
                 .sector_size = v->header->layout.sector_size, .read_only = read_only,
         };
@@ -69,8 +69,8 @@ static int verify_mapping(struct volume *v, const struct disk_request *q, bool r
         r = live_table_check(&e, &y->dev_major, &y->dev_minor, &why);
         if (r >= 0)
                 return 0;
-        op_fail(y, r, EXIT_CODE_POLICY, "The mapping %s is not what the header of %s asks for (%s) and was %s", q->name,
-                q->device, why, luks_remove(&v->luks, q->name) < 0 ? "NOT removed: cut it" : "removed");
+        op_fail(y, r, EXIT_CODE_POLICY, "The mapping %s is not what the header of %s asks for (%s) and was %s", q->mapping,
+                q->device, why, luks_remove(&v->luks, q->mapping) < 0 ? "NOT removed: cut it" : "removed");
         return r;
 }
 
@@ -80,12 +80,12 @@ static int check_name_is_free(const struct disk_request *q, struct disk_reply *y
         struct dm_info info;
         int r;
 
-        r = control < 0 ? control : dm_query(control, (struct dm_id) { .name = q->name }, &info);
+        r = control < 0 ? control : dm_query(control, (struct dm_id) { .name = q->mapping }, &info);
         if (r == -ENXIO)
                 return 0;
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "Device-mapper cannot be asked: %s", strerror(-r));
-        return op_fail(y, -EEXIST, EXIT_CODE_BUSY, "There is a mapping named %s already (%.60s)", q->name, info.uuid);
+        return op_fail(y, -EEXIST, EXIT_CODE_BUSY, "There is a mapping named %s already (%.60s)", q->mapping, info.uuid);
 }
 
 int op_activate(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y) {
@@ -110,7 +110,7 @@ int op_activate(const struct disk_request *q, int in_fd, int *ret_fd, struct dis
                 r = check_trust(&v, q, y);
         if (r < 0)
                 return r;
-        r = luks_activate(&v.luks, q->name, v.volume_key, read_only);
+        r = luks_activate(&v.luks, q->mapping, v.volume_key, read_only);
         if (r < 0)
                 return fail_activate(r, &v, q, y);
         return verify_mapping(&v, q, read_only, y);
@@ -127,7 +127,7 @@ static int check_held(const struct volume *v, const struct disk_request *q, bool
         int r;
 
         control = dm_open_control();
-        r = control < 0 ? control : dm_crypt_uuid(v->header->copy.uuid, q->name, dm_uuid);
+        r = control < 0 ? control : dm_crypt_uuid(v->header->copy.uuid, q->mapping, dm_uuid);
         if (r >= 0)
                 r = dm_query(control, id, &info);
         if (r >= 0)
@@ -135,12 +135,12 @@ static int check_held(const struct volume *v, const struct disk_request *q, bool
         if (r == -ENXIO)
                 return op_fail(y, r, EXIT_CODE_FAILED, "There is no mapping of volume %s", q->name);
         if (r < 0)
-                return op_fail(y, r, EXIT_CODE_FAILED, "The mapping %s cannot be examined: %s", q->name, strerror(-r));
+                return op_fail(y, r, EXIT_CODE_FAILED, "The mapping %s cannot be examined: %s", q->mapping, strerror(-r));
         if (!(info.state & DM_STATE_SUSPENDED))
                 return op_fail(y, -EALREADY, EXIT_CODE_FAILED, "The volume %s is not held", q->name);
         if (table.targets != 1 || !streq(table.first_type, "crypt") || table.sectors != y->sectors)
                 return op_fail(y, -EUCLEAN, EXIT_CODE_POLICY, "The mapping %s is not what the header of %s asks for",
-                               q->name, q->device);
+                               q->mapping, q->device);
         *ret_read_only = info.state & DM_STATE_READ_ONLY;
         return 0;
 }
@@ -166,7 +166,7 @@ int op_resume(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_
                 r = check_trust(&v, q, y);
         if (r < 0)
                 return r;
-        r = luks_resume(&v.luks, q->name, v.volume_key);
+        r = luks_resume(&v.luks, q->mapping, v.volume_key);
         if (r < 0)
                 return fail_activate(r, &v, q, y);
         return verify_mapping(&v, q, read_only, y);

@@ -17,7 +17,7 @@ int op_query(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unus
                 return r;
         if (!m.present) {
                 /* The name may be somebody else's. */
-                if (*q->name && dm_query(m.control, (struct dm_id) { .name = q->name }, &other) >= 0) {
+                if (*q->mapping && dm_query(m.control, (struct dm_id) { .name = q->mapping }, &other) >= 0) {
                         y->flags |= DISK_FLAG_MAPPED;
                         y->dev_major = other.major;
                         y->dev_minor = other.minor;

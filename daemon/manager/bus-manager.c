@@ -27,12 +27,12 @@ static int reply_error(sd_bus_message *m, enum exit_code code, const char *forma
 
 static void on_attached(const struct outcome *o, void *user) {
         sd_bus_message *m = user;
-        char node[96];
+        char node[sizeof("/dev/mapper/") + 128];
 
         if (o->code != EXIT_CODE_DONE)
                 reply_error(m, o->code, "%s", o->message);
         else {
-                snprintf(node, sizeof(node), "/dev/mapper/%s", o->volume->name);
+                snprintf(node, sizeof(node), "/dev/mapper/%s", o->volume->mapping);
                 sd_bus_reply_method_return(m, "ssb", o->volume->name, node, o->changed);
         }
         sd_bus_message_unref(m);

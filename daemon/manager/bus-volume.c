@@ -90,10 +90,10 @@ static int get_derived_text(sd_bus *sd _unused_, const char *path _unused_, cons
 static int get_node(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
                     const char *property _unused_, sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
         const struct volume *v = user;
-        char node[96] = "";
+        char node[sizeof("/dev/mapper/") + 128] = "";
 
         if (volume_is_open(v))
-                snprintf(node, sizeof(node), "/dev/mapper/%s", v->name);
+                snprintf(node, sizeof(node), "/dev/mapper/%s", v->mapping);
         return sd_bus_message_append(reply, "s", node);
 }
 

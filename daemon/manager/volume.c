@@ -34,6 +34,7 @@ struct volume *volume_new(struct manager *m, const char *uuid, const char *name,
         v->role = role;
         snprintf(v->uuid, sizeof(v->uuid), "%s", uuid);
         snprintf(v->name, sizeof(v->name), "%s", name);
+        snprintf(v->mapping, sizeof(v->mapping), "%s", name);
         return v;
 }
 
@@ -74,6 +75,9 @@ int volume_set_state(struct volume *v, enum volume_state to) {
                 v->cause = CAUSE_NONE;
         if (to == VOLUME_CLOSED || to == VOLUME_CUT)
                 v->use_flags = 0;
+        /* From here on only what we make, or are told of, is its mapping. */
+        if (to == VOLUME_ATTACHING)
+                snprintf(v->mapping, sizeof(v->mapping), "%s", v->name);
         v->state = to;
         if (v->lease.state != states[to].lease || v->lease.cause != v->cause)
                 lease_volume_enter(&v->lease, states[to].lease, v->cause, instant_now());
@@ -172,7 +176,7 @@ void volume_dm_uuid(const struct volume *v, char ret[static 128]) {
                 if (*p != '-')
                         hex[n++] = *p;
         hex[n] = 0;
-        snprintf(ret, 128, "CRYPT-LUKS2-%s-%s", hex, v->name);
+        snprintf(ret, 128, "CRYPT-LUKS2-%s-%s", hex, v->mapping);
 }
 
 void volume_disk_request(const struct volume *v, enum disk_op op, struct disk_request *ret) {
@@ -182,6 +186,7 @@ void volume_disk_request(const struct volume *v, enum disk_op op, struct disk_re
         };
         memcpy(ret->device, v->device, sizeof(ret->device));
         memcpy(ret->name, v->name, sizeof(ret->name));
+        memcpy(ret->mapping, v->mapping, sizeof(ret->mapping));
         memcpy(ret->uuid, v->uuid, sizeof(ret->uuid));
         memcpy(ret->header_digest, v->header.header_digest, sizeof(ret->header_digest));
 }

@@ -48,6 +48,7 @@ struct volume {
         enum volume_state state;
         enum role role;
         char name[65];
+        char mapping[129];                 /* as its dm uuid has it: our name, unless somebody else mapped it */
         char uuid[37];
         char device[257];
         char use_id[37];                   /* of the present use: joins request, vault, kernel and wipe in the trail */
@@ -89,7 +90,7 @@ int volume_may_cut(const struct volume *v, const char **ret_why);
 int volume_may_hold(const struct volume *v, const char **ret_why);
 int volume_may_resume(const struct volume *v, const char **ret_why);
 
-/* The uuid that device-mapper knows the mapping by: CRYPT-LUKS2-<32 hex digits>-<name>. */
+/* The uuid that device-mapper knows the mapping by: CRYPT-LUKS2-<32 hex digits>-<mapping>. */
 void volume_dm_uuid(const struct volume *v, char ret[static 128]);
 
 /* A disk request about this volume: op, name, uuid, device, dev, sectors, digests filled in. */

@@ -24,7 +24,8 @@ MAGIC, VERSION, REQUEST, REPLY = 0x646b6d63, 1, 0x0201, 0x0202
 # name: kind, in the order of disk-proto.c
 REQUEST_FIELDS = {"op": "B", "flags": "I", "role": "B", "generation": "Q", "device": "s", "name": "s", "uuid": "s",
                   "key": "s", "algorithm": "s", "proof_request_id": "s", "proof_time": "Q", "dev_major": "I",
-                  "dev_minor": "I", "sectors": "Q", "spki": "b", "header_digest": "d", "trust_digest": "d"}
+                  "dev_minor": "I", "sectors": "Q", "spki": "b", "header_digest": "d", "trust_digest": "d",
+                  "mapping": "s"}
 REPLY_FIELDS = {"error": "I", "exit_code": "B", "message": "s", "flags": "I", "role": "B", "generation": "Q", "name": "s",
                 "uuid": "s", "key": "s", "algorithm": "s", "proof_time": "Q", "proof_request_id": "s", "dev_major": "I",
                 "dev_minor": "I", "sectors": "Q", "count": "I", "spki": "b", "wrapped": "b", "header_digest": "b",

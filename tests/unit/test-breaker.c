@@ -60,6 +60,9 @@ static void test_valid(void **state _unused_) {
         s = slot("data", 1, 0);
         memset(s.name, 'n', sizeof(s.name));
         assert_true(slot_is_valid(&s));
+        /* mapped by somebody else, under a name of theirs */
+        snprintf(s.dm_uuid, sizeof(s.dm_uuid), UUID "%s", "luks-3e1f\\x2d+root");
+        assert_true(slot_is_valid(&s));
 }
 
 static void test_set_renew_clear(void **state _unused_) {

@@ -61,7 +61,7 @@ static void check_borders(decoder own) {
 static struct disk_request a_disk_request(void) {
         struct disk_request q = {
                 .op = DISK_OP_NOTICE, .flags = 0xffffffff, .role = ROLE_SCRATCH, .generation = UINT64_MAX,
-                .device = "/dev/disk/by-id/x", .name = "data1", .uuid = UUID, .key = "https://v/keys/k/1",
+                .device = "/dev/disk/by-id/x", .name = "data1", .mapping = "luks-1\\x20", .uuid = UUID, .key = "https://v/keys/k/1",
                 .algorithm = "RSA-OAEP-256", .proof_request_id = "id", .proof_time = 1, .dev_major = 253,
                 .dev_minor = 4, .sectors = 2048, .spki = { 1, 2, 3 }, .spki_size = 3, .header_digest = { 4 },
                 .trust_digest = { 5 },
@@ -92,11 +92,18 @@ static void test_disk_request_refused(void **state _unused_) {
         q = a_disk_request(); q.op = 0; refuse_disk_request(&q);
         q = a_disk_request(); q.role = _ROLE_MAX; refuse_disk_request(&q);
         q = a_disk_request(); strcpy(q.name, "../x"); refuse_disk_request(&q);
+        q = a_disk_request(); strcpy(q.mapping, "../x"); refuse_disk_request(&q);
+        q = a_disk_request(); strcpy(q.mapping, "a b"); refuse_disk_request(&q);
+        q = a_disk_request(); memset(q.mapping, 'a', 84); refuse_disk_request(&q);
         q = a_disk_request(); strcpy(q.uuid, "x"); refuse_disk_request(&q);
         q = a_disk_request(); strcpy(q.device, "/dev/\x1b"); refuse_disk_request(&q);
         q = a_disk_request(); strcpy(q.key, "a\nb"); refuse_disk_request(&q);
         q = a_disk_request(); strcpy(q.proof_request_id, "a\x7f"); refuse_disk_request(&q);
         /* absent is fine */
+        q = a_disk_request(); *q.mapping = 0;
+        assert_int_equal(disk_request_encode(&q, &frame), 0);
+        assert_int_equal(decode(&frame, decode_disk_request), 0);
+        assert_string_equal(disk_q.mapping, "data1");
         q = (struct disk_request) { .op = DISK_OP_INSPECT };
         assert_int_equal(disk_request_encode(&q, &frame), 0);
         assert_int_equal(decode(&frame, decode_disk_request), 0);
