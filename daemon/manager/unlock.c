@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unlock.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "disk-child.h"
+#include "key.h"
+#include "manager.h"
+
+#define INSPECT_TIMEOUT_USEC (60 * USEC_PER_SEC)
+
+struct unlock *unlock_free(struct unlock *u) {
+        if (!u)
+                return NULL;
+        safe_close(u->secret_fd);
+        safe_close(u->key_fd);
+        free(u);
+        return NULL;
+}
+
+void unlock_end(struct unlock *u, struct outcome *o) {
+        struct volume *v = u->volume;
+
+        /* A teardown may have overtaken us: then the state is its business. */
+        if (v && o->code != EXIT_CODE_DONE && (v->state == VOLUME_ATTACHING || v->state == VOLUME_RESUMING))
+                volume_set_state(v, u->before);
+        o->volume = v;
+        u->done(o, u->user);
+        if (v && u->created && v->state == VOLUME_CLOSED)
+                manager_volume_forget(u->manager, v);
+        unlock_free(u);
+}
+
+void unlock_fail(struct unlock *u, struct outcome *o, const char *event) {
+        struct audit_message_record *r = malloc(sizeof(*r));
+
+        if (r) {
+                manager_record_start(r, u->volume, event, LOG_WARNING, false);
+                if (!u->volume) {
+                        audit_record_add(r, "uuid", u->header.uuid);
+                        audit_record_add(r, "claimed_name", u->header.name);
+                        audit_record_add(r, "key", u->header.key);
+                }
+                audit_record_add(r, "device", u->device);
+                audit_record_add(r, "by", u->who.text);
+                audit_record_add(r, "why", o->message);
+                audit_record_addf(r, "exit_code", "%d", o->code);
+                if (u->answered)
+                        manager_record_reply(r, &u->answer);
+                manager_record(u->manager, r);
+                free(r);
+        }
+        unlock_end(u, o);
+}
+
+void unlock_disk_request(const struct unlock *u, enum disk_op op, struct disk_request *ret) {
+        const struct trust_entry *t = trust_find_uuid(u->manager->trust, u->volume->uuid);
+
+        volume_disk_request(u->volume, op, ret);
+        if (u->read_only)
+                ret->flags |= DISK_FLAG_READ_ONLY;
+        if (t)
+                memcpy(ret->trust_digest, t->digest, sizeof(ret->trust_digest));
+        else
+                ret->flags |= DISK_FLAG_UNTRUSTED_OK;
+}
+
+static void on_recorded(int error, uint64_t sequence _unused_, void *user) {
+        struct unlock *u = user;
+        struct manager *m = u->manager;
+        struct outcome o = {};
+
+        if (error < 0 && m->config->on_trail_failure != TRAIL_CONTINUE) {
+                outcome_set(&o, EXIT_CODE_FAILED,
+                            "%s: the release could not be written to the audit trail (%s): no audit, no key. See "
+                            "\"systemctl status cmkd-audit\" and the space left in /var/log/cmkd",
+                            u->volume->name, strerror(-error));
+                unlock_fail(u, &o, "failed");
+                return;
+        }
+        u->verb->use(u);
+}
+
+static void on_unwrapped(const struct vault_reply *y, void *user) {
+        struct unlock *u = user;
+        struct audit_message_record *r;
+        struct outcome o = {};
+
+        u->answer = *y;
+        u->answered = true;
+        if (y->verdict != VERDICT_GRANTED || y->delivered != DISK_W_SIZE) {
+                if (y->verdict == VERDICT_GRANTED)
+                        u->answer.verdict = VERDICT_BROKEN;
+                outcome_from_vault(&o, u->volume->name, u->header.key, &u->answer);
+                unlock_fail(u, &o, "verdict");
+                return;
+        }
+        r = malloc(sizeof(*r));
+        if (!r) {
+                outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
+                unlock_end(u, &o);
+                return;
+        }
+        manager_record_start(r, u->volume, "release", LOG_NOTICE, true);
+        manager_record_reply(r, y);
+        audit_record_add(r, "verb", u->verb->name);
+        audit_record_add(r, "by", u->who.text);
+        if (audit_write(u->manager->audit, r, MANAGER_RELEASE_TIMEOUT_USEC, on_recorded, u) < 0) {
+                outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
+                unlock_end(u, &o);
+        }
+        free(r);
+}
+
+static void write_request_record(struct unlock *u) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+
+        if (!r)
+                return;
+        manager_record_start(r, u->volume, "request", LOG_INFO, false);
+        audit_record_add(r, "verb", u->verb->name);
+        audit_record_add(r, "device", u->device);
+        audit_record_add(r, "vault", u->vault->name);
+        audit_record_addf(r, "generation", "%llu", (unsigned long long) u->header.generation);
+        audit_record_add(r, "by", u->who.text);
+        manager_record(u->manager, r);
+}
+
+static int unwrap(struct unlock *u, const struct key_uri *uri) {
+        _cleanup_(freep) struct vault_request *q = calloc(1, sizeof(*q));
+        _cleanup_(closep) int write_end = -EBADF;
+        int fds[2];
+
+        if (!q)
+                return -ENOMEM;
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        u->secret_fd = fds[0];
+        write_end = fds[1];
+        q->op = VAULT_OP_UNWRAP;
+        q->flags = VAULT_FLAG_DELIVER;
+        q->key = *uri;
+        q->timeout_ms = (uint32_t) (u->vault->timeout_usec / USEC_PER_MSEC);
+        snprintf(q->vault, sizeof(q->vault), "%s", u->vault->name);
+        snprintf(q->algorithm, sizeof(q->algorithm), "%s", u->header.algorithm);
+        memcpy(q->client_request_id, u->volume->use_id, sizeof(q->client_request_id));
+        memcpy(q->blob, u->header.wrapped, u->header.wrapped_size);
+        q->blob_size = u->header.wrapped_size;
+        u->issued = instant_now();
+        return worker_ask(u->manager->worker, q, write_end, on_unwrapped, u);
+}
+
+/* What the node's list says about the disk; with Trust=allowed-keys a disk may be unknown. Returns 0 with name and role,
+ * or fills the outcome. */
+static int check_identity(struct unlock *u, struct outcome *o, const char **ret_name, enum role *ret_role) {
+        const struct disk_reply *h = &u->header;
+        const struct trust_entry *t = trust_find_uuid(u->manager->trust, h->uuid);
+
+        if (!t) {
+                if (*u->name_wanted && !streq(u->name_wanted, h->name) && !streq(u->name_wanted, h->uuid)) {
+                        outcome_set(o, EXIT_CODE_POLICY, "%s holds volume %s (%s), not %s", u->device, h->name, h->uuid,
+                                    u->name_wanted);
+                        return -EPERM;
+                }
+                if (u->manager->config->trust != TRUST_ALLOWED_KEYS) {
+                        outcome_set(o, EXIT_CODE_POLICY, "%s: volume %s is not on this node's list; it was not made or "
+                                    "enrolled here, and Trust=listed", u->device, h->uuid);
+                        return -EPERM;
+                }
+                if (trust_find_name(u->manager->trust, h->name)) {
+                        outcome_set(o, EXIT_CODE_POLICY, "%s: it calls itself %s, which is the name of another volume on "
+                                    "this node's list", u->device, h->name);
+                        return -EPERM;
+                }
+                *ret_name = h->name;
+                *ret_role = (enum role) h->role;
+                return 0;
+        }
+        if (*u->name_wanted && !streq(u->name_wanted, t->name) && !streq(u->name_wanted, t->uuid)) {
+                outcome_set(o, EXIT_CODE_POLICY, "%s holds volume %s (%s), not %s", u->device, t->name, t->uuid, u->name_wanted);
+                return -EPERM;
+        }
+        if (h->generation < t->generation) {
+                outcome_set(o, EXIT_CODE_POLICY, "%s: its header is of generation %llu, this node has seen %llu: an old "
+                            "header was put back", t->name, (unsigned long long) h->generation,
+                            (unsigned long long) t->generation);
+                return -EPERM;
+        }
+        if (h->spki_size != t->spki_size || memcmp(h->spki, t->spki, t->spki_size) != 0) {
+                outcome_set(o, EXIT_CODE_POLICY, "%s: the public key in its token is not the one that was pinned when it "
+                            "was enrolled", t->name);
+                return -EPERM;
+        }
+        *ret_name = t->name;
+        *ret_role = t->role;
+        return 0;
+}
+
+/* Enters the volume into the manager's list, or finds it there and sees whether it may be attached. */
+static int claim_volume(struct unlock *u, const char *name, enum role role, struct outcome *o) {
+        struct manager *m = u->manager;
+        struct volume *v = manager_volume_by_uuid(m, u->header.uuid);
+        const char *why;
+        int r;
+
+        if (v) {
+                r = volume_may_attach(v, &why);
+                if (r == -EALREADY && u->verb->open_is_done && streq(v->device, u->device)) {
+                        o->volume = v;
+                        return r;
+                }
+                if (r < 0) {
+                        bool second = !streq(v->device, u->device);
+
+                        outcome_set(o, second ? EXIT_CODE_POLICY : EXIT_CODE_BUSY,
+                                    second ? "%s: volume %s is in use from %s: a second disk with its UUID is refused"
+                                           : "%s: volume %s: %s", u->device, v->name, second ? v->device : why);
+                        return -EBUSY;
+                }
+        } else {
+                r = manager_volume_add(m, u->header.uuid, name, role, &v);
+                if (r < 0) {
+                        outcome_set(o, r == -EEXIST ? EXIT_CODE_POLICY : EXIT_CODE_FAILED, "%s: %s", u->device,
+                                    r == -EEXIST ? "a volume of this name is known already" : strerror(-r));
+                        return r;
+                }
+                u->created = true;
+        }
+        u->before = v->state;
+        u->volume = v;
+        snprintf(v->device, sizeof(v->device), "%s", u->device);
+        return volume_set_state(v, VOLUME_ATTACHING);
+}
+
+/* The volume is ours: ties it to its key and asks the vault. */
+static void request_key(struct unlock *u, const struct key_uri *uri) {
+        struct outcome o = {};
+        int r;
+
+        u->volume->header = u->header;
+        random_uuid(u->volume->use_id);
+        manager_volume_policy(u->manager, u->volume);
+        r = key_bind(u->manager, u->volume, uri, u->vault);
+        if (r >= 0)
+                r = unwrap(u, uri);
+        if (r < 0) {
+                outcome_set(&o, EXIT_CODE_FAILED, "%s: %s", u->volume->name, strerror(-r));
+                unlock_fail(u, &o, "failed");
+                return;
+        }
+        write_request_record(u);
+}
+
+static int check_key(struct unlock *u, struct key_uri *uri, struct outcome *o) {
+        const char *why;
+
+        if (key_uri_parse(u->header.key, uri, &why) < 0) {
+                outcome_set(o, EXIT_CODE_POLICY, "%s: its token does not name a key: %s", u->device, why);
+                return -EINVAL;
+        }
+        u->vault = config_find_vault(u->manager->config, uri, &why);
+        if (!u->vault) {
+                outcome_set(o, EXIT_CODE_POLICY, "%s: key %s is refused: %s. Allowed vaults are in /etc/cmkd/cmkd.conf, "
+                            "[Vault NAME]", u->device, u->header.key, why);
+                return -EPERM;
+        }
+        return 0;
+}
+
+static void on_inspected(const struct disk_reply *y, int fd, void *user) {
+        struct unlock *u = user;
+        struct outcome o = {};
+        struct key_uri uri;
+        const char *name = NULL;
+        enum role role = ROLE_DATA;
+
+        safe_close(fd);
+        if (y->error < 0) {
+                outcome_from_disk(&o, y);
+                unlock_fail(u, &o, "refused");
+                return;
+        }
+        u->header = *y;
+        if (check_identity(u, &o, &name, &role) < 0 || check_key(u, &uri, &o) < 0) {
+                unlock_fail(u, &o, "refused");
+                return;
+        }
+        if (u->volume) {           /* held: it is ours already */
+                request_key(u, &uri);
+                return;
+        }
+        switch (claim_volume(u, name, role, &o)) {
+        case 0:
+                request_key(u, &uri);
+                break;
+        case -EALREADY:
+                u->done(&o, u->user);
+                unlock_free(u);
+                break;
+        default:
+                unlock_fail(u, &o, "refused");
+        }
+}
+
+struct unlock *unlock_new(struct manager *m, const struct unlock_verb *verb, const struct requester *who,
+                          operation_done done, void *user) {
+        struct unlock *u = calloc(1, sizeof(*u));
+
+        if (!u)
+                return NULL;
+        u->manager = m;
+        u->verb = verb;
+        u->secret_fd = -EBADF;
+        u->key_fd = -EBADF;
+        u->who = *who;
+        u->done = done;
+        u->user = user;
+        return u;
+}
+
+int unlock_start(struct unlock *u) {
+        struct disk_request q = { .op = DISK_OP_INSPECT };
+
+        memcpy(q.device, u->device, sizeof(q.device));
+        return disk_child_start(u->manager->event, &q, -EBADF, -EBADF, INSPECT_TIMEOUT_USEC, on_inspected, u, NULL);
+}
+
+/* Later steps all speak of the same device. */
+void unlock_resolve(struct unlock *u, const char *what) {
+        const struct trust_entry *t = NULL;
+        char link[257], real[PATH_MAX];
+
+        if (*what != '/') {
+                t = trust_find_name(u->manager->trust, what);
+                if (!t)
+                        t = trust_find_uuid(u->manager->trust, what);
+                snprintf(u->name_wanted, sizeof(u->name_wanted), "%s", what);
+        }
+        snprintf(link, sizeof(link), t || *what != '/' ? "/dev/disk/by-uuid/%s" : "%s", t ? t->uuid : what);
+        if (!realpath(link, real) || strlen(real) >= sizeof(u->device))
+                snprintf(real, sizeof(real), "%s", link);
+        snprintf(u->device, sizeof(u->device), "%s", real);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The way from a device to a key that may be used; attach, resume and release share it:
+ *
+ *   INSPECT (child) ─► list, allow-list, generation ─► record "request" ─► unwrap into a pipe (worker)
+ *      ─► record "release", durable ─► verb->use(): a child that reads the pipe
+ *
+ * No audit, no key: use() is called only after the record is durable (or OnTrailFailure=continue says otherwise).
+ * Secret W goes from the worker into the pipe and from there into the child: it is never in this process. */
+
+#include <systemd/sd-event.h>
+
+#include "common/config.h"
+#include "operation.h"
+
+struct manager;
+struct unlock;
+
+struct unlock_verb {
+        const char *name;                /* for the trail */
+        bool open_is_done;               /* a volume that is ATTACHED already is what was asked for */
+        void (*use)(struct unlock *u);   /* ends with unlock_end() or unlock_fail(), sooner or later */
+};
+
+struct unlock {
+        struct manager *manager;
+        const struct unlock_verb *verb;
+        struct volume *volume;           /* ours from the moment it is ATTACHING or RESUMING */
+        enum volume_state before;        /* to go back to when it fails */
+        bool created;                    /* the volume was not in the list before */
+        bool read_only;
+        char device[257];
+        char name_wanted[65];            /* asked for by name or UUID: the disk must be that one */
+        struct requester who;
+        struct disk_reply header;
+        const struct vault_config *vault;
+        int secret_fd;                   /* read end */
+        int key_fd;                      /* release: where the unlock key is to be written */
+        struct instant issued;           /* when the unwrap was asked for */
+        struct vault_reply answer;       /* of the unwrap, once there is one */
+        bool answered;
+        operation_done done;
+        void *user;
+};
+
+/* A new one, or NULL without memory. */
+struct unlock *unlock_new(struct manager *m, const struct unlock_verb *verb, const struct requester *who,
+                          operation_done done, void *user);
+struct unlock *unlock_free(struct unlock *u);
+
+/* What is asked for: a path below /dev, a UUID or a name of the list. Symlinks are followed once, here. */
+void unlock_resolve(struct unlock *u, const char *what);
+
+/* Begins. Returns 0 (done will be called) or -ENOMEM (the caller frees). */
+int unlock_start(struct unlock *u);
+
+/* A request for cmkd-disk about the volume, with what this node trusts it by. */
+void unlock_disk_request(const struct unlock *u, enum disk_op op, struct disk_request *ret);
+
+/* Ends it: state, callback, memory. A volume that was ATTACHING or RESUMING goes back to where it was when o is a
+ * failure. */
+void unlock_end(struct unlock *u, struct outcome *o);
+
+/* The same for a refusal or a failure, which is written down as event ("refused", "failed", "verdict"). */
+void unlock_fail(struct unlock *u, struct outcome *o, const char *event);
