@@ -4,9 +4,9 @@
 /* Manager <-> cmkd-disk, the disposable child that touches disks: one request, one reply, exit.
  *
  * fd 3: a SEQPACKET socket for both frames; a descriptor may travel with either (the mount root of a teardown).
- * fd 4: for CHECK, ACTIVATE and RESUME, a pipe that yields the DISK_W_SIZE bytes of secret W.
+ * fd 4: for CHECK, ACTIVATE, UNLOCK_KEY and RESUME, a pipe that yields the DISK_W_SIZE bytes of secret W.
  *
- * The unlock key and the volume key exist in this child only. */
+ * The unlock key and the volume key exist in this child only, and the unlock key in what UNLOCK_KEY writes to. */
 
 #include "policy-values.h"
 #include "verdict.h"
@@ -41,6 +41,8 @@ enum disk_op {
         DISK_OP_HOLD,            /* name: suspend, wipe the volume key */
         DISK_OP_RESUME,          /* device, name, uuid, W: volume key back, resume */
         DISK_OP_NOTICE,          /* dev: SIGTERM to holders (orderly stop before a cut) */
+        DISK_OP_UNLOCK_KEY,      /* as ACTIVATE, but W opens the keyslot in memory only, and the unlock key is written to the
+                                  * descriptor that comes with the request: for somebody else who makes the mapping */
         _DISK_OP_MAX,
 };
 

@@ -36,6 +36,7 @@ static const struct {
         [DISK_OP_HOLD]         = { op_hold,         false },
         [DISK_OP_RESUME]       = { op_resume,       true },
         [DISK_OP_NOTICE]       = { op_notice,       false },
+        [DISK_OP_UNLOCK_KEY]   = { op_unlock_key,   true },
 };
 
 /* Libraries hold copies of keys in buffers of their own: none of this process's pages may go to swap. */

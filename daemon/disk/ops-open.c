@@ -7,6 +7,8 @@
 
 #include "common/dm-ioctl.h"
 
+#include <signal.h>
+
 /* Reads W as late as can be and forgets it as soon as can be. */
 static int unlock(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
         _cleanup_(secret_freep) struct secret *w = NULL;
@@ -35,6 +37,20 @@ static int check_trust(const struct volume *v, const struct disk_request *q, str
                 return 0;
         return op_fail(y, -EKEYREJECTED, EXIT_CODE_POLICY, "The volume on %s is not the one that this node trusts "
                        "under UUID %s: forged, or formatted elsewhere (cmkctl trust)", q->device, v->header->copy.uuid);
+}
+
+/* From the device to the volume key: the header is the one that was inspected, the volume the one that is trusted. */
+static int unlock_as_inspected(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        int r;
+
+        r = volume_read(v, q, y);
+        if (r >= 0)
+                r = check_unchanged(v, q, y);
+        if (r >= 0)
+                r = check_name(v, q, y);
+        if (r >= 0)
+                r = unlock(v, q, y);
+        return r < 0 ? r : check_trust(v, q, y);
 }
 
 int op_check(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y) {
@@ -99,21 +115,32 @@ int op_activate(const struct disk_request *q, int in_fd, int *ret_fd, struct dis
                 return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "ACTIVATE needs a name and a UUID");
         r = check_name_is_free(q, y);
         if (r >= 0)
-                r = volume_read(&v, q, y);
-        if (r >= 0)
-                r = check_unchanged(&v, q, y);
-        if (r >= 0)
-                r = check_name(&v, q, y);
-        if (r >= 0)
-                r = unlock(&v, q, y);
-        if (r >= 0)
-                r = check_trust(&v, q, y);
+                r = unlock_as_inspected(&v, q, y);
         if (r < 0)
                 return r;
         r = luks_activate(&v.luks, q->mapping, v.volume_key, read_only);
         if (r < 0)
                 return fail_activate(r, &v, q, y);
         return verify_mapping(&v, q, read_only, y);
+}
+
+int op_unlock_key(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y) {
+        _cleanup_(volume_done) struct volume v = { .device = DEVICE_NONE, .keep_unlock_key = true };
+        int r;
+
+        (void) ret_fd;
+        if (!q->name[0] || !q->uuid[0] || in_fd < 0)
+                return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "UNLOCK_KEY needs a name, a UUID and a descriptor to write to");
+        r = unlock_as_inspected(&v, q, y);
+        if (r < 0)
+                return r;
+        /* Whoever wanted it may have gone meanwhile: that is an answer, not the end of this process. */
+        (void) signal(SIGPIPE, SIG_IGN);
+        r = secret_write(in_fd, v.unlock_key);
+        if (r < 0)
+                return op_fail(y, r, EXIT_CODE_FAILED, "The unlock key of %s could not be handed over: %s", q->device,
+                               strerror(-r));
+        return 0;
 }
 
 /* Only a mapping of this volume, held and not cut, gets its key back. */

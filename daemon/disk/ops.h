@@ -29,6 +29,7 @@ int op_format(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_
 int op_check(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_erase(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_activate(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_unlock_key(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_resume(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 
 /* Mappings and the ladder: step-*.c and others */

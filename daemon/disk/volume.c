@@ -9,6 +9,7 @@ void volume_done(struct volume *v) {
         luks_close(&v->luks);
         v->header = header_free(v->header);
         v->volume_key = secret_free(v->volume_key);
+        v->unlock_key = secret_free(v->unlock_key);
         device_close(&v->device);
 }
 
@@ -82,5 +83,7 @@ int volume_unlock(struct volume *v, const struct disk_request *q, const struct s
                 return op_fail(y, r, EXIT_CODE_FAILED, "The manifest of %s cannot be computed: %s", q->device,
                                strerror(-r));
         memcpy(y->trust_digest, v->trust_digest, sizeof(y->trust_digest));
+        if (v->keep_unlock_key)
+                v->unlock_key = TAKE_PTR(unlock_key);
         return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A volume of ours on its way open; CHECK, ACTIVATE, RESUME and the end of FORMAT share the steps:
+/* A volume of ours on its way open; CHECK, ACTIVATE, UNLOCK_KEY, RESUME and the end of FORMAT share the steps:
  *
  *   device_open ─► header_read ─► expected UUID? ─► W ─► unlock key ─► volume key ─► manifest ─► trust digest */
 
@@ -14,6 +14,8 @@ struct volume {
         struct header *header;
         struct luks luks;
         struct secret *volume_key;
+        bool keep_unlock_key;
+        struct secret *unlock_key;     /* if it was to be kept */
         uint8_t trust_digest[DISK_DIGEST_SIZE];
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus-manager.h"
 
-#include "common/link.h"
+#include "bus-call.h"
 #include "common/log.h"
 #include "common/secret.h"
 #include "manager.h"
@@ -13,17 +13,6 @@
 #endif
 
 /* ---- replies ---- */
-
-static int reply_error(sd_bus_message *m, enum exit_code code, const char *format, ...) _printf_(3, 4);
-static int reply_error(sd_bus_message *m, enum exit_code code, const char *format, ...) {
-        char text[1200];
-        va_list ap;
-
-        va_start(ap, format);
-        vsnprintf(text, sizeof(text), format, ap);
-        va_end(ap);
-        return sd_bus_reply_method_errorf(m, exit_code_to_bus_error(code), "%s", text);
-}
 
 static void on_attached(const struct outcome *o, void *user) {
         sd_bus_message *m = user;
@@ -56,106 +45,6 @@ static void on_changed(const struct outcome *o, void *user) {
         else
                 sd_bus_reply_method_return(m, "b", o->changed);
         sd_bus_message_unref(m);
-}
-
-/* The operation was started with a reference to m, or it was not. */
-static int started(sd_bus_message *m, int r) {
-        if (r >= 0)
-                return 1;
-        sd_bus_message_unref(m);
-        return reply_error(m, EXIT_CODE_FAILED, "The operation could not be started: %s", strerror(-r));
-}
-
-/* ---- who asks, and with what ---- */
-
-/* On the private socket the kernel says who is at the other end; on the system bus the bus does. */
-static void get_ids(sd_bus_message *m, uid_t *uid, pid_t *pid) {
-        sd_bus_creds *creds = NULL;
-        int fd;
-
-        if (!sd_bus_message_get_sender(m)) {
-                fd = sd_bus_get_fd(sd_bus_message_get_bus(m));
-                if (fd >= 0)
-                        (void) link_peer(fd, uid, pid);
-                return;
-        }
-        if (sd_bus_query_sender_creds(m, SD_BUS_CREDS_PID|SD_BUS_CREDS_EUID, &creds) >= 0) {
-                (void) sd_bus_creds_get_euid(creds, uid);
-                (void) sd_bus_creds_get_pid(creds, pid);
-        }
-        sd_bus_creds_unref(creds);
-}
-
-/* A small file of the process; it may have ended by now, and then nobody knows any more. */
-static void read_proc(pid_t pid, const char *file, char *buf, size_t size) {
-        _cleanup_(freep) char *text = NULL;
-        char path[64];
-
-        snprintf(path, sizeof(path), "/proc/%d/%s", (int) pid, file);
-        if (read_small_file(path, 64, &text, NULL) < 0)
-                return;
-        text[strcspn(text, "\n")] = 0;
-        snprintf(buf, size, "%s", text);
-}
-
-static void get_requester(sd_bus_message *m, struct requester *ret) {
-        char comm[32] = "?", login[16] = "?";
-        uid_t uid = (uid_t) -1;
-        pid_t pid = 0;
-
-        get_ids(m, &uid, &pid);
-        read_proc(pid, "comm", comm, sizeof(comm));
-        read_proc(pid, "loginuid", login, sizeof(login));
-        snprintf(ret->text, sizeof(ret->text), "uid=%d loginuid=%s pid=%d comm=%s", (int) uid,
-                 streq(login, "4294967295") ? "unset" : login, (int) pid, comm);
-}
-
-struct options {
-        bool wipe, read_only, dry_run;
-        const char *accept_unsafe;
-};
-
-/* Reads a{sv}; an option that is not known is an error, so that a wish is never silently ignored. */
-static int read_options(sd_bus_message *m, struct options *ret) {
-        struct options o = { .accept_unsafe = "" };
-        const char *key;
-        int r, v;
-
-        r = sd_bus_message_enter_container(m, 'a', "{sv}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                r = sd_bus_message_read(m, "s", &key);
-                if (r < 0)
-                        return r;
-                if (streq(key, "accept-unsafe-vault"))
-                        r = sd_bus_message_read(m, "v", "s", &o.accept_unsafe);
-                else if (streq(key, "wipe") || streq(key, "read-only") || streq(key, "dry-run")) {
-                        r = sd_bus_message_read(m, "v", "b", &v);
-                        if (r >= 0)
-                                *(streq(key, "wipe") ? &o.wipe : streq(key, "read-only") ? &o.read_only : &o.dry_run) = v;
-                } else
-                        return -EINVAL;
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(m);
-        }
-        if (r >= 0)
-                r = sd_bus_message_exit_container(m);
-        if (r >= 0)
-                *ret = o;
-        return r;
-}
-
-/* Verbs wait for the start to be over. Returns 1, or what the handler returns. */
-static int ready(struct manager *m, sd_bus_message *message) {
-        if (m->adopted)
-                return 1;
-        return reply_error(message, EXIT_CODE_BUSY, "cmkd is still taking over what is open (or waits for cmkd-breaker); "
-                           "try again");
-}
-
-static struct volume *find(struct manager *m, const char *name) {
-        struct volume *v = manager_volume_by_name(m, name);
-
-        return v ? v : manager_volume_by_uuid(m, name);
 }
 
 /* ---- the verbs ---- */
@@ -476,6 +365,8 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                  "sb", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed), method_format, 0),
         SD_BUS_METHOD_WITH_NAMES("Attach", "sa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(options),
                                  "ssb", SD_BUS_PARAM(name) SD_BUS_PARAM(node) SD_BUS_PARAM(changed), method_attach, 0),
+        SD_BUS_METHOD_WITH_NAMES("Release", "ssa{sv}", SD_BUS_PARAM(device) SD_BUS_PARAM(what) SD_BUS_PARAM(options),
+                                 "h", SD_BUS_PARAM(key), bus_method_release, 0),
         SD_BUS_METHOD_WITH_NAMES("Detach", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options),
                                  "b", SD_BUS_PARAM(changed), method_detach, 0),
         SD_BUS_METHOD_WITH_NAMES("Hold", "s", SD_BUS_PARAM(name), "b", SD_BUS_PARAM(changed), method_hold, 0),

@@ -7,4 +7,7 @@
 
 #define BUS_MANAGER_INTERFACE "org.cmkd1.Manager"
 
+/* bus-release.c */
+int bus_method_release(sd_bus_message *message, void *user, sd_bus_error *e);
+
 extern const sd_bus_vtable bus_manager_vtable[];

@@ -20,10 +20,15 @@ struct outcome {
 /* Called exactly once, never from inside the call that started the operation. */
 typedef void (*operation_done)(const struct outcome *o, void *user);
 
+#define RELEASE_UNUSED_USEC (60 * USEC_PER_SEC)     /* for the mapping to appear */
+
 /* Who asked, for the trail: "uid=0 pid=123 comm=cmkctl", "cmkd (key enabled again)". */
 struct requester {
         char text[160];
 };
+
+/* requester.c: a process, by what the kernel knows of it. */
+void requester_describe(uid_t uid, pid_t pid, struct requester *ret);
 
 void outcome_set(struct outcome *o, enum exit_code code, const char *format, ...) _printf_(3, 4);
 
@@ -39,6 +44,17 @@ int attach_start(struct manager *m, const char *what, bool read_only, const stru
 
 /* The same for a volume that is held: unwrap, record, give the key back, resume. */
 int resume_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user);
+
+/* release.c: the same up to the durable record; then the unlock key is written to sink (a pipe, a socket; taken over on
+ * success) for whoever makes the mapping. device: a path below /dev, or empty: found by
+ * what, a UUID or a name, which the disk must have in any case. Afterwards the volume is ATTACHING and v->released,
+ * until its mapping is seen, or for RELEASE_UNUSED_USEC. */
+int release_start(struct manager *m, const char *device, const char *what, int sink, const struct requester *who,
+                  operation_done done, void *user);
+
+/* Nobody will make the mapping: recorded, and the volume, which may be freed by this, is as it was before. Nothing happens
+ * when it is not v->released. */
+void release_unused(struct volume *v, const char *why);
 
 /* format.c */
 struct format_request {

@@ -22,15 +22,20 @@ struct unlock *unlock_free(struct unlock *u) {
 }
 
 void unlock_end(struct unlock *u, struct outcome *o) {
+        struct manager *m = u->manager;
         struct volume *v = u->volume;
+        char uuid[37];
 
         /* A teardown may have overtaken us: then the state is its business. */
         if (v && o->code != EXIT_CODE_DONE && (v->state == VOLUME_ATTACHING || v->state == VOLUME_RESUMING))
                 volume_set_state(v, u->before);
         o->volume = v;
+        memcpy(uuid, v ? v->uuid : "", v ? sizeof(uuid) : 1);
         u->done(o, u->user);
-        if (v && u->created && v->state == VOLUME_CLOSED)
-                manager_volume_forget(u->manager, v);
+        /* It may have been forgotten by now: whoever asked for a key may be gone. */
+        v = v && u->created ? manager_volume_by_uuid(m, uuid) : NULL;
+        if (v && v->state == VOLUME_CLOSED)
+                manager_volume_forget(m, v);
         unlock_free(u);
 }
 

@@ -43,6 +43,7 @@ struct volume *volume_free(struct volume *v) {
                 return NULL;
         teardown_free(v->teardown);
         sd_event_source_disable_unref(v->timer);
+        sd_event_source_disable_unref(v->released_timer);
         free(v);
         return NULL;
 }
@@ -78,6 +79,8 @@ int volume_set_state(struct volume *v, enum volume_state to) {
         /* From here on only what we make, or are told of, is its mapping. */
         if (to == VOLUME_ATTACHING)
                 snprintf(v->mapping, sizeof(v->mapping), "%s", v->name);
+        v->released = false;
+        v->released_timer = sd_event_source_disable_unref(v->released_timer);
         v->state = to;
         if (v->lease.state != states[to].lease || v->lease.cause != v->cause)
                 lease_volume_enter(&v->lease, states[to].lease, v->cause, instant_now());
@@ -104,6 +107,12 @@ int volume_may_attach(const struct volume *v, const char **ret_why) {
         default:
                 return refuse(-EBUSY, "another operation on it is under way", ret_why);
         }
+}
+
+int volume_may_release(const struct volume *v, const char **ret_why) {
+        if (v->released)
+                return refuse(-EBUSY, "its key was given out a moment ago, and its mapping is waited for", ret_why);
+        return volume_may_attach(v, ret_why) < 0 ? -EBUSY : 0;
 }
 
 int volume_may_detach(const struct volume *v, const char **ret_why) {

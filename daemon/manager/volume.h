@@ -62,6 +62,10 @@ struct volume {
         struct lease_volume lease;         /* the state as lease.c sees it; cause: why it is held, cut or closed */
         enum lease_cause cause;            /* of the hold or cut that is about to begin */
         const char *hold_not_possible;     /* static text, NULL: possible */
+        bool released;                     /* ATTACHING: somebody else has the key and makes the mapping (release.c) */
+        struct instant released_issued;    /* when that key was asked for; stays when the mapping is there */
+        enum volume_state released_from;
+        sd_event_source *released_timer;
         struct teardown *teardown;
         sd_event_source *timer;            /* the next decision */
 };
@@ -85,6 +89,8 @@ int volume_set_state(struct volume *v, enum volume_state to);
 /* May this verb begin in the present state? Returns 0, -EALREADY (there is nothing to do), -EBUSY (an operation is
  * under way), -ENOTCONN (it is not attached); *ret_why: a sentence for people. */
 int volume_may_attach(const struct volume *v, const char **ret_why);
+/* As attach, but a volume that is open is busy: -EBUSY only. */
+int volume_may_release(const struct volume *v, const char **ret_why);
 int volume_may_detach(const struct volume *v, const char **ret_why);
 int volume_may_cut(const struct volume *v, const char **ret_why);
 int volume_may_hold(const struct volume *v, const char **ret_why);

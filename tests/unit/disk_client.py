@@ -15,7 +15,7 @@ import sys
 import time
 
 OPERATIONS = ["", "inspect", "format", "check", "erase", "activate", "deactivate", "query", "open", "shut", "cut", "thaw",
-              "flush", "kill", "unmount", "remove", "verify", "hold", "resume", "notice"]
+              "flush", "kill", "unmount", "remove", "verify", "hold", "resume", "notice", "unlock-key"]
 FLAGS = {"mapped": 1, "ours": 2, "suspended": 4, "error-table": 8, "mounted": 16, "swap": 32, "system": 64, "token": 128,
          "untrusted-ok": 256, "read-only": 512, "wipe": 1024}
 ROLES = ["data", "os", "scratch"]

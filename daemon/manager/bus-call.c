@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus-call.h"
+
+#include "common/link.h"
+#include "manager.h"
+
+int reply_error(sd_bus_message *m, enum exit_code code, const char *format, ...) {
+        char text[1200];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(text, sizeof(text), format, ap);
+        va_end(ap);
+        return sd_bus_reply_method_errorf(m, exit_code_to_bus_error(code), "%s", text);
+}
+
+int started(sd_bus_message *m, int r) {
+        if (r >= 0)
+                return 1;
+        sd_bus_message_unref(m);
+        return reply_error(m, EXIT_CODE_FAILED, "The operation could not be started: %s", strerror(-r));
+}
+
+void get_ids(sd_bus_message *m, uid_t *uid, pid_t *pid) {
+        sd_bus_creds *creds = NULL;
+        int fd;
+
+        if (!sd_bus_message_get_sender(m)) {
+                fd = sd_bus_get_fd(sd_bus_message_get_bus(m));
+                if (fd >= 0)
+                        (void) link_peer(fd, uid, pid);
+                return;
+        }
+        if (sd_bus_query_sender_creds(m, SD_BUS_CREDS_PID|SD_BUS_CREDS_EUID, &creds) >= 0) {
+                (void) sd_bus_creds_get_euid(creds, uid);
+                (void) sd_bus_creds_get_pid(creds, pid);
+        }
+        sd_bus_creds_unref(creds);
+}
+
+void get_requester(sd_bus_message *m, struct requester *ret) {
+        uid_t uid = (uid_t) -1;
+        pid_t pid = 0;
+
+        get_ids(m, &uid, &pid);
+        requester_describe(uid, pid, ret);
+}
+
+int read_options(sd_bus_message *m, struct options *ret) {
+        struct options o = { .accept_unsafe = "" };
+        const char *key;
+        int r, v;
+
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(m, "s", &key);
+                if (r < 0)
+                        return r;
+                if (streq(key, "accept-unsafe-vault"))
+                        r = sd_bus_message_read(m, "v", "s", &o.accept_unsafe);
+                else if (streq(key, "wipe") || streq(key, "read-only") || streq(key, "dry-run")) {
+                        r = sd_bus_message_read(m, "v", "b", &v);
+                        if (r >= 0)
+                                *(streq(key, "wipe") ? &o.wipe : streq(key, "read-only") ? &o.read_only : &o.dry_run) = v;
+                } else
+                        return -EINVAL;
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r >= 0)
+                *ret = o;
+        return r;
+}
+
+int ready(struct manager *m, sd_bus_message *message) {
+        if (m->adopted)
+                return 1;
+        return reply_error(message, EXIT_CODE_BUSY, "cmkd is still taking over what is open (or waits for cmkd-breaker); "
+                           "try again");
+}
+
+struct volume *find(struct manager *m, const char *name) {
+        struct volume *v = manager_volume_by_name(m, name);
+
+        return v ? v : manager_volume_by_uuid(m, name);
+}

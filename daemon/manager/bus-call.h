@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the methods of the bus have in common: who asks, with which options, and how an error is said. */
+
+#include <systemd/sd-bus.h>
+
+#include "operation.h"
+
+struct options {
+        bool wipe, read_only, dry_run;
+        const char *accept_unsafe;
+};
+
+/* Answers with the error that stands for code. Returns what a handler returns. */
+int reply_error(sd_bus_message *m, enum exit_code code, const char *format, ...) _printf_(3, 4);
+
+/* r: of starting an operation, which took over a reference to m if it was started. Returns what the handler returns. */
+int started(sd_bus_message *m, int r);
+
+/* On the private socket the kernel says who is at the other end; on the system bus the bus does. Both stay untouched
+ * when nobody knows. */
+void get_ids(sd_bus_message *m, uid_t *uid, pid_t *pid);
+void get_requester(sd_bus_message *m, struct requester *ret);
+
+/* Reads a{sv}; an option that is not known is an error, so that a wish is never silently ignored. */
+int read_options(sd_bus_message *m, struct options *ret);
+
+/* Verbs wait for the start to be over. Returns 1, or what the handler returns. */
+int ready(struct manager *m, sd_bus_message *message);
+
+/* A volume by name or UUID, or NULL. */
+struct volume *find(struct manager *m, const char *name);

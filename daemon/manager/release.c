@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A key for somebody else who makes the mapping (cryptsetup, systemd-cryptsetup, an initramfs): what unlock.h does, then
+ *
+ *   ... ─► record "release", durable ─► UNLOCK_KEY (child, writes into the caller's descriptor) ─► ATTACHING, released
+ *      ─► the mapping appears: adopted          ─► or it does not: CLOSED again, record "release_unused"
+ *
+ * The unlock key goes from the child into that descriptor: it is never in this process. */
+
+#include <syslog.h>
+
+#include "common/log.h"
+#include "disk-child.h"
+#include "manager.h"
+#include "unlock.h"
+
+static void back(struct volume *v) {
+        enum volume_state before = v->released_from;
+
+        if (volume_set_state(v, before) >= 0 && before == VOLUME_CLOSED)
+                manager_volume_forget(v->manager, v);
+}
+
+void release_unused(struct volume *v, const char *why) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+
+        if (!v->released)
+                return;
+        log_warning("%s: its key was given out and not used: %s", v->name, why);
+        if (r) {
+                manager_record_start(r, v, "release_unused", LOG_WARNING, false);
+                audit_record_add(r, "device", v->device);
+                audit_record_add(r, "why", why);
+                manager_record(v->manager, r);
+        }
+        back(v);
+}
+
+static int on_unused(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+        release_unused(user, "no mapping of it was seen in time");
+        return 0;
+}
+
+static int wait_for_mapping(struct unlock *u) {
+        struct volume *v = u->volume;
+        int r;
+
+        r = sd_event_add_time_relative(u->manager->event, &v->released_timer, CLOCK_BOOTTIME, RELEASE_UNUSED_USEC, 0,
+                                       on_unused, v);
+        if (r < 0)
+                return r;
+        v->released = true;
+        v->released_issued = u->issued;
+        v->released_from = u->before;
+        return 0;
+}
+
+static void on_written(const struct disk_reply *y, int fd, void *user) {
+        struct unlock *u = user;
+        struct volume *v = u->volume;
+        struct outcome o = {};
+
+        safe_close(fd);
+        u->secret_fd = safe_close(u->secret_fd);
+        u->key_fd = safe_close(u->key_fd);
+        if (y->error < 0) {
+                outcome_from_disk(&o, y);
+                unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
+                return;
+        }
+        if (v->state != VOLUME_ATTACHING) {
+                outcome_set(&o, EXIT_CODE_REVOKED, "%s: it was cut meanwhile", v->name);
+                unlock_fail(u, &o, "failed");
+                return;
+        }
+        if (wait_for_mapping(u) < 0) {
+                outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", v->name);
+                unlock_fail(u, &o, "failed");
+                return;
+        }
+        o.changed = true;
+        unlock_end(u, &o);
+}
+
+static void write_key(struct unlock *u) {
+        struct disk_request q;
+        struct outcome o = {};
+
+        unlock_disk_request(u, DISK_OP_UNLOCK_KEY, &q);
+        if (disk_child_start(u->manager->event, &q, u->secret_fd, u->key_fd, MANAGER_DISK_TIMEOUT_USEC, on_written, u,
+                             NULL) < 0) {
+                outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
+                unlock_end(u, &o);
+        }
+}
+
+static const struct unlock_verb release_verb = { .name = "release", .use = write_key };
+
+int release_start(struct manager *m, const char *device, const char *what, int sink, const struct requester *who,
+                  operation_done done, void *user) {
+        struct unlock *u = unlock_new(m, &release_verb, who, done, user);
+        int r;
+
+        if (!u)
+                return -ENOMEM;
+        unlock_resolve(u, *device ? device : what);
+        snprintf(u->name_wanted, sizeof(u->name_wanted), "%s", what);
+        u->key_fd = sink;
+        r = unlock_start(u);
+        if (r < 0) {
+                u->key_fd = -EBADF;
+                unlock_free(u);
+        }
+        return r;
+}
