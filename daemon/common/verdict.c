@@ -52,5 +52,5 @@ enum exit_code exit_code_from_bus_error(const char *name) {
         for (unsigned i = 0; i < _EXIT_CODE_MAX; i++)
                 if (bus_errors[i] && streq_ptr(bus_errors[i], name))
                         return (enum exit_code) i;
-        return EXIT_CODE_FAILED;
+        return streq_ptr(name, BUS_ERROR_NOT_READY) ? EXIT_CODE_BUSY : EXIT_CODE_FAILED;
 }

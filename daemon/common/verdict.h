@@ -41,3 +41,6 @@ enum exit_code verdict_exit_code(enum verdict v);
 /* D-Bus error names (org.cmkd1.Error.Policy, ...) and exit codes, both ways; unknown names are EXIT_CODE_FAILED. */
 const char *exit_code_to_bus_error(enum exit_code c);
 enum exit_code exit_code_from_bus_error(const char *name);
+
+/* Also EXIT_CODE_BUSY, and worth another try soon: cmkd is starting. */
+#define BUS_ERROR_NOT_READY "org.cmkd1.Error.NotReady"

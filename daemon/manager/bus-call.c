@@ -77,8 +77,8 @@ int read_options(sd_bus_message *m, struct options *ret) {
 int ready(struct manager *m, sd_bus_message *message) {
         if (m->adopted)
                 return 1;
-        return reply_error(message, EXIT_CODE_BUSY, "cmkd is still taking over what is open (or waits for cmkd-breaker); "
-                           "try again");
+        return sd_bus_reply_method_errorf(message, BUS_ERROR_NOT_READY, "cmkd is still taking over what is open (or waits "
+                                          "for cmkd-breaker); try again");
 }
 
 struct volume *find(struct manager *m, const char *name) {
