@@ -2,6 +2,7 @@
 #include "audit.h"
 
 #include "describe.h"
+#include "early.h"
 #include "mirror.h"
 #include "probes.h"
 #include "ring.h"
@@ -49,6 +50,8 @@ struct audit {
         uint64_t echo_position;            /* its echo is before that place in the ring */
         uint64_t lost_before;
         bool waiting_for_echo, blind;
+        const char *trail_dir;
+        bool early, early_stays;           /* the trail is the one in /run; and that is how it is to be */
         struct audit_message_record record;
         struct who_names names;
         struct uses uses;
@@ -108,6 +111,8 @@ static int append(struct audit *a, enum record_source source, uint64_t *ret_sequ
         const struct record_line *line;
         int r;
 
+        if (a->early && a->record.n_fields == AUDIT_FIELDS_MAX)
+                a->record.n_fields--;          /* room for the mark that the joined record gets */
         r = trail_append(a->trail, &a->record, source, &line, ret_sequence);
         if (r < 0)
                 return r;
@@ -331,7 +336,7 @@ static void check_echo(struct audit *a) {
 
 static void write_status(struct audit *a) {
         struct audit_status s = {
-                .trail = a->trail, .blind = a->blind, .consumed = a->consumed, .lost = a->lost,
+                .trail = a->trail, .early = a->early, .blind = a->blind, .consumed = a->consumed, .lost = a->lost,
                 .mirror_lost = mirror_lost(a->mirror),
         };
         int r;
@@ -345,9 +350,107 @@ static void write_status(struct audit *a) {
                 log_debug("%s: %s", AUDIT_STATUS_FILE, strerror(-r));
 }
 
+static void report_recovery(struct audit *a, const struct trail_recovery *recovery) {
+        if (recovery->kind == TRAIL_RECOVERED_NOTHING)
+                return;
+        audit_record_start(&a->record, "gap", LOG_ALERT, true);
+        audit_record_add(&a->record, "reason", trail_recovery_to_string(recovery->kind));
+        if (recovery->bytes > 0)
+                audit_record_addf(&a->record, "bytes", "%" PRIu64, recovery->bytes);
+        if (recovery->last_lost > 0) {
+                audit_record_addf(&a->record, "first", "%" PRIu64, recovery->first_lost);
+                audit_record_addf(&a->record, "last", "%" PRIu64, recovery->last_lost);
+        }
+        log_alert("The trail's end had to be repaired: %s", trail_recovery_to_string(recovery->kind));
+        append_own(a);
+}
+
+static int append_early(void *user, const struct audit_message_record *m, enum record_source source) {
+        struct audit *a = user;
+        uint64_t sequence;
+        int r;
+
+        a->record = *m;
+        r = append(a, source, &sequence);
+        if (r != -ENOBUFS)
+                return r;
+        r = commit(a, a->n_waiting > 0);
+        return r < 0 ? r : append(a, source, &sequence);
+}
+
+/* Brings what was recorded before the trail was there into it. What fails is tried again by the next start. */
+static void join_early(struct audit *a, struct trail_recovery *recovery) {
+        char hash[CHAIN_HEX_SIZE + 1];
+        struct early_join j;
+        int r;
+
+        r = early_join(EARLY_TRAIL_DIR, recovery, append_early, a, &j);
+        if (r >= 0 && j.last == 0)
+                return;
+        if (r >= 0) {
+                audit_record_start(&a->record, "early_joined", j.n_problems > 0 ? LOG_ALERT : LOG_INFO, true);
+                audit_record_addf(&a->record, "records", "%" PRIu64, j.records);
+                audit_record_addf(&a->record, "last", "%" PRIu64, j.last);
+                chain_to_hex(j.hash, hash);
+                audit_record_add(&a->record, "hash", hash);
+                audit_record_add(&a->record, "verified", j.n_problems > 0 ? "no" : "yes");
+                audit_record_add(&a->record, "problem", j.problem);
+                append_own(a);
+                r = commit(a, true);
+        }
+        if (r >= 0)
+                r = early_done(EARLY_TRAIL_DIR);
+        if (r < 0)
+                log_alert("The records in %s are not in the trail yet: %s", EARLY_TRAIL_DIR, strerror(-r));
+        else
+                log_notice("%" PRIu64 " early records joined", j.records);
+        if (r >= 0 && *j.ring)
+                snprintf(recovery->ring, sizeof(recovery->ring), "%s", j.ring);
+}
+
+static int open_trail(struct audit *a, const struct audit_options *options, struct trail_recovery *recovery) {
+        int r = -EROFS;
+
+        a->trail_dir = options->trail_dir;
+        a->early_stays = options->early;
+        a->early = options->early || !early_place_ready(a->trail_dir, "/etc/fstab");
+        if (!a->early)
+                r = trail_open(a->trail_dir, &a->trail, recovery);
+        if (r == -EROFS) {
+                a->early = true;
+                r = trail_open(EARLY_TRAIL_DIR, &a->trail, recovery);
+        }
+        if (r < 0)
+                log_error("Trail in %s: %s", a->early ? EARLY_TRAIL_DIR : a->trail_dir, strerror(-r));
+        return r;
+}
+
+/* Goes over to the real trail once its file system is there. */
+static void leave_early(struct audit *a) {
+        struct trail_recovery recovery;
+        struct trail *real;
+        int r;
+
+        if (!early_place_ready(a->trail_dir, "/etc/fstab"))
+                return;
+        r = trail_open(a->trail_dir, &real, &recovery);
+        if (r < 0) {
+                log_debug("Trail in %s: %s", a->trail_dir, strerror(-r));
+                return;
+        }
+        (void) commit(a, true);
+        trail_free(a->trail);
+        a->trail = real;
+        a->early = false;
+        report_recovery(a, &recovery);
+        join_early(a, &recovery);
+}
+
 static int on_timer(sd_event_source *s, uint64_t usec _unused_, void *user) {
         struct audit *a = user;
 
+        if (a->early && !a->early_stays)
+                leave_early(a);
         if (a->probes) {
                 report_lost(a);
                 check_echo(a);
@@ -414,21 +517,10 @@ static int open_kernel(struct audit *a, const struct audit_options *options, con
         return sd_event_source_set_enabled(a->retry_source, SD_EVENT_OFF);
 }
 
-static void report_start(struct audit *a, const struct trail_recovery *recovery) {
-        if (recovery->kind != TRAIL_RECOVERED_NOTHING) {
-                audit_record_start(&a->record, "gap", LOG_ALERT, true);
-                audit_record_add(&a->record, "reason", trail_recovery_to_string(recovery->kind));
-                if (recovery->bytes > 0)
-                        audit_record_addf(&a->record, "bytes", "%" PRIu64, recovery->bytes);
-                if (recovery->last_lost > 0) {
-                        audit_record_addf(&a->record, "first", "%" PRIu64, recovery->first_lost);
-                        audit_record_addf(&a->record, "last", "%" PRIu64, recovery->last_lost);
-                }
-                log_alert("The trail's end had to be repaired: %s", trail_recovery_to_string(recovery->kind));
-                append_own(a);
-        }
+static void report_start(struct audit *a) {
         audit_record_start(&a->record, "audit_start", LOG_INFO, true);
         audit_record_addf(&a->record, "pid", "%d", (int) getpid());
+        audit_record_add(&a->record, "place", a->early ? EARLY_TRAIL_DIR : NULL);
         append_own(a);
 }
 
@@ -463,14 +555,15 @@ int audit_new(const struct audit_options *options, struct audit **ret) {
         r = add_sources(a);
         if (r < 0)
                 return r;
-        r = trail_open(options->trail_dir, &a->trail, &recovery);
-        if (r < 0) {
-                log_error("Trail in %s: %s", options->trail_dir, strerror(-r));
+        r = open_trail(a, options, &recovery);
+        if (r < 0)
                 return r;
-        }
         if (mirror_new(&a->mirror) < 0 || who_new(&a->who) < 0)
                 return -ENOMEM;
-        report_start(a, &recovery);
+        report_recovery(a, &recovery);
+        if (!a->early)
+                join_early(a, &recovery);
+        report_start(a);
         if (options->kernel) {
                 error = open_kernel(a, options, &recovery);
                 if (error < 0)

@@ -13,7 +13,8 @@
  *
  * Invariants: an event leaves the ring only when it is in the file (a killed cmkd-audit loses none; "ring" in the last
  * record tells which were written already). A durable record is acknowledged only after fdatasync(2). Whatever is lost,
- * torn, missing or blind becomes a record: events "lost", "gap", "probes", "blind". */
+ * torn, missing or blind becomes a record: events "lost", "gap", "probes", "blind". While the file system of the trail is
+ * not mounted the records go to /run; they are joined to it when it comes, without a restart, or by the next start. */
 
 #include "common/util.h"
 
@@ -26,6 +27,7 @@ struct audit_options {
         const char *socket;                /* used if systemd does not hand one over */
         uint32_t ring_size;                /* bytes, a power of two of pages; 0: CMKD_RING_SIZE */
         bool kernel;                       /* false: records of the daemons only */
+        bool early;                        /* an initramfs: the real trail is not here and will not come (early.h) */
 };
 
 /* Opens trail, probes and socket. Without probes it goes on and says so in the status and in a record; without a trail

@@ -12,7 +12,7 @@
 
 static int usage(int status) {
         fprintf(status ? stderr : stdout,
-                "cmkd-audit [--trail=DIR] [--socket=PATH] [--ring-size=BYTES] [--no-kernel] [--debug]\n"
+                "cmkd-audit [--trail=DIR] [--socket=PATH] [--ring-size=BYTES] [--no-kernel] [--early] [--debug]\n"
                 "Keeps the audit trail of key use. Started by systemd; see cmkd(8).\n");
         return status;
 }
@@ -22,7 +22,7 @@ static int parse_arguments(int argc, char **argv, struct audit_options *o, int *
                 { "trail", required_argument, NULL, 't' }, { "socket", required_argument, NULL, 's' },
                 { "ring-size", required_argument, NULL, 'r' }, { "no-kernel", no_argument, NULL, 'k' },
                 { "debug", no_argument, NULL, 'd' },
-                { "help", no_argument, NULL, 'h' }, {},
+                { "early", no_argument, NULL, 'e' }, { "help", no_argument, NULL, 'h' }, {},
         };
         uint64_t n;
         int c;
@@ -36,6 +36,8 @@ static int parse_arguments(int argc, char **argv, struct audit_options *o, int *
                         o->ring_size = (uint32_t) n;
                 else if (c == 'k')
                         o->kernel = false;
+                else if (c == 'e')
+                        o->early = true;
                 else if (c == 'd')
                         *ret_priority = LOG_DEBUG;
                 else

@@ -185,6 +185,10 @@ struct walk {
         uint64_t head_sequence;
         uint8_t head_hash[CHAIN_HASH_SIZE];
         bool head_seen;
+        uint64_t early_sequence;                 /* of the last record from an early trail */
+        uint8_t early_hash[CHAIN_HASH_SIZE];
+        struct audit_message_record *message;    /* both allocated with the first such record */
+        struct record_line *again;
 };
 
 static void _printf_(5, 6) problem(struct walk *w, enum trail_problem_kind kind, uint64_t first, uint64_t last,
@@ -237,6 +241,62 @@ static bool judge_next(struct walk *w, const struct record *r) {
         return true;
 }
 
+static int allocate(struct walk *w) {
+        if (!w->message)
+                w->message = malloc(sizeof(*w->message));
+        if (!w->again)
+                w->again = malloc(sizeof(*w->again));
+        return w->message && w->again ? 0 : -ENOMEM;
+}
+
+/* A record that was joined from an early trail: a chain inside the chain. Number 1 begins one. */
+static int walk_early(struct walk *w, const struct record *r) {
+        static const uint8_t zero[CHAIN_HASH_SIZE];
+        uint8_t stated[CHAIN_HASH_SIZE];
+        uint64_t sequence;
+        int e;
+
+        e = record_early(r, &sequence, stated);
+        if (e == -ENOENT)
+                return 0;
+        if (e < 0) {
+                problem(w, TRAIL_CHANGED, r->sequence, r->sequence, "record %" PRIu64
+                        " does not say where in an early trail it stood", r->sequence);
+                return 0;
+        }
+        if (sequence != 1 && sequence != w->early_sequence + 1)
+                problem(w, TRAIL_REMOVED, r->sequence, r->sequence, "record %" PRIu64 " was number %" PRIu64
+                        " of an early trail, the one before it number %" PRIu64, r->sequence, sequence, w->early_sequence);
+        else {
+                e = allocate(w);
+                if (e < 0)
+                        return e;
+                record_to_message(r, w->message);
+                w->message->n_fields--;                  /* "early" is the last */
+                e = record_encode(w->message, r->source, sequence, sequence == 1 ? zero : w->early_hash, w->again);
+                if (e == -EIO)
+                        return e;
+                if (e < 0 || memcmp(w->again->hash, stated, sizeof(stated)) != 0)
+                        problem(w, TRAIL_CHANGED, r->sequence, r->sequence, "record %" PRIu64
+                                " is not what stood in the early trail as number %" PRIu64, r->sequence, sequence);
+                else
+                        w->report->early++;
+        }
+        w->early_sequence = sequence;
+        memcpy(w->early_hash, stated, sizeof(stated));
+        return 0;
+}
+
+/* The end of a join says where the early trail ended. */
+static void judge_join(struct walk *w, const struct record *r) {
+        const char *last = streq(r->event, "early_joined") ? record_field(r, "last") : NULL;
+        uint64_t n;
+
+        if (last && (parse_u64(last, UINT64_MAX - 1, &n) < 0 || n != w->early_sequence))
+                problem(w, TRAIL_REMOVED, r->sequence, r->sequence, "the early trail that record %" PRIu64
+                        " closes had %s records, %" PRIu64 " are here", r->sequence, last, w->early_sequence);
+}
+
 static int walk_record(struct walk *w, const char *line, size_t size) {
         _cleanup_(record_done) struct record r = {};
         uint8_t stated[CHAIN_HASH_SIZE], computed[CHAIN_HASH_SIZE];
@@ -268,6 +328,10 @@ static int walk_record(struct walk *w, const char *line, size_t size) {
                 w->report->first_sequence = r.sequence;
                 w->report->first_realtime_usec = r.realtime_usec;
         }
+        e = walk_early(w, &r);
+        if (e < 0)
+                return e;
+        judge_join(w, &r);
         w->report->gaps += streq(r.event, "gap");
         w->report->lost += streq(r.event, "lost");
         if (advance) {
@@ -308,9 +372,14 @@ static void judge_end(struct walk *w, struct reader *r) {
                         " is not the one that was written", w->head_sequence);
 }
 
+static void walk_done(struct walk *w) {
+        free(w->message);
+        free(w->again);
+}
+
 int trail_verify(const char *path, struct trail_report *ret) {
         _cleanup_(reader_freep) struct reader *r = NULL;
-        struct walk w = { .report = ret };
+        _cleanup_(walk_done) struct walk w = { .report = ret };
         int e;
 
         e = reader_open(path, &r);

@@ -61,6 +61,7 @@ struct trail_report {
         uint64_t records;
         uint64_t first_sequence, last_sequence;
         uint64_t first_realtime_usec, last_realtime_usec;
+        uint64_t early;              /* records that were joined from early trails, and are what stood there */
         uint64_t gaps, lost;         /* records of that name: said by cmkd-audit itself; not problems of the chain */
         uint8_t head[CHAIN_HASH_SIZE];
         bool head_checked;           /* there was a head file to compare with */
@@ -68,7 +69,8 @@ struct trail_report {
         struct trail_problem problems[TRAIL_PROBLEMS_MAX];
 };
 
-/* Verifies a whole trail. Returns 0 when it could be read (problems are in the report: n_problems == 0 means that it
+/* Verifies a whole trail, and the early trails that were joined to it: each such record is written again as it stood
+ * there, and has to have the hash and the predecessor that it had there. Returns 0 when it could be read (problems are in the report: n_problems == 0 means that it
  * holds), or -ENOENT, -ENOMEM, -EIO and what open(2) and read(2) say. */
 int trail_verify(const char *path, struct trail_report *ret);
 

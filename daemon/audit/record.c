@@ -75,9 +75,10 @@ static void put_text(struct writer *w, const char *text) {
                 if (!*s)
                         break;
                 n = utf8_length(s);
-                if (n == 0) {
+                /* The replacement itself is written as one too: what was read is printed as it stood. */
+                if (n == 0 || memcmp(s, "\xef\xbf\xbd", MIN_OF(n, (size_t) 3)) == 0) {
                         puts_to(w, "\\ufffd");
-                        n = 1;
+                        n = n == 0 ? 1 : n;
                 } else if (*s < ' ' || *s == 127) {
                         snprintf(escape, sizeof(escape), "\\u%04x", *s);
                         puts_to(w, escape);
@@ -276,6 +277,37 @@ static int get_members(struct json_object *o, struct record *r) {
         snprintf(r->time, sizeof(r->time), "%s", when);
         snprintf(r->event, sizeof(r->event), "%s", event);
         return get_fields(o, r);
+}
+
+void record_to_message(const struct record *r, struct audit_message_record *ret) {
+        ret->durable = false;
+        ret->priority = (uint8_t) r->priority;
+        ret->realtime_usec = r->realtime_usec;
+        ret->boottime_usec = r->boottime_usec;
+        snprintf(ret->event, sizeof(ret->event), "%s", r->event);
+        ret->n_fields = 0;
+        for (size_t i = 0; i < r->n_fields; i++) {
+                struct audit_field *f = ret->fields + ret->n_fields++;
+
+                snprintf(f->name, sizeof(f->name), "%s", r->fields[i].name);
+                snprintf(f->value, sizeof(f->value), "%s", r->fields[i].value);
+        }
+}
+
+int record_early(const struct record *r, uint64_t *ret_sequence, uint8_t ret_hash[static CHAIN_HASH_SIZE]) {
+        const char *text = record_field(r, RECORD_EARLY_FIELD), *space;
+        char number[24];
+
+        if (!text)
+                return -ENOENT;
+        space = strchr(text, ' ');
+        if (!space || (size_t) (space - text) >= sizeof(number))
+                return -EBADMSG;
+        snprintf(number, sizeof(number), "%.*s", (int) (space - text), text);
+        if (parse_u64(number, UINT64_MAX - 1, ret_sequence) < 0 || *ret_sequence == 0 ||
+            chain_from_hex(space + 1, strlen(space + 1), ret_hash) < 0)
+                return -EBADMSG;
+        return 0;
 }
 
 int record_decode(const char *line, size_t size, struct record *ret) {

@@ -8,12 +8,17 @@
  *
  * Schema, version 1: the members above, in this order, no spaces, each once. "time" is when it happened (RFC 3339, UTC,
  * microseconds), "seq" the place in the trail. "fields" holds text only, names [a-z0-9_]. A reader of version 1 may
- * meet fields that it does not know, never another member. Bytes that are not UTF-8 are written as U+FFFD. */
+ * meet fields that it does not know, never another member. Bytes that are not UTF-8 are written as U+FFFD.
+ *
+ * Field "early", always the last: "SEQ HASH". The record was written before the trail could be reached, in a chain of its
+ * own in /run, as number SEQ with that hash, and was joined later (early.h). Without that field it is the record that
+ * stood there: its line can be written again, and has that hash. */
 
 #include "chain.h"
 #include "common/audit-proto.h"
 
 #define RECORD_VERSION 1u
+#define RECORD_EARLY_FIELD "early"
 #define RECORD_LINE_MAX (256u * 1024u)     /* a full frame, every byte of it escaped, and the frame around it */
 
 enum record_source { RECORD_DAEMON, RECORD_KERNEL, _RECORD_SOURCE_MAX };
@@ -51,6 +56,12 @@ int record_encode(const struct audit_message_record *m, enum record_source sourc
 /* Reads a line (without its newline). Checks the schema, not the hash. Returns 0, -EBADMSG (not such a record),
  * -EPROTONOSUPPORT (a later version), -ENOMEM. */
 int record_decode(const char *line, size_t size, struct record *ret);
+
+/* The message that it was made of: record_encode() makes the same line of it. */
+void record_to_message(const struct record *r, struct audit_message_record *ret);
+
+/* What the field "early" says. Returns 0, -ENOENT (there is none) or -EBADMSG. */
+int record_early(const struct record *r, uint64_t *ret_sequence, uint8_t ret_hash[static CHAIN_HASH_SIZE]);
 
 /* The text of a field, or NULL. */
 const char *record_field(const struct record *r, const char *name) _pure_;

@@ -38,6 +38,7 @@ int audit_status_write(const char *path, const struct audit_status *s) {
                 fputs("probes=none\n", f);
         fprintf(f, "blind=%s\nsubmitted=%" PRIu64 "\nconsumed=%" PRIu64 "\nlost=%" PRIu64 "\nmirror_lost=%" PRIu64 "\n",
                 s->blind ? "yes" : "no", s->submitted, s->consumed, s->lost, s->mirror_lost);
+        fprintf(f, "place=%s\n", s->early ? "early" : "trail");
         if (fclose(f) != 0)
                 return -ENOMEM;
         return write_file_atomic(path, text, size, 0644);

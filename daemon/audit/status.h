@@ -4,7 +4,7 @@
 /* /run/cmkd/audit.status: what is covered and how far the trail is, as NAME=VALUE lines for status and doctor.
  *
  *   version=1 pid= trail=ok|ERROR seq= hash= probes=all|some|none covered=PROGRAM ... missing=PROGRAM ...
- *   missing_PROGRAM=REASON blind=yes|no submitted= consumed= lost= mirror_lost= */
+ *   missing_PROGRAM=REASON blind=yes|no submitted= consumed= lost= mirror_lost= place=trail|early */
 
 #include "probes.h"
 #include "trail.h"
@@ -12,7 +12,7 @@
 struct audit_status {
         const struct trail *trail;
         const struct probes_coverage *coverage;    /* NULL: no probes */
-        bool blind;
+        bool blind, early;
         uint64_t submitted, consumed, lost, mirror_lost;
 };
 

@@ -58,6 +58,7 @@ static bool line_is_good(const char *line, size_t size, struct end *ret, struct 
                 return false;
         ret->sequence = r.sequence;
         memcpy(ret->hash, stated, sizeof(stated));
+        (void) record_early(&r, &recovery->early_sequence, recovery->early_hash);
         ring = r.source == RECORD_KERNEL ? record_field(&r, "ring") : NULL;
         if (ring)
                 snprintf(recovery->ring, sizeof(recovery->ring), "%s", ring);

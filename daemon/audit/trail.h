@@ -30,6 +30,8 @@ struct trail_recovery {
         uint64_t bytes;                    /* that were set aside */
         uint64_t first_lost, last_lost;    /* numbers, where they are known */
         char ring[TRAIL_RING_MAX];         /* field "ring" of the last kernel record: where its event stood; or "" */
+        uint64_t early_sequence;           /* of the last record that was joined from an early trail; 0: none near the end */
+        uint8_t early_hash[CHAIN_HASH_SIZE];
 };
 
 /* "torn", "unreadable", ..., NULL for nothing. */

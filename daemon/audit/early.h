@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Records from before the trail can be reached: in an initramfs, and while /var is not mounted. They go to a trail of
+ * the same form in /run, with a chain of its own, and are joined to the real one as soon as that is there.
+ *
+ *   /run/cmkd/early/trail.jsonl   1 ── 2 ── 3                  (its own chain)
+ *   /var/log/cmkd/trail.jsonl     ... 70 ── 71 ── 72 ── 73     71: record 1, its own time, field early="1 HASH"
+ *                                                      └ event early_joined: records, last, hash, verified
+ *
+ * Invariants: a record is joined once (a join that was interrupted goes on where it ended); the early trail is verified
+ * before; what was joined can be verified again later from the real trail alone (reader.h). */
+
+#include "record.h"
+#include "trail.h"
+
+#define EARLY_TRAIL_DIR "/run/cmkd/early"
+
+/* Whether the file system that the trail belongs to is there: no entry of fstab for a directory above it (other than /
+ * and noauto) lacks its mount. fstab: a path; one that is missing holds no entries. */
+bool early_place_ready(const char *trail_dir, const char *fstab);
+
+struct early_join {
+        uint64_t records;                  /* that were joined now */
+        uint64_t last;                     /* number of the early trail's last record; 0: there was nothing to join */
+        uint8_t hash[CHAIN_HASH_SIZE];     /* of that one */
+        uint64_t n_problems;               /* of the early trail's chain */
+        char problem[192];                 /* the first */
+        char ring[TRAIL_RING_MAX];         /* of the last kernel record, as in struct trail_recovery; or "" */
+};
+
+/* Appends one record to the real trail. Returns 0 or -errno, which ends the join. */
+typedef int (*early_append)(void *user, const struct audit_message_record *m, enum record_source source);
+
+/* Joins the early trail in dir. from: what trail_open() of the real trail found, so that nothing is joined twice.
+ * early_done() is next, when what was appended is durable. Returns 0 (also where there is no early trail), -ENOMEM, what
+ * reading says, or what append returned. */
+int early_join(const char *dir, const struct trail_recovery *from, early_append append, void *user,
+               struct early_join *ret);
+
+/* Puts the early trail aside (joined.jsonl, for this boot). Returns 0 or -errno. */
+int early_done(const char *dir);
