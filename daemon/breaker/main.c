@@ -4,6 +4,7 @@
 
 #include "breaker.h"
 #include "say.h"
+#include "takeover.h"
 
 #include "common/link.h"
 
@@ -149,6 +150,17 @@ static int setup(struct breaker *b) {
         return r < 0 ? r : forbid_programs();
 }
 
+static void follow(void) {
+        pid_t from = 0;
+        int r;
+
+        r = takeover(STATE_FILE, &from);
+        if (r < 0)
+                say(LOG_WARNING, "An earlier breaker may still run: %s", strerror(-r));
+        else if (from > 0)
+                say(LOG_NOTICE, "Took over from process %d", (int) from);
+}
+
 int main(void) {
         static struct breaker breaker;
         unsigned armed;
@@ -161,6 +173,8 @@ int main(void) {
                 return EXIT_FAILURE;
         }
         breaker.watchdog_usec = say_watchdog_usec();
+        (void) breaker_step(&breaker);          /* everything is armed: now the earlier one may go */
+        follow();
         armed = table_count_armed(breaker.table);
         if (armed > 0)
                 say(LOG_NOTICE, "%u volumes were armed before and still are", armed);

@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 #include "common/secret.h"
+#include "early.h"
 #include "manager.h"
 
 static int check_config(void) {
@@ -23,17 +24,20 @@ static int check_config(void) {
 }
 
 static void usage(FILE *to) {
-        fputs("cmkd [--debug] [--check-config]\n\n"
-              "Keeps volumes open for as long as the owners of their keys allow it. Started by cmkd.service.\n", to);
+        fputs("cmkd [--debug] [--early] [--check-config]\n\n"
+              "Keeps volumes open for as long as the owners of their keys allow it. Started by cmkd.service; with --early\n"
+              "by an initramfs, where it starts the other programs itself.\n", to);
 }
 
 int main(int argc, char *argv[]) {
         static const struct option options[] = {
                 { "check-config", no_argument, NULL, 'c' }, { "debug", no_argument, NULL, 'd' },
-                { "help", no_argument, NULL, 'h' }, {},
+                { "early", no_argument, NULL, 'e' }, { "help", no_argument, NULL, 'h' }, {},
         };
+        _cleanup_(early_freep) struct early *early = NULL;     /* ends after the manager */
         _cleanup_(manager_freep) struct manager *m = NULL;
         int priority = LOG_INFO, o;
+        bool is_early = false;
 
         while ((o = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (o) {
@@ -42,6 +46,9 @@ int main(int argc, char *argv[]) {
                         return check_config();
                 case 'd':
                         priority = LOG_DEBUG;
+                        break;
+                case 'e':
+                        is_early = true;
                         break;
                 case 'h':
                         usage(stdout);
@@ -57,6 +64,8 @@ int main(int argc, char *argv[]) {
                 log_error("This process cannot be made undumpable and locked in memory: %s", strerror(errno));
                 return EXIT_CODE_FAILED;
         }
+        if (is_early && early_new(&early) < 0)
+                return EXIT_CODE_FAILED;
         if (manager_new(&m) < 0 || manager_run(m) < 0)
                 return EXIT_CODE_FAILED;
         return EXIT_CODE_DONE;
