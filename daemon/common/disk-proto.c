@@ -11,6 +11,7 @@ static const char *const op_names[_DISK_OP_MAX] = {
         [DISK_OP_STEP_KILL] = "kill", [DISK_OP_STEP_UNMOUNT] = "unmount", [DISK_OP_STEP_REMOVE] = "remove",
         [DISK_OP_STEP_VERIFY] = "verify", [DISK_OP_HOLD] = "hold", [DISK_OP_RESUME] = "resume",
         [DISK_OP_NOTICE] = "notice", [DISK_OP_UNLOCK_KEY] = "unlock-key",
+        [DISK_OP_RECOGNIZE] = "recognize",
 };
 
 const char *disk_op_to_string(enum disk_op op) {

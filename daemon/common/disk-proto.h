@@ -43,6 +43,8 @@ enum disk_op {
         DISK_OP_NOTICE,          /* dev: SIGTERM to holders (orderly stop before a cut) */
         DISK_OP_UNLOCK_KEY,      /* as ACTIVATE, but W opens the keyslot in memory only, and the unlock key is written to the
                                   * descriptor that comes with the request: for somebody else who makes the mapping */
+        DISK_OP_RECOGNIZE,       /* device, mapping, uuid: a mapping that somebody else made, or that stood before: QUERY, the
+                                  * header, and DISK_FLAG_TABLE_OK where its live table is what the header asks for */
         _DISK_OP_MAX,
 };
 
@@ -58,6 +60,8 @@ enum disk_flags {
         DISK_FLAG_UNTRUSTED_OK = 1 << 8,  /* ACTIVATE: Trust=allowed-keys, do not compare trust_digest */
         DISK_FLAG_READ_ONLY = 1 << 9,
         DISK_FLAG_WIPE = 1 << 10,         /* FORMAT: what is on the disk may be overwritten (asked and answered) */
+        DISK_FLAG_TABLE_OK = 1 << 11,     /* RECOGNIZE: one crypt target, as the header has it; message: why not */
+        DISK_FLAG_NO_TABLE = 1 << 12,     /* RECOGNIZE: the mapping is being made, it has no live table yet */
 };
 
 struct disk_request {

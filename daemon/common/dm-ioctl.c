@@ -321,3 +321,13 @@ bool dm_mapping_name_is_valid(const char *s) {
                         return false;
         return n > 0 && n + strlen(DM_CRYPT_UUID_PREFIX) + 34 <= DM_IOCTL_UUID_SIZE - 1;
 }
+
+int dm_crypt_uuid_parse(const char *s, char ret_uuid[static 37], char ret_mapping[static DM_IOCTL_UUID_SIZE]) {
+        const char *hex = startswith(s, DM_CRYPT_UUID_PREFIX);
+
+        if (!hex || strspn(hex, "0123456789abcdef") != 32 || hex[32] != '-' || !dm_mapping_name_is_valid(hex + 33))
+                return -EINVAL;
+        snprintf(ret_uuid, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+        snprintf(ret_mapping, DM_IOCTL_UUID_SIZE, "%s", hex + 33);
+        return 0;
+}

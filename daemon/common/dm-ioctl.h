@@ -97,6 +97,10 @@ int dm_list(int control, void *buffer, size_t size, int (*f)(const struct dm_inf
  * Returns 0 or -EINVAL (uuid not canonical, name empty or too long). */
 int dm_crypt_uuid(const char *uuid, const char *name, char ret[static DM_IOCTL_UUID_SIZE]);
 
+/* The other way: of a LUKS2 volume's mapping, made by whomever. Pure. Returns 0 or -EINVAL (another kind of mapping, or
+ * a name that dm_mapping_name_is_valid() does not take). */
+int dm_crypt_uuid_parse(const char *s, char ret_uuid[static 37], char ret_mapping[static DM_IOCTL_UUID_SIZE]);
+
 /* The last part of a dm uuid, after the volume's: the name that the mapping was made under, by whomever. Printable
  * ASCII without slash, and short enough for dm_crypt_uuid(). */
 bool dm_mapping_name_is_valid(const char *s);

@@ -10,6 +10,31 @@
 
 #define BUFFER_SIZE 4096u
 
+/* "N WORD WORD ...": the sector size and what only concerns speed or discards. */
+static int check_options(const char *options, unsigned sector_size) {
+        static const char *const harmless[] = {
+                "allow_discards", "same_cpu_crypt", "submit_from_crypt_cpus", "no_read_workqueue", "no_write_workqueue",
+        };
+        const char *p = options + strspn(options, "0123456789");
+        unsigned long count = strtoul(options, NULL, 10), n = 0;
+        bool sized = sector_size == 512;
+
+        while (*p == ' ') {
+                size_t size = strcspn(++p, " ");
+                bool known = false;
+
+                for (size_t i = 0; i < ELEMENTSOF(harmless); i++)
+                        known |= strlen(harmless[i]) == size && strncmp(p, harmless[i], size) == 0;
+                if (size == strlen("sector_size:4096") && strncmp(p, "sector_size:4096", size) == 0 && sector_size == 4096)
+                        known = sized = true;
+                if (!known)
+                        return -EUCLEAN;
+                n++;
+                p += size;
+        }
+        return *p == 0 && sized && n == count ? 0 : -EUCLEAN;
+}
+
 int live_table_check_params(const char *params, const struct live_table_expected *e, const char **ret_why) {
         char head[256];
         const char *rest;
@@ -27,6 +52,8 @@ int live_table_check_params(const char *params, const struct live_table_expected
         while (*rest == ' ')
                 rest++;
         *ret_why = "its sector size is another, or it has options that nobody asked for";
+        if (e->by_others)
+                return check_options(rest, e->sector_size);
         return streq(rest, e->sector_size == 512 ? "" : "1 sector_size:4096") ? 0 : -EUCLEAN;
 }
 
@@ -49,7 +76,9 @@ static int compare(const struct dm_ioctl *io, const struct live_table_expected *
         char uuid[DM_IOCTL_UUID_SIZE];
 
         *why = "its UUID is not the volume's";
-        if (dm_crypt_uuid(e->uuid, e->name, uuid) < 0 || !streq(io->uuid, uuid))
+        if (!e->dm_uuid && dm_crypt_uuid(e->uuid, e->name, uuid) < 0)
+                return -EUCLEAN;
+        if (!streq(io->uuid, e->dm_uuid ? e->dm_uuid : uuid))
                 return -EUCLEAN;
         *why = "it is not live";
         if (!(io->flags & DM_ACTIVE_PRESENT_FLAG) || (io->flags & (DM_SUSPEND_FLAG|DM_INACTIVE_PRESENT_FLAG)))
@@ -60,7 +89,7 @@ static int compare(const struct dm_ioctl *io, const struct live_table_expected *
         *why = "it has not exactly one target, crypt, over the whole device";
         if (io->target_count != 1 || io->data_size < io->data_start + sizeof(*target) + 1 ||
             strncmp(target->target_type, "crypt", sizeof(target->target_type)) != 0 || target->sector_start != 0 ||
-            target->length != e->sectors)
+            (e->by_others ? target->length > e->sectors : target->length != e->sectors))
                 return -EUCLEAN;
         if (!memchr(params, 0, io->data_size - io->data_start - sizeof(*target)))
                 return -EUCLEAN;

@@ -11,12 +11,15 @@
 
 struct live_table_expected {
         const char *name;
+        const char *dm_uuid;           /* NULL: as libcryptsetup makes it of uuid and name */
         const char *uuid;              /* of the volume */
         uint32_t major, minor;         /* of the device below */
         uint64_t sectors;              /* of the mapping, 512 bytes */
         uint64_t offset;               /* of the data on the device, 512-byte sectors */
         unsigned sector_size;
         bool read_only;
+        bool by_others;                /* options that change how it works, not what it is, may be there; sectors may be
+                                        * fewer: somebody else made the mapping, with options of theirs */
 };
 
 /* Compares the parameters of a crypt target. Pure. Returns 0 or -EUCLEAN; *ret_why is a static text then. */

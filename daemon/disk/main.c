@@ -37,6 +37,7 @@ static const struct {
         [DISK_OP_RESUME]       = { op_resume,       true },
         [DISK_OP_NOTICE]       = { op_notice,       false },
         [DISK_OP_UNLOCK_KEY]   = { op_unlock_key,   true },
+        [DISK_OP_RECOGNIZE]    = { op_recognize,    false },
 };
 
 /* Libraries hold copies of keys in buffers of their own: none of this process's pages may go to swap. */

@@ -36,6 +36,7 @@ int op_resume(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_
 int op_deactivate(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_query(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_hold(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_recognize(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_notice(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_step_open(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_step_shut(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);

@@ -249,6 +249,10 @@ void key_track_next(const struct key_track *k, const struct key_timing *t, struc
 
 /* ---- the volume ---- */
 
+bool lease_cause_is_undone(enum lease_cause c) {
+        return c == CAUSE_REVOKED || c == CAUSE_DENIED || c == CAUSE_EXPIRED || c == CAUSE_HELD_TOO_LONG;
+}
+
 void lease_volume_enter(struct lease_volume *v, enum lease_state state, enum lease_cause cause, struct instant now) {
         v->state = state;
         v->cause = cause;
@@ -458,7 +462,7 @@ static enum action closing_action(const struct lease_volume *v, const struct pol
 static void decide_closing(const struct lease_volume *v, const struct key_track *k, const struct policy *p,
                            struct instant now, struct lease_decision *d) {
         d->cause = v->cause;
-        if (v->state == LEASE_NOTICE && v->cause != CAUSE_OPERATOR &&
+        if (v->state == LEASE_NOTICE && lease_cause_is_undone(v->cause) &&
             (is_granted_since(v, k, p, now) || is_paused(v, now))) {
                 d->verb = LEASE_CALL_OFF;
                 d->cause = CAUSE_NONE;
@@ -497,11 +501,11 @@ void lease_decide(const struct lease_volume *v, const struct key_track *k, const
                 a = wanted(v, k, p, now, &d);
                 if (d.cause != CAUSE_NONE && d.cause != v->reported)
                         d.verb = LEASE_REPORT;
-                d.why = a != ACTION_REPORT ? "opened with the recovery key: not acted on" : NULL;
+                d.why = a != ACTION_REPORT ? "opened without cmkd: not acted on" : NULL;
                 break;
         case LEASE_CLOSED:
         default:
-                if (v->cause != CAUSE_NONE && v->cause != CAUSE_OPERATOR && p->on_reenable == REENABLE_ATTACH &&
+                if (lease_cause_is_undone(v->cause) && p->on_reenable == REENABLE_ATTACH &&
                     is_granted_since(v, k, p, now))
                         d.verb = LEASE_ATTACH;
                 break;
@@ -526,7 +530,8 @@ const char *lease_state_to_string(enum lease_state s) {
 
 const char *lease_cause_to_string(enum lease_cause c) {
         static const char *const names[_LEASE_CAUSE_MAX] = {
-                "none", "revoked", "denied", "expired", "held too long", "operator",
+                "none", "revoked", "denied", "expired", "held too long", "operator", "refused",
+                "disk removed",
         };
         return (unsigned) c < _LEASE_CAUSE_MAX ? names[c] : "?";
 }

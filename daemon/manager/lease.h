@@ -20,7 +20,8 @@
  *     after the first. DENIED counts after three replies, each with a fresh token, over DeniedConfirmSec. For a key
  *     that never worked both are MISCONFIGURED. What was issued before the last GRANTED challenge is too old to count.
  *  4. A key is polled for ever, and one GRANTED undoes everything: RESUME for a held volume, ATTACH for a closed one.
- *  5. A hold is only decided where policy_effective_action() allows it. */
+ *  5. A hold is only decided where policy_effective_action() allows it.
+ *  6. In recovery nothing is ever done but to report, and the breaker has no deadline. */
 
 #include "common/breaker-proto.h"
 #include "common/verdict.h"
@@ -149,8 +150,13 @@ enum lease_cause {
         CAUSE_EXPIRED,           /* lease and grace are over */
         CAUSE_HELD_TOO_LONG,     /* HoldSec is over */
         CAUSE_OPERATOR,          /* cmkctl hold, detach, cut: not undone by GRANTED */
+        CAUSE_REFUSED,           /* opened without cmkd, or not as its header asks: not undone either */
+        CAUSE_DISK_REMOVED,      /* the disk below was pulled */
         _LEASE_CAUSE_MAX,
 };
+
+/* Whether what was done for this cause is undone when the key is GRANTED again. */
+bool lease_cause_is_undone(enum lease_cause c);
 
 /* What the decision needs to know of a volume: volume.c owns one in each struct volume. */
 struct lease_volume {

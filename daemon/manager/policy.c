@@ -10,7 +10,7 @@
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 
-enum kind { KIND_ACTION, KIND_REENABLE, KIND_TIME };
+enum kind { KIND_ACTION, KIND_REENABLE, KIND_RECOVERY, KIND_TIME };
 
 /* One row a key: where it stands in settings and in the policy, and for a time which values make sense. */
 static const struct row {
@@ -28,6 +28,8 @@ static const struct row {
         ACTION_ROW(POLICY_ON_UNREACHABLE, "OnUnreachable", on_unreachable),
         [POLICY_ON_REENABLE] = { "OnReenable", KIND_REENABLE, offsetof(struct policy_settings, on_reenable),
                                  offsetof(struct policy, on_reenable), 0, 0 },
+        [POLICY_RECOVERY] = { "Recovery", KIND_RECOVERY, offsetof(struct policy_settings, recovery),
+                              offsetof(struct policy, recovery), 0, 0 },
         TIME_ROW(POLICY_NOTICE, "NoticeSec", notice_usec, 0, DAY),
         TIME_ROW(POLICY_POLL, "PollSec", poll_usec, USEC_PER_SEC, HOUR),
         TIME_ROW(POLICY_LEASE, "LeaseSec", lease_usec, 3 * USEC_PER_SEC, DAY),
@@ -133,6 +135,8 @@ static int apply(struct policy *p, const struct policy_settings *s, enum policy_
                         *policy_action(p, k) = (enum action) word;
                 else if (rows[k].kind == KIND_REENABLE)
                         p->on_reenable = (enum reenable) word;
+                else if (rows[k].kind == KIND_RECOVERY)
+                        p->recovery = (enum recovery) word;
                 else
                         *policy_time(p, k) = time;
                 p->source[k] = from;
@@ -189,6 +193,10 @@ static void tighten(struct policy *p, const struct policy_settings *floors) {
                         if (a == *policy_action(p, k))
                                 continue;
                         *policy_action(p, k) = a;
+                } else if (rows[k].kind == KIND_RECOVERY) {
+                        if (setting_word(floors, k) != RECOVERY_NEVER || p->recovery == RECOVERY_NEVER)
+                                continue;
+                        p->recovery = RECOVERY_NEVER;
                 } else {
                         if (setting_word(floors, k) != REENABLE_NOTHING || p->on_reenable == REENABLE_NOTHING)
                                 continue;
@@ -272,7 +280,8 @@ void policy_value_to_string(const struct policy *p, enum policy_key k, char *buf
                 enum action a = *(const enum action *) ((const uint8_t *) p + rows[k].field);
 
                 snprintf(buf, size, "%s", rows[k].kind == KIND_ACTION ? action_to_string(a)
-                                                                     : reenable_to_string(p->on_reenable));
+                                          : rows[k].kind == KIND_RECOVERY ? recovery_to_string(p->recovery)
+                                                                          : reenable_to_string(p->on_reenable));
                 return;
         }
         t = *(const uint64_t *) ((const uint8_t *) p + rows[k].field);

@@ -75,6 +75,15 @@ static void check_decision(const struct world *w, const struct books *b) {
                 assert_true(acts);
         if (w->v.state == LEASE_OPEN && b->revoked_sure && w->p.on_revoked != ACTION_REPORT)
                 assert_true(acts);
+        /* 7. in recovery nothing is done, and the breaker does nothing either */
+        if (w->v.state == LEASE_RECOVERY) {
+                assert_true(d->verb == LEASE_NOTHING || d->verb == LEASE_REPORT);
+                assert_int_equal(d->deadline_action, BREAKER_ACTION_REPORT);
+                assert_true(d->deadline.boottime_usec == 0 && d->deadline.realtime_usec == 0);
+        }
+        /* 8. what an operator or the node closed stays closed */
+        if (w->v.state != LEASE_HELD && (d->verb == LEASE_ATTACH || d->verb == LEASE_CALL_OFF))
+                assert_true(w->v.cause != CAUSE_OPERATOR && w->v.cause != CAUSE_REFUSED && w->v.cause != CAUSE_DISK_REMOVED);
         /* 3. hold never where rule 7 forbids it */
         if (d->verb == LEASE_HOLD)
                 assert_true(w->p.role == ROLE_DATA && w->v.hold_possible);
@@ -117,6 +126,14 @@ static void carry_out(struct world *w) {
                         lease_volume_enter(&w->v, LEASE_CLOSED, w->v.cause, w->now);
         }
         lease_volume_note(&w->v, d);
+        /* somebody opens it without us, the manager or an operator ends that */
+        if (w->v.state == LEASE_CLOSED && random_below(40) == 0)
+                lease_volume_enter(&w->v, LEASE_RECOVERY, CAUSE_NONE, w->now);
+        else if (w->v.state == LEASE_RECOVERY && random_below(40) == 0)
+                lease_volume_enter(&w->v, random_below(2) ? LEASE_NOTICE : LEASE_CLOSED,
+                                   (enum lease_cause) (CAUSE_OPERATOR + random_below(3)), w->now);
+        else if (w->v.state == LEASE_CLOSED && random_below(40) == 0)
+                lease_volume_enter(&w->v, LEASE_CLOSED, (enum lease_cause) random_below(_LEASE_CAUSE_MAX), w->now);
 }
 
 static void keep_books(struct books *b, const struct world *w, enum verdict v, uint32_t flags) {
@@ -191,7 +208,7 @@ static void test_random_histories(void **state _unused_) {
                 }
                 /* recovery is always possible, from wherever the history ended */
                 if (w.v.state == LEASE_NOTICE || w.v.state == LEASE_HOLDING)
-                        lease_volume_enter(&w.v, LEASE_HELD, w.v.cause, w.now);
+                        lease_volume_enter(&w.v, LEASE_HELD, CAUSE_DENIED, w.now);
                 pass(&w, 1);
                 tell(&w, VERDICT_GRANTED, 0);
                 assert_int_equal(w.k.state, KEY_GRANTED);
@@ -199,7 +216,7 @@ static void test_random_histories(void **state _unused_) {
                 if (w.v.state == LEASE_HELD)
                         assert_int_equal(w.d.verb, LEASE_RESUME);
                 if (w.v.state == LEASE_CLOSED && w.p.on_reenable == REENABLE_ATTACH)
-                        assert_int_equal(w.d.verb, LEASE_ATTACH);
+                        assert_int_equal(w.d.verb, lease_cause_is_undone(w.v.cause) ? LEASE_ATTACH : LEASE_NOTHING);
         }
         for (enum lease_verb v = 0; v < _LEASE_VERB_MAX; v++)
                 if (verbs[v] == 0)

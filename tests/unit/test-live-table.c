@@ -33,6 +33,38 @@ static const struct { unsigned sector_size; const char *params; int result; } ca
         { 512,  "", -EUCLEAN },
 };
 
+/* Made by cryptsetup or systemd, with options of theirs. */
+static const struct {
+        unsigned sector_size;
+        const char *options;
+        int result;
+} by_others[] = {
+        { 512, "", 0 }, { 512, " 1 allow_discards", 0 }, { 4096, " 1 sector_size:4096", 0 },
+        { 4096, " 3 allow_discards sector_size:4096 no_read_workqueue", 0 }, { 512, " 2 same_cpu_crypt submit_from_crypt_cpus", 0 },
+        { 512, " 1 sector_size:4096", -EUCLEAN }, { 4096, "", -EUCLEAN }, { 4096, " 1 allow_discards", -EUCLEAN },
+        { 4096, " 2 sector_size:4096 iv_large_sectors", -EUCLEAN }, { 512, " 2 allow_discards", -EUCLEAN },
+        { 512, " 1 allow_discards no_write_workqueue", -EUCLEAN }, { 512, " 1 integrity:28:aead", -EUCLEAN },
+        { 512, " 1 allow", -EUCLEAN }, { 512, " 1 allow_discardsx", -EUCLEAN }, { 512, " 1 allow_discards ", -EUCLEAN },
+        { 512, " x", -EUCLEAN }, { 512, "9", -EUCLEAN },
+};
+
+static void test_params_of_others(void **state) {
+        struct live_table_expected e = {
+                .name = "data1", .uuid = UUID, .major = 254, .minor = 16, .sectors = 1000, .offset = 32768, .by_others = true,
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTSOF(by_others); i++) {
+                const char *why;
+                char params[512];
+
+                e.sector_size = by_others[i].sector_size;
+                snprintf(params, sizeof(params), "aes-xts-plain64 " KEY " 0 254:16 32768%s", by_others[i].options);
+                if (live_table_check_params(params, &e, &why) != by_others[i].result)
+                        fail_msg("%s (%u)", params, e.sector_size);
+        }
+}
+
 static void test_params(void **state) {
         struct live_table_expected e = {
                 .name = "data1", .uuid = UUID, .major = 254, .minor = 16, .sectors = 1000, .offset = 32768,
@@ -49,7 +81,7 @@ static void test_params(void **state) {
 }
 
 int main(void) {
-        const struct CMUnitTest tests[] = { cmocka_unit_test(test_params) };
+        const struct CMUnitTest tests[] = { cmocka_unit_test(test_params), cmocka_unit_test(test_params_of_others) };
 
         return cmocka_run_group_tests_name("live-table", tests, NULL, NULL);
 }

@@ -58,6 +58,8 @@ static void test_policy_words(void **state _unused_) {
                 assert_int_equal(action_from_string(action_to_string((enum action) i)), i);
         for (int i = 0; i < _REENABLE_MAX; i++)
                 assert_int_equal(reenable_from_string(reenable_to_string((enum reenable) i)), i);
+        for (int i = 0; i < _RECOVERY_MAX; i++)
+                assert_int_equal(recovery_from_string(recovery_to_string((enum recovery) i)), i);
         for (int i = 0; i < _TRAIL_FAILURE_MAX; i++)
                 assert_int_equal(trail_failure_from_string(trail_failure_to_string((enum trail_failure) i)), i);
         for (int i = 0; i < _TRUST_MAX; i++)

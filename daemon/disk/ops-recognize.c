@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* RECOGNIZE: a mapping that is there, and the header on the device that it was made of. No secret: whether the volume
+ * key in the kernel is the header's nobody can say, only that the table asks for it by the header's name. */
+
+#include "dm.h"
+#include "live-table.h"
+#include "volume.h"
+
+static void check_table(const struct mapping *m, const struct volume *v, uint64_t sectors, struct disk_reply *y) {
+        const struct live_table_expected e = {
+                .name = m->info.name, .dm_uuid = m->dm_uuid, .uuid = v->header->copy.uuid, .major = v->device.major,
+                .minor = v->device.minor, .sectors = sectors, .offset = v->header->layout.data_offset / 512,
+                .sector_size = v->header->layout.sector_size, .read_only = m->info.state & DM_STATE_READ_ONLY,
+                .by_others = true,
+        };
+        uint32_t major, minor;
+        const char *why;
+
+        /* The key of a held volume is wiped, and its table says so in its own way. */
+        if (m->info.state & DM_STATE_SUSPENDED)
+                return;
+        if (live_table_check(&e, &major, &minor, &why) >= 0 && major == m->info.major && minor == m->info.minor)
+                y->flags |= DISK_FLAG_TABLE_OK;
+        else
+                snprintf(y->message, sizeof(y->message), "its table is not what the header of the device asks for: %s", why);
+}
+
+int op_recognize(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
+        _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
+        _cleanup_(volume_done) struct volume v = VOLUME_NONE;
+        _cleanup_(usage_done) struct usage u = {};
+        uint64_t sectors;
+        int r;
+
+        r = mapping_find(&m, q, y);
+        if (r < 0 || !m.present)
+                return r;
+        if (m.table.targets == 0) {
+                y->flags |= DISK_FLAG_NO_TABLE;
+                return 0;
+        }
+        r = usage_find(&u, &m, y);
+        if (r < 0 || m.table.all_error)
+                return r;
+        r = volume_read(&v, q, y);
+        sectors = y->sectors;
+        y->dev_major = m.info.major;
+        y->dev_minor = m.info.minor;
+        y->sectors = m.table.sectors;
+        if (r >= 0)
+                check_table(&m, &v, sectors, y);
+        return r;
+}
