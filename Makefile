@@ -33,11 +33,16 @@ LIBS_cmkctl = $(call pkg,libsystemd json-c libcrypto)
 
 # program: folder. Everything in the folder is the program, except what is listed as a floor for others.
 PROGRAMS := cmkd cmkd-vault cmkd-disk cmkd-audit cmkctl
+STATIC_PROGRAMS := cmkd-breaker cmkd-ladder
 FOLDER_cmkd := manager
 FOLDER_cmkd-vault := vault
 FOLDER_cmkd-disk := disk
 FOLDER_cmkd-audit := audit
 FOLDER_cmkctl := ctl
+FOLDER_cmkd-breaker := breaker
+FOLDER_cmkd-ladder := ladder
+# a mapping that is there, with its header
+EXTRA_cmkd-disk := daemon/ladder/dm.c daemon/ladder/mounts.c daemon/ladder/stack.c
 # the trail's format is read by cmkctl too
 EXTRA_cmkctl := daemon/audit/record.c daemon/audit/chain.c daemon/audit/reader.c
 
@@ -50,7 +55,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz
 
 .PHONY: all install clean setup demo check check-full check-unit check-fuzz check-static check-vm interop bench \
 	unit-tests fuzz-replays
-all: $(addprefix $(BUILD)/,$(PROGRAMS) cmkd-breaker)
+all: $(addprefix $(BUILD)/,$(PROGRAMS) $(STATIC_PROGRAMS))
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -67,10 +72,13 @@ $(BUILD)/$(1): $(call objects,$(wildcard daemon/$(FOLDER_$(1))/*.c) $(EXTRA_$(1)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
 
-# The breaker needs nothing from any disk once it runs: one static file.
-$(BUILD)/cmkd-breaker: $(call objects,$(wildcard daemon/breaker/*.c)) $(BUILD)/libcommon.a
-	$(if $(V),,@echo "  LINK    $@")
-	$(Q)$(CC) $(if $(SANITIZE),$(ALL_LDFLAGS),-static $(LDFLAGS)) $^ -o $@
+# The breaker needs nothing from any disk once it runs, the ladder's steps start at once: one static file each.
+define static_rule
+$(BUILD)/$(1): $(call objects,$(wildcard daemon/$(FOLDER_$(1))/*.c)) $(BUILD)/libcommon.a
+	$$(if $$(V),,@echo "  LINK    $$@")
+	$$(Q)$$(CC) $$(if $$(SANITIZE),$$(ALL_LDFLAGS),-static $$(LDFLAGS)) $$^ -o $$@
+endef
+$(foreach p,$(STATIC_PROGRAMS),$(eval $(call static_rule,$(p))))
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 	@mkdir -p $(@D)
@@ -98,7 +106,7 @@ $(FUZZERS): $(call objects,tests/fuzz/replay-main.c)
 
 # ---- install: what goes where. DESTDIR= for packages and images ----
 INSTALL ?= install
-SBINS := cmkd cmkd-vault cmkd-audit cmkd-breaker cmkd-disk
+SBINS := cmkd cmkd-vault cmkd-audit cmkd-breaker cmkd-disk cmkd-ladder
 UNITS := $(wildcard daemon/data/*.service daemon/data/*.socket daemon/data/*.target daemon/data/*.slice)
 D := $(DESTDIR)$(PREFIX)
 

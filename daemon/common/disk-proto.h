@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Manager <-> cmkd-disk, the disposable child that touches disks: one request, one reply, exit.
+/* Manager <-> cmkd-disk and cmkd-ladder, the disposable children that touch disks: one request, one reply, exit.
  *
  * fd 3: a SEQPACKET socket for both frames; a descriptor may travel with either (the mount root of a teardown).
  * fd 4: for CHECK, ACTIVATE, UNLOCK_KEY and RESUME, a pipe that yields the DISK_W_SIZE bytes of secret W.
  *
- * The unlock key and the volume key exist in this child only, and the unlock key in what UNLOCK_KEY writes to. */
+ * cmkd-disk has the operations on headers and with keys: the unlock key and the volume key exist in it only, and the
+ * unlock key in what UNLOCK_KEY writes to. cmkd-ladder has those on mappings alone: QUERY, DEACTIVATE, HOLD, NOTICE and the
+ * ladder. */
 
 #include "policy-values.h"
 #include "verdict.h"

@@ -3,9 +3,11 @@
 /* RECOGNIZE: a mapping that is there, and the header on the device that it was made of. No secret: whether the volume
  * key in the kernel is the header's nobody can say, only that the table asks for it by the header's name. */
 
-#include "dm.h"
 #include "live-table.h"
+#include "ops.h"
 #include "volume.h"
+
+#include "ladder/dm.h"
 
 static void check_table(const struct mapping *m, const struct volume *v, uint64_t sectors, struct disk_reply *y) {
         const struct live_table_expected e = {

@@ -3,22 +3,6 @@
 
 #include "common/child.h"
 
-#include <stdarg.h>
-
-int op_fail(struct disk_reply *y, int error, enum exit_code code, const char *format, ...) {
-        va_list ap;
-
-        va_start(ap, format);
-        (void) vsnprintf(y->message, sizeof(y->message), format, ap);
-        va_end(ap);
-        for (char *p = y->message; *p; p++)
-                if ((unsigned char) *p < ' ' || (unsigned char) *p >= 127)
-                        *p = '?';
-        y->error = error;
-        y->exit_code = (uint8_t) code;
-        return error;
-}
-
 int op_read_secret(struct secret **ret, struct disk_reply *y) {
         int r;
 

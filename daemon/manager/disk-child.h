@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* One disk operation in one disposable child (cmkd-disk): started, given its request, and killed at its deadline. A
- * child that does not die (D state) is abandoned: its callback comes at the deadline all the same. */
+/* One disk operation in one disposable child (cmkd-disk where a header or a key is needed, else cmkd-ladder): started,
+ * given its request, and killed at its deadline. A child that does not die (D state) is abandoned: its callback comes at
+ * the deadline all the same. */
 
 #include <systemd/sd-event.h>
 
 #include "common/disk-proto.h"
 
-#define DISK_PROGRAM "/usr/lib/cmkd/cmkd-disk"
+#define DISK_PROGRAMS "/usr/lib/cmkd/"
 
 struct disk_child;
 

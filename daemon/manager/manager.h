@@ -8,7 +8,7 @@
  *   operations: attach, │                       ├── audit-link ─── cmkd-audit
  *   format, detach ─────┼──► manager ◄── key ───┤
  *                       │       │               └── breaker-link ─ cmkd-breaker
- *            volume ◄───┘       └─► teardown ─► disk-child ─ cmkd-disk (one a step)
+ *            volume ◄───┘       └─► teardown ─► disk-child ─ cmkd-ladder (one a step)
  */
 
 #include <sys/queue.h>

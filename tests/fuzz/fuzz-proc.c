@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/mounts.c daemon/disk/stack.c daemon/disk/holders.c daemon/breaker/table.c
+// sources: daemon/ladder/mounts.c daemon/ladder/stack.c daemon/ladder/holders.c daemon/breaker/table.c
 
 /* What the kernel tells about processes and mounts holds names that anybody may choose: lines of mountinfo and maps,
  * stat, fdinfo. The first byte chooses the parser. Names that come out are shorter than what went in and printable where
  * they are shown. A slot of the breaker is tried as bytes, as its file and its socket give it. */
 
 #include "breaker/table.h"
-#include "disk/holders.h"
+#include "ladder/holders.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

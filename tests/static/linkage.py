@@ -17,9 +17,12 @@ FORBIDDEN = {
     "cmkd-audit": CURL_TLS + ("libcryptsetup",),
     "cmkctl": CURL_TLS + ("libcryptsetup", "libbpf"),
     "cmkd-breaker": CURL_TLS,
+    "cmkd-ladder": CURL_TLS,
 }
 # program: libraries that it must need, or the check looks at the wrong thing
 EXPECTED = {"cmkd-vault": "libcurl", "cmkd-disk": "libcryptsetup", "cmkd-audit": "libbpf", "cmkd": "libsystemd"}
+
+STATIC = ("cmkd-breaker", "cmkd-ladder")
 
 
 def program(tree, name):
@@ -55,9 +58,10 @@ def libraries(tree):
             yield f"{name} is not linked with {wanted}"
 
 
-def breaker_static(tree):
-    path = program(tree, "cmkd-breaker")
-    if path is None:
-        yield "cmkd-breaker is not built"
-    elif needed(path) or "INTERP" in readelf(path, "-l"):
-        yield "cmkd-breaker is not static"
+def statics(tree):
+    for name in STATIC:
+        path = program(tree, name)
+        if path is None:
+            yield f"{name} is not built"
+        elif needed(path) or "INTERP" in readelf(path, "-l"):
+            yield f"{name} is not static"

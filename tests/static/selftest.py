@@ -110,7 +110,7 @@ FAULTS = {
 LINK_FAULTS = {
     "linkage-libraries": [("cmkd", "libcurl.so.4"), ("cmkd-vault", "libcryptsetup.so.12"), ("cmkctl", "libbpf.so.1"),
                           ("cmkd-disk", None)],
-    "linkage-breaker-static": [("cmkd-breaker", "libcrypto.so.3")],
+    "linkage-static": [("cmkd-breaker", "libcrypto.so.3"), ("cmkd-ladder", "libcryptsetup.so.12")],
 }
 
 
@@ -154,8 +154,7 @@ def good_programs():
     programs = {name: [] for name in linkage.FORBIDDEN}
     for name, library in linkage.EXPECTED.items():
         programs[name] = [f"{library}.so.1"]
-    programs["cmkd-breaker"] = None
-    return programs
+    return {**programs, **dict.fromkeys(linkage.STATIC)}
 
 
 def cases(name):

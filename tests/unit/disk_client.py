@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Talks to one cmkd-disk child as the manager does: a frame on descriptor 3, the secret on descriptor 4.
+"""Talks to one cmkd-disk or cmkd-ladder as the manager does: a frame on descriptor 3, the secret on descriptor 4.
 
-As a program: disk_client.py [--disk PROGRAM] OPERATION FIELD=VALUE... prints the reply as JSON; bytes are hex, role a
+As a program: disk_client.py [--programs DIRECTORY] OPERATION FIELD=VALUE... prints the reply as JSON; bytes are hex, role a
 name, flags a sum of names (wipe+untrusted-ok); w=HEX or w=@FILE is the secret. Its exit status is the reply's."""
 
 import argparse
@@ -16,6 +16,7 @@ import time
 
 OPERATIONS = ["", "inspect", "format", "check", "erase", "activate", "deactivate", "query", "open", "shut", "cut", "thaw",
               "flush", "kill", "unmount", "remove", "verify", "hold", "resume", "notice", "unlock-key"]
+HEADERS = {"inspect", "format", "check", "erase", "activate", "resume", "unlock-key"}
 FLAGS = {"mapped": 1, "ours": 2, "suspended": 4, "error-table": 8, "mounted": 16, "swap": 32, "system": 64, "token": 128,
          "untrusted-ok": 256, "read-only": 512, "wipe": 1024}
 ROLES = ["data", "os", "scratch"]
@@ -52,7 +53,7 @@ def encode(fields):
 def decode(frame):
     magic, version, kind, _, length = struct.unpack_from("<IHHII", frame)
     if (magic, version, kind, length) != (MAGIC, VERSION, REPLY, len(frame) - 16):
-        raise ValueError("not a reply of cmkd-disk")
+        raise ValueError("not a reply")
     at, reply = 16, {}
     for name, kind in REPLY_FIELDS.items():
         if kind in "sb":
@@ -69,7 +70,12 @@ def decode(frame):
     return reply
 
 
-def call(op, w=None, program="/usr/lib/cmkd/cmkd-disk", timeout=120, fd=None, **fields):
+def program_of(op):
+    """The same as in manager/disk-child.c."""
+    return "cmkd-disk" if op in HEADERS else "cmkd-ladder"
+
+
+def call(op, w=None, programs="/usr/lib/cmkd", timeout=120, fd=None, **fields):
     """Runs one operation; returns (reply, seconds). fd goes along with the request; one that comes back is reply["fd"].
     An exit without a reply is a RuntimeError."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -82,7 +88,7 @@ def call(op, w=None, program="/usr/lib/cmkd/cmkd-disk", timeout=120, fd=None, **
         os.dup2(pipe, 4)
 
     began = time.monotonic()
-    child = subprocess.Popen([program, op], close_fds=False, preexec_fn=move, env={}, stdin=subprocess.DEVNULL)
+    child = subprocess.Popen([f"{programs}/{program_of(op)}", op], close_fds=False, preexec_fn=move, env={}, stdin=subprocess.DEVNULL)
     theirs.close()
     for other in (secret_out, sock, pipe):
         os.close(other)
@@ -100,7 +106,7 @@ def call(op, w=None, program="/usr/lib/cmkd/cmkd-disk", timeout=120, fd=None, **
     finally:
         status = child.wait(timeout)
     if status != 0 or not frame:
-        raise RuntimeError(f"cmkd-disk {op} ended with {status} and no reply")
+        raise RuntimeError(f"{program_of(op)} {op} ended with {status} and no reply")
     reply = decode(frame)
     if fds:
         reply["fd"] = fds[0]
@@ -122,7 +128,7 @@ def parse(name, text):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--disk", default="/usr/lib/cmkd/cmkd-disk")
+    parser.add_argument("--programs", default="/usr/lib/cmkd")
     parser.add_argument("operation", choices=OPERATIONS[1:])
     parser.add_argument("fields", nargs="*", metavar="FIELD=VALUE")
     options = parser.parse_args()
@@ -130,7 +136,7 @@ def main():
     for field in options.fields:
         name, _, text = field.partition("=")
         fields[name] = parse(name, text)
-    reply, seconds = call(options.operation, program=options.disk, **fields)
+    reply, seconds = call(options.operation, programs=options.programs, **fields)
     shown = {k: v.hex() if isinstance(v, bytes) else v for k, v in reply.items()}
     print(json.dumps({**shown, "seconds": round(seconds, 3)}, indent=1))
     return 1 if reply["error"] else 0

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/holders.c daemon/disk/signal-holders.c daemon/disk/mounts.c daemon/disk/stack.c
+// sources: daemon/ladder/holders.c daemon/ladder/signal-holders.c daemon/ladder/mounts.c daemon/ladder/stack.c
 
 /* Who uses a mount: found by descriptor, directory and memory map on a file system of this machine, and signalled. */
 
@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "disk/holders.h"
+#include "ladder/holders.h"
 
 #include <fcntl.h>
 #include <signal.h>

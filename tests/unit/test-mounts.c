@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/mounts.c daemon/disk/stack.c
+// sources: daemon/ladder/mounts.c daemon/ladder/stack.c
 
 /* mountinfo: the parser, and which mounts are on a volume. */
 
@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "disk/mounts.h"
+#include "ladder/mounts.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the ladder as the manager does, one cmkd-disk a step: ladder.py NAME UUID [STEP...]
+"""Runs the ladder as the manager does, one cmkd-ladder a step: ladder.py NAME UUID [STEP...]
 
 Prints one JSON object: for each step what it said and how long it took, and when the volume was unreadable.
 """

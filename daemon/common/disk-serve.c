@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "disk-serve.h"
+
+#include "child.h"
+#include "link.h"
+#include "log.h"
+#include "secret.h"
+
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+int op_fail(struct disk_reply *y, int error, enum exit_code code, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        (void) vsnprintf(y->message, sizeof(y->message), format, ap);
+        va_end(ap);
+        for (char *p = y->message; *p; p++)
+                if ((unsigned char) *p < ' ' || (unsigned char) *p >= 127)
+                        *p = '?';
+        y->error = error;
+        y->exit_code = (uint8_t) code;
+        return error;
+}
+
+/* Libraries hold copies of keys in buffers of their own: none of this process's pages may go to swap. */
+static int lock_memory(void) {
+        static const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+
+        (void) setrlimit(RLIMIT_MEMLOCK, &all);
+        return mlockall(MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT) < 0 ? -errno : 0;
+}
+
+static void run(const struct disk_operation *o, const struct disk_request *q, int in_fd, int *ret_fd,
+                struct disk_reply *y) {
+        int r;
+
+        if (!o->run) {
+                op_fail(y, -EOPNOTSUPP, EXIT_CODE_FAILED, "Operation %u is not known here", q->op);
+                return;
+        }
+        r = o->sees_keys ? lock_memory() : 0;
+        if (r < 0) {
+                op_fail(y, r, EXIT_CODE_FAILED, "The pages of this process cannot be locked: %s", strerror(-r));
+                return;
+        }
+        r = o->run(q, in_fd, ret_fd, y);
+        if (r < 0 && y->error == 0)
+                op_fail(y, r, EXIT_CODE_FAILED, "%s failed: %s", disk_op_to_string(q->op), strerror(-r));
+}
+
+int disk_serve(const char *program, const struct disk_operation *operations) {
+        static struct wire_frame frame;
+        _cleanup_(closep) int in_fd = -EBADF, out_fd = -EBADF;
+        struct disk_request q = {};
+        struct disk_reply y = {};
+        struct wire_cursor c;
+        int r;
+
+        log_init(program, getenv("CMKD_DEBUG") ? LOG_DEBUG : LOG_INFO);
+        umask(077);
+        r = secret_process_init();
+        if (r < 0) {
+                log_error("This process cannot be made undumpable: %s", strerror(-r));
+                return EXIT_FAILURE;
+        }
+        r = link_receive(CHILD_SOCKET_FD, &frame, &c, &in_fd);
+        if (r <= 0) {
+                log_error("No request on descriptor %d: %s", CHILD_SOCKET_FD, r < 0 ? strerror(-r) : "end of file");
+                return EXIT_FAILURE;
+        }
+        r = disk_request_decode(&c, &q);
+        if (r < 0)
+                op_fail(&y, r, EXIT_CODE_FAILED, "The request cannot be read");
+        else
+                run(operations + q.op, &q, in_fd, &out_fd, &y);
+        r = disk_reply_encode(&y, &frame);
+        if (r >= 0)
+                r = link_send(CHILD_SOCKET_FD, &frame, out_fd);
+        if (r < 0) {
+                log_error("The reply of %s cannot be sent: %s", disk_op_to_string(q.op), strerror(-r));
+                return EXIT_FAILURE;
+        }
+        return EXIT_SUCCESS;
+}

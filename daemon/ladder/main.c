@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* cmkd-ladder OPERATION: what a mapping needs that is there, up to its end. The argument is there for ps only. */
+
+#include "ops.h"
+
+static const struct disk_operation operations[_DISK_OP_MAX] = {
+        [DISK_OP_QUERY]        = { op_query,        false },
+        [DISK_OP_HOLD]         = { op_hold,         false },
+        [DISK_OP_NOTICE]       = { op_notice,       false },
+        [DISK_OP_STEP_OPEN]    = { op_step_open,    false },
+        [DISK_OP_STEP_SHUT]    = { op_step_shut,    false },
+        [DISK_OP_STEP_CUT]     = { op_step_cut,     false },
+        [DISK_OP_STEP_THAW]    = { op_step_thaw,    false },
+        [DISK_OP_STEP_FLUSH]   = { op_step_flush,   false },
+        [DISK_OP_STEP_KILL]    = { op_step_kill,    false },
+        [DISK_OP_STEP_UNMOUNT] = { op_step_unmount, false },
+        [DISK_OP_STEP_REMOVE]  = { op_step_remove,  false },
+        [DISK_OP_STEP_VERIFY]  = { op_step_verify,  false },
+        [DISK_OP_DEACTIVATE]   = { op_deactivate,   false },
+};
+
+int main(void) {
+        return disk_serve("cmkd-ladder", operations);
+}
