@@ -78,6 +78,17 @@ static void test_os_is_the_breakers(void **state _unused_) {
         assert_int_equal(p.then, ACTION_REPORT);
 }
 
+/* Steps before the cut that all hang leave the cut some of the 2 s that are promised after the confirmation. */
+static void test_cut_in_time(void **state _unused_) {
+        uint64_t before = 0;
+        struct plan p;
+
+        assert_int_equal(plan_make(&usual, &p), 0);
+        for (ptrdiff_t i = 0; i < position(&p, DISK_OP_STEP_CUT); i++)
+                before += p.steps[i].budget_usec;
+        assert_true(before > 0 && before <= 1800 * USEC_PER_MSEC);
+}
+
 /* What the ladder was measured for must hold in every plan that there is. */
 static void test_invariants_of_all_plans(void **state _unused_) {
         static const uint32_t flag_bits[] = { DISK_FLAG_MOUNTED, DISK_FLAG_SWAP, DISK_FLAG_SUSPENDED,
@@ -221,6 +232,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_ladders),
                 cmocka_unit_test(test_os_is_the_breakers),
+                cmocka_unit_test(test_cut_in_time),
                 cmocka_unit_test(test_invariants_of_all_plans),
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_retry),

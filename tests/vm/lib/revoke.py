@@ -128,16 +128,6 @@ def assert_expired_in_time(record, clock, vault, lease=LEASE, grace=GRACE, margi
     assert lease + grace - TRIP <= spent <= lease + grace + margin, spent
 
 
-def margin(node):
-    """2 s, and more where a child (there are three until the cut) takes longer to start than on any real machine."""
-    timed = "import subprocess, time\nt = time.monotonic()\nfor n in range(3): " \
-            "subprocess.run('/usr/lib/cmkd/cmkd-disk', stdin=subprocess.DEVNULL, capture_output=True)\n" \
-            "print((time.monotonic() - t) / 3)"
-    start = float(node.out(["python3", "-c", timed]))
-    print(f"a child takes {start:.2f} s to start and end")
-    return MARGIN + 3 * max(start - 0.2, 0)
-
-
 def known_file(node, mount="/mnt"):
     node.sh(f"head -c 262144 /dev/urandom > {mount}/known && sync {mount}/known && sha256sum < {mount}/known > /root/known.sum")
 

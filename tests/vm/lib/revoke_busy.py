@@ -29,14 +29,13 @@ def test(node, vault, fs):
         running.expect(word, 60)
     manager = revoke.pid_of(node)
     clock, trail = revoke.Clock(node), revoke.Trail(node)
-    margin = revoke.margin(node)
     disabled = clock.boot(vault.ctl("disable", "k1")["time"])
     freed = revoke.boot(trail.wait("key_freed"))
     trail.wait("removed", volume="data1", cause="revoked")
     print(trail.story())
     asked = trail.seen("verdict", counted_as="REVOKED")
     trips = sum(int(r["fields"]["round_trip_usec"]) for r in asked) / 1e6
-    bound = revoke.POLL + revoke.CONFIRM + trips + margin
+    bound = revoke.POLL + revoke.CONFIRM + trips + revoke.MARGIN
     print(f"key gone {freed - disabled:.2f} s after it was disabled, bound {bound:.2f}, round trips {trips:.2f}")
     assert 0 < freed - disabled <= bound, (freed - disabled, bound, trail.story())
     # The child that opens the mount may be too slow for its time here; it may not be unable to
