@@ -29,15 +29,17 @@ LIBS_cmkd = $(call pkg,libsystemd libcrypto)
 LIBS_cmkd-vault = $(call pkg,libcurl libcrypto json-c libseccomp) -lpthread
 LIBS_cmkd-disk = $(call pkg,libcryptsetup libcrypto json-c blkid)
 LIBS_cmkd-audit = $(call pkg,libbpf libsystemd json-c libcrypto)
+LIBS_cmkd-keyscript = $(call pkg,libsystemd)
 LIBS_cmkctl = $(call pkg,libsystemd json-c libcrypto)
 
 # program: folder. Everything in the folder is the program, except what is listed as a floor for others.
-PROGRAMS := cmkd cmkd-vault cmkd-disk cmkd-audit cmkctl
+PROGRAMS := cmkd cmkd-vault cmkd-disk cmkd-audit cmkd-keyscript cmkctl
 STATIC_PROGRAMS := cmkd-breaker cmkd-ladder
 FOLDER_cmkd := manager
 FOLDER_cmkd-vault := vault
 FOLDER_cmkd-disk := disk
 FOLDER_cmkd-audit := audit
+FOLDER_cmkd-keyscript := keyscript
 FOLDER_cmkctl := ctl
 FOLDER_cmkd-breaker := breaker
 FOLDER_cmkd-ladder := ladder
@@ -45,6 +47,12 @@ FOLDER_cmkd-ladder := ladder
 EXTRA_cmkd-disk := daemon/ladder/dm.c daemon/ladder/mounts.c daemon/ladder/stack.c
 # the trail's format is read by cmkctl too
 EXTRA_cmkctl := daemon/audit/record.c daemon/audit/chain.c daemon/audit/reader.c
+CLIENT := daemon/token-plugin/client.c daemon/token-plugin/retry.c
+EXTRA_cmkd-keyscript := $(CLIENT)
+# libcryptsetup's plugin: the same sources compiled for a shared object, and only those that it needs
+PLUGIN := libcryptsetup-token-cmkd.so
+PLUGIN_SOURCES := daemon/token-plugin/libcryptsetup-token-cmkd.c $(CLIENT) $(addprefix daemon/disk/,token.c strict-json.c \
+	unlock-key.c) $(addprefix daemon/common/,util.c secret.c base64.c key-uri.c policy-values.c verdict.c)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 COMMON_OBJECTS := $(call objects,$(wildcard daemon/common/*.c))
@@ -55,7 +63,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz
 
 .PHONY: all install clean setup demo check check-full check-unit check-fuzz check-static check-vm interop bench \
 	unit-tests fuzz-replays
-all: $(addprefix $(BUILD)/,$(PROGRAMS) $(STATIC_PROGRAMS))
+all: $(addprefix $(BUILD)/,$(PROGRAMS) $(STATIC_PROGRAMS) $(PLUGIN))
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -79,6 +87,16 @@ $(BUILD)/$(1): $(call objects,$(wildcard daemon/$(FOLDER_$(1))/*.c)) $(BUILD)/li
 	$$(Q)$$(CC) $$(if $$(SANITIZE),$$(ALL_LDFLAGS),-static $$(LDFLAGS)) $$^ -o $$@
 endef
 $(foreach p,$(STATIC_PROGRAMS),$(eval $(call static_rule,$(p))))
+
+$(BUILD)/pic/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -MMD -MP -c $< -o $@
+
+$(BUILD)/$(PLUGIN): $(patsubst %.c,$(BUILD)/pic/%.o,$(PLUGIN_SOURCES)) daemon/token-plugin/symbols.map
+	$(if $(V),,@echo "  LINK    $@")
+	$(Q)$(CC) -shared $(filter-out -pie,$(ALL_LDFLAGS)) $(if $(SANITIZE),,-Wl,-z,defs) \
+		-Wl,--version-script=daemon/token-plugin/symbols.map $(filter %.o,$^) \
+		$(call pkg,libcryptsetup libsystemd json-c libcrypto) -o $@
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 	@mkdir -p $(@D)
@@ -106,16 +124,19 @@ $(FUZZERS): $(call objects,tests/fuzz/replay-main.c)
 
 # ---- install: what goes where. DESTDIR= for packages and images ----
 INSTALL ?= install
-SBINS := cmkd cmkd-vault cmkd-audit cmkd-breaker cmkd-disk cmkd-ladder
+SBINS := cmkd cmkd-vault cmkd-audit cmkd-breaker cmkd-disk cmkd-ladder cmkd-keyscript
+# where libcryptsetup looks for its plugins: cryptsetup/ beside it
+TOKEN_DIR ?= $(PREFIX)/lib/$(shell $(CC) -print-multiarch 2>/dev/null)/cryptsetup
 UNITS := $(wildcard daemon/data/*.service daemon/data/*.socket daemon/data/*.target daemon/data/*.slice)
 D := $(DESTDIR)$(PREFIX)
 
 install: all
 	$(Q)$(INSTALL) -d $(D)/bin $(D)/lib/cmkd/cmkd.conf.d $(D)/lib/systemd/system $(D)/lib/systemd/catalog \
 		$(D)/lib/tmpfiles.d $(D)/lib/modules-load.d $(D)/share/dbus-1/system.d $(D)/share/man/man1 \
-		$(D)/share/man/man5 $(D)/share/man/man8 $(DESTDIR)/etc/cmkd/cmkd.conf.d
+		$(D)/share/man/man5 $(D)/share/man/man8 $(DESTDIR)/etc/cmkd/cmkd.conf.d $(DESTDIR)$(TOKEN_DIR)
 	$(Q)$(INSTALL) -m 755 $(addprefix $(BUILD)/,$(SBINS)) $(D)/lib/cmkd/
 	$(Q)$(INSTALL) -m 755 $(BUILD)/cmkctl $(D)/bin/
+	$(Q)$(INSTALL) -m 644 $(BUILD)/$(PLUGIN) $(DESTDIR)$(TOKEN_DIR)/
 	$(Q)for u in $(UNITS); do sed 's|/usr/lib/cmkd/|$(PREFIX)/lib/cmkd/|' $$u > $(D)/lib/systemd/system/$${u##*/} && \
 		chmod 644 $(D)/lib/systemd/system/$${u##*/} || exit 1; done
 	$(Q)$(INSTALL) -m 644 daemon/data/cmkd.conf $(D)/lib/cmkd/

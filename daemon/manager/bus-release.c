@@ -62,14 +62,15 @@ static int may_release(sd_bus_message *message, struct manager *m, const char *d
         get_ids(message, &uid, &pid);
         if (sd_bus_message_get_sender(message) || uid != 0)
                 return reply_error(message, EXIT_CODE_POLICY, "Keys are given out to root on " BUS_PRIVATE_SOCKET " only");
-        if ((*device && *device != '/') || !volume_name_is_valid(what))
-                return reply_error(message, EXIT_CODE_USAGE, "%s %s: no device, or no UUID or name of a volume", device, what);
-        v = find(m, what);
+        if ((*device && *device != '/') || (*what ? !volume_name_is_valid(what) : !*device))
+                return reply_error(message, EXIT_CODE_USAGE, "%s %s: no device, or no UUID or name of a volume",
+                                   device, what);
+        v = *what ? find(m, what) : NULL;
         if (v && volume_may_release(v, &why) < 0)
                 return reply_error(message, EXIT_CODE_BUSY, "%s: %s", v->name, why);
         if (!breaker_is_ready(m->breaker))
                 return reply_error(message, EXIT_CODE_FAILED, "%s: cmkd-breaker does not run: nobody would hold the volume's "
-                                   "deadline. See \"systemctl status cmkd-breaker\"", what);
+                                   "deadline. See \"systemctl status cmkd-breaker\"", *what ? what : device);
         return 0;
 }
 

@@ -46,8 +46,8 @@ int attach_start(struct manager *m, const char *what, bool read_only, const stru
 int resume_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user);
 
 /* release.c: the same up to the durable record; then the unlock key is written to sink (a pipe, a socket; taken over on
- * success) for whoever makes the mapping. device: a path below /dev, or empty: found by
- * what, a UUID or a name, which the disk must have in any case. Afterwards the volume is ATTACHING and v->released,
+ * success) for whoever makes the mapping. device: a path below /dev, what: the UUID or the name
+ * that the disk must have; one of the two may be empty. Afterwards the volume is ATTACHING and v->released,
  * until its mapping is seen, or for RELEASE_UNUSED_USEC. */
 int release_start(struct manager *m, const char *device, const char *what, int sink, const struct requester *who,
                   operation_done done, void *user);

@@ -9,6 +9,8 @@ import subprocess
 from tree import Skip
 
 CURL_TLS = ("libcurl", "libssl", "libgnutls")
+PLUGIN, PLUGIN_VERSION = "libcryptsetup-token-cmkd.so", "CRYPTSETUP_TOKEN_1.0"
+PLUGIN_SYMBOLS = ("open", "open_pin", "buffer_free", "validate", "dump", "version")
 # program: libraries that it must never need
 FORBIDDEN = {
     "cmkd": CURL_TLS + ("libcryptsetup", "libbpf", "libjson-c"),
@@ -18,9 +20,12 @@ FORBIDDEN = {
     "cmkctl": CURL_TLS + ("libcryptsetup", "libbpf"),
     "cmkd-breaker": CURL_TLS,
     "cmkd-ladder": CURL_TLS,
+    "cmkd-keyscript": CURL_TLS + ("libcryptsetup", "libbpf", "libjson-c"),
+    PLUGIN: CURL_TLS + ("libbpf",),
 }
 # program: libraries that it must need, or the check looks at the wrong thing
-EXPECTED = {"cmkd-vault": "libcurl", "cmkd-disk": "libcryptsetup", "cmkd-audit": "libbpf", "cmkd": "libsystemd"}
+EXPECTED = {"cmkd-vault": "libcurl", "cmkd-disk": "libcryptsetup", "cmkd-audit": "libbpf", "cmkd": "libsystemd",
+            PLUGIN: "libcryptsetup"}
 
 STATIC = ("cmkd-breaker", "cmkd-ladder")
 
@@ -56,6 +61,19 @@ def libraries(tree):
         wanted = EXPECTED.get(name)
         if wanted and not any(library.startswith(wanted) for library in have):
             yield f"{name} is not linked with {wanted}"
+
+
+def plugin_symbols(tree):
+    """What libcryptsetup looks for, at its version, and nothing else."""
+    wanted = {f"cryptsetup_token_{n}@@{PLUGIN_VERSION}" for n in PLUGIN_SYMBOLS}
+    path = program(tree, PLUGIN)
+    if path is None:
+        yield f"{PLUGIN} is not built"
+        return
+    lines = (line.split() for line in readelf(path, "--dyn-syms").splitlines())
+    have = {f[7] for f in lines if len(f) >= 8 and f[4] in ("GLOBAL", "WEAK") and f[3] == "FUNC" and f[6] != "UND"}
+    for name in sorted(have ^ wanted):
+        yield f"{PLUGIN} {'exports' if name in have else 'does not export'} {name}"
 
 
 def statics(tree):

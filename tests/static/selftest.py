@@ -111,6 +111,7 @@ LINK_FAULTS = {
     "linkage-libraries": [("cmkd", "libcurl.so.4"), ("cmkd-vault", "libcryptsetup.so.12"), ("cmkctl", "libbpf.so.1"),
                           ("cmkd-disk", None)],
     "linkage-static": [("cmkd-breaker", "libcrypto.so.3"), ("cmkd-ladder", "libcryptsetup.so.12")],
+    "linkage-plugin-symbols": [(linkage.PLUGIN, "!dump"), (linkage.PLUGIN, "!")],
 }
 
 
@@ -140,13 +141,25 @@ def link(build, programs):
         f.write("int main(void) { return 0; }\n")
     for name, sonames in programs.items():
         stubs = []
-        for soname in sonames or ():
+        for soname in (s for s in sonames or () if s[0] != "!"):
             stub = os.path.join(build, soname)
             if not os.path.exists(stub):
                 subprocess.run(["cc", "-shared", f"-Wl,-soname,{soname}", "-o", stub, "-x", "c", "/dev/null"], check=True)
             stubs.append(stub)
+        if name == linkage.PLUGIN:
+            stubs += plugin_source(build, [s[1:] for s in sonames if s[0] == "!"])
         static = ["-static"] if sonames is None else ["-Wl,--no-as-needed", *stubs]
         subprocess.run(["cc", source, *static, "-o", os.path.join(build, name)], check=True)
+
+
+def plugin_source(build, faults):
+    """Arguments for a plugin with its symbols: without the one that faults names, without a version for an empty name."""
+    source, versions = os.path.join(build, "plugin.c"), os.path.join(build, "plugin.map")
+    with open(source, "w", encoding="utf-8") as f:
+        f.writelines(f"void cryptsetup_token_{n}(void) {{}}\n" for n in linkage.PLUGIN_SYMBOLS if n not in faults)
+    with open(versions, "w", encoding="utf-8") as f:
+        f.write(("" if "" in faults else linkage.PLUGIN_VERSION) + " { global: cryptsetup_token_*; local: *; };\n")
+    return ["-shared", "-fPIC", source, f"-Wl,--version-script={versions}"]
 
 
 def good_programs():
