@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "record.h"
 
+#include "common/json-text.h"
+
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <syslog.h>
 #include <time.h>
 
@@ -164,28 +165,6 @@ const char *record_field(const struct record *r, const char *name) {
         return NULL;
 }
 
-static int parse(const char *line, size_t size, struct json_object **ret) {
-        struct json_tokener *t;
-        struct json_object *o;
-        bool good;
-
-        if (size == 0 || size > RECORD_LINE_MAX || memchr(line, 0, size))
-                return -EBADMSG;
-        t = json_tokener_new_ex(4);
-        if (!t)
-                return -ENOMEM;
-        json_tokener_set_flags(t, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-        o = json_tokener_parse_ex(t, line, (int) size);
-        good = json_tokener_get_error(t) == json_tokener_success && json_tokener_get_parse_end(t) == size;
-        json_tokener_free(t);
-        if (!good || !json_object_is_type(o, json_type_object)) {
-                json_object_put(o);
-                return -EBADMSG;
-        }
-        *ret = o;
-        return 0;
-}
-
 static int get_text(struct json_object *o, const char *name, size_t max, const char **ret) {
         struct json_object *v;
 
@@ -316,7 +295,7 @@ int record_decode(const char *line, size_t size, struct record *ret) {
         uint64_t version;
         int e;
 
-        e = parse(line, size, &o);
+        e = size > RECORD_LINE_MAX ? -EBADMSG : json_parse(line, size, &o);
         if (e < 0)
                 return e;
         r.json = o;

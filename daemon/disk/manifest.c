@@ -84,7 +84,7 @@ static int put_array(EVP_MAC_CTX *mac, const struct json_object *o) {
         return r;
 }
 
-/* Recursion is bounded by STRICT_JSON_DEPTH. */
+/* Recursion is bounded by JSON_DEPTH_MAX. */
 static int put_value(EVP_MAC_CTX *mac, const struct json_object *o, enum place place) {
         char number[24];
         int n;

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* JSON from a disk, read so that no two readers can understand it differently: one value, UTF-8, no duplicate names, no
- * numbers but integers, bounded depth, nothing after it. libcryptsetup reads the same text with json-c and lets the
- * last duplicate win; here a duplicate is an error. Also the few typed look-ups that LUKS2 metadata needs. */
+/* JSON from a disk, read so that no two readers can understand it differently: common/json-text.h, and no
+ * numbers but integers. libcryptsetup reads the same text with json-c and lets the last duplicate win; here a duplicate
+ * is an error. Also the few typed look-ups that LUKS2 metadata needs. */
 
-#include "common/util.h"
-
-#include <json-c/json.h>
-
-#define STRICT_JSON_DEPTH 16
-
-static inline void json_object_putp(struct json_object **o) { json_object_put(*o); }
+#include "common/json-text.h"
 
 /* Parses size bytes. The caller owns *ret. Returns 0, -EBADMSG (not as above; *ret_why, which may be NULL, is a static
  * text) or -ENOMEM. */

@@ -8,7 +8,7 @@
 #include <openssl/x509.h>
 
 #include "common/base64.h"
-#include "json-text.h"
+#include "common/json-text.h"
 
 #define MODULUS_MAX 512u        /* RSA 4096 */
 #define VALUE_MAX VAULT_BLOB_MAX

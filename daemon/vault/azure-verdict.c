@@ -3,7 +3,7 @@
 
 #include <stdarg.h>
 
-#include "json-text.h"
+#include "common/json-text.h"
 
 #define INNER_DEPTH_MAX 4u
 #define ON_KEY (1u << VAULT_OP_GET_KEY | 1u << VAULT_OP_WRAP | 1u << VAULT_OP_UNWRAP)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "imds-reply.h"
 
-#include "json-text.h"
+#include "common/json-text.h"
 
 #define TOKEN_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/="
 #define LIFETIME_MAX (7u * 24u * 3600u)

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "common/log.h"
-#include "json-text.h"
+#include "common/json-text.h"
 
 #define CA_FILE_MAX (1024u * 1024u)
 

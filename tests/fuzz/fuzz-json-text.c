@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/json-text.c
 // libs: json-c
 
 /* Two readers of one text must agree: where the scanner says a member's string lies, JSON parsing has that string. */
 
-#include "vault/json-text.h"
+#include "common/json-text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/json-text.c
 // libs: json-c
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "vault/json-text.h"
+#include "common/json-text.h"
 
 static void test_documents(void **state _unused_) {
         static const char *const good[] = {

@@ -216,7 +216,7 @@ int json_parse(const char *text, size_t size, struct json_object **ret) {
         t = json_tokener_new_ex((int) JSON_DEPTH_MAX + 2);
         if (!t)
                 return -ENOMEM;
-        json_tokener_set_flags(t, JSON_TOKENER_STRICT|JSON_TOKENER_ALLOW_TRAILING_CHARS|JSON_TOKENER_VALIDATE_UTF8);
+        json_tokener_set_flags(t, JSON_TOKENER_VALIDATE_UTF8);
         o = json_tokener_parse_ex(t, text, (int) size);
         whole = json_tokener_get_error(t) == json_tokener_success;
         json_tokener_free(t);

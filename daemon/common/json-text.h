@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* JSON that came over the network, read strictly.
+/* JSON that came over the network, from a disk or out of the trail, read strictly. json-c takes more than JSON, and its
+ * strict mode differs between versions (0.18 takes no UTF-8 in strings): the grammar is checked here, json-c reads values.
  *
  *   receive buffer ─ json_check() ─► where a member's string lies ─ the caller takes it out and overwrites it ─┐
  *                                                                       json_parse() reads what is left ◄──────┘
@@ -10,7 +11,7 @@
  * name that is twice in one object is an error (parsers disagree on which one counts), and so is one that hides an
  * ASCII letter or digit behind an escape. No I/O; nothing is allocated by json_check(). */
 
-#include "common/util.h"
+#include "util.h"
 #include <json-c/json.h>
 
 #define JSON_DEPTH_MAX 16u
