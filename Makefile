@@ -52,7 +52,8 @@ EXTRA_cmkd-keyscript := $(CLIENT)
 # libcryptsetup's plugin: the same sources compiled for a shared object, and only those that it needs
 PLUGIN := libcryptsetup-token-cmkd.so
 PLUGIN_SOURCES := daemon/token-plugin/libcryptsetup-token-cmkd.c $(CLIENT) $(addprefix daemon/disk/,token.c strict-json.c \
-	unlock-key.c) $(addprefix daemon/common/,util.c secret.c base64.c key-uri.c policy-values.c verdict.c)
+	unlock-key.c) \
+	$(addprefix daemon/common/,util.c secret.c base64.c json-text.c key-uri.c policy-values.c verdict.c)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 COMMON_OBJECTS := $(call objects,$(wildcard daemon/common/*.c))
