@@ -47,6 +47,10 @@ enum disk_op {
                                   * descriptor that comes with the request: for somebody else who makes the mapping */
         DISK_OP_RECOGNIZE,       /* device, mapping, uuid: a mapping that somebody else made, or that stood before: QUERY, the
                                   * header, and DISK_FLAG_TABLE_OK where its live table is what the header asks for */
+        /* device, name, uuid, header_digest, trust_digest -> header, count (of what changed) */
+        DISK_OP_RECOVERY_ADD,    /* W, descriptor: a pipe to write the new key's text into */
+        DISK_OP_RECOVERY_REMOVE, /* W */
+        DISK_OP_RECOVERY_TEST,   /* descriptor: a pipe to read the text from. No W */
         _DISK_OP_MAX,
 };
 
@@ -64,6 +68,9 @@ enum disk_flags {
         DISK_FLAG_WIPE = 1 << 10,         /* FORMAT: what is on the disk may be overwritten (asked and answered) */
         DISK_FLAG_TABLE_OK = 1 << 11,     /* RECOGNIZE: one crypt target, as the header has it; message: why not */
         DISK_FLAG_NO_TABLE = 1 << 12,     /* RECOGNIZE: the mapping is being made, it has no live table yet */
+        DISK_FLAG_RECOVERY_KEY = 1 << 16, /* there is one */
+        DISK_FLAG_FOREIGN = 1 << 17,      /* ACTIVATE, CHECK: keyslots or tokens that are not enrolled; message names them */
+        DISK_FLAG_FOREIGN_OK = 1 << 18,   /* ACTIVATE: OnForeignKeyslot=report, open it all the same */
 };
 
 struct disk_request {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "header-check.h"
+#include "recovery-text.h"
 
 #include <endian.h>
 #include <openssl/crypto.h>
@@ -321,6 +322,28 @@ static int check_digest(const struct json_object *metadata, const struct json_ob
         return 0;
 }
 
+/* One that names no keyslot of its own is not the token of a recovery key: the manifest says whether it may be there. */
+static void find_recovery(const struct json_object *metadata, struct header_layout *l) {
+        l->recovery_token_id = l->recovery_keyslot = -1;
+        json_object_object_foreach(strict_json_get(metadata, "tokens", json_type_object), id, token) {
+                const char *type = strict_json_string(token, "type"), *s;
+                const struct json_object *a = strict_json_get(token, "keyslots", json_type_array), *e;
+                uint64_t n, slot;
+
+                if (!type || !streq(type, RECOVERY_TOKEN_TYPE) || !a || json_object_array_length(a) != 1 ||
+                    parse_u64(id, HEADER_TOKENS_MAX - 1, &n) < 0)
+                        continue;
+                e = json_object_array_get_idx(a, 0);
+                s = json_object_is_type(e, json_type_string) ? json_object_get_string((struct json_object *) e) : "";
+                if (parse_u64(s, HEADER_KEYSLOTS_MAX - 1, &slot) < 0 || !l->areas[slot].used ||
+                    (int) slot == l->token.keyslot)
+                        continue;
+                l->recovery_token_id = (int) n;
+                l->recovery_keyslot = (int) slot;
+                return;
+        }
+}
+
 int header_metadata_check(const struct json_object *metadata, const struct header_copy *copy, uint64_t device_size,
                           struct header_layout *ret, struct header_why *why) {
         static const char *const members[] = { "keyslots", "tokens", "segments", "digests", "config", NULL };
@@ -356,6 +379,7 @@ int header_metadata_check(const struct json_object *metadata, const struct heade
         r = check_digest(metadata, keyslots, why);
         if (r < 0)
                 return r;
+        find_recovery(metadata, &l);
         *ret = l;
         return 0;
 }

@@ -38,6 +38,8 @@ struct header_layout {
         uint64_t data_offset;             /* bytes */
         unsigned sector_size;
         int token_id;                     /* of our token in the metadata */
+        int recovery_token_id;            /* of a recovery key, -1: there is none */
+        int recovery_keyslot;
         struct token token;
 };
 

@@ -234,6 +234,8 @@ void header_describe(const struct header *h, struct disk_reply *y) {
         memcpy(y->wrapped, t->wrapped, t->wrapped_size);
         y->wrapped_size = t->wrapped_size;
         memcpy(y->header_digest, h->digest, sizeof(h->digest));
+        if (h->layout.recovery_keyslot >= 0)
+                y->flags |= DISK_FLAG_RECOVERY_KEY;
 }
 
 enum exit_code header_exit_code(int error) {

@@ -12,29 +12,28 @@
 #define KEYSLOT 0
 #define TOKEN_ID 0
 
-/* Full entropy is stretched by nothing: the cheapest derivation that LUKS2 allows. */
-static const struct crypt_pbkdf_type cheap_pbkdf = {
+const struct crypt_pbkdf_type luks_cheap_pbkdf = {
         .type = CRYPT_KDF_PBKDF2, .hash = "sha512", .iterations = 1000, .flags = CRYPT_PBKDF_NO_BENCHMARK,
 };
 
-static int set_token(struct luks *l, const struct token *t) {
+static int set_token(struct luks *l, int token_id, const struct token *t) {
         _cleanup_(freep) char *text = NULL;
         int r;
 
         r = token_format(t, &text);
         if (r < 0)
                 return r;
-        r = crypt_token_json_set(l->cd, TOKEN_ID, text);
+        r = crypt_token_json_set(l->cd, token_id, text);
         return r < 0 ? r : 0;
 }
 
 /* The MAC is over the metadata with the token in it, less the MAC: set, compute, set again. */
-static int seal_manifest(struct luks *l, const struct luks_format *f) {
+int luks_seal(struct luks *l, int token_id, struct token *t, const struct secret *volume_key) {
         _cleanup_(json_object_putp) struct json_object *metadata = NULL;
         const char *text;
         int r;
 
-        r = set_token(l, f->token);
+        r = set_token(l, token_id, t);
         if (r < 0)
                 return r;
         r = crypt_dump_json(l->cd, &text, 0);
@@ -43,13 +42,13 @@ static int seal_manifest(struct luks *l, const struct luks_format *f) {
         r = strict_json_parse(text, strlen(text), &metadata, NULL);
         if (r < 0)
                 return r;
-        r = manifest_compute(metadata, f->uuid, f->volume_key, f->token->mac);
-        return r < 0 ? r : set_token(l, f->token);
+        r = manifest_compute(metadata, t->uuid, volume_key, t->mac);
+        return r < 0 ? r : set_token(l, token_id, t);
 }
 
 static int format(struct luks *l, const struct luks_format *f) {
         struct crypt_params_luks2 params = {
-                .pbkdf = &cheap_pbkdf, .sector_size = f->sector_size, .label = f->label, .subsystem = "cmkd",
+                .pbkdf = &luks_cheap_pbkdf, .sector_size = f->sector_size, .label = f->label, .subsystem = "cmkd",
         };
         int r;
 
@@ -66,7 +65,7 @@ static int format(struct luks *l, const struct luks_format *f) {
         if (r < 0)
                 return r;
         f->token->keyslot = KEYSLOT;
-        return seal_manifest(l, f);
+        return luks_seal(l, TOKEN_ID, f->token, f->volume_key);
 }
 
 int luks_format_image(struct luks *l, const struct luks_format *f, int *ret_fd) {

@@ -18,6 +18,8 @@ void luks_log_init(struct luks *l) {
         l->cd = NULL;
         l->said[0] = 0;
         crypt_set_log_callback(NULL, on_message, l);
+        /* No code from plugins, ours or others', in a process that holds keys. */
+        crypt_token_external_disable();
 }
 
 void luks_log_attach(struct luks *l) {

@@ -42,8 +42,7 @@ int luks_open(struct luks *l, const struct header *h, const char *device) {
         return compare_metadata(l, h);
 }
 
-int luks_unlock(struct luks *l, const struct header *h, const struct secret *unlock_key,
-                struct secret **ret_volume_key) {
+int luks_open_keyslot(struct luks *l, int keyslot, const struct secret *passphrase, struct secret **ret_volume_key) {
         _cleanup_(secret_freep) struct secret *key = NULL;
         size_t size = VOLUME_KEY_SIZE;
         int r;
@@ -53,8 +52,8 @@ int luks_unlock(struct luks *l, const struct header *h, const struct secret *unl
                 return r;
         if (crypt_get_volume_key_size(l->cd) != (int) size)
                 return -EBADMSG;
-        r = crypt_volume_key_get(l->cd, h->layout.token.keyslot, (char *) secret_data(key), &size,
-                                 (const char *) secret_cdata(unlock_key), secret_size(unlock_key));
+        r = crypt_volume_key_get(l->cd, keyslot, (char *) secret_data(key), &size,
+                                 (const char *) secret_cdata(passphrase), secret_size(passphrase));
         if (r == -EPERM || r == -ENOENT)
                 return -ENOKEY;
         if (r < 0)
@@ -63,6 +62,11 @@ int luks_unlock(struct luks *l, const struct header *h, const struct secret *unl
                 return -EBADMSG;
         *ret_volume_key = TAKE_PTR(key);
         return 0;
+}
+
+int luks_unlock(struct luks *l, const struct header *h, const struct secret *unlock_key,
+                struct secret **ret_volume_key) {
+        return luks_open_keyslot(l, h->layout.token.keyslot, unlock_key, ret_volume_key);
 }
 
 int luks_activate(struct luks *l, const char *name, const struct secret *volume_key, bool read_only) {

@@ -52,6 +52,18 @@ struct luks_format {
         struct token *token;           /* its MAC is filled */
 };
 
+/* luks-recovery.c. Each makes a new header from h, in a memfd that is the caller's, and writes to no disk. l is opened
+ * for it (luks_close() as ever); device: as for luks_open(). Returns 0, -EEXIST or -ENOENT (there is a recovery key
+ * already, there is none), the errors of luks_seal(), or what libcryptsetup says. */
+int luks_recovery_add(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
+                      const struct secret *text, int *ret_image);
+int luks_recovery_remove(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
+                         int *ret_image);
+
+/* Opens the recovery key's keyslot of what luks_open() loaded. As luks_unlock(), and -ENOENT (there is no such key). */
+int luks_recovery_unlock(struct luks *l, const struct header *h, const struct secret *text,
+                         struct secret **ret_volume_key);
+
 #define LUKS_FORMAT_DATA_OFFSET (16u << 20)
 
 /* Makes a LUKS2 header, with its keyslot, token and manifest, in a memfd of LUKS_FORMAT_DATA_OFFSET bytes or a little

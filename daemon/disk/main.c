@@ -13,6 +13,9 @@ static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_RESUME]     = { op_resume,     true },
         [DISK_OP_UNLOCK_KEY] = { op_unlock_key, true },
         [DISK_OP_RECOGNIZE]  = { op_recognize,  false },
+        [DISK_OP_RECOVERY_ADD]    = { op_recovery_add,    true },
+        [DISK_OP_RECOVERY_REMOVE] = { op_recovery_remove, true },
+        [DISK_OP_RECOVERY_TEST]   = { op_recovery_test,   true },
 };
 
 int main(void) {

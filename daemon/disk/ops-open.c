@@ -9,50 +9,6 @@
 
 #include <signal.h>
 
-/* Reads W as late as can be and forgets it as soon as can be. */
-static int unlock(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
-        _cleanup_(secret_freep) struct secret *w = NULL;
-        int r;
-
-        r = op_read_secret(&w, y);
-        return r < 0 ? r : volume_unlock(v, q, w, y);
-}
-
-static int check_unchanged(const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
-        if (digest_equal(v->header->digest, q->header_digest))
-                return 0;
-        return op_fail(y, -ESTALE, EXIT_CODE_POLICY, "The header of %s changed after it was inspected: attach it again",
-                       q->device);
-}
-
-static int check_name(const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
-        if (streq(q->name, v->header->layout.token.name))
-                return 0;
-        return op_fail(y, -EKEYREJECTED, EXIT_CODE_POLICY, "The volume on %s is named %s, not %s", q->device,
-                       v->header->layout.token.name, q->name);
-}
-
-static int check_trust(const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
-        if ((q->flags & DISK_FLAG_UNTRUSTED_OK) || digest_equal(v->trust_digest, q->trust_digest))
-                return 0;
-        return op_fail(y, -EKEYREJECTED, EXIT_CODE_POLICY, "The volume on %s is not the one that this node trusts "
-                       "under UUID %s: forged, or formatted elsewhere (cmkctl trust)", q->device, v->header->copy.uuid);
-}
-
-/* From the device to the volume key: the header is the one that was inspected, the volume the one that is trusted. */
-static int unlock_as_inspected(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
-        int r;
-
-        r = volume_read(v, q, y);
-        if (r >= 0)
-                r = check_unchanged(v, q, y);
-        if (r >= 0)
-                r = check_name(v, q, y);
-        if (r >= 0)
-                r = unlock(v, q, y);
-        return r < 0 ? r : check_trust(v, q, y);
-}
-
 int op_check(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y) {
         _cleanup_(volume_done) struct volume v = VOLUME_NONE;
         int r;
@@ -60,7 +16,7 @@ int op_check(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_r
         (void) in_fd;
         (void) ret_fd;
         r = volume_read(&v, q, y);
-        return r < 0 ? r : unlock(&v, q, y);
+        return r < 0 ? r : volume_unlock_from_pipe(&v, q, y);
 }
 
 static int fail_activate(int error, const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
@@ -115,7 +71,7 @@ int op_activate(const struct disk_request *q, int in_fd, int *ret_fd, struct dis
                 return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "ACTIVATE needs a name and a UUID");
         r = check_name_is_free(q, y);
         if (r >= 0)
-                r = unlock_as_inspected(&v, q, y);
+                r = volume_open(&v, q, y);
         if (r < 0)
                 return r;
         r = luks_activate(&v.luks, q->mapping, v.volume_key, read_only);
@@ -131,7 +87,7 @@ int op_unlock_key(const struct disk_request *q, int in_fd, int *ret_fd, struct d
         (void) ret_fd;
         if (!q->name[0] || !q->uuid[0] || in_fd < 0)
                 return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "UNLOCK_KEY needs a name, a UUID and a descriptor to write to");
-        r = unlock_as_inspected(&v, q, y);
+        r = volume_open(&v, q, y);
         if (r < 0)
                 return r;
         /* Whoever wanted it may have gone meanwhile: that is an answer, not the end of this process. */
@@ -183,14 +139,14 @@ int op_resume(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_
                 return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "RESUME needs a name and a UUID");
         r = volume_read(&v, q, y);
         if (r >= 0)
-                r = check_name(&v, q, y);
+                r = volume_check_name(&v, q, y);
         if (r >= 0)
                 r = check_held(&v, q, &read_only, y);
         if (r >= 0)
-                r = unlock(&v, q, y);
+                r = volume_unlock_from_pipe(&v, q, y);
         /* Another header under this UUID would bring another volume key, and every write would be garbage. */
         if (r >= 0)
-                r = check_trust(&v, q, y);
+                r = volume_check_trust(&v, q, y);
         if (r < 0)
                 return r;
         r = luks_resume(&v.luks, q->mapping, v.volume_key);

@@ -19,3 +19,8 @@ int op_activate(const struct disk_request *q, int in_fd, int *ret_fd, struct dis
 int op_unlock_key(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_resume(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_recognize(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+
+/* The recovery key: ops-recovery.c */
+int op_recovery_add(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_recovery_remove(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_recovery_test(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);

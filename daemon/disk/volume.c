@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "volume.h"
 
+#include "foreign.h"
 #include "manifest.h"
 #include "ops.h"
 #include "unlock-key.h"
@@ -59,6 +60,47 @@ static int fail_unlock(int error, const struct disk_request *q, const struct vol
                        v->luks.said[0] ? v->luks.said : strerror(-error));
 }
 
+/* The manifest does not hold: because of something that was added, which may be let through, or for another reason. */
+static int judge_change(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        struct header_why what = {};
+        int r;
+
+        r = foreign_find(v->header->metadata, v->header->copy.uuid, v->volume_key, &v->header->layout, &what);
+        if (r == -EUCLEAN)
+                return op_fail(y, r, EXIT_CODE_POLICY, "The header of %s was changed since it was enrolled: another "
+                               "cipher, name or generation, or a keyslot that is not as it was", q->device);
+        if (r < 0)
+                return op_fail(y, r, EXIT_CODE_FAILED, "The manifest of %s cannot be computed: %s", q->device,
+                               strerror(-r));
+        if (!(q->flags & DISK_FLAG_FOREIGN_OK))
+                return op_fail(y, -EUCLEAN, EXIT_CODE_POLICY, "The header of %s was changed since it was enrolled: %s "
+                               "added by somebody else. Look with \"cryptsetup luksDump\", take it out with luksKillSlot "
+                               "or \"cryptsetup token remove\"; OnForeignKeyslot=report attaches it all the same", q->device,
+                               what.text);
+        y->flags |= DISK_FLAG_FOREIGN;
+        snprintf(y->message, sizeof(y->message), "%s", what.text);
+        return 0;
+}
+
+int volume_verify(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        const struct token *t = &v->header->layout.token;
+        int r;
+
+        r = manifest_verify(v->header->metadata, v->header->copy.uuid, v->volume_key, t->mac);
+        if (r == -EUCLEAN) {
+                r = judge_change(v, q, y);
+                if (r < 0)
+                        return r;
+        }
+        if (r >= 0)
+                r = trust_digest_compute(v->volume_key, v->header->copy.uuid, t->name, t->role, v->trust_digest);
+        if (r < 0)
+                return op_fail(y, r, EXIT_CODE_FAILED, "The manifest of %s cannot be computed: %s", q->device,
+                               strerror(-r));
+        memcpy(y->trust_digest, v->trust_digest, sizeof(y->trust_digest));
+        return 0;
+}
+
 int volume_unlock(struct volume *v, const struct disk_request *q, const struct secret *w, struct disk_reply *y) {
         const struct token *t = &v->header->layout.token;
         _cleanup_(secret_freep) struct secret *unlock_key = NULL;
@@ -73,17 +115,52 @@ int volume_unlock(struct volume *v, const struct disk_request *q, const struct s
                 r = luks_unlock(&v->luks, v->header, unlock_key, &v->volume_key);
         if (r < 0)
                 return fail_unlock(r, q, v, y);
-        r = manifest_verify(v->header->metadata, v->header->copy.uuid, v->volume_key, t->mac);
-        if (r == -EUCLEAN)
-                return op_fail(y, r, EXIT_CODE_POLICY, "The header of %s was changed since it was enrolled: a foreign "
-                               "keyslot or token, another cipher, name or generation", q->device);
-        if (r >= 0)
-                r = trust_digest_compute(v->volume_key, v->header->copy.uuid, t->name, t->role, v->trust_digest);
+        r = volume_verify(v, q, y);
         if (r < 0)
-                return op_fail(y, r, EXIT_CODE_FAILED, "The manifest of %s cannot be computed: %s", q->device,
-                               strerror(-r));
-        memcpy(y->trust_digest, v->trust_digest, sizeof(y->trust_digest));
+                return r;
         if (v->keep_unlock_key)
                 v->unlock_key = TAKE_PTR(unlock_key);
         return 0;
+}
+
+int volume_unlock_from_pipe(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        _cleanup_(secret_freep) struct secret *w = NULL;
+        int r;
+
+        r = op_read_secret(&w, y);
+        return r < 0 ? r : volume_unlock(v, q, w, y);
+}
+
+int volume_check_unchanged(const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        if (digest_equal(v->header->digest, q->header_digest))
+                return 0;
+        return op_fail(y, -ESTALE, EXIT_CODE_POLICY, "The header of %s changed after it was inspected: try again",
+                       q->device);
+}
+
+int volume_check_name(const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        if (streq(q->name, v->header->layout.token.name))
+                return 0;
+        return op_fail(y, -EKEYREJECTED, EXIT_CODE_POLICY, "The volume on %s is named %s, not %s", q->device,
+                       v->header->layout.token.name, q->name);
+}
+
+int volume_check_trust(const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        if ((q->flags & DISK_FLAG_UNTRUSTED_OK) || digest_equal(v->trust_digest, q->trust_digest))
+                return 0;
+        return op_fail(y, -EKEYREJECTED, EXIT_CODE_POLICY, "The volume on %s is not the one that this node trusts "
+                       "under UUID %s: forged, or formatted elsewhere (cmkctl trust)", q->device, v->header->copy.uuid);
+}
+
+int volume_open(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        int r;
+
+        r = volume_read(v, q, y);
+        if (r >= 0)
+                r = volume_check_unchanged(v, q, y);
+        if (r >= 0)
+                r = volume_check_name(v, q, y);
+        if (r >= 0)
+                r = volume_unlock_from_pipe(v, q, y);
+        return r < 0 ? r : volume_check_trust(v, q, y);
 }

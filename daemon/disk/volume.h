@@ -25,8 +25,26 @@ struct volume {
  * on success, error and message on failure: errors of device_open() and header_read(), -ESTALE (another UUID). */
 int volume_read(struct volume *v, const struct disk_request *q, struct disk_reply *y);
 
-/* Opens the keyslot with what W and the token give and verifies the manifest. Fills y: errors of luks_open() and
- * luks_unlock(), -EUCLEAN (manifest: changed since it was enrolled). */
+/* Verifies the manifest by the volume key and computes the trust digest. Fills y: -EUCLEAN (changed since it was
+ * enrolled). With DISK_FLAG_FOREIGN_OK foreign keyslots and tokens are no error: DISK_FLAG_FOREIGN is set then, and
+ * y->message names them. */
+int volume_verify(struct volume *v, const struct disk_request *q, struct disk_reply *y);
+
+/* Opens the keyslot with what W and the token give, and verifies. Fills y: errors of luks_open(), luks_unlock() and
+ * volume_verify(). */
 int volume_unlock(struct volume *v, const struct disk_request *q, const struct secret *w, struct disk_reply *y);
+
+/* The same with the W of this child's pipe, read as late as can be and forgotten as soon as can be. Also the errors of
+ * op_read_secret(). */
+int volume_unlock_from_pipe(struct volume *v, const struct disk_request *q, struct disk_reply *y);
+
+/* Is it what the request speaks of? -ESTALE (the header changed after it was inspected); -EKEYREJECTED (another name;
+ * after the unlock: not the volume that this node trusts). */
+int volume_check_unchanged(const struct volume *v, const struct disk_request *q, struct disk_reply *y);
+int volume_check_name(const struct volume *v, const struct disk_request *q, struct disk_reply *y);
+int volume_check_trust(const struct volume *v, const struct disk_request *q, struct disk_reply *y);
+
+/* All of it, from the device to the volume key. */
+int volume_open(struct volume *v, const struct disk_request *q, struct disk_reply *y);
 
 void volume_done(struct volume *v);

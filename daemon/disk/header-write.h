@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Changing the header of a volume, open or not, so that a crash between any two bytes leaves one that opens.
+ *
+ *   sealed copy (old) ─► image in a memfd ─► libcryptsetup changes that ─► header_read() checks it (new)
+ *      ─► areas that only the new one uses ─► the copy that may be lost ─► proof ─► the other copy
+ *
+ * libcryptsetup never writes to the disk. Until the first copy of the new header is whole on the disk the old one
+ * counts; from then on the new one does, by its sequence number. Each write waits until the device has it. Writers in
+ * other programs are kept out by libcryptsetup's own lock. */
+
+#include "device.h"
+#include "header.h"
+
+/* The lock by which libcryptsetup guards the header of a block device: /run/cryptsetup/L_MAJOR:MINOR. */
+struct header_lock {
+        int fd;
+        char path[64];
+};
+
+#define HEADER_LOCK_NONE { .fd = -EBADF }
+
+/* Takes it. Fills y on failure: -EBUSY (somebody has it), or what open(2) and flock(2) say. */
+int header_lock(const struct device *d, const char *path, struct header_lock *ret, struct disk_reply *y);
+
+/* Gives it back, as libcryptsetup does: the file goes. */
+void header_unlock(struct header_lock *l);
+
+/* A memfd with the bytes of h, to be changed. Returns a descriptor or -errno. */
+int header_image(const struct header *h);
+
+/* A change on its way to the disk. */
+struct header_change {
+        const struct header *old, *new;
+        const struct device *device;      /* writable */
+        bool second_first;                /* which copy is the one that may be lost */
+};
+
+/* Opens d anew for writing; not exclusive, since the volume may be open: a header and the data behind it are written by
+ * different parties. Fills y on failure. */
+int header_open_writable(struct device *d, const char *path, struct disk_reply *y);
+
+/* Writes the keyslots that are new, and one copy. Returns 0, -EUCLEAN (new has other sizes, another place for its data,
+ * an older sequence number, or a keyslot on top of one of old; nothing was written), -ENOMEM, or what writing says. */
+int header_change_begin(struct header_change *c);
+
+/* Writes the other copy. */
+int header_change_finish(const struct header_change *c);
+
+/* Puts the copy that header_change_begin() wrote back to what it was, or makes it one that does not count. */
+int header_change_undo(const struct header_change *c);
+
+/* Overwrites with random bytes what no keyslot of h uses. Returns 0, -ENOMEM or what writing says. */
+int header_wipe_free(const struct device *d, const struct header *h);
