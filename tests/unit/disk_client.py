@@ -15,10 +15,13 @@ import sys
 import time
 
 OPERATIONS = ["", "inspect", "format", "check", "erase", "activate", "deactivate", "query", "open", "shut", "cut", "thaw",
-              "flush", "kill", "unmount", "remove", "verify", "hold", "resume", "notice", "unlock-key"]
-HEADERS = {"inspect", "format", "check", "erase", "activate", "resume", "unlock-key"}
+              "flush", "kill", "unmount", "remove", "verify", "hold", "resume", "notice", "unlock-key", "recognize",
+              "recovery-add", "recovery-remove", "recovery-test"]
+HEADERS = {"inspect", "format", "check", "erase", "activate", "resume", "unlock-key", "recognize", "recovery-add",
+           "recovery-remove", "recovery-test"}
 FLAGS = {"mapped": 1, "ours": 2, "suspended": 4, "error-table": 8, "mounted": 16, "swap": 32, "system": 64, "token": 128,
-         "untrusted-ok": 256, "read-only": 512, "wipe": 1024}
+         "untrusted-ok": 256, "read-only": 512, "wipe": 1024, "recovery-key": 1 << 16, "foreign": 1 << 17,
+         "foreign-ok": 1 << 18}
 ROLES = ["data", "os", "scratch"]
 MAGIC, VERSION, REQUEST, REPLY = 0x646b6d63, 1, 0x0201, 0x0202
 
