@@ -18,6 +18,7 @@ enum option_id {
         OPTION_NAME, OPTION_ROLE, OPTION_KEY, OPTION_VAULT, OPTION_KEY_NAME, OPTION_KEY_VERSION,
         OPTION_WIPE, OPTION_ACCEPT_UNSAFE_VAULT, OPTION_READ_ONLY, OPTION_DRY_RUN,
         OPTION_EVENT, OPTION_VOLUME, OPTION_SINCE, OPTION_LINES, OPTION_FILE, OPTION_ROOT,
+        OPTION_INITRAMFS,
         _OPTION_MAX,
 };
 
@@ -75,3 +76,4 @@ int verb_audit_show(const struct invocation *in);
 int verb_audit_verify(const struct invocation *in);
 int verb_config_check(const struct invocation *in);
 int verb_config_show(const struct invocation *in);
+int verb_doctor(const struct invocation *in);

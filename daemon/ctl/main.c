@@ -25,6 +25,7 @@ static const struct verb verbs[] = {
         { "config show", 0, 0, O(JSON)|O(ROOT), "", "what the configuration files say", verb_config_show },
         { "config check", 0, 0, O(ROOT), "", "read the configuration files, report the first mistake",
           verb_config_check },
+        { "doctor", 0, 0, O(JSON)|O(INITRAMFS)|O(ROOT), "", "what would stop this node from booting", verb_doctor },
 };
 
 static void print_options(uint64_t set) {

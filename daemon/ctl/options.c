@@ -31,6 +31,7 @@ static const struct {
         [OPTION_LINES] = { "lines", 0, true, "--lines N", "only the last N records" },
         [OPTION_FILE] = { "file", 'f', true, "-f, --file FILE", "a trail file elsewhere" },
         [OPTION_ROOT] = { "root", 0, true, "--root DIR", "read the configuration below DIR" },
+        [OPTION_INITRAMFS] = { "initramfs", 0, true, "--initramfs IMAGE", "the image to examine" },
 };
 
 const char *option_synopsis(enum option_id o) {

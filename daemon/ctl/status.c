@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "boot-chain.h"
 #include "bus.h"
 #include "print.h"
 
@@ -93,6 +94,7 @@ static void print_manager(struct json_object *m) {
         printf(", secrets in ");
         print_clean(stdout, json_text(m, "secret_memory"));
         putchar('\n');
+        printf("boot: %s\n", boot_chain_text(boot_chain_secure(""), boot_chain_unified("")));
         if (json_object_object_get_ex(m, "init_on_free", &v) && !json_object_get_boolean(v))
                 puts("note: the kernel runs without init_on_free=1: plaintext stays in free memory after a cut");
 }
@@ -200,6 +202,8 @@ static void print_volume(struct json_object *v) {
 static int print_document(struct json_object *manager, struct json_object *volumes) {
         _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
 
+        json_object_object_add(manager, "boot_chain", json_object_new_string(
+                boot_chain_text(boot_chain_secure(""), boot_chain_unified(""))));
         if (!o || json_object_object_add(o, "manager", json_object_get(manager)) < 0 ||
             json_object_object_add(o, "volumes", json_object_get(volumes)) < 0)
                 return fail(EXIT_CODE_FAILED, "out of memory");

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/print.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "config-copy.h"
+#include "findings.h"
+#include "unpack.h"
+
+/* cmkctl doctor --initramfs IMAGE: what would stop this machine from booting with that image. Needs no daemon. Exit
+ * code 0: nothing but notes; 1: findings, or an image that could not be read. */
+
+static const char *const severities[] = { "stop", "risk", "note" };
+
+struct report {
+        const char *path;
+        struct image image;
+        struct unpack_result unpacked;
+        struct findings findings;
+        bool is_readable;
+};
+
+static void report_release(struct report *r) {
+        image_release(&r->image);
+        findings_release(&r->findings);
+}
+
+static int read_image(struct report *r) {
+        _cleanup_(closep) int fd = open(r->path, O_RDONLY|O_CLOEXEC|O_NOCTTY|O_NONBLOCK);
+        _cleanup_(freep) char *why = NULL;
+        struct cpio_sink sink = image_sink(&r->image);
+        struct stat st;
+        int k;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return fail(EXIT_CODE_FAILED, "%s: %s", r->path, strerror(errno));
+        if (!S_ISREG(st.st_mode))
+                return fail(EXIT_CODE_FAILED, "%s is no file", r->path);
+        k = unpack_image(fd, &sink, &r->unpacked, &why);
+        image_finish(&r->image);
+        if (k == -EBADMSG || k == -E2BIG)
+                finding_add(&r->findings, FINDING_IMAGE_DAMAGED, "%s: %s", r->path, why ? why : strerror(-k));
+        else if (k < 0)
+                return fail(EXIT_CODE_FAILED, "%s: %s", r->path, why ? why : strerror(-k));
+        r->is_readable = k >= 0;
+        if (k >= 0 && r->unpacked.rest_unread)
+                finding_add(&r->findings, FINDING_IMAGE_REST, "%s: something follows the part compressed with %s", r->path,
+                            r->unpacked.compression);
+        return EXIT_CODE_DONE;
+}
+
+static int judge(struct report *r, const char *root) {
+        _cleanup_(machine_release) struct machine m;
+        _cleanup_(config_freep) struct config *config = NULL;
+        _cleanup_(freep) char *why = NULL;
+        struct case_file c = { .image = &r->image, .machine = &m, .now = (uint64_t) time(NULL) };
+        int k;
+
+        machine_read(&m, root, r->image.release);
+        k = config_from_image(&r->image, &config, &why);
+        if (k < 0 && k != -EINVAL)
+                return fail(EXIT_CODE_FAILED, "the image's configuration: %s", why ? why : strerror(-k));
+        c.config = config;
+        c.config_why = why;
+        judge_boot(&c, &r->findings);
+        judge_vault(&c, &r->findings);
+        judge_volumes(&c, &r->findings);
+        findings_sort(&r->findings);
+        return r->findings.out_of_memory ? fail(EXIT_CODE_FAILED, "out of memory") : EXIT_CODE_DONE;
+}
+
+static size_t count(const struct findings *l, bool notes) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < l->n; i++)
+                n += (finding_severity(l->list[i].kind) == SEVERITY_NOTE) == notes;
+        return n;
+}
+
+static void print_lines(const struct report *r) {
+        size_t n = count(&r->findings, false);
+
+        for (size_t i = 0; i < r->findings.n; i++) {
+                const struct finding *f = r->findings.list + i;
+
+                printf("%s %s: ", severities[finding_severity(f->kind)], finding_id(f->kind));
+                print_clean(stdout, f->what);
+                printf(": %s; %s\n", finding_danger(f->kind), finding_cure(f->kind));
+        }
+        print_clean(stdout, r->path);
+        printf(": %zu files, kernel %s, %s: ", r->image.n_files, *r->image.release ? r->image.release : "unknown",
+               *r->unpacked.compression ? r->unpacked.compression : "not compressed");
+        printf(n == 0 ? "no findings\n" : n == 1 ? "1 finding\n" : "%zu findings\n", n);
+}
+
+static void put(struct json_object *o, const char *key, const char *text) {
+        json_object_object_add(o, key, json_object_new_string(text));
+}
+
+static int print_report_json(const struct report *r) {
+        _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
+        struct json_object *list = json_object_new_array();
+
+        put(o, "image", r->path);
+        put(o, "kernel", r->image.release);
+        put(o, "compression", r->unpacked.compression);
+        json_object_object_add(o, "files", json_object_new_int64((int64_t) r->image.n_files));
+        for (size_t i = 0; i < r->findings.n; i++) {
+                const struct finding *f = r->findings.list + i;
+                struct json_object *one = json_object_new_object();
+
+                put(one, "severity", severities[finding_severity(f->kind)]);
+                put(one, "id", finding_id(f->kind));
+                put(one, "what", f->what);
+                put(one, "danger", finding_danger(f->kind));
+                put(one, "cure", finding_cure(f->kind));
+                json_object_array_add(list, one);
+        }
+        json_object_object_add(o, "findings", list);
+        return print_json(o);
+}
+
+int verb_doctor(const struct invocation *in) {
+        _cleanup_(report_release) struct report r = { .path = in->values[OPTION_INITRAMFS] };
+        int code;
+
+        if (!r.path)
+                return fail(EXIT_CODE_USAGE, "say which image: cmkctl doctor --initramfs IMAGE");
+        code = read_image(&r);
+        if (code == EXIT_CODE_DONE && r.is_readable)
+                code = judge(&r, strempty(in->values[OPTION_ROOT]));
+        if (code != EXIT_CODE_DONE)
+                return code;
+        if (has_option(in, OPTION_JSON))
+                code = print_report_json(&r);
+        else
+                print_lines(&r);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        return count(&r.findings, false) > 0 ? EXIT_CODE_FAILED : EXIT_CODE_DONE;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "findings.h"
+
+#include <stdarg.h>
+
+#define BUILD_AGAIN "then " ONLY_BUILD
+#define ONLY_BUILD "build the image again (update-initramfs -u, or dracut --force)"
+#define NO_BOOT "the volume of the system cannot be unlocked"
+
+static const struct {
+        const char *id;
+        enum severity severity;
+        const char *danger, *cure;
+} kinds[_FINDING_MAX] = {
+        [FINDING_IMAGE_DAMAGED] = { "image-damaged", SEVERITY_STOP, "the kernel unpacks the same bytes, and panics",
+                "build the image again; look whether /boot is full" },
+        [FINDING_IMAGE_REST] = { "rest-unread", SEVERITY_NOTE, "what is there was not examined",
+                "build the image so that the compressed part is its last" },
+        [FINDING_NO_MODULES] = { "no-modules", SEVERITY_STOP, "neither disk nor network will be there",
+                "build the image for an installed kernel" },
+        [FINDING_NETWORK_DRIVER] = { "network-driver", SEVERITY_STOP, "the vault cannot be reached",
+                "add the module to /etc/initramfs-tools/modules, or add_drivers of dracut, " BUILD_AGAIN },
+        [FINDING_DISK_DRIVER] = { "disk-driver", SEVERITY_STOP, "the disk does not appear",
+                "add the module to /etc/initramfs-tools/modules, or add_drivers of dracut, " BUILD_AGAIN },
+        [FINDING_CRYPTO] = { "crypto-module", SEVERITY_STOP, NO_BOOT,
+                "install cryptsetup-initramfs, or dracut's module crypt, " BUILD_AGAIN },
+        [FINDING_MODULE_DEPENDENCY] = { "module-dependency", SEVERITY_STOP, "the module that needs it cannot be loaded",
+                "run depmod, " BUILD_AGAIN },
+        [FINDING_NETWORK_SETUP] = { "network-setup", SEVERITY_STOP, "the network card gets no address",
+                "install initramfs-tools' or dracut's network support (dracut-network), " BUILD_AGAIN },
+        [FINDING_PROGRAM_MISSING] = { "program-missing", SEVERITY_STOP, NO_BOOT,
+                "install cmkd's hook (initramfs-tools/hooks/cmkd, or dracut's module 90cmkd), " BUILD_AGAIN },
+        [FINDING_PROGRAM_OTHER] = { "program-other-version", SEVERITY_RISK,
+                "the system boots with a cmkd that is not the one installed", ONLY_BUILD },
+        [FINDING_LIBRARY] = { "library-missing", SEVERITY_STOP, "the program does not start", ONLY_BUILD },
+        [FINDING_PLUGIN] = { "token-plugin", SEVERITY_STOP, "cryptsetup asks for a passphrase and nobody is there",
+                "install libcryptsetup-token-cmkd.so, " BUILD_AGAIN },
+        [FINDING_KEYSCRIPT] = { "keyscript", SEVERITY_STOP, NO_BOOT, "name an installed keyscript in /etc/crypttab, "
+                BUILD_AGAIN },
+        [FINDING_START] = { "not-started", SEVERITY_STOP, "cmkd is in the image and nothing runs it",
+                "install cmkd's hook (initramfs-tools/scripts, or dracut's module 90cmkd), " BUILD_AGAIN },
+        [FINDING_CONFIG_MISSING] = { "config-missing", SEVERITY_STOP, "every vault is refused",
+                "write /etc/cmkd/cmkd.conf, " BUILD_AGAIN },
+        [FINDING_CONFIG_BAD] = { "config-bad", SEVERITY_STOP, "cmkd does not start in the initramfs",
+                "mend it (cmkctl config check), " BUILD_AGAIN },
+        [FINDING_CONFIG_OTHER] = { "config-other", SEVERITY_RISK, "the boot goes by an older configuration",
+                ONLY_BUILD },
+        [FINDING_NO_VAULT] = { "no-vault", SEVERITY_STOP, "every vault is refused",
+                "add a section [Vault NAME] to /etc/cmkd/cmkd.conf, " BUILD_AGAIN },
+        [FINDING_CA_MISSING] = { "ca-missing", SEVERITY_STOP, "the vault's certificate cannot be checked, nothing is sent",
+                "install ca-certificates or the file of CAFile=, " BUILD_AGAIN },
+        [FINDING_CA_BAD] = { "ca-bad", SEVERITY_STOP, "the vault's certificate cannot be checked, nothing is sent",
+                "put valid certificates, PEM, into the file of CAFile=, " BUILD_AGAIN },
+        [FINDING_RESOLVER] = { "resolver", SEVERITY_STOP, "the vault's name has no address",
+                "get addresses by DHCP, or put nameserver lines or the host into the image's /etc" },
+        [FINDING_RESOLVER_ON_DISK] = { "resolver-on-disk", SEVERITY_STOP,
+                "the resolver is a service of the system that is still locked",
+                "give the image a resolver of the network (by DHCP, or nameserver lines), " BUILD_AGAIN },
+        [FINDING_ROUTE_ON_DISK] = { "route-on-disk", SEVERITY_STOP,
+                "the way to the vault is set up by the system that is still locked",
+                "give the initramfs a way to the vault through a network card" },
+        [FINDING_CLOCK] = { "clock", SEVERITY_STOP, "certificates seem not to be valid yet, nothing is sent",
+                "set the hardware clock (hwclock --systohc), or bring a time source into the image" },
+        [FINDING_IDENTITY] = { "identity", SEVERITY_STOP, "no token for the vault",
+                "use the managed identity of the machine (MetadataEndpoint=http://169.254.169.254)" },
+        [FINDING_VOLUME_UNKNOWN] = { "volume-unknown", SEVERITY_STOP, "the volume is refused as not listed",
+                ONLY_BUILD },
+        [FINDING_VOLUME_OTHER] = { "volume-other", SEVERITY_STOP, "the volume is refused as another one",
+                ONLY_BUILD },
+        [FINDING_VAULT_NOT_ALLOWED] = { "vault-not-allowed", SEVERITY_STOP, "refused before a packet leaves",
+                "allow the key in [Vault NAME] of /etc/cmkd/cmkd.conf, " BUILD_AGAIN },
+        [FINDING_SECRET] = { "secret-in-image", SEVERITY_RISK, "an image is public: whoever reads /boot has the secret",
+                "take it out of the image; use the managed identity, or seal it to the TPM (systemd-creds)" },
+        [FINDING_ODD_PATH] = { "odd-path", SEVERITY_RISK, "whoever unpacks it by name writes elsewhere",
+                "find out who built the image" },
+        [FINDING_NO_RECOVERY_KEY] = { "no-recovery-key", SEVERITY_RISK,
+                "if the vault or the network is lost, so is the system",
+                "add one: systemd-cryptenroll --recovery-key DEVICE" },
+        [FINDING_RECOVERY_UNKNOWN] = { "recovery-unknown", SEVERITY_NOTE, "whether there is a recovery key is not known",
+                "run it as root, with the disk there and cryptsetup installed" },
+        [FINDING_NO_OS_VOLUME] = { "no-os-volume", SEVERITY_NOTE, "nothing to unlock at boot, as far as this node knows",
+                "format or enroll the volume of the system with --role os" },
+        [FINDING_SECURE_BOOT_OFF] = { "boot-chain", SEVERITY_NOTE,
+                "whoever can write to /boot can change what unlocks the system",
+                "enable Secure Boot and sign kernel and image as one file (UKI)" },
+        [FINDING_SECURE_BOOT_ON] = { "boot-chain", SEVERITY_NOTE,
+                "Secure Boot checks the kernel; it checks the image only in a signed UKI", "nothing to do" },
+};
+
+const char *finding_id(enum finding_kind kind) {
+        return kinds[kind].id;
+}
+
+enum severity finding_severity(enum finding_kind kind) {
+        return kinds[kind].severity;
+}
+
+const char *finding_danger(enum finding_kind kind) {
+        return kinds[kind].danger;
+}
+
+const char *finding_cure(enum finding_kind kind) {
+        return kinds[kind].cure;
+}
+
+void finding_add(struct findings *l, enum finding_kind kind, const char *format, ...) {
+        _cleanup_(freep) char *what = NULL;
+        struct finding *bigger;
+        va_list ap;
+
+        va_start(ap, format);
+        if (vasprintf(&what, format, ap) < 0)
+                what = NULL;
+        va_end(ap);
+        for (size_t i = 0; what && i < l->n; i++)
+                if (l->list[i].kind == kind && streq(l->list[i].what, what))
+                        return;
+        bigger = what ? reallocarray(l->list, l->n + 1, sizeof(*bigger)) : NULL;
+        if (!bigger) {
+                l->out_of_memory = true;
+                return;
+        }
+        l->list = bigger;
+        bigger[l->n++] = (struct finding) { .kind = kind, .what = TAKE_PTR(what) };
+}
+
+static int compare(const void *a, const void *b) {
+        const struct finding *x = a, *y = b;
+        int by_severity = (int) kinds[x->kind].severity - (int) kinds[y->kind].severity;
+
+        if (by_severity != 0)
+                return by_severity;
+        return x->kind != y->kind ? (int) x->kind - (int) y->kind : strcmp(x->what, y->what);
+}
+
+void findings_sort(struct findings *l) {
+        if (l->n > 0)
+                qsort(l->list, l->n, sizeof(*l->list), compare);
+}
+
+void findings_release(struct findings *l) {
+        for (size_t i = 0; i < l->n; i++)
+                free(l->list[i].what);
+        free(l->list);
+        *l = (struct findings) {};
+}

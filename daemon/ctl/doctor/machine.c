@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "machine.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/ini-reader.h"
+#include "ctl/boot-chain.h"
+#include "machine-disk.h"
+
+#define TRUST_DIR "/var/lib/cmkd/trust"
+
+static bool _printf_(1, 2) exists(const char *format, ...) {
+        char path[PATH_MAX];
+        va_list ap;
+        int n;
+
+        va_start(ap, format);
+        n = vsnprintf(path, sizeof(path), format, ap);
+        va_end(ap);
+        return n < (int) sizeof(path) && access(path, F_OK) >= 0;
+}
+
+static void add_driver(struct machine *m, enum driver_kind kind, const char *module, const char *device) {
+        struct machine_driver *d = m->drivers + m->n_drivers;
+
+        for (size_t i = 0; i < m->n_drivers; i++)
+                if (m->drivers[i].kind == kind && streq(m->drivers[i].module, module))
+                        return;
+        if (m->n_drivers == MACHINE_DRIVERS_MAX)
+                return;
+        d->kind = kind;
+        snprintf(d->module, sizeof(d->module), "%s", module);
+        snprintf(d->device, sizeof(d->device), "%s", device);
+        m->n_drivers++;
+}
+
+/* Every driver from the device up to its bus: a disk on virtio on PCI needs each of them. Drivers without a module are
+ * built in. */
+static void add_drivers_above(struct machine *m, enum driver_kind kind, const char *link, const char *device) {
+        char path[PATH_MAX], top[PATH_MAX], module[PATH_MAX + 32], target[PATH_MAX];
+        size_t n;
+
+        snprintf(module, sizeof(module), "%s/sys/devices", m->root);
+        if (!realpath(link, path) || !realpath(module, top) || !startswith(path, top))
+                return;
+        n = strlen(top);
+        while (strlen(path) > n) {
+                snprintf(module, sizeof(module), "%s/driver/module", path);
+                if (realpath(module, target))
+                        add_driver(m, kind, strrchr(target, '/') + 1, device);
+                *strrchr(path, '/') = 0;
+        }
+}
+
+/* A virtual function that another card of the machine is in front of (Hyper-V's) is not needed for the way out. */
+static bool has_master_with_device(const char *root, const char *name) {
+        return exists("%s/sys/class/net/%s/master/device", root, name);
+}
+
+static void read_network(struct machine *m) {
+        char path[PATH_MAX];
+        struct dirent *e;
+        DIR *d;
+
+        snprintf(path, sizeof(path), "%s/sys/class/net", m->root);
+        d = opendir(path);
+        while (d && (e = readdir(d))) {
+                if (e->d_name[0] == '.' || has_master_with_device(m->root, e->d_name))
+                        continue;
+                snprintf(path, sizeof(path), "%s/sys/class/net/%s/device", m->root, e->d_name);
+                add_drivers_above(m, DRIVER_NETWORK, path, e->d_name);
+        }
+        if (d)
+                closedir(d);
+}
+
+static void add_disk(struct machine *m, const char *name, unsigned depth) {
+        char path[PATH_MAX];
+        struct dirent *e;
+        bool below = false;
+        DIR *d;
+
+        snprintf(path, sizeof(path), "%s/sys/class/block/%s/slaves", m->root, name);
+        d = depth < 8 ? opendir(path) : NULL;
+        while (d && (e = readdir(d)))
+                if (e->d_name[0] != '.') {
+                        below = true;
+                        add_disk(m, e->d_name, depth + 1);
+                }
+        if (d)
+                closedir(d);
+        snprintf(path, sizeof(path), "%s/sys/class/block/%s", m->root, name);
+        if (!below)
+                add_drivers_above(m, DRIVER_DISK, path, name);
+}
+
+/* ---- volumes ---- */
+
+static int read_field(void *user, const char *section _unused_, const char *key, const char *value) {
+        struct os_volume *v = user;
+        const struct { const char *key; char *to; size_t size; } fields[] = {
+                { "Name", v->name, sizeof(v->name) }, { "Role", v->role, sizeof(v->role) },
+                { "Key", v->key, sizeof(v->key) }, { "Digest", v->digest, sizeof(v->digest) },
+                { "Generation", v->generation, sizeof(v->generation) },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
+                if (!streq(fields[i].key, key))
+                        continue;
+                if (strlen(value) >= fields[i].size)
+                        return -EINVAL;
+                strcpy(fields[i].to, value);
+        }
+        return 0;
+}
+
+int os_volume_parse(const char *uuid, const char *text, struct os_volume *ret) {
+        _cleanup_(freep) char *copy = strdup(text);
+        struct os_volume v = { .recovery_key = -ENODATA };
+        unsigned line;
+
+        if (!copy || !uuid_is_valid(uuid))
+                return -EINVAL;
+        strcpy(v.uuid, uuid);
+        if (ini_read(copy, strlen(copy), read_field, &v, &line) < 0 || !*v.name || !*v.key)
+                return -EINVAL;
+        *ret = v;
+        return 0;
+}
+
+static void find_device(struct machine *m, struct os_volume *v) {
+        char path[PATH_MAX], target[PATH_MAX];
+        const char *base;
+
+        snprintf(path, sizeof(path), "%s/dev/disk/by-uuid/%s", m->root, v->uuid);
+        if (!realpath(path, target))
+                return;
+        base = strrchr(target, '/') + 1;
+        if (strlen(base) >= sizeof(v->device))
+                return;
+        strcpy(v->device, base);
+        add_disk(m, base, 0);
+        if (!*m->root)
+                v->recovery_key = disk_has_recovery_key(target);
+}
+
+static void read_volume(struct machine *m, const char *file) {
+        _cleanup_(freep) char *text = NULL;
+        char path[PATH_MAX], uuid[37] = "";
+        struct os_volume v;
+        size_t size;
+
+        if (strlen(file) != 36 + 5 || !streq(file + 36, ".conf") || m->n_volumes == MACHINE_VOLUMES_MAX)
+                return;
+        memcpy(uuid, file, 36);
+        snprintf(path, sizeof(path), "%s" TRUST_DIR "/%s", m->root, file);
+        if (read_small_file(path, 65536, &text, &size) < 0 || os_volume_parse(uuid, text, &v) < 0 ||
+            !streq(v.role, "os"))
+                return;
+        find_device(m, &v);
+        m->volumes[m->n_volumes++] = v;
+}
+
+static void read_volumes(struct machine *m) {
+        char path[PATH_MAX];
+        struct dirent *e;
+        DIR *d;
+
+        snprintf(path, sizeof(path), "%s" TRUST_DIR, m->root);
+        d = opendir(path);
+        while (d && (e = readdir(d)))
+                read_volume(m, e->d_name);
+        if (d)
+                closedir(d);
+}
+
+/* ---- the rest ---- */
+
+static char *_printf_(1, 2) read_text(const char *format, ...) {
+        char path[PATH_MAX], *text;
+        size_t size;
+        va_list ap;
+        int n;
+
+        va_start(ap, format);
+        n = vsnprintf(path, sizeof(path), format, ap);
+        va_end(ap);
+        return n < (int) sizeof(path) && read_small_file(path, IMAGE_TABLE_MAX, &text, &size) >= 0 ? text : NULL;
+}
+
+static void read_clock(struct machine *m) {
+        _cleanup_(freep) char *text = read_text("%s/sys/class/rtc/rtc0/since_epoch", m->root);
+        uint64_t seconds;
+
+        m->has_clock = exists("%s/sys/class/rtc/rtc0", m->root);
+        if (!text)
+                return;
+        text[strcspn(text, "\n")] = 0;
+        if (parse_u64(text, INT64_MAX, &seconds) >= 0)
+                m->clock_ahead = (int64_t) seconds - (int64_t) time(NULL);
+}
+
+/* The default route's device, where neither it nor what is below it is a network card: a tunnel of the system's. */
+static void read_route(struct machine *m) {
+        _cleanup_(freep) char *text = read_text("%s/proc/net/route", m->root);
+        char path[PATH_MAX], *rest = text, *line;
+
+        while (text && (line = strsep(&rest, "\n"))) {
+                char name[32], destination[16];
+                bool below = false;
+                struct dirent *e;
+                DIR *d;
+
+                if (sscanf(line, "%31s %15s", name, destination) != 2 || !streq(destination, "00000000") ||
+                    strchr(name, '/') || exists("%s/sys/class/net/%s/device", m->root, name))
+                        continue;
+                snprintf(path, sizeof(path), "%s/sys/class/net/%s", m->root, name);
+                d = opendir(path);
+                while (d && (e = readdir(d)))
+                        below |= startswith(e->d_name, "lower_") != NULL;
+                if (!d || below) {
+                        if (d)
+                                closedir(d);
+                        continue;
+                }
+                closedir(d);
+                strcpy(m->virtual_route, name);
+        }
+}
+
+int machine_read_program(const struct machine *m, const char *path, struct elf_facts *ret) {
+        _cleanup_(freep) char *data = NULL;
+        char full[PATH_MAX];
+        size_t size;
+        int r;
+
+        if (snprintf(full, sizeof(full), "%s/%s", m->root, path) >= (int) sizeof(full))
+                return -ENAMETOOLONG;
+        r = read_small_file(full, IMAGE_ELF_MAX, &data, &size);
+        return r < 0 ? r : elf_read((const uint8_t *) data, size, ret);
+}
+
+void machine_read(struct machine *m, const char *root, const char *release) {
+        *m = (struct machine) { .root = root };
+        read_network(m);
+        read_volumes(m);
+        read_clock(m);
+        read_route(m);
+        m->secure_boot = boot_chain_secure(root);
+        m->unified_image = boot_chain_unified(root);
+        if (*release && !strchr(release, '/'))
+                m->builtin = read_text("%s/usr/lib/modules/%s/modules.builtin", root, release);
+        m->command_line = read_text("%s/proc/cmdline", root);
+        m->cmkd_conf = read_text("%s/etc/cmkd/cmkd.conf", root);
+}
+
+void machine_release(struct machine *m) {
+        free(m->builtin);
+        free(m->command_line);
+        free(m->cmkd_conf);
+        *m = (struct machine) { .root = "" };
+}

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/doctor/doctor.c daemon/ctl/doctor/cpio.c
+// sources: daemon/ctl/doctor/elf.c daemon/ctl/doctor/image.c daemon/ctl/doctor/unpack.c
+// sources: daemon/ctl/doctor/findings.c daemon/ctl/doctor/machine.c daemon/ctl/doctor/machine-disk.c
+// sources: daemon/ctl/doctor/certificates.c daemon/ctl/doctor/config-copy.c daemon/ctl/doctor/judge-boot.c
+// sources: daemon/ctl/doctor/judge-vault.c daemon/ctl/doctor/judge-volumes.c daemon/ctl/boot-chain.c
+// libs: json-c
+
+/* A small image with which a small machine would boot, and one change of either for each finding. */
+#include "ctl-capture.h"
+
+#include <ftw.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <time.h>
+
+#include "cpio-image.h"
+#include "ctl/doctor/findings.h"
+#include <cmocka.h>          /* last: it has a macro fail() */
+
+#define RELEASE "6.1.0-test"
+#define MODULES "usr/lib/modules/" RELEASE "/"
+#define UUID "11111111-2222-3333-4444-555555555555"
+#define TRUST "[Volume]\nName=root\nRole=os\nKey=https://v.example/keys/k\nDigest=00\nGeneration=1\nPublicKey=AA==\n"
+#define CONFIG "[Vault v]\nHost=v.example\nKeys=k\n"
+#define LOADER "/lib64/ld-linux-x86-64.so.2"
+#define KEY "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"
+
+/* What a content stands for that is made when the tests start. */
+#define PROGRAM "\1program"
+#define OTHER_PROGRAM "\2program"
+#define LIBRARY "\3library"
+#define CERTIFICATE "\4certificate"
+#define OLD_CERTIFICATE "\5certificate"
+#define NOW "\6now"
+
+struct file { const char *path, *content; };
+
+static const struct file in_image[] = {
+        { MODULES "kernel/drivers/net/virtio_net.ko.xz", "x" }, { MODULES "kernel/net/failover.ko.xz", "x" },
+        { MODULES "kernel/drivers/virtio/virtio_pci.ko", "x" }, { MODULES "kernel/drivers/block/virtio_blk.ko.zst", "x" },
+        { MODULES "kernel/drivers/md/dm-crypt.ko", "x" }, { MODULES "kernel/drivers/md/dm-mod.ko", "x" },
+        { MODULES "kernel/arch/x86/crypto/aesni-intel.ko", "x" },
+        { MODULES "modules.dep", "kernel/drivers/net/virtio_net.ko.xz: kernel/net/failover.ko.xz\nkernel/net/failover.ko.xz:\n" },
+        { MODULES "modules.builtin", "kernel/crypto/ecb.ko\nkernel/crypto/xts.ko\n" },
+        { "usr/lib/cmkd/cmkd", PROGRAM }, { "usr/lib/cmkd/cmkd-vault", PROGRAM }, { "usr/lib/cmkd/cmkd-disk", PROGRAM },
+        { "usr/lib/cmkd/cmkd-audit", PROGRAM }, { "usr/lib/cmkd/cmkd-breaker", PROGRAM }, { "usr/bin/cmkctl", PROGRAM },
+        { "usr/lib/x86_64-linux-gnu/libc.so.6", LIBRARY }, { "usr/lib64/ld-linux-x86-64.so.2", LIBRARY },
+        { "bin/ipconfig", LIBRARY }, { "scripts/local-top/cmkd", "#!/bin/sh\n" }, { "etc/cmkd/cmkd.conf", CONFIG },
+        { "etc/ssl/certs/ca-certificates.crt", CERTIFICATE }, { "etc/resolv.conf", "nameserver 10.0.0.1\n" },
+        { "var/lib/cmkd/trust/" UUID ".conf", TRUST },
+};
+
+/* "> target": a symbolic link. */
+static const struct file in_machine[] = {
+        { "sys/devices/pci0/virtio0/net/eth0/device", "> ../.." }, { "sys/devices/pci0/virtio0/driver", "> /drivers/net" },
+        { "sys/devices/pci0/driver", "> /drivers/pci" }, { "sys/class/net/eth0", "> /sys/devices/pci0/virtio0/net/eth0" },
+        { "drivers/net/module", "> /modules/virtio_net" }, { "drivers/pci/module", "> /modules/virtio_pci" },
+        { "drivers/blk/module", "> /modules/virtio_blk" }, { "modules/virtio_net/x", "" }, { "modules/virtio_pci/x", "" },
+        { "modules/virtio_blk/x", "" }, { "sys/devices/pci0/virtio1/driver", "> /drivers/blk" },
+        { "sys/devices/pci0/virtio1/block/vda/vda2/x", "" }, { "dev/vda2", "" },
+        { "sys/class/block/vda2", "> /sys/devices/pci0/virtio1/block/vda/vda2" },
+        { "dev/disk/by-uuid/" UUID, "> /dev/vda2" }, { "var/lib/cmkd/trust/" UUID ".conf", TRUST },
+        { "sys/class/rtc/rtc0/since_epoch", NOW }, { "etc/cmkd/cmkd.conf", CONFIG }, { "usr/lib/cmkd/cmkd", PROGRAM },
+        { "sys/class/net/wg0/x", "" }, { "proc/cmdline", "root=/dev/mapper/root ip=dhcp\n" },
+        { "proc/net/route", "Iface\tDestination\neth0\t00000000\t0100000A\n" },
+};
+
+/* One change (content NULL: removed) of image or machine, and the finding that it must bring; none: "". */
+static const struct change {
+        const char *name;
+        bool machine;
+        const char *path, *content, *id, *says;
+} changes[] = {
+        { "nothing", false, "x", "x", "", "no findings" },
+        { "no driver of the network card", false, MODULES "kernel/drivers/net/virtio_net.ko.xz", NULL, "network-driver",
+          "virtio_net, which the network card eth0 needs" },
+        { "no driver of the bus", false, MODULES "kernel/drivers/virtio/virtio_pci.ko", NULL, "disk-driver", "virtio_pci" },
+        { "no driver of the disk", false, MODULES "kernel/drivers/block/virtio_blk.ko.zst", NULL, "disk-driver",
+          "virtio_blk, which the disk vda2 needs" },
+        { "driver is built in", true, "usr/lib/modules/" RELEASE "/modules.builtin", "kernel/x/virtio-rng.ko\n", "", "" },
+        { "no dm-crypt", false, MODULES "kernel/drivers/md/dm-crypt.ko", NULL, "crypto-module", "dm_crypt" },
+        { "no xts", false, MODULES "modules.builtin", "kernel/crypto/ecb.ko\n", "crypto-module", "xts" },
+        { "no aes", false, MODULES "kernel/arch/x86/crypto/aesni-intel.ko", NULL, "crypto-module", "aes" },
+        { "a module's module", false, MODULES "kernel/net/failover.ko.xz", NULL, "module-dependency",
+          "virtio_net needs kernel/net/failover" },
+        { "no worker", false, "usr/lib/cmkd/cmkd-vault", NULL, "program-missing", "/usr/lib/cmkd/cmkd-vault" },
+        { "another build", false, "usr/lib/cmkd/cmkd", OTHER_PROGRAM, "program-other-version", "/usr/lib/cmkd/cmkd" },
+        { "no libc", false, "usr/lib/x86_64-linux-gnu/libc.so.6", NULL, "library-missing", "libc.so.6" },
+        { "no loader", false, "usr/lib64/ld-linux-x86-64.so.2", NULL, "library-missing", LOADER },
+        { "no network set-up", false, "bin/ipconfig", NULL, "network-setup", "" },
+        { "nothing starts it", false, "scripts/local-top/cmkd", NULL, "not-started", "" },
+        { "a keyscript that is not there", false, "cryptroot/crypttab", "root /dev/x none luks,keyscript=/lib/ks,x\n",
+          "keyscript", "/lib/ks," },
+        { "no configuration", false, "etc/cmkd/cmkd.conf", NULL, "config-missing", "" },
+        { "a mistake in it", false, "etc/cmkd/cmkd.conf.d/a.conf", "[Vault v]\nHots=x\n", "config-bad",
+          ": /etc/cmkd/cmkd.conf.d/a.conf:2: " },
+        { "an older one", true, "etc/cmkd/cmkd.conf", CONFIG "#\n", "config-other", "" },
+        { "no vault in it", false, "etc/cmkd/cmkd.conf", "# nothing\n", "no-vault", "" },
+        { "another host", false, "etc/cmkd/cmkd.conf", "[Vault v]\nHost=w.example\nKeys=k\n", "vault-not-allowed",
+          "https://v.example/keys/k" },
+        { "another key", false, "etc/cmkd/cmkd.conf", "[Vault v]\nHost=v.example\nKeys=j\n", "vault-not-allowed", "" },
+        { "no authorities", false, "etc/ssl/certs/ca-certificates.crt", NULL, "ca-missing", "ca-certificates.crt" },
+        { "empty authorities", false, "etc/ssl/certs/ca-certificates.crt", "x", "ca-bad", "no certificate" },
+        { "authorities of the past", false, "etc/ssl/certs/ca-certificates.crt", OLD_CERTIFICATE, "ca-bad", "valid now" },
+        { "own authorities", false, "etc/cmkd/cmkd.conf", CONFIG "CAFile=/etc/ca.pem\n", "ca-missing", "/etc/ca.pem" },
+        { "no nameserver", false, "etc/resolv.conf", "search x\n", "resolver", "v.example" },
+        { "a fixed address", true, "proc/cmdline", "ip=10.0.0.2::10.0.0.1:255.255.255.0::eth0:off\n", "", "" },
+        { "a resolver of the system", false, "etc/resolv.conf", "nameserver 127.0.0.53\n", "resolver-on-disk",
+          "127.0.0.53" },
+        { "a host in hosts", false, "etc/hosts", "10.0.0.9 v.example\n", "", "" },
+        { "a tunnel", true, "proc/net/route", "wg0 00000000 0\n", "route-on-disk", "wg0" },
+        { "no clock", true, "sys/class/rtc/rtc0/since_epoch", NULL, "clock", "no hardware clock" },
+        { "a clock behind", true, "sys/class/rtc/rtc0/since_epoch", "1000000\n", "clock", "days behind" },
+        { "an agent of the system", false, "etc/cmkd/cmkd.conf", CONFIG "MetadataEndpoint=http://localhost:40342\n",
+          "identity", "localhost" },
+        { "not on the image's list", false, "var/lib/cmkd/trust/" UUID ".conf", NULL, "volume-unknown", UUID },
+        { "an older entry", false, "var/lib/cmkd/trust/" UUID ".conf", "[Volume]\nName=root\nRole=os\n"
+          "Key=https://v.example/keys/k\nDigest=11\nGeneration=1\n", "volume-other", "root" },
+        { "a private key", false, "etc/ssh/key", "# mine\n" KEY, "secret-in-image", "/etc/ssh/key" },
+        { "a key file", false, "cryptroot/keyfiles/root.key", "x", "secret-in-image", "root.key" },
+        { "a password", false, "etc/cmkd/cmkd.conf.d/b.conf", "[Vault v]\nClientSecret=hunter2\n", "secret-in-image",
+          "ClientSecret=" },
+        { "a program that knows private keys", false, "usr/lib/x86_64-linux-gnu/libz.so", "\n" KEY "\1", "secret-in-image",
+          "libz" },
+        { "a path that leads out", false, "etc/../../x", "x", "odd-path", "1 paths" },
+        { "Secure Boot", true, "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", "\6\1\1\1\1", "",
+          "the image is a file of its own" },
+        { "no volume of the system", true, "var/lib/cmkd/trust/" UUID ".conf", NULL, "", "no findings" },
+};
+
+static char top[] = "/tmp/test-doctor.XXXXXX";
+static char image_path_text[64];
+static char certificates[2][4096];
+static uint8_t programs[2][SMALL_ELF_SIZE], library[SMALL_ELF_SIZE];
+static size_t program_size, library_size;
+
+/* ---- making things ---- */
+
+static void make_certificate(char *text, size_t size, long from, long until) {
+        EVP_PKEY *key = EVP_EC_gen("P-256");
+        X509 *x = X509_new();
+        BIO *bio = BIO_new(BIO_s_mem());
+        int n;
+
+        X509_gmtime_adj(X509_getm_notBefore(x), from);
+        X509_gmtime_adj(X509_getm_notAfter(x), until);
+        X509_set_pubkey(x, key);
+        assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+        assert_true(PEM_write_bio_X509(bio, x));
+        n = BIO_read(bio, text, (int) size - 1);
+        assert_true(n > 0);
+        text[n] = 0;
+        BIO_free(bio);
+        X509_free(x);
+        EVP_PKEY_free(key);
+}
+
+static const void *content_of(const char *content, size_t *ret_size) {
+        static char now[32];
+
+        if (streq(content, PROGRAM) || streq(content, OTHER_PROGRAM)) {
+                *ret_size = program_size;
+                return programs[streq(content, OTHER_PROGRAM)];
+        }
+        if (streq(content, LIBRARY)) {
+                *ret_size = library_size;
+                return library;
+        }
+        if (streq(content, CERTIFICATE) || streq(content, OLD_CERTIFICATE))
+                content = certificates[streq(content, OLD_CERTIFICATE)];
+        if (streq(content, NOW)) {
+                snprintf(now, sizeof(now), "%lld\n", (long long) time(NULL));
+                content = now;
+        }
+        *ret_size = strlen(content);
+        return content;
+}
+
+static void add(struct cpio_image *i, const char *path, const char *content) {
+        size_t size;
+        const void *data = content_of(content, &size);
+
+        cpio_add(i, path, S_IFREG | 0755, data, size);
+}
+
+/* An archive of the image's files; the change is in it. */
+static void make_image(struct cpio_image *i, const struct change *c) {
+        cpio_add(i, ".", S_IFDIR | 0755, "", 0);
+        cpio_add(i, "early", S_IFREG | 0644, "microcode", 9);
+        cpio_end(i);
+        cpio_put(i, (const uint8_t[512]) {}, 512);
+        for (size_t k = 0; k < ELEMENTSOF(in_image); k++)
+                if (!c || c->machine || !streq(in_image[k].path, c->path))
+                        add(i, in_image[k].path, in_image[k].content);
+        if (c && !c->machine && c->content)
+                add(i, c->path, c->content);
+        cpio_end(i);
+}
+
+static void make_file(const char *path, const char *content) {
+        char full[512], target[512], dir[512];
+        const char *link = startswith(content, "> ");
+        size_t size;
+        const void *data;
+
+        snprintf(full, sizeof(full), "%s/root/%s", top, path);
+        snprintf(dir, sizeof(dir), "%s", full);
+        *strrchr(dir, '/') = 0;
+        assert_int_equal(mkdir_parents(dir, 0755), 0);
+        if (link) {
+                snprintf(target, sizeof(target), *link == '/' ? "%s/root%s" : "%.0s%s", top, link);
+                assert_int_equal(symlink(target, full), 0);
+                return;
+        }
+        data = content_of(content, &size);
+        assert_int_equal(write_file_atomic(full, data, size, 0644), 0);
+}
+
+static int remove_one(const char *path, const struct stat *st _unused_, int type _unused_, struct FTW *f _unused_) {
+        return remove(path);
+}
+
+static void make_machine(const struct change *c) {
+        char root[128];
+
+        snprintf(root, sizeof(root), "%s/root", top);
+        nftw(root, remove_one, 16, FTW_DEPTH|FTW_PHYS);
+        for (size_t k = 0; k < ELEMENTSOF(in_machine); k++)
+                if (!c || !c->machine || !streq(in_machine[k].path, c->path))
+                        make_file(in_machine[k].path, in_machine[k].content);
+        if (c && c->machine && c->content)
+                make_file(c->path, c->content);
+}
+
+static struct captured *examine(const void *data, size_t size) {
+        char root[128];
+
+        snprintf(root, sizeof(root), "%s/root", top);
+        assert_int_equal(write_file_atomic(image_path_text, data, size, 0600), 0);
+        return RUN(verb_doctor, "--initramfs", image_path_text, "--root", root);
+}
+
+static int set_up(void **state _unused_) {
+        if (!mkdtemp(top))
+                return -1;
+        snprintf(image_path_text, sizeof(image_path_text), "%s/initrd", top);
+        make_certificate(certificates[0], sizeof(certificates[0]), -86400, 86400);
+        make_certificate(certificates[1], sizeof(certificates[1]), -2 * 86400, -86400);
+        program_size = make_elf(programs[0], LOADER, "libc.so.6", 1);
+        make_elf(programs[1], LOADER, "libc.so.6", 2);
+        library_size = make_elf(library, NULL, NULL, 3);
+        return 0;
+}
+
+static int tear_down(void **state _unused_) {
+        return nftw(top, remove_one, 16, FTW_DEPTH|FTW_PHYS);
+}
+
+/* ---- tests ---- */
+
+static void finds(void **state) {
+        const struct change *c = *state;
+        struct cpio_image i = {};
+        struct captured *said;
+        char wanted[64];
+
+        make_machine(c);
+        make_image(&i, c);
+        said = examine(i.data, i.size);
+        free(i.data);
+        assert_string_equal(said->err, "");
+        snprintf(wanted, sizeof(wanted), " %s: ", c->id);
+        if (!*c->id ? said->code != EXIT_CODE_DONE || !strstr(said->out, "no findings") || !strstr(said->out, c->says)
+                    : said->code != EXIT_CODE_FAILED || !strstr(said->out, wanted) || !strstr(said->out, c->says))
+                fail_msg("code %d, wanted %s (%s):\n%s", said->code, c->id, c->says, said->out);
+}
+
+/* Each compression that a builder of images uses, by its own program; then the same with its end cut off. */
+static void reads_compressed(void **state) {
+        const char *program = *state;
+        struct cpio_image i = {};
+        _cleanup_(freep) char *packed = NULL;
+        char command[256];
+        struct captured *said;
+        size_t size;
+
+        make_machine(NULL);
+        make_image(&i, NULL);
+        snprintf(command, sizeof(command), "%s/plain", top);
+        assert_int_equal(write_file_atomic(command, i.data, i.size, 0600), 0);
+        free(i.data);
+        i = (struct cpio_image) {};
+        snprintf(command, sizeof(command), "%s -c <%s/plain >%s/packed 2>/dev/null", program, top, top);
+        if (system(command) != 0)
+                skip();
+        snprintf(command, sizeof(command), "%s/packed", top);
+        assert_int_equal(read_small_file(command, 1 << 20, &packed, &size), 0);
+        cpio_add(&i, "kernel/x86/microcode/x.bin", S_IFREG | 0644, "x", 1);
+        cpio_end(&i);
+        cpio_put(&i, packed, size);
+        said = examine(i.data, i.size);
+        if (said->code != EXIT_CODE_DONE || !strstr(said->out, "kernel " RELEASE))
+                fail_msg("code %d: %s%s", said->code, said->out, said->err);
+        said = examine(i.data, i.size - size / 2);
+        free(i.data);
+        if (said->code != EXIT_CODE_FAILED || !strstr(said->out, "stop image-damaged: "))
+                fail_msg("cut off: code %d: %s%s", said->code, said->out, said->err);
+}
+
+static void refuses_other_files(void **state _unused_) {
+        struct captured *said;
+
+        make_machine(NULL);
+        said = examine("hello", 5);
+        assert_int_equal(said->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(said->out, "it is no initramfs"));
+        said = examine("", 0);
+        assert_non_null(strstr(said->out, "image-damaged"));
+        said = RUN(verb_doctor, "--initramfs", "/nonexistent");
+        assert_int_equal(said->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(said->err, "/nonexistent: No such file"));
+        assert_int_equal(RUN_BARE(verb_doctor)->code, EXIT_CODE_USAGE);
+        said = RUN(verb_doctor, "--initramfs", "/dev/zero");
+        assert_int_equal(said->code, EXIT_CODE_FAILED);
+}
+
+/* What the machine cannot say of a disk in a test: the header's own answer. */
+static void judges_recovery_keys(void **state _unused_) {
+        static const struct { int answer; enum finding_kind kind; } cases[] = {
+                { 0, FINDING_NO_RECOVERY_KEY }, { -EPERM, FINDING_RECOVERY_UNKNOWN }, { 1, _FINDING_MAX },
+        };
+
+        for (size_t k = 0; k < ELEMENTSOF(cases); k++) {
+                struct machine m = { .root = "", .n_volumes = 1, .secure_boot = 1 };
+                struct image i = {};
+                struct case_file c = { .image = &i, .machine = &m };
+                struct findings l = {};
+                bool found = false;
+
+                strcpy(m.volumes[0].name, "root");
+                m.volumes[0].recovery_key = cases[k].answer;
+                judge_volumes(&c, &l);
+                for (size_t n = 0; n < l.n; n++) {
+                        found |= l.list[n].kind == cases[k].kind;
+                        if (cases[k].kind == _FINDING_MAX)
+                                assert_true(l.list[n].kind != FINDING_NO_RECOVERY_KEY);
+                }
+                assert_int_equal(found, cases[k].kind != _FINDING_MAX);
+                findings_release(&l);
+        }
+}
+
+static void prints_json(void **state _unused_) {
+        struct cpio_image i = {};
+        char root[128];
+        struct captured *said;
+
+        make_machine(NULL);
+        make_image(&i, &changes[1]);
+        assert_int_equal(write_file_atomic(image_path_text, i.data, i.size, 0600), 0);
+        free(i.data);
+        snprintf(root, sizeof(root), "%s/root", top);
+        said = RUN(verb_doctor, "--json", "--initramfs", image_path_text, "--root", root);
+        assert_int_equal(said->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(said->out, "\"network-driver\""));
+        assert_non_null(strstr(said->out, "\"cure\""));
+}
+
+/* However the bytes come, the same files come out. */
+static void paths_are_merged(void **state _unused_) {
+        char buf[64];
+
+        assert_int_equal(image_path("/lib/x", buf, sizeof(buf)), 0);
+        assert_string_equal(buf, "usr/lib/x");
+        assert_int_equal(image_path("./sbin//x/./y", buf, sizeof(buf)), 0);
+        assert_string_equal(buf, "usr/sbin/x/y");
+        assert_int_equal(image_path("library/x", buf, sizeof(buf)), 0);
+        assert_string_equal(buf, "library/x");
+        assert_int_equal(image_path("a/../b", buf, sizeof(buf)), -EINVAL);
+        assert_int_equal(image_path(".", buf, sizeof(buf)), -EINVAL);
+        assert_int_equal(image_path("/lib/x", buf, 10), 0);
+        assert_int_equal(image_path("/lib/x", buf, 9), -EINVAL);
+}
+
+static void links_are_followed(void **state _unused_) {
+        struct cpio_image bytes = {};
+        struct image i = {};
+        struct cpio_sink sink = image_sink(&i);
+        struct cpio c;
+        size_t used;
+
+        cpio_add(&bytes, "etc/a", S_IFLNK | 0777, "../lib/b", 8);
+        cpio_add(&bytes, "lib/b", S_IFLNK | 0777, "/etc/c", 6);
+        cpio_add(&bytes, "etc/c", S_IFREG | 0644, "old", 3);
+        cpio_add(&bytes, "loop", S_IFLNK | 0777, "loop", 4);
+        cpio_end(&bytes);
+        cpio_add(&bytes, "etc/c", S_IFREG | 0644, "new", 3);
+        cpio_end(&bytes);
+        cpio_init(&c, &sink);
+        for (size_t k = 0; k < bytes.size; k++)
+                assert_int_equal(cpio_feed(&c, bytes.data + k, 1, &used), 0);
+        free(bytes.data);
+        image_finish(&i);
+        assert_true(cpio_is_complete(&c));
+        assert_string_equal(image_text(&i, "/etc/a"), "new");
+        assert_null(image_find(&i, "loop"));
+        assert_null(image_find(&i, "etc"));
+        image_release(&i);
+}
+
+int main(void) {
+        static struct CMUnitTest tests[ELEMENTSOF(changes) + 16];
+        const struct CMUnitTest more[] = {
+                { "gzip", reads_compressed, NULL, NULL, (void *) "gzip" },
+                { "zstd", reads_compressed, NULL, NULL, (void *) "zstd" },
+                { "xz", reads_compressed, NULL, NULL, (void *) "xz --check=crc32" },
+                { "lz4", reads_compressed, NULL, NULL, (void *) "lz4 -l" },
+                cmocka_unit_test(refuses_other_files), cmocka_unit_test(judges_recovery_keys),
+                cmocka_unit_test(prints_json), cmocka_unit_test(paths_are_merged), cmocka_unit_test(links_are_followed),
+        };
+        size_t n = 0;
+
+        for (size_t k = 0; k < ELEMENTSOF(changes); k++)
+                tests[n++] = (struct CMUnitTest) { changes[k].name, finds, NULL, NULL, (void *) &changes[k] };
+        memcpy(tests + n, more, sizeof(more));
+        return _cmocka_run_group_tests("doctor", tests, n + ELEMENTSOF(more), set_up, tear_down);
+}
