@@ -47,13 +47,13 @@ FOLDER_cmkd-ladder := ladder
 EXTRA_cmkd-disk := daemon/ladder/dm.c daemon/ladder/mounts.c daemon/ladder/stack.c
 # the trail's format is read by cmkctl too
 EXTRA_cmkctl := $(wildcard daemon/ctl/doctor/*.c) daemon/audit/record.c daemon/audit/chain.c daemon/audit/reader.c
-CLIENT := daemon/token-plugin/client.c daemon/token-plugin/retry.c
+CLIENT := daemon/token-plugin/client.c
 EXTRA_cmkd-keyscript := $(CLIENT)
 # libcryptsetup's plugin: the same sources compiled for a shared object, and only those that it needs
 PLUGIN := libcryptsetup-token-cmkd.so
 PLUGIN_SOURCES := daemon/token-plugin/libcryptsetup-token-cmkd.c $(CLIENT) $(addprefix daemon/disk/,token.c strict-json.c \
 	unlock-key.c) \
-	$(addprefix daemon/common/,util.c secret.c base64.c json-text.c key-uri.c policy-values.c verdict.c)
+	$(addprefix daemon/common/,util.c retry.c secret.c base64.c json-text.c key-uri.c policy-values.c verdict.c)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 COMMON_OBJECTS := $(call objects,$(wildcard daemon/common/*.c))

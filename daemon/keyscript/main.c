@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/retry.h"
 #include "common/secret.h"
 #include "common/verdict.h"
 #include "token-plugin/client.h"
-#include "token-plugin/retry.h"
 
 #define ASKPASS "/lib/cryptsetup/askpass"
 

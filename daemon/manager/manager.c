@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "cut-mark.h"
 #include "key.h"
+#include "key-socket.h"
 #include "mount-watch.h"
 #include "teardown.h"
 
@@ -134,6 +135,8 @@ static int set_up(struct manager *m) {
                 r = mount_watch_new(m, m->event, &m->mounts);
         if (r >= 0)
                 r = bus_new(m, m->event, &m->bus);
+        if (r >= 0)
+                r = key_socket_new(m, m->event, &m->key_socket);
         return r;
 }
 
@@ -180,6 +183,7 @@ struct manager *manager_free(struct manager *m) {
                 key_unbind(v);
                 volume_free(v);
         }
+        key_socket_free(m->key_socket);
         bus_free(m->bus);
         mount_watch_free(m->mounts);
         clock_watch_free(m->clock);

@@ -27,6 +27,7 @@
 #define MANAGER_DISK_TIMEOUT_USEC (120 * USEC_PER_SEC)      /* format, activate: libcryptsetup may be slow */
 
 struct bus;
+struct key_socket;
 struct mount_watch;
 struct clock_watch;
 
@@ -38,6 +39,7 @@ struct manager {
         struct audit_link *audit;
         struct breaker_link *breaker;
         struct bus *bus;
+        struct key_socket *key_socket;
         struct mount_watch *mounts;
         struct clock_watch *clock;
         LIST_HEAD(, volume) volumes;

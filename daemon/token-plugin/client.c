@@ -6,8 +6,8 @@
 #include <systemd/sd-bus.h>
 #include <time.h>
 
+#include "common/retry.h"
 #include "common/verdict.h"
-#include "retry.h"
 
 #define PRIVATE_SOCKET "/run/cmkd/private"
 #define CALL_EXTRA_USEC (30 * USEC_PER_SEC)      /* what was begun before the limit may end after it */

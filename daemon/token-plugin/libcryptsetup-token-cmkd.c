@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "common/retry.h"
 #include "disk/token.h"
 #include "disk/unlock-key.h"
-#include "retry.h"
 
 #define TOKEN_PLUGIN_VERSION "0.1"
 

@@ -19,7 +19,7 @@ ALLOWED = {
     "ctl": {"common", "audit/record.h", "audit/chain.h", "audit/reader.h"},
     # the token's schema is read by the plugin too
     "token-plugin": {"common", "disk/token.h", "disk/unlock-key.h"},
-    "keyscript": {"common", "token-plugin/client.h", "token-plugin/retry.h"},
+    "keyscript": {"common", "token-plugin/client.h"},
     "bpf": set(),
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* When to ask again for a key at boot, and when to give up so that the recovery key is asked for. Pure: no clock.
+/* When to ask again for a key at boot, and when to give up so that the recovery key is asked for. Pure: no clock. For
+ * those who wait on behalf of systemd-cryptsetup and its like.
  *
  *   no cmkd there                 it may be starting: 15 s
  *   cmkd is not ready, vault      until the limit
@@ -11,7 +12,7 @@
  *
  * Between two tries 1, 2, 4, then 8 s. */
 
-#include "common/util.h"
+#include "util.h"
 
 #define RETRY_LIMIT_DEFAULT_USEC (60 * USEC_PER_SEC)
 
