@@ -7,6 +7,7 @@ BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PKG_CONFIG ?= pkg-config
 PREFIX ?= /usr
 DESTDIR ?=
+RULES_DIR ?= $(PREFIX)/lib/udev/rules.d
 BUILD ?= build
 SANITIZE ?=
 V ?=
@@ -138,8 +139,11 @@ install: all
 	$(Q)$(INSTALL) -m 755 $(addprefix $(BUILD)/,$(SBINS)) $(D)/lib/cmkd/
 	$(Q)$(INSTALL) -m 755 $(BUILD)/cmkctl $(D)/bin/
 	$(Q)$(INSTALL) -m 644 $(BUILD)/$(PLUGIN) $(DESTDIR)$(TOKEN_DIR)/
-	$(Q)for u in $(UNITS); do sed 's|/usr/lib/cmkd/|$(PREFIX)/lib/cmkd/|' $$u > $(D)/lib/systemd/system/$${u##*/} && \
+	$(Q)for u in $(UNITS); do sed 's|/usr/lib/cmkd/|$(PREFIX)/lib/cmkd/|; s|/usr/bin/cmkctl|$(PREFIX)/bin/cmkctl|' $$u \
+		> $(D)/lib/systemd/system/$${u##*/} && \
 		chmod 644 $(D)/lib/systemd/system/$${u##*/} || exit 1; done
+	$(Q)$(INSTALL) -d $(DESTDIR)$(RULES_DIR)
+	$(Q)$(INSTALL) -m 644 udev/90-cmkd.rules $(DESTDIR)$(RULES_DIR)/
 	$(Q)$(INSTALL) -m 644 daemon/data/cmkd.conf $(D)/lib/cmkd/
 	$(Q)$(INSTALL) -m 644 daemon/data/tmpfiles.d/cmkd.conf $(D)/lib/tmpfiles.d/
 	$(Q)$(INSTALL) -m 644 daemon/data/modules-load.d/cmkd.conf $(D)/lib/modules-load.d/

@@ -112,6 +112,7 @@ static const struct setting settings[] = {
           "listed or allowed-keys" },
         { SECTION_NODE, "OnTrailFailure", parse_word, offsetof(struct config, on_trail_failure),
           trail_failure_from_string, "deny-new, stop or continue" },
+        { SECTION_NODE, "AllowRemovable", parse_bool, offsetof(struct config, allow_removable), NULL, "yes or no" },
         IN_POLICY("OnRevoked", parse_word, on_revoked, action_from_string, ACTIONS),
         IN_POLICY("OnDenied", parse_word, on_denied, action_from_string, ACTIONS),
         IN_POLICY("OnUnreachable", parse_word, on_unreachable, action_from_string, ACTIONS),

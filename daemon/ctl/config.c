@@ -82,6 +82,7 @@ static struct json_object *to_json(const struct config *c) {
 
         put_text(node, "Trust", trust_mode_to_string(c->trust));
         put_text(node, "OnTrailFailure", trail_failure_to_string(c->on_trail_failure));
+        put_text(node, "AllowRemovable", c->allow_removable ? "yes" : "no");
         json_object_object_add(o, "Node", node);
         json_object_object_add(o, "Policy", policy_section(&c->policy));
         for (const struct volume_config *v = c->volumes; v; v = v->next) {

@@ -24,6 +24,7 @@ static const struct {
         [OPTION_ACCEPT_UNSAFE_VAULT] = { "accept-unsafe-vault", 0, true, "--accept-unsafe-vault REASON",
                 "use a vault without purge protection; the reason is recorded" },
         [OPTION_READ_ONLY] = { "read-only", 0, false, "--read-only", "open for reading only" },
+        [OPTION_UDEV] = { "udev", 0, false, "--udev", "as cmkd@.service: a path in sysfs, escaped, or a name" },
         [OPTION_DRY_RUN] = { "dry-run", 0, false, "--dry-run", "print the steps, do nothing" },
         [OPTION_EVENT] = { "event", 'e', true, "-e, --event EVENT", "only records of this event" },
         [OPTION_VOLUME] = { "volume", 'v', true, "-v, --volume NAME", "only records of this volume (name or UUID)" },

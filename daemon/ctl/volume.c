@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus.h"
 #include "print.h"
+#include "udev.h"
 
 #include "common/key-uri.h"
 #include "common/policy-values.h"
@@ -129,6 +130,8 @@ int verb_format(const struct invocation *in) {
         r = sd_bus_message_read(c.reply, "sb", &uuid, &changed);
         if (r < 0)
                 return call_misunderstood(r);
+        if (changed)
+                wait_for_volume(uuid);
         if (has_option(in, OPTION_JSON))
                 return print_result(in->values[OPTION_NAME], "uuid", uuid, changed);
         if (changed)
@@ -162,6 +165,8 @@ int verb_attach(const struct invocation *in) {
         const char *name, *node;
         int code, r, changed;
 
+        if (has_option(in, OPTION_UDEV))
+                return attach_udev(in->args[0]);
         code = check_what(in->args[0]);
         if (code == EXIT_CODE_DONE)
                 code = call_simple(&c, "Attach", in->args[0], "read-only", has_option(in, OPTION_READ_ONLY));

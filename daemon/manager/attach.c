@@ -6,10 +6,30 @@
 
 #include <syslog.h>
 
+#include "common/log.h"
+#include "device-facts.h"
 #include "disk-child.h"
 #include "key.h"
 #include "manager.h"
 #include "unlock.h"
+
+/* Somebody said that the volume is on this disk: from now on it is the one that is attached by itself. */
+static void remember_disk(struct unlock *u) {
+        const struct trust_entry *t = trust_find_uuid(u->manager->trust, u->volume->uuid);
+        struct device_facts f;
+        struct trust_entry e;
+        int r;
+
+        if (!t || device_facts_read(u->device, &f) < 0 || !*f.serial || streq(f.serial, t->serial))
+                return;
+        e = *t;
+        memcpy(e.serial, f.serial, sizeof(e.serial));
+        r = trust_update(TRUST_DIRECTORY, &e);
+        if (r >= 0)
+                r = manager_reload_trust(u->manager);
+        if (r < 0)
+                log_warning("%s: serial %s is not on the list: %s", u->volume->name, f.serial, strerror(-r));
+}
 
 static void on_active(const struct disk_reply *y, int fd, void *user) {
         struct unlock *u = user;
@@ -46,6 +66,9 @@ static void on_active(const struct disk_reply *y, int fd, void *user) {
         }
         key_granted(v->key, u->issued);
         key_evaluate_volume(v);
+        automatic_know(u->manager, u->device);
+        if (u->by_path && !u->automatic)
+                remember_disk(u);
         o.changed = true;
         unlock_end(u, &o);
 }
@@ -65,14 +88,15 @@ static void activate(struct unlock *u) {
 static const struct unlock_verb attach_verb = { .name = "attach", .open_is_done = true, .use = activate };
 static const struct unlock_verb resume_verb = { .name = "resume", .use = activate };
 
-int attach_start(struct manager *m, const char *what, bool read_only, const struct requester *who,
+int attach_start(struct manager *m, const char *what, unsigned flags, const struct requester *who,
                  operation_done done, void *user) {
         struct unlock *u = unlock_new(m, &attach_verb, who, done, user);
         int r;
 
         if (!u)
                 return -ENOMEM;
-        u->read_only = read_only;
+        u->read_only = flags & ATTACH_READ_ONLY;
+        u->automatic = flags & ATTACH_AUTOMATIC;
         unlock_resolve(u, what);
         r = unlock_start(u);
         if (r < 0)

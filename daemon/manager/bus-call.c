@@ -46,6 +46,14 @@ void get_requester(sd_bus_message *m, struct requester *ret) {
         requester_describe(uid, pid, ret);
 }
 
+static bool *find_flag(struct options *o, const char *key) {
+        return streq(key, "wipe")        ? &o->wipe
+               : streq(key, "read-only") ? &o->read_only
+               : streq(key, "dry-run")   ? &o->dry_run
+               : streq(key, "automatic") ? &o->automatic
+                                         : NULL;
+}
+
 int read_options(sd_bus_message *m, struct options *ret) {
         struct options o = { .accept_unsafe = "" };
         const char *key;
@@ -58,12 +66,15 @@ int read_options(sd_bus_message *m, struct options *ret) {
                         return r;
                 if (streq(key, "accept-unsafe-vault"))
                         r = sd_bus_message_read(m, "v", "s", &o.accept_unsafe);
-                else if (streq(key, "wipe") || streq(key, "read-only") || streq(key, "dry-run")) {
+                else {
+                        bool *flag = find_flag(&o, key);
+
+                        if (!flag)
+                                return -EINVAL;
                         r = sd_bus_message_read(m, "v", "b", &v);
                         if (r >= 0)
-                                *(streq(key, "wipe") ? &o.wipe : streq(key, "read-only") ? &o.read_only : &o.dry_run) = v;
-                } else
-                        return -EINVAL;
+                                *flag = v;
+                }
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
         }

@@ -20,6 +20,8 @@ static void on_attached(const struct outcome *o, void *user) {
 
         if (o->code != EXIT_CODE_DONE)
                 reply_error(m, o->code, "%s", o->message);
+        else if (!o->volume)                  /* left alone: why, in place of a node */
+                sd_bus_reply_method_return(m, "ssb", "", o->message, false);
         else {
                 snprintf(node, sizeof(node), "/dev/mapper/%s", o->volume->mapping);
                 sd_bus_reply_method_return(m, "ssb", o->volume->name, node, o->changed);
@@ -117,7 +119,9 @@ static int method_attach(sd_bus_message *message, void *user, sd_bus_error *e _u
                 return reply_error(message, EXIT_CODE_FAILED, "%s: cmkd-breaker does not run: nobody would hold the volume's "
                                    "deadline. See \"systemctl status cmkd-breaker\"", what);
         get_requester(message, &who);
-        return started(message, attach_start(m, what, o.read_only, &who, on_attached, sd_bus_message_ref(message)));
+        r = attach_start(m, what, (o.read_only ? ATTACH_READ_ONLY : 0) | (o.automatic ? ATTACH_AUTOMATIC : 0), &who,
+                         on_attached, sd_bus_message_ref(message));
+        return started(message, r);
 }
 
 /* There was nothing to do: false, or no steps. */

@@ -15,6 +15,7 @@
 
 #include "challenge.h"
 #include "common/log.h"
+#include "device-facts.h"
 #include "disk-child.h"
 #include "manager.h"
 #include "operation.h"
@@ -158,6 +159,8 @@ static bool granted(struct format *f, const struct vault_reply *y) {
 }
 
 static void fill_trust(const struct format *f, struct trust_entry *t) {
+        struct device_facts facts;
+
         *t = (struct trust_entry) {
                 .role = f->request.role, .key = f->key, .generation = f->made.generation,
                 .proof_time = f->proof_time, .spki_size = f->key_reply.spki_size,
@@ -168,6 +171,8 @@ static void fill_trust(const struct format *f, struct trust_entry *t) {
         memcpy(t->digest, f->made.trust_digest, sizeof(t->digest));
         memcpy(t->spki, f->key_reply.spki, f->key_reply.spki_size);
         memcpy(t->proof_request_id, f->made.proof_request_id, sizeof(t->proof_request_id));
+        if (device_facts_read(f->request.device, &facts) >= 0)
+                memcpy(t->serial, facts.serial, sizeof(t->serial));
 }
 
 static void on_checked(const struct disk_reply *y, int fd, void *user) {
@@ -277,6 +282,7 @@ static void on_challenged(const struct vault_reply *y, void *user) {
         snprintf(q.proof_request_id, sizeof(q.proof_request_id), "%s", y->request_id);
         memcpy(q.spki, f->key_reply.spki, f->key_reply.spki_size);
         q.spki_size = f->key_reply.spki_size;
+        automatic_know(f->manager, f->request.device);
         if (disk_child_start(f->manager->event, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_formatted, f, NULL) < 0)
                 out_of_memory(f);
 }

@@ -283,7 +283,7 @@ void key_evaluate_volume(struct volume *v) {
                 teardown_call_off(v);
                 break;
         case LEASE_ATTACH:
-                r = attach_start(v->manager, v->name, false, &self, on_own_operation, NULL);
+                r = attach_start(v->manager, v->name, 0, &self, on_own_operation, NULL);
                 break;
         default:
                 r = -EINVAL;

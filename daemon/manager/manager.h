@@ -15,6 +15,7 @@
 #include <systemd/sd-event.h>
 
 #include "audit-link.h"
+#include "automatic.h"
 #include "breaker-link.h"
 #include "common/config.h"
 #include "trust.h"
@@ -44,6 +45,8 @@ struct manager {
         struct clock_watch *clock;
         LIST_HEAD(, volume) volumes;
         LIST_HEAD(, key) keys;
+        struct appearance known[AUTOMATIC_KNOWN_MAX];
+        unsigned n_known;
         bool adopted;                      /* what stood at start has been taken over: verbs may begin */
 };
 

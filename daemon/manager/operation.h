@@ -37,9 +37,14 @@ void outcome_from_vault(struct outcome *o, const char *volume, const char *key, 
 
 void outcome_from_disk(struct outcome *o, const struct disk_reply *y);
 
+enum attach_flags {
+        ATTACH_READ_ONLY = 1 << 0,
+        ATTACH_AUTOMATIC = 1 << 1,    /* nobody asked but udev: automatic.h; done without a volume: it was left alone */
+};
+
 /* attach.c: inspect, check against list and allow-list, unwrap, record, activate. what: a path below /dev, a UUID or a
  * name of the list. Returns 0 (done will be called) or -ENOMEM. */
-int attach_start(struct manager *m, const char *what, bool read_only, const struct requester *who,
+int attach_start(struct manager *m, const char *what, unsigned flags, const struct requester *who,
                  operation_done done, void *user);
 
 /* The same for a volume that is held: unwrap, record, give the key back, resume. */

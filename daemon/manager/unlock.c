@@ -6,6 +6,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "automatic.h"
 #include "disk-child.h"
 #include "key.h"
 #include "manager.h"
@@ -51,6 +52,8 @@ void unlock_fail(struct unlock *u, struct outcome *o, const char *event) {
                 }
                 audit_record_add(r, "device", u->device);
                 audit_record_add(r, "by", u->who.text);
+                if (u->automatic)
+                        audit_record_add(r, "trigger", "udev");
                 audit_record_add(r, "why", o->message);
                 audit_record_addf(r, "exit_code", "%d", o->code);
                 if (u->answered)
@@ -131,6 +134,8 @@ static void write_request_record(struct unlock *u) {
         audit_record_add(r, "vault", u->vault->name);
         audit_record_addf(r, "generation", "%llu", (unsigned long long) u->header.generation);
         audit_record_add(r, "by", u->who.text);
+        if (u->automatic)
+                audit_record_add(r, "trigger", "udev");
         manager_record(u->manager, r);
 }
 
@@ -213,6 +218,8 @@ static int claim_volume(struct unlock *u, const char *name, enum role role, stru
 
         if (v) {
                 r = volume_may_attach(v, &why);
+                if (u->automatic && volume_is_open(v))
+                        r = -EALREADY;           /* in whatever condition: that is not udev's to change */
                 if (r == -EALREADY && u->verb->open_is_done && streq(v->device, u->device)) {
                         o->volume = v;
                         return r;
@@ -275,6 +282,23 @@ static int check_key(struct unlock *u, struct key_uri *uri, struct outcome *o) {
         return 0;
 }
 
+/* For what nobody asked for. False: it has ended, with a record if it was refused. */
+static bool may_go_on(struct unlock *u, const struct disk_reply *y) {
+        struct outcome o = {};
+
+        u->header = *y;
+        switch (automatic_judge(u->manager, u->device, y, &o)) {
+        case AUTOMATIC_GO:
+                return true;
+        case AUTOMATIC_LEAVE:
+                unlock_end(u, &o);
+                return false;
+        default:
+                unlock_fail(u, &o, "refused");
+                return false;
+        }
+}
+
 static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         struct unlock *u = user;
         struct outcome o = {};
@@ -283,6 +307,8 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         enum role role = ROLE_DATA;
 
         safe_close(fd);
+        if (u->automatic && !may_go_on(u, y))
+                return;
         if (y->error < 0) {
                 outcome_from_disk(&o, y);
                 unlock_fail(u, &o, "refused");
@@ -306,7 +332,10 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
                 unlock_free(u);
                 break;
         default:
-                unlock_fail(u, &o, "refused");
+                if (u->automatic && o.code == EXIT_CODE_BUSY)
+                        unlock_end(u, &o);       /* asked again soon; nothing happened yet */
+                else
+                        unlock_fail(u, &o, "refused");
         }
 }
 
@@ -338,7 +367,8 @@ void unlock_resolve(struct unlock *u, const char *what) {
         const struct trust_entry *t = NULL;
         char link[257], real[PATH_MAX];
 
-        if (*what != '/') {
+        u->by_path = *what == '/';
+        if (!u->by_path) {
                 t = trust_find_name(u->manager->trust, what);
                 if (!t)
                         t = trust_find_uuid(u->manager->trust, what);

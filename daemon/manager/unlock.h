@@ -30,6 +30,8 @@ struct unlock {
         enum volume_state before;        /* to go back to when it fails */
         bool created;                    /* the volume was not in the list before */
         bool read_only;
+        bool automatic;                  /* nobody asked but udev: automatic.h */
+        bool by_path;                    /* asked for as a device, not as a volume */
         char device[257];
         char name_wanted[65];            /* asked for by name or UUID: the disk must be that one */
         struct requester who;

@@ -49,12 +49,12 @@ def verify(tree):
 
 
 def programs(tree):
-    """Every program that a unit starts is one that the Makefile builds, or the system's modprobe."""
+    """Every program that a unit starts is one that the Makefile builds, in its place, or the system's modprobe."""
     made = set(re.findall(r"\bcmkd(?:-[a-z]+)?\b", tree.need("Makefile")))
     for name in unit_files(tree):
         for path in re.findall(r"^Exec\w+=[-+!@:]*(/\S+)", tree.text(name), re.M):
             directory, program = os.path.split(path)
-            if path != "/sbin/modprobe" and (directory != "/usr/lib/cmkd" or program not in made):
+            if path not in ("/sbin/modprobe", "/usr/bin/cmkctl") and (directory != "/usr/lib/cmkd" or program not in made):
                 yield f"{name} starts {path}"
 
 

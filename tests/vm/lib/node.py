@@ -284,7 +284,9 @@ class Node:
     def detach_disk(self, name, timeout=60):
         """Unplugs a disk, as a machine's owner would."""
         self.qmp("device_del", id=name)
-        self.monitor.wait_event("DEVICE_DELETED", timeout=timeout)
+        # an event for the device and one for its parts, which have no name of their own
+        while self.monitor.wait_event("DEVICE_DELETED", timeout=timeout)["data"].get("device") != name:
+            pass
         self.qmp("blockdev-del", node_name=name)
         self.qmp("blockdev-del", node_name=f"{name}-file")
 

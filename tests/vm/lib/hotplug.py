@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Volumes on disks that come and go: made once, unplugged, plugged in again by QEMU's monitor."""
+
+import re
+
+from . import product
+
+FSTAB = "noauto,nofail,_netdev,x-systemd.wanted-by=dev-mapper-{0}.device"
+
+
+def make(node, key, name, disk=None, size=64, fs="ext4", file="known"):
+    """A disk that is a volume with a file system and a file on it, unplugged. Returns its UUID."""
+    disk = disk or name
+    device = node.attach_disk(disk, size=size)
+    node.wait_for(f"test -b {device}", 60)
+    node.sh(f"cmkctl format {device} --name {name} --role data --key {key} --yes", timeout=180)
+    node.sh(f"cmkctl attach {name}", timeout=180)
+    if fs:
+        node.sh(f"mkfs.{fs} -q /dev/mapper/{name} && mount /dev/mapper/{name} /mnt && echo {name} > /mnt/{file} && umount /mnt",
+                timeout=120)
+    node.sh(f"cmkctl detach {name}", timeout=120)
+    uuid = node.out(f"blkid -o value -s UUID {device}")
+    node.detach_disk(disk)
+    node.wait_for(f"! test -e {device}", 60)
+    return uuid
+
+
+def plug(node, disk, size=64, port=0):
+    return node.attach_disk(disk, size=size, port=port)
+
+
+def fstab(node, name, where, options=None):
+    options = (options or FSTAB).format(name)
+    node.sh(f"mkdir -p {where} && echo '/dev/mapper/{name} {where} ext4 {options} 0 0' >> /etc/fstab && systemctl daemon-reload")
+
+
+def no_cycle(node):
+    """systemd says so when it had to break an ordering, whatever the unit."""
+    found = node.out("journalctl -b --no-pager -o cat | grep -i 'ordering cycle' | head -3; true")
+    assert not found, found
+
+
+def monotonic(node, unit, what):
+    """A unit's timestamp in seconds since the machine's start."""
+    return int(node.out(f"systemctl show -P {what}Monotonic '{unit}'")) / 1e6
+
+
+def kernel_times(text):
+    """(seconds, action, path below /devices) of each block uevent that `udevadm monitor --kernel` printed."""
+    return [(float(t), action, path) for t, action, path in
+            re.findall(r"^KERNEL\[([\d.]+)\] (\w+)\s+(\S+) \(block\)", text, re.M)]
+
+
+def record_time(node, event, volume):
+    """Of the last record of that kind about a volume, in seconds since the machine's start."""
+    found = [r for r in product.events(node, event) if r["fields"].get("volume") == volume]
+    assert found, f"no record {event} of {volume}"
+    return found[-1]["boottime_us"] / 1e6
+
+
+def refusals(node, device):
+    """What was refused on a device with nobody asking."""
+    return [r["fields"] for r in product.events(node, "refused", trigger="udev") if r["fields"].get("device") == device]
