@@ -1,3 +1,411 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/trust.c daemon/ctl/status.c
+// sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/trust.c daemon/ctl/status.c daemon/ctl/boot-chain.c
+// sources: daemon/ctl/options.c daemon/ctl/print.c
 // sources: daemon/ctl/attach-udev.c daemon/ctl/udev.c daemon/ctl/crypttab.c
+// libs: libsystemd json-c
+#include "ctl-capture.h"
+#include "ctl/bus.h"
+#include "ctl/print.h"
+
+#include <glob.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>          /* last: it has a macro fail() */
+
+/* A manager on the other end of a socket pair, in a process of its own; what it does depends on the volume's name:
+ *
+ *   busy, policy, revoked    an error of that kind      again   done already
+ *   gone                     it hangs up                else    done
+ *
+ * Its Hold is that of another version: the reply has not the shape that cmkctl expects. */
+
+static pid_t server;
+
+static int refuse(sd_bus_message *m, enum exit_code code, const char *text) {
+        return sd_bus_reply_method_errorf(m, exit_code_to_bus_error(code), "%s", text);
+}
+
+/* 1: replied. changed: what to reply otherwise. */
+static int act(sd_bus_message *m, const char *name, int *changed) {
+        *changed = !streq(name, "again");
+        if (streq(name, "busy"))
+                return refuse(m, EXIT_CODE_BUSY, "busy is mounted at /srv: unmount it first");
+        if (streq(name, "policy"))
+                return refuse(m, EXIT_CODE_POLICY, "the host is not allowed");
+        if (streq(name, "revoked"))
+                return refuse(m, EXIT_CODE_REVOKED, "the key is disabled");
+        if (streq(name, "gone"))
+                _exit(0);
+        return 0;
+}
+
+static int read_options(sd_bus_message *m, char *buf, size_t size) {
+        const char *key, *type, *text;
+        int r, flag;
+
+        *buf = 0;
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                size_t n = strlen(buf);
+
+                r = sd_bus_message_read(m, "s", &key);
+                if (r < 0 || (r = sd_bus_message_peek_type(m, NULL, &type)) < 0)
+                        return r;
+                if (streq(type, "b")) {
+                        r = sd_bus_message_read(m, "v", "b", &flag);
+                        snprintf(buf + n, size - n, "[%s=%d]", key, flag);
+                } else {
+                        r = sd_bus_message_read(m, "v", "s", &text);
+                        snprintf(buf + n, size - n, "[%s=%s]", key, text);
+                }
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+/* The reply's UUID is what was asked, so that the test can see it. */
+static int on_format(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        const char *device, *name, *role, *key;
+        char options[256], echo[1024];
+        int r, changed;
+
+        r = sd_bus_message_read(m, "ssss", &device, &name, &role, &key);
+        if (r >= 0)
+                r = read_options(m, options, sizeof(options));
+        if (r < 0 || (r = act(m, name, &changed)))
+                return r;
+        snprintf(echo, sizeof(echo), "%s %s %s %s", name, role, key, options);
+        return sd_bus_reply_method_return(m, "sb", echo, changed);
+}
+
+static int on_attach(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        const char *what;
+        char options[256], node[384];
+        int r, changed;
+
+        r = sd_bus_message_read(m, "s", &what);
+        if (r >= 0)
+                r = read_options(m, options, sizeof(options));
+        if (r < 0 || (r = act(m, what, &changed)))
+                return r;
+        snprintf(node, sizeof(node), "/dev/mapper/%s%s", what, options);
+        return sd_bus_reply_method_return(m, "ssb", what, node, changed);
+}
+
+static int on_detach(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        const char *name;
+        int r, changed;
+
+        r = sd_bus_message_read(m, "s", &name);
+        return r < 0 || (r = act(m, name, &changed)) ? r : sd_bus_reply_method_return(m, "b", changed);
+}
+
+static int on_cut(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        const char *name;
+        char options[256];
+        int r, changed;
+
+        r = sd_bus_message_read(m, "s", &name);
+        if (r >= 0)
+                r = read_options(m, options, sizeof(options));
+        if (r < 0 || (r = act(m, name, &changed)))
+                return r;
+        return sd_bus_reply_method_return(m, "a(sts)", 2, "shut", UINT64_C(300000), *options ? options : "done",
+                                          "cut", UINT64_C(2000000), "done");
+}
+
+static int on_list(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        return sd_bus_reply_method_return(m, "a(sssst)", 1, "11111111-2222-4333-8444-555555555555", "data", "data",
+                                          "https://a/keys/b", UINT64_C(3));
+}
+
+static int on_remove(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        const char *name;
+        int r, changed;
+
+        r = sd_bus_message_read(m, "s", &name);
+        return r < 0 || (r = act(m, name, &changed)) ? r : sd_bus_reply_method_return(m, NULL);
+}
+
+static int get_text(sd_bus *b _unused_, const char *path _unused_, const char *i _unused_, const char *property,
+                    sd_bus_message *reply, void *user _unused_, sd_bus_error *e _unused_) {
+        if (streq(property, "Name"))
+                return sd_bus_message_append(reply, "s", "data");
+        if (streq(property, "UUID"))
+                return sd_bus_message_append(reply, "s", "11111111-2222-4333-8444-555555555555");
+        if (streq(property, "State"))
+                return sd_bus_message_append(reply, "s", "open\033[2J");
+        return sd_bus_message_append(reply, "s", property);
+}
+
+static int get_value(sd_bus *b _unused_, const char *path _unused_, const char *i _unused_, const char *property,
+                     sd_bus_message *reply, void *user _unused_, sd_bus_error *e _unused_) {
+        if (streq(property, "InitOnFree"))
+                return sd_bus_message_append(reply, "b", 0);
+        if (streq(property, "Findings"))
+                return sd_bus_message_append(reply, "as", 1, "a foreign keyslot");
+        if (streq(property, "Policy"))
+                return sd_bus_message_append(reply, "a{ss}", 1, "OnRevoked", "cut (default)");
+        return sd_bus_message_append(reply, "t", streq(property, "LeaseLeftSec") ? UINT64_C(75) : UINT64_MAX);
+}
+
+static const sd_bus_vtable manager_table[] = {
+        SD_BUS_VTABLE_START(SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Format", "ssssa{sv}", "sb", on_format, 0),
+        SD_BUS_METHOD("Attach", "sa{sv}", "ssb", on_attach, 0),
+        SD_BUS_METHOD("Detach", "sa{sv}", "b", on_detach, 0),
+        SD_BUS_METHOD("Hold", "s", NULL, on_remove, 0),
+        SD_BUS_METHOD("Resume", "s", "b", on_detach, 0),
+        SD_BUS_METHOD("Cut", "sa{sv}", "a(sts)", on_cut, 0),
+        SD_BUS_METHOD("ListTrust", NULL, "a(sssst)", on_list, 0),
+        SD_BUS_METHOD("TrustRemove", "s", NULL, on_remove, 0),
+        SD_BUS_PROPERTY("Version", "s", get_text, 0, 0),
+        SD_BUS_PROPERTY("AuditState", "s", get_text, 0, 0),
+        SD_BUS_PROPERTY("InitOnFree", "b", get_value, 0, 0),
+        SD_BUS_VTABLE_END
+};
+
+static const sd_bus_vtable volume_table[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("Name", "s", get_text, 0, 0),
+        SD_BUS_PROPERTY("UUID", "s", get_text, 0, 0),
+        SD_BUS_PROPERTY("State", "s", get_text, 0, 0),
+        SD_BUS_PROPERTY("LastVerdict", "s", get_text, 0, 0),
+        SD_BUS_PROPERTY("SecondsSinceProof", "t", get_value, 0, 0),
+        SD_BUS_PROPERTY("LeaseLeftSec", "t", get_value, 0, 0),
+        SD_BUS_PROPERTY("Findings", "as", get_value, 0, 0),
+        SD_BUS_PROPERTY("Policy", "a{ss}", get_value, 0, 0),
+        SD_BUS_VTABLE_END
+};
+
+static void serve(int fd) {
+        sd_bus *bus = NULL;
+        sd_id128_t id;
+        int r;
+
+        if (sd_bus_new(&bus) < 0 || sd_id128_randomize(&id) < 0 || sd_bus_set_fd(bus, fd, fd) < 0 ||
+            sd_bus_set_server(bus, 1, id) < 0 || sd_bus_start(bus) < 0 ||
+            sd_bus_add_object_manager(bus, NULL, BUS_OBJECT) < 0 ||
+            sd_bus_add_object_vtable(bus, NULL, BUS_OBJECT, BUS_MANAGER, manager_table, NULL) < 0 ||
+            sd_bus_add_object_vtable(bus, NULL, BUS_OBJECT "/volume/data", BUS_VOLUME, volume_table, NULL) < 0)
+                _exit(1);
+        while ((r = sd_bus_process(bus, NULL)) >= 0)
+                if (r == 0 && sd_bus_wait(bus, UINT64_MAX) < 0)
+                        break;
+        _exit(0);
+}
+
+/* In place of bus-connect.c. */
+int bus_connect(sd_bus **ret) {
+        int fds[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0, fds), 0);
+        server = fork();
+        if (server == 0) {
+                close(fds[0]);
+                serve(fds[1]);
+        }
+        close(fds[1]);
+        assert_true(sd_bus_new(ret) >= 0 && sd_bus_set_fd(*ret, fds[0], fds[0]) >= 0 && sd_bus_start(*ret) >= 0);
+        return EXIT_CODE_DONE;
+}
+
+static int tear_down(void **state _unused_) {
+        if (server > 0) {
+                kill(server, SIGKILL);
+                waitpid(server, NULL, 0);
+        }
+        server = 0;
+        return 0;
+}
+
+static void refusals_become_exit_codes(void **state _unused_) {
+        struct captured *c;
+
+        c = RUN(verb_attach, "busy");
+        assert_int_equal(c->code, EXIT_CODE_BUSY);
+        assert_string_equal(c->err, "cmkctl: busy is mounted at /srv: unmount it first\n");
+        assert_string_equal(c->out, "");
+        tear_down(NULL);
+        assert_int_equal(RUN(verb_detach, "policy")->code, EXIT_CODE_POLICY);
+        tear_down(NULL);
+        assert_int_equal(RUN(verb_hold, "revoked")->code, EXIT_CODE_REVOKED);
+        tear_down(NULL);
+        assert_int_equal(RUN(verb_cut, "busy", "--yes")->code, EXIT_CODE_BUSY);
+        tear_down(NULL);
+        assert_int_equal(RUN(verb_trust_remove, "policy", "--yes")->code, EXIT_CODE_POLICY);
+}
+
+static void a_daemon_that_goes_is_said(void **state _unused_) {
+        struct captured *c = RUN(verb_detach, "gone");
+
+        assert_int_equal(c->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(c->err, "went away"));
+}
+
+static void another_shape_is_not_believed(void **state _unused_) {
+        struct captured *c = RUN(verb_hold, "data");
+
+        assert_int_equal(c->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(c->err, "not understood"));
+}
+
+static void attach_and_detach_say_what_was_done(void **state _unused_) {
+        assert_string_equal(RUN(verb_attach, "data")->out, "data is open as /dev/mapper/data\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_attach, "data", "--read-only")->out,
+                            "data is open as /dev/mapper/data[read-only=1]\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_attach, "again")->out, "again is open already as /dev/mapper/again\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_detach, "data")->out, "data is closed\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_detach, "again", "--json")->out,
+                            "{\n  \"volume\": \"again\",\n  \"changed\": false\n}\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_resume, "data")->out, "data is open\n");
+}
+
+static void the_plan_is_only_shown(void **state _unused_) {
+        struct captured *c = RUN(verb_cut, "data", "--dry-run", "--json");
+
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_non_null(strstr(c->out, "\"result\": \"[dry-run=1]\""));
+        assert_non_null(strstr(c->out, "\"budget_usec\": 2000000"));
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_cut, "data", "--yes")->out,
+                            "STEP  BUDGET   RESULT\nshut  300 ms   done\ncut   2000 ms  done\n");
+}
+
+static void nothing_is_asked_of_the_daemon_for_a_typing_error(void **state _unused_) {
+        assert_int_equal(RUN(verb_detach, "a/b")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_attach, "-")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_attach, "../x")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_attach, "a\nb")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_attach, "/etc/passwd")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_attach, "/dev/null")->code, EXIT_CODE_FAILED);
+        assert_int_equal(RUN(verb_cut, "data")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_trust_remove, "a b", "--yes")->code, EXIT_CODE_USAGE);
+        assert_int_equal(server, 0);
+}
+
+static void bad_keys_are_named(void **state _unused_) {
+        static const struct { const char *key, *why; } cases[] = {
+                { "http://a/keys/b", "the scheme must be https://" }, { "https://a/secrets/b", "the path is not" },
+                { "https://a:0/keys/b", "port" }, { "https://u@a/keys/b", "host" }, { "https://a/keys/b/c/d", "more than" },
+                { "https://a/keys/b?x", "name" }, { "", "" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                struct captured *c = RUN(verb_format, "/dev/null", "--yes", "--name", "x", "--key", cases[i].key);
+
+                assert_int_equal(c->code, EXIT_CODE_USAGE);
+                assert_non_null(strstr(c->err, cases[i].why));
+        }
+        assert_int_equal(RUN(verb_format, "/dev/null", "--yes", "--name", "x")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_format, "/dev/null", "--yes", "--name", "x", "--vault", "a")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_format, "/dev/null", "--yes", "--name", "x", "--vault", "a/keys", "--key-name",
+                             "b")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_format, "/dev/null", "--yes", "--key", "https://a/keys/b")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_format, "/dev/null", "--yes", "--name", "x", "--role", "root", "--key",
+                             "https://a/keys/b")->code, EXIT_CODE_USAGE);
+        assert_int_equal(server, 0);
+}
+
+/* Any block device does: it is only looked at. */
+static void find_block_device(char *buf, size_t size) {
+        glob_t g = {};
+        struct stat st;
+
+        *buf = 0;
+        (void) glob("/dev/*", 0, NULL, &g);
+        for (size_t i = 0; i < g.gl_pathc && !*buf; i++)
+                if (stat(g.gl_pathv[i], &st) == 0 && S_ISBLK(st.st_mode))
+                        snprintf(buf, size, "%s", g.gl_pathv[i]);
+        globfree(&g);
+}
+
+static void format_passes_on_what_was_asked(void **state _unused_) {
+        char device[64];
+        struct captured *c;
+
+        find_block_device(device, sizeof(device));
+        if (!*device)
+                skip();
+        assert_int_equal(RUN(verb_format, device, "--name", "x", "--key", "https://a/keys/b")->code, EXIT_CODE_USAGE);
+        assert_int_equal(server, 0);
+        c = RUN(verb_format, device, "--yes", "--name", "x", "--vault", "a:8443", "--key-name", "b", "--key-version", "c1");
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_non_null(strstr(c->out, "UUID x data https://a:8443/keys/b/c1 \n"));
+        tear_down(NULL);
+        c = RUN(verb_format, device, "-y", "-n", "again", "-r", "scratch", "-k", "https://a/keys/b", "--wipe",
+                "--accept-unsafe-vault", "a test", "--json");
+        assert_non_null(strstr(c->out, "again scratch https://a/keys/b [wipe=1][accept-unsafe-vault=a test]\""));
+        assert_non_null(strstr(c->out, "\"changed\": false"));
+}
+
+static void status_shows_what_there_is(void **state _unused_) {
+        struct captured *c;
+
+        c = RUN_BARE(verb_status);
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_non_null(strstr(c->out, "audit AuditState"));
+        assert_non_null(strstr(c->out, "init_on_free=1"));
+        assert_non_null(strstr(c->out, "data  open?[2J"));
+        assert_non_null(strstr(c->out, "1min 15s"));
+        assert_null(strchr(c->out, '\033'));
+        tear_down(NULL);
+        c = RUN(verb_status, "data");
+        assert_non_null(strstr(c->out, "policy       OnRevoked=cut (default)\n"));
+        assert_non_null(strstr(c->out, "finding      a foreign keyslot\n"));
+        assert_null(strstr(c->out, "proof"));
+        tear_down(NULL);
+        c = RUN(verb_status, "nobody");
+        assert_int_equal(c->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(c->err, "no volume nobody"));
+}
+
+static void status_as_json(void **state _unused_) {
+        _cleanup_(json_object_putp) struct json_object *o = NULL;
+        struct json_object *list, *v, *policy;
+
+        o = json_tokener_parse(RUN(verb_status, "--json", "11111111-2222-4333-8444-555555555555")->out);
+        assert_non_null(o);
+        assert_true(json_object_object_get_ex(o, "volumes", &list));
+        assert_int_equal(json_object_array_length(list), 1);
+        v = json_object_array_get_idx(list, 0);
+        assert_string_equal(json_text(v, "uuid"), "11111111-2222-4333-8444-555555555555");
+        assert_int_equal(json_number(v, "lease_left_sec"), 75);
+        assert_true(json_number(v, "seconds_since_proof") == UINT64_MAX);
+        assert_true(json_object_object_get_ex(v, "seconds_since_proof", NULL));
+        assert_true(json_object_object_get_ex(v, "policy", &policy));
+        assert_string_equal(json_text(policy, "OnRevoked"), "cut (default)");
+}
+
+static void the_list_of_trust(void **state _unused_) {
+        assert_string_equal(RUN_BARE(verb_trust_list)->out,
+                            "NAME  ROLE  GENERATION  UUID                                  KEY\n"
+                            "data  data  3           11111111-2222-4333-8444-555555555555  https://a/keys/b\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_trust_remove, "data", "--yes")->out, "data is off the list\n");
+}
+
+#define TEST(f) cmocka_unit_test_teardown(f, tear_down)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(refusals_become_exit_codes), TEST(a_daemon_that_goes_is_said), TEST(another_shape_is_not_believed),
+                TEST(attach_and_detach_say_what_was_done), TEST(the_plan_is_only_shown),
+                TEST(nothing_is_asked_of_the_daemon_for_a_typing_error), TEST(bad_keys_are_named),
+                TEST(format_passes_on_what_was_asked), TEST(status_shows_what_there_is), TEST(status_as_json),
+                TEST(the_list_of_trust),
+        };
+
+        return cmocka_run_group_tests_name("ctl-bus", tests, NULL, NULL);
+}
