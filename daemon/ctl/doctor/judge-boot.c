@@ -145,8 +145,8 @@ static void check_same_build(const struct case_file *c, const struct image_file 
 
 static void judge_programs(const struct case_file *c, struct findings *l) {
         static const char *const programs[] = {
-                "usr/lib/cmkd/cmkd", "usr/lib/cmkd/cmkd-vault", "usr/lib/cmkd/cmkd-disk", "usr/lib/cmkd/cmkd-audit",
-                "usr/lib/cmkd/cmkd-breaker", "usr/bin/cmkctl",
+                "usr/lib/cmkd/cmkd", "usr/lib/cmkd/cmkd-vault", "usr/lib/cmkd/cmkd-disk", "usr/lib/cmkd/cmkd-ladder",
+                "usr/lib/cmkd/cmkd-audit", "usr/lib/cmkd/cmkd-breaker", "usr/bin/cmkctl",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(programs); i++) {
