@@ -135,7 +135,7 @@ D := $(DESTDIR)$(PREFIX)
 install: all
 	$(Q)$(INSTALL) -d $(D)/bin $(D)/lib/cmkd/cmkd.conf.d $(D)/lib/systemd/system $(D)/lib/systemd/catalog \
 		$(D)/lib/tmpfiles.d $(D)/lib/modules-load.d $(D)/share/dbus-1/system.d $(D)/share/man/man1 \
-		$(D)/share/man/man5 $(D)/share/man/man8 $(DESTDIR)/etc/cmkd/cmkd.conf.d $(DESTDIR)$(TOKEN_DIR)
+		$(D)/share/man/man5 $(D)/share/man/man8 $(D)/lib/dracut/modules.d/90cmkd $(DESTDIR)/etc/cmkd/cmkd.conf.d $(DESTDIR)$(TOKEN_DIR)
 	$(Q)$(INSTALL) -m 755 $(addprefix $(BUILD)/,$(SBINS)) $(D)/lib/cmkd/
 	$(Q)$(INSTALL) -m 755 $(BUILD)/cmkctl $(D)/bin/
 	$(Q)$(INSTALL) -m 644 $(BUILD)/$(PLUGIN) $(DESTDIR)$(TOKEN_DIR)/
@@ -144,6 +144,9 @@ install: all
 		chmod 644 $(D)/lib/systemd/system/$${u##*/} || exit 1; done
 	$(Q)$(INSTALL) -d $(DESTDIR)$(RULES_DIR)
 	$(Q)$(INSTALL) -m 644 udev/90-cmkd.rules $(DESTDIR)$(RULES_DIR)/
+	$(Q)for f in udev/dracut/90cmkd/*; do sed 's|/usr/lib/cmkd|$(PREFIX)/lib/cmkd|' $$f > \
+		$(D)/lib/dracut/modules.d/90cmkd/$${f##*/} || exit 1; done
+	$(Q)chmod 755 $(D)/lib/dracut/modules.d/90cmkd/*.sh
 	$(Q)$(INSTALL) -m 644 daemon/data/cmkd.conf $(D)/lib/cmkd/
 	$(Q)$(INSTALL) -m 644 daemon/data/tmpfiles.d/cmkd.conf $(D)/lib/tmpfiles.d/
 	$(Q)$(INSTALL) -m 644 daemon/data/modules-load.d/cmkd.conf $(D)/lib/modules-load.d/

@@ -1,0 +1,94 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Opens one volume of role os through the vault, and asks for a recovery key where that fails. Its disk is there.
+#
+#   cmkd.wait=SEC      how long the vault is asked before that (default 120)
+#   cmkd.netwait=SEC   how long the network is waited for before the vault is asked at all (default 30)
+
+name=$1
+wait=120
+netwait=30
+for word in $(cat /proc/cmdline); do
+    case $word in
+    cmkd.wait=*[!0-9]* | cmkd.netwait=*[!0-9]*) ;;
+    cmkd.wait=?*) wait=${word#cmkd.wait=} ;;
+    cmkd.netwait=?*) netwait=${word#cmkd.netwait=} ;;
+    esac
+done
+uuid=$(sed -n "s/ $name\$//p" /usr/lib/cmkd/boot-volumes)
+
+say()
+{
+    echo "cmkd: $*"
+}
+
+# crypttab and rd.luks.uuid= leave a volume to systemd-cryptsetup, which asks cmkd by the token plugin.
+is_left_to_systemd()
+{
+    grep -qsE "^$name[[:space:]]|$uuid" /etc/crypttab && return 0
+    grep -qE "rd\.luks\.[a-z]+=[^ ]*$uuid" /proc/cmdline
+}
+
+now()
+{
+    uptime=$(cat /proc/uptime)
+    echo "${uptime%%.*}"
+}
+
+wait_for_network()
+{
+    end=$(($(now) + netwait))
+    until grep -qv '^Iface' /proc/net/route; do
+        if [ "$(now)" -ge "$end" ]; then
+            say "no network after $netwait s"
+            return
+        fi
+        sleep 0.2
+    done
+}
+
+# systemd-networkd leaves resolv.conf to systemd-resolved, which need not be here. What the network says comes before what
+# the image says. Another volume's turn finds it done.
+add_name_servers()
+{
+    servers=$(sed -n 's/^DNS=//p' /run/systemd/netif/state 2>/dev/null)
+    [ -n "$servers" ] && [ ! -e /run/systemd/resolve/resolv.conf ] || return 0
+    {
+        for server in $servers; do
+            echo "nameserver $server"
+        done
+        cat /etc/resolv.conf
+    } >"/run/cmkd/early/resolv.$name" 2>/dev/null
+    chmod 644 "/run/cmkd/early/resolv.$name"
+    [ -e /run/cmkd/early/resolv.done ] || cp "/run/cmkd/early/resolv.$name" /etc/resolv.conf
+    : >/run/cmkd/early/resolv.done
+}
+
+# A vault that is silent may come back with nobody there to type. One that said no is left alone.
+ask_recovery_key()
+{
+    while [ ! -e "/dev/mapper/$name" ]; do
+        say "volume $name is closed (exit code $1, see above). Type its recovery key, or enable its key in the vault and reset."
+        systemd-ask-password --no-tty --timeout=0 -n --id="cmkd:$name" "Recovery key for $name:" |
+            cryptsetup open --type luks2 --disable-external-tokens --key-file=- "/dev/disk/by-uuid/$uuid" "$name" &
+        asking=$!
+        watching=
+        if [ "$1" = 4 ]; then
+            (while sleep 60; do
+                cmkctl attach "$name" --wait=1 >/dev/null 2>&1 && kill $asking && break
+            done) &
+            watching=$!
+        fi
+        wait $asking
+        [ -z "$watching" ] || kill $watching 2>/dev/null
+        sleep 1
+    done
+}
+
+[ -n "$uuid" ] || exit 1
+is_left_to_systemd && exit 0
+wait_for_network
+add_name_servers
+cmkctl attach "$name" --wait="$wait" </dev/null
+code=$?
+[ $code = 0 ] || [ -e "/dev/mapper/$name" ] || ask_recovery_key $code
