@@ -15,7 +15,8 @@ import time
 
 VM = pathlib.Path(__file__).resolve().parent.parent
 TOP = VM.parent.parent
-GUESTS = ("bookworm", "trixie", "sid")
+# A name with a dash is a variant: the release's guest with more packages (image.VARIANTS).
+GUESTS = ("bookworm", "trixie", "sid", "trixie-dracut")
 
 
 class HarnessError(Exception):

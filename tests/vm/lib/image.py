@@ -21,6 +21,9 @@ PACKAGES = """linux-image-cloud-amd64 systemd systemd-sysv udev dbus kmod crypts
 util-linux iproute2 nftables ca-certificates libcryptsetup12 libbpf1 libcurl4 libjson-c5 libseccomp2 libinih1
 libsystemd0 openssl python3 bpftool keyutils strace lsof psmisc procps busybox-static lvm2 mdadm btrfs-progs""".split()
 
+# Guests that build another kind of initramfs, apart from the ordinary ones, which need not change for them.
+VARIANTS = {"trixie-dracut": ["dracut", "dracut-network", "systemd-cryptsetup"]}
+
 DPKG_OPTIONS = ["path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*",
                 "path-exclude=/usr/share/info/*", "force-unsafe-io"]
 MASKED = """getty@tty1.service serial-getty@ttyS0.service apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer
@@ -66,8 +69,10 @@ def apt_options():
 
 def rootfs(guest):
     """The packages' files as a tar archive; built if it is not cached."""
-    suite_sources = sources(guest)
-    key = digest("rootfs-1", guest, *suite_sources, *PACKAGES, *DPKG_OPTIONS)
+    suite = guest.partition("-")[0]
+    packages = PACKAGES + VARIANTS.get(guest, [])
+    suite_sources = sources(suite)
+    key = digest("rootfs-1", guest, *suite_sources, *packages, *DPKG_OPTIONS)
     path = cache_dir() / f"rootfs-{guest}-{key}.tar"
     if path.exists():
         return in_use(path)
@@ -76,10 +81,10 @@ def rootfs(guest):
     log.unlink(missing_ok=True)
     partial = path.with_suffix(".partial")
     argv = ["mmdebstrap", "--mode=" + ("root" if os.geteuid() == 0 else "auto"), "--variant=minbase", "--format=tar",
-            "--architectures=amd64", "--include=" + ",".join(PACKAGES)]
+            "--architectures=amd64", "--include=" + ",".join(packages)]
     argv += [f"--dpkgopt={option}" for option in DPKG_OPTIONS]
     argv += [f"--aptopt={option}" for option in apt_options()]
-    logged([*argv, guest, str(partial), *suite_sources], log, env={**os.environ, "SOURCE_DATE_EPOCH": "1"})
+    logged([*argv, suite, str(partial), *suite_sources], log, env={**os.environ, "SOURCE_DATE_EPOCH": "1"})
     partial.rename(path)
     prune("rootfs-*.tar")
     return path

@@ -47,7 +47,7 @@ class Worker:
                 self.end_node()
             if "node" in case.needs:
                 self.prepare_node(case)
-            verdict, why = case.run(self.node if "node" in case.needs else None, directory, self.guest)
+            verdict, why = case.run(self.node if "node" in case.needs else None, directory, self.guest_of(case))
             if self.node:
                 verdict, why = self.after(case, verdict, why, directory)
             if not shared or verdict == "fail":
@@ -61,9 +61,12 @@ class Worker:
             self.end_node()
             return "fail", str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
 
+    def guest_of(self, case):
+        return case.setting("GUEST", self.guest)
+
     def prepare_node(self, case):
         if not self.node:
-            self.node = case.start_node(self.guest)
+            self.node = case.start_node(self.guest_of(case))
             self.console_read = 0
         self.marker = f"cmkd-test: {case.name}"
         self.node.sh(["/bin/sh", "-c", 'echo "<6>$1" > /dev/kmsg', "sh", self.marker])
