@@ -131,6 +131,7 @@ SBINS := cmkd cmkd-vault cmkd-audit cmkd-breaker cmkd-disk cmkd-ladder cmkd-keys
 TOKEN_DIR ?= $(PREFIX)/lib/$(shell $(CC) -print-multiarch 2>/dev/null)/cryptsetup
 UNITS := $(wildcard daemon/data/*.service daemon/data/*.socket daemon/data/*.target daemon/data/*.slice)
 D := $(DESTDIR)$(PREFIX)
+INITRAMFS := hook=hooks init-premount=scripts/init-premount local-top=scripts/local-top init-bottom=scripts/init-bottom
 
 install: all
 	$(Q)$(INSTALL) -d $(D)/bin $(D)/lib/cmkd/cmkd.conf.d $(D)/lib/systemd/system $(D)/lib/systemd/catalog \
@@ -147,6 +148,9 @@ install: all
 	$(Q)for f in udev/dracut/90cmkd/*; do sed 's|/usr/lib/cmkd|$(PREFIX)/lib/cmkd|' $$f > \
 		$(D)/lib/dracut/modules.d/90cmkd/$${f##*/} || exit 1; done
 	$(Q)chmod 755 $(D)/lib/dracut/modules.d/90cmkd/*.sh
+	$(Q)for f in $(INITRAMFS); do mkdir -p $(D)/share/initramfs-tools/$${f#*=} && sed 's|/usr/lib/cmkd|$(PREFIX)/lib/cmkd|' \
+		udev/initramfs-tools/$${f%%=*} > $(D)/share/initramfs-tools/$${f#*=}/cmkd && \
+		chmod 755 $(D)/share/initramfs-tools/$${f#*=}/cmkd || exit 1; done
 	$(Q)$(INSTALL) -m 644 daemon/data/cmkd.conf $(D)/lib/cmkd/
 	$(Q)$(INSTALL) -m 644 daemon/data/tmpfiles.d/cmkd.conf $(D)/lib/tmpfiles.d/
 	$(Q)$(INSTALL) -m 644 daemon/data/modules-load.d/cmkd.conf $(D)/lib/modules-load.d/

@@ -9,7 +9,8 @@ static const struct verb verbs[] = {
         { "status", 0, 64, O(JSON), "[NAME|UUID ...]", "volumes, their leases and the daemon's state", verb_status },
         { "format", 1, 1, O(JSON)|O(YES)|O(NAME)|O(ROLE)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(WIPE)|
                 O(ACCEPT_UNSAFE_VAULT), "DEVICE", "make a device a volume under a customer's key", verb_format },
-        { "attach", 1, 1, O(JSON)|O(READ_ONLY)|O(UDEV), "DEVICE|UUID|NAME", "open a volume as /dev/mapper/NAME", verb_attach },
+        { "attach", 1, 1, O(JSON)|O(READ_ONLY)|O(UDEV)|O(WAIT), "DEVICE|UUID|NAME", "open a volume as /dev/mapper/NAME",
+          verb_attach },
         { "detach", 1, 1, O(JSON), "NAME", "close a volume that nobody uses", verb_detach },
         { "hold", 1, 1, O(JSON), "NAME", "suspend a volume and wipe its key, until resume", verb_hold },
         { "resume", 1, 1, O(JSON), "NAME", "give a held volume its key back", verb_resume },

@@ -25,6 +25,7 @@ static const struct {
                 "use a vault without purge protection; the reason is recorded" },
         [OPTION_READ_ONLY] = { "read-only", 0, false, "--read-only", "open for reading only" },
         [OPTION_UDEV] = { "udev", 0, false, "--udev", "as cmkd@.service: a path in sysfs, escaped, or a name" },
+        [OPTION_WAIT] = { "wait", 0, true, "--wait SEC", "try again for so long where the vault does not answer" },
         [OPTION_DRY_RUN] = { "dry-run", 0, false, "--dry-run", "print the steps, do nothing" },
         [OPTION_EVENT] = { "event", 'e', true, "-e, --event EVENT", "only records of this event" },
         [OPTION_VOLUME] = { "volume", 'v', true, "-v, --volume NAME", "only records of this volume (name or UUID)" },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus.h"
+#include "patience.h"
 #include "print.h"
 #include "udev.h"
 
@@ -7,6 +8,7 @@
 #include "common/policy-values.h"
 
 #include <sys/stat.h>
+#include <time.h>
 
 /* cmkctl format, attach, detach, cut, hold, resume: one call each. What can be judged here is judged before the daemon
  * is asked, so that a typing error never reaches a disk. */
@@ -160,7 +162,7 @@ static int call_simple(struct call *c, const char *member, const char *argument,
         return call_send(c, r);
 }
 
-int verb_attach(const struct invocation *in) {
+static int attach_once(const struct invocation *in) {
         _cleanup_(call_release) struct call c = {};
         const char *name, *node;
         int code, r, changed;
@@ -179,6 +181,42 @@ int verb_attach(const struct invocation *in) {
                 return print_result(name, "node", node, changed);
         printf("%s is open%s as %s\n", name, changed ? "" : " already", node);
         return EXIT_CODE_DONE;
+}
+
+/* --wait: every try that failed has said why; this says what comes next. */
+static int attach_patiently(const struct invocation *in, uint64_t seconds) {
+        struct patience p = { .end_usec = now_boottime_usec() + seconds * USEC_PER_SEC };
+
+        for (;;) {
+                int code = attach_once(in);
+                uint64_t now = now_boottime_usec(), next;
+                uint32_t random;
+
+                if (code == EXIT_CODE_DONE)
+                        return code;
+                random_bytes(&random, sizeof(random));
+                next = patience_next(&p, (enum exit_code) code, now, random);
+                if (next == USEC_INFINITY)
+                        return fail((enum exit_code) code, "%s: not tried again%s", in->args[0],
+                                    code == EXIT_CODE_REVOKED ? ": a key that the vault refuses is not asked about for ever"
+                                                              : "");
+                fprintf(stderr, "cmkctl: %s: next try in %llu s, for %llu s more\n", in->args[0],
+                        (unsigned long long) ((next - now + USEC_PER_SEC / 2) / USEC_PER_SEC),
+                        (unsigned long long) ((p.end_usec - now) / USEC_PER_SEC));
+                (void) clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &(struct timespec) {
+                        .tv_sec = (time_t) (next / USEC_PER_SEC),
+                        .tv_nsec = (long) (next % USEC_PER_SEC * NSEC_PER_USEC) }, NULL);
+        }
+}
+
+int verb_attach(const struct invocation *in) {
+        uint64_t seconds;
+
+        if (!has_option(in, OPTION_WAIT))
+                return attach_once(in);
+        if (parse_u64(in->values[OPTION_WAIT], PATIENCE_WAIT_MAX_SEC, &seconds) < 0)
+                return fail(EXIT_CODE_USAGE, "--wait takes seconds, %u at most", PATIENCE_WAIT_MAX_SEC);
+        return attach_patiently(in, seconds);
 }
 
 int verb_detach(const struct invocation *in) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/trust.c daemon/ctl/status.c daemon/ctl/boot-chain.c
-// sources: daemon/ctl/options.c daemon/ctl/print.c
+// sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/patience.c
 // sources: daemon/ctl/attach-udev.c daemon/ctl/udev.c daemon/ctl/crypttab.c
 // libs: libsystemd json-c
 #include "ctl-capture.h"
