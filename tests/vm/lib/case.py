@@ -8,8 +8,8 @@ A test is a Python file tests/vm/AREA-CLAIM:
       node.sh("…"); assert …
 
 It names what it needs as parameters: node (fresh, the product installed), vault (a new one, introduced to the node),
-start (a function for more nodes: start("b", cold=True)), artifacts (a directory for what explains a failure). At module
-level it may set TIMEOUT = 300, COLD, MEMORY, APPEND (kernel command line), INSTALL = False, SHARE = "name" (the node is
+start (a function for more nodes: start("b", cold=True)), boot (a node whose root is encrypted: lib/boot.py), artifacts (a
+directory for what explains a failure). At module level it may set TIMEOUT = 300, COLD, MEMORY, APPEND (kernel command line), INSTALL = False, SHARE = "name" (the node is
 shared with other tests of that name that follow), SLOW = True (left out by --sample), SPLATS = [patterns that this test
 provokes]. raise Skip("why") skips.
 """
@@ -25,12 +25,13 @@ import signal
 import sys
 import traceback
 
+from .boot import Encrypted
 from .common import HarnessError, die_with_parent
 from .node import MEMORY, Node, unique_name
 from .vault import Vault
 
 AREAS = ("main", "boot", "attach", "revoke", "audit", "vault", "life", "node")
-PARAMETERS = {"node", "vault", "start", "artifacts"}
+PARAMETERS = {"node", "vault", "start", "boot", "artifacts"}
 
 
 class Skip(Exception):
@@ -68,7 +69,7 @@ class Case:
     # In the child
 
     def body(self, node, artifacts, guest):
-        vault = None
+        vault = boot = None
         more = []
 
         def start(name, **options):
@@ -82,15 +83,23 @@ class Case:
                 vault = Vault(artifacts / "vault")
                 if node:
                     vault.introduce(node)
-            given = {"node": node, "vault": vault, "start": start, "artifacts": artifacts}
+            if "boot" in self.needs:
+                boot = Encrypted(guest, artifacts)
+            given = {"node": node, "vault": vault, "start": start, "boot": boot, "artifacts": artifacts}
             self.function(**{name: given[name] for name in self.needs})
+            if boot:
+                boot.check_splats(self.setting("SPLATS", []))
         except BaseException:
+            if boot:
+                boot.explain()
             for found in more:
                 found.log_to(artifacts / found.name)
             raise
         finally:
             for found in more:
                 found.stop()
+            if boot:
+                boot.stop()
             if vault:
                 vault.stop()
 

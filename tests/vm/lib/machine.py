@@ -73,13 +73,20 @@ def drive(name, path, form, logical, physical, slot):
                        f"logical_block_size={logical},physical_block_size={physical}"]
 
 
+def console(spec, files):
+    """The serial console goes to a file; with console_input a test may also type."""
+    if not spec.get("console_input"):
+        return f"file,id=console,path={files['console']},append=on"
+    return f"socket,id=console,path={files['console_socket']},server=on,wait=off,logfile={files['console']},logappend=on"
+
+
 def arguments(spec, files):
     """QEMU's command line. spec: what the machine is; files: where its parts are. A snapshot depends on spec alone."""
     argv = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35",
             *accel_arguments(spec["accel"]), "-smp", str(spec["cpus"]), "-m", str(spec["memory"]),
             "-kernel", files["kernel"], "-initrd", files["initrd"],
-            "-append", " ".join([COMMAND_LINE, spec["append"]]).strip(),
-            "-chardev", f"file,id=console,path={files['console']},append=on", "-serial", "chardev:console",
+            "-append", " ".join([spec.get("command_line", COMMAND_LINE), spec["append"]]).strip(),
+            "-chardev", console(spec, files), "-serial", "chardev:console",
             "-device", "vmgenid,guid=auto", "-device", "virtio-rng-pci,addr=0x3",
             "-device", "virtio-serial-pci,addr=0x4", "-chardev", f"socket,id=agent,fd={files['agent_fd']}",
             "-device", "virtserialport,chardev=agent,name=cmkd-agent",

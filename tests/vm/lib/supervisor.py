@@ -51,7 +51,8 @@ class Supervisor:
         monitor, monitor_end = socket.socketpair()
         sockets = pathlib.Path(self.order["sockets"])
         files = {**self.order["files"], "agent_fd": agent_end.fileno(), "qmp_fd": monitor_end.fileno(),
-                 "qmp": str(sockets / "qmp.sock"), "console": str(self.directory / "console.log")}
+                 "qmp": str(sockets / "qmp.sock"), "console": str(self.directory / "console.log"),
+                 "console_socket": str(sockets / "console.sock")}
         argv = machine.arguments(self.order["spec"], files)
         if self.order["state"]:
             argv += ["-incoming", f"exec:cat '{self.order['state']}'"]
@@ -64,7 +65,12 @@ class Supervisor:
         self.monitor = Qmp(monitor)
 
     def wait_for_agent(self):
-        deadline = time.monotonic() + (RESTORE_SECONDS if self.order["state"] else COLD_SECONDS)
+        """patience: a guest that is not expected to come up by itself is the harness's from the start."""
+        patience = self.order["spec"].get("patience")
+        if patience:
+            self.write_state()
+            self.say_ready()
+        deadline = time.monotonic() + (RESTORE_SECONDS if self.order["state"] else patience or COLD_SECONDS)
         self.agent.sendall(wire.SYNC + frame(0, wire.HELLO))
         hello = json.loads(self.answer(wire.HELLO, deadline))
         setup = {"time": time.time_ns(), "seed": os.urandom(64).hex(), "hostname": self.order["hostname"]}
@@ -122,8 +128,7 @@ class Supervisor:
         for sock in (listener, self.agent, self.monitor.sock):
             poll.register(sock, select.POLLIN)
         self.poll = poll
-        print("ready", flush=True)
-        sys.stdout.close()
+        self.say_ready()
         while True:
             for fd, _ in poll.poll():
                 if fd == listener.fileno():
@@ -135,6 +140,11 @@ class Supervisor:
                     self.note_events()
                 elif fd in self.clients:
                     self.from_client(fd)
+
+    def say_ready(self):
+        if not sys.stdout.closed:
+            print("ready", flush=True)
+            sys.stdout.close()
 
     def add_client(self, sock):
         self.clients[sock.fileno()] = (sock, Frames())
@@ -236,7 +246,7 @@ def main():
         else:
             supervisor.serve()
     except HarnessError as error:
-        print(str(error).replace("\n", " "), flush=True)
+        print(str(error).replace("\n", " "), flush=True, file=sys.stderr if sys.stdout.closed else sys.stdout)
     finally:
         supervisor.stop()
 
