@@ -46,8 +46,8 @@ KEY = "k1"
 SIZE = 2048             # MiB, sparse
 PASSPHRASE = "correct horse battery staple"
 COMMAND_LINE = machine.COMMAND_LINE.replace("root=/dev/vda rw", f"root=/dev/mapper/{NAME} rw").replace(" panic=-1", "")
-# Short enough to be seen, long enough for an emulated machine.
-POLICY = {"PollSec": "5", "NoticeSec": "0"}
+# A deadline for the breaker to hold; the other role os default, report, has none.
+POLICY = {"PollSec": "5", "NoticeSec": "0", "OnUnreachable": "poweroff"}
 VAULT_LINES = "TimeoutSec=30"
 SERVICES = "cmkd.service cmkd-vault.socket cmkd-audit.socket cmkd-audit.service cmkd-breaker.socket cmkd-breaker.service"
 DISK = "/dev/disk/by-id/virtio-os"
