@@ -43,14 +43,14 @@ int op_recognize(const struct disk_request *q, int in_fd _unused_, int *ret_fd _
                 return 0;
         }
         r = usage_find(&u, &m, y);
-        if (r < 0 || m.table.all_error)
+        if (r < 0)
                 return r;
         r = volume_read(&v, q, y);
         sectors = y->sectors;
         y->dev_major = m.info.major;
         y->dev_minor = m.info.minor;
         y->sectors = m.table.sectors;
-        if (r >= 0)
+        if (r >= 0 && !m.table.all_error)
                 check_table(&m, &v, sectors, y);
         return r;
 }

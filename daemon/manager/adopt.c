@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "adopt.h"
 
-#include <dirent.h>
 #include <syslog.h>
 #include <systemd/sd-daemon.h>
 
@@ -10,230 +9,369 @@
 #include "disk-child.h"
 #include "key.h"
 #include "manager.h"
+#include "mapping-watch.h"
+#include "recognize.h"
 #include "teardown.h"
 
 #define QUERY_TIMEOUT_USEC (30 * USEC_PER_SEC)
 
 struct adoption {
         struct manager *manager;
+        const struct breaker_slot *slots;      /* valid while adopt_start() runs */
+        size_t n_slots;
         size_t pending;
 };
 
 struct candidate {
-        struct adoption *adoption;
-        struct volume *volume;
-        uint32_t flags;                /* of QUERY */
-        enum lease_cause cut;          /* it is not mapped: it was cut because of this */
-        bool has_slot;
+        struct manager *manager;
+        struct adoption *adoption;             /* NULL: it appeared while we run */
+        char uuid[37];                         /* the volume may be another object, or none, by the time of an answer */
+        struct mapping_seen seen;
+        struct recognize_facts facts;
+        struct open_mark_text mark;
         struct breaker_slot slot;
 };
+
+static struct volume *volume_of(const struct candidate *c) {
+        return manager_volume_by_uuid(c->manager, c->uuid);
+}
 
 static void leave(struct candidate *c) {
         struct adoption *a = c->adoption;
 
         free(c);
-        if (--a->pending > 0)
+        if (!a || --a->pending > 0)
                 return;
         a->manager->adopted = true;
+        mapping_watch_kick(a->manager->mappings);
         log_info("Ready");
         sd_notify(0, "READY=1");
         free(a);
 }
 
 static void give_up(struct candidate *c) {
-        manager_volume_forget(c->adoption->manager, c->volume);
+        struct volume *v = volume_of(c);
+
+        if (v && v->state == VOLUME_CLOSED)
+                manager_volume_forget(c->manager, v);
         leave(c);
 }
 
-static void record(struct volume *v, const char *condition) {
+static void record(struct volume *v, const char *event, uint8_t priority, const char *condition) {
         struct audit_message_record *r = malloc(sizeof(*r));
 
         if (!r)
                 return;
-        manager_record_start(r, v, "adopted", LOG_NOTICE, false);
+        manager_record_start(r, v, event, priority, false);
         audit_record_add(r, "condition", condition);
+        audit_record_add(r, "mapping", v->mapping);
+        audit_record_add(r, "device", v->device);
         audit_record_addf(r, "dev", "%u:%u", v->dev_major, v->dev_minor);
         manager_record(v->manager, r);
         free(r);
 }
 
-/* When the breaker knows a deadline, the lease began lease + grace before it. When it knows none (it is as new as we
- * are) the lease begins now: the key is polled at once, and from here on the breaker holds the deadline. */
-static struct instant lease_start(const struct candidate *c, const struct policy *p) {
-        uint64_t span = p->lease_usec + p->grace_usec + LEASE_BREAKER_USEC;
+static struct instant before_deadline(const struct breaker_slot *s, uint64_t span) {
         struct instant i = instant_now();
 
-        if (c->flags & DISK_FLAG_SUSPENDED) {
+        if (s->deadline_boottime_usec > 0)
+                i.boottime_usec = s->deadline_boottime_usec > span ? s->deadline_boottime_usec - span : 0;
+        if (s->deadline_realtime_usec > 0)
+                i.realtime_usec = s->deadline_realtime_usec > span ? s->deadline_realtime_usec - span : 0;
+        return i;
+}
+
+/* When the breaker knows a deadline, the lease began lease + grace before it. When it knows none (it is as new as we
+ * are) the lease begins now: the key is polled at once, and from here on the breaker holds the deadline. */
+static struct instant lease_start(const struct candidate *c, const struct volume *v) {
+        const struct policy *p = &v->policy;
+        struct instant i = instant_now();
+
+        if (v->state == VOLUME_HELD) {
                 /* The deadline is the hold's. There was no yes since it began; the key is wiped, so that little depends
                  * on how long ago the last one was. */
-                uint64_t ago = i.boottime_usec - MIN_OF(i.boottime_usec, c->volume->lease.since.boottime_usec) + 1;
+                uint64_t ago = i.boottime_usec - MIN_OF(i.boottime_usec, v->lease.since.boottime_usec) + 1;
 
                 i.boottime_usec -= MIN_OF(i.boottime_usec, ago);
                 i.realtime_usec -= MIN_OF(i.realtime_usec, ago);
                 return i;
         }
-        if (!c->has_slot)
-                return i;
-        if (c->slot.deadline_boottime_usec > 0)
-                i.boottime_usec = c->slot.deadline_boottime_usec > span ? c->slot.deadline_boottime_usec - span : 0;
-        if (c->slot.deadline_realtime_usec > 0)
-                i.realtime_usec = c->slot.deadline_realtime_usec > span ? c->slot.deadline_realtime_usec - span : 0;
-        return i;
+        if (c->facts.has_slot)
+                return before_deadline(&c->slot, p->lease_usec + p->grace_usec + LEASE_BREAKER_USEC);
+        return c->facts.mark == OPEN_MARK_RELEASED ? c->mark.issued : i;
 }
 
 /* A hold that policy made has a deadline, HoldSec after it began; an operator's has none, and stays an operator's. */
-static void adopt_held(const struct candidate *c) {
-        struct volume *v = c->volume;
+static void adopt_held(const struct candidate *c, struct volume *v) {
         uint64_t span = v->policy.hold_usec + LEASE_BREAKER_USEC, deadline = c->slot.deadline_boottime_usec;
 
-        v->cause = c->has_slot ? CAUSE_EXPIRED : CAUSE_OPERATOR;
+        v->cause = c->facts.has_slot ? CAUSE_EXPIRED : CAUSE_OPERATOR;
         volume_set_state(v, VOLUME_HELD);
-        if (c->has_slot && deadline > span && deadline - span < v->lease.since.boottime_usec)
+        if (c->facts.has_slot && deadline > span && deadline - span < v->lease.since.boottime_usec)
                 v->lease.since.boottime_usec = deadline - span;
 }
 
-/* Closed by an earlier manager, and nobody undid that: the key is polled on. */
-static void adopt_cut(struct candidate *c, const char *why) {
-        struct volume *v = c->volume;
+/* Ties the volume to the key that its header names. Returns NULL, or why nobody can be asked about it. */
+static const char *bind_key(struct volume *v, const struct disk_reply *y) {
+        const struct vault_config *vault;
+        struct key_uri u;
+        const char *why = NULL;
 
+        if (y->error < 0 || !streq(y->uuid, v->uuid))
+                return "its header cannot be read";
+        if (key_uri_parse(y->key, &u, &why) < 0)
+                return why;
+        v->header = *y;
+        vault = config_find_vault(v->manager->config, &u, &why);
+        if (!vault)
+                return why;
+        return key_bind(v->manager, v, &u, vault) < 0 ? "its public key is of no use" : NULL;
+}
+
+static void cut_now(struct volume *v, enum action wanted, enum lease_cause cause, const char *why) {
+        enum action a = policy_effective_action(&v->policy, wanted, v->lease.hold_possible, NULL);
+        int r;
+
+        if (a == ACTION_REPORT)
+                return;
+        r = teardown_start(v, a, cause, why);
+        if (r < 0)
+                log_alert("%s: it could not be cut: %s", v->name, strerror(-r));
+}
+
+/* Open, and nobody can be asked about it: the breaker's deadline stands; without one it is treated as silence is whose
+ * lease is over. */
+static void keep_without_key(const struct candidate *c, struct volume *v, const char *why) {
+        log_alert("%s: open, but it cannot be kept: %s", v->name, why);
+        record(v, "adopted", LOG_ALERT, why);
+        if (!c->facts.has_slot)
+                cut_now(v, v->role == ROLE_OS ? v->policy.on_unreachable : ACTION_CUT, CAUSE_EXPIRED, why);
+}
+
+static void adopt_open(struct candidate *c, struct volume *v, const struct disk_reply *y) {
+        struct instant issued = v->released_issued;
+        bool released = v->released, held = y->flags & DISK_FLAG_SUSPENDED;
+        const char *why = released ? NULL : bind_key(v, y);
+
+        if (held)
+                adopt_held(c, v);
+        else
+                volume_set_state(v, VOLUME_ATTACHED);
+        if (why) {
+                keep_without_key(c, v, why);
+                return;
+        }
+        if (c->adoption)
+                record(v, "adopted", LOG_NOTICE, held ? "held" : "attached");
+        else
+                record(v, "attached", LOG_NOTICE, "mapped by whoever its key was released to");
+        v->breaker_set |= c->facts.has_slot;
+        if (released)
+                key_granted(v->key, issued);
+        else
+                key_track_adopt(&v->key->track, lease_start(c, v));
+        key_evaluate_volume(v);
+        key_schedule(v->key);
+}
+
+static void adopt_recovery(struct candidate *c, struct volume *v, const struct disk_reply *y, const char *why) {
+        const char *no_key = bind_key(v, y);
+
+        v->recovery_why = why;
+        volume_set_state(v, VOLUME_RECOVERY);
+        log_alert("%s: RECOVERY: %s, as %s: its key's owner has no hold on it. \"cmkctl attach %s\" puts it under its lease%s%s",
+                  v->name, why, v->mapping, v->name, no_key ? "; its key is not polled: " : "", strempty(no_key));
+        record(v, c->facts.mark == OPEN_MARK_RECOVERY ? "adopted" : "recovery", LOG_ALERT, why);
+        if (v->key) {
+                key_evaluate_volume(v);
+                key_schedule(v->key);
+        }
+}
+
+static void adopt_cut(struct candidate *c, struct volume *v, const struct disk_reply *y, enum lease_cause cause,
+                      const char *why) {
+        (void) bind_key(v, y);
+        v->recovery_why = why;
+        v->breaker_set |= c->facts.has_slot;
+        volume_set_state(v, VOLUME_RECOVERY);
+        log_alert("%s: it is not left open: %s", v->name, why);
+        record(v, c->adoption ? "adopted" : "refused", LOG_ALERT, why);
+        cut_now(v, ACTION_CUT, cause, why);
+}
+
+static void on_recognized(const struct disk_reply *y, int fd, void *user) {
+        struct candidate *c = user;
+        struct volume *v = volume_of(c);
+        struct recognize_facts *f = &c->facts;
+        enum lease_cause cause;
+        enum recognized what;
+        const char *why;
+
+        safe_close(fd);
+        /* Meanwhile somebody may have begun something with it: what it leaves is looked at then. */
+        if (!v || (v->state != VOLUME_CLOSED && v->state != VOLUME_CUT && !v->released)) {
+                leave(c);
+                return;
+        }
+        f->flags = y->flags;
+        f->header_ok = y->error >= 0 && streq(y->uuid, v->uuid);
+        f->released = v->released;
+        f->header_changed = v->released &&
+                            memcmp(y->header_digest, v->header.header_digest, sizeof(y->header_digest)) != 0;
+        manager_volume_policy(c->manager, v);
+        f->role = v->role;
+        f->recovery = v->policy.recovery;
+        what = recognize(f, &cause, &why);
+        if (what == RECOGNIZED_NOT) {
+                if (y->error < 0)
+                        log_warning("%s: %s", v->name, y->message);
+                give_up(c);
+                return;
+        }
+        if (!v->released)
+                random_uuid(v->use_id);
+        snprintf(v->mapping, sizeof(v->mapping), "%s", c->seen.mapping);
+        v->dev_major = y->dev_major;
+        v->dev_minor = y->dev_minor;
+        v->sectors = y->sectors;
+        if (what == RECOGNIZED_RECOVERY)
+                adopt_recovery(c, v, y, why);
+        else if (what == RECOGNIZED_CUT)
+                adopt_cut(c, v, y, cause, why);
+        else
+                adopt_open(c, v, y);
+        leave(c);
+}
+
+/* The device below is the one that sysfs says: the name under which udev lists the UUID may belong to a copy by now. */
+static void ask(struct candidate *c) {
+        struct volume *v = volume_of(c);
+        struct disk_request q;
+        struct below below[1];
+
+        c->facts.pulled = mapping_sysfs_below(c->seen.major, c->seen.minor, below, 1) < 1;
+        volume_disk_request(v, DISK_OP_RECOGNIZE, &q);
+        snprintf(q.mapping, sizeof(q.mapping), "%s", c->seen.mapping);
+        if (c->facts.pulled)
+                snprintf(q.device, sizeof(q.device), "/dev/disk/by-uuid/%s", c->uuid);
+        else
+                snprintf(q.device, sizeof(q.device), "/dev/%s", below[0].name);
+        if (!v->released)
+                memcpy(v->device, q.device, sizeof(v->device));
+        if (disk_child_start(c->manager->event, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_recognized, c, NULL) < 0)
+                give_up(c);
+}
+
+void adopt_found(struct manager *m, const struct mapping_seen *s) {
+        const struct trust_entry *t = trust_find_uuid(m->trust, s->uuid);
+        struct candidate *c = calloc(1, sizeof(*c));
+        struct volume *v = manager_volume_by_uuid(m, s->uuid);
+        int r = 0;
+
+        if (c && !v)
+                r = t ? manager_volume_add(m, t->uuid, t->name, t->role, &v) : -ENOENT;
+        if (!c || r < 0) {
+                log_error("%s: mapped as %s, and not looked at: %s", s->uuid, s->mapping, strerror(c ? -r : ENOMEM));
+                free(c);
+                return;
+        }
+        c->manager = m;
+        c->seen = *s;
+        memcpy(c->uuid, s->uuid, sizeof(c->uuid));
+        ask(c);
+}
+
+/* ---- at start ---- */
+
+/* Closed by an earlier manager, and nobody undid that: the key is polled on. */
+static void on_cut_inspected(const struct disk_reply *y, int fd, void *user) {
+        struct candidate *c = user;
+        struct volume *v = volume_of(c);
+        const char *why;
+
+        safe_close(fd);
+        if (!v) {
+                leave(c);
+                return;
+        }
+        manager_volume_policy(c->manager, v);
+        why = bind_key(v, y);
         if (why) {
                 log_warning("%s: cut, and it will not be attached when its key is enabled again: %s", v->name, why);
                 give_up(c);
                 return;
         }
-        v->cause = c->cut;
+        v->cause = c->facts.cut;
         volume_set_state(v, VOLUME_CUT);
-        record(v, "cut");
+        record(v, "adopted", LOG_NOTICE, "cut");
         key_schedule(v->key);
         leave(c);
 }
 
-static void on_inspected(const struct disk_reply *y, int fd, void *user) {
-        struct candidate *c = user;
-        struct volume *v = c->volume;
-        struct manager *m = v->manager;
-        const struct vault_config *vault;
-        struct key_uri u;
-        const char *why = NULL;
-
-        safe_close(fd);
-        if (y->error < 0 || !streq(y->uuid, v->uuid))
-                why = "its header cannot be read";
-        else if (key_uri_parse(y->key, &u, &why) >= 0) {
-                v->header = *y;
-                vault = config_find_vault(m->config, &u, &why);
-                manager_volume_policy(m, v);
-                if (vault && key_bind(m, v, &u, vault) >= 0)
-                        why = NULL;
-                else if (!why)
-                        why = "its public key is of no use";
-        }
-        if (c->cut != CAUSE_NONE) {
-                adopt_cut(c, why);
-                return;
-        }
-        if (c->flags & DISK_FLAG_SUSPENDED)
-                adopt_held(c);
-        else
-                volume_set_state(v, VOLUME_ATTACHED);
-        if (c->flags & DISK_FLAG_ERROR_TABLE) {
-                record(v, "cut, to be cleaned up");
-                (void) teardown_start(v, ACTION_CUT, CAUSE_EXPIRED, "it was cut before this start");
-        } else if (why) {
-                /* Open, and nobody can be asked about it: the breaker's deadline stands; without one it is cut now. */
-                log_alert("%s: open, but it cannot be kept: %s", v->name, why);
-                record(v, why);
-                if (!c->has_slot)
-                        (void) teardown_start(v, ACTION_CUT, CAUSE_EXPIRED, why);
-        } else {
-                record(v, c->flags & DISK_FLAG_SUSPENDED ? "held" : "attached");
-                v->breaker_set = c->has_slot;
-                key_track_adopt(&v->key->track, lease_start(c, &v->policy));
-                key_evaluate_volume(v);
-                key_schedule(v->key);
-        }
-        leave(c);
-}
-
-/* The device below the mapping, from sysfs: the name under which udev lists the UUID may belong to a copy by now. */
-static int find_device(struct volume *v) {
-        char path[64];
-        struct dirent *e;
-        int r = -ENODEV;
-        DIR *d;
-
-        snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", v->dev_major, v->dev_minor);
-        d = opendir(path);
-        if (!d)
-                return -errno;
-        while ((e = readdir(d)))
-                if (e->d_name[0] != '.') {
-                        snprintf(v->device, sizeof(v->device), "/dev/%.200s", e->d_name);
-                        r = 0;
-                }
-        closedir(d);
-        return r;
-}
-
-static void on_query(const struct disk_reply *y, int fd, void *user) {
-        struct candidate *c = user;
-        struct volume *v = c->volume;
+static void adopt_closed(struct candidate *c, struct volume *v) {
         struct disk_request q = { .op = DISK_OP_INSPECT };
 
-        safe_close(fd);
-        if (y->error < 0) {
-                log_warning("%s: %s", v->name, y->message);
+        v->breaker_set = c->facts.has_slot;             /* a deadline that is nobody's any more */
+        if (!lease_cause_is_undone(c->facts.cut)) {
                 give_up(c);
                 return;
         }
-        if (!(y->flags & DISK_FLAG_MAPPED) || !(y->flags & DISK_FLAG_OURS)) {
-                v->breaker_set = c->has_slot;           /* a deadline that is nobody's any more */
-                c->cut = cut_mark_read(v);
-                if (c->cut == CAUSE_NONE) {
-                        give_up(c);
-                        return;
-                }
-        }
         snprintf(v->device, sizeof(v->device), "/dev/disk/by-uuid/%s", v->uuid);
-        if (c->cut == CAUSE_NONE) {
-                c->flags = y->flags;
-                v->dev_major = y->dev_major;
-                v->dev_minor = y->dev_minor;
-                v->sectors = y->sectors;
-                (void) find_device(v);
-        }
         memcpy(q.device, v->device, sizeof(q.device));
-        if (disk_child_start(v->manager->event, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_inspected, c, NULL) < 0)
+        if (disk_child_start(c->manager->event, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_cut_inspected, c, NULL) < 0)
                 give_up(c);
 }
 
-static void find_slot(struct candidate *c, const struct breaker_slot *found, size_t n) {
-        char dm_uuid[128];
+static void find_slot(struct candidate *c, struct volume *v) {
+        const struct adoption *a = c->adoption;
+        char uuid[37], mapping[DM_IOCTL_UUID_SIZE];
 
-        volume_dm_uuid(c->volume, dm_uuid);
-        for (size_t i = 0; i < n; i++)
-                if (streq(found[i].dm_uuid, dm_uuid)) {
-                        c->slot = found[i];
-                        c->has_slot = true;
+        for (size_t i = 0; i < a->n_slots; i++)
+                if (dm_crypt_uuid_parse(a->slots[i].dm_uuid, uuid, mapping) >= 0 && streq(uuid, c->uuid)) {
+                        c->slot = a->slots[i];
+                        c->facts.has_slot = true;
+                        memcpy(v->mapping, mapping, sizeof(mapping));
                         return;
                 }
 }
 
-static void look_at(struct adoption *a, const struct trust_entry *t, const struct breaker_slot *found, size_t n) {
-        struct candidate *c = calloc(1, sizeof(*c));
-        struct disk_request q;
+/* Of several mappings of the volume the one that we knew; the others are found later, as others. */
+static int on_listed(const struct mapping_seen *s, void *user) {
+        struct candidate *c = user;
+        struct volume *v = volume_of(c);
 
-        if (!c || manager_volume_add(a->manager, t->uuid, t->name, t->role, &c->volume) < 0) {
+        if (!v || !streq(s->uuid, c->uuid))
+                return 0;
+        if (!*c->seen.mapping || streq(s->mapping, v->mapping))
+                c->seen = *s;
+        return 0;
+}
+
+static void look_at(struct adoption *a, const struct trust_entry *t) {
+        struct candidate *c = calloc(1, sizeof(*c));
+        struct volume *v;
+
+        if (!c || manager_volume_add(a->manager, t->uuid, t->name, t->role, &v) < 0) {
                 log_error("%s: not looked at: out of memory", t->name);
                 free(c);
                 return;
         }
+        c->manager = a->manager;
         c->adoption = a;
+        c->facts.at_start = true;
+        memcpy(c->uuid, v->uuid, sizeof(c->uuid));
         a->pending++;
-        find_slot(c, found, n);
-        volume_disk_request(c->volume, DISK_OP_QUERY, &q);
-        if (disk_child_start(a->manager->event, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_query, c, NULL) < 0)
-                give_up(c);
+        open_mark_read(c->uuid, &c->mark);
+        c->facts.mark = c->mark.mark;
+        c->facts.cut = cut_mark_read(v);
+        if (*c->mark.mapping)
+                memcpy(v->mapping, c->mark.mapping, sizeof(c->mark.mapping));
+        find_slot(c, v);
+        (void) mapping_sysfs_for_each(on_listed, c);
+        if (*c->seen.mapping)
+                ask(c);
+        else
+                adopt_closed(c, v);
 }
 
 void adopt_start(struct manager *m, const struct breaker_slot *found, size_t n) {
@@ -246,10 +384,11 @@ void adopt_start(struct manager *m, const struct breaker_slot *found, size_t n) 
                 free(last);
                 return;
         }
-        a->manager = m;
+        *a = (struct adoption) { .manager = m, .slots = found, .n_slots = n };
         a->pending = 1;          /* for this function: the last one out is never a candidate that fails early */
+        last->manager = m;
         last->adoption = a;
         for (size_t i = 0; i < m->trust->n_entries; i++)
-                look_at(a, m->trust->entries + i, found, n);
+                look_at(a, m->trust->entries + i);
         leave(last);
 }

@@ -1,14 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* At start: what is open already is taken over as it stands. Each entry of the node's list is looked for in
- * device-mapper (QUERY, INSPECT, in children); leases go on from the breaker's deadlines, so that restarting the manager
- * never extends one. */
+/* What is open is taken over as it stands: at start, and when somebody else makes a mapping while we run. recognize.h
+ * says what it is to us, in a child the live table is compared with the header (RECOGNIZE). Leases go on from the
+ * breaker's deadlines, so that restarting the manager never extends one. */
 
 #include "common/breaker-proto.h"
+#include "mapping-sysfs.h"
 
 struct manager;
+struct volume;
 
-/* found: the breaker's slots, copied as far as they are needed. When all entries were looked at, m->adopted is set, the
- * bus answers verbs and the service manager hears READY=1. */
+/* found: the breaker's slots, copied as far as they are needed. When all entries of the node's list were looked at,
+ * m->adopted is set, the bus answers verbs and the service manager hears READY=1. */
 void adopt_start(struct manager *m, const struct breaker_slot *found, size_t n);
+
+/* A mapping of a volume that is listed, or known, and not open: becomes ATTACHED where its key was released for it, else
+ * RECOVERY (or is cut). Nothing happens where an operation on the volume is under way. */
+void adopt_found(struct manager *m, const struct mapping_seen *s);
+
+/* The mapping of an open volume is not there any more: CLOSED, recorded, its deadline cleared, its keys dropped. */
+void adopt_gone(struct volume *v);
+
+/* The disk below has been pulled: recorded, and torn down at once (role os: alarmed only). below: its name. */
+void adopt_pulled(struct volume *v, const char *below);
+
+/* Findings: a second mapping of an open volume; a mapping of a cmkd volume that is not on the list (recorded where the
+ * header has a cmkd token). Neither is ever adopted. */
+void adopt_second(struct volume *v, const struct mapping_seen *s);
+void adopt_foreign(struct manager *m, const struct mapping_seen *s);

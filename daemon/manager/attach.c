@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* From a device to a mapping, and from a held volume back to one that works: what unlock.h does, then
+/* From a device to a mapping, from a held volume back to one that works, and from one that was opened without us to one
+ * under its lease: what unlock.h does, then
  *
- *   ... ─► record "release", durable ─► ACTIVATE or RESUME (child, reads the pipe) ─► breaker armed, key polled */
+ *   ... ─► record "release", durable ─► ACTIVATE or RESUME (child, reads the pipe) ─► breaker armed, key polled
+ *                                   └─► claim: CHECK (child, reads the pipe), RECOGNIZE ─► the same */
 
 #include <syslog.h>
 
@@ -44,7 +46,7 @@ static void on_active(const struct disk_reply *y, int fd, void *user) {
                 unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
                 return;
         }
-        if (v->state != VOLUME_ATTACHING && v->state != VOLUME_RESUMING) {
+        if (v->state != VOLUME_ATTACHING && v->state != VOLUME_RESUMING && v->state != VOLUME_RECOVERY) {
                 outcome_set(&o, EXIT_CODE_REVOKED, "%s: it was cut meanwhile", v->name);
                 unlock_fail(u, &o, "failed");
                 return;
@@ -85,8 +87,61 @@ static void activate(struct unlock *u) {
         }
 }
 
+static void claim_failed(struct unlock *u, const struct disk_reply *y, const char *why) {
+        struct outcome o = {};
+
+        if (y->error < 0)
+                outcome_from_disk(&o, y);
+        else
+                outcome_set(&o, EXIT_CODE_POLICY, "%s: %s", u->volume->name, why);
+        unlock_fail(u, &o, "refused");
+}
+
+static void on_recognized(const struct disk_reply *y, int fd, void *user) {
+        struct unlock *u = user;
+
+        safe_close(fd);
+        if (y->error < 0 || u->volume->state != VOLUME_RECOVERY)
+                claim_failed(u, y, "it was closed meanwhile");
+        else if (!(y->flags & DISK_FLAG_TABLE_OK))
+                claim_failed(u, y, *y->message ? y->message : "its mapping is gone");
+        else
+                on_active(y, -EBADF, u);
+}
+
+/* That the keyslot opens proves the header; the mapping is compared with it afterwards. Nobody can see whether the key
+ * in the kernel is the header's, but a mapping with another would not carry a file system. */
+static void on_checked(const struct disk_reply *y, int fd, void *user) {
+        struct unlock *u = user;
+        struct disk_request q;
+
+        safe_close(fd);
+        u->secret_fd = safe_close(u->secret_fd);
+        unlock_disk_request(u, DISK_OP_RECOGNIZE, &q);
+        if (y->error < 0 || u->volume->state != VOLUME_RECOVERY) {
+                claim_failed(u, y, "it was closed meanwhile");
+                return;
+        }
+        if (!(q.flags & DISK_FLAG_UNTRUSTED_OK) && memcmp(y->trust_digest, q.trust_digest, sizeof(q.trust_digest)) != 0) {
+                claim_failed(u, y, "it is not the volume that this node trusts under its UUID");
+                return;
+        }
+        if (disk_child_start(u->manager->event, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_recognized, u, NULL) < 0)
+                claim_failed(u, y, "out of memory");
+}
+
+static void check(struct unlock *u) {
+        struct disk_reply failed = { .error = -ENOMEM };
+        struct disk_request q;
+
+        unlock_disk_request(u, DISK_OP_CHECK, &q);
+        if (disk_child_start(u->manager->event, &q, u->secret_fd, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_checked, u, NULL) < 0)
+                claim_failed(u, &failed, NULL);
+}
+
 static const struct unlock_verb attach_verb = { .name = "attach", .open_is_done = true, .use = activate };
 static const struct unlock_verb resume_verb = { .name = "resume", .use = activate };
+static const struct unlock_verb claim_verb = { .name = "claim", .use = check };
 
 int attach_start(struct manager *m, const char *what, unsigned flags, const struct requester *who,
                  operation_done done, void *user) {
@@ -121,5 +176,22 @@ int resume_start(struct manager *m, struct volume *v, const struct requester *wh
         }
         if (r < 0)
                 unlock_free(u);
+        return r;
+}
+
+int claim_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user) {
+        struct unlock *u = unlock_new(m, &claim_verb, who, done, user);
+        int r;
+
+        if (!u)
+                return -ENOMEM;
+        u->volume = v;
+        u->before = v->state;
+        memcpy(u->device, v->device, sizeof(u->device));
+        r = unlock_start(u);
+        if (r < 0)
+                unlock_free(u);
+        else
+                v->claiming = true;
         return r;
 }

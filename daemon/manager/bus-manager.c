@@ -104,6 +104,12 @@ static int method_attach(sd_bus_message *message, void *user, sd_bus_error *e _u
         if (*what != '/' && !trust_find_name(m->trust, what) && !trust_find_uuid(m->trust, what))
                 return reply_error(message, EXIT_CODE_POLICY, "There is no volume %s on this node's list; see \"cmkctl trust\"", what);
         v = find(m, what);
+        if (v && v->state == VOLUME_RECOVERY) {
+                if (v->claiming)
+                        return reply_error(message, EXIT_CODE_BUSY, "%s: the vault is being asked for it already", v->name);
+                get_requester(message, &who);
+                return started(message, claim_start(m, v, &who, on_attached, sd_bus_message_ref(message)));
+        }
         if (v) {
                 r = volume_may_attach(v, &why);
                 if (r == -EALREADY) {

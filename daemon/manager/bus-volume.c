@@ -133,10 +133,18 @@ static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const ch
         int r;
 
         r = sd_bus_message_open_container(reply, 'a', "s");
-        if (r >= 0 && volume_is_open(v) && !v->breaker_set)
+        if (r >= 0 && v->state == VOLUME_RECOVERY)
+                r = sd_bus_message_append(reply, "s", strempty(v->recovery_why));
+        else if (r >= 0 && volume_is_open(v) && !v->breaker_set)
                 r = sd_bus_message_append(reply, "s", "no deadline is set in the breaker");
         if (r >= 0 && v->state == VOLUME_LINGERING)
                 r = sd_bus_message_append(reply, "s", v->lease.cut_done ? "cut, but not clean" : "NOT CUT");
+        if (r >= 0 && *v->second_mapping) {
+                char text[192];
+
+                snprintf(text, sizeof(text), "also mapped as %s, not by cmkd", v->second_mapping);
+                r = sd_bus_message_append(reply, "s", text);
+        }
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

@@ -17,9 +17,12 @@ void cut_mark_update(const struct volume *v) {
         char path[sizeof(DIRECTORY) + 40];
         int r;
 
+        bool begun = v->state == VOLUME_NOTICE || v->state == VOLUME_CUTTING || v->state == VOLUME_LINGERING;
+
         path_of(v, path, sizeof(path));
-        if (v->state != VOLUME_CUT || v->cause == CAUSE_NONE || v->cause == CAUSE_OPERATOR) {
-                if (v->state == VOLUME_CUT || v->state == VOLUME_CLOSED || v->state == VOLUME_ATTACHED)
+        if (v->cause == CAUSE_NONE || !(begun || (v->state == VOLUME_CUT && lease_cause_is_undone(v->cause)))) {
+                if (v->state == VOLUME_CUT || v->state == VOLUME_CLOSED || v->state == VOLUME_ATTACHED ||
+                    v->state == VOLUME_RECOVERY)
                         (void) unlink(path);
                 return;
         }

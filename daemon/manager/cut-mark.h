@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Which volumes were cut, for the next manager: a mapping that is gone leaves nothing to derive that from, and the key
- * has to be asked on, or the volume would stay closed when its owner enables the key again.
+/* Which volumes were cut, or are being cut, for the next manager: a mapping that is gone leaves nothing to derive that
+ * from, and the key has to be asked on, or the volume would stay closed when its owner enables the key again; a cut that
+ * was interrupted goes on for the cause that it had.
  *
- * A file a volume in /run/cmkd/cut, named by its UUID, with the cause in it. Gone with a reboot, as the volume's users
- * are. An operator's cut leaves no mark: it is not undone by the key. */
+ * A file a volume in /run/cmkd/cut, named by its UUID, with the cause in it; written before the first step. Gone with a
+ * reboot, as the volume's users are. What is not undone by the key (an operator's cut, a refusal, a pulled disk) leaves
+ * no mark once it is done. */
 
 #include "lease.h"
 
@@ -14,5 +16,5 @@ struct volume;
 /* Makes the mark true for the state that the volume is in. A mark that cannot be written is logged. */
 void cut_mark_update(const struct volume *v);
 
-/* The cause, or CAUSE_NONE: it was not cut, or by an operator. */
+/* The cause, or CAUSE_NONE: it was not cut, or for good. */
 enum lease_cause cut_mark_read(const struct volume *v);

@@ -17,6 +17,7 @@
 struct detach {
         struct manager *manager;
         struct volume *volume;
+        enum volume_state before;
         bool own;                /* a hold that policy asked for: when it fails, the cut follows */
         struct requester who;
         operation_done done;
@@ -30,6 +31,7 @@ static struct detach *detach_new(struct volume *v, const struct requester *who, 
                 return NULL;
         d->manager = v->manager;
         d->volume = v;
+        d->before = v->state;
         d->who = *who;
         d->done = done;
         d->user = user;
@@ -84,7 +86,7 @@ static void on_deactivated(const struct disk_reply *y, int fd, void *user) {
         if (y->error < 0) {
                 outcome_from_disk(&o, y);
                 if (v->state == VOLUME_DETACHING)
-                        volume_set_state(v, VOLUME_ATTACHED);
+                        volume_set_state(v, d->before);
                 end(d, &o, "failed");
                 return;
         }
@@ -111,7 +113,7 @@ int detach_start(struct manager *m, struct volume *v, const struct requester *wh
         volume_disk_request(v, DISK_OP_DEACTIVATE, &q);
         r = disk_child_start(m->event, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_deactivated, d, NULL);
         if (r < 0) {
-                volume_set_state(v, VOLUME_ATTACHED);
+                volume_set_state(v, d->before);
                 free(d);
         }
         return r;

@@ -12,7 +12,9 @@
 #include "cut-mark.h"
 #include "key.h"
 #include "key-socket.h"
+#include "mapping-watch.h"
 #include "mount-watch.h"
+#include "open-mark.h"
 #include "teardown.h"
 
 static void on_breaker_ready(const struct breaker_slot *found, size_t n, void *user) {
@@ -134,6 +136,8 @@ static int set_up(struct manager *m) {
         if (r >= 0)
                 r = mount_watch_new(m, m->event, &m->mounts);
         if (r >= 0)
+                r = mapping_watch_new(m, m->event, &m->mappings);
+        if (r >= 0)
                 r = bus_new(m, m->event, &m->bus);
         if (r >= 0)
                 r = key_socket_new(m, m->event, &m->key_socket);
@@ -186,6 +190,7 @@ struct manager *manager_free(struct manager *m) {
         key_socket_free(m->key_socket);
         bus_free(m->bus);
         mount_watch_free(m->mounts);
+        mapping_watch_free(m->mappings);
         clock_watch_free(m->clock);
         worker_link_free(m->worker);
         audit_link_free(m->audit);
@@ -258,9 +263,12 @@ int manager_reload_trust(struct manager *m) {
 
 void manager_volume_changed(struct manager *m, struct volume *v) {
         cut_mark_update(v);
+        open_mark_update(v);
+        if (v->state == VOLUME_ATTACHED || v->state == VOLUME_RECOVERY)
+                mapping_watch_note(v);
         if (m->bus)
                 bus_volume_changed(m->bus, v);
-        if (v->state == VOLUME_ATTACHED && v->use_flags == 0)
+        if ((v->state == VOLUME_ATTACHED || v->state == VOLUME_RECOVERY) && v->use_flags == 0)
                 mount_watch_kick(m->mounts);
 }
 

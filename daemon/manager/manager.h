@@ -29,6 +29,7 @@
 
 struct bus;
 struct key_socket;
+struct mapping_watch;
 struct mount_watch;
 struct clock_watch;
 
@@ -42,6 +43,7 @@ struct manager {
         struct bus *bus;
         struct key_socket *key_socket;
         struct mount_watch *mounts;
+        struct mapping_watch *mappings;
         struct clock_watch *clock;
         LIST_HEAD(, volume) volumes;
         LIST_HEAD(, key) keys;

@@ -58,7 +58,7 @@ static int on_settled(sd_event_source *s _unused_, uint64_t usec _unused_, void 
 
         w->timer = sd_event_source_disable_unref(w->timer);
         LIST_FOREACH(v, &w->manager->volumes, volumes)
-                if (v->state == VOLUME_ATTACHED)
+                if (v->state == VOLUME_ATTACHED || v->state == VOLUME_RECOVERY)
                         look_at(w, v);
         return 0;
 }

@@ -61,6 +61,10 @@ int release_start(struct manager *m, const char *device, const char *what, int s
  * when it is not v->released. */
 void release_unused(struct volume *v, const char *why);
 
+/* The same for a volume in RECOVERY, whose mapping stays as it is: unwrap, record, prove that its keyslot opens and that
+ * the mapping is what the header asks for; then it is under its lease. */
+int claim_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user);
+
 /* format.c */
 struct format_request {
         char device[257];

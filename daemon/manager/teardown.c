@@ -261,6 +261,8 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
         t->volume = v;
         t->fd = -EBADF;
         teardown_facts(v, action, &f);
+        if (cause == CAUSE_DISK_REMOVED)
+                f.notice_usec = 0;           /* nobody can do anything in an orderly way any more */
         r = plan_make(&f, &t->plan);
         if (r < 0) {
                 free(t);

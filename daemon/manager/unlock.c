@@ -10,6 +10,8 @@
 #include "disk-child.h"
 #include "key.h"
 #include "manager.h"
+#include "mapping-watch.h"
+#include "open-mark.h"
 
 #define INSPECT_TIMEOUT_USEC (60 * USEC_PER_SEC)
 
@@ -30,11 +32,15 @@ void unlock_end(struct unlock *u, struct outcome *o) {
         /* A teardown may have overtaken us: then the state is its business. */
         if (v && o->code != EXIT_CODE_DONE && (v->state == VOLUME_ATTACHING || v->state == VOLUME_RESUMING))
                 volume_set_state(v, u->before);
+        if (v)
+                v->claiming = false;
+        /* A mapping that appeared meanwhile was taken for what we make. */
+        mapping_watch_kick(m->mappings);
         o->volume = v;
         memcpy(uuid, v ? v->uuid : "", v ? sizeof(uuid) : 1);
         u->done(o, u->user);
         /* It may have been forgotten by now: whoever asked for a key may be gone. */
-        v = v && u->created ? manager_volume_by_uuid(m, uuid) : NULL;
+        v = v && (u->created || u->before == VOLUME_RECOVERY) ? manager_volume_by_uuid(m, uuid) : NULL;
         if (v && v->state == VOLUME_CLOSED)
                 manager_volume_forget(m, v);
         unlock_free(u);
@@ -89,6 +95,8 @@ static void on_recorded(int error, uint64_t sequence _unused_, void *user) {
                 unlock_fail(u, &o, "failed");
                 return;
         }
+        if (u->volume->state == VOLUME_ATTACHING)
+                open_mark_released(u->volume, u->issued);
         u->verb->use(u);
 }
 

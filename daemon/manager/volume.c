@@ -12,17 +12,18 @@ static const struct {
         unsigned next;       /* states that may follow, besides CLOSED */
         enum lease_state lease;
 } states[_VOLUME_STATE_MAX] = {
-        [VOLUME_CLOSED]    = { "closed", BIT(VOLUME_ATTACHING) | BIT(VOLUME_ATTACHED) | BIT(VOLUME_HELD) | BIT(VOLUME_CUT), LEASE_CLOSED },
-        [VOLUME_ATTACHING] = { "attaching", BIT(VOLUME_ATTACHED) | BIT(VOLUME_CUT), LEASE_CLOSED },
+        [VOLUME_CLOSED]    = { "closed", BIT(VOLUME_ATTACHING) | BIT(VOLUME_ATTACHED) | BIT(VOLUME_HELD) | BIT(VOLUME_CUT) | BIT(VOLUME_RECOVERY), LEASE_CLOSED },
+        [VOLUME_ATTACHING] = { "attaching", BIT(VOLUME_ATTACHED) | BIT(VOLUME_HELD) | BIT(VOLUME_CUT) | BIT(VOLUME_RECOVERY), LEASE_CLOSED },
         [VOLUME_ATTACHED]  = { "attached", BIT(VOLUME_HOLDING) | BIT(VOLUME_DETACHING) | BIT(VOLUME_NOTICE) | BIT(VOLUME_CUTTING), LEASE_OPEN },
         [VOLUME_HOLDING]   = { "holding", BIT(VOLUME_HELD) | BIT(VOLUME_ATTACHED) | BIT(VOLUME_CUTTING), LEASE_HOLDING },
         [VOLUME_HELD]      = { "held", BIT(VOLUME_RESUMING) | BIT(VOLUME_CUTTING), LEASE_HELD },
         [VOLUME_RESUMING]  = { "resuming", BIT(VOLUME_ATTACHED) | BIT(VOLUME_HELD) | BIT(VOLUME_CUTTING), LEASE_HELD },
-        [VOLUME_DETACHING] = { "detaching", BIT(VOLUME_ATTACHED) | BIT(VOLUME_CUTTING), LEASE_OPEN },
+        [VOLUME_DETACHING] = { "detaching", BIT(VOLUME_ATTACHED) | BIT(VOLUME_RECOVERY) | BIT(VOLUME_CUTTING), LEASE_OPEN },
         [VOLUME_NOTICE]    = { "notice", BIT(VOLUME_CUTTING) | BIT(VOLUME_ATTACHED), LEASE_NOTICE },
         [VOLUME_CUTTING]   = { "cutting", BIT(VOLUME_LINGERING) | BIT(VOLUME_CUT), LEASE_CUTTING },
         [VOLUME_LINGERING] = { "lingering", BIT(VOLUME_CUTTING) | BIT(VOLUME_CUT), LEASE_LINGERING },
-        [VOLUME_CUT]       = { "cut", BIT(VOLUME_ATTACHING), LEASE_CLOSED },
+        [VOLUME_CUT]       = { "cut", BIT(VOLUME_ATTACHING) | BIT(VOLUME_RECOVERY), LEASE_CLOSED },
+        [VOLUME_RECOVERY]  = { "recovery", BIT(VOLUME_ATTACHED) | BIT(VOLUME_DETACHING) | BIT(VOLUME_NOTICE) | BIT(VOLUME_CUTTING), LEASE_RECOVERY },
 };
 
 struct volume *volume_new(struct manager *m, const char *uuid, const char *name, enum role role) {
@@ -64,6 +65,8 @@ bool volume_is_in_transit(const struct volume *v) {
 }
 
 int volume_set_state(struct volume *v, enum volume_state to) {
+        enum lease_state lease = states[to].lease;
+
         if (v->state == to)
                 return 0;
         if (to != VOLUME_CLOSED && !(states[v->state].next & BIT(to))) {
@@ -72,7 +75,7 @@ int volume_set_state(struct volume *v, enum volume_state to) {
                 return -EINVAL;
         }
         log_debug("%s: %s -> %s", v->name, volume_state_to_string(v->state), volume_state_to_string(to));
-        if (to == VOLUME_CLOSED || to == VOLUME_ATTACHED)
+        if (to == VOLUME_CLOSED || to == VOLUME_ATTACHED || to == VOLUME_RECOVERY)
                 v->cause = CAUSE_NONE;
         if (to == VOLUME_CLOSED || to == VOLUME_CUT)
                 v->use_flags = 0;
@@ -81,9 +84,12 @@ int volume_set_state(struct volume *v, enum volume_state to) {
                 snprintf(v->mapping, sizeof(v->mapping), "%s", v->name);
         v->released = false;
         v->released_timer = sd_event_source_disable_unref(v->released_timer);
+        /* Nothing has a hold on it while it is opened without us, also while it is closed in an orderly way. */
+        if (v->state == VOLUME_RECOVERY && to == VOLUME_DETACHING)
+                lease = LEASE_RECOVERY;
         v->state = to;
-        if (v->lease.state != states[to].lease || v->lease.cause != v->cause)
-                lease_volume_enter(&v->lease, states[to].lease, v->cause, instant_now());
+        if (v->lease.state != lease || v->lease.cause != v->cause)
+                lease_volume_enter(&v->lease, lease, v->cause, instant_now());
         manager_volume_changed(v->manager, v);
         return 0;
 }
@@ -102,6 +108,8 @@ int volume_may_attach(const struct volume *v, const char **ret_why) {
                 return refuse(-EALREADY, "it is attached already", ret_why);
         case VOLUME_HELD:
                 return refuse(-EBUSY, "it is held; \"cmkctl resume\" brings it back", ret_why);
+        case VOLUME_RECOVERY:
+                return refuse(-EBUSY, "it was opened without cmkd; \"cmkctl attach\" with its name puts it under its lease", ret_why);
         case VOLUME_LINGERING:
                 return refuse(-EBUSY, "what is left of its last use is still being removed; see \"cmkctl status\"", ret_why);
         default:
@@ -117,6 +125,10 @@ int volume_may_release(const struct volume *v, const char **ret_why) {
 
 int volume_may_detach(const struct volume *v, const char **ret_why) {
         switch (v->state) {
+        case VOLUME_RECOVERY:
+                if (v->claiming)
+                        return refuse(-EBUSY, "another operation on it is under way", ret_why);
+                return 0;
         case VOLUME_ATTACHED:
                 return 0;
         case VOLUME_CLOSED:
@@ -142,6 +154,10 @@ int volume_may_cut(const struct volume *v, const char **ret_why) {
                 return refuse(-EBUSY, "its cut is announced already", ret_why);
         case VOLUME_CUTTING:
                 return refuse(-EBUSY, "it is being cut already", ret_why);
+        case VOLUME_RECOVERY:
+                if (v->claiming)
+                        return refuse(-EBUSY, "the vault is being asked for it", ret_why);
+                return 0;
         default:
                 return 0;
         }
@@ -153,6 +169,8 @@ int volume_may_hold(const struct volume *v, const char **ret_why) {
                 return 0;
         case VOLUME_HELD:
                 return refuse(-EALREADY, "it is held already", ret_why);
+        case VOLUME_RECOVERY:
+                return refuse(-EBUSY, "it was opened without cmkd (recovery): detach or cut it", ret_why);
         case VOLUME_CLOSED:
         case VOLUME_CUT:
         case VOLUME_LINGERING:
@@ -168,6 +186,8 @@ int volume_may_resume(const struct volume *v, const char **ret_why) {
                 return 0;
         case VOLUME_ATTACHED:
                 return refuse(-EALREADY, "it is not held", ret_why);
+        case VOLUME_RECOVERY:
+                return refuse(-EBUSY, "it was opened without cmkd (recovery): detach or cut it", ret_why);
         case VOLUME_CLOSED:
         case VOLUME_CUT:
         case VOLUME_LINGERING:

@@ -11,8 +11,11 @@
  *                                      └► ATTACHED (called off: the key is enabled again)
  *                                                  └────► LINGERING (cut, not clean: retried) ─► CUT
  *
- * ATTACHED, HELD, CUT and CLOSED are derived from device-mapper and the header when the manager starts; only work in
- * progress is kept here. A volume's identity (UUID, name, role) is from the node's list, not from the disk. */
+ * CLOSED, CUT ─► RECOVERY (opened without cmkd) ─► ATTACHED (cmkctl attach), DETACHING, NOTICE, CUTTING; CLOSED where
+ * somebody else closed it.
+ *
+ * ATTACHED, HELD, CUT, RECOVERY and CLOSED are derived when the manager starts, from device-mapper, the header and the
+ * marks in /run/cmkd (open-mark.h, cut-mark.h); only work in progress is kept here. A volume's identity (UUID, name, role) is from the node's list, not from the disk. */
 
 #include <sys/queue.h>
 #include <systemd/sd-event.h>
@@ -20,6 +23,7 @@
 #include "common/breaker-proto.h"
 #include "common/disk-proto.h"
 #include "lease.h"
+#include "mapping-sysfs.h"
 #include "policy.h"
 
 struct key;
@@ -38,6 +42,7 @@ enum volume_state {
         VOLUME_CUTTING,
         VOLUME_LINGERING,
         VOLUME_CUT,
+        VOLUME_RECOVERY,
         _VOLUME_STATE_MAX,
 };
 
@@ -66,6 +71,11 @@ struct volume {
         struct instant released_issued;    /* when that key was asked for; stays when the mapping is there */
         enum volume_state released_from;
         sd_event_source *released_timer;
+        bool claiming;                     /* RECOVERY: "attach" asks the vault; the volume is not forgotten meanwhile */
+        const char *recovery_why;          /* static text: why it is in RECOVERY */
+        char second_mapping[129];          /* made beside ours by somebody else; empty: none */
+        struct below below[8];             /* what it cannot do without: mapping-sysfs.h */
+        int n_below;
         struct teardown *teardown;
         sd_event_source *timer;            /* the next decision */
 };

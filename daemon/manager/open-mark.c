@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "open-mark.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "volume.h"
+
+#define DIRECTORY "/run/cmkd/open"
+#define PATH_SIZE (sizeof(DIRECTORY) + 40)
+
+static const char *const names[_OPEN_MARK_MAX] = { "none", "released", "attached", "recovery" };
+
+static void write_mark(const struct volume *v, enum open_mark mark, struct instant issued) {
+        char path[PATH_SIZE], text[256];
+        int r;
+
+        snprintf(path, sizeof(path), DIRECTORY "/%s", v->uuid);
+        snprintf(text, sizeof(text), "%s %" PRIu64 " %" PRIu64 " %s\n", names[mark], issued.boottime_usec,
+                 issued.realtime_usec, v->mapping);
+        r = mkdir_parents(DIRECTORY, 0700);
+        if (r >= 0)
+                r = write_file_atomic(path, text, strlen(text), 0600);
+        if (r < 0)
+                log_warning("%s: that it is open is not written down: %s; a new cmkd may take it for opened by others",
+                            v->name, strerror(-r));
+}
+
+void open_mark_update(const struct volume *v) {
+        char path[PATH_SIZE];
+
+        if (v->state == VOLUME_ATTACHED || v->state == VOLUME_RECOVERY)
+                write_mark(v, v->state == VOLUME_ATTACHED ? OPEN_MARK_ATTACHED : OPEN_MARK_RECOVERY, (struct instant) {});
+        else if (v->state == VOLUME_CLOSED || v->state == VOLUME_CUT) {
+                snprintf(path, sizeof(path), DIRECTORY "/%s", v->uuid);
+                (void) unlink(path);
+        }
+}
+
+void open_mark_released(const struct volume *v, struct instant issued) {
+        write_mark(v, OPEN_MARK_RELEASED, issued);
+}
+
+int open_mark_parse(const char *text, struct open_mark_text *ret) {
+        struct open_mark_text t = {};
+        char name[16], mapping[129];
+        int end = 0;
+
+        if (sscanf(text, "%15s %" SCNu64 " %" SCNu64 " %128s%n", name, &t.issued.boottime_usec, &t.issued.realtime_usec,
+                   mapping, &end) != 4 || !streq(text + end, "\n") || !dm_mapping_name_is_valid(mapping))
+                return -EBADMSG;
+        for (enum open_mark m = OPEN_MARK_NONE + 1; m < _OPEN_MARK_MAX; m++)
+                if (streq(name, names[m]))
+                        t.mark = m;
+        if (t.mark == OPEN_MARK_NONE)
+                return -EBADMSG;
+        memcpy(t.mapping, mapping, sizeof(mapping));
+        *ret = t;
+        return 0;
+}
+
+void open_mark_read(const char *uuid, struct open_mark_text *ret) {
+        _cleanup_(freep) char *text = NULL;
+        char path[PATH_SIZE];
+
+        *ret = (struct open_mark_text) {};
+        snprintf(path, sizeof(path), DIRECTORY "/%s", uuid);
+        if (read_small_file(path, 512, &text, NULL) >= 0)
+                (void) open_mark_parse(text, ret);
+}
