@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "adopt.h"
 
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <syslog.h>
 #include <systemd/sd-daemon.h>
 
@@ -28,6 +30,7 @@ struct candidate {
         char uuid[37];                         /* the volume may be another object, or none, by the time of an answer */
         struct mapping_seen seen;
         struct recognize_facts facts;
+        bool elsewhere;                        /* its key was released for another device */
         struct open_mark_text mark;
         struct breaker_slot slot;
 };
@@ -216,8 +219,8 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         f->flags = y->flags;
         f->header_ok = y->error >= 0 && streq(y->uuid, v->uuid);
         f->released = v->released;
-        f->header_changed = v->released &&
-                            memcmp(y->header_digest, v->header.header_digest, sizeof(y->header_digest)) != 0;
+        f->header_changed = v->released && (c->elsewhere ||
+                            memcmp(y->header_digest, v->header.header_digest, sizeof(y->header_digest)) != 0);
         manager_volume_policy(c->manager, v);
         f->role = v->role;
         f->recovery = v->policy.recovery;
@@ -248,6 +251,7 @@ static void ask(struct candidate *c) {
         struct volume *v = volume_of(c);
         struct disk_request q;
         struct below below[1];
+        struct stat st;
 
         c->facts.pulled = mapping_sysfs_below(c->seen.major, c->seen.minor, below, 1) < 1;
         volume_disk_request(v, DISK_OP_RECOGNIZE, &q);
@@ -258,6 +262,8 @@ static void ask(struct candidate *c) {
                 snprintf(q.device, sizeof(q.device), "/dev/%s", below[0].name);
         if (!v->released)
                 memcpy(v->device, q.device, sizeof(v->device));
+        else if (!c->facts.pulled)
+                c->elsewhere = stat(v->device, &st) >= 0 && st.st_rdev != makedev(below[0].major, below[0].minor);
         if (disk_child_start(c->manager->event, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_recognized, c, NULL) < 0)
                 give_up(c);
 }
