@@ -39,6 +39,8 @@ void unlock_end(struct unlock *u, struct outcome *o) {
         o->volume = v;
         memcpy(uuid, v ? v->uuid : "", v ? sizeof(uuid) : 1);
         u->done(o, u->user);
+        if (u->verb->header_only)
+                volume_free(v);
         /* It may have been forgotten by now: whoever asked for a key may be gone. */
         v = v && (u->created || u->before == VOLUME_RECOVERY) ? manager_volume_by_uuid(m, uuid) : NULL;
         if (v && v->state == VOLUME_CLOSED)
@@ -100,35 +102,38 @@ static void on_recorded(int error, uint64_t sequence _unused_, void *user) {
         u->verb->use(u);
 }
 
+/* y: what the vault answered, NULL: it was not asked. */
+static void record_release(struct unlock *u, const struct vault_reply *y) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+        struct outcome o = {};
+
+        if (r) {
+                manager_record_start(r, u->volume, y ? "release" : "request", LOG_NOTICE, true);
+                if (y)
+                        manager_record_reply(r, y);
+                audit_record_add(r, "verb", u->verb->name);
+                audit_record_add(r, "by", u->who.text);
+                if (audit_write(u->manager->audit, r, MANAGER_RELEASE_TIMEOUT_USEC, on_recorded, u) >= 0)
+                        return;
+        }
+        outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
+        unlock_end(u, &o);
+}
+
 static void on_unwrapped(const struct vault_reply *y, void *user) {
         struct unlock *u = user;
-        struct audit_message_record *r;
         struct outcome o = {};
 
         u->answer = *y;
         u->answered = true;
-        if (y->verdict != VERDICT_GRANTED || y->delivered != DISK_W_SIZE) {
-                if (y->verdict == VERDICT_GRANTED)
-                        u->answer.verdict = VERDICT_BROKEN;
-                outcome_from_vault(&o, u->volume->name, u->header.key, &u->answer);
-                unlock_fail(u, &o, "verdict");
+        if (y->verdict == VERDICT_GRANTED && y->delivered == DISK_W_SIZE) {
+                record_release(u, y);
                 return;
         }
-        r = malloc(sizeof(*r));
-        if (!r) {
-                outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
-                unlock_end(u, &o);
-                return;
-        }
-        manager_record_start(r, u->volume, "release", LOG_NOTICE, true);
-        manager_record_reply(r, y);
-        audit_record_add(r, "verb", u->verb->name);
-        audit_record_add(r, "by", u->who.text);
-        if (audit_write(u->manager->audit, r, MANAGER_RELEASE_TIMEOUT_USEC, on_recorded, u) < 0) {
-                outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
-                unlock_end(u, &o);
-        }
-        free(r);
+        if (y->verdict == VERDICT_GRANTED)
+                u->answer.verdict = VERDICT_BROKEN;
+        outcome_from_vault(&o, u->volume->name, u->header.key, &u->answer);
+        unlock_fail(u, &o, "verdict");
 }
 
 static void write_request_record(struct unlock *u) {
@@ -255,6 +260,46 @@ static int claim_volume(struct unlock *u, const char *name, enum role role, stru
         return volume_set_state(v, VOLUME_ATTACHING);
 }
 
+/* A volume that is in nobody's list, for records and requests: the real one may be closed or cut while this goes on. */
+static int claim_header(struct unlock *u, const char *name, enum role role, struct outcome *o) {
+        const struct volume *v = manager_volume_by_uuid(u->manager, u->header.uuid);
+
+        if (v && volume_is_open(v) && !streq(v->device, u->device)) {
+                outcome_set(o, EXIT_CODE_POLICY, "%s: volume %s is in use from %s: a second disk with its UUID is refused",
+                            u->device, v->name, v->device);
+                return -EBUSY;
+        }
+        u->volume = volume_new(u->manager, u->header.uuid, name, role);
+        if (!u->volume) {
+                outcome_set(o, EXIT_CODE_FAILED, "%s: out of memory", u->device);
+                return -ENOMEM;
+        }
+        snprintf(u->volume->device, sizeof(u->volume->device), "%s", u->device);
+        u->volume->header = u->header;
+        if (v && volume_is_open(v))
+                memcpy(u->volume->use_id, v->use_id, sizeof(v->use_id));
+        else
+                random_uuid(u->volume->use_id);
+        return 0;
+}
+
+static void request_header(struct unlock *u, const struct key_uri *uri) {
+        struct outcome o = {};
+        int r;
+
+        if (u->verb->keyless) {
+                record_release(u, NULL);
+                return;
+        }
+        r = unwrap(u, uri);
+        if (r < 0) {
+                outcome_set(&o, EXIT_CODE_FAILED, "%s: %s", u->volume->name, strerror(-r));
+                unlock_fail(u, &o, "failed");
+                return;
+        }
+        write_request_record(u);
+}
+
 /* The volume is ours: ties it to its key and asks the vault. */
 static void request_key(struct unlock *u, const struct key_uri *uri) {
         struct outcome o = {};
@@ -329,6 +374,13 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         }
         if (u->volume) {           /* held: it is ours already */
                 request_key(u, &uri);
+                return;
+        }
+        if (u->verb->header_only) {
+                if (claim_header(u, name, role, &o) < 0)
+                        unlock_fail(u, &o, "refused");
+                else
+                        request_header(u, &uri);
                 return;
         }
         switch (claim_volume(u, name, role, &o)) {

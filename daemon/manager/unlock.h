@@ -20,13 +20,15 @@ struct unlock;
 struct unlock_verb {
         const char *name;                /* for the trail */
         bool open_is_done;               /* a volume that is ATTACHED already is what was asked for */
+        bool header_only;                /* it is about the header: an open volume stays as it is, and as busy */
+        bool keyless;                    /* the vault is not asked */
         void (*use)(struct unlock *u);   /* ends with unlock_end() or unlock_fail(), sooner or later */
 };
 
 struct unlock {
         struct manager *manager;
         const struct unlock_verb *verb;
-        struct volume *volume;           /* ours from the moment it is ATTACHING or RESUMING */
+        struct volume *volume;           /* ours from the moment it is ATTACHING or RESUMING; header_only: a stand-in */
         enum volume_state before;        /* to go back to when it fails */
         bool created;                    /* the volume was not in the list before */
         bool read_only;

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus-manager.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "bus-call.h"
+#include "bus.h"
+#include "manager.h"
+
+/* A call under way. read_end: of the pipe that a new key's text goes through, else -EBADF. */
+struct recovery_call {
+        sd_bus_message *message;
+        int read_end;
+};
+
+static void recovery_call_free(struct recovery_call *c) {
+        sd_bus_message_unref(c->message);
+        safe_close(c->read_end);
+        free(c);
+}
+
+static struct recovery_call *recovery_call_new(sd_bus_message *message) {
+        struct recovery_call *c = calloc(1, sizeof(*c));
+
+        if (c)
+                *c = (struct recovery_call) { .message = sd_bus_message_ref(message), .read_end = -EBADF };
+        return c;
+}
+
+/* Where nobody is there to take the key any more, it is nobody's: the volume keeps it until it is removed. */
+static void on_added(const struct outcome *o, void *user) {
+        struct recovery_call *c = user;
+        int r;
+
+        if (o->code != EXIT_CODE_DONE)
+                reply_error(c->message, o->code, "%s", o->message);
+        else {
+                r = sd_bus_reply_method_return(c->message, "sh", o->volume->name, c->read_end);
+                if (r < 0)
+                        reply_error(c->message, EXIT_CODE_FAILED, "%s has a recovery key now, but it cannot be handed over "
+                                    "(%s): remove it", o->volume->name, strerror(-r));
+        }
+        recovery_call_free(c);
+}
+
+static void on_removed(const struct outcome *o, void *user) {
+        struct recovery_call *c = user;
+
+        if (o->code != EXIT_CODE_DONE)
+                reply_error(c->message, o->code, "%s", o->message);
+        else
+                sd_bus_reply_method_return(c->message, "sb", o->volume->name, o->changed);
+        recovery_call_free(c);
+}
+
+static void on_tested(const struct outcome *o, void *user) {
+        struct recovery_call *c = user;
+
+        if (o->code != EXIT_CODE_DONE)
+                reply_error(c->message, o->code, "%s", o->message);
+        else
+                sd_bus_reply_method_return(c->message, "s", o->volume->name);
+        recovery_call_free(c);
+}
+
+/* Keys travel on the private socket only: a bus in between would see them come by. Returns 0, or what the handler
+ * returns. */
+static int may_ask(sd_bus_message *message, struct manager *m, const char *what) {
+        uid_t uid = (uid_t) -1;
+        pid_t pid = 0;
+        int r;
+
+        get_ids(message, &uid, &pid);
+        if (sd_bus_message_get_sender(message) || uid != 0)
+                return reply_error(message, EXIT_CODE_POLICY, "Recovery keys are root's on " BUS_PRIVATE_SOCKET " only");
+        r = ready(m, message);
+        if (r != 1 || !m->adopted)
+                return r;
+        if (*what == '/')
+                return 0;
+        if (!volume_name_is_valid(what))
+                return reply_error(message, EXIT_CODE_USAGE, "%s is no device, UUID or name of a volume", what);
+        if (!find(m, what) && !trust_find_name(m->trust, what) && !trust_find_uuid(m->trust, what))
+                return reply_error(message, EXIT_CODE_POLICY, "There is no volume %s on this node's list; see \"cmkctl trust\"",
+                                   what);
+        return 0;
+}
+
+static int not_started(sd_bus_message *message, struct recovery_call *c, int error) {
+        if (c)
+                recovery_call_free(c);
+        return reply_error(message, EXIT_CODE_FAILED, "The operation could not be started: %s", strerror(-error));
+}
+
+int bus_method_recovery_key_add(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct recovery_call *c;
+        struct requester who;
+        const char *what;
+        int r, fds[2];
+
+        r = sd_bus_message_read(message, "s", &what);
+        if (r < 0)
+                return r;
+        r = may_ask(message, user, what);
+        if (r != 0)
+                return r;
+        c = recovery_call_new(message);
+        if (!c || pipe2(fds, O_CLOEXEC) < 0)
+                return not_started(message, c, c ? -errno : -ENOMEM);
+        c->read_end = fds[0];
+        get_requester(message, &who);
+        r = recovery_key_add(user, what, fds[1], &who, on_added, c);
+        if (r >= 0)
+                return 1;
+        safe_close(fds[1]);
+        return not_started(message, c, r);
+}
+
+int bus_method_recovery_key_remove(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct recovery_call *c;
+        struct requester who;
+        const char *what;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &what);
+        if (r < 0)
+                return r;
+        r = may_ask(message, user, what);
+        if (r != 0)
+                return r;
+        c = recovery_call_new(message);
+        get_requester(message, &who);
+        r = c ? recovery_key_remove(user, what, &who, on_removed, c) : -ENOMEM;
+        return r >= 0 ? 1 : not_started(message, c, r);
+}
+
+int bus_method_recovery_key_test(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct recovery_call *c;
+        struct requester who;
+        const char *what;
+        int r, fd, source;
+
+        r = sd_bus_message_read(message, "sh", &what, &fd);
+        if (r < 0)
+                return r;
+        r = may_ask(message, user, what);
+        if (r != 0)
+                return r;
+        source = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (source < 0)
+                return not_started(message, NULL, -errno);
+        c = recovery_call_new(message);
+        get_requester(message, &who);
+        r = c ? recovery_key_test(user, what, source, &who, on_tested, c) : -ENOMEM;
+        if (r >= 0)
+                return 1;
+        safe_close(source);
+        return not_started(message, c, r);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The recovery key of a volume, open or not: what unlock.h does with header_only, then
+ *
+ *   ... ─► record "release", durable ─► RECOVERY_ADD or _REMOVE (child) ─► record "recovery_key_added", "..._removed"
+ *   test: ... record "request", durable ─► RECOVERY_TEST (child) ─► record "recovery_key_tested"
+ *
+ * Who holds the key opens the volume without the vault: every change is a warning in the trail. */
+
+#include <syslog.h>
+#include <unistd.h>
+
+#include "disk-child.h"
+#include "manager.h"
+#include "unlock.h"
+
+static void record(const struct unlock *u, const char *event, uint8_t priority) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+
+        if (!r)
+                return;
+        manager_record_start(r, u->volume, event, priority, false);
+        audit_record_add(r, "device", u->device);
+        audit_record_add(r, "by", u->who.text);
+        audit_record_add(r, "request_id", u->answer.request_id);
+        manager_record(u->manager, r);
+}
+
+/* An open volume learns what its header says now; a closed one is inspected when it is attached. */
+static void take_header(const struct unlock *u, const struct disk_reply *y) {
+        struct volume *v = manager_volume_by_uuid(u->manager, u->volume->uuid);
+
+        if (v && volume_is_open(v) && streq(v->device, u->device)) {
+                v->header = *y;
+                *v->header.message = 0;
+        }
+}
+
+static void on_done(const struct disk_reply *y, int fd, void *user) {
+        struct unlock *u = user;
+        struct outcome o = {};
+
+        safe_close(fd);
+        u->secret_fd = safe_close(u->secret_fd);
+        u->key_fd = safe_close(u->key_fd);
+        if (y->error < 0) {
+                outcome_from_disk(&o, y);
+                unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
+                return;
+        }
+        o.changed = y->count > 0;
+        if (!u->verb->keyless)
+                take_header(u, y);
+        if (u->verb->keyless)
+                record(u, "recovery_key_tested", LOG_NOTICE);
+        else if (o.changed)
+                record(u, streq(u->verb->name, "recovery-key add") ? "recovery_key_added" : "recovery_key_removed",
+                       LOG_WARNING);
+        unlock_end(u, &o);
+}
+
+static void run_child(struct unlock *u, enum disk_op op) {
+        struct disk_request q;
+        struct outcome o = {};
+
+        unlock_disk_request(u, op, &q);
+        if (disk_child_start(u->manager->event, &q, u->secret_fd, u->key_fd, MANAGER_DISK_TIMEOUT_USEC, on_done, u,
+                             NULL) < 0) {
+                outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
+                unlock_end(u, &o);
+        }
+}
+
+static void use_add(struct unlock *u) {
+        run_child(u, DISK_OP_RECOVERY_ADD);
+}
+
+static void use_remove(struct unlock *u) {
+        run_child(u, DISK_OP_RECOVERY_REMOVE);
+}
+
+static void use_test(struct unlock *u) {
+        run_child(u, DISK_OP_RECOVERY_TEST);
+}
+
+static const struct unlock_verb add_verb = { .name = "recovery-key add", .header_only = true, .use = use_add };
+static const struct unlock_verb remove_verb = { .name = "recovery-key remove", .header_only = true, .use = use_remove };
+static const struct unlock_verb test_verb = {
+        .name = "recovery-key test", .header_only = true, .keyless = true, .use = use_test,
+};
+
+static int start(struct manager *m, const struct unlock_verb *verb, const char *what, int key_fd,
+                 const struct requester *who, operation_done done, void *user) {
+        struct unlock *u = unlock_new(m, verb, who, done, user);
+        const struct volume *v = manager_volume_by_name(m, what);
+        int r;
+
+        if (!u)
+                return -ENOMEM;
+        if (!v)
+                v = manager_volume_by_uuid(m, what);
+        /* The disk that is open, not a copy that udev lists under the same UUID. */
+        unlock_resolve(u, v && volume_is_open(v) ? v->device : what);
+        if (*what != '/')
+                snprintf(u->name_wanted, sizeof(u->name_wanted), "%s", what);
+        u->key_fd = key_fd;
+        r = unlock_start(u);
+        if (r < 0) {
+                u->key_fd = -EBADF;
+                unlock_free(u);
+        }
+        return r;
+}
+
+int recovery_key_add(struct manager *m, const char *what, int sink, const struct requester *who, operation_done done,
+                     void *user) {
+        return start(m, &add_verb, what, sink, who, done, user);
+}
+
+int recovery_key_remove(struct manager *m, const char *what, const struct requester *who, operation_done done, void *user) {
+        return start(m, &remove_verb, what, -EBADF, who, done, user);
+}
+
+int recovery_key_test(struct manager *m, const char *what, int source, const struct requester *who, operation_done done,
+                      void *user) {
+        return start(m, &test_verb, what, source, who, done, user);
+}
