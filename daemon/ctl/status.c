@@ -189,6 +189,7 @@ static void print_volume(struct json_object *v) {
         print_text("key", json_text(v, "key"));
         if (json_number(v, "generation") != UINT64_MAX)
                 printf("  %-12s %llu\n", "generation", (unsigned long long) json_number(v, "generation"));
+        print_text("recovery key", json_text(v, "recovery_key"));
         print_text("verdict", json_text(v, "last_verdict"));
         print_text("vault said", json_text(v, "last_code"));
         print_span("proof", v, "seconds_since_proof", " ago");

@@ -71,12 +71,17 @@ static const char *hold_text(const struct volume *v) {
         return v->hold_not_possible ? v->hold_not_possible : "yes";
 }
 
+static const char *recovery_text(const struct volume *v) {
+        return v->header.flags & DISK_FLAG_RECOVERY_KEY ? "yes" : "no";
+}
+
 static const struct {
         const char *property;
         const char *(*text)(const struct volume *v);
 } texts[] = {
         { "State", state_text }, { "Role", role_text }, { "LastVerdict", verdict_text },
         { "LastCode", code_text }, { "HoldPossible", hold_text }, { "Cause", cause_text },
+        { "RecoveryKey", recovery_text },
 };
 
 static int get_derived_text(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
@@ -182,6 +187,7 @@ const sd_bus_vtable bus_volume_vtable[] = {
         DERIVED("LastVerdict"),
         DERIVED("LastCode"),
         DERIVED("HoldPossible"),
+        DERIVED("RecoveryKey"),
         NUMBER("SecondsSinceProof"),
         NUMBER("LeaseLeftSec"),
         NUMBER("GraceLeftSec"),

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus.h"
+#include "print.h"
+
+#include "common/secret.h"
+
+#include <fcntl.h>
+#include <termios.h>
+#include <unistd.h>
+
+/* cmkctl recovery-key add, remove, test. A key's text is in struct secret here too, comes and goes by a pipe, and is
+ * written past stdio, whose buffers would keep it. */
+
+#define TEXT_SIZE 71u
+#define TYPED_MAX 128u
+
+static int check_what(const char *what) {
+        if (*what == '/' ? startswith(what, "/dev/") && strlen(what) <= 256 : volume_name_is_valid(what))
+                return EXIT_CODE_DONE;
+        return fail(EXIT_CODE_USAGE, "%s is no device, UUID or name of a volume", *what ? what : "an empty text");
+}
+
+static int keep_nothing(void) {
+        int r = secret_process_init();
+
+        return r < 0 ? fail(EXIT_CODE_FAILED, "this process cannot be made undumpable: %s", strerror(-r))
+                     : EXIT_CODE_DONE;
+}
+
+static int write_key(const struct invocation *in, const char *name, const struct secret *text) {
+        bool json = has_option(in, OPTION_JSON);
+        char before[128] = "";
+        int r;
+
+        if (json)
+                snprintf(before, sizeof(before), "{\"volume\":\"%s\",\"changed\":true,\"recovery_key\":\"", name);
+        r = write_all(STDOUT_FILENO, before, strlen(before));
+        if (r >= 0)
+                r = secret_write(STDOUT_FILENO, text);
+        if (r >= 0)
+                r = write_all(STDOUT_FILENO, json ? "\"}\n" : "\n", json ? 3 : 1);
+        return r < 0 ? fail(EXIT_CODE_FAILED, "%s has a recovery key now, but it could not be written (%s) and cannot be "
+                            "shown again: cmkctl recovery-key remove %s", name, strerror(-r), name) : EXIT_CODE_DONE;
+}
+
+int verb_recovery_key_add(const struct invocation *in) {
+        _cleanup_(call_release) struct call c = {};
+        _cleanup_(secret_freep) struct secret *text = NULL;
+        const char *name;
+        int code, r, fd;
+
+        code = check_what(in->args[0]);
+        if (code == EXIT_CODE_DONE)
+                code = keep_nothing();
+        if (code == EXIT_CODE_DONE)
+                code = call_begin(&c, BUS_MANAGER, "RecoveryKeyAdd");
+        if (code == EXIT_CODE_DONE)
+                code = call_send(&c, sd_bus_message_append(c.request, "s", in->args[0]));
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = sd_bus_message_read(c.reply, "sh", &name, &fd);
+        if (r < 0)
+                return call_misunderstood(r);
+        r = secret_read(fd, TEXT_SIZE, &text);
+        if (r < 0)
+                return fail(EXIT_CODE_FAILED, "%s has a recovery key now, but it did not arrive (%s) and cannot be shown "
+                            "again: cmkctl recovery-key remove %s", name, strerror(-r), name);
+        fprintf(stderr, "This is the recovery key of %s. Whoever has it opens the volume without the vault, also when the\n"
+                "customer's key is revoked. It is not shown again: write it down, and keep it away from this node.\n", name);
+        return write_key(in, name, text);
+}
+
+static int print_result(const char *name, const char *member, bool value) {
+        _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
+
+        if (!o || json_object_object_add(o, "volume", json_object_new_string(name)) < 0 ||
+            json_object_object_add(o, member, json_object_new_boolean(value)) < 0)
+                return fail(EXIT_CODE_FAILED, "out of memory");
+        return print_json(o);
+}
+
+int verb_recovery_key_remove(const struct invocation *in) {
+        _cleanup_(call_release) struct call c = {};
+        int code, r, changed;
+        char question[512];
+        const char *name;
+
+        code = check_what(in->args[0]);
+        snprintf(question, sizeof(question), "The recovery key of %s will not open it any more; without the vault nothing "
+                 "will.", in->args[0]);
+        if (code == EXIT_CODE_DONE)
+                code = confirm(in, question);
+        if (code == EXIT_CODE_DONE)
+                code = call_begin(&c, BUS_MANAGER, "RecoveryKeyRemove");
+        if (code == EXIT_CODE_DONE)
+                code = call_send(&c, sd_bus_message_append(c.request, "s", in->args[0]));
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = sd_bus_message_read(c.reply, "sb", &name, &changed);
+        if (r < 0)
+                return call_misunderstood(r);
+        if (has_option(in, OPTION_JSON))
+                return print_result(name, "changed", changed);
+        printf(changed ? "The recovery key of %s is removed\n" : "%s has no recovery key\n", name);
+        return EXIT_CODE_DONE;
+}
+
+/* Reads a line from the terminal without showing it, or what standard input has. Returns 0 or -errno. */
+static int read_typed(const char *what, struct secret **ret) {
+        _cleanup_(secret_freep) struct secret *s = NULL;
+        struct termios was, quiet;
+        bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &was) == 0;
+        size_t size = 0;
+        ssize_t n = 0;
+        int r;
+
+        r = secret_new(TYPED_MAX, &s);
+        if (r < 0)
+                return r;
+        if (terminal) {
+                quiet = was;
+                quiet.c_lflag &= ~(tcflag_t) ECHO;
+                fprintf(stderr, "Recovery key of %s: ", what);
+                (void) tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+        }
+        while (size < TYPED_MAX && (n = read(STDIN_FILENO, secret_data(s) + size, TYPED_MAX - size)) > 0) {
+                size += (size_t) n;
+                if (terminal && secret_data(s)[size - 1] == '\n')
+                        break;
+        }
+        r = n < 0 ? -errno : size == 0 ? -ENODATA : 0;
+        if (terminal) {
+                (void) tcsetattr(STDIN_FILENO, TCSAFLUSH, &was);
+                fputc('\n', stderr);
+        }
+        if (r < 0)
+                return r;
+        secret_shrink(s, size);
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+/* The read end of a pipe that the text is in. */
+static int pipe_with(const struct secret *text) {
+        int fds[2], r;
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        r = secret_write(fds[1], text);
+        safe_close(fds[1]);
+        if (r < 0)
+                safe_close(fds[0]);
+        return r < 0 ? r : fds[0];
+}
+
+int verb_recovery_key_test(const struct invocation *in) {
+        _cleanup_(call_release) struct call c = {};
+        _cleanup_(secret_freep) struct secret *typed = NULL;
+        _cleanup_(closep) int fd = -EBADF;
+        const char *name;
+        int code, r;
+
+        code = check_what(in->args[0]);
+        if (code == EXIT_CODE_DONE)
+                code = keep_nothing();
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = read_typed(in->args[0], &typed);
+        if (r >= 0)
+                r = fd = pipe_with(typed);
+        if (r < 0)
+                return fail(EXIT_CODE_FAILED, "the recovery key cannot be read from standard input: %s", strerror(-r));
+        code = call_begin(&c, BUS_MANAGER, "RecoveryKeyTest");
+        if (code == EXIT_CODE_DONE)
+                code = call_send(&c, sd_bus_message_append(c.request, "sh", in->args[0], fd));
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = sd_bus_message_read(c.reply, "s", &name);
+        if (r < 0)
+                return call_misunderstood(r);
+        if (has_option(in, OPTION_JSON))
+                return print_result(name, "opens", true);
+        printf("That is the recovery key of %s: it opens the volume\n", name);
+        return EXIT_CODE_DONE;
+}
