@@ -61,3 +61,21 @@ def record_time(node, event, volume):
 def refusals(node, device):
     """What was refused on a device with nobody asking."""
     return [r["fields"] for r in product.events(node, "refused", trigger="udev") if r["fields"].get("device") == device]
+
+
+def image(node, disk):
+    """The disk's file on the host, for what nobody in the guest shall see."""
+    return node.directory / f"{disk}.img"
+
+
+def unit_of(node, disk):
+    return node.out(f"systemd-escape --path --template=cmkd@.service $(realpath /sys/class/block/"
+                    f"$(basename $(realpath /dev/disk/by-id/virtio-{disk})))")
+
+
+def wait_ended(node, disk, timeout=120):
+    """Until cmkd@ has looked at the disk; its exit status."""
+    node.wait_for(f"test -b /dev/disk/by-id/virtio-{disk}", 60)
+    unit = unit_of(node, disk)
+    node.wait_for(f"systemctl show -P ExecMainExitTimestampMonotonic '{unit}' | grep -qv '^0$'", timeout)
+    return int(node.out(f"systemctl show -P ExecMainStatus '{unit}'"))
