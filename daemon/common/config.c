@@ -100,6 +100,33 @@ static int parse_keys(const char *value, void *to, word_parser words _unused_) {
         return n > 0 ? 0 : -EINVAL;
 }
 
+static int parse_paths(const char *value, void *to, word_parser words _unused_) {
+        _cleanup_(freep) char *copy = strdup(value);
+        char *rest = copy, *word, **list;
+        size_t n = 0;
+        int r = 0;
+
+        list = calloc(strlen(value) / 2 + 2, sizeof(char *));
+        if (!copy || !list) {
+                free(list);
+                return -ENOMEM;
+        }
+        while (r >= 0 && (word = strsep(&rest, " \t"))) {
+                if (!*word)
+                        continue;
+                r = *word == '/' ? 0 : -EINVAL;
+                if (r >= 0 && !(list[n++] = strdup(word)))
+                        r = -ENOMEM;
+        }
+        if (r < 0) {
+                free_strings(list);
+                return r;
+        }
+        free_strings(*(char ***) to);
+        *(char ***) to = list;
+        return n > 0 ? 0 : -EINVAL;
+}
+
 #define ACTIONS "report, hold, cut, poweroff or reboot"
 #define SPAN "a time span such as 30, 500ms or 1h 30min"
 #define IN_POLICY(key, parse, field, words, allowed) \
@@ -112,6 +139,8 @@ static const struct setting settings[] = {
           "listed or allowed-keys" },
         { SECTION_NODE, "OnTrailFailure", parse_word, offsetof(struct config, on_trail_failure),
           trail_failure_from_string, "deny-new, stop or continue" },
+        { SECTION_NODE, "OwnerKeys", parse_paths, offsetof(struct config, owner_keys), NULL,
+          "paths of PEM files, separated by spaces" },
         { SECTION_NODE, "AllowRemovable", parse_bool, offsetof(struct config, allow_removable), NULL, "yes or no" },
         IN_POLICY("OnRevoked", parse_word, on_revoked, action_from_string, ACTIONS),
         IN_POLICY("OnDenied", parse_word, on_denied, action_from_string, ACTIONS),
@@ -417,6 +446,7 @@ struct config *config_free(struct config *c) {
                 free(v->api_version);
                 free(v);
         }
+        free_strings(c->owner_keys);
         free(c);
         return NULL;
 }

@@ -48,6 +48,7 @@ struct vault_config {
 struct config {
         int trust;                     /* enum trust_mode */
         int on_trail_failure;          /* enum trail_failure */
+        char **owner_keys;             /* PEM files of those whose signed lists are trusted; NULL-terminated, or NULL */
         bool allow_removable;          /* udev may have loop, nbd, zram, USB and removable devices attached */
         struct policy_settings policy;
         struct volume_config *volumes;

@@ -53,8 +53,9 @@ static int find_uuid(const char *name, char ret[static 37]) {
                 code = call_send(&c, 0);
         if (code != EXIT_CODE_DONE)
                 return code;
-        r = sd_bus_message_enter_container(c.reply, 'a', "(sssst)");
-        while (r >= 0 && (r = sd_bus_message_read(c.reply, "(sssst)", &uuid, &listed, NULL, NULL, NULL)) > 0)
+        r = sd_bus_message_enter_container(c.reply, 'a', "(sssstss)");
+        while (r >= 0 && (r = sd_bus_message_read(c.reply, "(sssstss)", &uuid, &listed, NULL, NULL, NULL, NULL,
+                                                   NULL)) > 0)
                 if (streq(listed, name) || streq(uuid, name)) {
                         snprintf(ret, 37, "%s", uuid);
                         return EXIT_CODE_DONE;

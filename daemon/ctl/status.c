@@ -95,6 +95,11 @@ static void print_manager(struct json_object *m) {
         print_clean(stdout, json_text(m, "secret_memory"));
         putchar('\n');
         printf("boot: %s\n", boot_chain_text(boot_chain_secure(""), boot_chain_unified("")));
+        for (size_t i = 0; json_object_object_get_ex(m, "trust_problems", &v) && i < json_object_array_length(v); i++) {
+                printf("not trusted: ");
+                print_clean(stdout, json_object_get_string(json_object_array_get_idx(v, i)));
+                putchar('\n');
+        }
         if (json_object_object_get_ex(m, "init_on_free", &v) && !json_object_get_boolean(v))
                 puts("note: the kernel runs without init_on_free=1: plaintext stays in free memory after a cut");
 }

@@ -5,12 +5,13 @@
 /* cmkctl trust: the node's list of volumes that may be opened (Trust=listed). Format writes it, remove takes out. */
 
 static int read_list(sd_bus_message *m, struct json_object *list) {
-        const char *uuid, *name, *role, *key;
+        const char *uuid, *name, *role, *key, *source, *serial;
         uint64_t generation;
         int r;
 
-        r = sd_bus_message_enter_container(m, 'a', "(sssst)");
-        while (r >= 0 && (r = sd_bus_message_read(m, "(sssst)", &uuid, &name, &role, &key, &generation)) > 0) {
+        r = sd_bus_message_enter_container(m, 'a', "(sssstss)");
+        while (r >= 0 && (r = sd_bus_message_read(m, "(sssstss)", &uuid, &name, &role, &key, &generation, &source,
+                                                   &serial)) > 0) {
                 struct json_object *o = json_object_new_object();
 
                 if (!o || json_object_object_add(o, "uuid", json_object_new_string(uuid)) < 0 ||
@@ -18,6 +19,8 @@ static int read_list(sd_bus_message *m, struct json_object *list) {
                     json_object_object_add(o, "role", json_object_new_string(role)) < 0 ||
                     json_object_object_add(o, "key", json_object_new_string(key)) < 0 ||
                     json_object_object_add(o, "generation", json_object_new_uint64(generation)) < 0 ||
+                    json_object_object_add(o, "source", json_object_new_string(source)) < 0 ||
+                    json_object_object_add(o, "serial", json_object_new_string(serial)) < 0 ||
                     json_object_array_add(list, o) < 0) {
                         json_object_put(o);
                         return -ENOMEM;
@@ -27,7 +30,7 @@ static int read_list(sd_bus_message *m, struct json_object *list) {
 }
 
 int verb_trust_list(const struct invocation *in) {
-        static const char *const header[] = { "NAME", "ROLE", "GENERATION", "UUID", "KEY" };
+        static const char *const header[] = { "NAME", "ROLE", "GENERATION", "SOURCE", "UUID", "KEY" };
         _cleanup_(call_release) struct call c = {};
         _cleanup_(json_object_putp) struct json_object *list = json_object_new_array();
         struct table t;
@@ -50,6 +53,7 @@ int verb_trust_list(const struct invocation *in) {
                 table_add(&t, json_text(o, "name"));
                 table_add(&t, json_text(o, "role"));
                 table_addf(&t, "%llu", (unsigned long long) json_number(o, "generation"));
+                table_add(&t, json_text(o, "source"));
                 table_add(&t, json_text(o, "uuid"));
                 table_add(&t, json_text(o, "key"));
         }

@@ -27,6 +27,8 @@ static void remember_disk(struct unlock *u) {
         e = *t;
         memcpy(e.serial, f.serial, sizeof(e.serial));
         r = trust_update(TRUST_DIRECTORY, &e);
+        if (r == -ENOENT)                  /* on a signed list only */
+                r = trust_add(TRUST_DIRECTORY, &e);
         if (r >= 0)
                 r = manager_reload_trust(u->manager);
         if (r < 0)

@@ -7,6 +7,7 @@
 #include "manager.h"
 #include "operation.h"
 #include "teardown.h"
+#include "trust-signed.h"
 
 #ifndef CMKD_VERSION
 #define CMKD_VERSION "0.1"
@@ -281,13 +282,14 @@ static int method_list_trust(sd_bus_message *message, void *user, sd_bus_error *
 
         r = sd_bus_message_new_method_return(message, &reply);
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(sssst)");
+                r = sd_bus_message_open_container(reply, 'a', "(sssstss)");
         for (size_t i = 0; r >= 0 && i < m->trust->n_entries; i++) {
                 const struct trust_entry *t = m->trust->entries + i;
                 char key[KEY_URI_MAX];
 
                 key_uri_format(&t->key, key, sizeof(key));
-                r = sd_bus_message_append(reply, "(sssst)", t->uuid, t->name, role_to_string(t->role), key, t->generation);
+                r = sd_bus_message_append(reply, "(sssstss)", t->uuid, t->name, role_to_string(t->role), key, t->generation,
+                                          *t->list ? t->list : "node", t->serial);
         }
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
@@ -312,6 +314,9 @@ static int method_trust_remove(sd_bus_message *message, void *user, sd_bus_error
                 t = trust_find_uuid(m->trust, name);
         if (!t)
                 return reply_error(message, EXIT_CODE_FAILED, "%s is not on this node's list", name);
+        if (*t->list)
+                return reply_error(message, EXIT_CODE_POLICY, "%s is on the signed list " TRUST_SIGNED_DIRECTORY "/%s: its owner "
+                                   "takes it off there", name, t->list);
         v = manager_volume_by_uuid(m, t->uuid);
         if (v && volume_is_open(v))
                 return reply_error(message, EXIT_CODE_BUSY, "%s is attached: detach it first", v->name);
@@ -345,6 +350,13 @@ static int get_link(sd_bus *sd _unused_, const char *path _unused_, const char *
         else if (!breaker_is_ready(m->breaker))
                 snprintf(text, sizeof(text), "not connected");
         return sd_bus_message_append(reply, "s", text);
+}
+
+static int get_trust_problems(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
+                              const char *property _unused_, sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
+        const struct manager *m = user;
+
+        return sd_bus_message_append_strv(reply, m->trust->bad);
 }
 
 /* init_on_free=1 on the kernel's command line; without the parameter the kernel's default is taken to be off. */
@@ -389,13 +401,14 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("Resume", "s", SD_BUS_PARAM(name), "b", SD_BUS_PARAM(changed), method_resume, 0),
         SD_BUS_METHOD_WITH_NAMES("Cut", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options),
                                  "a(sts)", SD_BUS_PARAM(steps), method_cut, 0),
-        SD_BUS_METHOD_WITH_NAMES("ListTrust", NULL,, "a(sssst)", SD_BUS_PARAM(entries), method_list_trust, 0),
+        SD_BUS_METHOD_WITH_NAMES("ListTrust", NULL,, "a(sssstss)", SD_BUS_PARAM(entries), method_list_trust, 0),
         SD_BUS_METHOD_WITH_NAMES("TrustRemove", "s", SD_BUS_PARAM(name), NULL,, method_trust_remove, 0),
         SD_BUS_SIGNAL_WITH_NAMES("VolumeChanged", "ss", SD_BUS_PARAM(name) SD_BUS_PARAM(state), 0),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("AuditState", "s", get_link, 0, 0),
         SD_BUS_PROPERTY("WorkerState", "s", get_link, 0, 0),
         SD_BUS_PROPERTY("BreakerState", "s", get_link, 0, 0),
+        SD_BUS_PROPERTY("TrustProblems", "as", get_trust_problems, 0, 0),
         SD_BUS_PROPERTY("InitOnFree", "b", get_init_on_free, 0, 0),
         SD_BUS_PROPERTY("SecretMemory", "s", get_secret_memory, 0, 0),
         SD_BUS_VTABLE_END

@@ -16,6 +16,7 @@
 #include "mount-watch.h"
 #include "open-mark.h"
 #include "teardown.h"
+#include "trust-signed.h"
 
 static void on_breaker_ready(const struct breaker_slot *found, size_t n, void *user) {
         struct manager *m = user;
@@ -90,6 +91,21 @@ static void log_bad_entries(const struct trust_list *l) {
                 log_warning("Left out of the node's list: %s", *bad);
 }
 
+/* The files of this node, and what an owner signed for it. */
+static int read_trust(const struct config *c, struct trust_list **ret) {
+        _cleanup_(trust_freep) struct trust_list *l = NULL;
+        struct node_identity node;
+        int r;
+
+        node_identity_get(&node);
+        r = trust_load(TRUST_DIRECTORY, &l);
+        if (r >= 0)
+                r = trust_load_signed(TRUST_SIGNED_DIRECTORY, c->owner_keys, &node, l);
+        if (r >= 0)
+                *ret = TAKE_PTR(l);
+        return r;
+}
+
 static int load(struct manager *m) {
         _cleanup_(freep) char *why = NULL;
         int r;
@@ -99,7 +115,7 @@ static int load(struct manager *m) {
                 log_error("%s", why ? why : strerror(-r));
                 return r;
         }
-        r = trust_load(TRUST_DIRECTORY, &m->trust);
+        r = read_trust(m->config, &m->trust);
         if (r < 0) {
                 log_error("The node's list %s cannot be read: %s", TRUST_DIRECTORY, strerror(-r));
                 return r;
@@ -252,7 +268,7 @@ int manager_reload_trust(struct manager *m) {
         struct trust_list *list;
         int r;
 
-        r = trust_load(TRUST_DIRECTORY, &list);
+        r = read_trust(m->config, &list);
         if (r < 0)
                 return r;
         trust_free(m->trust);

@@ -114,22 +114,33 @@ static int _printf_(2, 3) complain(char **why, const char *format, ...) {
         return -EINVAL;
 }
 
+int trust_read_setting(struct trust_entry *e, unsigned *seen, const char *key, const char *value, char **ret_why) {
+        for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
+                if (!streq(fields[i].key, key))
+                        continue;
+                if (*seen & 1u << i)
+                        return complain(ret_why, "%s= is there twice", key);
+                *seen |= 1u << i;
+                if (fields[i].read(e, value) < 0)
+                        return complain(ret_why, "%s= is not %s", key, fields[i].allowed);
+                return 0;
+        }
+        return complain(ret_why, "there is no %s=", key);
+}
+
+int trust_check_complete(unsigned seen, char **ret_why) {
+        for (size_t i = 0; i < ELEMENTSOF(fields); i++)
+                if (fields[i].required && !(seen & 1u << i))
+                        return complain(ret_why, "%s= is missing", fields[i].key);
+        return 0;
+}
+
 static int read_field(void *user, const char *section, const char *key, const char *value) {
         struct parser *p = user;
 
         if (!streq(section, "Volume"))
                 return complain(&p->why, "[%s] is no section of it", section);
-        for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
-                if (!streq(fields[i].key, key))
-                        continue;
-                if (p->seen & 1u << i)
-                        return complain(&p->why, "%s= is there twice", key);
-                p->seen |= 1u << i;
-                if (fields[i].read(p->entry, value) < 0)
-                        return complain(&p->why, "%s= is not %s", key, fields[i].allowed);
-                return 0;
-        }
-        return complain(&p->why, "there is no %s=", key);
+        return trust_read_setting(p->entry, &p->seen, key, value, &p->why);
 }
 
 int trust_parse(const char *uuid, const char *text, size_t size, struct trust_entry *ret, char **ret_why) {
@@ -152,9 +163,8 @@ int trust_parse(const char *uuid, const char *text, size_t size, struct trust_en
                 if (r < 0)
                         complain(&p.why, "line %u is neither [Volume], nor Key=value, nor a comment", line);
         }
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(fields); i++)
-                if (fields[i].required && !(p.seen & 1u << i))
-                        r = complain(&p.why, "%s= is missing", fields[i].key);
+        if (r >= 0)
+                r = trust_check_complete(p.seen, &p.why);
         if (r < 0) {
                 if (ret_why)
                         *ret_why = TAKE_PTR(p.why);
@@ -199,6 +209,7 @@ struct trust_list *trust_free(struct trust_list *l) {
         for (size_t i = 0; i < l->n_bad; i++)
                 free(l->bad[i]);
         free(l->bad);
+        free(l->elsewhere);
         free(l->entries);
         free(l);
         return NULL;
@@ -218,7 +229,14 @@ const struct trust_entry *trust_find_name(const struct trust_list *l, const char
         return NULL;
 }
 
-static int add_bad(struct trust_list *l, const char *dir, const char *file, const char *why) {
+const char *trust_find_elsewhere(const struct trust_list *l, const char *uuid) {
+        for (size_t i = 0; i < l->n_elsewhere; i++)
+                if (streq(l->elsewhere[i].uuid, uuid))
+                        return l->elsewhere[i].node;
+        return NULL;
+}
+
+int trust_note_bad(struct trust_list *l, const char *dir, const char *file, const char *why) {
         char **bigger = reallocarray(l->bad, l->n_bad + 2, sizeof(char *));
         char *text;
 
@@ -232,7 +250,7 @@ static int add_bad(struct trust_list *l, const char *dir, const char *file, cons
         return 0;
 }
 
-static bool is_ours(int fd) {
+bool trust_file_is_ours(int fd) {
         struct stat st;
 
         return fstat(fd, &st) >= 0 && S_ISREG(st.st_mode) && !(st.st_mode & 022) &&
@@ -248,7 +266,7 @@ static int read_file(int dirfd, const char *file, struct trust_entry *e, char **
 
         if (fd < 0)
                 return -errno;
-        if (!is_ours(fd))
+        if (!trust_file_is_ours(fd))
                 return complain(ret_why, "it is not a file that only root may write");
         while ((k = read(fd, text + size, sizeof(text) - size)) > 0)
                 size += (size_t) k;
@@ -277,7 +295,7 @@ static int add_file(struct trust_list *l, const char *dir, int dirfd, const char
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
-                return add_bad(l, dir, file, why ? why : strerror(-r));
+                return trust_note_bad(l, dir, file, why ? why : strerror(-r));
         l->n_entries++;
         return 0;
 }
@@ -304,7 +322,7 @@ static int drop_duplicates(struct trust_list *l, const char *dir) {
                 for (size_t k = 0; k < l->n_entries; k++)
                         same += streq(l->entries[k].name, e->name);
                 snprintf(file, sizeof(file), "%s" SUFFIX, e->uuid);
-                if (same > 1 && add_bad(l, dir, file, "another entry has the same name; neither is used") < 0)
+                if (same > 1 && trust_note_bad(l, dir, file, "another entry has the same name; neither is used") < 0)
                         return -ENOMEM;
                 /* marked only: the others are still to be compared with it */
                 if (same > 1)

@@ -38,11 +38,20 @@ struct trust_entry {
         uint64_t proof_time;                       /* seconds since 1970; 0: not proven */
         char proof_request_id[129];
         char serial[65];
+        char list[65];                             /* the signed list that it is from (trust-signed.h); empty: a file of ours */
+};
+
+/* On a signed list, and not for this node: why such a disk is refused. */
+struct trust_elsewhere {
+        char uuid[37];
+        char node[65];
 };
 
 struct trust_list {
         struct trust_entry *entries;
         size_t n_entries;
+        struct trust_elsewhere *elsewhere;
+        size_t n_elsewhere;
         char **bad;                                /* "PATH: why", NULL-terminated; NULL: none */
         size_t n_bad;
 };
@@ -63,6 +72,20 @@ const struct trust_entry *trust_find_name(const struct trust_list *l, const char
  * is not valid) or -ENOMEM. */
 int trust_parse(const char *uuid, const char *text, size_t size, struct trust_entry *ret, char **ret_why);
 int trust_print(const struct trust_entry *e, char **ret);
+
+/* The node that a signed list names for a UUID which is not for this one, or NULL. */
+const char *trust_find_elsewhere(const struct trust_list *l, const char *uuid);
+
+/* One setting of an entry, for those who write them otherwise. seen: a bit a setting, 0 at first. Both return 0 or -EINVAL
+ * with *ret_why, a sentence that the caller frees (if it is not NULL already). */
+int trust_read_setting(struct trust_entry *e, unsigned *seen, const char *key, const char *value, char **ret_why);
+int trust_check_complete(unsigned seen, char **ret_why);
+
+/* Notes what was left out, for `bad`. Returns 0 or -ENOMEM. */
+int trust_note_bad(struct trust_list *l, const char *dir, const char *file, const char *why);
+
+/* A file that nobody but root may write: fd. */
+bool trust_file_is_ours(int fd);
 
 /* Adds an entry, durably (a missing directory is made). Returns 0, -EINVAL (not valid), -EEXIST (the name is listed
  * already, or the UUID, be it in a bad file), or what writing it says. */

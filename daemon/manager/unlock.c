@@ -188,6 +188,13 @@ static int check_identity(struct unlock *u, struct outcome *o, const char **ret_
                                     u->name_wanted);
                         return -EPERM;
                 }
+                const char *node = trust_find_elsewhere(u->manager->trust, h->uuid);
+
+                if (node) {
+                        outcome_set(o, EXIT_CODE_POLICY, "%s: volume %s was made for another node: a signed list has it for %s",
+                                    u->device, h->uuid, node);
+                        return -EPERM;
+                }
                 if (u->manager->config->trust != TRUST_ALLOWED_KEYS) {
                         outcome_set(o, EXIT_CODE_POLICY, "%s: volume %s is not on this node's list; it was not made or "
                                     "enrolled here, and Trust=listed", u->device, h->uuid);

@@ -121,8 +121,8 @@ static int on_cut(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unuse
 }
 
 static int on_list(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
-        return sd_bus_reply_method_return(m, "a(sssst)", 1, "11111111-2222-4333-8444-555555555555", "data", "data",
-                                          "https://a/keys/b", UINT64_C(3));
+        return sd_bus_reply_method_return(m, "a(sssstss)", 1, "11111111-2222-4333-8444-555555555555", "data", "data",
+                                          "https://a/keys/b", UINT64_C(3), "node", "serial-1");
 }
 
 static int on_remove(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
@@ -163,7 +163,7 @@ static const sd_bus_vtable manager_table[] = {
         SD_BUS_METHOD("Hold", "s", NULL, on_remove, 0),
         SD_BUS_METHOD("Resume", "s", "b", on_detach, 0),
         SD_BUS_METHOD("Cut", "sa{sv}", "a(sts)", on_cut, 0),
-        SD_BUS_METHOD("ListTrust", NULL, "a(sssst)", on_list, 0),
+        SD_BUS_METHOD("ListTrust", NULL, "a(sssstss)", on_list, 0),
         SD_BUS_METHOD("TrustRemove", "s", NULL, on_remove, 0),
         SD_BUS_PROPERTY("Version", "s", get_text, 0, 0),
         SD_BUS_PROPERTY("AuditState", "s", get_text, 0, 0),
@@ -390,8 +390,8 @@ static void status_as_json(void **state _unused_) {
 
 static void the_list_of_trust(void **state _unused_) {
         assert_string_equal(RUN_BARE(verb_trust_list)->out,
-                            "NAME  ROLE  GENERATION  UUID                                  KEY\n"
-                            "data  data  3           11111111-2222-4333-8444-555555555555  https://a/keys/b\n");
+                            "NAME  ROLE  GENERATION  SOURCE  UUID                                  KEY\n"
+                            "data  data  3           node    11111111-2222-4333-8444-555555555555  https://a/keys/b\n");
         tear_down(NULL);
         assert_string_equal(RUN(verb_trust_remove, "data", "--yes")->out, "data is off the list\n");
 }
