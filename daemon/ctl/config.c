@@ -49,7 +49,7 @@ static struct json_object *policy_section(const struct policy_settings *p) {
         return o;
 }
 
-static void put_list(struct json_object *o, const char *name, char *const *keys) {
+static void put_keys(struct json_object *o, const char *name, char *const *keys) {
         char text[4096] = "";
         size_t n = 0;
 
@@ -65,7 +65,7 @@ static struct json_object *vault_section(const struct vault_config *v) {
         snprintf(host, sizeof(host), v->port == 443 ? "%s" : "%s:%u", v->host, v->port);
         put_text(o, "Provider", v->provider);
         put_text(o, "Host", host);
-        put_list(o, "Keys", v->keys);
+        put_keys(o, "Keys", v->keys);
         put_text(o, "CAFile", v->ca_file);
         put_text(o, "ClientId", v->client_id);
         put_text(o, "MetadataEndpoint", v->metadata_endpoint);
@@ -82,7 +82,7 @@ static struct json_object *to_json(const struct config *c) {
 
         put_text(node, "Trust", trust_mode_to_string(c->trust));
         put_text(node, "OnTrailFailure", trail_failure_to_string(c->on_trail_failure));
-        put_list(node, "OwnerKeys", c->owner_keys);
+        put_keys(node, "OwnerKeys", c->owner_keys);
         put_text(node, "AllowRemovable", c->allow_removable ? "yes" : "no");
         json_object_object_add(o, "Node", node);
         json_object_object_add(o, "Policy", policy_section(&c->policy));
