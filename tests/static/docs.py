@@ -73,11 +73,13 @@ def shown_keys(tree):
 
 
 def bus_methods(tree):
-    """What cmkctl calls is in the manager's tables."""
+    """What cmkctl and the token plugin call is in the manager's tables."""
     called = set()
     for name in tree.below("daemon/ctl/", ".c"):
         called |= set(re.findall(r'(?:call_begin|call_next)\([^;]*?BUS_MANAGER, "(\w+)"', tree.text(name)))
         called |= set(re.findall(r'(?:call_simple\(&\w+|hold_or_resume\(in), "(\w+)"', tree.text(name)))
+    for name in tree.below("daemon/token-plugin/", ".c"):
+        called |= set(re.findall(r'"org\.cmkd1\.Manager", "(\w+)"', tree.text(name)))
     tables = "".join(tree.text(n) for n in tree.below("daemon/manager/bus", ".c"))
     if "SD_BUS_METHOD" not in tables:
         tree.need("daemon/manager/bus.c")
@@ -85,7 +87,7 @@ def bus_methods(tree):
     if not called:
         yield "no calls found in daemon/ctl: the check is blind"
     for method in sorted(called - offered):
-        yield f"cmkctl calls {method}, which cmkd does not offer"
+        yield f"a client calls {method}, which cmkd does not offer"
 
 
 def readme_tests(tree):
