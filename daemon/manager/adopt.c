@@ -55,7 +55,7 @@ static void leave(struct candidate *c) {
 static void give_up(struct candidate *c) {
         struct volume *v = volume_of(c);
 
-        if (v && v->state == VOLUME_CLOSED)
+        if (v && v->state == VOLUME_CLOSED && !v->claiming)
                 manager_volume_forget(c->manager, v);
         leave(c);
 }
