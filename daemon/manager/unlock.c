@@ -30,7 +30,8 @@ void unlock_end(struct unlock *u, struct outcome *o) {
         char uuid[37];
 
         /* A teardown may have overtaken us: then the state is its business. A claim leaves it alone. */
-        if (v && o->code != EXIT_CODE_DONE && u->before != VOLUME_RECOVERY && (v->state == VOLUME_ATTACHING || v->state == VOLUME_RESUMING))
+        if (v && o->code != EXIT_CODE_DONE && u->before != VOLUME_RECOVERY &&
+            (v->state == VOLUME_ATTACHING || v->state == VOLUME_RESUMING))
                 volume_set_state(v, u->before);
         if (v)
                 v->claiming = false;
