@@ -20,6 +20,7 @@ struct policy_settings {
         int on_revoked, on_denied, on_unreachable;     /* enum action */
         int on_reenable;                               /* enum reenable */
         int recovery;                                  /* enum recovery */
+        int on_foreign;                                /* enum foreign_keyslot */
         uint64_t notice_usec, poll_usec, lease_usec, grace_usec, hold_usec, confirm_usec, denied_confirm_usec;
 };
 

@@ -18,6 +18,7 @@ enum action {
 
 enum reenable { REENABLE_NOTHING, REENABLE_ATTACH, _REENABLE_MAX };
 enum recovery { RECOVERY_ALLOW, RECOVERY_NEVER, _RECOVERY_MAX };   /* opened without cmkd: alarmed, or cut */
+enum foreign_keyslot { FOREIGN_REFUSE, FOREIGN_REPORT, _FOREIGN_MAX };    /* a keyslot or token that nobody enrolled */
 enum trail_failure { TRAIL_DENY_NEW, TRAIL_STOP, TRAIL_CONTINUE, _TRAIL_FAILURE_MAX };
 enum trust_mode { TRUST_LISTED, TRUST_ALLOWED_KEYS, _TRUST_MAX };
 
@@ -25,6 +26,7 @@ const char *role_to_string(enum role v);
 const char *action_to_string(enum action v);
 const char *reenable_to_string(enum reenable v);
 const char *recovery_to_string(enum recovery v);
+const char *foreign_keyslot_to_string(enum foreign_keyslot v);
 const char *trail_failure_to_string(enum trail_failure v);
 const char *trust_mode_to_string(enum trust_mode v);
 
@@ -33,5 +35,6 @@ int role_from_string(const char *s);
 int action_from_string(const char *s);
 int reenable_from_string(const char *s);
 int recovery_from_string(const char *s);
+int foreign_keyslot_from_string(const char *s);
 int trail_failure_from_string(const char *s);
 int trust_mode_from_string(const char *s);

@@ -53,6 +53,7 @@ static void on_active(const struct disk_reply *y, int fd, void *user) {
                 unlock_fail(u, &o, "failed");
                 return;
         }
+        unlock_report_foreign(u, y);
         if (u->before != VOLUME_HELD) {
                 v->dev_major = y->dev_major;
                 v->dev_minor = y->dev_minor;
@@ -128,6 +129,7 @@ static void on_checked(const struct disk_reply *y, int fd, void *user) {
                 claim_failed(u, y, "it is not the volume that this node trusts under its UUID");
                 return;
         }
+        unlock_report_foreign(u, y);
         if (disk_child_start(u->manager->event, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_recognized, u, NULL) < 0)
                 claim_failed(u, y, "out of memory");
 }

@@ -150,6 +150,12 @@ static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const ch
                 snprintf(text, sizeof(text), "also mapped as %s, not by cmkd", v->second_mapping);
                 r = sd_bus_message_append(reply, "s", text);
         }
+        if (r >= 0 && volume_is_open(v) && *v->foreign) {
+                char text[256];
+
+                snprintf(text, sizeof(text), "its header has what nobody enrolled: %s", v->foreign);
+                r = sd_bus_message_append(reply, "s", text);
+        }
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

@@ -10,7 +10,7 @@
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 
-enum kind { KIND_ACTION, KIND_REENABLE, KIND_RECOVERY, KIND_TIME };
+enum kind { KIND_ACTION, KIND_REENABLE, KIND_RECOVERY, KIND_FOREIGN, KIND_TIME };
 
 /* One row a key: where it stands in settings and in the policy, and for a time which values make sense. */
 static const struct row {
@@ -30,6 +30,8 @@ static const struct row {
                                  offsetof(struct policy, on_reenable), 0, 0 },
         [POLICY_RECOVERY] = { "Recovery", KIND_RECOVERY, offsetof(struct policy_settings, recovery),
                               offsetof(struct policy, recovery), 0, 0 },
+        [POLICY_ON_FOREIGN] = { "OnForeignKeyslot", KIND_FOREIGN, offsetof(struct policy_settings, on_foreign),
+                                offsetof(struct policy, on_foreign), 0, 0 },
         TIME_ROW(POLICY_NOTICE, "NoticeSec", notice_usec, 0, DAY),
         TIME_ROW(POLICY_POLL, "PollSec", poll_usec, USEC_PER_SEC, HOUR),
         TIME_ROW(POLICY_LEASE, "LeaseSec", lease_usec, 3 * USEC_PER_SEC, DAY),
@@ -74,6 +76,7 @@ void policy_default(enum role role, struct policy *ret) {
                 .on_denied = os ? ACTION_REPORT : ACTION_HOLD,
                 .on_unreachable = os ? ACTION_REPORT : ACTION_HOLD,
                 .on_reenable = REENABLE_ATTACH,
+                .on_foreign = os ? FOREIGN_REPORT : FOREIGN_REFUSE,
                 .notice_usec = (os ? 300 : 10) * USEC_PER_SEC,
                 .poll_usec = 30 * USEC_PER_SEC,
                 .lease_usec = 90 * USEC_PER_SEC,
@@ -137,6 +140,8 @@ static int apply(struct policy *p, const struct policy_settings *s, enum policy_
                         p->on_reenable = (enum reenable) word;
                 else if (rows[k].kind == KIND_RECOVERY)
                         p->recovery = (enum recovery) word;
+                else if (rows[k].kind == KIND_FOREIGN)
+                        p->on_foreign = (enum foreign_keyslot) word;
                 else
                         *policy_time(p, k) = time;
                 p->source[k] = from;
@@ -197,6 +202,10 @@ static void tighten(struct policy *p, const struct policy_settings *floors) {
                         if (setting_word(floors, k) != RECOVERY_NEVER || p->recovery == RECOVERY_NEVER)
                                 continue;
                         p->recovery = RECOVERY_NEVER;
+                } else if (rows[k].kind == KIND_FOREIGN) {
+                        if (setting_word(floors, k) != FOREIGN_REFUSE || p->on_foreign == FOREIGN_REFUSE)
+                                continue;
+                        p->on_foreign = FOREIGN_REFUSE;
                 } else {
                         if (setting_word(floors, k) != REENABLE_NOTHING || p->on_reenable == REENABLE_NOTHING)
                                 continue;
@@ -281,7 +290,8 @@ void policy_value_to_string(const struct policy *p, enum policy_key k, char *buf
 
                 snprintf(buf, size, "%s", rows[k].kind == KIND_ACTION ? action_to_string(a)
                                           : rows[k].kind == KIND_RECOVERY ? recovery_to_string(p->recovery)
-                                                                          : reenable_to_string(p->on_reenable));
+                                          : rows[k].kind == KIND_FOREIGN ? foreign_keyslot_to_string(p->on_foreign)
+                                                                         : reenable_to_string(p->on_reenable));
                 return;
         }
         t = *(const uint64_t *) ((const uint8_t *) p + rows[k].field);

@@ -20,6 +20,7 @@ enum policy_key {
         POLICY_ON_UNREACHABLE,
         POLICY_ON_REENABLE,
         POLICY_RECOVERY,
+        POLICY_ON_FOREIGN,
         POLICY_NOTICE,
         POLICY_POLL,
         POLICY_LEASE,
@@ -38,6 +39,7 @@ struct policy {
         enum action on_revoked, on_denied, on_unreachable;
         enum reenable on_reenable;
         enum recovery recovery;
+        enum foreign_keyslot on_foreign;
         uint64_t notice_usec;          /* between notice and cut: the executor's, lease.c does not wait for it */
         uint64_t poll_usec, lease_usec, grace_usec, hold_usec, confirm_usec, denied_confirm_usec;
         enum policy_source source[_POLICY_KEY_MAX];

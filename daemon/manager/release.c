@@ -73,6 +73,7 @@ static void on_written(const struct disk_reply *y, int fd, void *user) {
                 unlock_fail(u, &o, "failed");
                 return;
         }
+        unlock_report_foreign(u, y);
         if (wait_for_mapping(u) < 0) {
                 outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", v->name);
                 unlock_fail(u, &o, "failed");

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "automatic.h"
+#include "common/log.h"
 #include "disk-child.h"
 #include "key.h"
 #include "manager.h"
@@ -83,6 +84,25 @@ void unlock_disk_request(const struct unlock *u, enum disk_op op, struct disk_re
                 memcpy(ret->trust_digest, t->digest, sizeof(ret->trust_digest));
         else
                 ret->flags |= DISK_FLAG_UNTRUSTED_OK;
+        if (u->volume->policy.on_foreign == FOREIGN_REPORT)
+                ret->flags |= DISK_FLAG_FOREIGN_OK;
+}
+
+void unlock_report_foreign(struct unlock *u, const struct disk_reply *y) {
+        _cleanup_(freep) struct audit_message_record *r = NULL;
+        struct volume *v = u->volume;
+
+        if (!(y->flags & DISK_FLAG_FOREIGN))
+                return;
+        snprintf(v->foreign, sizeof(v->foreign), "%.*s", (int) sizeof(v->foreign) - 1, y->message);
+        log_alert("%s: its header has what nobody enrolled: %s", v->name, v->foreign);
+        r = malloc(sizeof(*r));
+        if (!r)
+                return;
+        manager_record_start(r, v, "foreign_keyslot", LOG_ALERT, false);
+        audit_record_add(r, "device", v->device);
+        audit_record_add(r, "what", v->foreign);
+        manager_record(u->manager, r);
 }
 
 static void on_recorded(int error, uint64_t sequence _unused_, void *user) {
@@ -314,6 +334,7 @@ static void request_key(struct unlock *u, const struct key_uri *uri) {
         int r;
 
         u->volume->header = u->header;
+        *u->volume->foreign = 0;
         random_uuid(u->volume->use_id);
         manager_volume_policy(u->manager, u->volume);
         r = key_bind(u->manager, u->volume, uri, u->vault);

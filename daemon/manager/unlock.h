@@ -62,6 +62,9 @@ int unlock_start(struct unlock *u);
 /* A request for cmkd-disk about the volume, with what this node trusts it by. */
 void unlock_disk_request(const struct unlock *u, enum disk_op op, struct disk_request *ret);
 
+/* OnForeignKeyslot=report: writes down what a child that opened the volume found beside what was enrolled. */
+void unlock_report_foreign(struct unlock *u, const struct disk_reply *y);
+
 /* Ends it: state, callback, memory. A volume that was ATTACHING or RESUMING goes back to where it was when o is a
  * failure. */
 void unlock_end(struct unlock *u, struct outcome *o);

@@ -60,6 +60,7 @@ struct volume {
         struct key *key;
         struct policy policy;
         struct disk_reply header;          /* as inspected: token and digests */
+        char foreign[200];                 /* keyslots and tokens that nobody enrolled, as of the last unlock */
         uint32_t dev_major, dev_minor;     /* of the mapping */
         uint64_t sectors;
         uint32_t use_flags;                /* enum disk_flags of the last look: mounted, swap, system */

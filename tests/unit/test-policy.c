@@ -41,9 +41,11 @@ static void refuse(enum role role, const char *expected) {
 
 static void test_defaults(void **state _unused_) {
         static const struct { enum role role; const char *value[_POLICY_KEY_MAX]; } table[] = {
-                { ROLE_DATA, { "cut", "hold", "hold", "attach", "allow", "10", "30", "90", "3600", "600", "2", "30" } },
-                { ROLE_SCRATCH, { "cut", "hold", "hold", "attach", "allow", "10", "30", "90", "3600", "600", "2", "30" } },
-                { ROLE_OS, { "poweroff", "report", "report", "attach", "allow", "300", "30", "90", "3600", "600", "2", "30" } },
+                { ROLE_DATA, { "cut", "hold", "hold", "attach", "allow", "refuse", "10", "30", "90", "3600", "600", "2", "30" } },
+                { ROLE_SCRATCH,
+                  { "cut", "hold", "hold", "attach", "allow", "refuse", "10", "30", "90", "3600", "600", "2", "30" } },
+                { ROLE_OS, { "poweroff", "report", "report", "attach", "allow", "report", "300", "30", "90", "3600", "600", "2",
+                             "30" } },
         };
         char buf[32];
 
@@ -145,6 +147,7 @@ static void test_owner_only_tightens(void **state _unused_) {
         f.settings.on_revoked = f.settings.on_denied = f.settings.on_unreachable = ACTION_REPORT;
         f.settings.on_reenable = REENABLE_ATTACH;
         f.settings.recovery = RECOVERY_ALLOW;
+        f.settings.on_foreign = FOREIGN_REPORT;
         f.settings.poll_usec = f.settings.lease_usec = f.settings.grace_usec = f.settings.notice_usec = 86400 * SEC;
         make(ROLE_DATA, &f, &p);
         assert_memory_equal(&p, &before, sizeof(p));
@@ -154,7 +157,11 @@ static void test_owner_only_tightens(void **state _unused_) {
         f.settings.on_denied = ACTION_POWEROFF;
         f.settings.on_reenable = REENABLE_NOTHING;
         f.settings.recovery = RECOVERY_NEVER;
+        f.settings.on_foreign = FOREIGN_REFUSE;
+        config.policy.on_foreign = FOREIGN_REPORT;
         make(ROLE_DATA, &f, &p);
+        assert_int_equal(p.on_foreign, FOREIGN_REFUSE);
+        assert_int_equal(p.source[POLICY_ON_FOREIGN], SOURCE_OWNER);
         assert_int_equal(p.recovery, RECOVERY_NEVER);
         assert_int_equal(p.source[POLICY_RECOVERY], SOURCE_OWNER);
         assert_int_equal(p.grace_usec, 60 * SEC);
