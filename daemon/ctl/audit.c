@@ -12,7 +12,8 @@
 #define FOLLOW_LINES 10u
 
 struct filter {
-        const char *event, *volume;
+        const char *event;                     /* one or more, with commas between them; NULL: all */
+        const char *volume;
         uint64_t since_usec;
         bool json;
 };
@@ -68,8 +69,20 @@ static const char *volume_of(const struct record *r) {
         return "-";
 }
 
+/* Whether a word is among those of a list with commas between them. */
+static bool is_listed(const char *list, const char *word) {
+        size_t n = strlen(word);
+
+        for (const char *p = list, *end; *p; p = *end ? end + 1 : end) {
+                end = strchrnul(p, ',');
+                if ((size_t) (end - p) == n && memcmp(p, word, n) == 0)
+                        return true;
+        }
+        return false;
+}
+
 static bool is_wanted(const struct filter *f, const struct record *r) {
-        if (f->event && !streq(f->event, r->event))
+        if (f->event && !is_listed(f->event, r->event))
                 return false;
         if (f->volume && !streq(f->volume, volume_of(r)) && !streq_ptr(f->volume, record_field(r, "uuid")))
                 return false;

@@ -27,7 +27,7 @@ static const struct {
         [OPTION_UDEV] = { "udev", 0, false, "--udev", "as cmkd@.service: a path in sysfs, escaped, or a name" },
         [OPTION_WAIT] = { "wait", 0, true, "--wait SEC", "try again for so long where the vault does not answer" },
         [OPTION_DRY_RUN] = { "dry-run", 0, false, "--dry-run", "print the steps, do nothing" },
-        [OPTION_EVENT] = { "event", 'e', true, "-e, --event EVENT", "only records of this event" },
+        [OPTION_EVENT] = { "event", 'e', true, "-e, --event EVENT[,EVENT...]", "only records of these events" },
         [OPTION_VOLUME] = { "volume", 'v', true, "-v, --volume NAME", "only records of this volume (name or UUID)" },
         [OPTION_SINCE] = { "since", 's', true, "-s, --since TIME", "YYYY-MM-DD[ HH:MM[:SS]], or a span ago: 10min" },
         [OPTION_LINES] = { "lines", 0, true, "--lines N", "only the last N records" },

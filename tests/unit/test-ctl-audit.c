@@ -75,6 +75,11 @@ static void filters(void **state _unused_) {
         assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--volume", "b")->out), 2);
         assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", "cut")->out), 1);
         assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", "cu")->out), 0);
+        assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", "cut,crypt_set")->out),
+                         count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", "cut")->out) +
+                         count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", "crypt_set")->out));
+        assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", ",cut,")->out), 1);
+        assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", "cutcrypt_set,cu")->out), 0);
         assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--since", "2023-11-14Z")->out), 4);
         assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--since", "2023-11-16Z")->out), 0);
         assert_int_equal(RUN(verb_audit_list, "--file", trail_file, "--since", "once")->code, EXIT_CODE_USAGE);
