@@ -25,6 +25,7 @@ One test at a time uses an image (a lock): the ports are fixed. boot.image has t
 """
 
 import contextlib
+import inspect
 import json
 import os
 import pathlib
@@ -43,7 +44,7 @@ from .vault import CA_IN_NODE, Vault
 
 NAME = "osroot"
 KEY = "k1"
-SIZE = 2048             # MiB, sparse
+SIZE = 4200             # MiB, sparse: a little more than the guest's image
 PASSPHRASE = "correct horse battery staple"
 COMMAND_LINE = machine.COMMAND_LINE.replace("root=/dev/vda rw", f"root=/dev/mapper/{NAME} rw").replace(" panic=-1", "")
 # A deadline for the breaker to hold; the other role os default, report, has none.
@@ -52,16 +53,16 @@ VAULT_LINES = "TimeoutSec=30"
 SERVICES = "cmkd.service cmkd-vault.socket cmkd-audit.socket cmkd-audit.service cmkd-breaker.socket cmkd-breaker.service"
 DISK = "/dev/disk/by-id/virtio-os"
 
+# The guest's pristine image, block by block: only those in use.
 COPY = """
-mkfs.ext4 -q -E lazy_itable_init=1 -L osroot /dev/mapper/osroot
+set -e
+e2image -ra /dev/disk/by-id/virtio-pristine /dev/mapper/osroot
 mkdir -p /new && mount /dev/mapper/osroot /new
-tar -C / --one-file-system --exclude=./new --exclude=./var/log/journal --exclude=./var/log/cmkd --exclude=./var/lib/cmkd \
-    --exclude=./usr/lib/cmkd --exclude='./usr/lib/systemd/system/cmkd*' -cf - . | tar -C /new -xf -
-mkdir -p /new/dev /new/proc /new/sys /new/run /new/tmp /new/var/lib/cmkd/trust
+mkdir -p /new/var/lib/cmkd/trust /new/etc/cmkd
 cp -a /var/lib/cmkd/trust/. /new/var/lib/cmkd/trust/
+cp -a /etc/cmkd/. /new/etc/cmkd/
+cp /etc/hosts /new/etc/hosts
 echo '/dev/mapper/osroot / ext4 defaults,noatime 0 0' > /new/etc/fstab
-rm -f /new/etc/systemd/journald.conf.d/*.conf
-printf '[Journal]\\nRateLimitIntervalSec=0\\nStorage=persistent\\n' > /new/etc/systemd/journald.conf.d/test.conf
 sync; umount /new
 """
 # In the volume, after the product was unpacked there.
@@ -117,13 +118,13 @@ def start_vault(directory, ports):
     return Vault(directory, "--vault-port", str(ports[0]), "--metadata-port", str(ports[1]))
 
 
-def plug(node, path, form):
-    """The disk "os", from a file of its own."""
-    node.qmp("blockdev-add", driver="file", filename=str(path), node_name="os-file", discard="unmap",
-             cache={"no-flush": True})
-    node.qmp("blockdev-add", driver=form, file="os-file", node_name="os", discard="unmap")
-    node.qmp("device_add", driver="virtio-blk-pci", bus="hp0", drive="os", id="os", serial="os")
-    node.wait_for(f"test -b {DISK}", 60)
+def plug(node, path, form, name="os", port=0):
+    """A disk from a file of its own."""
+    options = {"read-only": True} if name == "pristine" else {"discard": "unmap"}
+    node.qmp("blockdev-add", driver="file", filename=str(path), node_name=f"{name}-file", cache={"no-flush": True}, **options)
+    node.qmp("blockdev-add", driver=form, file=f"{name}-file", node_name=name, **options)
+    node.qmp("device_add", driver="virtio-blk-pci", bus=f"hp{port}", drive=name, id=name, serial=name)
+    node.wait_for(f"test -b /dev/disk/by-id/virtio-{name}", 60)
 
 
 @contextlib.contextmanager
@@ -156,9 +157,10 @@ def make_volume(guest, work):
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), f"{SIZE}M"], check=True)
         with workshop(guest, vault) as node:
             plug(node, path, "qcow2")
+            plug(node, image.ensure(guest) / "root.img", "raw", name="pristine", port=1)
             node.sh(f"cmkctl format {DISK} --name {NAME} --role os --key {key} --yes", timeout=300)
             node.sh(f"cmkctl attach {NAME}", timeout=300)
-            node.sh("set -e\n" + COPY, timeout=900)
+            node.sh(COPY, timeout=900)
             uuid = node.out(f"blkid -o value -s UUID {DISK}")
             (work / "trust.conf").write_bytes(node.read(f"/var/lib/cmkd/trust/{uuid}.conf"))
             node.sh(f"cmkctl detach {NAME} && sync", timeout=120)
@@ -167,17 +169,22 @@ def make_volume(guest, work):
     return {"name": NAME, "uuid": uuid, "key": key, "ports": ports}
 
 
-def build_initrd(guest, work, files):
-    """The initrd and what was said while it was made. files: path in the guest -> bytes."""
+def build_initrd(guest, work, files, packages=()):
+    """The initrd and what was said while it was made. files: path in the guest -> text. packages: more than the guest has."""
+    tar = image.rootfs(guest)
+    if packages:
+        name = f"{guest}-{packages[0]}"
+        image.VARIANTS[name] = [*image.VARIANTS.get(guest, []), *packages]
+        tar = image.rootfs(name)
     with tempfile.TemporaryDirectory(dir=cache_dir(), prefix="chroot.") as root:
         os.chmod(root, 0o755)
-        subprocess.run(["tar", "-xf", str(image.rootfs(guest)), "-C", root, "--exclude=./dev/*", "--no-same-owner"], check=True)
+        subprocess.run(["tar", "-xf", str(tar), "-C", root, "--exclude=./dev/*", "--no-same-owner"], check=True)
         subprocess.run(["tar", "-xzf", str(install.tar_path()), "-C", root, "--no-same-owner", "--keep-directory-symlink"],
                        check=True)
         for path, data in files.items():
             target = pathlib.Path(root + path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
+            target.write_text(data)
         script = BUILD_COMMON + (BUILD_INITRAMFS_TOOLS if guest == "bookworm" else BUILD_DRACUT.replace("DRACUT_ARGS", DRACUT_ARGS))
         done = subprocess.run(["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", script, "sh", root],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -198,7 +205,7 @@ def build_image(guest, work, base, volume):
         with workshop(guest, vault) as node:
             plug(node, path, "qcow2")
             node.write(trust, (base / "trust.conf").read_bytes(), mode=0o600)
-            files = {name: node.read(name) for name in (trust, "/etc/cmkd/cmkd.conf", CA_IN_NODE, "/etc/hosts")}
+            files = {name: node.read(name).decode() for name in (trust, "/etc/cmkd/cmkd.conf", CA_IN_NODE, "/etc/hosts")}
             node.sh(f"systemctl restart cmkd; cmkctl attach {NAME} --wait=120", timeout=300)
             node.sh(f"mkdir -p /new && mount /dev/mapper/{NAME} /new", timeout=60)
             node.sh(install.UNPACK.replace("-C /", "-C /new"), stdin=install.tar_path().read_bytes(), timeout=180)
@@ -207,11 +214,32 @@ def build_image(guest, work, base, volume):
     finally:
         vault.stop()
     said = build_initrd(guest, work, files)
+    (work / "files.json").write_text(json.dumps(files) + "\n")
     shutil.copyfile(image.ensure(guest) / "vmlinuz", work / "vmlinuz")
     grown = re.search(r"cmkd: (\d+) KiB more", said)
     if not grown:
         raise HarnessError(f"nobody reported the image's growth:\n{said[-1500:]}")
     return {**volume, "kib": int(grown.group(1)), "initrd_kib": (work / "initrd").stat().st_size // 1024, "said": said}
+
+
+def build_keyscript(guest, work, base, volume):
+    """The same, with Debian's own scripts for crypttab in the initramfs, and a line there. What their hook would have made of
+    /etc/crypttab is written as it makes it: it looks for the disk, which the host does not have."""
+    files = json.loads((base / "files.json").read_text())
+    files["/etc/cryptsetup-initramfs/conf-hook"] = "CRYPTSETUP=y\n"
+    build_initrd(guest, work, files, ["cryptsetup", "cryptsetup-initramfs"])
+    archive = image.Cpio()
+    archive.add("cryptroot", 0o040755)
+    line = f"{volume['name']} UUID={volume['uuid']} none luks,keyscript=/usr/lib/cmkd/cmkd-keyscript\n"
+    archive.add("cryptroot/crypttab", 0o100644, line.encode())
+    with open(work / "initrd", "ab") as handle:
+        handle.write(b"\0" * (-handle.tell() % 512) + archive.finish())
+    for name in ("vmlinuz", "disk.qcow2"):
+        (work / name).symlink_to(base / name)
+    return volume
+
+
+KINDS = {"keyscript": build_keyscript}
 
 
 def cached(path, what, make):
@@ -233,7 +261,7 @@ def cached(path, what, make):
 def ensure(guest):
     """The directory of this tree's image: disk.qcow2, vmlinuz, initrd, vault/, info.json."""
     img = image.ensure(guest)
-    base = cache_dir() / f"encrypted-{guest}-{digest('volume-1', img.name, COPY, SIZE, *format_sources())}"
+    base = cache_dir() / f"encrypted-{guest}-{digest('volume-2', img.name, COPY, SIZE, *format_sources())}"
     tar = install.tar_path()
     path = cache_dir() / f"encrypted-{guest}-{digest('image-1', base.name, tar, INSTALL, BUILD_COMMON, BUILD_INITRAMFS_TOOLS, BUILD_DRACUT, DRACUT_ARGS)}"
 
@@ -305,18 +333,27 @@ class Encrypted:
         """Again after boot.vault.stop(): the same keys on the same ports."""
         self.vault = start_vault(self.artifacts / "vault", self.volume["ports"])
 
-    def start(self, append="", patience=900):
-        """A new node on an overlay of the disk. Returns once QEMU runs."""
+    def files(self, kind):
+        if not kind:
+            return self.image
+        path = self.image.with_name(f"{self.image.name}-{kind}-{digest(inspect.getsource(KINDS[kind]))}")
+        with lock(f"encrypted-{self.guest}", f"making the {self.guest} guest's encrypted root"):
+            return cached(path, f"building an initramfs with {kind}",
+                          lambda work: KINDS[kind](self.guest, work, self.image, self.volume))
+
+    def start(self, append="", patience=900, kind=None):
+        """A new node on an overlay of the disk. Returns once QEMU runs. kind: another initramfs (KINDS)."""
+        files = self.files(kind)
         img = image.ensure(self.guest)
         spec = {**machine.spec_for(img, self.guest, nodes.MEMORY, nodes.CPUS, append), "command_line": COMMAND_LINE,
                 "console_input": True, "patience": patience}
         nodes.sweep()
         directory = nodes.Node.home(nodes.unique_name("boot"))
         directory.mkdir(parents=True)
-        (directory / "image").symlink_to(self.image)
+        (directory / "image").symlink_to(files)
         nodes.overlay(directory / "root.qcow2", self.image / "disk.qcow2", "qcow2")
         began = time.monotonic()
-        process = nodes.launch(directory, self.image, spec, None, hostname="node")
+        process = nodes.launch(directory, files, spec, None, hostname="node")
         node = BootNode(directory)
         node.process = process
         node.started = began
