@@ -21,7 +21,7 @@ A test names the parameter `boot` (an Encrypted):
       node.boot()                                  # an ended node again, with its disk as it is
 
 One test at a time uses an image (a lock): the ports are fixed. boot.image has the paths, boot.volume what the volume is
-(name, uuid, key, kib: the image's growth as the hook reported it).
+(name, uuid, key, recovery_key, kib: the image's growth as the hook reported it).
 """
 
 import contextlib
@@ -45,7 +45,6 @@ from .vault import CA_IN_NODE, Vault
 NAME = "osroot"
 KEY = "k1"
 SIZE = 4200             # MiB, sparse: a little more than the guest's image
-PASSPHRASE = "correct horse battery staple"
 COMMAND_LINE = machine.COMMAND_LINE.replace("root=/dev/vda rw", f"root=/dev/mapper/{NAME} rw").replace(" panic=-1", "")
 # A deadline for the breaker to hold; the other role os default, report, has none.
 POLICY = {"PollSec": "5", "NoticeSec": "0", "OnUnreachable": "poweroff"}
@@ -205,8 +204,9 @@ def build_image(guest, work, base, volume):
         with workshop(guest, vault) as node:
             plug(node, path, "qcow2")
             node.write(trust, (base / "trust.conf").read_bytes(), mode=0o600)
-            files = {name: node.read(name).decode() for name in (trust, "/etc/cmkd/cmkd.conf", CA_IN_NODE, "/etc/hosts")}
             node.sh(f"systemctl restart cmkd; cmkctl attach {NAME} --wait=120", timeout=300)
+            recovery_key = node.out(f"cmkctl recovery-key add {NAME}", timeout=300)
+            files = {name: node.read(name).decode() for name in (trust, "/etc/cmkd/cmkd.conf", CA_IN_NODE, "/etc/hosts")}
             node.sh(f"mkdir -p /new && mount /dev/mapper/{NAME} /new", timeout=60)
             node.sh(install.UNPACK.replace("-C /", "-C /new"), stdin=install.tar_path().read_bytes(), timeout=180)
             node.sh(INSTALL, timeout=300)
@@ -219,7 +219,8 @@ def build_image(guest, work, base, volume):
     grown = re.search(r"cmkd: (\d+) KiB more", said)
     if not grown:
         raise HarnessError(f"nobody reported the image's growth:\n{said[-1500:]}")
-    return {**volume, "kib": int(grown.group(1)), "initrd_kib": (work / "initrd").stat().st_size // 1024, "said": said}
+    return {**volume, "recovery_key": recovery_key, "kib": int(grown.group(1)),
+            "initrd_kib": (work / "initrd").stat().st_size // 1024, "said": said}
 
 
 def build_keyscript(guest, work, base, volume):
@@ -263,7 +264,8 @@ def ensure(guest):
     img = image.ensure(guest)
     base = cache_dir() / f"encrypted-{guest}-{digest('volume-2', img.name, COPY, SIZE, *format_sources())}"
     tar = install.tar_path()
-    path = cache_dir() / f"encrypted-{guest}-{digest('image-1', base.name, tar, INSTALL, BUILD_COMMON, BUILD_INITRAMFS_TOOLS, BUILD_DRACUT, DRACUT_ARGS)}"
+    key = digest("image-2", base.name, tar, INSTALL, BUILD_COMMON, BUILD_INITRAMFS_TOOLS, BUILD_DRACUT, DRACUT_ARGS)
+    path = cache_dir() / f"encrypted-{guest}-{key}"
 
     with lock(f"encrypted-{guest}", f"making the {guest} guest's encrypted root"):
         prune(f"encrypted-{guest}-*", hours=12)

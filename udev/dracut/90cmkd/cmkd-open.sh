@@ -85,10 +85,21 @@ ask_recovery_key()
     done
 }
 
+# The audit's programs are in the kernel before the first key is. Where that takes too long the vault is asked all the same;
+# the key then waits for its record.
+wait_for_audit()
+{
+    end=$(($(now) + 60))
+    until [ -e /run/cmkd/audit.status ] || [ "$(now)" -ge "$end" ]; do
+        sleep 0.2
+    done
+}
+
 [ -n "$uuid" ] || exit 1
 is_left_to_systemd && exit 0
 wait_for_network
 add_name_servers
+wait_for_audit
 cmkctl attach "$name" --wait="$wait" </dev/null
 code=$?
 [ $code = 0 ] || [ -e "/dev/mapper/$name" ] || ask_recovery_key $code
