@@ -113,13 +113,13 @@ int volume_may_attach(const struct volume *v, const char **ret_why) {
         case VOLUME_LINGERING:
                 return refuse(-EBUSY, "what is left of its last use is still being removed; see \"cmkctl status\"", ret_why);
         default:
+                if (v->released)
+                        return refuse(-EBUSY, "its key was given out a moment ago, and its mapping is waited for", ret_why);
                 return refuse(-EBUSY, "another operation on it is under way", ret_why);
         }
 }
 
 int volume_may_release(const struct volume *v, const char **ret_why) {
-        if (v->released)
-                return refuse(-EBUSY, "its key was given out a moment ago, and its mapping is waited for", ret_why);
         return volume_may_attach(v, ret_why) < 0 ? -EBUSY : 0;
 }
 
