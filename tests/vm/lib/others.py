@@ -19,7 +19,8 @@ def open_with(node, device, path, mapping):
 
 def open_released(node, device, mapping, name="data1"):
     """By the keyscript: cmkd asks the vault, records the release and hands the key out."""
-    node.sh(f"set -o pipefail; CRYPTTAB_SOURCE={device} CRYPTTAB_NAME={name} {KEYSCRIPT} | "
+    # for cryptsetup too: the token plugin would ask for the key beside the keyscript
+    node.sh(f"set -o pipefail; export CRYPTTAB_SOURCE={device} CRYPTTAB_NAME={name}; {KEYSCRIPT} | "
             f"cryptsetup open --key-file - {device} {mapping}", timeout=180)
 
 
