@@ -12,7 +12,7 @@ static const char *const op_names[_DISK_OP_MAX] = {
         [DISK_OP_STEP_VERIFY] = "verify", [DISK_OP_HOLD] = "hold", [DISK_OP_RESUME] = "resume",
         [DISK_OP_NOTICE] = "notice", [DISK_OP_UNLOCK_KEY] = "unlock-key",
         [DISK_OP_RECOGNIZE] = "recognize",
-        [DISK_OP_RECOVERY_ADD] = "recovery-add",
+        [DISK_OP_NO_CORES] = "no-cores", [DISK_OP_RECOVERY_ADD] = "recovery-add",
         [DISK_OP_RECOVERY_REMOVE] = "recovery-remove", [DISK_OP_RECOVERY_TEST] = "recovery-test",
 };
 

@@ -51,6 +51,7 @@ enum disk_op {
         DISK_OP_RECOVERY_ADD,    /* W, descriptor: a pipe to write the new key's text into */
         DISK_OP_RECOVERY_REMOVE, /* W */
         DISK_OP_RECOVERY_TEST,   /* descriptor: a pipe to read the text from. No W */
+        DISK_OP_NO_CORES,        /* dev: the holders may not dump core any more; what NOTICE does without a signal */
         _DISK_OP_MAX,
 };
 

@@ -8,6 +8,7 @@ static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_QUERY]        = { op_query,        false },
         [DISK_OP_HOLD]         = { op_hold,         false },
         [DISK_OP_NOTICE]       = { op_notice,       false },
+        [DISK_OP_NO_CORES]     = { op_no_cores,     false },
         [DISK_OP_STEP_OPEN]    = { op_step_open,    false },
         [DISK_OP_STEP_SHUT]    = { op_step_shut,    false },
         [DISK_OP_STEP_CUT]     = { op_step_cut,     false },

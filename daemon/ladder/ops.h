@@ -11,6 +11,7 @@
 int op_query(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_hold(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_notice(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_no_cores(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_deactivate(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 
 /* The ladder, in its order: step-*.c */

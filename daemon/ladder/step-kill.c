@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* NOTICE and STEP_KILL: the processes that use a volume, asked and then made to go. */
+/* NOTICE, NO_CORES and STEP_KILL: the processes that use a volume, asked and then made to go. */
 
 #include "dm.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 
 #define KILL_ROUNDS 3
 #define KILL_WAIT_USEC (700 * USEC_PER_MSEC)
 
-int op_notice(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
+/* signal 0: they lose the right to dump core, and nothing else happens to them. */
+static int tell_users(const struct disk_request *q, int signal, struct disk_reply *y) {
         _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
         _cleanup_(holders_free) struct holders found = {};
         _cleanup_(usage_done) struct usage u = {};
@@ -25,11 +27,21 @@ int op_notice(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unu
                 return r;
         r = holders_find(&u.mounts, &u.stack, false, &found);
         if (r >= 0)
-                r = holders_signal(&found, SIGTERM, 0, &y->count, NULL);
+                r = holders_signal(&found, signal, 0, &y->count, NULL);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "The users of %s cannot be told: %s", q->name, strerror(-r));
         holders_describe(&found, y->message, sizeof(y->message));
         return 0;
+}
+
+int op_notice(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
+        return tell_users(q, SIGTERM, y);
+}
+
+/* Runs beside the steps that cut, and gives way to them. */
+int op_no_cores(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
+        (void) setpriority(PRIO_PROCESS, 0, 10);
+        return tell_users(q, 0, y);
 }
 
 /* One round: who is there now, SIGKILL, wait. Returns how many were found. */

@@ -117,6 +117,7 @@ static const char *program_of(enum disk_op op) {
         case DISK_OP_QUERY:
         case DISK_OP_HOLD:
         case DISK_OP_NOTICE:
+        case DISK_OP_NO_CORES:
         case DISK_OP_STEP_OPEN ... DISK_OP_STEP_VERIFY:
                 return "cmkd-ladder";
         default:
