@@ -78,5 +78,6 @@ int verb_audit_follow(const struct invocation *in);
 int verb_audit_show(const struct invocation *in);
 int verb_audit_verify(const struct invocation *in);
 int verb_config_check(const struct invocation *in);
+int verb_config_reload(const struct invocation *in);
 int verb_config_show(const struct invocation *in);
 int verb_doctor(const struct invocation *in);

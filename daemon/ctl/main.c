@@ -29,6 +29,7 @@ static const struct verb verbs[] = {
         { "audit show", 1, 1, O(JSON)|O(FILE), "NUMBER", "everything about one record", verb_audit_show },
         { "audit verify", 0, 0, O(JSON)|O(FILE), "", "check that no record was changed or removed", verb_audit_verify },
         { "config show", 0, 0, O(JSON)|O(ROOT), "", "what the configuration files say", verb_config_show },
+        { "config reload", 0, 0, 0, "", "let cmkd read the configuration again; a bad one is refused", verb_config_reload },
         { "config check", 0, 0, O(ROOT), "", "read the configuration files, report the first mistake",
           verb_config_check },
         { "doctor", 0, 0, O(JSON)|O(INITRAMFS)|O(ROOT), "", "what would stop this node from booting", verb_doctor },

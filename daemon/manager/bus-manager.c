@@ -275,6 +275,23 @@ static int method_cut(sd_bus_message *message, void *user, sd_bus_error *e _unus
         return 1;
 }
 
+static int method_reload(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        _cleanup_(freep) char *why = NULL;
+        struct manager *m = user;
+        struct requester who;
+        int r;
+
+        r = ready(m, message);
+        if (r != 1 || !m->adopted)
+                return r;
+        get_requester(message, &who);
+        r = manager_reload(m, who.text, &why);
+        if (r < 0)
+                return reply_error(message, EXIT_CODE_FAILED, "%s; the configuration in force is the old one",
+                                   why ? why : strerror(-r));
+        return sd_bus_reply_method_return(message, NULL);
+}
+
 static int method_list_trust(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
         struct manager *m = user;
         sd_bus_message *reply = NULL;
@@ -401,6 +418,7 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("Resume", "s", SD_BUS_PARAM(name), "b", SD_BUS_PARAM(changed), method_resume, 0),
         SD_BUS_METHOD_WITH_NAMES("Cut", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options),
                                  "a(sts)", SD_BUS_PARAM(steps), method_cut, 0),
+        SD_BUS_METHOD("Reload", NULL, NULL, method_reload, 0),
         SD_BUS_METHOD_WITH_NAMES("ListTrust", NULL,, "a(sssstss)", SD_BUS_PARAM(entries), method_list_trust, 0),
         SD_BUS_METHOD_WITH_NAMES("TrustRemove", "s", SD_BUS_PARAM(name), NULL,, method_trust_remove, 0),
         SD_BUS_SIGNAL_WITH_NAMES("VolumeChanged", "ss", SD_BUS_PARAM(name) SD_BUS_PARAM(state), 0),

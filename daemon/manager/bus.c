@@ -247,3 +247,15 @@ void bus_start_unit(struct bus *b, const char *template, const char *volume) {
         if (r < 0)
                 log_warning("%s could not be started: %s", unit, strerror(-r));
 }
+
+void bus_restart_worker(struct bus *b) {
+        int r;
+
+        if (!b->system || sd_bus_is_ready(b->system) <= 0)
+                return;
+        r = sd_bus_call_method_async(b->system, NULL, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                                     "org.freedesktop.systemd1.Manager", "TryRestartUnit", NULL, NULL, "ss",
+                                     "cmkd-vault.service", "replace");
+        if (r < 0)
+                log_warning("The vault worker could not be started anew: %s", strerror(-r));
+}

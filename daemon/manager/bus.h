@@ -23,3 +23,6 @@ void bus_volume_changed(struct bus *b, const struct volume *v);
 
 /* Asks systemd, if it is there, to start TEMPLATE@VOLUME.target; nobody waits for it. */
 void bus_start_unit(struct bus *b, const char *template, const char *volume);
+
+/* The same for the worker, which reads the configuration when it starts: a new one, if one runs. */
+void bus_restart_worker(struct bus *b);

@@ -24,7 +24,11 @@ struct format {
         struct manager *manager;
         struct format_request request;
         struct requester who;
-        const struct vault_config *vault;
+        struct {                         /* as configured when this began */
+                char name[65];
+                uint64_t timeout_usec;
+                bool accept_unsafe;
+        } vault;
         struct key_uri key;              /* with version, once the vault has said which is the newest */
         struct challenge *challenge;
         struct vault_reply key_reply;
@@ -135,8 +139,8 @@ static int ask(struct format *f, enum vault_op op, const uint8_t *blob, size_t s
         q->op = (uint8_t) op;
         q->flags = fd >= 0 ? VAULT_FLAG_DELIVER : 0;
         q->key = f->key;
-        q->timeout_ms = (uint32_t) (f->vault->timeout_usec / USEC_PER_MSEC);
-        snprintf(q->vault, sizeof(q->vault), "%s", f->vault->name);
+        q->timeout_ms = (uint32_t) (f->vault.timeout_usec / USEC_PER_MSEC);
+        snprintf(q->vault, sizeof(q->vault), "%s", f->vault.name);
         snprintf(q->algorithm, sizeof(q->algorithm), "RSA-OAEP-256");
         memcpy(q->client_request_id, f->use_id, sizeof(q->client_request_id));
         if (size > 0)
@@ -318,7 +322,7 @@ static const char *unfit(const struct format *f, const struct vault_reply *y) {
                 return "its permitted operations lack wrapKey or unwrapKey";
         if (challenge_check_key(y->spki, y->spki_size, NULL) < 0)
                 return "it is not an RSA key of 2048, 3072 or 4096 bits";
-        if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !*f->request.accept_unsafe && !f->vault->accept_unsafe)
+        if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !*f->request.accept_unsafe && !f->vault.accept_unsafe)
                 return "its vault has no purge protection: a deleted key could not be recovered. Switch it on, or say "
                        "--accept-unsafe-vault=REASON";
         return NULL;
@@ -381,6 +385,7 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
 
 /* What can be refused without looking at the disk or asking anybody. */
 static bool request_is_valid(struct format *f) {
+        const struct vault_config *vault;
         const char *why;
 
         if (!volume_name_is_valid(f->request.name))
@@ -389,9 +394,13 @@ static bool request_is_valid(struct format *f) {
         else if (key_uri_parse(f->request.key, &f->key, &why) < 0)
                 outcome_set(&f->outcome, EXIT_CODE_USAGE, "%s is no key: %s", f->request.key, why);
         else {
-                f->vault = config_find_vault(f->manager->config, &f->key, &why);
-                if (f->vault)
+                vault = config_find_vault(f->manager->config, &f->key, &why);
+                if (vault) {
+                        snprintf(f->vault.name, sizeof(f->vault.name), "%s", vault->name);
+                        f->vault.timeout_usec = vault->timeout_usec;
+                        f->vault.accept_unsafe = vault->accept_unsafe;
                         return true;
+                }
                 outcome_set(&f->outcome, EXIT_CODE_POLICY, "Key %s is refused: %s. Allowed vaults are in /etc/cmkd/cmkd.conf, "
                             "[Vault NAME]", f->request.key, why);
         }

@@ -303,6 +303,15 @@ static void retime(struct key *k) {
         }
 }
 
+void key_policy_changed(struct key *k) {
+        struct volume *v;
+
+        retime(k);
+        LIST_FOREACH(v, &k->volumes, of_key)
+                key_evaluate_volume(v);
+        key_schedule(k);
+}
+
 static struct key *find_key(struct manager *m, const struct key_uri *u, const struct disk_reply *h) {
         char text[KEY_URI_MAX];
         struct key *k;

@@ -55,4 +55,7 @@ void key_look(struct key *k);
 /* Sets the timer for whatever comes next. Call after anything that may change a decision. */
 void key_schedule(struct key *k);
 
+/* Call after the policies of its volumes were worked out anew: schedule, deadlines and decisions follow. */
+void key_policy_changed(struct key *k);
+
 struct key *key_free(struct key *k);

@@ -81,6 +81,13 @@ static void on_clock_set(void *user) {
                 key_look(k);
 }
 
+static int on_hangup(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_, void *user) {
+        _cleanup_(freep) char *why = NULL;
+
+        (void) manager_reload(user, "SIGHUP", &why);
+        return 0;
+}
+
 static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *user _unused_) {
         log_notice("Ending on signal %u: volumes stay open, the breaker holds their deadlines", si->ssi_signo);
         return sd_event_exit(sd_event_source_get_event(s), 0);
@@ -91,8 +98,7 @@ static void log_bad_entries(const struct trust_list *l) {
                 log_warning("Left out of the node's list: %s", *bad);
 }
 
-/* The files of this node, and what an owner signed for it. */
-static int read_trust(const struct config *c, struct trust_list **ret) {
+int manager_read_trust(const struct config *c, struct trust_list **ret) {
         _cleanup_(trust_freep) struct trust_list *l = NULL;
         struct node_identity node;
         int r;
@@ -115,7 +121,7 @@ static int load(struct manager *m) {
                 log_error("%s", why ? why : strerror(-r));
                 return r;
         }
-        r = read_trust(m->config, &m->trust);
+        r = manager_read_trust(m->config, &m->trust);
         if (r < 0) {
                 log_error("The node's list %s cannot be read: %s", TRUST_DIRECTORY, strerror(-r));
                 return r;
@@ -134,11 +140,14 @@ static int set_up(struct manager *m) {
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
         sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGHUP);
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return -errno;
         r = sd_event_add_signal(m->event, NULL, SIGTERM, on_signal, m);
         if (r >= 0)
                 r = sd_event_add_signal(m->event, NULL, SIGINT, on_signal, m);
+        if (r >= 0)
+                r = sd_event_add_signal(m->event, NULL, SIGHUP, on_hangup, m);
         if (r >= 0)
                 r = sd_event_set_watchdog(m->event, true);
         if (r >= 0)
@@ -268,7 +277,7 @@ int manager_reload_trust(struct manager *m) {
         struct trust_list *list;
         int r;
 
-        r = read_trust(m->config, &list);
+        r = manager_read_trust(m->config, &list);
         if (r < 0)
                 return r;
         trust_free(m->trust);

@@ -72,6 +72,15 @@ void manager_volume_forget(struct manager *m, struct volume *v);
 /* Reads the node's list again. Returns 0 or a negative errno (the old list stays). */
 int manager_reload_trust(struct manager *m);
 
+/* The same without putting it in force: the files of this node, and what an owner signed for it. */
+int manager_read_trust(const struct config *c, struct trust_list **ret);
+
+/* Reads configuration and list again and works out the policy of every volume anew; nothing is closed or dropped by it.
+ * What cannot be used (a mistake in a file, a policy that contradicts itself, the key of an open volume that would not be
+ * allowed any more) is refused as a whole: the old configuration stays, *ret_why is a sentence that the caller frees (NULL
+ * without memory). Either is recorded. Returns 0 or a negative errno. */
+int manager_reload(struct manager *m, const char *by, char **ret_why);
+
 /* Called by volume_set_state(): tells the bus, and the next manager (cut-mark.h). */
 void manager_volume_changed(struct manager *m, struct volume *v);
 

@@ -38,7 +38,7 @@ struct unlock {
         char name_wanted[65];            /* asked for by name or UUID: the disk must be that one */
         struct requester who;
         struct disk_reply header;
-        const struct vault_config *vault;
+        const struct vault_config *vault;    /* until the worker has been asked: a reload takes it away */
         int secret_fd;                   /* read end */
         int key_fd;                      /* release: where the unlock key is to be written */
         struct instant issued;           /* when the unwrap was asked for */

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus.h"
+
+int verb_config_reload(const struct invocation *in) {
+        _cleanup_(call_release) struct call c = {};
+        int code;
+
+        (void) in;
+        code = call_begin(&c, BUS_MANAGER, "Reload");
+        if (code == EXIT_CODE_DONE)
+                code = call_send(&c, 0);
+        if (code == EXIT_CODE_DONE)
+                puts("cmkd goes by the configuration as it is now");
+        return code;
+}
