@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ctl/doctor/cpio.c daemon/ctl/doctor/elf.c daemon/ctl/doctor/image.c
+// sources: daemon/ctl/doctor/pe.c daemon/ctl/doctor/cpio.c daemon/ctl/doctor/elf.c daemon/ctl/doctor/image.c
 
 /* An initramfs is a stranger's bytes to the doctor. They come in pieces whose size the first byte chooses: the model that
- * comes out must be in order, and its paths must not lead out of it. A program in it is tried by itself too. */
+ * comes out must be in order, and its paths must not lead out of it. The bytes are tried as
+ * a program and as a UKI by themselves too. */
 
 #include "ctl/doctor/image.h"
+#include "ctl/doctor/pe.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -36,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct image i = {};
         struct cpio_sink sink = image_sink(&i);
         struct cpio c;
+        struct pe_facts facts;
         size_t at = 1, step, used;
         int r = 0;
 
@@ -58,5 +61,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         (void) image_has_module(&i, "dm_crypt");
         image_release(&i);
         try_elf(data, size);
+        (void) pe_read(data, size, &facts);
         return 0;
 }

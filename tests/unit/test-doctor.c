@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+// sources: daemon/ctl/doctor/pe.c
 // sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/doctor/doctor.c daemon/ctl/doctor/cpio.c
 // sources: daemon/ctl/doctor/elf.c daemon/ctl/doctor/image.c daemon/ctl/doctor/unpack.c
 // sources: daemon/ctl/doctor/findings.c daemon/ctl/doctor/machine.c daemon/ctl/doctor/machine-disk.c
@@ -329,6 +330,44 @@ static void refuses_other_files(void **state _unused_) {
         assert_int_equal(said->code, EXIT_CODE_FAILED);
 }
 
+static void put32(uint8_t *p, uint32_t v) {
+        for (unsigned i = 0; i < 4; i++)
+                p[i] = (uint8_t) (v >> 8 * i);
+}
+
+/* Kernel and image in one file: the section .initrd is read, what follows it is not. */
+static void reads_unified_images(void **state _unused_) {
+        struct cpio_image i = {};
+        uint8_t head[512] = "MZ";
+        struct captured *said;
+
+        make_machine(NULL);
+        put32(head + 60, 64);
+        memcpy(head + 64, "PE\0", 4);
+        head[64 + 4 + 2] = 2;                             /* sections */
+        head[64 + 4 + 16] = 240;                          /* size of the optional header */
+        put32(head + 64 + 24, 0x20b);
+        memcpy(head + 64 + 24 + 240, ".linux", 7);
+        memcpy(head + 64 + 24 + 280, ".initrd", 8);
+        cpio_put(&i, head, sizeof(head));
+        make_image(&i, NULL);
+        put32(i.data + 64 + 24 + 280 + 8, (uint32_t) i.size - 512);
+        put32(i.data + 64 + 24 + 280 + 16, (uint32_t) i.size - 512 + 100);
+        put32(i.data + 64 + 24 + 280 + 20, 512);
+        cpio_put(&i, "not an archive, and not zero", 28);
+        said = examine(i.data, i.size);
+        assert_int_equal(said->code, EXIT_CODE_DONE);
+        assert_non_null(strstr(said->out, "(UKI), without a signature"));
+        put32(i.data + 64 + 24 + 112 + 36, 1000);         /* size of the certificates */
+        said = examine(i.data, i.size);
+        assert_non_null(strstr(said->out, "(UKI), signed"));
+        memcpy(i.data + 64 + 24 + 280, ".initRD", 8);
+        said = examine(i.data, i.size);
+        free(i.data);
+        assert_int_equal(said->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(said->out, "an executable without an initramfs"));
+}
+
 /* What the machine cannot say of a disk in a test: the header's own answer. */
 static void judges_recovery_keys(void **state _unused_) {
         static const struct { int answer; enum finding_kind kind; } cases[] = {
@@ -420,7 +459,8 @@ int main(void) {
                 { "zstd", reads_compressed, NULL, NULL, (void *) "zstd" },
                 { "xz", reads_compressed, NULL, NULL, (void *) "xz --check=crc32" },
                 { "lz4", reads_compressed, NULL, NULL, (void *) "lz4 -l" },
-                cmocka_unit_test(refuses_other_files), cmocka_unit_test(judges_recovery_keys),
+                cmocka_unit_test(reads_unified_images), cmocka_unit_test(refuses_other_files),
+                cmocka_unit_test(judges_recovery_keys),
                 cmocka_unit_test(prints_json), cmocka_unit_test(paths_are_merged), cmocka_unit_test(links_are_followed),
         };
         size_t n = 0;

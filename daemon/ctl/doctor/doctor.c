@@ -49,6 +49,9 @@ static int read_image(struct report *r) {
         if (k >= 0 && r->unpacked.rest_unread)
                 finding_add(&r->findings, FINDING_IMAGE_REST, "%s: something follows the part compressed with %s", r->path,
                             r->unpacked.compression);
+        if (k >= 0 && r->unpacked.is_unified)
+                finding_add(&r->findings, FINDING_UNIFIED, "%s is kernel and image in one file (UKI), %s", r->path,
+                            r->unpacked.is_signed ? "signed" : "without a signature");
         return EXIT_CODE_DONE;
 }
 

@@ -85,6 +85,8 @@ static const struct {
                 "enable Secure Boot and sign kernel and image as one file (UKI)" },
         [FINDING_SECURE_BOOT_ON] = { "boot-chain", SEVERITY_NOTE,
                 "Secure Boot checks the kernel; it checks the image only in a signed UKI", "nothing to do" },
+        [FINDING_UNIFIED] = { "unified-image", SEVERITY_NOTE, "whose signature it is, is for the firmware to check",
+                "nothing to do, or sign it (sbsign, ukify)" },
 };
 
 const char *finding_id(enum finding_kind kind) {

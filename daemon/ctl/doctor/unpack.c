@@ -10,6 +10,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "pe.h"
+
 #define BUFFER_SIZE (256u * 1024u)
 #define NOBODY 65534u
 
@@ -133,15 +135,41 @@ static int unpack_compressed(int fd, const struct format *f, uint8_t *buffer, st
         if (!cpio_is_complete(c) || c->archives == before)
                 return explain(why, -EBADMSG, "its compressed part (%s) ends early or is damaged", f->program);
         snprintf(result->compression, sizeof(result->compression), "%s", f->program);
-        result->rest_unread = r > 0 || status != 0;
+        /* In a UKI other sections follow. */
+        result->rest_unread = !result->is_unified && (r > 0 || status != 0);
+        return 0;
+}
+
+/* Where the archives begin and end: in a UKI, its section. */
+static int find_archives(int fd, uint8_t *buffer, off_t *ret_start, off_t *ret_end, struct unpack_result *result) {
+        ssize_t n = pread(fd, buffer, PE_HEAD_MAX, 0);
+        struct pe_facts f;
+        int r;
+
+        if (n < 0)
+                return -errno;
+        *ret_start = 0;
+        *ret_end = INT64_MAX;
+        r = pe_read(buffer, (size_t) n, &f);
+        if (r == -EINVAL)
+                return 0;
+        if (r < 0)
+                return r;
+        *ret_start = (off_t) f.initrd;
+        *ret_end = (off_t) (f.initrd + f.initrd_size);
+        result->is_unified = true;
+        result->is_signed = f.is_signed;
         return 0;
 }
 
 static int unpack_with(int fd, uint8_t *buffer, struct cpio *c, struct unpack_result *result, char **why) {
-        off_t at = 0;
+        off_t at = 0, end = 0;
+        int found = find_archives(fd, buffer, &at, &end, result);
 
+        if (found < 0)
+                return explain(why, -EBADMSG, "it is an executable without an initramfs in it");
         for (;;) {
-                ssize_t n = pread(fd, buffer, BUFFER_SIZE, at);
+                ssize_t n = at < end ? pread(fd, buffer, (size_t) MIN_OF((off_t) BUFFER_SIZE, end - at), at) : 0;
                 const struct format *f;
                 size_t used;
                 int r;

@@ -5,13 +5,16 @@
  * last one usually compressed. Nothing is written anywhere: the distribution's own decompressor runs as a child without
  * rights, between the file and a pipe, and cpio.c reads from the pipe.
  *
- *   file ─► cpio ─► cpio ─► 1f 8b ... ─► gzip -dc ─► cpio */
+ *   file ─► cpio ─► cpio ─► 1f 8b ... ─► gzip -dc ─► cpio
+ *
+ * A UKI (pe.h) is such a file from its section .initrd on. */
 
 #include "cpio.h"
 
 struct unpack_result {
         char compression[16];               /* of the last part; empty: none */
         bool rest_unread;                   /* something follows the compressed part */
+        bool is_unified, is_signed;         /* a UKI, and whether it carries a signature */
 };
 
 /* Reads all of fd into sink. On an error *ret_why is a sentence for people (the caller's). Returns 0, -EBADMSG (no image,
