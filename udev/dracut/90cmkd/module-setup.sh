@@ -109,14 +109,14 @@ cmkd_units() {
     ln -sf ../cmkd-early.service "$unit/initrd.target.wants/"
     ln -sf ../cmkd-early.service "$unit/cryptsetup-pre.target.wants/"
     inst_simple "$moddir/systemd-cryptsetup.conf" "$systemdsystemunitdir/systemd-cryptsetup@.service.d/cmkd.conf"
+    cmkd_volumes >"$initdir$cmkd_lib/boot-volumes"
     while read -r uuid name; do
         mkdir -p "$unit/cmkd-open@$name.service.d"
         ln -sf ../cmkd-open@.service "$unit/initrd.target.wants/cmkd-open@$name.service"
         printf '[Unit]\nWants=%s\nAfter=%s\n' "dev-disk-by\\x2duuid-${uuid//-/\\x2d}.device" \
             "dev-disk-by\\x2duuid-${uuid//-/\\x2d}.device" >"$unit/cmkd-open@$name.service.d/device.conf"
         cmkd_text "$cmkd_trust/$uuid.conf"
-        echo "$uuid $name" >>"$initdir$cmkd_lib/boot-volumes"
-    done < <(cmkd_volumes)
+    done <"$initdir$cmkd_lib/boot-volumes"
 }
 
 install() {
