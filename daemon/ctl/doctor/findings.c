@@ -75,7 +75,7 @@ static const struct {
                 "find out who built the image" },
         [FINDING_NO_RECOVERY_KEY] = { "no-recovery-key", SEVERITY_RISK,
                 "if the vault or the network is lost, so is the system",
-                "add one: systemd-cryptenroll --recovery-key DEVICE" },
+                "add one: cmkctl recovery-key add VOLUME" },
         [FINDING_RECOVERY_UNKNOWN] = { "recovery-unknown", SEVERITY_NOTE, "whether there is a recovery key is not known",
                 "run it as root, with the disk there and cryptsetup installed" },
         [FINDING_NO_OS_VOLUME] = { "no-os-volume", SEVERITY_NOTE, "nothing to unlock at boot, as far as this node knows",

@@ -9,7 +9,8 @@ A test is a Python file tests/vm/AREA-CLAIM:
 
 It names what it needs as parameters: node (fresh, the product installed), vault (a new one, introduced to the node),
 start (a function for more nodes: start("b", cold=True)), boot (a node whose root is encrypted: lib/boot.py), artifacts (a
-directory for what explains a failure). At module level it may set TIMEOUT = 300, COLD, MEMORY, APPEND (kernel command line), INSTALL = False, SHARE = "name" (the node is
+directory for what explains a failure). At module level it may set TIMEOUT = 300, GUEST = "trixie-dracut" (a test about that
+guest), COLD, MEMORY, APPEND (kernel command line), INSTALL = False, SHARE = "name" (the node is
 shared with other tests of that name that follow), SLOW = True (left out by --sample), SPLATS = [patterns that this test
 provokes]. raise Skip("why") skips.
 """
