@@ -101,7 +101,7 @@ cmkd_names() {
 }
 
 cmkd_units() {
-    local uuid name unit=$initdir$systemdsystemunitdir
+    local uuid name device unit=$initdir$systemdsystemunitdir
     inst_simple "$moddir/cmkd-early.service" "$systemdsystemunitdir/cmkd-early.service"
     inst_simple "$moddir/cmkd-open@.service" "$systemdsystemunitdir/cmkd-open@.service"
     inst_script "$moddir/cmkd-open.sh" "$cmkd_lib/cmkd-open"
@@ -113,8 +113,11 @@ cmkd_units() {
     while read -r uuid name; do
         mkdir -p "$unit/cmkd-open@$name.service.d"
         ln -sf ../cmkd-open@.service "$unit/initrd.target.wants/cmkd-open@$name.service"
-        printf '[Unit]\nWants=%s\nAfter=%s\n' "dev-disk-by\\x2duuid-${uuid//-/\\x2d}.device" \
-            "dev-disk-by\\x2duuid-${uuid//-/\\x2d}.device" >"$unit/cmkd-open@$name.service.d/device.conf"
+        device="dev-disk-by\\x2duuid-${uuid//-/\\x2d}.device"
+        printf '[Unit]\nWants=%s\nAfter=%s\n' "$device" "$device" >"$unit/cmkd-open@$name.service.d/device.conf"
+        # However long the disk takes: the root's own time-out (rd.timeout=) says when that is too long.
+        mkdir -p "$unit/$device.d"
+        printf '[Unit]\nJobRunningTimeoutSec=infinity\n' >"$unit/$device.d/cmkd.conf"
         cmkd_text "$cmkd_trust/$uuid.conf"
     done <"$initdir$cmkd_lib/boot-volumes"
 }
