@@ -28,7 +28,8 @@ static inline void cpio_pad(struct cpio_image *i) {
 static inline void cpio_add(struct cpio_image *i, const char *name, uint32_t mode, const void *content, size_t size) {
         char header[111];
 
-        snprintf(header, sizeof(header), "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", 1, mode, 0, 0, 1, 0,
+        snprintf(header, sizeof(header), "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", 1, mode, 0, 0,
+                 1, 0,
                  (unsigned) size, 0, 0, 0, 0, (unsigned) strlen(name) + 1, 0);
         cpio_put(i, header, 110);
         cpio_put(i, name, strlen(name) + 1);
@@ -63,7 +64,8 @@ static inline size_t make_elf(uint8_t buf[static SMALL_ELF_SIZE], const char *in
         e.note.n = (Elf64_Nhdr) { .n_namesz = 4, .n_descsz = 20, .n_type = NT_GNU_BUILD_ID };
         memcpy(e.note.name, "GNU", 4);
         memset(e.note.id, build, sizeof(e.note.id));
-        e.p[n++] = (Elf64_Phdr) { .p_type = PT_NOTE, .p_offset = offsetof(__typeof__(e), note), .p_filesz = sizeof(e.note) };
+        e.p[n++] = (Elf64_Phdr) { .p_type = PT_NOTE, .p_offset = offsetof(__typeof__(e), note),
+                                  .p_filesz = sizeof(e.note) };
         if (needed) {
                 snprintf(e.strings + 1, sizeof(e.strings) - 1, "%s", needed);
                 e.d[0] = (Elf64_Dyn) { .d_tag = DT_NEEDED, .d_un.d_val = 1 };

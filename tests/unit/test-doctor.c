@@ -42,10 +42,12 @@ struct file { const char *path, *content; };
 
 static const struct file in_image[] = {
         { MODULES "kernel/drivers/net/virtio_net.ko.xz", "x" }, { MODULES "kernel/net/failover.ko.xz", "x" },
-        { MODULES "kernel/drivers/virtio/virtio_pci.ko", "x" }, { MODULES "kernel/drivers/block/virtio_blk.ko.zst", "x" },
+        { MODULES "kernel/drivers/virtio/virtio_pci.ko", "x" }, { MODULES "kernel/drivers/block/virtio_blk.ko.zst",
+                                                                  "x" },
         { MODULES "kernel/drivers/md/dm-crypt.ko", "x" }, { MODULES "kernel/drivers/md/dm-mod.ko", "x" },
         { MODULES "kernel/arch/x86/crypto/aesni-intel.ko", "x" },
-        { MODULES "modules.dep", "kernel/drivers/net/virtio_net.ko.xz: kernel/net/failover.ko.xz\nkernel/net/failover.ko.xz:\n" },
+        { MODULES "modules.dep", "kernel/drivers/net/virtio_net.ko.xz: kernel/net/failover.ko.xz\n"
+          "kernel/net/failover.ko.xz:\n" },
         { MODULES "modules.builtin", "kernel/crypto/ecb.ko\nkernel/crypto/xts.ko\n" },
         { "usr/lib/cmkd/cmkd", PROGRAM }, { "usr/lib/cmkd/cmkd-vault", PROGRAM }, { "usr/lib/cmkd/cmkd-disk", PROGRAM },
         { "usr/lib/cmkd/cmkd-ladder", PROGRAM }, { "usr/lib/cmkd/cmkd-audit", PROGRAM },
@@ -58,10 +60,13 @@ static const struct file in_image[] = {
 
 /* "> target": a symbolic link. */
 static const struct file in_machine[] = {
-        { "sys/devices/pci0/virtio0/net/eth0/device", "> ../.." }, { "sys/devices/pci0/virtio0/driver", "> /drivers/net" },
-        { "sys/devices/pci0/driver", "> /drivers/pci" }, { "sys/class/net/eth0", "> /sys/devices/pci0/virtio0/net/eth0" },
+        { "sys/devices/pci0/virtio0/net/eth0/device", "> ../.." }, { "sys/devices/pci0/virtio0/driver",
+                                                                     "> /drivers/net" },
+        { "sys/devices/pci0/driver", "> /drivers/pci" }, { "sys/class/net/eth0",
+                                                           "> /sys/devices/pci0/virtio0/net/eth0" },
         { "drivers/net/module", "> /modules/virtio_net" }, { "drivers/pci/module", "> /modules/virtio_pci" },
-        { "drivers/blk/module", "> /modules/virtio_blk" }, { "modules/virtio_net/x", "" }, { "modules/virtio_pci/x", "" },
+        { "drivers/blk/module", "> /modules/virtio_blk" }, { "modules/virtio_net/x", "" }, { "modules/virtio_pci/x",
+                                                                                             "" },
         { "modules/virtio_blk/x", "" }, { "sys/devices/pci0/virtio1/driver", "> /drivers/blk" },
         { "sys/devices/pci0/virtio1/block/vda/vda2/x", "" }, { "dev/vda2", "" },
         { "sys/class/block/vda2", "> /sys/devices/pci0/virtio1/block/vda/vda2" },
@@ -80,10 +85,12 @@ static const struct change {
         { "nothing", false, "x", "x", "", "no findings" },
         { "no driver of the network card", false, MODULES "kernel/drivers/net/virtio_net.ko.xz", NULL, "network-driver",
           "virtio_net, which the network card eth0 needs" },
-        { "no driver of the bus", false, MODULES "kernel/drivers/virtio/virtio_pci.ko", NULL, "disk-driver", "virtio_pci" },
+        { "no driver of the bus", false, MODULES "kernel/drivers/virtio/virtio_pci.ko", NULL, "disk-driver",
+          "virtio_pci" },
         { "no driver of the disk", false, MODULES "kernel/drivers/block/virtio_blk.ko.zst", NULL, "disk-driver",
           "virtio_blk, which the disk vda2 needs" },
-        { "driver is built in", true, "usr/lib/modules/" RELEASE "/modules.builtin", "kernel/x/virtio-rng.ko\n", "", "" },
+        { "driver is built in", true, "usr/lib/modules/" RELEASE "/modules.builtin", "kernel/x/virtio-rng.ko\n", "",
+          "" },
         { "no dm-crypt", false, MODULES "kernel/drivers/md/dm-crypt.ko", NULL, "crypto-module", "dm_crypt" },
         { "no xts", false, MODULES "modules.builtin", "kernel/crypto/ecb.ko\n", "crypto-module", "xts" },
         { "no aes", false, MODULES "kernel/arch/x86/crypto/aesni-intel.ko", NULL, "crypto-module", "aes" },
@@ -107,7 +114,8 @@ static const struct change {
         { "another key", false, "etc/cmkd/cmkd.conf", "[Vault v]\nHost=v.example\nKeys=j\n", "vault-not-allowed", "" },
         { "no authorities", false, "etc/ssl/certs/ca-certificates.crt", NULL, "ca-missing", "ca-certificates.crt" },
         { "empty authorities", false, "etc/ssl/certs/ca-certificates.crt", "x", "ca-bad", "no certificate" },
-        { "authorities of the past", false, "etc/ssl/certs/ca-certificates.crt", OLD_CERTIFICATE, "ca-bad", "valid now" },
+        { "authorities of the past", false, "etc/ssl/certs/ca-certificates.crt", OLD_CERTIFICATE, "ca-bad",
+          "valid now" },
         { "own authorities", false, "etc/cmkd/cmkd.conf", CONFIG "CAFile=/etc/ca.pem\n", "ca-missing", "/etc/ca.pem" },
         { "no nameserver", false, "etc/resolv.conf", "search x\n", "resolver", "v.example" },
         { "a fixed address", true, "proc/cmdline", "ip=10.0.0.2::10.0.0.1:255.255.255.0::eth0:off\n", "", "" },
@@ -126,10 +134,12 @@ static const struct change {
         { "a key file", false, "cryptroot/keyfiles/root.key", "x", "secret-in-image", "root.key" },
         { "a password", false, "etc/cmkd/cmkd.conf.d/b.conf", "[Vault v]\nClientSecret=hunter2\n", "secret-in-image",
           "ClientSecret=" },
-        { "a program that knows private keys", false, "usr/lib/x86_64-linux-gnu/libz.so", "\n" KEY "\1", "secret-in-image",
+        { "a program that knows private keys", false, "usr/lib/x86_64-linux-gnu/libz.so", "\n" KEY "\1",
+          "secret-in-image",
           "libz" },
         { "a path that leads out", false, "etc/../../x", "x", "odd-path", "1 paths" },
-        { "Secure Boot", true, "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", "\6\1\1\1\1", "",
+        { "Secure Boot", true, "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c",
+          "\6\1\1\1\1", "",
           "the image is a file of its own" },
         { "no volume of the system", true, "var/lib/cmkd/trust/" UUID ".conf", NULL, "", "no findings" },
 };
@@ -313,6 +323,23 @@ static void reads_compressed(void **state) {
                 fail_msg("cut off: code %d: %s%s", said->code, said->out, said->err);
 }
 
+/* The kernel and we would see different names. */
+static void refuses_odd_names(void **state _unused_) {
+        for (size_t at = 1; at < 4; at++) {
+                struct cpio_image i = {};
+                struct captured *said;
+
+                make_machine(NULL);
+                cpio_add(&i, "abc", S_IFREG | 0644, "x", 1);
+                cpio_end(&i);
+                i.data[110 + at] = at < 3 ? 0 : 'x';
+                said = examine(i.data, i.size);
+                free(i.data);
+                assert_int_equal(said->code, EXIT_CODE_FAILED);
+                assert_non_null(strstr(said->out, "image-damaged"));
+        }
+}
+
 static void refuses_other_files(void **state _unused_) {
         struct captured *said;
 
@@ -460,6 +487,7 @@ int main(void) {
                 { "xz", reads_compressed, NULL, NULL, (void *) "xz --check=crc32" },
                 { "lz4", reads_compressed, NULL, NULL, (void *) "lz4 -l" },
                 cmocka_unit_test(reads_unified_images), cmocka_unit_test(refuses_other_files),
+                        cmocka_unit_test(refuses_odd_names),
                 cmocka_unit_test(judges_recovery_keys),
                 cmocka_unit_test(prints_json), cmocka_unit_test(paths_are_merged), cmocka_unit_test(links_are_followed),
         };

@@ -47,7 +47,8 @@ static int read_image(struct report *r) {
                 return fail(EXIT_CODE_FAILED, "%s: %s", r->path, why ? why : strerror(-k));
         r->is_readable = k >= 0;
         if (k >= 0 && r->unpacked.rest_unread)
-                finding_add(&r->findings, FINDING_IMAGE_REST, "%s: something follows the part compressed with %s", r->path,
+                finding_add(&r->findings, FINDING_IMAGE_REST, "%s: something follows the part compressed with %s",
+                            r->path,
                             r->unpacked.compression);
         if (k >= 0 && r->unpacked.is_unified)
                 finding_add(&r->findings, FINDING_UNIFIED, "%s is kernel and image in one file (UKI), %s", r->path,

@@ -32,8 +32,8 @@ static void check_dependencies(const struct closure *k, const char *line, size_t
                         continue;
                 snprintf(path, sizeof(path), MODULES "%s/%s", k->c->image->release, word);
                 if (!image_find(k->c->image, path))
-                        finding_add(k->findings, FINDING_MODULE_DEPENDENCY, "the module %s needs %s, which is not in the "
-                                    "image", k->module, word);
+                        finding_add(k->findings, FINDING_MODULE_DEPENDENCY,
+                                    "the module %s needs %s, which is not in the image", k->module, word);
         }
 }
 
@@ -70,7 +70,8 @@ static void judge_drivers(const struct case_file *c, struct findings *l) {
 
 static void judge_crypto(const struct case_file *c, struct findings *l) {
         static const char *const needed[] = { "dm_mod", "dm_crypt", "xts" };
-        static const char *const aes[] = { "aes_generic", "aesni_intel", "aes_x86_64", "aes", "aes_ce_blk", "aes_arm64" };
+        static const char *const aes[] = { "aes_generic", "aesni_intel", "aes_x86_64", "aes", "aes_ce_blk",
+                                           "aes_arm64" };
         bool has_aes = false;
 
         for (size_t i = 0; i < ELEMENTSOF(needed); i++) {
@@ -122,7 +123,8 @@ static void check_libraries(const struct case_file *c, const struct image_file *
                         bool known = false;
 
                         if (!f)
-                                finding_add(l, FINDING_LIBRARY, "/%s needs %s, which is not in the image", seen[i]->path,
+                                finding_add(l, FINDING_LIBRARY, "/%s needs %s, which is not in the image",
+                                            seen[i]->path,
                                             seen[i]->elf.needed[k]);
                         for (size_t s = 0; s < n; s++)
                                 known |= seen[s] == f;
@@ -139,7 +141,8 @@ static void check_same_build(const struct case_file *c, const struct image_file 
         if (!f->is_elf || machine_read_program(c->machine, f->path, &installed) < 0)
                 return;
         if (!streq(f->elf.build_id, installed.build_id))
-                finding_add(l, FINDING_PROGRAM_OTHER, "/%s in the image is another build than the one installed", f->path);
+                finding_add(l, FINDING_PROGRAM_OTHER, "/%s in the image is another build than the one installed",
+                            f->path);
         elf_release(&installed);
 }
 
@@ -213,8 +216,8 @@ static void judge_keyscripts(const struct case_file *c, struct findings *l) {
                 memcpy(path, text, n);
                 path[n] = 0;
                 if (!image_find(c->image, path))
-                        finding_add(l, FINDING_KEYSCRIPT, "the image's crypttab names the keyscript %s, which is not in "
-                                    "the image", path);
+                        finding_add(l, FINDING_KEYSCRIPT, "the image's crypttab names the keyscript %s, which is not "
+                                    "in the image", path);
         }
 }
 

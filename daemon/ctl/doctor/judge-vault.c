@@ -64,8 +64,8 @@ static void judge_clock(const struct case_file *c, struct findings *l) {
         if (!c->machine->has_clock)
                 finding_add(l, FINDING_CLOCK, "this machine has no hardware clock that the kernel reads");
         else if (ahead < -DAY || ahead > DAY)
-                finding_add(l, FINDING_CLOCK, "the hardware clock is %lld days %s", (long long) (ahead < 0 ? -ahead : ahead) /
-                            DAY, ahead < 0 ? "behind" : "ahead");
+                finding_add(l, FINDING_CLOCK, "the hardware clock is %lld days %s",
+                            (long long) (ahead < 0 ? -ahead : ahead) / DAY, ahead < 0 ? "behind" : "ahead");
 }
 
 /* ---- names ---- */
@@ -135,7 +135,8 @@ static bool is_static_without_dns(const char *command_line) {
         unsigned fields = 0;
         size_t n;
 
-        if (!p || (p != command_line && p[-1] != ' ') || p[3] < '0' || p[3] > '9' || strstr(command_line, "nameserver="))
+        if (!p || (p != command_line && p[-1] != ' ') || p[3] < '0' || p[3] > '9' ||
+            strstr(command_line, "nameserver="))
                 return false;
         n = strcspn(p, " \n");
         for (size_t i = 0; i < n; i++)
@@ -157,12 +158,13 @@ static void judge_name(const struct case_file *c, const char *host, const char *
         any_word(text, count_server, &s);
         if (s.remote > 0 || (s.local > 0 && has_local_resolver(c->image)))
                 return;
-        if (s.local > 0 || (link && link->link && strstr(link->link, "stub-resolv.conf") && !has_local_resolver(c->image)))
+        if (s.local > 0 ||
+            (link && link->link && strstr(link->link, "stub-resolv.conf") && !has_local_resolver(c->image)))
                 finding_add(l, FINDING_RESOLVER_ON_DISK, "the image asks %s for the address of %s (%s)",
                             s.local > 0 ? s.first_local : "systemd-resolved", host, what);
         else if (is_static_without_dns(c->machine->command_line))
-                finding_add(l, FINDING_RESOLVER, "the address is fixed (ip=), and nothing says who knows the address of %s "
-                            "(%s)", host, what);
+                finding_add(l, FINDING_RESOLVER, "the address is fixed (ip=), and nothing says who knows the address "
+                            "of %s (%s)", host, what);
         else if (link && !link->link && link->size > 0 && s.remote == 0)
                 finding_add(l, FINDING_RESOLVER, "the image's /etc/resolv.conf has no nameserver line, who knows the "
                             "address of %s (%s)?", host, what);
@@ -182,8 +184,8 @@ static void judge_identity(const struct case_file *c, const struct vault_config 
         memcpy(host, p, n);
         host[n] = 0;
         if (is_loopback(host) || streq(host, "localhost") || streq(host, "[::1]"))
-                finding_add(l, FINDING_IDENTITY, "the vault %s gets its tokens from %s, a service of the system that is "
-                            "still locked", v->name, v->metadata_endpoint);
+                finding_add(l, FINDING_IDENTITY, "the vault %s gets its tokens from %s, a service of the system that "
+                            "is still locked", v->name, v->metadata_endpoint);
         else
                 judge_name(c, host, "tokens", l);
 }

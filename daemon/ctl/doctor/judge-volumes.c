@@ -17,10 +17,11 @@ static void judge_key(const struct case_file *c, const struct os_volume *v, stru
         if (!c->config)
                 return;
         if (key_uri_parse(v->key, &uri, &why) < 0)
-                finding_add(l, FINDING_VOLUME_OTHER, "the volume %s has the key %s: %s", v->name, v->key, strempty(why));
+                finding_add(l, FINDING_VOLUME_OTHER, "the volume %s has the key %s: %s", v->name, v->key,
+                            strempty(why));
         else if (!config_find_vault(c->config, &uri, &why))
-                finding_add(l, FINDING_VAULT_NOT_ALLOWED, "the volume %s has the key %s, which the image's configuration "
-                            "does not allow (%s)", v->name, v->key, strempty(why));
+                finding_add(l, FINDING_VAULT_NOT_ALLOWED, "the volume %s has the key %s, which the image's "
+                            "configuration does not allow (%s)", v->name, v->key, strempty(why));
 }
 
 /* The node's entry and the image's: what is compared after the unlock must be the same. */
@@ -38,8 +39,8 @@ static void judge_listed(const struct case_file *c, const struct os_volume *v, s
                 finding_add(l, FINDING_VOLUME_OTHER, "the image's entry of the volume %s cannot be read", v->name);
         else if (!streq(v->name, other.name) || !streq(v->role, other.role) || !streq(v->digest, other.digest) ||
                  !streq(v->generation, other.generation) || !streq(v->key, other.key))
-                finding_add(l, FINDING_VOLUME_OTHER, "the image's entry of the volume %s is not the node's: made before "
-                            "its key changed?", v->name);
+                finding_add(l, FINDING_VOLUME_OTHER, "the image's entry of the volume %s is not the node's: made "
+                            "before its key changed?", v->name);
 }
 
 static void judge_recovery(const struct os_volume *v, struct findings *l) {

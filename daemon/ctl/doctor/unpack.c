@@ -187,11 +187,11 @@ static int unpack_with(int fd, uint8_t *buffer, struct cpio *c, struct unpack_re
                 n = pread(fd, buffer, sizeof(formats->magic), at);
                 f = n > 0 ? find_format(buffer, (size_t) n) : NULL;
                 if (!f && c->archives > 0)
-                        return explain(why, -EBADMSG, "what follows after %lld bytes is neither an archive nor compressed "
-                                       "in a way that is known", (long long) at);
+                        return explain(why, -EBADMSG, "what follows after %lld bytes is neither an archive nor "
+                                       "compressed in a way that is known", (long long) at);
                 if (!f)
-                        return explain(why, -EBADMSG, "it is no initramfs: neither a cpio archive nor compressed in a way "
-                                       "that is known");
+                        return explain(why, -EBADMSG, "it is no initramfs: neither a cpio archive nor compressed in a "
+                                       "way that is known");
                 if (lseek(fd, at, SEEK_SET) < 0)
                         return explain(why, -errno, "%s", strerror(errno));
                 return unpack_compressed(fd, f, buffer, c, result, why);

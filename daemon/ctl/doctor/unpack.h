@@ -17,6 +17,6 @@ struct unpack_result {
         bool is_unified, is_signed;         /* a UKI, and whether it carries a signature */
 };
 
-/* Reads all of fd into sink. On an error *ret_why is a sentence for people (the caller's). Returns 0, -EBADMSG (no image,
- * or a damaged one), -E2BIG, -ENOENT (the decompressor is not installed), or -errno. */
+/* Reads all of fd into sink. On an error *ret_why is a sentence for people (the caller's). Returns 0, -EBADMSG (no
+ * image, or a damaged one), -E2BIG, -ENOENT (the decompressor is not installed), or -errno. */
 int unpack_image(int fd, const struct cpio_sink *sink, struct unpack_result *ret, char **ret_why);
