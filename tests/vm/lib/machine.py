@@ -27,9 +27,8 @@ def qemu_version():
 def accel_arguments(accel, guest=None):
     if accel == "kvm":
         return ["-accel", "kvm", "-cpu", "host"]
-    # A CPU may run a block that was translated from bytes which another CPU has replaced since (seen with QEMU 7.2): the
-    # kernel's int3, while it patches itself, is "Oops: int3" then. The newest kernel patches so much that it does not
-    # boot; one CPU after the other there.
+    # Seen with QEMU 7.2 and the newest kernel, at boot, not each time: "Oops: int3" where the kernel had just patched
+    # itself. Believed: one CPU ran a block translated from bytes that another had replaced. One after the other there.
     thread = "single" if guest == "sid" else "multi"
     # cx16: emulated, kernels from 6.12 on panic at random with it (QEMU 7.2). la57: a page walk level less.
     return ["-accel", f"tcg,thread={thread}", "-cpu", "max,cx16=off,la57=off"]
