@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/header-check.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c daemon/disk/manifest.c tests/unit/header-image.c
+// sources: daemon/disk/header-check.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c daemon/disk/manifest.c daemon/disk/foreign.c tests/unit/header-image.c
 // libs: json-c
 
 /* Input that begins with "LUKS" or "SKUL" is a copy of a header, its checksum to be put right; all other input is its
  * metadata. Whatever is accepted lies within the device and gives a manifest. */
 
 #include "../unit/header-image.h"
+#include "disk/foreign.h"
 #include "disk/manifest.h"
 
 #include <openssl/evp.h>
@@ -19,6 +20,9 @@ static void check_layout(const struct header_layout *l) {
                 if (l->areas[i].used && (l->areas[i].offset < 2 * HEADER_SIZE_MIN ||
                                          l->areas[i].offset + l->areas[i].size > l->data_offset))
                         abort();
+        if (l->recovery_keyslot >= 0 &&
+            (!l->areas[l->recovery_keyslot].used || l->recovery_keyslot == l->token.keyslot || l->recovery_token_id < 0))
+                abort();
 }
 
 static void check_metadata(const uint8_t *copy, const struct header_copy *c) {
@@ -32,8 +36,13 @@ static void check_metadata(const uint8_t *copy, const struct header_copy *c) {
                 return;
         if (secret_new(64, &key) < 0 || manifest_compute(o, c->uuid, key, mac) < 0)
                 abort();
-        if (header_metadata_check(o, c, IMAGE_DEVICE_SIZE, &l, &why) == 0)
-                check_layout(&l);
+        if (header_metadata_check(o, c, IMAGE_DEVICE_SIZE, &l, &why) < 0)
+                return;
+        check_layout(&l);
+        /* Where all of it was enrolled, nothing that could be left out is foreign. */
+        memcpy(l.token.mac, mac, sizeof(mac));
+        if (foreign_find(o, c->uuid, key, &l, &why) != -EUCLEAN)
+                abort();
 }
 
 static void check_copy(uint8_t *copy, size_t size, bool secondary) {
