@@ -189,6 +189,7 @@ interop: all
 
 bench: setup all
 	$(Q)tests/bench/attach
+	$(Q)tests/bench/many
 
 demo: setup all
 	$(Q)tests/vm/demo

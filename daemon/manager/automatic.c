@@ -30,6 +30,9 @@ static enum automatic judge_unreadable(struct manager *m, const char *device, co
                 return AUTOMATIC_LEAVE;
         }
         outcome_from_disk(o, y);
+        /* what its header says does not change by trying again */
+        if (y->error != -EIO && y->error != -ENOMEM && y->error != -ETIMEDOUT && y->error != -EPIPE)
+                o->code = EXIT_CODE_POLICY;
         return AUTOMATIC_REFUSE;
 }
 

@@ -79,3 +79,43 @@ def wait_ended(node, disk, timeout=120):
     unit = unit_of(node, disk)
     node.wait_for(f"systemctl show -P ExecMainExitTimestampMonotonic '{unit}' | grep -qv '^0$'", timeout)
     return int(node.out(f"systemctl show -P ExecMainStatus '{unit}'"))
+
+
+# Many disks, as LUNs of one controller that comes with the first of them: a root port takes one device only.
+
+def add_luns(node, names, size=20, port=0):
+    node.qmp("device_add", driver="virtio-scsi-pci", bus=f"hp{port}", id=f"many{port}")
+    for lun, name in enumerate(names):
+        path = image(node, name)
+        with open(path, "ab") as handle:
+            handle.truncate(size << 20)
+        node.qmp("blockdev-add", driver="file", filename=str(path), node_name=name)
+        node.qmp("device_add", driver="scsi-hd", bus=f"many{port}.0", drive=name, id=name, serial=name, lun=lun)
+
+
+def remove_luns(node, names, port=0):
+    node.qmp("device_del", id=f"many{port}")
+    while node.monitor.wait_event("DEVICE_DELETED", timeout=60)["data"].get("device") != f"many{port}":
+        pass
+    for name in names:
+        node.qmp("blockdev-del", node_name=name)
+
+
+def lun_path(name):
+    return f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{name}"
+
+
+def make_many(node, key, count, at_once=4, port=0):
+    """Volumes m0, m1, ... on disks of their own, closed: {name: device}."""
+    names = [f"m{n}" for n in range(count)]
+    add_luns(node, names, port=port)
+    volumes = {name: lun_path(name) for name in names}
+    node.wait_for(" && ".join(f"test -b {d}" for d in volumes.values()), 120)
+    waiting = list(volumes.items())
+    while waiting:
+        now, waiting = waiting[:at_once], waiting[at_once:]
+        running = [node.start_command(f"cmkctl format {d} --name {n} --role data --key {key} --yes") for n, d in now]
+        for one in running:
+            done = one.wait(300)
+            assert done.status == 0, done
+    return volumes
