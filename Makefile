@@ -129,7 +129,7 @@ INSTALL ?= install
 SBINS := cmkd cmkd-vault cmkd-audit cmkd-breaker cmkd-disk cmkd-ladder cmkd-keyscript
 # where libcryptsetup looks for its plugins: cryptsetup/ beside it
 TOKEN_DIR ?= $(PREFIX)/lib/$(shell $(CC) -print-multiarch 2>/dev/null)/cryptsetup
-UNITS := $(wildcard daemon/data/*.service daemon/data/*.socket daemon/data/*.target daemon/data/*.slice)
+UNITS := $(wildcard daemon/data/*.service daemon/data/*.socket daemon/data/*.target daemon/data/*.slice daemon/data/*.path)
 D := $(DESTDIR)$(PREFIX)
 INITRAMFS := hook=hooks init-premount=scripts/init-premount local-top=scripts/local-top init-bottom=scripts/init-bottom
 
@@ -153,6 +153,8 @@ install: all
 		chmod 755 $(D)/share/initramfs-tools/$${f#*=}/cmkd || exit 1; done
 	$(Q)$(INSTALL) -m 644 daemon/data/cmkd.conf $(D)/lib/cmkd/
 	$(Q)$(INSTALL) -m 644 daemon/data/tmpfiles.d/cmkd.conf $(D)/lib/tmpfiles.d/
+	$(Q)$(INSTALL) -d $(D)/lib/sysusers.d
+	$(Q)$(INSTALL) -m 644 daemon/data/sysusers.d/cmkd.conf $(D)/lib/sysusers.d/
 	$(Q)$(INSTALL) -m 644 daemon/data/modules-load.d/cmkd.conf $(D)/lib/modules-load.d/
 	$(Q)$(INSTALL) -m 644 daemon/data/org.cmkd1.conf $(D)/share/dbus-1/system.d/
 	$(Q)$(if $(wildcard daemon/data/cmkd.catalog),$(INSTALL) -m 644 daemon/data/cmkd.catalog $(D)/lib/systemd/catalog/)

@@ -12,6 +12,7 @@
 #include "uses.h"
 #include "who.h"
 #include "common/log.h"
+#include "common/place.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -413,7 +414,7 @@ static int open_trail(struct audit *a, const struct audit_options *options, stru
 
         a->trail_dir = options->trail_dir;
         a->early_stays = options->early;
-        a->early = options->early || !early_place_ready(a->trail_dir, "/etc/fstab");
+        a->early = options->early || !place_ready(a->trail_dir, "/etc/fstab");
         if (!a->early)
                 r = trail_open(a->trail_dir, &a->trail, recovery);
         if (r == -EROFS) {
@@ -431,7 +432,7 @@ static void leave_early(struct audit *a) {
         struct trail *real;
         int r;
 
-        if (!early_place_ready(a->trail_dir, "/etc/fstab"))
+        if (!place_ready(a->trail_dir, "/etc/fstab"))
                 return;
         r = trail_open(a->trail_dir, &real, &recovery);
         if (r < 0) {
@@ -442,6 +443,7 @@ static void leave_early(struct audit *a) {
         trail_free(a->trail);
         a->trail = real;
         a->early = false;
+        early_over();
         report_recovery(a, &recovery);
         join_early(a, &recovery);
 }
@@ -561,8 +563,10 @@ int audit_new(const struct audit_options *options, struct audit **ret) {
         if (mirror_new(&a->mirror) < 0 || who_new(&a->who) < 0)
                 return -ENOMEM;
         report_recovery(a, &recovery);
-        if (!a->early)
+        if (!a->early) {
+                early_over();
                 join_early(a, &recovery);
+        }
         report_start(a);
         if (options->kernel) {
                 error = open_kernel(a, options, &recovery);

@@ -1,48 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "early.h"
 
+#include "common/log.h"
 #include "reader.h"
 
 #include <fcntl.h>
 #include <limits.h>
-#include <mntent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define TRAIL_FILE "trail.jsonl"
-
-/* True if dir is path or above it. */
-static bool is_above(const char *dir, const char *path) {
-        size_t n = strlen(dir);
-
-        while (n > 1 && dir[n - 1] == '/')
-                n--;
-        return strncmp(dir, path, n) == 0 && (path[n] == 0 || path[n] == '/');
-}
-
-static bool is_mount_point(const char *path) {
-        struct statx s;
-
-        if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW|AT_NO_AUTOMOUNT, STATX_TYPE, &s) < 0)
-                return false;
-        /* A kernel that does not say so (before 5.8) is believed to have it mounted. */
-        return !(s.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) || (s.stx_attributes & STATX_ATTR_MOUNT_ROOT);
-}
-
-bool early_place_ready(const char *trail_dir, const char *fstab) {
-        FILE *f = setmntent(fstab, "re");
-        struct mntent entry;
-        char buf[4096];
-        bool ready = true;
-
-        if (!f)
-                return true;
-        while (ready && getmntent_r(f, &entry, buf, sizeof(buf)))
-                if (!streq(entry.mnt_dir, "/") && is_above(entry.mnt_dir, trail_dir) && !hasmntopt(&entry, "noauto"))
-                        ready = is_mount_point(entry.mnt_dir);
-        endmntent(f);
-        return ready;
-}
 
 /* One record as the real trail gets it. */
 static void mark(const struct record *r, struct audit_message_record *m) {
@@ -150,4 +117,12 @@ int early_done(const char *dir) {
         if (snprintf(from, sizeof(from), "%s/trail.head", dir) < (int) sizeof(from))
                 (void) unlink(from);
         return 0;
+}
+
+void early_over(void) {
+        int fd = open(EARLY_OVER_MARK, O_WRONLY|O_CREAT|O_CLOEXEC|O_NOFOLLOW, 0600);
+
+        if (fd < 0)
+                log_warning("%s: %s: the trail may keep its file system busy at the end", EARLY_OVER_MARK, strerror(errno));
+        safe_close(fd);
 }

@@ -15,10 +15,7 @@
 #include "trail.h"
 
 #define EARLY_TRAIL_DIR "/run/cmkd/early"
-
-/* Whether the file system that the trail belongs to is there: no entry of fstab for a directory above it (other than /
- * and noauto) lacks its mount. fstab: a path; one that is missing holds no entries. */
-bool early_place_ready(const char *trail_dir, const char *fstab);
+#define EARLY_OVER_MARK "/run/cmkd/trail"    /* there once the real trail is written to: cmkd-trail.path */
 
 struct early_join {
         uint64_t records;                  /* that were joined now */
@@ -40,3 +37,6 @@ int early_join(const char *dir, const struct trail_recovery *from, early_append 
 
 /* Puts the early trail aside (joined.jsonl, for this boot). Returns 0 or -errno. */
 int early_done(const char *dir);
+
+/* Says to systemd that the real trail is open: what it is on has to stay mounted until cmkd-audit ends. */
+void early_over(void);

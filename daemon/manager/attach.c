@@ -13,6 +13,7 @@
 #include "disk-child.h"
 #include "key.h"
 #include "manager.h"
+#include "trust-places.h"
 #include "unlock.h"
 
 /* Somebody said that the volume is on this disk: from now on it is the one that is attached by itself. */
@@ -26,9 +27,9 @@ static void remember_disk(struct unlock *u) {
                 return;
         e = *t;
         memcpy(e.serial, f.serial, sizeof(e.serial));
-        r = trust_update(TRUST_DIRECTORY, &e);
+        r = trust_places_update(&e);
         if (r == -ENOENT)                  /* on a signed list only */
-                r = trust_add(TRUST_DIRECTORY, &e);
+                r = trust_places_add(&e);
         if (r >= 0)
                 r = manager_reload_trust(u->manager);
         if (r < 0)

@@ -7,6 +7,7 @@
 #include "manager.h"
 #include "operation.h"
 #include "teardown.h"
+#include "trust-places.h"
 #include "trust-signed.h"
 
 #ifndef CMKD_VERSION
@@ -337,7 +338,7 @@ static int method_trust_remove(sd_bus_message *message, void *user, sd_bus_error
         v = manager_volume_by_uuid(m, t->uuid);
         if (v && volume_is_open(v))
                 return reply_error(message, EXIT_CODE_BUSY, "%s is attached: detach it first", v->name);
-        r = trust_remove(TRUST_DIRECTORY, t->uuid);
+        r = trust_places_remove(t->uuid);
         if (r >= 0)
                 r = manager_reload_trust(m);
         if (r < 0)

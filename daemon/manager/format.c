@@ -19,6 +19,7 @@
 #include "disk-child.h"
 #include "manager.h"
 #include "operation.h"
+#include "trust-places.h"
 
 struct format {
         struct manager *manager;
@@ -196,7 +197,7 @@ static void on_checked(const struct disk_reply *y, int fd, void *user) {
                 return;
         }
         fill_trust(f, t);
-        r = trust_add(TRUST_DIRECTORY, t);
+        r = trust_places_add(t);
         if (r >= 0)
                 r = manager_reload_trust(f->manager);
         if (r < 0) {

@@ -16,7 +16,7 @@
 #include "mount-watch.h"
 #include "open-mark.h"
 #include "teardown.h"
-#include "trust-signed.h"
+#include "trust-places.h"
 
 static void on_breaker_ready(const struct breaker_slot *found, size_t n, void *user) {
         struct manager *m = user;
@@ -98,20 +98,6 @@ static void log_bad_entries(const struct trust_list *l) {
                 log_warning("Left out of the node's list: %s", *bad);
 }
 
-int manager_read_trust(const struct config *c, struct trust_list **ret) {
-        _cleanup_(trust_freep) struct trust_list *l = NULL;
-        struct node_identity node;
-        int r;
-
-        node_identity_get(&node);
-        r = trust_load(TRUST_DIRECTORY, &l);
-        if (r >= 0)
-                r = trust_load_signed(TRUST_SIGNED_DIRECTORY, c->owner_keys, &node, l);
-        if (r >= 0)
-                *ret = TAKE_PTR(l);
-        return r;
-}
-
 static int load(struct manager *m) {
         _cleanup_(freep) char *why = NULL;
         int r;
@@ -121,7 +107,7 @@ static int load(struct manager *m) {
                 log_error("%s", why ? why : strerror(-r));
                 return r;
         }
-        r = manager_read_trust(m->config, &m->trust);
+        r = trust_places_load(m->config, &m->trust, &m->trust_early);
         if (r < 0) {
                 log_error("The node's list %s cannot be read: %s", TRUST_DIRECTORY, strerror(-r));
                 return r;
@@ -178,7 +164,7 @@ int manager_new(struct manager **ret) {
                 return -ENOMEM;
         LIST_INIT(&m->volumes);
         LIST_INIT(&m->keys);
-        r = mkdir_parents(TRUST_DIRECTORY, 0700);
+        r = trust_places_ready() ? mkdir_parents(TRUST_DIRECTORY, 0700) : 0;
         if (r < 0) {
                 log_error("%s cannot be made: %s", TRUST_DIRECTORY, strerror(-r));
                 return r;
@@ -277,7 +263,7 @@ int manager_reload_trust(struct manager *m) {
         struct trust_list *list;
         int r;
 
-        r = manager_read_trust(m->config, &list);
+        r = trust_places_load(m->config, &list, &m->trust_early);
         if (r < 0)
                 return r;
         trust_free(m->trust);

@@ -37,6 +37,7 @@ struct manager {
         sd_event *event;
         struct config *config;
         struct trust_list *trust;
+        bool trust_early;                  /* it was read from its copy: /var is not there yet */
         struct worker_link *worker;
         struct audit_link *audit;
         struct breaker_link *breaker;
@@ -71,9 +72,6 @@ void manager_volume_forget(struct manager *m, struct volume *v);
 
 /* Reads the node's list again. Returns 0 or a negative errno (the old list stays). */
 int manager_reload_trust(struct manager *m);
-
-/* The same without putting it in force: the files of this node, and what an owner signed for it. */
-int manager_read_trust(const struct config *c, struct trust_list **ret);
 
 /* Reads configuration and list again and works out the policy of every volume anew; nothing is closed or dropped by it.
  * What cannot be used (a mistake in a file, a policy that contradicts itself, the key of an open volume that would not be

@@ -9,6 +9,7 @@
 #include "disk-child.h"
 #include "key.h"
 #include "manager.h"
+#include "trust-places.h"
 
 #define SETTLE_USEC (500 * USEC_PER_MSEC)
 #define QUERY_TIMEOUT_USEC (30 * USEC_PER_SEC)
@@ -57,6 +58,8 @@ static int on_settled(sd_event_source *s _unused_, uint64_t usec _unused_, void 
         struct volume *v;
 
         w->timer = sd_event_source_disable_unref(w->timer);
+        if (w->manager->trust_early && trust_places_ready() && manager_reload_trust(w->manager) < 0)
+                log_warning("The node's list could not be read again; its copy holds");
         LIST_FOREACH(v, &w->manager->volumes, volumes)
                 if (v->state == VOLUME_ATTACHED || v->state == VOLUME_RECOVERY)
                         look_at(w, v);

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "key.h"
 #include "manager.h"
+#include "trust-places.h"
 
 static int _printf_(3, 4) refuse(int error, char **ret_why, const char *format, ...) {
         va_list ap;
@@ -49,7 +50,7 @@ static int load(struct manager *m, struct config **ret_config, struct trust_list
                 if (r < 0)
                         return r;
         }
-        r = manager_read_trust(c, ret_trust);
+        r = trust_places_load(c, ret_trust, &m->trust_early);
         if (r < 0)
                 return refuse(r, ret_why, "The list of volumes cannot be read: %s", strerror(-r));
         *ret_config = TAKE_PTR(c);

@@ -5,8 +5,13 @@
 #include <curl/curl.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #define IDLE_MAX 4u
+/* So many requests run on connections of their own; further ones wait that long for one of those. A handshake costs more
+ * than an answer, here and in the vault. */
+#define CONNECTIONS_EAGER 6u
+#define SHARE_PATIENCE_USEC USEC_PER_SEC
 #define CONNECT_TIMEOUT_MS 5000
 
 struct http_pool {
@@ -14,9 +19,12 @@ struct http_pool {
         char *ca_pem;
         CURL *idle[IDLE_MAX];
         size_t n_idle;
+        size_t n_busy, n_waiting;
+        pthread_cond_t given_back;
 };
 
 int http_pool_new(const char *ca_pem, struct http_pool **ret) {
+        pthread_condattr_t attr;
         struct http_pool *p;
 
         p = calloc(1, sizeof(*p));
@@ -27,6 +35,10 @@ int http_pool_new(const char *ca_pem, struct http_pool **ret) {
                 return -ENOMEM;
         }
         pthread_mutex_init(&p->lock, NULL);
+        pthread_condattr_init(&attr);
+        pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+        pthread_cond_init(&p->given_back, &attr);
+        pthread_condattr_destroy(&attr);
         *ret = p;
         return 0;
 }
@@ -36,30 +48,57 @@ struct http_pool *http_pool_free(struct http_pool *p) {
                 return NULL;
         while (p->n_idle > 0)
                 curl_easy_cleanup(p->idle[--p->n_idle]);
+        pthread_cond_destroy(&p->given_back);
         pthread_mutex_destroy(&p->lock);
         free(p->ca_pem);
         free(p);
         return NULL;
 }
 
+/* Under the lock. */
+static void wait_for_handle(struct http_pool *p) {
+        struct timespec end;
+        int r = 0;
+
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        end.tv_sec += (time_t) (SHARE_PATIENCE_USEC / USEC_PER_SEC);
+        p->n_waiting++;
+        while (r == 0 && p->n_idle == 0 && p->n_busy >= CONNECTIONS_EAGER)
+                r = pthread_cond_timedwait(&p->given_back, &p->lock, &end);
+        p->n_waiting--;
+}
+
 static CURL *take_handle(struct http_pool *p, bool fresh) {
         CURL *h = NULL;
 
         pthread_mutex_lock(&p->lock);
+        if (!fresh)
+                wait_for_handle(p);
         if (!fresh && p->n_idle > 0)
                 h = p->idle[--p->n_idle];
+        p->n_busy++;
         pthread_mutex_unlock(&p->lock);
-        return h ? h : curl_easy_init();
+        if (!h)
+                h = curl_easy_init();
+        if (!h) {
+                pthread_mutex_lock(&p->lock);
+                p->n_busy--;
+                pthread_mutex_unlock(&p->lock);
+        }
+        return h;
 }
 
-/* Resetting keeps the connection and forgets the token. */
-static void give_back(struct http_pool *p, CURL *h, bool keep) {
+/* Resetting keeps the connection and forgets the token. One that a secret came by is kept only for somebody who waits for
+ * it at this moment: its buffers are overwritten by the next answer, and wiped with the last. */
+static void give_back(struct http_pool *p, CURL *h, bool keep, bool secret) {
         curl_easy_reset(h);
         pthread_mutex_lock(&p->lock);
-        if (keep && p->n_idle < IDLE_MAX) {
+        p->n_busy--;
+        if (keep && p->n_idle < IDLE_MAX && (!secret || p->n_waiting > p->n_idle)) {
                 p->idle[p->n_idle++] = h;
                 h = NULL;
         }
+        pthread_cond_signal(&p->given_back);
         pthread_mutex_unlock(&p->lock);
         if (h)
                 curl_easy_cleanup(h);
@@ -209,8 +248,6 @@ static CURLcode set_up_transport(CURL *h, const struct http_pool *p, const struc
                 SET(CURLOPT_DNS_CACHE_TIMEOUT, 0L);
                 SET(CURLOPT_SSL_SESSIONID_CACHE, 0L);
         }
-        if (q->carries_secret)
-                SET(CURLOPT_FORBID_REUSE, 1L);
         return c;
 }
 
@@ -319,7 +356,7 @@ int http_perform(struct http_pool *p, const struct http_request *q, struct http_
         if (!h)
                 return -ENOMEM;
         r = perform_on(h, p, q, ret);
-        give_back(p, h, r >= 0 && !q->fresh_connection && !q->carries_secret);
+        give_back(p, h, r >= 0 && !q->fresh_connection, q->carries_secret);
         return r;
 }
 

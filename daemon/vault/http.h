@@ -26,7 +26,7 @@ struct http_request {
         const struct secret *bearer;     /* NUL-terminated token, or NULL */
         const char *client_request_id;   /* or NULL */
         bool fresh_connection;           /* on a connection of its own, that is closed afterwards */
-        bool carries_secret;             /* the handle is not kept afterwards */
+        bool carries_secret;             /* the handle is not kept, but for a request that waits for one just now */
         uint64_t deadline_usec;          /* CLOCK_BOOTTIME */
 };
 

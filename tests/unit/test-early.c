@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "audit/early.h"
+#include "common/place.h"
 #include "audit/reader.h"
 
 static char dir[64], early_dir[80], real_dir[80], real_path[128], early_path[128];
@@ -245,20 +246,20 @@ static void test_place(void **state _unused_) {
         char path[128], text[512], proc[] = "proc /proc proc\n# x /var/log ext4\n/dev/x / ext4 defaults 0 1\n";
 
         snprintf(path, sizeof(path), "%s/fstab", dir);
-        assert_true(early_place_ready("/var/log/cmkd", path));                           /* no fstab */
+        assert_true(place_ready("/var/log/cmkd", path));                           /* no fstab */
         assert_int_equal(write_file_atomic(path, proc, strlen(proc), 0600), 0);
-        assert_true(early_place_ready("/var/log/cmkd", path));
-        assert_true(early_place_ready("/proc/x", path));                                 /* mounted */
+        assert_true(place_ready("/var/log/cmkd", path));
+        assert_true(place_ready("/proc/x", path));                                 /* mounted */
         snprintf(text, sizeof(text), "/dev/x %s ext4 defaults\n", dir);
         assert_int_equal(write_file_atomic(path, text, strlen(text), 0600), 0);
         snprintf(text, sizeof(text), "%s/log/cmkd", dir);
-        assert_false(early_place_ready(text, path));                                     /* above, and not mounted */
+        assert_false(place_ready(text, path));                                     /* above, and not mounted */
         snprintf(text, sizeof(text), "%s-not/log", dir);
-        assert_true(early_place_ready(text, path));                                      /* a prefix, but not above */
+        assert_true(place_ready(text, path));                                      /* a prefix, but not above */
         snprintf(text, sizeof(text), "/dev/x %s ext4 noauto\n", dir);
         assert_int_equal(write_file_atomic(path, text, strlen(text), 0600), 0);
         snprintf(text, sizeof(text), "%s/log/cmkd", dir);
-        assert_true(early_place_ready(text, path));
+        assert_true(place_ready(text, path));
 }
 
 int main(void) {

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Volumes on disks that come and go: made once, unplugged, plugged in again by QEMU's monitor."""
 
+import json
 import re
+import time
 
 from . import product
 
-FSTAB = "noauto,nofail,_netdev,x-systemd.wanted-by=dev-mapper-{0}.device"
+FSTAB = "nofail,_netdev,x-systemd.wanted-by=dev-mapper-{0}.device"
 
 
 def make(node, key, name, disk=None, size=64, fs="ext4", file="known"):
@@ -105,8 +107,8 @@ def lun_path(name):
     return f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{name}"
 
 
-def make_many(node, key, count, at_once=4, port=0):
-    """Volumes m0, m1, ... on disks of their own, closed: {name: device}."""
+def make_many(node, key, count, at_once=4, port=0, last_key=None):
+    """Volumes m0, m1, ... on disks of their own, closed: {name: device}. last_key: of the last one."""
     names = [f"m{n}" for n in range(count)]
     add_luns(node, names, port=port)
     volumes = {name: lun_path(name) for name in names}
@@ -114,8 +116,40 @@ def make_many(node, key, count, at_once=4, port=0):
     waiting = list(volumes.items())
     while waiting:
         now, waiting = waiting[:at_once], waiting[at_once:]
-        running = [node.start_command(f"cmkctl format {d} --name {n} --role data --key {key} --yes") for n, d in now]
+        keys = {names[-1]: last_key or key}
+        running = [node.start_command(f"cmkctl format {d} --name {n} --role data --key {keys.get(n, key)} --yes") for n, d in now]
         for one in running:
             done = one.wait(300)
             assert done.status == 0, done
     return volumes
+
+
+def states(node):
+    return {v["name"]: v["state"] for v in json.loads(node.out("cmkctl status --json", timeout=60))["volumes"]}
+
+
+def many(node, vault, count, timeout):
+    """So many disks appear together, the vault hangs for the key of one: the others are attached, then that one too."""
+    key = product.setup_keys(node, vault, "k1", "slow")
+    names = list(make_many(node, key["k1"], count, last_key=key["slow"]))
+    remove_luns(node, names)
+    node.wait_for("! ls /dev/disk/by-id/ | grep -q HARDDISK_m", 60)
+    before = len(product.records(node))
+    vault.fault("hang", "--op", "unwrap", "--key", "slow")
+    began = time.monotonic()
+    add_luns(node, names)
+    others = " && ".join(f"test -b /dev/mapper/{n}" for n in names[:-1])
+    node.wait_for(others, timeout)
+    took = time.monotonic() - began
+    assert not node.sh(f"test -b /dev/mapper/{names[-1]}", check=False).status == 0, "the one whose vault hangs is open"
+    vault.ctl("fault", "clear")
+    vault.ctl("drop", "vault")
+    node.wait_for(f"test -b /dev/mapper/{names[-1]}", 200)
+    node.wait_for(f"test $(cmkctl status --json | grep -c '\"state\": *\"attached\"') = {count}", 60)
+    said = product.records(node)[before:]
+    assert not [r for r in said if r["event"] in ("refused", "failed")], said
+    times = sorted(r["boottime_us"] / 1e6 for r in said if r["event"] == "attached" and r["fields"]["volume"] != names[-1])
+    first = min(r["boottime_us"] / 1e6 for r in said if r["event"] == "request")
+    print(f"{count - 1} disks in {took:.1f} s from the first plug; attached {times[0] - first:.1f} to {times[-1] - first:.1f} s "
+          "after the first look at one")
+    no_cycle(node)

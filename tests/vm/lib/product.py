@@ -29,7 +29,7 @@ if [ -d /run/cmkd ]; then
         cmkctl detach "$name" || dmsetup remove -f "$name" || exit 1
     done
     systemctl stop cmkd.service cmkd-vault.service
-    rm -rf /var/lib/cmkd/trust /etc/cmkd/cmkd.conf.d/*
+    rm -rf /var/lib/cmkd/trust /etc/cmkd/trust /etc/cmkd/trust.d /etc/cmkd/cmkd.conf.d/*
 fi
 for n in 0 1 2 3; do
     blkdiscard -fz /dev/disk/by-id/virtio-data$n || exit 1
@@ -57,6 +57,12 @@ def setup(node, vault, **options):
     configure(node, vault, **options)
     start(node)
     return key
+
+
+def setup_keys(node, vault, *names):
+    """setup() with several keys: {name: identifier}."""
+    first = setup(node, vault, keys=names, vault_lines="TimeoutSec=60")
+    return {names[0]: first, **{name: vault.create_key(name) for name in names[1:]}}
 
 
 def fresh(node, vault, **options):

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "trust-places.h"
+
+#include "common/log.h"
+#include "common/place.h"
+#include "trust-signed.h"
+
+bool trust_places_ready(void) {
+        return place_ready(TRUST_DIRECTORY, "/etc/fstab");
+}
+
+int trust_places_load(const struct config *c, struct trust_list **ret, bool *ret_early) {
+        _cleanup_(trust_freep) struct trust_list *l = NULL;
+        bool early = !trust_places_ready();
+        struct node_identity node;
+        int r;
+
+        node_identity_get(&node);
+        r = trust_load(early ? TRUST_EARLY_DIRECTORY : TRUST_DIRECTORY, &l);
+        if (r >= 0)
+                r = trust_load_signed(TRUST_SIGNED_DIRECTORY, c->owner_keys, &node, l);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(l);
+        *ret_early = early;
+        return 0;
+}
+
+static void copied(const char *uuid, int r) {
+        if (r < 0 && r != -ENOENT)
+                log_warning("The copy of %s in " TRUST_EARLY_DIRECTORY ": %s; it is needed only if /var is on a volume", uuid,
+                            strerror(-r));
+}
+
+/* The copy follows, whatever it said before. */
+static void copy_entry(const struct trust_entry *e) {
+        (void) trust_remove(TRUST_EARLY_DIRECTORY, e->uuid);
+        copied(e->uuid, trust_add(TRUST_EARLY_DIRECTORY, e));
+}
+
+int trust_places_add(const struct trust_entry *e) {
+        int r = trust_add(TRUST_DIRECTORY, e);
+
+        if (r >= 0)
+                copy_entry(e);
+        return r;
+}
+
+int trust_places_update(const struct trust_entry *e) {
+        int r = trust_update(TRUST_DIRECTORY, e);
+
+        if (r >= 0)
+                copy_entry(e);
+        return r;
+}
+
+int trust_places_remove(const char *uuid) {
+        int r = trust_remove(TRUST_DIRECTORY, uuid);
+
+        if (r >= 0)
+                copied(uuid, trust_remove(TRUST_EARLY_DIRECTORY, uuid));
+        return r;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Where the node's list is: TRUST_DIRECTORY, with a copy in /etc that is read while /var is not mounted yet (it may be on a
+ * volume that this list is needed for), and the lists that owners signed.
+ *
+ *   /var/lib/cmkd/trust ──┐ (is it in its place?)
+ *   /etc/cmkd/trust ──────┴─► + /etc/cmkd/trust.d/NAME.list ─► struct trust_list
+ *
+ * What is written goes to both; that the copy could not be written is logged and no failure. */
+
+#include "common/config.h"
+#include "trust.h"
+
+#define TRUST_EARLY_DIRECTORY "/etc/cmkd/trust"
+
+/* *ret_early: the copy was read, to be read anew when /var is there. Returns as trust_load(). */
+int trust_places_load(const struct config *c, struct trust_list **ret, bool *ret_early);
+
+/* Whether TRUST_DIRECTORY is in its place. */
+bool trust_places_ready(void);
+
+/* As trust_add(), trust_update(), trust_remove(). */
+int trust_places_add(const struct trust_entry *e);
+int trust_places_update(const struct trust_entry *e);
+int trust_places_remove(const char *uuid);
