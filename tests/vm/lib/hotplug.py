@@ -83,35 +83,33 @@ def wait_ended(node, disk, timeout=120):
     return int(node.out(f"systemctl show -P ExecMainStatus '{unit}'"))
 
 
-# Many disks, as LUNs of one controller that comes with the first of them: a root port takes one device only.
+# Many disks: eight functions of one PCI device a root port, which the guest sees when the first of them comes, last.
 
-def add_luns(node, names, size=20, port=0):
-    node.qmp("device_add", driver="virtio-scsi-pci", bus=f"hp{port}", id=f"many{port}")
-    for lun, name in enumerate(names):
-        path = image(node, name)
+def plug_many(node, names, size=20):
+    for number in reversed(range(len(names))):
+        name, path = names[number], image(node, names[number])
         with open(path, "ab") as handle:
             handle.truncate(size << 20)
         node.qmp("blockdev-add", driver="file", filename=str(path), node_name=name)
-        node.qmp("device_add", driver="scsi-hd", bus=f"many{port}.0", drive=name, id=name, serial=name, lun=lun)
+        node.qmp("device_add", driver="virtio-blk-pci", bus=f"hp{number // 8}", addr=f"0.{number % 8}", multifunction=True,
+                 drive=name, id=name, serial=name)
 
 
-def remove_luns(node, names, port=0):
-    node.qmp("device_del", id=f"many{port}")
-    while node.monitor.wait_event("DEVICE_DELETED", timeout=60)["data"].get("device") != f"many{port}":
-        pass
+def unplug_many(node, names):
+    for name in names[::8]:
+        node.qmp("device_del", id=name)
+    left = set(names)
+    while left:
+        left.discard(node.monitor.wait_event("DEVICE_DELETED", timeout=120)["data"].get("device"))
     for name in names:
         node.qmp("blockdev-del", node_name=name)
 
 
-def lun_path(name):
-    return f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{name}"
-
-
-def make_many(node, key, count, at_once=4, port=0, last_key=None):
+def make_many(node, key, count, at_once=4, last_key=None):
     """Volumes m0, m1, ... on disks of their own, closed: {name: device}. last_key: of the last one."""
     names = [f"m{n}" for n in range(count)]
-    add_luns(node, names, port=port)
-    volumes = {name: lun_path(name) for name in names}
+    plug_many(node, names)
+    volumes = {name: product.DISK.format(name) for name in names}
     node.wait_for(" && ".join(f"test -b {d}" for d in volumes.values()), 120)
     waiting = list(volumes.items())
     while waiting:
@@ -132,12 +130,12 @@ def many(node, vault, count, timeout):
     """So many disks appear together, the vault hangs for the key of one: the others are attached, then that one too."""
     key = product.setup_keys(node, vault, "k1", "slow")
     names = list(make_many(node, key["k1"], count, last_key=key["slow"]))
-    remove_luns(node, names)
-    node.wait_for("! ls /dev/disk/by-id/ | grep -q HARDDISK_m", 60)
+    unplug_many(node, names)
+    node.wait_for("! ls /dev/disk/by-id/ | grep -q virtio-m", 60)
     before = len(product.records(node))
     vault.fault("hang", "--op", "unwrap", "--key", "slow")
     began = time.monotonic()
-    add_luns(node, names)
+    plug_many(node, names)
     others = " && ".join(f"test -b /dev/mapper/{n}" for n in names[:-1])
     node.wait_for(others, timeout)
     took = time.monotonic() - began
