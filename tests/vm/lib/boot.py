@@ -49,7 +49,8 @@ COMMAND_LINE = machine.COMMAND_LINE.replace("root=/dev/vda rw", f"root=/dev/mapp
 # A deadline for the breaker to hold; the other role os default, report, has none.
 POLICY = {"PollSec": "5", "NoticeSec": "0", "OnUnreachable": "poweroff"}
 VAULT_LINES = "TimeoutSec=30"
-SERVICES = "cmkd.service cmkd-vault.socket cmkd-audit.socket cmkd-audit.service cmkd-breaker.socket cmkd-breaker.service"
+SERVICES = ("cmkd.service cmkd-vault.socket cmkd-audit.socket cmkd-audit.service cmkd-breaker.socket "
+            "cmkd-breaker.service")
 DISK = "/dev/disk/by-id/virtio-os"
 
 # The guest's pristine image, block by block: only those in use.
@@ -123,7 +124,8 @@ def start_vault(directory, ports):
 def plug(node, path, form, name="os", port=0):
     """A disk from a file of its own."""
     options = {"read-only": True} if name == "pristine" else {"discard": "unmap"}
-    node.qmp("blockdev-add", driver="file", filename=str(path), node_name=f"{name}-file", cache={"no-flush": True}, **options)
+    node.qmp("blockdev-add", driver="file", filename=str(path), node_name=f"{name}-file", cache={"no-flush": True},
+             **options)
     node.qmp("blockdev-add", driver=form, file=f"{name}-file", node_name=name, **options)
     node.qmp("device_add", driver="virtio-blk-pci", bus=f"hp{port}", drive=name, id=name, serial=name)
     node.wait_for(f"test -b /dev/disk/by-id/virtio-{name}", 60)
@@ -172,7 +174,8 @@ def make_volume(guest, work):
 
 
 def build_initrd(guest, work, files, packages=()):
-    """The initrd and what was said while it was made. files: path in the guest -> text. packages: more than the guest has."""
+    """The initrd and what was said while it was made. files: path in the guest -> text. packages: what
+    the guest has not."""
     tar = image.rootfs(guest)
     if packages:
         name = f"{guest}-{packages[0]}"
