@@ -39,8 +39,8 @@ static int write_key(const struct invocation *in, const char *name, const struct
                 r = secret_write(STDOUT_FILENO, text);
         if (r >= 0)
                 r = write_all(STDOUT_FILENO, json ? "\"}\n" : "\n", json ? 3 : 1);
-        return r < 0 ? fail(EXIT_CODE_FAILED, "%s has a recovery key now, but it could not be written (%s) and cannot be "
-                            "shown again: cmkctl recovery-key remove %s", name, strerror(-r), name) : EXIT_CODE_DONE;
+        return r < 0 ? fail(EXIT_CODE_FAILED, "%s has a recovery key now, but it could not be written (%s) and cannot "
+                            "be shown again: cmkctl recovery-key remove %s", name, strerror(-r), name) : EXIT_CODE_DONE;
 }
 
 int verb_recovery_key_add(const struct invocation *in) {
@@ -63,10 +63,11 @@ int verb_recovery_key_add(const struct invocation *in) {
                 return call_misunderstood(r);
         r = secret_read(fd, TEXT_SIZE, &text);
         if (r < 0)
-                return fail(EXIT_CODE_FAILED, "%s has a recovery key now, but it did not arrive (%s) and cannot be shown "
-                            "again: cmkctl recovery-key remove %s", name, strerror(-r), name);
-        fprintf(stderr, "This is the recovery key of %s. Whoever has it opens the volume without the vault, also when the\n"
-                "customer's key is revoked. It is not shown again: write it down, and keep it away from this node.\n", name);
+                return fail(EXIT_CODE_FAILED, "%s has a recovery key now, but it did not arrive (%s) and cannot be "
+                            "shown again: cmkctl recovery-key remove %s", name, strerror(-r), name);
+        fprintf(stderr, "This is the recovery key of %s. Whoever has it opens the volume without the vault, also when\n"
+                "the customer's key is revoked. It is not shown again: write it down, and keep it away from this node.\n",
+                name);
         return write_key(in, name, text);
 }
 
@@ -86,8 +87,8 @@ int verb_recovery_key_remove(const struct invocation *in) {
         const char *name;
 
         code = check_what(in->args[0]);
-        snprintf(question, sizeof(question), "The recovery key of %s will not open it any more; without the vault nothing "
-                 "will.", in->args[0]);
+        snprintf(question, sizeof(question), "The recovery key of %s will not open it any more; without the vault "
+                 "nothing will.", in->args[0]);
         if (code == EXIT_CODE_DONE)
                 code = confirm(in, question);
         if (code == EXIT_CODE_DONE)

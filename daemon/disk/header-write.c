@@ -46,7 +46,8 @@ int header_lock(const struct device *d, const char *path, struct header_lock *re
                 return op_fail(y, -errno, EXIT_CODE_FAILED, LOCK_DIRECTORY " cannot be made: %s", strerror(errno));
         l.fd = take_lock(l.path);
         if (l.fd == -EBUSY)
-                return op_fail(y, l.fd, EXIT_CODE_BUSY, "Another program is changing the header of %s: try again", path);
+                return op_fail(y, l.fd, EXIT_CODE_BUSY, "Another program is changing the header of %s: try again",
+                               path);
         if (l.fd < 0)
                 return op_fail(y, l.fd, EXIT_CODE_FAILED, "The header of %s cannot be locked (%s): %s", path, l.path,
                                strerror(-l.fd));
@@ -114,8 +115,8 @@ int header_open_writable(struct device *d, const char *path, struct disk_reply *
 
 static bool overlaps(const struct header *h, size_t skip, uint64_t offset, uint64_t size) {
         for (size_t i = 0; i < HEADER_KEYSLOTS_MAX; i++)
-                if (i != skip && h->layout.areas[i].used && offset < h->layout.areas[i].offset + h->layout.areas[i].size &&
-                    h->layout.areas[i].offset < offset + size)
+                if (i != skip && h->layout.areas[i].used &&
+                    offset < h->layout.areas[i].offset + h->layout.areas[i].size && h->layout.areas[i].offset < offset + size)
                         return true;
         return false;
 }

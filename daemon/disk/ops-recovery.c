@@ -111,7 +111,8 @@ static int commit(struct edit *e, const struct disk_request *q, const struct sec
                 bool back = header_change_undo(&c) >= 0;
 
                 return op_fail(y, r, EXIT_CODE_FAILED, "The header of %s cannot be changed: what was written does not "
-                               "open (%s); %s", q->device, strerror(-r), back ? "it is as it was" : "one copy is damaged");
+                               "open (%s); %s", q->device, strerror(-r),
+                               back ? "it is as it was" : "one copy is damaged");
         }
         r = header_change_finish(&c);
         if (r >= 0)
@@ -149,8 +150,8 @@ int op_recovery_add(const struct disk_request *q, int in_fd, int *ret_fd, struct
         if (r < 0)
                 return r;
         if (e.volume.header->layout.recovery_keyslot >= 0)
-                return op_fail(y, -EEXIST, EXIT_CODE_FAILED, "%s has a recovery key already (keyslot %d), which cannot be "
-                               "shown again: \"cmkctl recovery-key remove %s\" first", q->name,
+                return op_fail(y, -EEXIST, EXIT_CODE_FAILED, "%s has a recovery key already (keyslot %d), which cannot "
+                               "be shown again: \"cmkctl recovery-key remove %s\" first", q->name,
                                e.volume.header->layout.recovery_keyslot, q->name);
         r = recovery_text_make(&text);
         if (r >= 0)
@@ -167,12 +168,12 @@ int op_recovery_add(const struct disk_request *q, int in_fd, int *ret_fd, struct
         (void) signal(SIGPIPE, SIG_IGN);
         r = secret_write(in_fd, text);
         if (r < 0)
-                return op_fail(y, r, EXIT_CODE_FAILED, "%s has a recovery key now, but it could not be handed over (%s): "
-                               "\"cmkctl recovery-key remove %s\"", q->name, strerror(-r), q->name);
+                return op_fail(y, r, EXIT_CODE_FAILED, "%s has a recovery key now, but it could not be handed over "
+                               "(%s): \"cmkctl recovery-key remove %s\"", q->name, strerror(-r), q->name);
         return 0;
 }
 
-/* A run that was killed after the new header counted left the keyslot's bytes: they go in the next, whatever it finds. */
+/* A run that was killed after the new header counted left the keyslot's bytes: they go in the next one. */
 int op_recovery_remove(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y) {
         _cleanup_(edit_done) struct edit e = EDIT_NONE;
         _cleanup_(luks_close) struct luks l = {};
@@ -241,7 +242,7 @@ int op_recovery_test(const struct disk_request *q, int in_fd, int *ret_fd, struc
 
         (void) ret_fd;
         if (in_fd < 0 || !q->uuid[0])
-                return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "RECOVERY_TEST needs a UUID and a descriptor to read from");
+                return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "RECOVERY_TEST needs a UUID and a descriptor");
         r = volume_read(&v, q, y);
         if (r < 0)
                 return r;
@@ -255,8 +256,8 @@ int op_recovery_test(const struct disk_request *q, int in_fd, int *ret_fd, struc
         if (r >= 0)
                 r = luks_recovery_unlock(&v.luks, v.header, text, &v.volume_key);
         if (r == -ENOKEY)
-                return op_fail(y, r, EXIT_CODE_FAILED, "That is not the recovery key of %s: keyslot %d does not open with "
-                               "it", q->name, v.header->layout.recovery_keyslot);
+                return op_fail(y, r, EXIT_CODE_FAILED, "That is not the recovery key of %s: keyslot %d does not open "
+                               "with it", q->name, v.header->layout.recovery_keyslot);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "%s cannot be unlocked: %s", q->device,
                                v.luks.said[0] ? v.luks.said : strerror(-r));

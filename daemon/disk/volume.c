@@ -74,9 +74,9 @@ static int judge_change(struct volume *v, const struct disk_request *q, struct d
                                strerror(-r));
         if (!(q->flags & DISK_FLAG_FOREIGN_OK))
                 return op_fail(y, -EUCLEAN, EXIT_CODE_POLICY, "The header of %s was changed since it was enrolled: %s "
-                               "added by somebody else. Look with \"cryptsetup luksDump\", take it out with luksKillSlot "
-                               "or \"cryptsetup token remove\"; OnForeignKeyslot=report attaches it all the same", q->device,
-                               what.text);
+                               "added by somebody else. Look with \"cryptsetup luksDump\", take it out with "
+                               "luksKillSlot or token remove; OnForeignKeyslot=report attaches it all the same",
+                               q->device, what.text);
         y->flags |= DISK_FLAG_FOREIGN;
         snprintf(y->message, sizeof(y->message), "%s", what.text);
         return 0;

@@ -38,8 +38,8 @@ static void on_added(const struct outcome *o, void *user) {
         else {
                 r = sd_bus_reply_method_return(c->message, "sh", o->volume->name, c->read_end);
                 if (r < 0)
-                        reply_error(c->message, EXIT_CODE_FAILED, "%s has a recovery key now, but it cannot be handed over "
-                                    "(%s): remove it", o->volume->name, strerror(-r));
+                        reply_error(c->message, EXIT_CODE_FAILED, "%s has a recovery key now, but it cannot be handed "
+                                    "over (%s): remove it", o->volume->name, strerror(-r));
         }
         recovery_call_free(c);
 }
@@ -73,7 +73,8 @@ static int may_ask(sd_bus_message *message, struct manager *m, const char *what)
 
         get_ids(message, &uid, &pid);
         if (sd_bus_message_get_sender(message) || uid != 0)
-                return reply_error(message, EXIT_CODE_POLICY, "Recovery keys are root's on " BUS_PRIVATE_SOCKET " only");
+                return reply_error(message, EXIT_CODE_POLICY, "Recovery keys are for root on " BUS_PRIVATE_SOCKET
+                                   " only");
         r = ready(m, message);
         if (r != 1 || !m->adopted)
                 return r;
@@ -82,8 +83,8 @@ static int may_ask(sd_bus_message *message, struct manager *m, const char *what)
         if (!volume_name_is_valid(what))
                 return reply_error(message, EXIT_CODE_USAGE, "%s is no device, UUID or name of a volume", what);
         if (!find(m, what) && !trust_find_name(m->trust, what) && !trust_find_uuid(m->trust, what))
-                return reply_error(message, EXIT_CODE_POLICY, "There is no volume %s on this node's list; see \"cmkctl trust\"",
-                                   what);
+                return reply_error(message, EXIT_CODE_POLICY, "There is no volume %s on this node's list; see "
+                                   "\"cmkctl trust\"", what);
         return 0;
 }
 

@@ -117,7 +117,8 @@ int recovery_key_add(struct manager *m, const char *what, int sink, const struct
         return start(m, &add_verb, what, sink, who, done, user);
 }
 
-int recovery_key_remove(struct manager *m, const char *what, const struct requester *who, operation_done done, void *user) {
+int recovery_key_remove(struct manager *m, const char *what, const struct requester *who, operation_done done,
+                        void *user) {
         return start(m, &remove_verb, what, -EBADF, who, done, user);
 }
 

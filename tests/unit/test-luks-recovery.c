@@ -179,8 +179,8 @@ static void test_twice(void **state) {
         assert_int_equal(luks_recovery_add(&l, one, m->disk.path, m->volume_key, m->text, &image), -EEXIST);
 }
 
-/* Cuts the power after some sectors, every step-th of the copies, up to where the change is complete. Each time it opens
- * from what is on the disk then, and the change can be made again. */
+/* Cuts the power after some sectors, every step-th of the copies, up to where the change is complete. Each time it
+ * opens from what is on the disk then, and the change can be made again. */
 static void cut_everywhere(struct made *m, bool add, size_t step) {
         _cleanup_(freep) uint8_t *image = malloc(DEVICE_SIZE);
         size_t total, done = 0;
