@@ -105,9 +105,8 @@ cmkd_units() {
     inst_simple "$moddir/cmkd-early.service" "$systemdsystemunitdir/cmkd-early.service"
     inst_simple "$moddir/cmkd-open@.service" "$systemdsystemunitdir/cmkd-open@.service"
     inst_script "$moddir/cmkd-open.sh" "$cmkd_lib/cmkd-open"
-    mkdir -p "$unit/initrd.target.wants" "$unit/cryptsetup-pre.target.wants" "$unit/systemd-cryptsetup@.service.d"
+    mkdir -p "$unit/initrd.target.wants" "$unit/systemd-cryptsetup@.service.d"
     ln -sf ../cmkd-early.service "$unit/initrd.target.wants/"
-    ln -sf ../cmkd-early.service "$unit/cryptsetup-pre.target.wants/"
     inst_simple "$moddir/systemd-cryptsetup.conf" "$systemdsystemunitdir/systemd-cryptsetup@.service.d/cmkd.conf"
     cmkd_volumes >"$initdir$cmkd_lib/boot-volumes"
     while read -r uuid name; do
