@@ -50,6 +50,23 @@ int read_exact(int fd, void *buf, size_t size) {
         return 0;
 }
 
+int pwrite_all(int fd, const void *data, size_t size, uint64_t offset) {
+        const uint8_t *p = data;
+
+        while (size > 0) {
+                ssize_t n = pwrite(fd, p, size, (off_t) offset);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        return n < 0 ? -errno : -EIO;
+                p += n;
+                offset += (uint64_t) n;
+                size -= (size_t) n;
+        }
+        return 0;
+}
+
 int write_all(int fd, const void *buf, size_t size) {
         const uint8_t *p = buf;
 

@@ -63,6 +63,9 @@ int read_exact(int fd, void *buf, size_t size);
 /* Writes all of buf. Returns 0 or -errno. Restarts on EINTR. */
 int write_all(int fd, const void *buf, size_t size);
 
+/* The same at an offset, which stays where it is. Returns 0, -EIO (nothing more can be written there) or -errno. */
+int pwrite_all(int fd, const void *data, size_t size, uint64_t offset);
+
 /* Reads a whole small file (below max bytes) into a NUL-terminated string. Returns 0, -E2BIG when it is larger,
  * -ENOMEM, or what open(2) and read(2) say. */
 int read_small_file(const char *path, size_t max, char **ret, size_t *ret_size);

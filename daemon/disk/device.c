@@ -175,18 +175,7 @@ int device_wipe_signatures(const struct device *d) {
 }
 
 int device_write(const struct device *d, const void *data, size_t size, uint64_t offset) {
-        const uint8_t *p = data;
+        int r = pwrite_all(d->fd, data, size, offset);
 
-        while (size > 0) {
-                ssize_t n = pwrite(d->fd, p, size, (off_t) offset);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n <= 0)
-                        return n < 0 ? -errno : -EIO;
-                p += n;
-                offset += (uint64_t) n;
-                size -= (size_t) n;
-        }
-        return fsync(d->fd) < 0 ? -errno : 0;
+        return r < 0 ? r : fsync(d->fd) < 0 ? -errno : 0;
 }

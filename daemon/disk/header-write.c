@@ -67,21 +67,6 @@ static size_t image_size(const struct header *h) {
         return (size_t) (2 * h->copy.header_size + h->layout.keyslots_size);
 }
 
-static int pwrite_all(int fd, const uint8_t *p, uint64_t size, uint64_t offset) {
-        while (size > 0) {
-                ssize_t n = pwrite(fd, p, size, (off_t) offset);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n <= 0)
-                        return n < 0 ? -errno : -EIO;
-                p += n;
-                offset += (uint64_t) n;
-                size -= (uint64_t) n;
-        }
-        return 0;
-}
-
 int header_image(const struct header *h) {
         _cleanup_(closep) int fd = memfd_create("cmkd-header", MFD_CLOEXEC);
         const uint8_t *p;
