@@ -117,13 +117,27 @@ const char *usage_of_system(const struct usage *u) {
         return NULL;
 }
 
-int usage_refuse_root(const struct usage *u, const struct disk_request *q, struct disk_reply *y) {
+/* Where the root of this system is on the volume all processes use it: nothing is killed or unmounted. The end of such a
+ * volume is a power off. */
+static int refuse_root(const struct usage *u, const struct disk_request *q, struct disk_reply *y) {
         const struct mount *root = mounts_find_path(&u->mounts, "/");
 
         if (!root || !root->on_volume)
                 return 0;
         return op_fail(y, -EPERM, EXIT_CODE_POLICY, "%s carries the root of this system, which all processes use: nothing "
                                                     "is killed or unmounted", q->name);
+}
+
+int usage_open(struct mapping *m, struct usage *u, const struct disk_request *q, struct disk_reply *y) {
+        int r;
+
+        r = mapping_find(m, q, y);
+        if (r >= 0)
+                r = usage_find(u, m, y);
+        if (r < 0 || !m->present)
+                return r < 0 ? r : 0;
+        r = refuse_root(u, q, y);
+        return r < 0 ? r : 1;
 }
 
 unsigned usage_count_mounts(const struct usage *u) {

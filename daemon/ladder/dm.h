@@ -46,9 +46,9 @@ void usage_done(struct usage *u);
 /* Says what of the volume the system cannot do without, or NULL: swap, or one of the places listed in dm.c. */
 const char *usage_of_system(const struct usage *u);
 
-/* Refuses (0 or -EPERM, fills y) where the root of this system is on the volume: then all processes use it, and nothing
- * is killed or unmounted. The end of such a volume is a power off. */
-int usage_refuse_root(const struct usage *u, const struct disk_request *q, struct disk_reply *y);
+/* What NOTICE, KILL and UNMOUNT begin with: the mapping, what is on it, and not the root of this system. Returns 1 (there
+ * is something to do), 0 (there is no such mapping), or an error as of op_fail(). */
+int usage_open(struct mapping *m, struct usage *u, const struct disk_request *q, struct disk_reply *y);
 
 unsigned usage_count_mounts(const struct usage *u);
 

@@ -17,13 +17,8 @@ static int tell_users(const struct disk_request *q, int signal, struct disk_repl
         _cleanup_(usage_done) struct usage u = {};
         int r;
 
-        r = mapping_find(&m, q, y);
-        if (r >= 0)
-                r = usage_find(&u, &m, y);
-        if (r < 0 || !m.present)
-                return r;
-        r = usage_refuse_root(&u, q, y);
-        if (r < 0)
+        r = usage_open(&m, &u, q, y);
+        if (r <= 0)
                 return r;
         r = holders_find(&u.mounts, &u.stack, false, &found);
         if (r >= 0)
@@ -72,13 +67,8 @@ int op_step_kill(const struct disk_request *q, int in_fd _unused_, int *ret_fd _
         char names[512];
         int r;
 
-        r = mapping_find(&m, q, y);
-        if (r >= 0)
-                r = usage_find(&u, &m, y);
-        if (r < 0 || !m.present)
-                return r;
-        r = usage_refuse_root(&u, q, y);
-        if (r < 0)
+        r = usage_open(&m, &u, q, y);
+        if (r <= 0)
                 return r;
         for (unsigned i = 0; i < KILL_ROUNDS; i++) {
                 holders_free(&left);

@@ -118,13 +118,8 @@ int op_step_unmount(const struct disk_request *q, int in_fd _unused_, int *ret_f
 
         if (!n)
                 return -ENOMEM;
-        r = mapping_find(&m, q, y);
-        if (r >= 0)
-                r = usage_find(&u, &m, y);
-        if (r < 0 || !m.present)
-                return r;
-        r = usage_refuse_root(&u, q, y);
-        if (r < 0)
+        r = usage_open(&m, &u, q, y);
+        if (r <= 0)
                 return r;
         (void) usage_for_each_swap(&u, swap_off, &swaps);
         /* As it should be; after the end of those that hold a locked mount; and at last whatever is left. */

@@ -80,15 +80,7 @@ static void on_active(const struct disk_reply *y, int fd, void *user) {
 }
 
 static void activate(struct unlock *u) {
-        struct disk_request q;
-        struct outcome o = {};
-
-        unlock_disk_request(u, u->before == VOLUME_HELD ? DISK_OP_RESUME : DISK_OP_ACTIVATE, &q);
-        if (disk_child_start(u->manager->event, &q, u->secret_fd, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_active, u,
-                             NULL) < 0) {
-                outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
-                unlock_end(u, &o);
-        }
+        unlock_run(u, u->before == VOLUME_HELD ? DISK_OP_RESUME : DISK_OP_ACTIVATE, on_active);
 }
 
 static void claim_failed(struct unlock *u, const struct disk_reply *y, const char *why) {

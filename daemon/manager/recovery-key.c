@@ -59,28 +59,16 @@ static void on_done(const struct disk_reply *y, int fd, void *user) {
         unlock_end(u, &o);
 }
 
-static void run_child(struct unlock *u, enum disk_op op) {
-        struct disk_request q;
-        struct outcome o = {};
-
-        unlock_disk_request(u, op, &q);
-        if (disk_child_start(u->manager->event, &q, u->secret_fd, u->key_fd, MANAGER_DISK_TIMEOUT_USEC, on_done, u,
-                             NULL) < 0) {
-                outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
-                unlock_end(u, &o);
-        }
-}
-
 static void use_add(struct unlock *u) {
-        run_child(u, DISK_OP_RECOVERY_ADD);
+        unlock_run(u, DISK_OP_RECOVERY_ADD, on_done);
 }
 
 static void use_remove(struct unlock *u) {
-        run_child(u, DISK_OP_RECOVERY_REMOVE);
+        unlock_run(u, DISK_OP_RECOVERY_REMOVE, on_done);
 }
 
 static void use_test(struct unlock *u) {
-        run_child(u, DISK_OP_RECOVERY_TEST);
+        unlock_run(u, DISK_OP_RECOVERY_TEST, on_done);
 }
 
 static const struct unlock_verb add_verb = { .name = "recovery-key add", .header_only = true, .use = use_add };

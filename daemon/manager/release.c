@@ -84,15 +84,7 @@ static void on_written(const struct disk_reply *y, int fd, void *user) {
 }
 
 static void write_key(struct unlock *u) {
-        struct disk_request q;
-        struct outcome o = {};
-
-        unlock_disk_request(u, DISK_OP_UNLOCK_KEY, &q);
-        if (disk_child_start(u->manager->event, &q, u->secret_fd, u->key_fd, MANAGER_DISK_TIMEOUT_USEC, on_written, u,
-                             NULL) < 0) {
-                outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
-                unlock_end(u, &o);
-        }
+        unlock_run(u, DISK_OP_UNLOCK_KEY, on_written);
 }
 
 static const struct unlock_verb release_verb = { .name = "release", .use = write_key };

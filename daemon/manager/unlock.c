@@ -88,6 +88,18 @@ void unlock_disk_request(const struct unlock *u, enum disk_op op, struct disk_re
                 ret->flags |= DISK_FLAG_FOREIGN_OK;
 }
 
+void unlock_run(struct unlock *u, enum disk_op op, disk_callback callback) {
+        struct disk_request q;
+        struct outcome o = {};
+
+        unlock_disk_request(u, op, &q);
+        if (disk_child_start(u->manager->event, &q, u->secret_fd, u->key_fd, MANAGER_DISK_TIMEOUT_USEC, callback, u,
+                             NULL) < 0) {
+                outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
+                unlock_end(u, &o);
+        }
+}
+
 void unlock_report_foreign(struct unlock *u, const struct disk_reply *y) {
         _cleanup_(freep) struct audit_message_record *r = NULL;
         struct volume *v = u->volume;

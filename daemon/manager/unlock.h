@@ -12,6 +12,7 @@
 #include <systemd/sd-event.h>
 
 #include "common/config.h"
+#include "disk-child.h"
 #include "operation.h"
 
 struct manager;
@@ -61,6 +62,10 @@ int unlock_start(struct unlock *u);
 
 /* A request for cmkd-disk about the volume, with what this node trusts it by. */
 void unlock_disk_request(const struct unlock *u, enum disk_op op, struct disk_request *ret);
+
+/* What a verb's use() ends with: that operation in a child with secret W, and with key_fd where there is one. Without
+ * memory the operation ends here. */
+void unlock_run(struct unlock *u, enum disk_op op, disk_callback callback);
 
 /* OnForeignKeyslot=report: writes down what a child that opened the volume found beside what was enrolled. */
 void unlock_report_foreign(struct unlock *u, const struct disk_reply *y);
