@@ -85,11 +85,21 @@ int read_options(sd_bus_message *m, struct options *ret) {
         return r;
 }
 
-int ready(struct manager *m, sd_bus_message *message) {
+bool ready(struct manager *m, sd_bus_message *message, int *ret) {
         if (m->adopted)
-                return 1;
-        return sd_bus_reply_method_errorf(message, BUS_ERROR_NOT_READY, "cmkd is still taking over what is open (or waits "
+                return true;
+        *ret = sd_bus_reply_method_errorf(message, BUS_ERROR_NOT_READY, "cmkd is still taking over what is open (or waits "
                                           "for cmkd-breaker); try again");
+        return false;
+}
+
+bool begin(struct manager *m, sd_bus_message *message, int r, struct options *ret_options, int *ret) {
+        if (r >= 0)
+                r = read_options(message, ret_options);
+        if (r >= 0)
+                return ready(m, message, ret);
+        *ret = reply_error(message, EXIT_CODE_USAGE, "Arguments or options are not valid: %s", strerror(-r));
+        return false;
 }
 
 struct volume *find(struct manager *m, const char *name) {

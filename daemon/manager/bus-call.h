@@ -26,8 +26,11 @@ void get_requester(sd_bus_message *m, struct requester *ret);
 /* Reads a{sv}; an option that is not known is an error, so that a wish is never silently ignored. */
 int read_options(sd_bus_message *m, struct options *ret);
 
-/* Verbs wait for the start to be over. Returns 1, or what the handler returns. */
-int ready(struct manager *m, sd_bus_message *message);
+/* Verbs wait for the start to be over. False: answered, and *ret is what the handler returns. */
+bool ready(struct manager *m, sd_bus_message *message, int *ret);
+
+/* What a method with options does once its arguments were read with result r: reads them, and ready(). */
+bool begin(struct manager *m, sd_bus_message *message, int r, struct options *ret_options, int *ret);
 
 /* A volume by name or UUID, or NULL. */
 struct volume *find(struct manager *m, const char *name);

@@ -66,12 +66,7 @@ static int method_format(sd_bus_message *message, void *user, sd_bus_error *e _u
         int r;
 
         r = sd_bus_message_read(message, "ssss", &device, &name, &role, &key);
-        if (r >= 0)
-                r = read_options(message, &o);
-        if (r < 0)
-                return reply_error(message, EXIT_CODE_USAGE, "Arguments or options are not valid: %s", strerror(-r));
-        r = ready(m, message);
-        if (r != 1 || !m->adopted)
+        if (!begin(m, message, r, &o, &r))
                 return r;
         r = role_from_string(role);
         if (r < 0)
@@ -94,12 +89,7 @@ static int method_attach(sd_bus_message *message, void *user, sd_bus_error *e _u
         int r;
 
         r = sd_bus_message_read(message, "s", &what);
-        if (r >= 0)
-                r = read_options(message, &o);
-        if (r < 0)
-                return reply_error(message, EXIT_CODE_USAGE, "Arguments or options are not valid: %s", strerror(-r));
-        r = ready(m, message);
-        if (r != 1 || !m->adopted)
+        if (!begin(m, message, r, &o, &r))
                 return r;
         if (*what != '/' && !volume_name_is_valid(what))
                 return reply_error(message, EXIT_CODE_USAGE, "%s is no device, UUID or name of a volume", what);
@@ -112,7 +102,7 @@ static int method_attach(sd_bus_message *message, void *user, sd_bus_error *e _u
                 get_requester(message, &who);
                 return started(message, claim_start(m, v, &who, on_attached, sd_bus_message_ref(message)));
         }
-        if (v) {
+        if (v && !volume_is_attaching(v)) {
                 r = volume_may_attach(v, &why);
                 if (r == -EALREADY) {
                         struct outcome done = { .volume = v };
@@ -153,8 +143,7 @@ static struct volume *volume_for_verb(struct manager *m, sd_bus_message *message
                 *ret = r;
                 return NULL;
         }
-        r = *ret = ready(m, message);
-        if (r != 1 || !m->adopted)
+        if (!ready(m, message, ret))
                 return NULL;
         v = find(m, name);
         if (!v && (trust_find_name(m->trust, name) || trust_find_uuid(m->trust, name))) {
@@ -282,8 +271,7 @@ static int method_reload(sd_bus_message *message, void *user, sd_bus_error *e _u
         struct requester who;
         int r;
 
-        r = ready(m, message);
-        if (r != 1 || !m->adopted)
+        if (!ready(m, message, &r))
                 return r;
         get_requester(message, &who);
         r = manager_reload(m, who.text, &why);

@@ -75,8 +75,7 @@ static int may_ask(sd_bus_message *message, struct manager *m, const char *what)
         if (sd_bus_message_get_sender(message) || uid != 0)
                 return reply_error(message, EXIT_CODE_POLICY, "Recovery keys are for root on " BUS_PRIVATE_SOCKET
                                    " only");
-        r = ready(m, message);
-        if (r != 1 || !m->adopted)
+        if (!ready(m, message, &r))
                 return r;
         if (*what == '/')
                 return 0;

@@ -83,12 +83,7 @@ int bus_method_release(sd_bus_message *message, void *user, sd_bus_error *e _unu
         int r, sink;
 
         r = sd_bus_message_read(message, "ss", &device, &what);
-        if (r >= 0)
-                r = read_options(message, &o);
-        if (r < 0)
-                return reply_error(message, EXIT_CODE_USAGE, "Arguments or options are not valid: %s", strerror(-r));
-        r = ready(m, message);
-        if (r != 1 || !m->adopted)
+        if (!begin(m, message, r, &o, &r))
                 return r;
         r = may_release(message, m, device, what);
         if (r != 0)

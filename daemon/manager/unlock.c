@@ -25,6 +25,22 @@ struct unlock *unlock_free(struct unlock *u) {
         return NULL;
 }
 
+/* Whoever asked for the same hears the same: udev's attach and an operator's are one. */
+static void tell_joined(struct volume *v, const struct outcome *o) {
+        struct outcome same = *o;
+
+        same.changed = false;
+        if (o->code == EXIT_CODE_DONE && v->state != VOLUME_ATTACHED)
+                outcome_set(&same, EXIT_CODE_BUSY, "%s: its key was given out, and its mapping is waited for", v->name);
+        while (!LIST_EMPTY(&v->joined)) {
+                struct unlock *u = LIST_FIRST(&v->joined);
+
+                LIST_REMOVE(u, joined);
+                u->done(&same, u->user);
+                unlock_free(u);
+        }
+}
+
 void unlock_end(struct unlock *u, struct outcome *o) {
         struct manager *m = u->manager;
         struct volume *v = u->volume;
@@ -39,6 +55,8 @@ void unlock_end(struct unlock *u, struct outcome *o) {
         /* A mapping that appeared meanwhile was taken for what we make. */
         mapping_watch_kick(m->mappings);
         o->volume = v;
+        if (v)
+                tell_joined(v, o);
         memcpy(uuid, v ? v->uuid : "", v ? sizeof(uuid) : 1);
         u->done(o, u->user);
         if (u->verb->header_only)
@@ -185,6 +203,15 @@ static void write_request_record(struct unlock *u) {
         manager_record(u->manager, r);
 }
 
+static void join(struct unlock *u) {
+        struct volume *v = manager_volume_by_uuid(u->manager, u->header.uuid);
+
+        u->volume = v;
+        write_request_record(u);
+        u->volume = NULL;
+        LIST_INSERT_HEAD(&v->joined, u, joined);
+}
+
 static int unwrap(struct unlock *u, const struct key_uri *uri) {
         _cleanup_(freep) struct vault_request *q = calloc(1, sizeof(*q));
         _cleanup_(closep) int write_end = -EBADF;
@@ -270,10 +297,14 @@ static int claim_volume(struct unlock *u, const char *name, enum role role, stru
         int r;
 
         if (v) {
+                bool same = u->verb->open_is_done && streq(v->device, u->device);
+
+                if (same && volume_is_attaching(v))
+                        return -EINPROGRESS;
                 r = volume_may_attach(v, &why);
                 if (u->automatic && volume_is_open(v))
                         r = -EALREADY;           /* in whatever condition: that is not udev's to change */
-                if (r == -EALREADY && u->verb->open_is_done && streq(v->device, u->device)) {
+                if (r == -EALREADY && same) {
                         o->volume = v;
                         return r;
                 }
@@ -427,6 +458,9 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         switch (claim_volume(u, name, role, &o)) {
         case 0:
                 request_key(u, &uri);
+                break;
+        case -EINPROGRESS:
+                join(u);
                 break;
         case -EALREADY:
                 u->done(&o, u->user);

@@ -20,13 +20,14 @@ struct unlock;
 
 struct unlock_verb {
         const char *name;                /* for the trail */
-        bool open_is_done;               /* a volume that is ATTACHED already is what was asked for */
+        bool open_is_done;               /* a volume that is ATTACHED already, or about to be, is what was asked for */
         bool header_only;                /* it is about the header: an open volume stays as it is, and as busy */
         bool keyless;                    /* the vault is not asked */
         void (*use)(struct unlock *u);   /* ends with unlock_end() or unlock_fail(), sooner or later */
 };
 
 struct unlock {
+        LIST_ENTRY(unlock) joined;       /* of the volume, while another attach of it goes on */
         struct manager *manager;
         const struct unlock_verb *verb;
         struct volume *volume;           /* ours from the moment it is ATTACHING or RESUMING; header_only: a stand-in */
@@ -70,8 +71,8 @@ void unlock_run(struct unlock *u, enum disk_op op, disk_callback callback);
 /* OnForeignKeyslot=report: writes down what a child that opened the volume found beside what was enrolled. */
 void unlock_report_foreign(struct unlock *u, const struct disk_reply *y);
 
-/* Ends it: state, callback, memory. A volume that was ATTACHING or RESUMING goes back to where it was when o is a
- * failure. */
+/* Ends it: state, callbacks (of those too who asked for the same meanwhile), memory. A volume that was ATTACHING or
+ * RESUMING goes back to where it was when o is a failure. */
 void unlock_end(struct unlock *u, struct outcome *o);
 
 /* The same for a refusal or a failure, which is written down as event ("refused", "failed", "verdict"). */

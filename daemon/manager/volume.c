@@ -57,6 +57,10 @@ bool volume_is_open(const struct volume *v) {
         return v->state != VOLUME_CLOSED && v->state != VOLUME_ATTACHING && v->state != VOLUME_CUT;
 }
 
+bool volume_is_attaching(const struct volume *v) {
+        return v->state == VOLUME_ATTACHING && !v->released;
+}
+
 bool volume_is_in_transit(const struct volume *v) {
         const unsigned transit = BIT(VOLUME_ATTACHING) | BIT(VOLUME_HOLDING) | BIT(VOLUME_RESUMING) |
                                  BIT(VOLUME_DETACHING) | BIT(VOLUME_NOTICE) | BIT(VOLUME_CUTTING);

@@ -29,6 +29,7 @@
 struct key;
 struct manager;
 struct teardown;
+struct unlock;
 
 enum volume_state {
         VOLUME_CLOSED,
@@ -72,6 +73,7 @@ struct volume {
         struct instant released_issued;    /* when that key was asked for; stays when the mapping is there */
         enum volume_state released_from;
         sd_event_source *released_timer;
+        LIST_HEAD(, unlock) joined;        /* ATTACHING: others who asked for the same, told when it ends (unlock.c) */
         bool claiming;                     /* RECOVERY: "attach" asks the vault; the volume is not forgotten meanwhile */
         const char *recovery_why;          /* static text: why it is in RECOVERY */
         char second_mapping[129];          /* made beside ours by somebody else; empty: none */
@@ -89,6 +91,9 @@ const char *volume_state_to_string(enum volume_state s);
 
 /* True while the mapping stands, whatever its condition. */
 bool volume_is_open(const struct volume *v);
+
+/* True while cmkd itself makes its mapping: another attach of it has the same end. */
+bool volume_is_attaching(const struct volume *v);
 
 /* True while an operation or a teardown runs: other verbs are refused with "busy". */
 bool volume_is_in_transit(const struct volume *v);
