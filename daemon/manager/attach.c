@@ -156,15 +156,25 @@ int attach_start(struct manager *m, const char *what, unsigned flags, const stru
         return r;
 }
 
-int resume_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user) {
-        struct unlock *u = unlock_new(m, &resume_verb, who, done, user);
+/* About a volume that is open already. */
+static struct unlock *unlock_of(struct volume *v, const struct unlock_verb *verb, const struct requester *who,
+                                operation_done done, void *user) {
+        struct unlock *u = unlock_new(v->manager, verb, who, done, user);
+
+        if (!u)
+                return NULL;
+        u->volume = v;
+        u->before = v->state;
+        memcpy(u->device, v->device, sizeof(u->device));
+        return u;
+}
+
+int resume_start(struct volume *v, const struct requester *who, operation_done done, void *user) {
+        struct unlock *u = unlock_of(v, &resume_verb, who, done, user);
         int r;
 
         if (!u)
                 return -ENOMEM;
-        u->volume = v;
-        u->before = v->state;
-        memcpy(u->device, v->device, sizeof(u->device));
         r = volume_set_state(v, VOLUME_RESUMING);
         if (r >= 0) {
                 r = unlock_start(u);
@@ -176,15 +186,12 @@ int resume_start(struct manager *m, struct volume *v, const struct requester *wh
         return r;
 }
 
-int claim_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user) {
-        struct unlock *u = unlock_new(m, &claim_verb, who, done, user);
+int claim_start(struct volume *v, const struct requester *who, operation_done done, void *user) {
+        struct unlock *u = unlock_of(v, &claim_verb, who, done, user);
         int r;
 
         if (!u)
                 return -ENOMEM;
-        u->volume = v;
-        u->before = v->state;
-        memcpy(u->device, v->device, sizeof(u->device));
         r = unlock_start(u);
         if (r < 0)
                 unlock_free(u);

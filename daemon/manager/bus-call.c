@@ -38,6 +38,14 @@ void get_ids(sd_bus_message *m, uid_t *uid, pid_t *pid) {
         sd_bus_creds_unref(creds);
 }
 
+bool is_private_root(sd_bus_message *m) {
+        uid_t uid = (uid_t) -1;
+        pid_t pid = 0;
+
+        get_ids(m, &uid, &pid);
+        return !sd_bus_message_get_sender(m) && uid == 0;
+}
+
 void get_requester(sd_bus_message *m, struct requester *ret) {
         uid_t uid = (uid_t) -1;
         pid_t pid = 0;

@@ -23,6 +23,9 @@ int started(sd_bus_message *m, int r);
 void get_ids(sd_bus_message *m, uid_t *uid, pid_t *pid);
 void get_requester(sd_bus_message *m, struct requester *ret);
 
+/* Root at the other end of the private socket: who keys may travel to, since a bus in between would see them come by. */
+bool is_private_root(sd_bus_message *m);
+
 /* Reads a{sv}; an option that is not known is an error, so that a wish is never silently ignored. */
 int read_options(sd_bus_message *m, struct options *ret);
 

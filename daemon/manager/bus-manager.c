@@ -100,7 +100,7 @@ static int method_attach(sd_bus_message *message, void *user, sd_bus_error *e _u
                 if (v->claiming)
                         return reply_error(message, EXIT_CODE_BUSY, "%s: the vault is being asked for it already", v->name);
                 get_requester(message, &who);
-                return started(message, claim_start(m, v, &who, on_attached, sd_bus_message_ref(message)));
+                return started(message, claim_start(v, &who, on_attached, sd_bus_message_ref(message)));
         }
         if (v && !volume_is_attaching(v)) {
                 r = volume_may_attach(v, &why);
@@ -198,7 +198,7 @@ static int method_resume(sd_bus_message *message, void *user, sd_bus_error *e _u
         if (!v)
                 return r;
         get_requester(message, &who);
-        return started(message, resume_start(m, v, &who, on_changed, sd_bus_message_ref(message)));
+        return started(message, resume_start(v, &who, on_changed, sd_bus_message_ref(message)));
 }
 
 static int reply_steps(sd_bus_message *message, const struct volume *v, const struct plan *p, const struct plan_facts *f) {

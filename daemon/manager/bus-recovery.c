@@ -64,15 +64,11 @@ static void on_tested(const struct outcome *o, void *user) {
         recovery_call_free(c);
 }
 
-/* Keys travel on the private socket only: a bus in between would see them come by. Returns 0, or what the handler
- * returns. */
+/* Returns 0, or what the handler returns. */
 static int may_ask(sd_bus_message *message, struct manager *m, const char *what) {
-        uid_t uid = (uid_t) -1;
-        pid_t pid = 0;
         int r;
 
-        get_ids(message, &uid, &pid);
-        if (sd_bus_message_get_sender(message) || uid != 0)
+        if (!is_private_root(message))
                 return reply_error(message, EXIT_CODE_POLICY, "Recovery keys are for root on " BUS_PRIVATE_SOCKET
                                    " only");
         if (!ready(m, message, &r))

@@ -54,13 +54,10 @@ static void on_released(const struct outcome *o, void *user) {
 
 /* The key itself is for root on the private socket only: a bus in between would see it come by. */
 static int may_release(sd_bus_message *message, struct manager *m, const char *device, const char *what) {
-        uid_t uid = (uid_t) -1;
-        pid_t pid = 0;
         const char *why;
         struct volume *v;
 
-        get_ids(message, &uid, &pid);
-        if (sd_bus_message_get_sender(message) || uid != 0)
+        if (!is_private_root(message))
                 return reply_error(message, EXIT_CODE_POLICY, "Keys are given out to root on " BUS_PRIVATE_SOCKET " only");
         if ((*device && *device != '/') || (*what ? !volume_name_is_valid(what) : !*device))
                 return reply_error(message, EXIT_CODE_USAGE, "%s %s: no device, or no UUID or name of a volume",

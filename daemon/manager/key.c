@@ -277,7 +277,7 @@ void key_evaluate_volume(struct volume *v) {
                 break;
         }
         case LEASE_RESUME:
-                r = resume_start(v->manager, v, &self, on_own_operation, NULL);
+                r = resume_start(v, &self, on_own_operation, NULL);
                 break;
         case LEASE_CALL_OFF:
                 teardown_call_off(v);

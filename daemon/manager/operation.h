@@ -48,7 +48,7 @@ int attach_start(struct manager *m, const char *what, unsigned flags, const stru
                  operation_done done, void *user);
 
 /* The same for a volume that is held: unwrap, record, give the key back, resume. */
-int resume_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user);
+int resume_start(struct volume *v, const struct requester *who, operation_done done, void *user);
 
 /* release.c: the same up to the durable record; then the unlock key is written to sink (a pipe, a socket; taken over on
  * success) for whoever makes the mapping. device: a path below /dev, what: the UUID or the name
@@ -63,7 +63,7 @@ void release_unused(struct volume *v, const char *why);
 
 /* The same for a volume in RECOVERY, whose mapping stays as it is: unwrap, record, prove that its keyslot opens and that
  * the mapping is what the header asks for; then it is under its lease. */
-int claim_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user);
+int claim_start(struct volume *v, const struct requester *who, operation_done done, void *user);
 /* recovery-key.c. The key's text goes from the child into sink, which is taken over (add), or from source into the
  * child (test): it is never in this process. what: as for attach; the volume may be open. */
 int recovery_key_add(struct manager *m, const char *what, int sink, const struct requester *who, operation_done done,

@@ -14,12 +14,12 @@
 #include "manager.h"
 #include "unlock.h"
 
-static void record(const struct unlock *u, const char *event, uint8_t priority) {
+static void record(const struct unlock *u, uint8_t priority) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
 
         if (!r)
                 return;
-        manager_record_start(r, u->volume, event, priority, false);
+        manager_record_start(r, u->volume, u->verb->done_event, priority, false);
         audit_record_add(r, "device", u->device);
         audit_record_add(r, "by", u->who.text);
         audit_record_add(r, "request_id", u->answer.request_id);
@@ -51,11 +51,8 @@ static void on_done(const struct disk_reply *y, int fd, void *user) {
         o.changed = y->count > 0;
         if (!u->verb->keyless)
                 take_header(u, y);
-        if (u->verb->keyless)
-                record(u, "recovery_key_tested", LOG_NOTICE);
-        else if (o.changed)
-                record(u, streq(u->verb->name, "recovery-key add") ? "recovery_key_added" : "recovery_key_removed",
-                       LOG_WARNING);
+        if (u->verb->keyless || o.changed)
+                record(u, o.changed ? LOG_WARNING : LOG_NOTICE);
         unlock_end(u, &o);
 }
 
@@ -71,10 +68,15 @@ static void use_test(struct unlock *u) {
         unlock_run(u, DISK_OP_RECOVERY_TEST, on_done);
 }
 
-static const struct unlock_verb add_verb = { .name = "recovery-key add", .header_only = true, .use = use_add };
-static const struct unlock_verb remove_verb = { .name = "recovery-key remove", .header_only = true, .use = use_remove };
+static const struct unlock_verb add_verb = {
+        .name = "recovery-key add", .header_only = true, .use = use_add, .done_event = "recovery_key_added",
+};
+static const struct unlock_verb remove_verb = {
+        .name = "recovery-key remove", .header_only = true, .use = use_remove, .done_event = "recovery_key_removed",
+};
 static const struct unlock_verb test_verb = {
         .name = "recovery-key test", .header_only = true, .keyless = true, .use = use_test,
+        .done_event = "recovery_key_tested",
 };
 
 static int start(struct manager *m, const struct unlock_verb *verb, const char *what, int key_fd,

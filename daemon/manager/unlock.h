@@ -23,6 +23,7 @@ struct unlock_verb {
         bool open_is_done;               /* a volume that is ATTACHED already, or about to be, is what was asked for */
         bool header_only;                /* it is about the header: an open volume stays as it is, and as busy */
         bool keyless;                    /* the vault is not asked */
+        const char *done_event;          /* header_only: the record that says what was done to it */
         void (*use)(struct unlock *u);   /* ends with unlock_end() or unlock_fail(), sooner or later */
 };
 
