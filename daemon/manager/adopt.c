@@ -84,8 +84,9 @@ static struct instant before_deadline(const struct breaker_slot *s, uint64_t spa
         return i;
 }
 
-/* When the breaker knows a deadline, the lease began lease + grace before it. When it knows none (it is as new as we
- * are) the lease begins now: the key is polled at once, and from here on the breaker holds the deadline. */
+/* When the breaker knows a deadline, the lease began lease + grace before it. When it knows none (silence is only reported,
+ * or it is as new as we are) the mark says when the last yes was; without one the lease begins now: the key is polled at
+ * once, and from here on the breaker holds the deadline. */
 static struct instant lease_start(const struct candidate *c, const struct volume *v) {
         const struct policy *p = &v->policy;
         struct instant i = instant_now();
@@ -101,7 +102,9 @@ static struct instant lease_start(const struct candidate *c, const struct volume
         }
         if (c->facts.has_slot)
                 return before_deadline(&c->slot, p->lease_usec + p->grace_usec + LEASE_BREAKER_USEC);
-        return c->facts.mark == OPEN_MARK_RELEASED ? c->mark.issued : i;
+        if (c->facts.mark == OPEN_MARK_RELEASED || (c->facts.mark == OPEN_MARK_ATTACHED && c->mark.issued.boottime_usec > 0))
+                return c->mark.issued;
+        return i;
 }
 
 /* A hold that policy made has a deadline, HoldSec after it began; an operator's has none, and stays an operator's. */

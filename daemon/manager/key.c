@@ -5,6 +5,7 @@
 
 #include "common/log.h"
 #include "manager.h"
+#include "open-mark.h"
 #include "operation.h"
 #include "teardown.h"
 
@@ -35,6 +36,15 @@ static void record_answer(struct key *k, const char *event, enum verdict counted
         manager_record(k->manager, r);
 }
 
+/* The next manager's lease counts from there too, whatever the breaker was told. */
+static void write_marks(const struct key *k) {
+        const struct volume *v;
+
+        LIST_FOREACH(v, &k->volumes, of_key)
+                if (v->state == VOLUME_ATTACHED)
+                        open_mark_update(v);
+}
+
 /* An answer, checked as far as it can be: counts it, writes down what is new, decides for every volume. */
 static void count_answer(struct key *k, uint32_t flags) {
         struct key_event e = {
@@ -47,6 +57,8 @@ static void count_answer(struct key *k, uint32_t flags) {
 
         counted = key_track_event(&k->track, &k->timing, &e, instant_now(), random_u32());
         k->challenge = challenge_free(k->challenge);
+        if (counted == VERDICT_GRANTED)
+                write_marks(k);
         if (counted != last || k->track.state != before)
                 record_answer(k, "verdict", counted, counted == VERDICT_GRANTED ? LOG_NOTICE : LOG_WARNING);
         if (counted != last)
@@ -384,5 +396,6 @@ void key_granted(struct key *k, struct instant issued) {
         struct key_event e = { .verdict = VERDICT_GRANTED, .issued = issued };
 
         key_track_event(&k->track, &k->timing, &e, instant_now(), random_u32());
+        write_marks(k);
         key_schedule(k);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "key.h"
 #include "volume.h"
 
 #define DIRECTORY "/run/cmkd/open"
@@ -28,10 +29,13 @@ static void write_mark(const struct volume *v, enum open_mark mark, struct insta
 }
 
 void open_mark_update(const struct volume *v) {
+        struct instant granted = v->key && v->key->track.has_grant ? v->key->track.granted : (struct instant) {};
         char path[PATH_SIZE];
 
-        if (v->state == VOLUME_ATTACHED || v->state == VOLUME_RECOVERY)
-                write_mark(v, v->state == VOLUME_ATTACHED ? OPEN_MARK_ATTACHED : OPEN_MARK_RECOVERY, (struct instant) {});
+        if (v->state == VOLUME_ATTACHED)
+                write_mark(v, OPEN_MARK_ATTACHED, granted);
+        else if (v->state == VOLUME_RECOVERY)
+                write_mark(v, OPEN_MARK_RECOVERY, (struct instant) {});
         else if (v->state == VOLUME_CLOSED || v->state == VOLUME_CUT) {
                 snprintf(path, sizeof(path), DIRECTORY "/%s", v->uuid);
                 (void) unlink(path);

@@ -6,7 +6,7 @@
  *
  * A file a volume in /run/cmkd/open, named by its UUID: "STATE BOOTTIME REALTIME MAPPING", STATE being
  *   released    its key was given out then (of the release), and a mapping of it may appear
- *   attached    it is under its lease
+ *   attached    it is under its lease, which counts from then
  *   recovery    opened without cmkd
  * Gone with a reboot, as the mappings are. What is there and cannot be read counts as no mark: recovery. */
 
@@ -18,14 +18,15 @@ enum open_mark { OPEN_MARK_NONE, OPEN_MARK_RELEASED, OPEN_MARK_ATTACHED, OPEN_MA
 
 struct open_mark_text {
         enum open_mark mark;
-        struct instant issued;                   /* RELEASED: the lease counts from there */
+        struct instant issued;                   /* RELEASED, ATTACHED: the lease counts from there; zero: not known */
         char mapping[DM_IOCTL_UUID_SIZE];
 };
 
 /* Pure. Returns 0 or -EBADMSG. */
 int open_mark_parse(const char *text, struct open_mark_text *ret);
 
-/* Makes the mark true for the state that the volume is in: written at ATTACHED and RECOVERY, gone at CLOSED and CUT. */
+/* Makes the mark true for the state that the volume is in: written at ATTACHED and RECOVERY, gone at CLOSED and CUT. Call it
+ * too when the key of a volume that is ATTACHED was granted again. */
 void open_mark_update(const struct volume *v);
 
 /* A key of the volume is about to be used: the release was asked for then. */

@@ -41,15 +41,35 @@ static void tell_joined(struct volume *v, const struct outcome *o) {
         }
 }
 
+/* A disk that udev attaches and whose key's owner says no: nobody will ask again, so that it waits for the owner's change
+ * of mind as a volume does that was cut. */
+static bool waits_for_owner(const struct unlock *u, const struct outcome *o) {
+        return u->automatic && o->code == EXIT_CODE_REVOKED && u->answered && u->before == VOLUME_CLOSED &&
+               u->volume->policy.on_reenable == REENABLE_ATTACH;
+}
+
+/* Back to where it was before, unless a teardown has overtaken us: then the state is its business. A claim leaves it
+ * alone. */
+static void go_back(struct unlock *u, const struct outcome *o) {
+        struct volume *v = u->volume;
+
+        if (u->before == VOLUME_RECOVERY || (v->state != VOLUME_ATTACHING && v->state != VOLUME_RESUMING))
+                return;
+        if (waits_for_owner(u, o)) {
+                v->cause = u->answer.verdict == VERDICT_REVOKED ? CAUSE_REVOKED : CAUSE_DENIED;
+                log_notice("%s: it stays closed until its key's owner says yes", v->name);
+                volume_set_state(v, VOLUME_CUT);
+        } else
+                volume_set_state(v, u->before);
+}
+
 void unlock_end(struct unlock *u, struct outcome *o) {
         struct manager *m = u->manager;
         struct volume *v = u->volume;
         char uuid[37];
 
-        /* A teardown may have overtaken us: then the state is its business. A claim leaves it alone. */
-        if (v && o->code != EXIT_CODE_DONE && u->before != VOLUME_RECOVERY &&
-            (v->state == VOLUME_ATTACHING || v->state == VOLUME_RESUMING))
-                volume_set_state(v, u->before);
+        if (v && o->code != EXIT_CODE_DONE)
+                go_back(u, o);
         if (v)
                 v->claiming = false;
         /* A mapping that appeared meanwhile was taken for what we make. */
