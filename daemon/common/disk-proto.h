@@ -6,6 +6,9 @@
  * fd 3: a SEQPACKET socket for both frames; a descriptor may travel with either (the mount root of a teardown).
  * fd 4: for CHECK, ACTIVATE, UNLOCK_KEY and RESUME, a pipe that yields the DISK_W_SIZE bytes of secret W.
  *
+ * With DISK_FLAG_STAY a child that succeeded serves one request more: the start of a program with all of libcryptsetup
+ * is a good part of what an attach takes.
+ *
  * cmkd-disk has the operations on headers and with keys: the unlock key and the volume key exist in it only, and the
  * unlock key in what UNLOCK_KEY writes to. cmkd-ladder has those on mappings alone: QUERY, DEACTIVATE, HOLD, NOTICE and the
  * ladder. */
@@ -72,6 +75,7 @@ enum disk_flags {
         DISK_FLAG_RECOVERY_KEY = 1 << 16, /* there is one */
         DISK_FLAG_FOREIGN = 1 << 17,      /* ACTIVATE, CHECK: keyslots or tokens that are not enrolled; message names them */
         DISK_FLAG_FOREIGN_OK = 1 << 18,   /* ACTIVATE: OnForeignKeyslot=report, open it all the same */
+        DISK_FLAG_STAY = 1 << 19,         /* any request: once it is done, wait for one more, whose descriptor is W's pipe */
 };
 
 struct disk_request {

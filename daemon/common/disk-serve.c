@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 int op_fail(struct disk_reply *y, int error, enum exit_code code, const char *format, ...) {
         va_list ap;
@@ -51,12 +52,45 @@ static void run(const struct disk_operation *o, const struct disk_request *q, in
                 op_fail(y, r, EXIT_CODE_FAILED, "%s failed: %s", disk_op_to_string(q->op), strerror(-r));
 }
 
-int disk_serve(const char *program, const struct disk_operation *operations) {
-        static struct wire_frame frame;
+/* To where operations look for it; it may be there already, as the lowest free descriptor. */
+static int take_secret_pipe(int fd) {
+        int r = 0;
+
+        if (fd != CHILD_SECRET_FD) {
+                r = dup2(fd, CHILD_SECRET_FD) < 0 ? -errno : 0;
+                safe_close(fd);
+        }
+        return r;
+}
+
+/* Returns 1 (another request may come), 0 (that was all) or -errno: no reply could be sent, or no request came. */
+static int serve_one(const struct disk_operation *operations, bool again, struct wire_frame *frame) {
         _cleanup_(closep) int in_fd = -EBADF, out_fd = -EBADF;
         struct disk_request q = {};
         struct disk_reply y = {};
         struct wire_cursor c;
+        int r;
+
+        r = link_receive(CHILD_SOCKET_FD, frame, &c, &in_fd);
+        if (r == 0 && again)
+                return 0;             /* nothing more is wanted of us */
+        if (r <= 0)
+                return r < 0 ? r : -ENODATA;
+        r = disk_request_decode(&c, &q);
+        if (r >= 0 && again && in_fd >= 0)
+                r = take_secret_pipe(TAKE_FD(in_fd));
+        if (r < 0)
+                op_fail(&y, r, EXIT_CODE_FAILED, "The request cannot be read");
+        else
+                run(operations + q.op, &q, in_fd, &out_fd, &y);
+        r = disk_reply_encode(&y, frame);
+        if (r >= 0)
+                r = link_send(CHILD_SOCKET_FD, frame, out_fd);
+        return r < 0 ? r : (q.flags & DISK_FLAG_STAY) && y.error == 0;
+}
+
+int disk_serve(const char *program, const struct disk_operation *operations) {
+        static struct wire_frame frame;
         int r;
 
         log_init(program, getenv("CMKD_DEBUG") ? LOG_DEBUG : LOG_INFO);
@@ -66,21 +100,11 @@ int disk_serve(const char *program, const struct disk_operation *operations) {
                 log_error("This process cannot be made undumpable: %s", strerror(-r));
                 return EXIT_FAILURE;
         }
-        r = link_receive(CHILD_SOCKET_FD, &frame, &c, &in_fd);
-        if (r <= 0) {
-                log_error("No request on descriptor %d: %s", CHILD_SOCKET_FD, r < 0 ? strerror(-r) : "end of file");
-                return EXIT_FAILURE;
-        }
-        r = disk_request_decode(&c, &q);
-        if (r < 0)
-                op_fail(&y, r, EXIT_CODE_FAILED, "The request cannot be read");
-        else
-                run(operations + q.op, &q, in_fd, &out_fd, &y);
-        r = disk_reply_encode(&y, &frame);
-        if (r >= 0)
-                r = link_send(CHILD_SOCKET_FD, &frame, out_fd);
+        r = serve_one(operations, false, &frame);
+        if (r > 0)
+                r = serve_one(operations, true, &frame);
         if (r < 0) {
-                log_error("The reply of %s cannot be sent: %s", disk_op_to_string(q.op), strerror(-r));
+                log_error("No request on descriptor %d, or no reply: %s", CHILD_SOCKET_FD, strerror(-r));
                 return EXIT_FAILURE;
         }
         return EXIT_SUCCESS;

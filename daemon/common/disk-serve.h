@@ -2,7 +2,7 @@
 #pragma once
 
 /* The children's side of disk-proto.h, shared by cmkd-disk (headers and keys) and cmkd-ladder (mappings): one request on
- * fd 3, one reply, exit.
+ * fd 3, one reply, exit; with DISK_FLAG_STAY one request more.
  *
  *   frame on fd 3 ─► disk_serve: decode, look up ─► op_NAME(q, in_fd, ret_fd, y) ─► encode, send, exit
  *

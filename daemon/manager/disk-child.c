@@ -11,6 +11,9 @@ struct disk_child {
         sd_event *event;
         struct child child;
         enum disk_op op;
+        bool stays;                    /* will be the caller's once it succeeded */
+        bool kept;                     /* it is */
+        bool ended;                    /* ... and the process is reaped already */
         sd_event_source *io, *timer, *exit;
         int error;                     /* what the defer source reports */
         disk_callback callback;        /* NULL: already called, only the process is left to be reaped */
@@ -36,6 +39,8 @@ static void finish(struct disk_child *d, const struct disk_reply *y, int fd) {
         d->callback = NULL;
         d->io = sd_event_source_disable_unref(d->io);
         d->timer = sd_event_source_disable_unref(d->timer);
+        d->kept = d->stays && callback && y->error == 0;
+        d->stays = false;
         if (callback)
                 callback(y, fd, d->user);
         else
@@ -97,7 +102,11 @@ static int on_exit_event(sd_event_source *s _unused_, int fd _unused_, uint32_t 
                 if (d->callback)
                         finish_error(d, -EPIPE, "died without an answer");
         }
-        disk_child_free(d);
+        if (d->kept) {
+                d->ended = true;
+                d->exit = sd_event_source_disable_unref(d->exit);
+        } else
+                disk_child_free(d);
         return 0;
 }
 
@@ -125,6 +134,23 @@ static const char *program_of(enum disk_op op) {
         }
 }
 
+/* Sends the request and waits for its answer. */
+static int submit(struct disk_child *d, const struct wire_frame *f, int fd, uint64_t timeout_usec) {
+        int r;
+
+        r = sd_event_add_io(d->event, &d->io, d->child.sock, EPOLLIN, on_io, d);
+        if (r >= 0)
+                r = sd_event_add_time_relative(d->event, &d->timer, CLOCK_BOOTTIME, timeout_usec, 0, on_deadline, d);
+        if (r >= 0)
+                r = link_send(d->child.sock, f, fd);
+        if (r < 0) {
+                child_kill(&d->child);
+                d->io = sd_event_source_disable_unref(d->io);
+                d->timer = sd_event_source_disable_unref(d->timer);
+        }
+        return r < 0 ? r : 0;
+}
+
 static int launch(struct disk_child *d, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec) {
         char *argv[] = { (char *) program_of(d->op), (char *) disk_op_to_string(d->op), NULL };
         char path[sizeof(DISK_PROGRAMS) + 32];
@@ -140,17 +166,9 @@ static int launch(struct disk_child *d, const struct disk_request *q, int secret
                 return r;
         r = sd_event_add_io(d->event, &d->exit, d->child.pidfd, EPOLLIN, on_exit_event, d);
         if (r >= 0)
-                r = sd_event_add_io(d->event, &d->io, d->child.sock, EPOLLIN, on_io, d);
-        if (r >= 0)
-                r = sd_event_add_time_relative(d->event, &d->timer, CLOCK_BOOTTIME, timeout_usec, 0, on_deadline, d);
-        if (r >= 0)
-                r = link_send(d->child.sock, &f, in_fd);
-        if (r < 0) {
-                child_kill(&d->child);
-                d->io = sd_event_source_disable_unref(d->io);
-                d->timer = sd_event_source_disable_unref(d->timer);
-        }
-        return r < 0 ? r : 0;
+                return submit(d, &f, in_fd, timeout_usec);
+        child_kill(&d->child);
+        return r;
 }
 
 int disk_child_start(sd_event *event, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec,
@@ -161,7 +179,7 @@ int disk_child_start(sd_event *event, const struct disk_request *q, int secret_f
                 return -ENOMEM;
         *d = (struct disk_child) {
                 .event = sd_event_ref(event), .child = { .pidfd = -EBADF, .sock = -EBADF },
-                .op = (enum disk_op) q->op, .callback = callback, .user = user,
+                .op = (enum disk_op) q->op, .stays = q->flags & DISK_FLAG_STAY, .callback = callback, .user = user,
         };
         d->error = launch(d, q, secret_fd, in_fd, timeout_usec);
         if (d->error < 0 &&
@@ -176,7 +194,31 @@ int disk_child_start(sd_event *event, const struct disk_request *q, int secret_f
         return 0;
 }
 
+int disk_child_again(struct disk_child *d, const struct disk_request *q, int secret_fd, uint64_t timeout_usec,
+                     disk_callback callback, void *user) {
+        struct wire_frame f;
+        int r;
+
+        r = d->ended ? -EPIPE : disk_request_encode(q, &f);
+        if (r >= 0)
+                r = submit(d, &f, secret_fd, timeout_usec);
+        if (r < 0) {
+                disk_child_cancel(d);
+                return r;
+        }
+        d->kept = false;
+        d->op = (enum disk_op) q->op;
+        d->callback = callback;
+        d->user = user;
+        return 0;
+}
+
 void disk_child_cancel(struct disk_child *d) {
+        if (d->ended) {
+                disk_child_free(d);
+                return;
+        }
+        d->kept = false;
         d->callback = NULL;
         d->io = sd_event_source_disable_unref(d->io);
         d->timer = sd_event_source_disable_unref(d->timer);

@@ -20,9 +20,16 @@ typedef void (*disk_callback)(const struct disk_reply *y, int fd, void *user);
 
 /* Starts op. secret_fd: read end of the pipe with secret W, or -EBADF; in_fd: travels with the request, or -EBADF; both
  * stay the caller's. The callback comes exactly once, never from inside this call. Returns 0 or -ENOMEM. ret (may be
- * NULL): for disk_child_cancel(), valid until the callback. */
+ * NULL): for disk_child_cancel(), valid until the callback. With DISK_FLAG_STAY it is needed, and where the callback says
+ * that it was done it is the caller's from then on, until disk_child_again() or disk_child_cancel(); no deadline runs
+ * meanwhile. */
 int disk_child_start(sd_event *event, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec,
                      disk_callback callback, void *user, struct disk_child **ret);
+
+/* One request more for a child that stayed, which is the caller's no longer. secret_fd: as above. Returns 0, or a negative
+ * errno: it is gone, no callback comes, a new one has to be started. */
+int disk_child_again(struct disk_child *d, const struct disk_request *q, int secret_fd, uint64_t timeout_usec,
+                     disk_callback callback, void *user);
 
 /* Kills the child; the callback will not come. */
 void disk_child_cancel(struct disk_child *d);

@@ -19,6 +19,8 @@
 struct unlock *unlock_free(struct unlock *u) {
         if (!u)
                 return NULL;
+        if (u->child)
+                disk_child_cancel(u->child);
         safe_close(u->secret_fd);
         safe_close(u->key_fd);
         free(u);
@@ -131,6 +133,8 @@ void unlock_run(struct unlock *u, enum disk_op op, disk_callback callback) {
         struct outcome o = {};
 
         unlock_disk_request(u, op, &q);
+        if (u->child && disk_child_again(TAKE_PTR(u->child), &q, u->secret_fd, MANAGER_DISK_TIMEOUT_USEC, callback, u) >= 0)
+                return;
         if (disk_child_start(u->manager->event, &q, u->secret_fd, u->key_fd, MANAGER_DISK_TIMEOUT_USEC, callback, u,
                              NULL) < 0) {
                 outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
@@ -229,6 +233,8 @@ static void join(struct unlock *u) {
         u->volume = v;
         write_request_record(u);
         u->volume = NULL;
+        if (u->child)
+                disk_child_cancel(TAKE_PTR(u->child));
         LIST_INSERT_HEAD(&v->joined, u, joined);
 }
 
@@ -452,6 +458,8 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         enum role role = ROLE_DATA;
 
         safe_close(fd);
+        if (y->error < 0 || !u->verb->one_child)
+                u->child = NULL;
         if (u->automatic && !may_go_on(u, y))
                 return;
         if (y->error < 0) {
@@ -514,7 +522,9 @@ int unlock_start(struct unlock *u) {
         struct disk_request q = { .op = DISK_OP_INSPECT };
 
         memcpy(q.device, u->device, sizeof(q.device));
-        return disk_child_start(u->manager->event, &q, -EBADF, -EBADF, INSPECT_TIMEOUT_USEC, on_inspected, u, NULL);
+        if (u->verb->one_child)
+                q.flags |= DISK_FLAG_STAY;
+        return disk_child_start(u->manager->event, &q, -EBADF, -EBADF, INSPECT_TIMEOUT_USEC, on_inspected, u, &u->child);
 }
 
 /* Later steps all speak of the same device. */

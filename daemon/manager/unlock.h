@@ -23,6 +23,7 @@ struct unlock_verb {
         bool open_is_done;               /* a volume that is ATTACHED already, or about to be, is what was asked for */
         bool header_only;                /* it is about the header: an open volume stays as it is, and as busy */
         bool keyless;                    /* the vault is not asked */
+        bool one_child;                  /* use() is unlock_run(): by the child that inspected, where it is still there */
         const char *done_event;          /* header_only: the record that says what was done to it */
         void (*use)(struct unlock *u);   /* ends with unlock_end() or unlock_fail(), sooner or later */
 };
@@ -42,6 +43,7 @@ struct unlock {
         struct requester who;
         struct disk_reply header;
         const struct vault_config *vault;    /* until the worker has been asked: a reload takes it away */
+        struct disk_child *child;        /* of INSPECT, for what comes next; NULL: it did not stay */
         int secret_fd;                   /* read end */
         int key_fd;                      /* release: where the unlock key is to be written */
         struct instant issued;           /* when the unwrap was asked for */

@@ -285,6 +285,8 @@ def ensure(guest):
 class BootNode(nodes.Node):
     """A node that may not come up by itself."""
 
+    booted = False          # its agent answered
+
     def wait_up(self, timeout=300):
         """Until the agent answers; the seconds since QEMU was started."""
         end = time.monotonic() + timeout
@@ -296,6 +298,7 @@ class BootNode(nodes.Node):
                 raise HarnessError(f"the node is not up within {timeout} s; its console:\n{self.console[-1500:]}")
             time.sleep(0.1)
         self.reload()
+        self.booted = True
         return time.monotonic() - self.started
 
     def wait_console(self, pattern, timeout=120):
@@ -377,7 +380,8 @@ class Encrypted:
 
     def check_splats(self, allowed=()):
         for node in self.nodes:
-            found = splat.find(node.console, node.state["accel"] == "tcg", allowed)
+            said = node.console + (node.ordering_cycles() if node.alive() and node.booted else "")
+            found = splat.find(said, node.state["accel"] == "tcg", allowed)
             if found:
                 raise HarnessError(f"kernel splat: {found[0]}")
 

@@ -36,12 +36,6 @@ def fstab(node, name, where, options=None):
     node.sh(f"mkdir -p {where} && echo '/dev/mapper/{name} {where} ext4 {options} 0 0' >> /etc/fstab && systemctl daemon-reload")
 
 
-def no_cycle(node):
-    """systemd says so when it had to break an ordering, whatever the unit."""
-    found = node.out("journalctl -b --no-pager -o cat | grep -i 'ordering cycle' | head -3; true")
-    assert not found, found
-
-
 def monotonic(node, unit, what):
     """A unit's timestamp in seconds since the machine's start."""
     return int(node.out(f"systemctl show -P {what}Monotonic '{unit}'")) / 1e6
@@ -150,4 +144,3 @@ def many(node, vault, count, timeout):
     first = min(r["boottime_us"] / 1e6 for r in said if r["event"] == "request")
     print(f"{count - 1} disks in {took:.1f} s from the first plug; attached {times[0] - first:.1f} to {times[-1] - first:.1f} s "
           "after the first look at one")
-    no_cycle(node)

@@ -16,6 +16,10 @@ CASES = {
     "node-splat": ('SHARE = "self"', KMSG % "WARNING: CPU: 0 PID: 1 at kernel/x.c:1", r"^FAIL node-splat .*splat: .*WARNING"),
     "node-splat-expected": ('SHARE = "self"\nSPLATS = ["at kernel/x.c"]', KMSG % "WARNING: CPU: 0 PID: 1 at kernel/x.c:1",
                             r"^ok node-splat-expected"),
+    "node-cycle": ('SHARE = "self"', """node.sh("mkdir -p /run/systemd/system && cd /run/systemd/system && "
+            "printf '[Unit]\\nAfter=b.service\\n[Service]\\nExecStart=true\\n' > a.service && "
+            "printf '[Unit]\\nAfter=a.service\\nWants=a.service\\n[Service]\\nExecStart=true\\n' > b.service && "
+            "systemctl daemon-reload && systemctl start b.service")""", r"^FAIL node-cycle .*splat: .*ordering cycle"),
     "node-assertion": ('SHARE = "self"', "assert node.out('echo 1') == '2', 'one is not two'", r"^FAIL .*one is not two"),
     "node-exit-status": ('SHARE = "self"', "node.sh('exit 5')", r"^FAIL node-exit-status .*exit 5"),
     "node-no-verdict": ('SHARE = "self"', "import os; os._exit(0)", r"^FAIL node-no-verdict .*no verdict"),
@@ -44,7 +48,7 @@ def main(run, guest):
             good = re.search(wanted, done.stdout, re.MULTILINE)
             passed += bool(good)
             print(f"{'ok' if good else 'FAIL'} self-check {case}" + ("" if good else f": wanted /{wanted}/"))
-        counts = re.search(r"^2 passed, 8 failed, 1 skipped$", done.stdout, re.MULTILINE)
+        counts = re.search(r"^2 passed, 9 failed, 1 skipped$", done.stdout, re.MULTILINE)
         total = bool(counts and done.returncode)
         print(f"{'ok' if total else 'FAIL'} self-check summary and exit status")
         if not total or passed < len(CASES):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernel splats in what a guest's kernel said: what a test must not have caused, whatever its verdict."""
+"""Splats in what a guest's kernel and its systemd said: what a test must not have caused, whatever its verdict."""
 
 import re
 
@@ -7,7 +7,8 @@ DENIED = re.compile(
     r"\bBUG:|WARNING:|\bOops\b|Call Trace|blocked for more than|possible (circular|recursive) locking|"
     r"inconsistent lock state|suspicious RCU usage|detected stalls|self-detected stall|general protection fault|"
     r"Kernel panic|soft lockup|hard LOCKUP|refcount_t:|UBSAN:|KASAN:|KFENCE:|kernel BUG at|list_(add|del) corruption|"
-    r"unregister_netdevice: waiting|Internal error|scheduling while atomic|sleeping function called")
+    r"unregister_netdevice: waiting|Internal error|scheduling while atomic|sleeping function called|"
+    r"[Oo]rdering cycle")
 # An emulated guest on a busy host may not get a CPU for 20 seconds: what the watchdogs then say is about the host.
 STALLS = re.compile(r"soft lockup - CPU|rcu.*(self-detected stall|detected stalls|kthread starved)|"
                     r"rcu.*(timer wakeup didn't happen|kthread timer)")
