@@ -231,6 +231,7 @@ static void report(struct volume *v, const struct lease_decision *d) {
                 return;
         manager_record_start(r, v, "reported", LOG_ALERT, false);
         audit_record_add(r, "cause", lease_cause_to_string(d->cause));
+        audit_record_add(r, "why", d->why);
         if (v->key)
                 manager_record_reply(r, &v->key->answer);
         manager_record(v->manager, r);
@@ -292,7 +293,7 @@ void key_evaluate_volume(struct volume *v) {
                 r = resume_start(v, &self, on_own_operation, NULL);
                 break;
         case LEASE_CALL_OFF:
-                teardown_call_off(v);
+                teardown_call_off(v, d.why ? d.why : "the key is enabled again");
                 break;
         case LEASE_ATTACH:
                 r = attach_start(v->manager, v->name, 0, &self, on_own_operation, NULL);

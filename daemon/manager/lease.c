@@ -4,6 +4,8 @@
 #define DENIED_REPLIES 3u
 #define THROTTLED_DOUBLINGS 4u
 
+static const char paused_text[] = "actions are paused by the operator";
+
 static uint64_t since(uint64_t then, uint64_t now) {
         return now > then ? now - then : 0;
 }
@@ -378,31 +380,48 @@ static void decide_act(const struct policy *p, enum action a, struct instant now
                 set_deadline(d, after(now, cutting_span(p)), breaker_of(a));
 }
 
-static void decide_open(const struct lease_volume *v, const struct key_track *k, const struct policy *p,
-                        struct instant now, struct lease_decision *d) {
-        enum action a = wanted(v, k, p, now, d);
-        bool paused = a != ACTION_REPORT && is_paused(v, now);
+static void report_once(const struct lease_volume *v, struct lease_decision *d) {
+        if (d->cause != CAUSE_NONE && d->cause != v->reported)
+                d->verb = LEASE_REPORT;
+}
 
-        if (d->cause != CAUSE_NONE && a != ACTION_REPORT && !paused) {
+/* In a pause what is due waits for its end, and so does the breaker, which then does it if the manager does not. */
+static void act_unless_paused(const struct lease_volume *v, const struct policy *p, enum action a, struct instant now,
+                              struct lease_decision *d) {
+        if (!is_paused(v, now)) {
                 decide_act(p, a, now, d);
                 return;
         }
-        if (paused)
-                d->why = "actions are paused by the operator";
-        if (d->cause != CAUSE_NONE && d->cause != v->reported)
-                d->verb = LEASE_REPORT;
-        watch_lease(v, k, p, now, d);
+        report_once(v, d);
+        d->why = paused_text;
+        wake_at_end_of_pause(v, now, d);
+        /* what an operator holds has no deadline: decide_held() */
+        if (v->state != LEASE_HELD || v->cause != CAUSE_OPERATOR)
+                set_deadline(d, after(v->paused_until, LEASE_BREAKER_USEC), breaker_of(a));
+}
+
+static void decide_open(const struct lease_volume *v, const struct key_track *k, const struct policy *p,
+                        struct instant now, struct lease_decision *d) {
+        enum action a = wanted(v, k, p, now, d);
+
+        if (d->cause == CAUSE_NONE || a == ACTION_REPORT) {
+                report_once(v, d);
+                watch_lease(v, k, p, now, d);
+        } else
+                act_unless_paused(v, p, a, now, d);
 }
 
 static void decide_holding(const struct lease_volume *v, const struct key_track *k, const struct policy *p,
                            struct instant now, struct lease_decision *d) {
         enum action a = wanted(v, k, p, now, d);
 
-        if (d->cause != CAUSE_NONE && action_stronger(a, ACTION_HOLD) != ACTION_HOLD) {
+        if (d->cause != CAUSE_NONE && action_stronger(a, ACTION_HOLD) != ACTION_HOLD && !is_paused(v, now)) {
                 decide_act(p, a, now, d);
                 return;
         }
         d->cause = v->cause;
+        d->why = NULL;
+        /* also in a pause: it was begun before, and half a hold is no state to leave a volume in */
         if (elapsed(v->since, now) >= LEASE_HOLDING_USEC) {
                 d->why = "the hold did not come about in time";
                 decide_act(p, ACTION_CUT, now, d);
@@ -415,11 +434,10 @@ static void decide_holding(const struct lease_volume *v, const struct key_track 
 static void decide_held(const struct lease_volume *v, const struct key_track *k, const struct policy *p,
                         struct instant now, struct lease_decision *d) {
         enum action a = wanted(v, k, p, now, d);
-        bool paused = is_paused(v, now);
         struct instant end;
 
-        if (d->cause != CAUSE_NONE && action_stronger(a, ACTION_HOLD) != ACTION_HOLD && !paused) {
-                decide_act(p, a, now, d);
+        if (d->cause != CAUSE_NONE && action_stronger(a, ACTION_HOLD) != ACTION_HOLD) {
+                act_unless_paused(v, p, a, now, d);
                 return;
         }
         d->cause = v->cause;
@@ -433,9 +451,9 @@ static void decide_held(const struct lease_volume *v, const struct key_track *k,
         if (is_granted_since(v, k, p, now)) {
                 d->verb = LEASE_RESUME;
                 d->cause = CAUSE_NONE;
-        } else if (elapsed(v->since, now) >= p->hold_usec && !paused) {
+        } else if (elapsed(v->since, now) >= p->hold_usec) {
                 d->cause = CAUSE_HELD_TOO_LONG;
-                decide_act(p, ACTION_CUT, now, d);
+                act_unless_paused(v, p, ACTION_CUT, now, d);
                 return;
         }
         if (elapsed(v->since, now) < p->hold_usec)
@@ -465,6 +483,7 @@ static void decide_closing(const struct lease_volume *v, const struct key_track 
         if (v->state == LEASE_NOTICE && lease_cause_is_undone(v->cause) &&
             (is_granted_since(v, k, p, now) || is_paused(v, now))) {
                 d->verb = LEASE_CALL_OFF;
+                d->why = is_granted_since(v, k, p, now) ? NULL : paused_text;
                 d->cause = CAUSE_NONE;
                 watch_lease(v, k, p, now, d);
                 return;
@@ -499,8 +518,7 @@ void lease_decide(const struct lease_volume *v, const struct key_track *k, const
                 break;
         case LEASE_RECOVERY:
                 a = wanted(v, k, p, now, &d);
-                if (d.cause != CAUSE_NONE && d.cause != v->reported)
-                        d.verb = LEASE_REPORT;
+                report_once(v, &d);
                 d.why = a != ACTION_REPORT ? "opened without cmkd: not acted on" : NULL;
                 break;
         case LEASE_CLOSED:

@@ -21,7 +21,11 @@
  *     that never worked both are MISCONFIGURED. What was issued before the last GRANTED challenge is too old to count.
  *  4. A key is polled for ever, and one GRANTED undoes everything: RESUME for a held volume, ATTACH for a closed one.
  *  5. A hold is only decided where policy_effective_action() allows it.
- *  6. In recovery nothing is ever done but to report, and the breaker has no deadline. */
+ *  6. In recovery nothing is ever done but to report, and the breaker has no deadline.
+ *  7. While a volume is paused (lease_volume.paused_until, until either clock says that it is over) nothing is begun but
+ *     to report, once a cause, and to undo; a notice for the vault's answer is called off. The breaker's deadline is
+ *     never before the end of the pause, and what was withheld is due at that moment, by the breaker if need be. What an
+ *     operator or a pulled disk began goes on, and so does a hold under way. */
 
 #include "common/breaker-proto.h"
 #include "common/verdict.h"
@@ -188,7 +192,7 @@ enum lease_verb {
 struct lease_decision {
         enum lease_verb verb;
         enum lease_cause cause;          /* of the verb, and with NOTHING the reason that stands, if one does */
-        const char *why;                 /* static text where another action than the policy's is taken, or NULL */
+        const char *why;                 /* static text where another action than the policy's is taken, or none; or NULL */
         uint64_t wake_boottime_usec;     /* decide again at the latest then; USEC_INFINITY: only on an event */
         /* For BREAKER_SET as they are: 0 and BREAKER_ACTION_REPORT where the breaker has nothing to do (CLEAR) */
         struct instant deadline;

@@ -307,17 +307,18 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
         return 0;
 }
 
-void teardown_call_off(struct volume *v) {
+void teardown_call_off(struct volume *v, const char *why) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
 
         if (v->state != VOLUME_NOTICE)
                 return;
         v->teardown = teardown_free(v->teardown);
         volume_set_state(v, VOLUME_ATTACHED);
-        log_notice("%s: called off: the key is enabled again", v->name);
+        log_notice("%s: called off: %s", v->name, why);
         if (!r)
                 return;
         manager_record_start(r, v, "called_off", LOG_NOTICE, false);
+        audit_record_add(r, "why", why);
         manager_record(v->manager, r);
 }
 

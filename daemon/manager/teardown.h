@@ -19,8 +19,8 @@ struct teardown;
  * plan_make() says. */
 int teardown_start(struct volume *v, enum action action, enum lease_cause cause, const char *why);
 
-/* Ends a notice: the volume stays open. Nothing happens in any other state. */
-void teardown_call_off(struct volume *v);
+/* Ends a notice: the volume stays open. why: static text for people. Nothing happens in any other state. */
+void teardown_call_off(struct volume *v, const char *why);
 
 /* Facts for a plan, without asking the disk: as if the volume were in use. */
 void teardown_facts(const struct volume *v, enum action action, struct plan_facts *ret);

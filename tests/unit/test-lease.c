@@ -239,6 +239,154 @@ static void test_pause(void **state _unused_) {
         lease_volume_enter(&w.v, LEASE_NOTICE, CAUSE_REVOKED, w.now);
         w.v.paused_until = (struct instant) { w.now.boottime_usec + 60 * SEC, w.now.realtime_usec + 60 * SEC };
         assert_int_equal(decide(&w), LEASE_CALL_OFF);
+        assert_string_equal(w.d.why, "actions are paused by the operator");
+}
+
+/* All states of volume and key: what would be begun is not, and is once the pause is over. */
+static void test_pause_in_every_state(void **state _unused_) {
+        for (enum lease_state v = 0; v < _LEASE_STATE_MAX; v++)
+                for (enum key_state s = 0; s < _KEY_STATE_MAX; s++)
+                        for (int expired = 0; expired < 2; expired++)
+                                for (int back = 0; back < 2; back++) {
+                                        struct world w, other;
+
+                                        begin(&w, ROLE_DATA);
+                                        bring_key_to(&w, s);
+                                        if (expired)
+                                                pass(&w, w.p.lease_usec + w.p.grace_usec);
+                                        lease_volume_enter(&w.v, v, v == LEASE_OPEN ? CAUSE_NONE : CAUSE_DENIED, w.now);
+                                        w.v.paused_until = (struct instant) { w.now.boottime_usec + 60 * SEC,
+                                                                              w.now.realtime_usec + 60 * SEC };
+                                        if (back)           /* a wall clock that is set back extends nothing */
+                                                w.now.realtime_usec -= 86400 * SEC;
+                                        other = w;
+                                        other.v.paused_until = (struct instant) {};
+                                        decide(&w);
+                                        if (decide(&other) == LEASE_CUT || other.d.verb == LEASE_HOLD)
+                                                assert_true(w.d.verb == LEASE_REPORT || v == LEASE_HOLDING);
+                                        if (v == LEASE_NOTICE)
+                                                assert_int_equal(w.d.verb, LEASE_CALL_OFF);
+                                        assert_true(w.d.verb != LEASE_CUT && w.d.verb != LEASE_HOLD);
+                                        if (v == LEASE_OPEN || v == LEASE_HELD) {
+                                                assert_true(w.d.deadline.boottime_usec >= w.v.paused_until.boottime_usec);
+                                                assert_true(w.d.wake_boottime_usec <= w.v.paused_until.boottime_usec);
+                                        }
+                                        if (v == LEASE_HOLDING || v == LEASE_NOTICE)
+                                                continue;
+                                        lease_volume_note(&w.v, &w.d);
+                                        pass(&w, 60 * SEC);
+                                        pass(&other, 60 * SEC);
+                                        other.v.reported = w.v.reported;
+                                        assert_int_equal(decide(&w), decide(&other));
+                                }
+}
+
+static void pause_for(struct world *w, uint64_t span) {
+        w->v.paused_until = (struct instant) { w->now.boottime_usec + span, w->now.realtime_usec + span };
+}
+
+static void test_pause_withholds_and_says_so(void **state _unused_) {
+        static const char why[] = "actions are paused by the operator";
+        struct world w;
+
+        /* the breaker has the withheld action at the end of the pause, not of the lease */
+        begin(&w, ROLE_OS);
+        revoke(&w);
+        pause_for(&w, 30 * SEC);
+        assert_int_equal(decide(&w), LEASE_REPORT);
+        assert_int_equal(w.d.cause, CAUSE_REVOKED);
+        assert_string_equal(w.d.why, why);
+        assert_int_equal(w.d.deadline.boottime_usec, w.now.boottime_usec + 30 * SEC + LEASE_BREAKER_USEC);
+        assert_int_equal(w.d.deadline.realtime_usec, w.now.realtime_usec + 30 * SEC + LEASE_BREAKER_USEC);
+        assert_int_equal(w.d.deadline_action, BREAKER_ACTION_POWEROFF);
+        lease_volume_note(&w.v, &w.d);
+        pass(&w, 30 * SEC - 1);
+        assert_int_equal(decide(&w), LEASE_NOTHING);
+        pass(&w, 1);
+        assert_int_equal(decide(&w), LEASE_POWEROFF);
+        /* enabled again in the pause: all is well, and the deadline is the lease's */
+        begin(&w, ROLE_DATA);
+        revoke(&w);
+        pause_for(&w, 30 * SEC);
+        assert_int_equal(decide(&w), LEASE_REPORT);
+        lease_volume_note(&w.v, &w.d);
+        pass(&w, SEC);
+        tell(&w, VERDICT_GRANTED, 0);
+        assert_int_equal(decide(&w), LEASE_NOTHING);
+        lease_volume_note(&w.v, &w.d);
+        assert_int_equal(w.d.deadline.boottime_usec, w.now.boottime_usec + w.p.lease_usec + w.p.grace_usec + LEASE_BREAKER_USEC);
+        pass(&w, SEC);
+        revoke(&w);
+        assert_int_equal(decide(&w), LEASE_REPORT);
+        /* what is only reported is not withheld */
+        begin(&w, ROLE_OS);
+        deny(&w);
+        pause_for(&w, 30 * SEC);
+        assert_int_equal(decide(&w), LEASE_REPORT);
+        assert_null(w.d.why);
+        assert_int_equal(w.d.deadline_action, BREAKER_ACTION_REPORT);
+}
+
+static void test_pause_of_a_hold(void **state _unused_) {
+        struct world w;
+
+        /* the cut at the end of HoldSec waits, is reported once, and follows */
+        begin(&w, ROLE_DATA);
+        deny(&w);
+        lease_volume_enter(&w.v, LEASE_HELD, CAUSE_DENIED, w.now);
+        pause_for(&w, w.p.hold_usec + 60 * SEC);
+        pass(&w, w.p.hold_usec);
+        assert_int_equal(decide(&w), LEASE_REPORT);
+        assert_int_equal(w.d.cause, CAUSE_HELD_TOO_LONG);
+        lease_volume_note(&w.v, &w.d);
+        assert_int_equal(decide(&w), LEASE_NOTHING);
+        assert_int_equal(w.d.deadline.boottime_usec, w.v.paused_until.boottime_usec + LEASE_BREAKER_USEC);
+        assert_int_equal(w.d.wake_boottime_usec, w.v.paused_until.boottime_usec);
+        pass(&w, 60 * SEC);
+        assert_int_equal(decide(&w), LEASE_CUT);
+        /* resumed all the same */
+        begin(&w, ROLE_DATA);
+        deny(&w);
+        lease_volume_enter(&w.v, LEASE_HELD, CAUSE_DENIED, w.now);
+        pause_for(&w, 60 * SEC);
+        pass(&w, SEC);
+        tell(&w, VERDICT_GRANTED, 0);
+        assert_int_equal(decide(&w), LEASE_RESUME);
+        /* an operator's hold: no deadline, but at the end of the pause the revocation counts at once */
+        begin(&w, ROLE_DATA);
+        lease_volume_enter(&w.v, LEASE_HELD, CAUSE_OPERATOR, w.now);
+        pause_for(&w, 60 * SEC);
+        revoke(&w);
+        assert_int_equal(decide(&w), LEASE_REPORT);
+        assert_int_equal(w.d.deadline_action, BREAKER_ACTION_REPORT);
+        assert_int_equal(w.d.wake_boottime_usec, w.v.paused_until.boottime_usec);
+        pass(&w, 60 * SEC);
+        assert_int_equal(decide(&w), LEASE_CUT);
+        /* a hold under way is finished, and one that hangs is still a cut */
+        begin(&w, ROLE_DATA);
+        revoke(&w);
+        lease_volume_enter(&w.v, LEASE_HOLDING, CAUSE_DENIED, w.now);
+        pause_for(&w, 60 * SEC);
+        assert_int_equal(decide(&w), LEASE_NOTHING);
+        pass(&w, LEASE_HOLDING_USEC);
+        assert_int_equal(decide(&w), LEASE_CUT);
+}
+
+static void test_a_pause_stops_no_operator(void **state _unused_) {
+        static const enum lease_cause causes[] = { CAUSE_OPERATOR, CAUSE_REFUSED, CAUSE_DISK_REMOVED };
+        static const enum lease_state states[] = { LEASE_NOTICE, LEASE_CUTTING };
+
+        for (size_t c = 0; c < ELEMENTSOF(causes); c++)
+                for (size_t s = 0; s < ELEMENTSOF(states); s++) {
+                        struct world w;
+
+                        begin(&w, ROLE_DATA);
+                        pause_for(&w, 3600 * SEC);
+                        lease_volume_enter(&w.v, states[s], causes[c], w.now);
+                        assert_int_equal(decide(&w), LEASE_NOTHING);
+                        assert_true(w.d.deadline.boottime_usec < w.v.paused_until.boottime_usec);
+                        assert_int_equal(w.d.deadline_action, BREAKER_ACTION_CUT);
+                }
 }
 
 int main(void) {
@@ -251,6 +399,10 @@ int main(void) {
                 cmocka_unit_test(test_os),
                 cmocka_unit_test(test_report_only_and_hold_not_possible),
                 cmocka_unit_test(test_pause),
+                cmocka_unit_test(test_pause_in_every_state),
+                cmocka_unit_test(test_pause_withholds_and_says_so),
+                cmocka_unit_test(test_pause_of_a_hold),
+                cmocka_unit_test(test_a_pause_stops_no_operator),
         };
         return cmocka_run_group_tests_name("lease", tests, NULL, NULL);
 }
