@@ -7,6 +7,7 @@
 #include "manager.h"
 #include "open-mark.h"
 #include "operation.h"
+#include "pause.h"
 #include "teardown.h"
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *user);
@@ -264,6 +265,7 @@ void key_evaluate_volume(struct volume *v) {
         struct lease_decision d;
         int r = 0;
 
+        pause_look(v);
         if (!v->key)
                 return;
         lease_decide(&v->lease, &v->key->track, &v->policy, instant_now(), &d);

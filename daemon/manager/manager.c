@@ -15,6 +15,7 @@
 #include "mapping-watch.h"
 #include "mount-watch.h"
 #include "open-mark.h"
+#include "pause.h"
 #include "teardown.h"
 #include "trust-places.h"
 
@@ -75,8 +76,11 @@ static void on_trail_failed(int error, void *user) {
 
 static void on_clock_set(void *user) {
         struct manager *m = user;
+        struct volume *v;
         struct key *k;
 
+        LIST_FOREACH(v, &m->volumes, volumes)
+                pause_look(v);
         LIST_FOREACH(k, &m->keys, keys)
                 key_look(k);
 }
@@ -244,6 +248,7 @@ int manager_volume_add(struct manager *m, const char *uuid, const char *name, en
         if (!v)
                 return -ENOMEM;
         LIST_INSERT_HEAD(&m->volumes, v, volumes);
+        pause_restore(v);
         *ret = v;
         return 0;
 }

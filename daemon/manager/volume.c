@@ -45,6 +45,7 @@ struct volume *volume_free(struct volume *v) {
         teardown_free(v->teardown);
         sd_event_source_disable_unref(v->timer);
         sd_event_source_disable_unref(v->released_timer);
+        sd_event_source_disable_unref(v->pause_timer);
         free(v);
         return NULL;
 }
@@ -198,6 +199,29 @@ int volume_may_resume(const struct volume *v, const char **ret_why) {
                 return refuse(-ENOTCONN, "it is not attached", ret_why);
         default:
                 return refuse(-EBUSY, "another operation on it is under way", ret_why);
+        }
+}
+
+int volume_may_pause(const struct volume *v, const char **ret_why) {
+        switch (v->state) {
+        case VOLUME_CLOSED:
+        case VOLUME_CUT:
+        case VOLUME_LINGERING:
+                return refuse(-ENOTCONN, "it is not attached", ret_why);
+        case VOLUME_ATTACHING:
+                return refuse(-EBUSY, "it is being attached", ret_why);
+        case VOLUME_CUTTING:
+                return refuse(-EBUSY, "it is being cut already", ret_why);
+        case VOLUME_NOTICE:
+                if (!lease_cause_is_undone(v->cause))
+                        return refuse(-EBUSY, "its cut is announced, and not for what the vault says", ret_why);
+                return 0;
+        case VOLUME_RECOVERY:
+                return 0;
+        default:
+                if (!v->key)
+                        return refuse(-ENOKEY, "there is no key to ask for it, and the breaker's deadline stands", ret_why);
+                return 0;
         }
 }
 

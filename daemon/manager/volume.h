@@ -15,7 +15,7 @@
  * somebody else closed it.
  *
  * ATTACHED, HELD, CUT, RECOVERY and CLOSED are derived when the manager starts, from device-mapper, the header and the
- * marks in /run/cmkd (open-mark.h, cut-mark.h); only work in progress is kept here. A volume's identity (UUID, name, role) is from the node's list, not from the disk. */
+ * marks in /run/cmkd (open-mark.h, cut-mark.h, pause-mark.h); only work in progress is kept here. A volume's identity (UUID, name, role) is from the node's list, not from the disk. */
 
 #include <sys/queue.h>
 #include <systemd/sd-event.h>
@@ -69,6 +69,8 @@ struct volume {
         struct lease_volume lease;         /* the state as lease.c sees it; cause: why it is held, cut or closed */
         enum lease_cause cause;            /* of the hold or cut that is about to begin */
         const char *hold_not_possible;     /* static text, NULL: possible */
+        uint64_t paused_since_usec;        /* boot clock, while lease.paused_until is set (pause.c) */
+        sd_event_source *pause_timer;      /* its end */
         bool released;                     /* ATTACHING: somebody else has the key and makes the mapping (release.c) */
         struct instant released_issued;    /* when that key was asked for; stays when the mapping is there */
         enum volume_state released_from;
@@ -111,6 +113,8 @@ int volume_may_detach(const struct volume *v, const char **ret_why);
 int volume_may_cut(const struct volume *v, const char **ret_why);
 int volume_may_hold(const struct volume *v, const char **ret_why);
 int volume_may_resume(const struct volume *v, const char **ret_why);
+/* 0, -EBUSY or -ENOTCONN as above, or -ENOKEY: it is open without a key to ask for, and the breaker's deadline stands. */
+int volume_may_pause(const struct volume *v, const char **ret_why);
 
 /* The uuid that device-mapper knows the mapping by: CRYPT-LUKS2-<32 hex digits>-<mapping>. */
 void volume_dm_uuid(const struct volume *v, char ret[static 128]);

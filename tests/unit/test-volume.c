@@ -103,6 +103,31 @@ static void test_lease_of_recovery(void **state) {
         assert_int_equal(changes, 5);
 }
 
+static void test_may_pause(void **state) {
+        static const struct { enum volume_state state; enum lease_cause cause; bool key; int r; } cases[] = {
+                { VOLUME_ATTACHED, CAUSE_NONE, true, 0 }, { VOLUME_HELD, CAUSE_DENIED, true, 0 },
+                { VOLUME_HOLDING, CAUSE_DENIED, true, 0 }, { VOLUME_RESUMING, CAUSE_DENIED, true, 0 },
+                { VOLUME_DETACHING, CAUSE_NONE, true, 0 }, { VOLUME_NOTICE, CAUSE_REVOKED, true, 0 },
+                { VOLUME_NOTICE, CAUSE_OPERATOR, true, -EBUSY }, { VOLUME_NOTICE, CAUSE_DISK_REMOVED, true, -EBUSY },
+                { VOLUME_ATTACHING, CAUSE_NONE, true, -EBUSY }, { VOLUME_CUTTING, CAUSE_REVOKED, true, -EBUSY },
+                { VOLUME_LINGERING, CAUSE_REVOKED, true, -ENOTCONN }, { VOLUME_CUT, CAUSE_REVOKED, true, -ENOTCONN },
+                { VOLUME_CLOSED, CAUSE_NONE, true, -ENOTCONN }, { VOLUME_RECOVERY, CAUSE_NONE, false, 0 },
+                /* nobody would move the breaker's deadline */
+                { VOLUME_ATTACHED, CAUSE_NONE, false, -ENOKEY }, { VOLUME_HELD, CAUSE_OPERATOR, false, -ENOKEY },
+        };
+        struct volume *v = *state;
+        const char *why;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                v->state = cases[i].state;
+                v->cause = cases[i].cause;
+                v->key = cases[i].key ? (struct key *) v : NULL;
+                assert_int_equal(volume_may_pause(v, &why), cases[i].r);
+        }
+        v->key = NULL;
+        v->state = VOLUME_CLOSED;
+}
+
 static void test_verbs(void **state) {
         struct volume *v = *state;
         const char *why = NULL;
@@ -123,6 +148,7 @@ static void test_verbs(void **state) {
         for (enum volume_state s = 0; s < _VOLUME_STATE_MAX; s++) {
                 int (*const may[])(const struct volume *, const char **) = {
                         volume_may_attach, volume_may_detach, volume_may_cut, volume_may_hold, volume_may_resume,
+                        volume_may_pause,
                 };
 
                 v->state = s;
@@ -143,6 +169,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_recovery, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lease_of_recovery, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_verbs, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_may_pause, set_up, tear_down),
         };
 
         return cmocka_run_group_tests_name("volume", tests, NULL, NULL);
