@@ -74,13 +74,18 @@ static void record(struct volume *v, const char *event, uint8_t priority, const 
         free(r);
 }
 
-static struct instant before_deadline(const struct breaker_slot *s, uint64_t span) {
+/* Not later than the last yes that was written down: a pause moves the deadline, not the lease. */
+static struct instant before_deadline(const struct breaker_slot *s, uint64_t span, struct instant written) {
         struct instant i = instant_now();
 
         if (s->deadline_boottime_usec > 0)
                 i.boottime_usec = s->deadline_boottime_usec > span ? s->deadline_boottime_usec - span : 0;
         if (s->deadline_realtime_usec > 0)
                 i.realtime_usec = s->deadline_realtime_usec > span ? s->deadline_realtime_usec - span : 0;
+        if (written.boottime_usec > 0) {
+                i.boottime_usec = MIN_OF(i.boottime_usec, written.boottime_usec);
+                i.realtime_usec = MIN_OF(i.realtime_usec, written.realtime_usec);
+        }
         return i;
 }
 
@@ -101,7 +106,7 @@ static struct instant lease_start(const struct candidate *c, const struct volume
                 return i;
         }
         if (c->facts.has_slot)
-                return before_deadline(&c->slot, p->lease_usec + p->grace_usec + LEASE_BREAKER_USEC);
+                return before_deadline(&c->slot, p->lease_usec + p->grace_usec + LEASE_BREAKER_USEC, c->mark.issued);
         if (c->facts.mark == OPEN_MARK_RELEASED || (c->facts.mark == OPEN_MARK_ATTACHED && c->mark.issued.boottime_usec > 0))
                 return c->mark.issued;
         return i;
