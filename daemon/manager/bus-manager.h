@@ -15,4 +15,8 @@ int bus_method_recovery_key_add(sd_bus_message *message, void *user, sd_bus_erro
 int bus_method_recovery_key_remove(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_recovery_key_test(sd_bus_message *message, void *user, sd_bus_error *e);
 
+/* bus-pause.c */
+int bus_method_pause(sd_bus_message *message, void *user, sd_bus_error *e);
+int bus_method_pause_end(sd_bus_message *message, void *user, sd_bus_error *e);
+
 extern const sd_bus_vtable bus_manager_vtable[];

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "key.h"
 #include "manager.h"
+#include "pause.h"
 
 int bus_volume_find(sd_bus *sd _unused_, const char *path, const char *interface _unused_, void *user, void **ret_found,
                     sd_bus_error *e _unused_) {
@@ -129,6 +130,8 @@ static int get_number(sd_bus *sd _unused_, const char *path _unused_, const char
                 value = granted ? left_sec(v, v->policy.lease_usec) : 0;
         else if (streq(property, "GraceLeftSec"))
                 value = granted ? left_sec(v, v->policy.lease_usec + v->policy.grace_usec) : 0;
+        else if (streq(property, "PausedUntilUsec"))
+                value = pause_until(v);
         return sd_bus_message_append(reply, "t", value);
 }
 
@@ -198,6 +201,7 @@ const sd_bus_vtable bus_volume_vtable[] = {
         NUMBER("LeaseLeftSec"),
         NUMBER("GraceLeftSec"),
         NUMBER("Generation"),
+        NUMBER("PausedUntilUsec"),
         SD_BUS_PROPERTY("Findings", "as", get_findings, 0, 0),
         SD_BUS_PROPERTY("Policy", "a{ss}", get_policy, 0, 0),
         SD_BUS_VTABLE_END
