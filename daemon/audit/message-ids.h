@@ -23,4 +23,5 @@
 #define MESSAGE_ID_MAPPING       "7a546cf2d60c40cf9c59be0d9ce5c15f"
 #define MESSAGE_ID_DISK_REMOVED  "e9f1d7ee82e4425fbe426ad762a8b5d2"
 #define MESSAGE_ID_CLOSED        "e8cd1e8f9ff54a2d9463bad0c3c3a0d1"
+#define MESSAGE_ID_PAUSE          "5275520620b54c07876f1594a61ca3c9"
 #define MESSAGE_ID_OTHER         "4920b3c06eee4536a1cc21c4307e799f"

@@ -21,7 +21,7 @@ struct filter {
 /* What a line for people shows after time, source, event and volume; everything else is in `audit show`. */
 static const char *const details[] = {
         "key", "by", "pid", "uid", "loginuid", "comm", "exe", "cgroup", "device", "dev", "target", "key_description", "mode",
-        "refused", "signal", "step", "action", "cause", "verb", "verdict", "counted_as", "http_status", "code",
+        "refused", "signal", "step", "action", "cause", "until", "verb", "verdict", "counted_as", "http_status", "code",
         "request_id", "result", "count", "elapsed_usec", "reason", "why", "detail", "message", "missing", "error",
 };
 
