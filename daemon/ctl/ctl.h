@@ -18,7 +18,7 @@ enum option_id {
         OPTION_NAME, OPTION_ROLE, OPTION_KEY, OPTION_VAULT, OPTION_KEY_NAME, OPTION_KEY_VERSION,
         OPTION_WIPE, OPTION_ACCEPT_UNSAFE_VAULT, OPTION_READ_ONLY, OPTION_UDEV, OPTION_WAIT, OPTION_DRY_RUN,
         OPTION_EVENT, OPTION_VOLUME, OPTION_SINCE, OPTION_LINES, OPTION_FILE, OPTION_ROOT,
-        OPTION_INITRAMFS,
+        OPTION_INITRAMFS, OPTION_UNTIL, OPTION_END,
         _OPTION_MAX,
 };
 
@@ -68,6 +68,7 @@ int verb_detach(const struct invocation *in);
 int verb_cut(const struct invocation *in);
 int verb_hold(const struct invocation *in);
 int verb_resume(const struct invocation *in);
+int verb_pause(const struct invocation *in);
 int verb_recovery_key_add(const struct invocation *in);
 int verb_recovery_key_remove(const struct invocation *in);
 int verb_recovery_key_test(const struct invocation *in);

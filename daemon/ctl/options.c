@@ -34,6 +34,8 @@ static const struct {
         [OPTION_FILE] = { "file", 'f', true, "-f, --file FILE", "a trail file elsewhere" },
         [OPTION_ROOT] = { "root", 0, true, "--root DIR", "read the configuration below DIR" },
         [OPTION_INITRAMFS] = { "initramfs", 0, true, "--initramfs IMAGE", "the image to examine" },
+        [OPTION_UNTIL] = { "until", 0, true, "--until TIME", "HH:MM, YYYY-MM-DD HH:MM, or a span from now: 30min, 2h" },
+        [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };
 
 const char *option_synopsis(enum option_id o) {

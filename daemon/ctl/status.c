@@ -2,6 +2,7 @@
 #include "boot-chain.h"
 #include "bus.h"
 #include "print.h"
+#include "when.h"
 
 /* cmkctl status: properties of the manager and of its volumes, as the daemon gives them. With names: those volumes, at
  * length. */
@@ -111,6 +112,19 @@ static void add_span(struct table *t, struct json_object *v, const char *member)
         table_add(t, text);
 }
 
+/* "attached", or with the end of its pause: that is for everybody to see. */
+static void add_state(struct table *t, struct json_object *v) {
+        uint64_t until = json_number(v, "paused_until_usec");
+        char text[32];
+
+        if (until == UINT64_MAX) {
+                table_add(t, json_text(v, "state"));
+                return;
+        }
+        format_local_time(until, text, sizeof(text));
+        table_addf(t, "%s, paused until %s", json_text(v, "state"), text);
+}
+
 static int print_list(struct json_object *volumes) {
         static const char *const header[] = {
                 "NAME", "STATE", "ROLE", "VERDICT", "PROOF", "LEASE", "GRACE", "DEVICE", "KEY",
@@ -122,7 +136,7 @@ static int print_list(struct json_object *volumes) {
                 struct json_object *v = json_object_array_get_idx(volumes, i);
 
                 table_add(&t, json_text(v, "name"));
-                table_add(&t, json_text(v, "state"));
+                add_state(&t, v);
                 table_add(&t, json_text(v, "role"));
                 table_add(&t, json_text(v, "last_verdict"));
                 add_span(&t, v, "seconds_since_proof");
@@ -182,11 +196,23 @@ static void print_hold(const char *possible) {
                 print_text("hold", text);
 }
 
+static void print_pause(struct json_object *v) {
+        uint64_t until = json_number(v, "paused_until_usec");
+        char text[32], line[96];
+
+        if (until == UINT64_MAX)
+                return;
+        format_local_time(until, text, sizeof(text));
+        snprintf(line, sizeof(line), "until %s: nothing is done for what the vault says", text);
+        print_text("paused", line);
+}
+
 static void print_volume(struct json_object *v) {
         print_clean(stdout, json_text(v, "name"));
         putchar('\n');
         print_text("state", json_text(v, "state"));
         print_text("cause", json_text(v, "cause"));
+        print_pause(v);
         print_text("role", json_text(v, "role"));
         print_text("uuid", json_text(v, "uuid"));
         print_text("device", json_text(v, "device"));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/trust.c daemon/ctl/status.c daemon/ctl/boot-chain.c
-// sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/patience.c
+// sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/patience.c daemon/ctl/pause.c daemon/ctl/when.c
 // sources: daemon/ctl/attach-udev.c daemon/ctl/udev.c daemon/ctl/crypttab.c
 // libs: libsystemd json-c
 #include "ctl-capture.h"
@@ -120,6 +120,29 @@ static int on_cut(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unuse
                                           "cut", UINT64_C(2000000), "done");
 }
 
+/* Two volumes where all are meant; what is paused until is what was asked. */
+static int on_pause(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        const char *name;
+        uint64_t until;
+        int r, changed;
+
+        r = sd_bus_message_read(m, "st", &name, &until);
+        if (r < 0 || (r = act(m, name, &changed)))
+                return r;
+        return *name ? sd_bus_reply_method_return(m, "a(st)", 1, name, until)
+                     : sd_bus_reply_method_return(m, "a(st)", 2, "one", until, "two", until);
+}
+
+static int on_pause_end(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        const char *name;
+        int r, changed;
+
+        r = sd_bus_message_read(m, "s", &name);
+        if (r < 0 || (r = act(m, name, &changed)))
+                return r;
+        return changed ? sd_bus_reply_method_return(m, "as", 1, *name ? name : "one") : sd_bus_reply_method_return(m, "as", 0);
+}
+
 static int on_list(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
         return sd_bus_reply_method_return(m, "a(sssstss)", 1, "11111111-2222-4333-8444-555555555555", "data", "data",
                                           "https://a/keys/b", UINT64_C(3), "node", "serial-1");
@@ -152,6 +175,8 @@ static int get_value(sd_bus *b _unused_, const char *path _unused_, const char *
                 return sd_bus_message_append(reply, "as", 1, "a foreign keyslot");
         if (streq(property, "Policy"))
                 return sd_bus_message_append(reply, "a{ss}", 1, "OnRevoked", "cut (default)");
+        if (streq(property, "PausedUntilUsec"))
+                return sd_bus_message_append(reply, "t", UINT64_C(1800000000) * USEC_PER_SEC);
         return sd_bus_message_append(reply, "t", streq(property, "LeaseLeftSec") ? UINT64_C(75) : UINT64_MAX);
 }
 
@@ -163,6 +188,8 @@ static const sd_bus_vtable manager_table[] = {
         SD_BUS_METHOD("Hold", "s", NULL, on_remove, 0),
         SD_BUS_METHOD("Resume", "s", "b", on_detach, 0),
         SD_BUS_METHOD("Cut", "sa{sv}", "a(sts)", on_cut, 0),
+        SD_BUS_METHOD("Pause", "st", "a(st)", on_pause, 0),
+        SD_BUS_METHOD("PauseEnd", "s", "as", on_pause_end, 0),
         SD_BUS_METHOD("ListTrust", NULL, "a(sssstss)", on_list, 0),
         SD_BUS_METHOD("TrustRemove", "s", NULL, on_remove, 0),
         SD_BUS_PROPERTY("Version", "s", get_text, 0, 0),
@@ -179,6 +206,7 @@ static const sd_bus_vtable volume_table[] = {
         SD_BUS_PROPERTY("LastVerdict", "s", get_text, 0, 0),
         SD_BUS_PROPERTY("SecondsSinceProof", "t", get_value, 0, 0),
         SD_BUS_PROPERTY("LeaseLeftSec", "t", get_value, 0, 0),
+        SD_BUS_PROPERTY("PausedUntilUsec", "t", get_value, 0, 0),
         SD_BUS_PROPERTY("Findings", "as", get_value, 0, 0),
         SD_BUS_PROPERTY("Policy", "a{ss}", get_value, 0, 0),
         SD_BUS_VTABLE_END
@@ -283,6 +311,56 @@ static void the_plan_is_only_shown(void **state _unused_) {
                             "STEP  BUDGET   RESULT\nshut  300 ms   done\ncut   2000 ms  done\n");
 }
 
+static void a_pause_says_until_when(void **state _unused_) {
+        _cleanup_(json_object_putp) struct json_object *o = NULL;
+        uint64_t now = instant_now().realtime_usec, until;
+        struct captured *c;
+
+        c = RUN(verb_pause, "data", "--until", "2h", "--yes");
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_non_null(strstr(c->out, "data is paused until 2"));
+        tear_down(NULL);
+        o = json_tokener_parse(RUN(verb_pause, "--until", "+30min", "--yes", "--json")->out);
+        assert_int_equal(json_object_array_length(o), 2);
+        assert_string_equal(json_text(json_object_array_get_idx(o, 1), "volume"), "two");
+        until = json_number(json_object_array_get_idx(o, 0), "paused_until_usec");
+        assert_in_range(until, now + 1800 * USEC_PER_SEC, now + 1900 * USEC_PER_SEC);
+        tear_down(NULL);
+        c = RUN(verb_pause, "policy", "--until", "25h", "--yes");
+        assert_int_equal(c->code, EXIT_CODE_POLICY);
+        assert_string_equal(c->out, "");
+}
+
+static void a_pause_is_ended(void **state _unused_) {
+        assert_string_equal(RUN(verb_pause, "data", "--end")->out, "data is not paused any more\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_pause, "--end")->out, "one is not paused any more\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_pause, "again", "--end")->out, "again is not paused\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_pause, "again", "--end", "--json")->out, "[\n]\n");
+        tear_down(NULL);
+        assert_non_null(strstr(RUN(verb_pause, "data", "--end", "--json")->out, "\"paused_until_usec\": null"));
+}
+
+static void a_pause_is_asked_about_first(void **state _unused_) {
+        struct captured *c = RUN(verb_pause, "data", "--until", "2h");
+
+        assert_int_equal(c->code, EXIT_CODE_USAGE);
+        assert_non_null(strstr(c->err, "--yes"));
+        c = RUN(verb_pause, "data", "--until", "2020-01-01", "--yes");
+        assert_int_equal(c->code, EXIT_CODE_USAGE);
+        assert_non_null(strstr(c->err, "in the past"));
+        assert_int_equal(RUN(verb_pause, "data", "--until", "0s", "--yes")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_pause, "data", "--until", "30", "--yes")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_pause, "data", "--until", "soon", "--yes")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_pause, "data", "--yes")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_pause, "data", "--until", "2h", "--end", "--yes")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_pause, "a/b", "--until", "2h", "--yes")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_pause, "", "--until", "2h", "--yes")->code, EXIT_CODE_USAGE);
+        assert_int_equal(server, 0);
+}
+
 static void nothing_is_asked_of_the_daemon_for_a_typing_error(void **state _unused_) {
         assert_int_equal(RUN(verb_detach, "a/b")->code, EXIT_CODE_USAGE);
         assert_int_equal(RUN(verb_attach, "-")->code, EXIT_CODE_USAGE);
@@ -357,13 +435,14 @@ static void status_shows_what_there_is(void **state _unused_) {
         assert_int_equal(c->code, EXIT_CODE_DONE);
         assert_non_null(strstr(c->out, "audit AuditState"));
         assert_non_null(strstr(c->out, "init_on_free=1"));
-        assert_non_null(strstr(c->out, "data  open?[2J"));
+        assert_non_null(strstr(c->out, "data  open?[2J, paused until 2027-01-15 "));
         assert_non_null(strstr(c->out, "1min 15s"));
         assert_null(strchr(c->out, '\033'));
         tear_down(NULL);
         c = RUN(verb_status, "data");
         assert_non_null(strstr(c->out, "policy       OnRevoked=cut (default)\n"));
         assert_non_null(strstr(c->out, "finding      a foreign keyslot\n"));
+        assert_non_null(strstr(c->out, "paused       until 2027-01-15 "));
         assert_null(strstr(c->out, "proof"));
         tear_down(NULL);
         c = RUN(verb_status, "nobody");
@@ -382,6 +461,7 @@ static void status_as_json(void **state _unused_) {
         v = json_object_array_get_idx(list, 0);
         assert_string_equal(json_text(v, "uuid"), "11111111-2222-4333-8444-555555555555");
         assert_int_equal(json_number(v, "lease_left_sec"), 75);
+        assert_true(json_number(v, "paused_until_usec") == UINT64_C(1800000000) * USEC_PER_SEC);
         assert_true(json_number(v, "seconds_since_proof") == UINT64_MAX);
         assert_true(json_object_object_get_ex(v, "seconds_since_proof", NULL));
         assert_true(json_object_object_get_ex(v, "policy", &policy));
@@ -402,6 +482,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(refusals_become_exit_codes), TEST(a_daemon_that_goes_is_said), TEST(another_shape_is_not_believed),
                 TEST(attach_and_detach_say_what_was_done), TEST(the_plan_is_only_shown),
+                TEST(a_pause_says_until_when), TEST(a_pause_is_ended), TEST(a_pause_is_asked_about_first),
                 TEST(nothing_is_asked_of_the_daemon_for_a_typing_error), TEST(bad_keys_are_named),
                 TEST(format_passes_on_what_was_asked), TEST(status_shows_what_there_is), TEST(status_as_json),
                 TEST(the_list_of_trust),

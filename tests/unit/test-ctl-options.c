@@ -131,6 +131,41 @@ static void points_in_time(void **state _unused_) {
         assert_int_equal(parse_when("99999d", now, &t), -EINVAL);
 }
 
+/* 2026-11-26 14:00:30 UTC, in a place where that is 15:00:30. */
+static void points_in_time_to_come(void **state _unused_) {
+        const uint64_t now = UINT64_C(1795701630) * USEC_PER_SEC, minute = 60 * USEC_PER_SEC;
+        const uint64_t hour = now - 30 * USEC_PER_SEC;
+        const struct { const char *s; int r; uint64_t at; } cases[] = {
+                { "30min", 0, now + 30 * minute }, { "+2h", 0, now + 120 * minute }, { "1h 30min", 0, now + 90 * minute },
+                { "500ms", 0, now + 500 * USEC_PER_MSEC }, { "15:01", 0, hour + minute }, { "15:00:31", 0, now + USEC_PER_SEC },
+                { "23:59", 0, hour + 539 * minute }, { "14:01Z", 0, hour + minute },
+                { "2026-11-26 15:30", 0, hour + 30 * minute }, { "2026-11-26T14:30Z", 0, hour + 30 * minute },
+                { "2026-11-27", 0, hour + 540 * minute },
+                /* not after now */
+                { "15:00", -ETIME, 0 }, { "15:00:30", -ETIME, 0 }, { "14:00:30Z", -ETIME, 0 }, { "00:00", -ETIME, 0 },
+                { "2026-11-26", -ETIME, 0 }, { "2026-11-26 15:00", -ETIME, 0 }, { "0s", -ETIME, 0 }, { "+0min", -ETIME, 0 },
+                /* no time at all */
+                { "", -EINVAL, 0 }, { "+", -EINVAL, 0 }, { "30", -EINVAL, 0 }, { "+30", -EINVAL, 0 }, { "1h 30", -EINVAL, 0 },
+                { "30 ", -EINVAL, 0 }, { "-30min", -EINVAL, 0 }, { "++30min", -EINVAL, 0 }, { "+15:01", -EINVAL, 0 },
+                { "+2026-11-27", -EINVAL, 0 }, { "24:00", -EINVAL, 0 }, { "15:60", -EINVAL, 0 }, { "5:01", -EINVAL, 0 },
+                { "15:01x", -EINVAL, 0 }, { "15:01 ", -EINVAL, 0 }, { "15", -EINVAL, 0 }, { "2026-11-31", -EINVAL, 0 },
+                { "2027-03-28 02:30", -EINVAL, 0 }, { "2h ago", -EINVAL, 0 }, { "now", -EINVAL, 0 }, { "tomorrow", -EINVAL, 0 },
+                { "999999999999999h", -EINVAL, 0 }, { "18446744073709551614ms", -EINVAL, 0 },
+        };
+        char text[32];
+
+        setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                uint64_t t = 4711;
+
+                if (parse_until(cases[i].s, now, &t) != cases[i].r || t != (cases[i].r < 0 ? 4711 : cases[i].at))
+                        fail_msg("\"%s\"", cases[i].s);
+        }
+        format_local_time(now, text, sizeof(text));
+        assert_string_equal(text, "2026-11-26 15:00:30");
+        unsetenv("TZ");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(options_stand_anywhere),
@@ -142,6 +177,7 @@ int main(void) {
                 cmocka_unit_test(spans),
                 cmocka_unit_test(tables_align_and_are_clean),
                 cmocka_unit_test(points_in_time),
+                cmocka_unit_test(points_in_time_to_come),
         };
 
         return cmocka_run_group_tests_name("ctl-options", tests, NULL, NULL);
