@@ -12,6 +12,8 @@
 #include "key.h"
 #include "manager.h"
 #include "mapping-watch.h"
+#include "operation.h"
+#include "pause.h"
 #include "recognize.h"
 #include "teardown.h"
 
@@ -140,11 +142,15 @@ static const char *bind_key(struct volume *v, const struct disk_reply *y) {
 }
 
 static void cut_now(struct volume *v, enum action wanted, enum lease_cause cause, const char *why) {
+        static const struct requester self = { "cmkd: what was being cut, or cannot be kept, does not wait" };
         enum action a = policy_effective_action(&v->policy, wanted, v->lease.hold_possible, NULL);
         int r;
 
         if (a == ACTION_REPORT)
                 return;
+        /* What stands may be half a cut, or nobody is there who would cut it at the end of the pause. */
+        if (lease_cause_is_undone(cause))
+                (void) pause_end(v, &self);
         r = teardown_start(v, a, cause, why);
         if (r < 0)
                 log_alert("%s: it could not be cut: %s", v->name, strerror(-r));

@@ -302,6 +302,8 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
         if (v->key) {
                 key_evaluate_volume(v);      /* the breaker hears of it */
                 key_schedule(v->key);
+                if (v->teardown != t)        /* called off, and freed */
+                        return 0;
         }
         write_intent(t, action, why);
         return 0;
