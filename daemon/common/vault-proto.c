@@ -14,6 +14,51 @@ static void get_printable(struct wire_cursor *c, char *buf, size_t size) {
                 c->error = -EBADMSG;
 }
 
+bool vault_tag_is_valid(const char *name, const char *value) {
+        const char *rest = startswith(name, VAULT_TAG_PREFIX);
+
+        return rest && *rest && strspn(rest, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(rest) &&
+               strlen(name) <= VAULT_TAG_NAME_MAX && strlen(value) <= VAULT_TAG_VALUE_MAX && is_printable(value);
+}
+
+static bool tag_is_new(const struct vault_reply *y, const char *name) {
+        for (unsigned i = 0; i < y->n_tags; i++)
+                if (streq(y->tags[i].name, name))
+                        return false;
+        return true;
+}
+
+/* In a frame that has them there is one at least: each reply has one form only. */
+static void get_tags(struct wire_cursor *c, struct vault_reply *y) {
+        uint8_t n = wire_get_u8(c);
+
+        if (n == 0 || n > VAULT_TAGS_MAX)
+                c->error = -EBADMSG;
+        while (c->error == 0 && y->n_tags < n) {
+                struct vault_tag t = {};
+
+                wire_get_string(c, t.name, sizeof(t.name));
+                wire_get_string(c, t.value, sizeof(t.value));
+                if (c->error < 0)
+                        break;
+                if (!vault_tag_is_valid(t.name, t.value) || !tag_is_new(y, t.name))
+                        c->error = -EBADMSG;
+                y->tags[y->n_tags++] = t;
+        }
+}
+
+static void put_tags(struct wire_frame *f, const struct vault_reply *y) {
+        if (y->n_tags > VAULT_TAGS_MAX) {
+                f->error = -EINVAL;
+                return;
+        }
+        wire_put_u8(f, y->n_tags);
+        for (unsigned i = 0; i < y->n_tags; i++) {
+                wire_put_string(f, y->tags[i].name);
+                wire_put_string(f, y->tags[i].value);
+        }
+}
+
 int vault_request_encode(const struct vault_request *q, uint32_t id, struct wire_frame *ret) {
         char uri[KEY_URI_MAX];
 
@@ -56,7 +101,7 @@ int vault_request_decode(struct wire_cursor *c, struct vault_request *ret) {
 }
 
 int vault_reply_encode(const struct vault_reply *y, uint32_t id, struct wire_frame *ret) {
-        wire_start(ret, VAULT_MSG_REPLY, id);
+        wire_start(ret, y->n_tags > 0 ? VAULT_MSG_REPLY_TAGS : VAULT_MSG_REPLY, id);
         wire_put_u8(ret, (uint8_t) y->verdict);
         wire_put_u16(ret, y->http_status);
         wire_put_string(ret, y->code);
@@ -75,6 +120,8 @@ int vault_reply_encode(const struct vault_reply *y, uint32_t id, struct wire_fra
         wire_put_bytes(ret, y->spki, y->spki_size);
         wire_put_bytes(ret, y->blob, y->blob_size);
         wire_put_u32(ret, y->delivered);
+        if (y->n_tags > 0)
+                put_tags(ret, y);
         return wire_finish(ret);
 }
 
@@ -83,7 +130,7 @@ int vault_reply_decode(struct wire_cursor *c, struct vault_reply *ret) {
         uint8_t verdict;
         int r;
 
-        if (c->type != VAULT_MSG_REPLY)
+        if (c->type != VAULT_MSG_REPLY && c->type != VAULT_MSG_REPLY_TAGS)
                 return -EBADMSG;
         verdict = wire_get_u8(c);
         y.http_status = wire_get_u16(c);
@@ -103,6 +150,8 @@ int vault_reply_decode(struct wire_cursor *c, struct vault_reply *ret) {
         wire_get_bytes(c, y.spki, sizeof(y.spki), &y.spki_size);
         wire_get_bytes(c, y.blob, sizeof(y.blob), &y.blob_size);
         y.delivered = wire_get_u32(c);
+        if (c->type == VAULT_MSG_REPLY_TAGS)
+                get_tags(c, &y);
         r = wire_end(c);
         if (r < 0)
                 return r;

@@ -10,7 +10,10 @@
  * A release (unwrap with deliver) writes the plaintext into the pipe and never into the frame: the manager does not see
  * secret W. A challenge's plaintext is 32 random bytes of no value and comes back in the reply. The worker finds host,
  * port, CA and identity in its own reading of the configuration, by the vault's name, and refuses a key that is not on
- * that vault's list; it answers with what the vault said and believes nothing on the manager's behalf. */
+ * that vault's list; it answers with what the vault said and believes nothing on the manager's behalf.
+ *
+ * VAULT_REPLY_TAGS is VAULT_REPLY with tags behind it, and is sent where there are some: to an earlier peer's eyes nothing
+ * else has changed. Tags are those of the key's owner that begin with VAULT_TAG_PREFIX; nothing is made of them here. */
 
 #include "key-uri.h"
 #include "verdict.h"
@@ -22,10 +25,15 @@
 #define VAULT_SECRET_SIZE 64u          /* what a release delivers: exactly W. Any other length is BROKEN */
 #define VAULT_CHALLENGE_SIZE 32u       /* what an unwrap without deliver may bring back: so that W never can */
 
-enum vault_message { VAULT_MSG_REQUEST = 0x0101, VAULT_MSG_REPLY = 0x0102 };
+#define VAULT_TAG_PREFIX "cmkd-"
+#define VAULT_TAGS_MAX 16u
+#define VAULT_TAG_NAME_MAX 32u
+#define VAULT_TAG_VALUE_MAX 32u
+
+enum vault_message { VAULT_MSG_REQUEST = 0x0101, VAULT_MSG_REPLY = 0x0102, VAULT_MSG_REPLY_TAGS = 0x0103 };
 
 enum vault_op {
-        VAULT_OP_GET_KEY = 1,          /* public key, attributes, recovery level */
+        VAULT_OP_GET_KEY = 1,          /* public key, attributes, recovery level, tags */
         VAULT_OP_WRAP,
         VAULT_OP_UNWRAP,
         VAULT_OP_CHECK_DELETED,        /* is the key listed as deleted? GRANTED: it is; anything else: cannot tell */
@@ -55,6 +63,12 @@ enum vault_key_flags {
         VAULT_KEY_CAN_UNWRAP = 1 << 2,
         VAULT_KEY_PURGE_PROTECTED = 1 << 3,
         VAULT_KEY_HSM = 1 << 4,
+        VAULT_KEY_TAGS_LEFT_OUT = 1 << 5,  /* more tags than VAULT_TAGS_MAX, or one that vault_tag_is_valid() refuses */
+};
+
+struct vault_tag {
+        char name[VAULT_TAG_NAME_MAX + 1];
+        char value[VAULT_TAG_VALUE_MAX + 1];
 };
 
 struct vault_reply {
@@ -75,11 +89,16 @@ struct vault_reply {
         char recovery_level[65];
         uint8_t spki[VAULT_SPKI_MAX];  /* public key, DER SubjectPublicKeyInfo */
         size_t spki_size;
+        struct vault_tag tags[VAULT_TAGS_MAX];
+        uint8_t n_tags;
         /* wrap, unwrap without deliver: the result; with deliver: its length only */
         uint8_t blob[VAULT_BLOB_MAX];
         size_t blob_size;
         uint32_t delivered;
 };
+
+/* The prefix and more of lower case letters, digits and dashes; a value of printable ASCII. */
+bool vault_tag_is_valid(const char *name, const char *value) _pure_;
 
 /* Encoding: 0, -EMSGSIZE or -EINVAL. Decoding: 0 or -EBADMSG; every field is checked for length, range and (names,
  * identifiers) characters, so that what comes out may be printed and compared. */

@@ -181,6 +181,34 @@ static int read_attributes(struct json_object *root, struct vault_reply *ret) {
         return 0;
 }
 
+/* Those for us, in the vault's order. What is no text, too long or too many is left out, and that is said: an owner's
+ * mistake in one tag does not take the others along. */
+static int read_tags(struct json_object *root, struct vault_reply *ret) {
+        struct json_object *tags;
+
+        ret->n_tags = 0;
+        if (!json_object_object_get_ex(root, "tags", &tags) || !tags)
+                return 0;
+        if (!json_object_is_type(tags, json_type_object))
+                return -EBADMSG;
+        json_object_object_foreach(tags, name, member) {
+                const char *value = json_object_is_type(member, json_type_string) ? json_get_text(tags, name) : NULL;
+                struct vault_tag *t = ret->tags + ret->n_tags;
+
+                if (!startswith(name, VAULT_TAG_PREFIX))
+                        continue;
+                if (!value || ret->n_tags == VAULT_TAGS_MAX || !vault_tag_is_valid(name, value)) {
+                        ret->key_flags |= VAULT_KEY_TAGS_LEFT_OUT;
+                        continue;
+                }
+                *t = (struct vault_tag) {};
+                memcpy(t->name, name, strlen(name));
+                memcpy(t->value, value, strlen(value));
+                ret->n_tags++;
+        }
+        return 0;
+}
+
 static int parse_with_key(const char *body, size_t size, const struct key_uri *asked, struct json_object **ret_root,
                           char ret_kid[static KEY_URI_MAX], const char **ret_why) {
         _cleanup_(json_object_putp) struct json_object *root = NULL;
@@ -216,6 +244,8 @@ int azure_parse_key(const char *body, size_t size, const struct key_uri *asked, 
                 return refuse(ret_why, "it does not say which operations the key is for");
         if (read_attributes(root, &y) < 0)
                 return refuse(ret_why, "its attributes are not as they should be");
+        if (read_tags(root, &y) < 0)
+                return refuse(ret_why, "its tags are not as they should be");
         if (strlen(type) > 4 && streq(type + strlen(type) - 4, "-HSM"))
                 y.key_flags |= VAULT_KEY_HSM;
         if (streq(type, "RSA") || streq(type, "RSA-HSM")) {

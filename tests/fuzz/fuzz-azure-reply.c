@@ -56,8 +56,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 unwrap(body, size, (const char *) data + 1);
         else if (data[0] % 3 == 1) {
                 if (azure_parse_key(body, size, &asked, &y, &why) == 0 &&
-                    (y.spki_size > sizeof(y.spki) || strnlen(y.key_type, sizeof(y.key_type)) == sizeof(y.key_type)))
+                    (y.spki_size > sizeof(y.spki) || strnlen(y.key_type, sizeof(y.key_type)) == sizeof(y.key_type) ||
+                     y.n_tags > VAULT_TAGS_MAX))
                         abort();
+                for (unsigned i = 0; i < y.n_tags; i++)
+                        if (!vault_tag_is_valid(y.tags[i].name, y.tags[i].value))
+                                abort();
         } else
                 (void) azure_parse_deleted(body, size, &asked, kid, &why);
         return 0;

@@ -87,6 +87,11 @@ static void try_vault_reply(struct wire_cursor c) {
         CHECK_TEXT(y.kid);
         CHECK_TEXT(y.key_type);
         CHECK_TEXT(y.recovery_level);
+        check(y.n_tags <= VAULT_TAGS_MAX);
+        for (unsigned i = 0; i < y.n_tags; i++) {
+                CHECK_TEXT(y.tags[i].name);
+                CHECK_TEXT(y.tags[i].value);
+        }
         check((unsigned) y.verdict < _VERDICT_MAX && y.spki_size <= sizeof(y.spki) && y.blob_size <= sizeof(y.blob));
         check(vault_reply_encode(&y, c.id, &first) == 0 && reopen(&c) && vault_reply_decode(&c, &again) == 0);
         check(vault_reply_encode(&again, c.id, &second) == 0);

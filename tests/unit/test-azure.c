@@ -342,6 +342,62 @@ static void test_bad_keys(void **state _unused_) {
         assert_int_equal(y.spki_size, 0);       /* untouched on failure */
 }
 
+static int parse_tags(const char *tags, struct vault_reply *ret) {
+        const char *why = NULL;
+        char n[BASE64_SIZE(600) + 1], body[4096];
+
+        modulus(256, 0, 0xc3, n);
+        *ret = (struct vault_reply) { .n_tags = 7 };
+        snprintf(body, sizeof(body),
+                 "{\"key\":{\"kid\":\"" KID "\",\"kty\":\"RSA\",\"key_ops\":[],\"n\":\"%s\",\"e\":\"AQAB\"},"
+                 "\"attributes\":{" PROTECTED "}%s}", n, tags);
+        return azure_parse_key(body, strlen(body), &asked, ret, &why);
+}
+
+static void test_tags(void **state _unused_) {
+        static const char *const none[] = { "", ",\"tags\":null", ",\"tags\":{}", ",\"tags\":{\"team\":\"x\",\"cmk\":7}",
+                                            ",\"tags\":{\"CMKD-poll-sec\":\"5\"}" };
+        static const char *const left_out[] = {
+                "\"cmkd-poll-sec\":5", "\"cmkd-poll-sec\":null", "\"cmkd-poll-sec\":[\"5\"]", "\"cmkd-\":\"5\"",
+                "\"cmkd-Poll-Sec\":\"5\"", "\"cmkd-a-name-that-is-too-long-for-one\":\"5\"",
+                "\"cmkd-poll-sec\":\"a value that is too long for any setting\"", "\"cmkd-poll-sec\":\"\\u0007\"",
+                "\"cmkd-poll-sec\":\"\\u00e4\"", "\"cmkd-poll-sec\":\"5\\u0000\"",
+        };
+        char tags[2048];
+        struct vault_reply y;
+        size_t n;
+
+        for (size_t i = 0; i < ELEMENTSOF(none); i++) {
+                assert_int_equal(parse_tags(none[i], &y), 0);
+                assert_int_equal(y.n_tags, 0);
+                assert_false(y.key_flags & VAULT_KEY_TAGS_LEFT_OUT);
+        }
+        assert_int_equal(parse_tags(",\"tags\":{\"a\":\"b\",\"cmkd-poll-sec\":\"1min 5s\",\"cmkd-x\":\"\"}", &y), 0);
+        assert_int_equal(y.n_tags, 2);
+        assert_string_equal(y.tags[0].name, "cmkd-poll-sec");
+        assert_string_equal(y.tags[0].value, "1min 5s");
+        assert_string_equal(y.tags[1].name, "cmkd-x");
+        assert_string_equal(y.tags[1].value, "");
+        for (size_t i = 0; i < ELEMENTSOF(left_out); i++) {
+                snprintf(tags, sizeof(tags), ",\"tags\":{%s,\"cmkd-hold-sec\":\"9\"}", left_out[i]);
+                assert_int_equal(parse_tags(tags, &y), 0);
+                assert_int_equal(y.n_tags, 1);
+                assert_string_equal(y.tags[0].value, "9");
+                assert_true(y.key_flags & VAULT_KEY_TAGS_LEFT_OUT);
+        }
+        n = (size_t) snprintf(tags, sizeof(tags), ",\"tags\":{\"x\":\"y\"");
+        for (unsigned i = 0; i <= VAULT_TAGS_MAX; i++)
+                n += (size_t) snprintf(tags + n, sizeof(tags) - n, ",\"cmkd-%u\":\"%u\"", i, i);
+        snprintf(tags + n, sizeof(tags) - n, "}");
+        assert_int_equal(parse_tags(tags, &y), 0);
+        assert_int_equal(y.n_tags, VAULT_TAGS_MAX);
+        assert_true(y.key_flags & VAULT_KEY_TAGS_LEFT_OUT);
+        assert_int_equal(parse_tags(",\"tags\":[]", &y), -EBADMSG);
+        assert_int_equal(parse_tags(",\"tags\":\"cmkd-poll-sec\"", &y), -EBADMSG);
+        assert_int_equal(parse_tags(",\"tags\":{\"cmkd-a\":\"1\",\"cmkd-a\":\"2\"}", &y), -EBADMSG);
+        assert_int_equal(y.n_tags, 7);           /* untouched on failure */
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_table), cmocka_unit_test(test_revoked_is_rare),
@@ -351,6 +407,7 @@ int main(void) {
                 cmocka_unit_test(test_bad_results), cmocka_unit_test(test_kid_in_other_spellings),
                 cmocka_unit_test(test_key),
                 cmocka_unit_test(test_recovery_levels), cmocka_unit_test(test_bad_keys),
+                cmocka_unit_test(test_tags),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -216,6 +216,58 @@ static void test_vault_reply(void **state _unused_) {
         assert_int_equal(decode(&frame, decode_vault_reply), -EBADMSG);
 }
 
+static struct vault_reply a_reply_with_tags(void) {
+        struct vault_reply y = { .key_flags = VAULT_KEY_ENABLED | VAULT_KEY_TAGS_LEFT_OUT, .n_tags = VAULT_TAGS_MAX };
+
+        for (unsigned i = 0; i < VAULT_TAGS_MAX; i++) {
+                snprintf(y.tags[i].name, sizeof(y.tags[i].name), "cmkd-%02u-%.*s", i, 24, "abcdefghijklmnopqrstuvwxyz");
+                snprintf(y.tags[i].value, sizeof(y.tags[i].value), "%.*s", (int) VAULT_TAG_VALUE_MAX - (int) i,
+                         "1h 30min ~!\"#$%&'()*+,-./:;<=>?@[]");
+        }
+        return y;
+}
+
+static void refuse_tag(unsigned at, const char *name, const char *value) {
+        struct vault_reply y = a_reply_with_tags();
+
+        snprintf(y.tags[at].name, sizeof(y.tags[at].name), "%s", name);
+        snprintf(y.tags[at].value, sizeof(y.tags[at].value), "%s", value);
+        assert_int_equal(vault_reply_encode(&y, 1, &frame), 0);
+        memset(&vault_y, 0x77, sizeof(vault_y));
+        assert_int_equal(decode(&frame, decode_vault_reply), -EBADMSG);
+        assert_int_equal(vault_y.n_tags, 0x77);
+}
+
+static void test_vault_tags(void **state _unused_) {
+        struct vault_reply y = a_reply_with_tags();
+        struct wire_cursor c;
+
+        assert_int_equal(vault_reply_encode(&y, 1, &frame), 0);
+        check_borders(decode_vault_reply);
+        assert_int_equal(decode(&frame, decode_vault_reply), 0);
+        assert_memory_equal(&y, &vault_y, sizeof(y));
+        refuse_tag(3, "poll-sec", "1");
+        refuse_tag(3, "cmkd-", "1");
+        refuse_tag(3, "cmkd-Poll-sec", "1");
+        refuse_tag(3, "cmkd-poll sec", "1");
+        refuse_tag(3, "cmkd-poll-sec", "a\nb");
+        refuse_tag(3, "cmkd-poll-sec", "\xc3\xa4");
+        refuse_tag(3, y.tags[15].name, "1");       /* twice */
+        y.n_tags = VAULT_TAGS_MAX + 1;
+        assert_int_equal(vault_reply_encode(&y, 1, &frame), -EINVAL);
+        /* without tags the message is the one that was there before there were tags, and only that */
+        y.n_tags = 0;
+        assert_int_equal(vault_reply_encode(&y, 1, &frame), 0);
+        assert_int_equal(wire_open(&c, frame.data, frame.size), 0);
+        assert_int_equal(c.type, VAULT_MSG_REPLY);
+        wire_put_u8(&frame, 0);
+        assert_int_equal(wire_finish(&frame), 0);
+        frame.data[6] = VAULT_MSG_REPLY_TAGS & 0xff;
+        assert_int_equal(decode(&frame, decode_vault_reply), -EBADMSG);
+        frame.data[frame.size - 1] = VAULT_TAGS_MAX + 1;
+        assert_int_equal(decode(&frame, decode_vault_reply), -EBADMSG);
+}
+
 static void test_audit_record(void **state _unused_) {
         static struct audit_message_record m;
         char longer[3000];
@@ -369,6 +421,7 @@ int main(void) {
                 cmocka_unit_test(test_disk_op_names),
                 cmocka_unit_test(test_vault_request),
                 cmocka_unit_test(test_vault_reply),
+                cmocka_unit_test(test_vault_tags),
                 cmocka_unit_test(test_audit_record),
                 cmocka_unit_test(test_audit_record_too_large),
                 cmocka_unit_test(test_audit_record_refused),

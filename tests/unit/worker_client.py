@@ -18,10 +18,10 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "vault"))
 import control                                      # noqa: E402
 
-MAGIC, VERSION, REQUEST, REPLY = 0x646B6D63, 1, 0x0101, 0x0102
+MAGIC, VERSION, REQUEST, REPLY, REPLY_TAGS = 0x646B6D63, 1, 0x0101, 0x0102, 0x0103
 GET_KEY, WRAP, UNWRAP, CHECK_DELETED = 1, 2, 3, 4
 FRESH_CONNECTION, FRESH_TOKEN, DELIVER = 1, 2, 4
-ENABLED, CAN_WRAP, CAN_UNWRAP, PURGE_PROTECTED, HSM = 1, 2, 4, 8, 16
+ENABLED, CAN_WRAP, CAN_UNWRAP, PURGE_PROTECTED, HSM, TAGS_LEFT_OUT = 1, 2, 4, 8, 16, 32
 VERDICTS = ("GRANTED", "REVOKED", "DENIED", "DENIED_WEAK", "THROTTLED", "UNREACHABLE", "MISCONFIGURED", "BROKEN")
 
 
@@ -61,7 +61,8 @@ class Cursor:
 class Reply:
     def __init__(self, data):
         magic, version, kind, self.id, length = struct.unpack("<IHHII", data[:16])
-        assert (magic, version, kind, length) == (MAGIC, VERSION, REPLY, len(data) - 16), "bad header"
+        assert (magic, version, length) == (MAGIC, VERSION, len(data) - 16), "bad header"
+        assert kind in (REPLY, REPLY_TAGS), "bad type"
         self.raw = data
         c = Cursor(data[16:])
         self.verdict, self.status = VERDICTS[c.take("B")], c.take("H")
@@ -70,6 +71,8 @@ class Reply:
         self.key_flags, self.key_bits, self.key_type = c.take("B"), c.take("H"), c.text()
         self.not_before, self.expires, self.recovery_level = c.take("Q"), c.take("Q"), c.text()
         self.spki, self.blob, self.delivered = c.bytes(), c.bytes(), c.take("I")
+        self.tags = {c.text(): c.text() for _ in range(c.take("B"))} if kind == REPLY_TAGS else {}
+        assert bool(self.tags) == (kind == REPLY_TAGS), "tags without any"
         assert not c.data, "bytes left over"
 
     def __repr__(self):
