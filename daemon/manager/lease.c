@@ -52,13 +52,17 @@ void key_timing_init(struct key_timing *t) {
 }
 
 void key_timing_add(struct key_timing *t, const struct policy *p, bool first) {
-        struct key_timing one = { p->poll_usec, p->lease_usec, p->confirm_usec, p->denied_confirm_usec };
+        struct key_timing one = {
+                p->poll_usec, p->lease_usec, p->confirm_usec, p->denied_confirm_usec,
+                p->on_key_expiry == KEY_EXPIRY_REVOKE,
+        };
 
         if (!first) {
                 one.poll_usec = MIN_OF(one.poll_usec, t->poll_usec);
                 one.lease_usec = MIN_OF(one.lease_usec, t->lease_usec);
                 one.confirm_usec = MIN_OF(one.confirm_usec, t->confirm_usec);
                 one.denied_confirm_usec = MIN_OF(one.denied_confirm_usec, t->denied_confirm_usec);
+                one.expiry_revokes |= t->expiry_revokes;
         }
         *t = one;
 }

@@ -44,9 +44,10 @@
 
 /* ---- the key ---- */
 
-/* When a key is polled: the strictest of the volumes that it opens. */
+/* When a key is polled, and whether its expiry revokes it: the strictest of the volumes that it opens. */
 struct key_timing {
         uint64_t poll_usec, lease_usec, confirm_usec, denied_confirm_usec;
+        bool expiry_revokes;
 };
 
 /* No volume yet: the defaults of role data, until the first key_timing_add() replaces them. */

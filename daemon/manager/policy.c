@@ -10,28 +10,30 @@
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 
-enum kind { KIND_ACTION, KIND_REENABLE, KIND_RECOVERY, KIND_FOREIGN, KIND_TIME };
+enum kind { KIND_ACTION, KIND_WORD, KIND_TIME };
 
-/* One row a key: where it stands in settings and in the policy, and for a time which values make sense. */
+/* One row a key: where it stands in settings and in the policy; for a time which values make sense, for a word that is no
+ * action the stricter one (of two). */
 static const struct row {
         const char *name;
         enum kind kind;
         size_t setting, field;
         uint64_t min, max;
+        int strict;
 } rows[_POLICY_KEY_MAX] = {
 #define ACTION_ROW(key, word, f) \
-        [key] = { word, KIND_ACTION, offsetof(struct policy_settings, f), offsetof(struct policy, f), 0, 0 }
+        [key] = { word, KIND_ACTION, offsetof(struct policy_settings, f), offsetof(struct policy, f), 0, 0, 0 }
+#define WORD_ROW(key, word, f, stricter) \
+        [key] = { word, KIND_WORD, offsetof(struct policy_settings, f), offsetof(struct policy, f), 0, 0, stricter }
 #define TIME_ROW(key, word, f, lo, hi) \
-        [key] = { word, KIND_TIME, offsetof(struct policy_settings, f), offsetof(struct policy, f), lo, hi }
+        [key] = { word, KIND_TIME, offsetof(struct policy_settings, f), offsetof(struct policy, f), lo, hi, 0 }
         ACTION_ROW(POLICY_ON_REVOKED, "OnRevoked", on_revoked),
         ACTION_ROW(POLICY_ON_DENIED, "OnDenied", on_denied),
         ACTION_ROW(POLICY_ON_UNREACHABLE, "OnUnreachable", on_unreachable),
-        [POLICY_ON_REENABLE] = { "OnReenable", KIND_REENABLE, offsetof(struct policy_settings, on_reenable),
-                                 offsetof(struct policy, on_reenable), 0, 0 },
-        [POLICY_RECOVERY] = { "Recovery", KIND_RECOVERY, offsetof(struct policy_settings, recovery),
-                              offsetof(struct policy, recovery), 0, 0 },
-        [POLICY_ON_FOREIGN] = { "OnForeignKeyslot", KIND_FOREIGN, offsetof(struct policy_settings, on_foreign),
-                                offsetof(struct policy, on_foreign), 0, 0 },
+        WORD_ROW(POLICY_ON_REENABLE, "OnReenable", on_reenable, REENABLE_NOTHING),
+        WORD_ROW(POLICY_RECOVERY, "Recovery", recovery, RECOVERY_NEVER),
+        WORD_ROW(POLICY_ON_FOREIGN, "OnForeignKeyslot", on_foreign, FOREIGN_REFUSE),
+        WORD_ROW(POLICY_ON_KEY_EXPIRY, "OnKeyExpiry", on_key_expiry, KEY_EXPIRY_REVOKE),
         TIME_ROW(POLICY_NOTICE, "NoticeSec", notice_usec, 0, DAY),
         TIME_ROW(POLICY_POLL, "PollSec", poll_usec, USEC_PER_SEC, HOUR),
         TIME_ROW(POLICY_LEASE, "LeaseSec", lease_usec, 3 * USEC_PER_SEC, DAY),
@@ -56,6 +58,10 @@ static uint64_t setting_time(const struct policy_settings *s, enum policy_key k)
 
 static enum action *policy_action(struct policy *p, enum policy_key k) {
         return (enum action *) ((uint8_t *) p + rows[k].field);
+}
+
+static int *policy_word(struct policy *p, enum policy_key k) {
+        return (int *) ((uint8_t *) p + rows[k].field);
 }
 
 static uint64_t *policy_time(struct policy *p, enum policy_key k) {
@@ -136,12 +142,8 @@ static int apply(struct policy *p, const struct policy_settings *s, enum policy_
                 }
                 if (rows[k].kind == KIND_ACTION)
                         *policy_action(p, k) = (enum action) word;
-                else if (rows[k].kind == KIND_REENABLE)
-                        p->on_reenable = (enum reenable) word;
-                else if (rows[k].kind == KIND_RECOVERY)
-                        p->recovery = (enum recovery) word;
-                else if (rows[k].kind == KIND_FOREIGN)
-                        p->on_foreign = (enum foreign_keyslot) word;
+                else if (rows[k].kind == KIND_WORD)
+                        *policy_word(p, k) = word;
                 else
                         *policy_time(p, k) = time;
                 p->source[k] = from;
@@ -198,18 +200,10 @@ static void tighten(struct policy *p, const struct policy_settings *floors) {
                         if (a == *policy_action(p, k))
                                 continue;
                         *policy_action(p, k) = a;
-                } else if (rows[k].kind == KIND_RECOVERY) {
-                        if (setting_word(floors, k) != RECOVERY_NEVER || p->recovery == RECOVERY_NEVER)
-                                continue;
-                        p->recovery = RECOVERY_NEVER;
-                } else if (rows[k].kind == KIND_FOREIGN) {
-                        if (setting_word(floors, k) != FOREIGN_REFUSE || p->on_foreign == FOREIGN_REFUSE)
-                                continue;
-                        p->on_foreign = FOREIGN_REFUSE;
                 } else {
-                        if (setting_word(floors, k) != REENABLE_NOTHING || p->on_reenable == REENABLE_NOTHING)
+                        if (setting_word(floors, k) != rows[k].strict || *policy_word(p, k) == rows[k].strict)
                                 continue;
-                        p->on_reenable = REENABLE_NOTHING;
+                        *policy_word(p, k) = rows[k].strict;
                 }
                 p->source[k] = SOURCE_OWNER;
         }
@@ -282,16 +276,26 @@ const char *policy_source_to_string(enum policy_source s) {
         return (unsigned) s < _SOURCE_MAX ? sources[s] : "unknown";
 }
 
+static const char *word_to_string(const struct policy *p, enum policy_key k) {
+        switch (k) {
+        case POLICY_ON_REENABLE:
+                return reenable_to_string(p->on_reenable);
+        case POLICY_RECOVERY:
+                return recovery_to_string(p->recovery);
+        case POLICY_ON_FOREIGN:
+                return foreign_keyslot_to_string(p->on_foreign);
+        case POLICY_ON_KEY_EXPIRY:
+                return key_expiry_to_string(p->on_key_expiry);
+        default:
+                return action_to_string(*(const enum action *) ((const uint8_t *) p + rows[k].field));
+        }
+}
+
 void policy_value_to_string(const struct policy *p, enum policy_key k, char *buf, size_t size) {
         uint64_t t;
 
         if (rows[k].kind != KIND_TIME) {
-                enum action a = *(const enum action *) ((const uint8_t *) p + rows[k].field);
-
-                snprintf(buf, size, "%s", rows[k].kind == KIND_ACTION ? action_to_string(a)
-                                          : rows[k].kind == KIND_RECOVERY ? recovery_to_string(p->recovery)
-                                          : rows[k].kind == KIND_FOREIGN ? foreign_keyslot_to_string(p->on_foreign)
-                                                                         : reenable_to_string(p->on_reenable));
+                snprintf(buf, size, "%s", word_to_string(p, k));
                 return;
         }
         t = *(const uint64_t *) ((const uint8_t *) p + rows[k].field);

@@ -21,6 +21,7 @@ enum policy_key {
         POLICY_ON_REENABLE,
         POLICY_RECOVERY,
         POLICY_ON_FOREIGN,
+        POLICY_ON_KEY_EXPIRY,
         POLICY_NOTICE,
         POLICY_POLL,
         POLICY_LEASE,
@@ -40,14 +41,15 @@ struct policy {
         enum reenable on_reenable;
         enum recovery recovery;
         enum foreign_keyslot on_foreign;
+        enum key_expiry on_key_expiry;
         uint64_t notice_usec;          /* between notice and cut: the executor's, lease.c does not wait for it */
         uint64_t poll_usec, lease_usec, grace_usec, hold_usec, confirm_usec, denied_confirm_usec;
         enum policy_source source[_POLICY_KEY_MAX];
 };
 
 /* What an owner asked for by tags on the key, in the form of settings: an action is the weakest one allowed, a time the
- * longest one allowed, on_reenable=nothing forbids attach, recovery=never forbids that. Fields that say nothing as policy_settings_init() leaves
- * them. pause_max_usec: the longest pause of an operator (USEC_INFINITY: not said). */
+ * longest one allowed, of the other words the stricter one forbids the other (on_reenable=nothing, recovery=never, ...).
+ * Fields that say nothing as policy_settings_init() leaves them. pause_max_usec: the longest pause of an operator (USEC_INFINITY: not said). */
 struct policy_floors {
         struct policy_settings settings;
         uint64_t pause_max_usec;

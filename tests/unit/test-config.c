@@ -83,6 +83,7 @@ static void test_every_key(void **state _unused_) {
         put("/etc/cmkd/cmkd.conf",
             "# comment\n[Node]\nTrust=allowed-keys\nOnTrailFailure=stop\n"
             "[Policy]\nOnRevoked=poweroff\nOnDenied=cut\nOnUnreachable=report\nOnReenable=nothing\n"
+            "OnKeyExpiry=revoke\n"
             "NoticeSec=1\nPollSec=2\nLeaseSec=3min\nGraceSec=4h\nHoldSec=5d\nConfirmSec=600ms\nDeniedConfirmSec=7s\n"
             "[Volume a.b-c_d]\nPollSec=8\n"
             "[Vault prod]\nHost=V.Example:8443\nKeys=One two,three\nProvider=azure\nCAFile=/ca.pem\nClientId=me\n"
@@ -96,6 +97,7 @@ static void test_every_key(void **state _unused_) {
         assert_int_equal(p->on_denied, ACTION_CUT);
         assert_int_equal(p->on_unreachable, ACTION_REPORT);
         assert_int_equal(p->on_reenable, REENABLE_NOTHING);
+        assert_int_equal(p->on_key_expiry, KEY_EXPIRY_REVOKE);
         assert_int_equal(p->notice_usec, USEC_PER_SEC);
         assert_int_equal(p->poll_usec, 2 * USEC_PER_SEC);
         assert_int_equal(p->lease_usec, 180 * USEC_PER_SEC);

@@ -41,11 +41,12 @@ static void refuse(enum role role, const char *expected) {
 
 static void test_defaults(void **state _unused_) {
         static const struct { enum role role; const char *value[_POLICY_KEY_MAX]; } table[] = {
-                { ROLE_DATA, { "cut", "hold", "hold", "attach", "allow", "refuse", "10", "30", "90", "3600", "600", "2", "30" } },
+                { ROLE_DATA, { "cut", "hold", "hold", "attach", "allow", "refuse", "report", "10", "30", "90", "3600", "600", "2",
+                               "30" } },
                 { ROLE_SCRATCH,
-                  { "cut", "hold", "hold", "attach", "allow", "refuse", "10", "30", "90", "3600", "600", "2", "30" } },
-                { ROLE_OS, { "poweroff", "report", "report", "attach", "allow", "report", "300", "30", "90", "3600", "600", "2",
-                             "30" } },
+                  { "cut", "hold", "hold", "attach", "allow", "refuse", "report", "10", "30", "90", "3600", "600", "2", "30" } },
+                { ROLE_OS, { "poweroff", "report", "report", "attach", "allow", "report", "report", "300", "30", "90", "3600", "600",
+                             "2", "30" } },
         };
         char buf[32];
 
@@ -148,6 +149,7 @@ static void test_owner_only_tightens(void **state _unused_) {
         f.settings.on_reenable = REENABLE_ATTACH;
         f.settings.recovery = RECOVERY_ALLOW;
         f.settings.on_foreign = FOREIGN_REPORT;
+        f.settings.on_key_expiry = KEY_EXPIRY_REPORT;
         f.settings.poll_usec = f.settings.lease_usec = f.settings.grace_usec = f.settings.notice_usec = 86400 * SEC;
         make(ROLE_DATA, &f, &p);
         assert_memory_equal(&p, &before, sizeof(p));
@@ -158,10 +160,13 @@ static void test_owner_only_tightens(void **state _unused_) {
         f.settings.on_reenable = REENABLE_NOTHING;
         f.settings.recovery = RECOVERY_NEVER;
         f.settings.on_foreign = FOREIGN_REFUSE;
+        f.settings.on_key_expiry = KEY_EXPIRY_REVOKE;
         config.policy.on_foreign = FOREIGN_REPORT;
         make(ROLE_DATA, &f, &p);
         assert_int_equal(p.on_foreign, FOREIGN_REFUSE);
         assert_int_equal(p.source[POLICY_ON_FOREIGN], SOURCE_OWNER);
+        assert_int_equal(p.on_key_expiry, KEY_EXPIRY_REVOKE);
+        assert_int_equal(p.source[POLICY_ON_KEY_EXPIRY], SOURCE_OWNER);
         assert_int_equal(p.recovery, RECOVERY_NEVER);
         assert_int_equal(p.source[POLICY_RECOVERY], SOURCE_OWNER);
         assert_int_equal(p.grace_usec, 60 * SEC);
@@ -234,6 +239,20 @@ static void test_words(void **state _unused_) {
 
         policy_default(ROLE_DATA, &p);
         p.poll_usec = 1500 * USEC_PER_MSEC;
+        policy_value_to_string(&p, POLICY_POLL, buf, sizeof(buf));
+        assert_string_equal(buf, "1500ms");
+        p.on_key_expiry = KEY_EXPIRY_REVOKE;
+        p.on_reenable = REENABLE_NOTHING;
+        p.recovery = RECOVERY_NEVER;
+        p.on_foreign = FOREIGN_REPORT;
+        policy_value_to_string(&p, POLICY_ON_KEY_EXPIRY, buf, sizeof(buf));
+        assert_string_equal(buf, "revoke");
+        policy_value_to_string(&p, POLICY_ON_REENABLE, buf, sizeof(buf));
+        assert_string_equal(buf, "nothing");
+        policy_value_to_string(&p, POLICY_RECOVERY, buf, sizeof(buf));
+        assert_string_equal(buf, "never");
+        policy_value_to_string(&p, POLICY_ON_FOREIGN, buf, sizeof(buf));
+        assert_string_equal(buf, "report");
         policy_value_to_string(&p, POLICY_POLL, buf, sizeof(buf));
         assert_string_equal(buf, "1500ms");
         assert_string_equal(policy_key_to_string(POLICY_DENIED_CONFIRM), "DeniedConfirmSec");
