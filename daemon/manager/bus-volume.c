@@ -153,6 +153,8 @@ static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const ch
                 snprintf(text, sizeof(text), "also mapped as %s, not by cmkd", v->second_mapping);
                 r = sd_bus_message_append(reply, "s", text);
         }
+        if (r >= 0 && v->key && attributes_expired(&v->key->attributes, instant_now()))
+                r = sd_bus_message_append(reply, "s", "its key is past its expiry date");
         if (r >= 0 && volume_is_open(v) && *v->foreign) {
                 char text[256];
 

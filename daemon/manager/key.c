@@ -4,6 +4,7 @@
 #include <syslog.h>
 
 #include "common/log.h"
+#include "key-attributes.h"
 #include "manager.h"
 #include "open-mark.h"
 #include "operation.h"
@@ -46,10 +47,10 @@ static void write_marks(const struct key *k) {
                         open_mark_update(v);
 }
 
-/* An answer, checked as far as it can be: counts it, writes down what is new, decides for every volume. */
-static void count_answer(struct key *k, uint32_t flags) {
+/* Counts k->answer, writes down what is new, decides for every volume. */
+static void count_event(struct key *k, uint32_t flags, struct instant issued) {
         struct key_event e = {
-                .verdict = k->answer.verdict, .flags = flags, .issued = challenge_issued(k->challenge),
+                .verdict = k->answer.verdict, .flags = flags, .issued = issued,
                 .retry_after_usec = k->answer.retry_after_sec * USEC_PER_SEC,
         };
         enum key_state before = k->track.state;
@@ -57,9 +58,10 @@ static void count_answer(struct key *k, uint32_t flags) {
         struct volume *v, *next;
 
         counted = key_track_event(&k->track, &k->timing, &e, instant_now(), random_u32());
-        k->challenge = challenge_free(k->challenge);
-        if (counted == VERDICT_GRANTED)
+        if (counted == VERDICT_GRANTED) {
                 write_marks(k);
+                key_attributes_look(k);
+        }
         if (counted != last || k->track.state != before)
                 record_answer(k, "verdict", counted, counted == VERDICT_GRANTED ? LOG_NOTICE : LOG_WARNING);
         if (counted != last)
@@ -70,6 +72,19 @@ static void count_answer(struct key *k, uint32_t flags) {
                 key_evaluate_volume(v);
         }
         key_schedule(k);
+}
+
+/* The answer to a poll, checked as far as it can be. */
+static void count_answer(struct key *k, uint32_t flags) {
+        struct instant issued = challenge_issued(k->challenge);
+
+        k->challenge = challenge_free(k->challenge);
+        count_event(k, flags, issued);
+}
+
+void key_attributes_revoke(struct key *k, const struct vault_reply *y, struct instant asked) {
+        k->answer = *y;
+        count_event(k, KEY_EVENT_ATTRIBUTES | (y->http_status == 404 ? KEY_EVENT_NOT_FOUND : 0), asked);
 }
 
 static void on_deleted_checked(const struct vault_reply *y, void *user) {
@@ -83,7 +98,20 @@ static void on_deleted_checked(const struct vault_reply *y, void *user) {
         count_answer(k, flags);
 }
 
-static void fill_request(const struct key *k, enum vault_op op, struct vault_request *q) {
+/* The vault unwraps with a key that is expired: whether it still is says a second request, made as the challenge was. Only
+ * "not any more" lets the challenge count. */
+static void on_expiry_checked(const struct vault_reply *y, void *user) {
+        struct key *k = user;
+
+        if (!k->challenge)
+                return;
+        key_attributes_take(k, y);
+        k->answer = *y;
+        attributes_judge(&k->answer, k->timing.expiry_revokes, instant_now());
+        count_answer(k, k->poll_flags | (k->answer.http_status == 404 ? KEY_EVENT_NOT_FOUND : 0));
+}
+
+void key_fill_request(const struct key *k, enum vault_op op, struct vault_request *q) {
         const struct vault_config *vault = config_vault_by_name(k->manager->config, k->vault);
 
         *q = (struct vault_request) { .op = (uint8_t) op, .key = k->uri };
@@ -93,8 +121,19 @@ static void fill_request(const struct key *k, enum vault_op op, struct vault_req
         random_uuid(q->client_request_id);
 }
 
+/* One more question, before the answer to a poll can be counted. */
+static bool ask_more(struct key *k, enum vault_op op, worker_callback callback) {
+        _cleanup_(freep) struct vault_request *q = malloc(sizeof(*q));
+
+        if (!q)
+                return false;
+        key_fill_request(k, op, q);
+        if (k->poll_flags & KEY_EVENT_FRESH_CONNECTION)
+                q->flags |= VAULT_FLAG_FRESH_CONNECTION;
+        return worker_ask(k->manager->worker, q, -EBADF, callback, k) >= 0;
+}
+
 static void on_answer(const struct vault_reply *y, void *user) {
-        _cleanup_(freep) struct vault_request *q = NULL;
         struct key *k = user;
         int r;
 
@@ -111,14 +150,15 @@ static void on_answer(const struct vault_reply *y, void *user) {
                                              : "the answer is not what was wrapped: the vault or the worker lies");
                 }
         }
+        if (k->answer.verdict == VERDICT_GRANTED && key_is_expired(k)) {
+                attributes_asked(&k->attributes, k->track.n_polls, instant_now());
+                if (ask_more(k, VAULT_OP_GET_KEY, on_expiry_checked))
+                        return;
+                k->answer.verdict = VERDICT_UNREACHABLE;
+        }
         if (k->answer.verdict == VERDICT_REVOKED && k->answer.http_status == 404) {
-                q = malloc(sizeof(*q));
-                if (q) {
-                        fill_request(k, VAULT_OP_CHECK_DELETED, q);
-                        if (worker_ask(k->manager->worker, q, -EBADF, on_deleted_checked, k) >= 0)
-                                return;
-                }
-                count_answer(k, k->poll_flags | KEY_EVENT_NOT_FOUND);
+                if (!ask_more(k, VAULT_OP_CHECK_DELETED, on_deleted_checked))
+                        count_answer(k, k->poll_flags | KEY_EVENT_NOT_FOUND);
                 return;
         }
         count_answer(k, k->poll_flags);
@@ -135,7 +175,7 @@ static void poll_key(struct key *k, const struct key_poll *p) {
         if (q)
                 r = challenge_new(k->spki, k->spki_size, &k->challenge);
         if (r >= 0) {
-                fill_request(k, VAULT_OP_UNWRAP, q);
+                key_fill_request(k, VAULT_OP_UNWRAP, q);
                 wrapped = challenge_wrapped(k->challenge, &q->blob_size);
                 memcpy(q->blob, wrapped, q->blob_size);
                 k->poll_flags = 0;
@@ -319,11 +359,13 @@ static void retime(struct key *k) {
 }
 
 void key_policy_changed(struct key *k) {
-        struct volume *v;
+        struct volume *v, *next;
 
         retime(k);
-        LIST_FOREACH(v, &k->volumes, of_key)
+        for (v = LIST_FIRST(&k->volumes); v; v = next) {
+                next = LIST_NEXT(v, of_key);
                 key_evaluate_volume(v);
+        }
         key_schedule(k);
 }
 
@@ -357,6 +399,7 @@ int key_bind(struct manager *m, struct volume *v, const struct key_uri *u, const
                 snprintf(k->algorithm, sizeof(k->algorithm), "%s", v->header.algorithm);
                 memcpy(k->spki, v->header.spki, v->header.spki_size);
                 k->spki_size = v->header.spki_size;
+                attributes_init(&k->attributes);
                 LIST_INIT(&k->volumes);
                 key_track_init(&k->track, t && t->proof_time > 0, instant_now());
                 LIST_INSERT_HEAD(&m->keys, k, keys);
@@ -365,6 +408,7 @@ int key_bind(struct manager *m, struct volume *v, const struct key_uri *u, const
                 key_unbind(v);
                 v->key = k;
                 LIST_INSERT_HEAD(&k->volumes, v, of_key);
+                manager_volume_policy(m, v);       /* the owner's floors hold for it too */
         }
         retime(k);
         key_schedule(k);
@@ -388,6 +432,7 @@ struct key *key_free(struct key *k) {
         if (!k)
                 return NULL;
         worker_cancel(k->manager->worker, k);
+        worker_cancel(k->manager->worker, &k->attributes);
         LIST_REMOVE(k, keys);
         challenge_free(k->challenge);
         sd_event_source_disable_unref(k->timer);
@@ -400,5 +445,6 @@ void key_granted(struct key *k, struct instant issued) {
 
         key_track_event(&k->track, &k->timing, &e, instant_now(), random_u32());
         write_marks(k);
+        key_attributes_look(k);
         key_schedule(k);
 }

@@ -8,11 +8,13 @@
  *   breaker told ─► report | hold | cut | resume | attach
  *
  * There is one poll for a key however many volumes it opens. A key is polled as long as it has a volume, also one that
- * was cut: that is how an owner's change of mind is noticed. */
+ * was cut: that is how an owner's change of mind is noticed. Its attributes are read now and then (key-attributes.h):
+ * a key that is expired, where that revokes it, is not granted by a challenge alone. */
 
 #include <sys/queue.h>
 #include <systemd/sd-event.h>
 
+#include "attributes.h"
 #include "challenge.h"
 #include "common/vault-proto.h"
 #include "lease.h"
@@ -30,6 +32,7 @@ struct key {
         size_t spki_size;
         struct key_track track;
         struct key_timing timing;
+        struct attributes attributes;
         struct challenge *challenge;       /* of the poll under way */
         uint32_t poll_flags;               /* enum key_event_flags of it */
         struct vault_reply answer;         /* the last one */
@@ -45,6 +48,12 @@ void key_unbind(struct volume *v);
 
 /* A release by this key succeeded; it was issued then. */
 void key_granted(struct key *k, struct instant issued);
+
+/* A reading of the key's attributes that was asked for then says that it is revoked: it is polled soon. */
+void key_attributes_revoke(struct key *k, const struct vault_reply *y, struct instant asked);
+
+/* A request about the key, without flags and blob. */
+void key_fill_request(const struct key *k, enum vault_op op, struct vault_request *ret);
 
 /* Decides about one volume now, and carries it out. */
 void key_evaluate_volume(struct volume *v);

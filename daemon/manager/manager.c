@@ -299,7 +299,7 @@ void manager_volume_policy(struct manager *m, struct volume *v) {
 
         v->hold_not_possible = NULL;
         v->lease.hold_possible = policy_hold_possible(v->role, v->use_flags, hung_task_panics(), &v->hold_not_possible);
-        if (policy_make(m->config, v->role, v->name, NULL, &v->policy, &why) >= 0)
+        if (policy_make(m->config, v->role, v->name, v->key ? &v->key->attributes.floors : NULL, &v->policy, &why) >= 0)
                 return;
         log_error("%s: %s; the defaults of role %s hold", v->name, why ? why : "out of memory", role_to_string(v->role));
         policy_default(v->role, &v->policy);

@@ -82,7 +82,8 @@ int manager_reload(struct manager *m, const char *by, char **ret_why);
 /* Called by volume_set_state(): tells the bus, and the next manager (cut-mark.h). */
 void manager_volume_changed(struct manager *m, struct volume *v);
 
-/* Works out the volume's policy and whether a hold is possible on it, from configuration and role. */
+/* Works out the volume's policy and whether a hold is possible on it, from configuration, role and the floors of its key's
+ * owner, once it has a key. */
 void manager_volume_policy(struct manager *m, struct volume *v);
 
 /* Begins a record about a volume (volume, uuid, key, use id). */

@@ -28,7 +28,7 @@ static int check_volume(const struct config *c, const struct volume *v, char **r
         struct policy p;
         int r;
 
-        r = policy_make(c, v->role, v->name, NULL, &p, &why);
+        r = policy_make(c, v->role, v->name, v->key ? &v->key->attributes.floors : NULL, &p, &why);
         if (r < 0)
                 return refuse(r, ret_why, "%s: %s", v->name, why ? why : strerror(-r));
         if (v->key && !config_find_vault(c, &v->key->uri, &reason))

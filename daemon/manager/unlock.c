@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "disk-child.h"
 #include "key.h"
+#include "key-attributes.h"
 #include "manager.h"
 #include "mapping-watch.h"
 #include "open-mark.h"
@@ -397,26 +398,6 @@ static void request_header(struct unlock *u, const struct key_uri *uri) {
         write_request_record(u);
 }
 
-/* The volume is ours: ties it to its key and asks the vault. */
-static void request_key(struct unlock *u, const struct key_uri *uri) {
-        struct outcome o = {};
-        int r;
-
-        u->volume->header = u->header;
-        *u->volume->foreign = 0;
-        random_uuid(u->volume->use_id);
-        manager_volume_policy(u->manager, u->volume);
-        r = key_bind(u->manager, u->volume, uri, u->vault);
-        if (r >= 0)
-                r = unwrap(u, uri);
-        if (r < 0) {
-                outcome_set(&o, EXIT_CODE_FAILED, "%s: %s", u->volume->name, strerror(-r));
-                unlock_fail(u, &o, "failed");
-                return;
-        }
-        write_request_record(u);
-}
-
 static int check_key(struct unlock *u, struct key_uri *uri, struct outcome *o) {
         const char *why;
 
@@ -431,6 +412,69 @@ static int check_key(struct unlock *u, struct key_uri *uri, struct outcome *o) {
                 return -EPERM;
         }
         return 0;
+}
+
+static void on_attributes(const struct vault_reply *y, void *user) {
+        struct unlock *u = user;
+        struct key *k = u->volume->key;
+        struct outcome o = {};
+        struct key_uri uri;
+        int r;
+
+        u->answer = *y;
+        if (!k) {
+                outcome_set(&o, EXIT_CODE_BUSY, "%s: it was cut meanwhile", u->volume->name);
+                unlock_fail(u, &o, "failed");
+                return;
+        }
+        key_attributes_take(k, y);
+        attributes_judge(&u->answer, k->timing.expiry_revokes, instant_now());
+        if (u->answer.verdict != VERDICT_GRANTED) {
+                u->answered = true;
+                outcome_from_vault(&o, u->volume->name, u->header.key, &u->answer);
+                unlock_fail(u, &o, "verdict");
+                return;
+        }
+        r = check_key(u, &uri, &o);         /* the configuration may be another by now */
+        if (r >= 0) {
+                r = unwrap(u, &uri);
+                if (r >= 0)
+                        return;
+                outcome_set(&o, EXIT_CODE_FAILED, "%s: %s", u->volume->name, strerror(-r));
+        }
+        unlock_fail(u, &o, "failed");
+}
+
+/* OnKeyExpiry=revoke: the vault would unwrap with an expired key, so that it is asked first. */
+static int ask_attributes(struct unlock *u) {
+        _cleanup_(freep) struct vault_request *q = malloc(sizeof(*q));
+        struct key *k = u->volume->key;
+
+        if (!q)
+                return -ENOMEM;
+        key_fill_request(k, VAULT_OP_GET_KEY, q);
+        attributes_asked(&k->attributes, k->track.n_polls, instant_now());
+        return worker_ask(u->manager->worker, q, -EBADF, on_attributes, u);
+}
+
+/* The volume is ours: ties it to its key and asks the vault. */
+static void request_key(struct unlock *u, const struct key_uri *uri) {
+        struct outcome o = {};
+        int r;
+
+        u->volume->header = u->header;
+        *u->volume->foreign = 0;
+        random_uuid(u->volume->use_id);
+        manager_volume_policy(u->manager, u->volume);
+        r = key_bind(u->manager, u->volume, uri, u->vault);
+        if (r >= 0)
+                r = u->volume->key->timing.expiry_revokes ? ask_attributes(u) : unwrap(u, uri);
+        if (r < 0) {
+                outcome_set(&o, EXIT_CODE_FAILED, "%s: %s", u->volume->name, strerror(-r));
+                unlock_fail(u, &o, "failed");
+                return;
+        }
+        write_request_record(u);
 }
 
 /* For what nobody asked for. False: it has ended, with a record if it was refused. */

@@ -327,6 +327,13 @@ static void test_timing_is_the_strictest(void **state _unused_) {
         key_timing_add(&t, &b, false);
         assert_int_equal(t.poll_usec, 5 * SEC);
         assert_int_equal(t.lease_usec, 40 * SEC);
+        assert_false(t.expiry_revokes);
+        a.on_key_expiry = KEY_EXPIRY_REVOKE;
+        key_timing_add(&t, &a, false);
+        key_timing_add(&t, &b, false);
+        assert_true(t.expiry_revokes);
+        key_timing_add(&t, &b, true);
+        assert_false(t.expiry_revokes);
         a.poll_usec = 60 * SEC;
         key_timing_add(&t, &a, true);
         assert_int_equal(t.poll_usec, 60 * SEC);

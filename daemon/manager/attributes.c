@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "attributes.h"
+
+#include <time.h>
+
+void attributes_init(struct attributes *a) {
+        *a = (struct attributes) {};
+        policy_floors_init(&a->floors);
+}
+
+bool attributes_due(const struct attributes *a, uint64_t n_polls, struct instant now) {
+        if (a->asked.boottime_usec == 0)
+                return true;
+        return n_polls >= a->polls + ATTRIBUTES_POLLS &&
+               now.boottime_usec >= a->asked.boottime_usec + ATTRIBUTES_MIN_USEC;
+}
+
+void attributes_asked(struct attributes *a, uint64_t n_polls, struct instant now) {
+        a->asked = now;
+        a->polls = n_polls;
+}
+
+bool attributes_take(struct attributes *a, const struct vault_reply *y) {
+        struct policy_floors floors;
+        struct floors_text text;
+        bool changed;
+
+        if (y->verdict != VERDICT_GRANTED)
+                return false;
+        floors_from_tags(y->tags, y->n_tags, y->key_flags & VAULT_KEY_TAGS_LEFT_OUT, &floors, &text);
+        changed = !floors_equal(&floors, &a->floors) || !streq(text.ignored, a->text.ignored);
+        a->known = true;
+        a->expires = y->expires;
+        a->floors = floors;
+        a->text = text;
+        return changed;
+}
+
+static bool is_past(uint64_t expires, struct instant now) {
+        return expires > 0 && now.realtime_usec / USEC_PER_SEC >= expires;
+}
+
+bool attributes_expired(const struct attributes *a, struct instant now) {
+        return a->known && is_past(a->expires, now);
+}
+
+void attributes_judge(struct vault_reply *y, bool expiry_revokes, struct instant now) {
+        char date[32] = "";
+        time_t t = (time_t) y->expires;
+        struct tm tm;
+
+        if (y->verdict != VERDICT_GRANTED)
+                return;
+        if (!(y->key_flags & VAULT_KEY_ENABLED)) {
+                y->verdict = VERDICT_REVOKED;
+                snprintf(y->code, sizeof(y->code), "attributes: disabled");
+                snprintf(y->text, sizeof(y->text), "the vault says that the key is not enabled");
+        } else if (expiry_revokes && is_past(y->expires, now)) {
+                if (gmtime_r(&t, &tm))
+                        strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
+                y->verdict = VERDICT_REVOKED;
+                snprintf(y->code, sizeof(y->code), "attributes: expired");
+                snprintf(y->text, sizeof(y->text), "the key expired at %s, and OnKeyExpiry=revoke", date);
+        }
+}

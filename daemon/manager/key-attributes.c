@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "key-attributes.h"
+
+#include <inttypes.h>
+#include <syslog.h>
+
+#include "common/log.h"
+#include "key.h"
+#include "manager.h"
+
+static void record(struct key *k, const char *event, uint8_t priority, const char *field, const char *value) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+
+        if (!r)
+                return;
+        audit_record_start(r, event, priority, false);
+        audit_record_add(r, "key", k->uri_text);
+        audit_record_add(r, field, value);
+        audit_record_add(r, "ignored", k->attributes.text.ignored);
+        manager_record(k->manager, r);
+}
+
+static void floors_changed(struct key *k) {
+        const struct floors_text *t = &k->attributes.text;
+        const char *floors = *t->floors ? t->floors : "none";
+        struct volume *v;
+
+        log_notice("Key %s: its owner's floors: %s", k->uri_text, floors);
+        if (*t->ignored)
+                log_warning("Key %s: tags of its owner that do not count: %s", k->uri_text, t->ignored);
+        record(k, "owner_floors", LOG_NOTICE, "floors", floors);
+        LIST_FOREACH(v, &k->volumes, of_key)
+                manager_volume_policy(k->manager, v);
+        key_policy_changed(k);
+}
+
+/* Once, until it is extended. */
+static void look_at_expiry(struct key *k) {
+        bool expired = attributes_expired(&k->attributes, instant_now());
+        char text[32];
+
+        if (expired && !k->attributes.expiry_said) {
+                log_warning("Key %s: it is past its expiry date (%" PRIu64 " s since 1970)", k->uri_text,
+                            k->attributes.expires);
+                snprintf(text, sizeof(text), "%" PRIu64, k->attributes.expires);
+                record(k, "key_expired", LOG_WARNING, "expires", text);
+        }
+        k->attributes.expiry_said = expired;
+}
+
+void key_attributes_take(struct key *k, const struct vault_reply *y) {
+        struct attributes *a = &k->attributes;
+        bool failed = y->verdict != VERDICT_GRANTED, changed;
+
+        if (failed && !a->failing)
+                log_warning("Key %s: its attributes cannot be read, what was read before holds: %s (%s: %s)",
+                            k->uri_text, verdict_to_string(y->verdict), y->code, y->text);
+        a->failing = failed;
+        changed = attributes_take(a, y);
+        look_at_expiry(k);
+        if (changed)
+                floors_changed(k);
+}
+
+static void on_attributes(const struct vault_reply *y, void *user) {
+        struct key *k = (struct key *) ((uint8_t *) user - offsetof(struct key, attributes));
+        struct instant asked = k->attributes.asked;
+        struct vault_reply judged = *y;
+
+        key_attributes_take(k, y);
+        attributes_judge(&judged, k->timing.expiry_revokes, instant_now());
+        if (judged.verdict == VERDICT_REVOKED)
+                key_attributes_revoke(k, &judged, asked);
+}
+
+void key_attributes_look(struct key *k) {
+        _cleanup_(freep) struct vault_request *q = NULL;
+        struct instant now = instant_now();
+
+        if (!attributes_due(&k->attributes, k->track.n_polls, now))
+                return;
+        q = malloc(sizeof(*q));
+        if (!q)
+                return;
+        key_fill_request(k, VAULT_OP_GET_KEY, q);
+        attributes_asked(&k->attributes, k->track.n_polls, now);
+        if (worker_ask(k->manager->worker, q, -EBADF, on_attributes, &k->attributes) < 0)
+                log_warning("Key %s: its attributes are not asked for: out of memory", k->uri_text);
+}
+
+bool key_is_expired(const struct key *k) {
+        return k->timing.expiry_revokes && attributes_expired(&k->attributes, instant_now());
+}
