@@ -29,8 +29,9 @@ bool attributes_take(struct attributes *a, const struct vault_reply *y) {
                 return false;
         floors_from_tags(y->tags, y->n_tags, y->key_flags & VAULT_KEY_TAGS_LEFT_OUT, &floors, &text);
         changed = !floors_equal(&floors, &a->floors) || !streq(text.ignored, a->text.ignored);
-        a->known = true;
         a->expires = y->expires;
+        memcpy(a->tags, y->tags, sizeof(a->tags));
+        a->n_tags = y->n_tags;
         a->floors = floors;
         a->text = text;
         return changed;
@@ -41,7 +42,7 @@ static bool is_past(uint64_t expires, struct instant now) {
 }
 
 bool attributes_expired(const struct attributes *a, struct instant now) {
-        return a->known && is_past(a->expires, now);
+        return is_past(a->expires, now);
 }
 
 void attributes_judge(struct vault_reply *y, bool expiry_revokes, struct instant now) {

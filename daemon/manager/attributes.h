@@ -13,9 +13,10 @@
 #define ATTRIBUTES_MIN_USEC (60 * USEC_PER_SEC)
 
 struct attributes {
-        bool known;                   /* they were read once at least */
         uint64_t expires;             /* seconds since 1970, 0: never */
-        struct policy_floors floors;
+        struct vault_tag tags[VAULT_TAGS_MAX];
+        unsigned n_tags;
+        struct policy_floors floors;  /* what the tags say */
         struct floors_text text;
         struct instant asked;         /* the last reading; zero: none yet */
         uint64_t polls;               /* of the key, then */

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <syslog.h>
 
+#include "attributes-mark.h"
 #include "common/log.h"
 #include "key.h"
 #include "manager.h"
@@ -48,9 +49,17 @@ static void look_at_expiry(struct key *k) {
         k->attributes.expiry_said = expired;
 }
 
+static void write_marks(const struct key *k) {
+        const struct volume *v;
+
+        LIST_FOREACH(v, &k->volumes, of_key)
+                attributes_mark_write(v->uuid, &k->attributes);
+}
+
 void key_attributes_take(struct key *k, const struct vault_reply *y) {
         struct attributes *a = &k->attributes;
         bool failed = y->verdict != VERDICT_GRANTED, changed;
+        uint64_t expires = a->expires;
 
         if (failed && !a->failing)
                 log_warning("Key %s: its attributes cannot be read, what was read before holds: %s (%s: %s)",
@@ -58,6 +67,8 @@ void key_attributes_take(struct key *k, const struct vault_reply *y) {
         a->failing = failed;
         changed = attributes_take(a, y);
         look_at_expiry(k);
+        if (changed || a->expires != expires)
+                write_marks(k);
         if (changed)
                 floors_changed(k);
 }

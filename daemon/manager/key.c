@@ -3,6 +3,7 @@
 
 #include <syslog.h>
 
+#include "attributes-mark.h"
 #include "common/log.h"
 #include "key-attributes.h"
 #include "manager.h"
@@ -400,6 +401,7 @@ int key_bind(struct manager *m, struct volume *v, const struct key_uri *u, const
                 memcpy(k->spki, v->header.spki, v->header.spki_size);
                 k->spki_size = v->header.spki_size;
                 attributes_init(&k->attributes);
+                attributes_mark_read(v->uuid, &k->attributes);
                 LIST_INIT(&k->volumes);
                 key_track_init(&k->track, t && t->proof_time > 0, instant_now());
                 LIST_INSERT_HEAD(&m->keys, k, keys);
@@ -409,6 +411,7 @@ int key_bind(struct manager *m, struct volume *v, const struct key_uri *u, const
                 v->key = k;
                 LIST_INSERT_HEAD(&k->volumes, v, of_key);
                 manager_volume_policy(m, v);       /* the owner's floors hold for it too */
+                attributes_mark_write(v->uuid, &k->attributes);
         }
         retime(k);
         key_schedule(k);

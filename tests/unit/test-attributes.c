@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/attributes.c daemon/manager/floors.c daemon/manager/policy.c
+// sources: daemon/manager/attributes.c daemon/manager/attributes-mark.c daemon/manager/floors.c daemon/manager/policy.c
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "manager/attributes.h"
+#include "manager/attributes-mark.h"
 
 #define SEC USEC_PER_SEC
 #define EXP UINT64_C(1700000000)
@@ -55,7 +55,6 @@ static void test_changes(void **state _unused_) {
 
         attributes_init(&a);
         assert_false(take(&a, NULL, NULL));
-        assert_true(a.known);
         assert_true(take(&a, "cmkd-poll-sec", "5"));
         assert_int_equal(a.floors.settings.poll_usec, 5 * SEC);
         assert_false(take(&a, "cmkd-poll-sec", "5s"));       /* the same, written otherwise */
@@ -129,11 +128,55 @@ static void test_judge(void **state _unused_) {
         assert_int_equal(y.verdict, VERDICT_GRANTED);
 }
 
+static void test_mark(void **state _unused_) {
+        static const char *const bad[] = {
+                "", "x", "cmkd-poll-sec=5", "cmkd-poll-sec\n", "poll-sec=5\n", "expires=\n", "expires=5x\n", "expires=5\n\n",
+                "cmkd-poll-sec=5\nx\n", "cmkd-poll-sec=a value that is too long for any setting\n",
+        };
+        struct attributes a, b;
+        struct vault_reply y = {};
+        char text[2048], again[2048];
+
+        attributes_init(&a);
+        attributes_mark_format(&a, text, sizeof(text));
+        assert_string_equal(text, "");
+        y = reading("cmkd-poll-sec", "1min 5s");
+        y.expires = 4711;
+        strcpy(y.tags[1].name, "cmkd-odd");
+        strcpy(y.tags[1].value, "a=b");
+        y.n_tags = 2;
+        attributes_take(&a, &y);
+        attributes_mark_format(&a, text, sizeof(text));
+        assert_string_equal(text, "expires=4711\ncmkd-poll-sec=1min 5s\ncmkd-odd=a=b\n");
+        assert_int_equal(attributes_mark_parse(text, &y), 0);
+        attributes_init(&b);
+        assert_true(attributes_take(&b, &y));
+        assert_true(floors_equal(&a.floors, &b.floors));
+        assert_true(attributes_expired(&b, start));
+        attributes_mark_format(&b, again, sizeof(again));
+        assert_string_equal(text, again);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                if (attributes_mark_parse(bad[i], &y) != -EBADMSG)
+                        fail_msg("accepted: %s", bad[i]);
+        /* as many and as long as there can be */
+        y = (struct vault_reply) { .verdict = VERDICT_GRANTED, .expires = UINT64_MAX, .n_tags = VAULT_TAGS_MAX };
+        for (unsigned i = 0; i < VAULT_TAGS_MAX; i++) {
+                snprintf(y.tags[i].name, sizeof(y.tags[i].name), "cmkd-%027u", i);
+                memset(y.tags[i].value, '=', VAULT_TAG_VALUE_MAX);
+        }
+        attributes_take(&a, &y);
+        attributes_mark_format(&a, text, sizeof(text));
+        assert_int_equal(attributes_mark_parse(text, &y), 0);
+        assert_int_equal(y.n_tags, VAULT_TAGS_MAX);
+        strcat(text, "cmkd-one-more=1\n");
+        assert_int_equal(attributes_mark_parse(text, &y), -EBADMSG);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_when), cmocka_unit_test(test_changes),
                 cmocka_unit_test(test_failure_changes_nothing), cmocka_unit_test(test_expiry),
-                cmocka_unit_test(test_judge),
+                cmocka_unit_test(test_judge), cmocka_unit_test(test_mark),
         };
         return cmocka_run_group_tests_name("attributes", tests, NULL, NULL);
 }
