@@ -33,8 +33,8 @@ static int check(sd_bus_message *message, struct volume *v, uint64_t until_usec)
         if (r >= 0)
                 return 0;
         local_time(latest, text, sizeof(text));
-        return reply_error(message, EXIT_CODE_POLICY, "%s: a pause may last %llu min, now until %s: %s. Nothing was paused",
-                           v->name, (unsigned long long) (pause_limit(v, &why) / (60 * USEC_PER_SEC)), text, why);
+        return reply_error(message, EXIT_CODE_POLICY, "%s: a pause may last %llu s, now until %s: %s. Nothing was paused",
+                           v->name, (unsigned long long) (pause_limit(v, &why) / USEC_PER_SEC), text, why);
 }
 
 /* Without a name those that are open and not about to be closed. */

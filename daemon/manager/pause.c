@@ -12,9 +12,12 @@
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *user);
 
-uint64_t pause_limit(const struct volume *v _unused_, const char **ret_why) {
-        *ret_why = "a pause is for work that somebody attends";
-        return PAUSE_MAX_USEC;
+uint64_t pause_limit(const struct volume *v, const char **ret_why) {
+        uint64_t owner = v->key ? v->key->attributes.floors.pause_max_usec : USEC_INFINITY;
+
+        *ret_why = owner < PAUSE_MAX_USEC ? "so the key's owner says (tag cmkd-pause-max-sec)"
+                                          : "a pause is for work that somebody attends";
+        return MIN_OF(owner, PAUSE_MAX_USEC);
 }
 
 bool pause_is_set(const struct volume *v) {

@@ -22,6 +22,7 @@
 
 static const struct requester who = { "uid=0 comm=cmkctl" };
 static struct manager manager;
+static struct key key;
 static struct volume volume;
 static struct instant now;
 static struct pause_mark mark;
@@ -95,7 +96,8 @@ static void pass(uint64_t usec) {
 
 static int set_up(void **state _unused_) {
         now = (struct instant) { 1000 * SEC, UINT64_C(1700000000) * SEC };
-        volume = (struct volume) { .manager = &manager, .state = VOLUME_ATTACHED, .key = (struct key *) &volume };
+        key = (struct key) { .manager = &manager, .attributes.floors.pause_max_usec = USEC_INFINITY };
+        volume = (struct volume) { .manager = &manager, .state = VOLUME_ATTACHED, .key = &key };
         marked = false;
         mark_error = 0;
         *story = 0;
@@ -205,6 +207,22 @@ static void test_limit(void **state _unused_) {
         assert_false(pause_is_set(&volume));
 }
 
+/* The owner's tag caps it, and cannot stretch it. */
+static void test_owner_limit(void **state _unused_) {
+        static const struct {
+                uint64_t owner, limit;
+        } cases[] = { { 60 * SEC, 60 * SEC }, { 0, 0 }, { 48 * HOUR, PAUSE_MAX_USEC }, { USEC_INFINITY, PAUSE_MAX_USEC } };
+        struct instant until;
+        const char *why;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                key.attributes.floors.pause_max_usec = cases[i].owner;
+                assert_true(pause_limit(&volume, &why) == cases[i].limit);
+                assert_true((strstr(why, "owner") != NULL) == (cases[i].owner < PAUSE_MAX_USEC));
+                assert_int_equal(check(cases[i].limit + 1, &until), -EPERM);
+        }
+}
+
 static void test_notice_is_decided_twice(void **state _unused_) {
         volume.state = VOLUME_NOTICE;
         begin(HOUR);
@@ -252,6 +270,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_either_clock_ends_it, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_ended_early, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_limit, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_owner_limit, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_notice_is_decided_twice, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_restored, set_up, tear_down),
         };
