@@ -79,11 +79,14 @@ sync; umount /new
 BUILD_COMMON = """
 set -e
 cd "$1"
+# As a slave, so that its end is not the end of the host's own mounts.
+host_tree() { mount --rbind /$1 $1; mounted="$1 $mounted"; mount --make-rslave $1; }
+trap 'for one in $mounted; do umount -R -l $one; done' EXIT
 mkdir -p sys/module/virtio_net sys/class/net/eth0/device/driver
 ln -s /sys/module/virtio_net sys/class/net/eth0/device/driver/module
 # Where the device nodes cannot be made, in a user namespace, this one has a mount namespace too.
 mknod -m 666 dev/null c 1 3 2>/dev/null && mknod -m 666 dev/zero c 1 5 && mknod -m 666 dev/urandom c 1 9 ||
-    mount --rbind /dev dev
+    host_tree dev
 release=$(ls usr/lib/modules)
 in_new() { chroot . /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
 in_new ldconfig
@@ -94,7 +97,7 @@ printf 'virtio_pci\\nvirtio_blk\\next4\\ncrc32c_generic\\ncrc32c_intel\\n' > etc
 in_new mkinitramfs -o /boot/initrd.cmkd $release
 """
 BUILD_DRACUT = """
-mount --rbind /proc proc
+host_tree proc
 in_new dracut --force --no-hostonly --gzip --add-drivers 'virtio_pci virtio_blk virtio_net ext4' --omit "OMITTED" \\
     /boot/initrd.cmkd $release
 """
@@ -175,6 +178,20 @@ def make_volume(guest, work):
     return {"name": NAME, "uuid": uuid, "key": key, "ports": ports}
 
 
+@contextlib.contextmanager
+def scratch_root():
+    """A directory for a guest's files, removed afterwards: never through a mount of the host's that was left in it."""
+    root = tempfile.mkdtemp(dir=cache_dir(), prefix="chroot.")
+    try:
+        os.chmod(root, 0o755)
+        yield root
+    finally:
+        left = [line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines() if f" {root}/" in line]
+        if left:
+            raise HarnessError(f"{root} is not removed: something is mounted in it:\n" + "\n".join(left))
+        shutil.rmtree(root, ignore_errors=True)
+
+
 def build_initrd(guest, work, files, packages=()):
     """The initrd and what was said while it was made. files: path in the guest -> text. packages: what
     the guest has not."""
@@ -183,8 +200,7 @@ def build_initrd(guest, work, files, packages=()):
         name = f"{guest}-{packages[0]}"
         image.VARIANTS[name] = [*image.VARIANTS.get(guest, []), *packages]
         tar = image.rootfs(name)
-    with tempfile.TemporaryDirectory(dir=cache_dir(), prefix="chroot.") as root:
-        os.chmod(root, 0o755)
+    with scratch_root() as root:
         subprocess.run(["tar", "-xf", str(tar), "-C", root, "--exclude=./dev/*", "--no-same-owner"], check=True)
         subprocess.run(["tar", "-xzf", str(install.tar_path()), "-C", root, "--no-same-owner", "--keep-directory-symlink"],
                        check=True)
