@@ -67,7 +67,7 @@ static void on_verified(const struct disk_reply *y, int fd, void *user) {
         record(v->manager, v, "closed_elsewhere", NULL, y->error < 0 ? y->message : "");
         volume_set_state(v, VOLUME_CLOSED);
         key_evaluate_volume(v);
-        if (!v->claiming)
+        if (!v->owner)
                 manager_volume_forget(v->manager, v);
 }
 

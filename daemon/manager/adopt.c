@@ -57,7 +57,7 @@ static void leave(struct candidate *c) {
 static void give_up(struct candidate *c) {
         struct volume *v = volume_of(c);
 
-        if (v && v->state == VOLUME_CLOSED && !v->claiming)
+        if (v && v->state == VOLUME_CLOSED && !v->owner)
                 manager_volume_forget(c->manager, v);
         leave(c);
 }
@@ -166,7 +166,6 @@ static void keep_without_key(const struct candidate *c, struct volume *v, const 
 }
 
 static void adopt_open(struct candidate *c, struct volume *v, const struct disk_reply *y) {
-        struct instant issued = v->released_issued;
         bool released = v->released, held = y->flags & DISK_FLAG_SUSPENDED;
         const char *why = released ? NULL : bind_key(v, y);
 
@@ -183,9 +182,7 @@ static void adopt_open(struct candidate *c, struct volume *v, const struct disk_
         else
                 record(v, "attached", LOG_NOTICE, "mapped by whoever its key was released to");
         v->breaker_set |= c->facts.has_slot;
-        if (released)
-                key_granted(v->key, issued);
-        else
+        if (!released)
                 key_track_adopt(&v->key->track, lease_start(c, v));
         key_evaluate_volume(v);
         key_schedule(v->key);
@@ -247,7 +244,7 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         }
         if (!v->released)
                 random_uuid(v->use_id);
-        snprintf(v->mapping, sizeof(v->mapping), "%s", c->seen.mapping);
+        manager_volume_mapped_as(v, c->seen.mapping);
         v->dev_major = y->dev_major;
         v->dev_minor = y->dev_minor;
         v->sectors = y->sectors;

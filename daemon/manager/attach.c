@@ -70,8 +70,8 @@ static void on_active(const struct disk_reply *y, int fd, void *user) {
                 manager_record(u->manager, r);
                 free(r);
         }
-        key_granted(v->key, u->issued);
         key_evaluate_volume(v);
+        key_schedule(v->key);
         automatic_know(u->manager, u->device);
         if (u->by_path && !u->automatic)
                 remember_disk(u);
@@ -171,11 +171,14 @@ static struct unlock *unlock_of(struct volume *v, const struct unlock_verb *verb
 
 int resume_start(struct volume *v, const struct requester *who, operation_done done, void *user) {
         struct unlock *u = unlock_of(v, &resume_verb, who, done, user);
+        const char *why;
         int r;
 
         if (!u)
                 return -ENOMEM;
-        r = volume_set_state(v, VOLUME_RESUMING);
+        r = unlock_may_own(v, &why);
+        if (r >= 0)
+                r = volume_set_state(v, VOLUME_RESUMING);
         if (r >= 0) {
                 r = unlock_start(u);
                 if (r < 0)
@@ -183,19 +186,24 @@ int resume_start(struct volume *v, const struct requester *who, operation_done d
         }
         if (r < 0)
                 unlock_free(u);
+        else
+                v->owner = u;
         return r;
 }
 
 int claim_start(struct volume *v, const struct requester *who, operation_done done, void *user) {
         struct unlock *u = unlock_of(v, &claim_verb, who, done, user);
+        const char *why;
         int r;
 
         if (!u)
                 return -ENOMEM;
-        r = unlock_start(u);
+        r = unlock_may_own(v, &why);
+        if (r >= 0)
+                r = unlock_start(u);
         if (r < 0)
                 unlock_free(u);
         else
-                v->claiming = true;
+                v->owner = u;
         return r;
 }

@@ -97,7 +97,7 @@ static int method_attach(sd_bus_message *message, void *user, sd_bus_error *e _u
                 return reply_error(message, EXIT_CODE_POLICY, "There is no volume %s on this node's list; see \"cmkctl trust\"", what);
         v = find(m, what);
         if (v && v->state == VOLUME_RECOVERY) {
-                if (v->claiming)
+                if (v->owner)
                         return reply_error(message, EXIT_CODE_BUSY, "%s: the vault is being asked for it already", v->name);
                 get_requester(message, &who);
                 return started(message, claim_start(v, &who, on_attached, sd_bus_message_ref(message)));
@@ -324,8 +324,8 @@ static int method_trust_remove(sd_bus_message *message, void *user, sd_bus_error
                 return reply_error(message, EXIT_CODE_POLICY, "%s is on the signed list " TRUST_SIGNED_DIRECTORY "/%s: its owner "
                                    "takes it off there", name, t->list);
         v = manager_volume_by_uuid(m, t->uuid);
-        if (v && volume_is_open(v))
-                return reply_error(message, EXIT_CODE_BUSY, "%s is attached: detach it first", v->name);
+        if (v && (volume_is_open(v) || volume_is_in_transit(v)))
+                return reply_error(message, EXIT_CODE_BUSY, "%s is attached, or about to be: detach it first", v->name);
         r = trust_places_remove(t->uuid);
         if (r >= 0)
                 r = manager_reload_trust(m);

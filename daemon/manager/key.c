@@ -48,6 +48,27 @@ static void write_marks(const struct key *k) {
                         open_mark_update(v);
 }
 
+/* The key may be gone afterwards, with the last of its volumes. */
+static void tell_waiters(struct key *k) {
+        struct key_waiter *w = TAKE_PTR(k->waiters), *next;
+        struct vault_reply y = k->answer;
+
+        for (; w; w = next) {
+                next = w->next;
+                w->done(&y, w->user);
+        }
+}
+
+bool key_prove(struct key *k, struct key_waiter *w) {
+        if (key_track_is_proven(&k->track, &k->timing, instant_now()))
+                return true;
+        w->next = k->waiters;
+        k->waiters = w;
+        key_track_hurry(&k->track);
+        key_schedule(k);
+        return false;
+}
+
 /* Counts k->answer, writes down what is new, decides for every volume. */
 static void count_event(struct key *k, uint32_t flags, struct instant issued) {
         struct key_event e = {
@@ -73,6 +94,7 @@ static void count_event(struct key *k, uint32_t flags, struct instant issued) {
                 key_evaluate_volume(v);
         }
         key_schedule(k);
+        tell_waiters(k);
 }
 
 /* The answer to a poll, checked as far as it can be. */
@@ -264,6 +286,25 @@ static void set_breaker(struct volume *v, const struct lease_decision *d) {
                 v->breaker_set = true;
 }
 
+static void tell_breaker(struct volume *v) {
+        struct lease_decision d;
+
+        if (!v->key)
+                return;
+        lease_decide(&v->lease, &v->key->track, &v->policy, instant_now(), &d);
+        set_breaker(v, &d);
+}
+
+void key_used(struct volume *v, struct instant issued) {
+        v->lease.used = issued;
+        tell_breaker(v);
+}
+
+void key_not_used(struct volume *v) {
+        v->lease.used = (struct instant) {};
+        tell_breaker(v);
+}
+
 static void report(struct volume *v, const struct lease_decision *d) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
 
@@ -441,13 +482,4 @@ struct key *key_free(struct key *k) {
         sd_event_source_disable_unref(k->timer);
         free(k);
         return NULL;
-}
-
-void key_granted(struct key *k, struct instant issued) {
-        struct key_event e = { .verdict = VERDICT_GRANTED, .issued = issued };
-
-        key_track_event(&k->track, &k->timing, &e, instant_now(), random_u32());
-        write_marks(k);
-        key_attributes_look(k);
-        key_schedule(k);
 }

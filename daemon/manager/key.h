@@ -20,9 +20,17 @@
 #include "lease.h"
 #include "volume.h"
 
+/* Somebody who wants to know whether the owner says yes now. */
+struct key_waiter {
+        struct key_waiter *next;
+        void (*done)(const struct vault_reply *y, void *user);
+        void *user;
+};
+
 struct key {
         LIST_ENTRY(key) keys;
         LIST_HEAD(, volume) volumes;
+        struct key_waiter *waiters;        /* told by the next answer */
         struct manager *manager;
         struct key_uri uri;                /* with version */
         char uri_text[KEY_URI_MAX];
@@ -46,8 +54,17 @@ int key_bind(struct manager *m, struct volume *v, const struct key_uri *u, const
 /* Takes a volume from its key; a key without volumes is freed. A volume without a key: nothing happens. */
 void key_unbind(struct volume *v);
 
-/* A release by this key succeeded; it was issued then. */
-void key_granted(struct key *k, struct instant issued);
+/* Before a secret that the vault unwrapped is used: a worker that kept it could answer that by itself, a challenge it cannot.
+ * Returns true where the last challenge was granted less than a poll ago. Else the key is asked at once, and w->done hears
+ * the answer, never from inside this call; w stays the caller's, and its volume must stay bound to the key until then. */
+bool key_prove(struct key *k, struct key_waiter *w);
+
+/* The volume's key is about to be used; it was asked for then. From here on the breaker holds the volume's deadline, until
+ * the volume enters another state. */
+void key_used(struct volume *v, struct instant issued);
+
+/* It was not, or to no effect: the volume is where it was before. Decides nothing, the breaker is told. */
+void key_not_used(struct volume *v);
 
 /* A reading of the key's attributes that was asked for then says that it is revoked: it is polled soon. */
 void key_attributes_revoke(struct key *k, const struct vault_reply *y, struct instant asked);

@@ -226,6 +226,14 @@ enum verdict key_track_event(struct key_track *k, const struct key_timing *t, co
         return v;
 }
 
+bool key_track_is_proven(const struct key_track *k, const struct key_timing *t, struct instant now) {
+        return k->state == KEY_GRANTED && k->has_grant && elapsed(k->granted, now) < t->poll_usec;
+}
+
+void key_track_hurry(struct key_track *k) {
+        k->next_boottime_usec = 0;
+}
+
 bool key_track_look(struct key_track *k, struct instant now) {
         int64_t boot = (int64_t) (now.boottime_usec - k->looked.boottime_usec);
         int64_t wall = (int64_t) (now.realtime_usec - k->looked.realtime_usec);
@@ -263,6 +271,7 @@ void lease_volume_enter(struct lease_volume *v, enum lease_state state, enum lea
         v->state = state;
         v->cause = cause;
         v->since = now;
+        v->used = (struct instant) {};
         if (state != LEASE_LINGERING)
                 v->cut_done = false;
 }
@@ -453,15 +462,18 @@ static void decide_held(const struct lease_volume *v, const struct key_track *k,
                 return;
         }
         if (is_granted_since(v, k, p, now)) {
+                /* and the end of the hold is no deadline any more: the resume takes its time */
                 d->verb = LEASE_RESUME;
                 d->cause = CAUSE_NONE;
-        } else if (elapsed(v->since, now) >= p->hold_usec) {
+                watch_lease(v, k, p, now, d);
+                return;
+        }
+        if (elapsed(v->since, now) >= p->hold_usec) {
                 d->cause = CAUSE_HELD_TOO_LONG;
                 act_unless_paused(v, p, ACTION_CUT, now, d);
                 return;
         }
-        if (elapsed(v->since, now) < p->hold_usec)
-                wake_in(d, now, remaining(v->since, p->hold_usec, now));
+        wake_in(d, now, remaining(v->since, p->hold_usec, now));
         wake_at_end_of_pause(v, now, d);
         end = later(after(v->since, p->hold_usec), v->paused_until);
         set_deadline(d, after(end, LEASE_BREAKER_USEC), BREAKER_ACTION_CUT);
@@ -496,6 +508,15 @@ static void decide_closing(const struct lease_volume *v, const struct key_track 
                      breaker_of(closing_action(v, p)));
 }
 
+/* The breaker holds what would be the volume's deadline already: whoever makes the mapping may be killed once it is there. */
+static void watch_use(const struct lease_volume *v, const struct policy *p, struct lease_decision *d) {
+        enum action a = policy_effective_action(p, p->on_unreachable, v->hold_possible, NULL);
+
+        struct instant end = later(after(v->used, p->lease_usec + p->grace_usec), v->paused_until);
+
+        set_deadline(d, after(end, LEASE_BREAKER_USEC), breaker_of(a));
+}
+
 void lease_decide(const struct lease_volume *v, const struct key_track *k, const struct policy *p, struct instant now,
                   struct lease_decision *ret) {
         struct lease_decision d = { .wake_boottime_usec = USEC_INFINITY };
@@ -518,7 +539,7 @@ void lease_decide(const struct lease_volume *v, const struct key_track *k, const
         case LEASE_LINGERING:
                 d.cause = v->cause;
                 if (!v->cut_done)
-                        set_deadline(&d, after(v->since, LEASE_BREAKER_USEC), BREAKER_ACTION_CUT);
+                        set_deadline(&d, after(v->since, LEASE_BREAKER_USEC), breaker_of(closing_action(v, p)));
                 break;
         case LEASE_RECOVERY:
                 a = wanted(v, k, p, now, &d);
@@ -532,6 +553,8 @@ void lease_decide(const struct lease_volume *v, const struct key_track *k, const
                         d.verb = LEASE_ATTACH;
                 break;
         }
+        if (v->used.boottime_usec > 0)
+                watch_use(v, p, &d);
         *ret = d;
 }
 

@@ -116,9 +116,14 @@ void key_track_adopt(struct key_track *k, struct instant granted);
 void key_track_asked(struct key_track *k, struct instant now);
 
 /* An answer, or the lack of one (UNREACHABLE at the time-out). random: 32 random bits, for the jitter. Returns the
- * verdict as it counted. A release (unwrap at attach) that succeeded is an event too. */
+ * verdict as it counted. A release (unwrap at attach) is no event: who kept a secret could answer that. */
 enum verdict key_track_event(struct key_track *k, const struct key_timing *t, const struct key_event *e,
                              struct instant now, uint32_t random);
+
+/* The owner's yes is fresh: the last answer was a GRANTED, to a challenge of less than a poll ago, and no bad news waits to be
+ * confirmed. Where it is not, key_track_hurry() makes the next poll due at once. */
+bool key_track_is_proven(const struct key_track *k, const struct key_timing *t, struct instant now);
+void key_track_hurry(struct key_track *k);
 
 /* To be called at every wake-up, before anything else: a jump of either clock against the other makes the next poll
  * due at once. Returns true where there was one. */
@@ -172,6 +177,8 @@ struct lease_volume {
         struct instant paused_until;     /* cmkctl pause; zero: not paused. Over when either clock says so */
         bool hold_possible;              /* policy_hold_possible() */
         bool cut_done;                   /* the error table was verified (LINGERING) */
+        struct instant used;             /* CLOSED, HELD: a key that was asked for then is being used, and the mapping may work
+                                          * before anybody knows; zero: none. Gone with the next state */
 };
 
 /* Enters a state. Keeps what is not its business (paused_until, hold_possible); cut_done is kept for LINGERING only. */

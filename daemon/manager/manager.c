@@ -253,12 +253,22 @@ int manager_volume_add(struct manager *m, const char *uuid, const char *name, en
         return 0;
 }
 
-void manager_volume_forget(struct manager *m, struct volume *v) {
+static void forget_deadline(struct volume *v) {
         char dm_uuid[128];
 
         volume_dm_uuid(v, dm_uuid);
-        if (v->breaker_set)
-                (void) breaker_clear(m->breaker, dm_uuid);
+        if (v->breaker_set && breaker_clear(v->manager->breaker, dm_uuid) >= 0)
+                v->breaker_set = false;
+}
+
+void manager_volume_mapped_as(struct volume *v, const char *mapping) {
+        if (!streq(v->mapping, mapping))
+                forget_deadline(v);
+        snprintf(v->mapping, sizeof(v->mapping), "%s", mapping);
+}
+
+void manager_volume_forget(struct manager *m _unused_, struct volume *v) {
+        forget_deadline(v);
         key_unbind(v);
         LIST_REMOVE(v, volumes);
         volume_free(v);

@@ -67,6 +67,9 @@ struct volume *manager_volume_by_uuid(struct manager *m, const char *uuid);
 /* Adds a closed volume to the list. Returns 0, -EEXIST (its UUID or name is there already) or -ENOMEM. */
 int manager_volume_add(struct manager *m, const char *uuid, const char *name, enum role role, struct volume **ret);
 
+/* Its mapping is of this name: a deadline that the breaker held under another is nobody's. */
+void manager_volume_mapped_as(struct volume *v, const char *mapping);
+
 /* Forgets a volume: from its key, the breaker and the list; frees it. */
 void manager_volume_forget(struct manager *m, struct volume *v);
 

@@ -11,14 +11,19 @@
 
 #include "common/log.h"
 #include "disk-child.h"
+#include "key.h"
 #include "manager.h"
 #include "unlock.h"
 
 static void back(struct volume *v) {
         enum volume_state before = v->released_from;
 
-        if (volume_set_state(v, before) >= 0 && before == VOLUME_CLOSED)
+        if (volume_set_state(v, before) < 0)
+                return;
+        if (before == VOLUME_CLOSED)
                 manager_volume_forget(v->manager, v);
+        else
+                key_not_used(v);
 }
 
 void release_unused(struct volume *v, const char *why) {

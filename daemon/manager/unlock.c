@@ -64,6 +64,7 @@ static void go_back(struct unlock *u, const struct outcome *o) {
                 volume_set_state(v, VOLUME_CUT);
         } else
                 volume_set_state(v, u->before);
+        key_not_used(v);
 }
 
 void unlock_end(struct unlock *u, struct outcome *o) {
@@ -73,8 +74,8 @@ void unlock_end(struct unlock *u, struct outcome *o) {
 
         if (v && o->code != EXIT_CODE_DONE)
                 go_back(u, o);
-        if (v)
-                v->claiming = false;
+        if (v && v->owner == u)
+                v->owner = NULL;
         /* A mapping that appeared meanwhile was taken for what we make. */
         mapping_watch_kick(m->mappings);
         o->volume = v;
@@ -85,8 +86,8 @@ void unlock_end(struct unlock *u, struct outcome *o) {
         if (u->verb->header_only)
                 volume_free(v);
         /* It may have been forgotten by now: whoever asked for a key may be gone. */
-        v = v && (u->created || u->before == VOLUME_RECOVERY) ? manager_volume_by_uuid(m, uuid) : NULL;
-        if (v && v->state == VOLUME_CLOSED)
+        v = v && !u->verb->header_only ? manager_volume_by_uuid(m, uuid) : NULL;
+        if (v && v->state == VOLUME_CLOSED && !v->owner)
                 manager_volume_forget(m, v);
         unlock_free(u);
 }
@@ -121,9 +122,10 @@ void unlock_disk_request(const struct unlock *u, enum disk_op op, struct disk_re
         volume_disk_request(u->volume, op, ret);
         if (u->read_only)
                 ret->flags |= DISK_FLAG_READ_ONLY;
+        /* Not on the list any more, and Trust=listed: the digest of zeros is nobody's. */
         if (t)
                 memcpy(ret->trust_digest, t->digest, sizeof(ret->trust_digest));
-        else
+        else if (u->manager->config->trust == TRUST_ALLOWED_KEYS)
                 ret->flags |= DISK_FLAG_UNTRUSTED_OK;
         if (u->volume->policy.on_foreign == FOREIGN_REPORT)
                 ret->flags |= DISK_FLAG_FOREIGN_OK;
@@ -165,6 +167,13 @@ static void on_recorded(int error, uint64_t sequence _unused_, void *user) {
         struct manager *m = u->manager;
         struct outcome o = {};
 
+        /* A cut may have overtaken us: then there is no use for the key. */
+        if (!u->verb->header_only && u->volume->state != VOLUME_ATTACHING && u->volume->state != VOLUME_RESUMING &&
+            u->volume->state != VOLUME_RECOVERY) {
+                outcome_set(&o, EXIT_CODE_REVOKED, "%s: it was cut meanwhile", u->volume->name);
+                unlock_fail(u, &o, "failed");
+                return;
+        }
         if (error < 0 && m->config->on_trail_failure != TRAIL_CONTINUE) {
                 outcome_set(&o, EXIT_CODE_FAILED,
                             "%s: the release could not be written to the audit trail (%s): no audit, no key. See "
@@ -175,6 +184,8 @@ static void on_recorded(int error, uint64_t sequence _unused_, void *user) {
         }
         if (u->volume->state == VOLUME_ATTACHING)
                 open_mark_released(u->volume, u->issued);
+        if (u->volume->state == VOLUME_ATTACHING || u->volume->state == VOLUME_RESUMING)
+                key_used(u->volume, u->issued);
         u->verb->use(u);
 }
 
@@ -196,20 +207,40 @@ static void record_release(struct unlock *u, const struct vault_reply *y) {
         unlock_end(u, &o);
 }
 
+static void fail_by_vault(struct unlock *u) {
+        struct outcome o = {};
+
+        outcome_from_vault(&o, u->volume->name, u->header.key, &u->answer);
+        unlock_fail(u, &o, "verdict");
+}
+
+static void on_proven(const struct vault_reply *y, void *user) {
+        struct unlock *u = user;
+
+        if (y->verdict == VERDICT_GRANTED) {
+                record_release(u, &u->answer);
+                return;
+        }
+        u->answer = *y;
+        fail_by_vault(u);
+}
+
 static void on_unwrapped(const struct vault_reply *y, void *user) {
         struct unlock *u = user;
-        struct outcome o = {};
+        struct key *k = u->volume->key;
 
         u->answer = *y;
         u->answered = true;
-        if (y->verdict == VERDICT_GRANTED && y->delivered == DISK_W_SIZE) {
-                record_release(u, y);
+        if (y->verdict != VERDICT_GRANTED || y->delivered != DISK_W_SIZE) {
+                if (y->verdict == VERDICT_GRANTED)
+                        u->answer.verdict = VERDICT_BROKEN;
+                fail_by_vault(u);
                 return;
         }
-        if (y->verdict == VERDICT_GRANTED)
-                u->answer.verdict = VERDICT_BROKEN;
-        outcome_from_vault(&o, u->volume->name, u->header.key, &u->answer);
-        unlock_fail(u, &o, "verdict");
+        /* What is about the header alone opens nothing. */
+        u->proof = (struct key_waiter) { .done = on_proven, .user = u };
+        if (u->verb->header_only || key_prove(k, &u->proof))
+                record_release(u, &u->answer);
 }
 
 static void write_request_record(struct unlock *u) {
@@ -316,6 +347,13 @@ static int check_identity(struct unlock *u, struct outcome *o, const char **ret_
         return 0;
 }
 
+int unlock_may_own(const struct volume *v, const char **ret_why) {
+        if (!v->owner)
+                return 0;
+        *ret_why = "an unlock of it is under way, which a cut has overtaken";
+        return -EBUSY;
+}
+
 /* Enters the volume into the manager's list, or finds it there and sees whether it may be attached. */
 static int claim_volume(struct unlock *u, const char *name, enum role role, struct outcome *o) {
         struct manager *m = u->manager;
@@ -328,7 +366,9 @@ static int claim_volume(struct unlock *u, const char *name, enum role role, stru
 
                 if (same && volume_is_attaching(v))
                         return -EINPROGRESS;
-                r = volume_may_attach(v, &why);
+                r = unlock_may_own(v, &why);
+                if (r >= 0)
+                        r = volume_may_attach(v, &why);
                 if (u->automatic && volume_is_open(v))
                         r = -EALREADY;           /* in whatever condition: that is not udev's to change */
                 if (r == -EALREADY && same) {
@@ -350,10 +390,10 @@ static int claim_volume(struct unlock *u, const char *name, enum role role, stru
                                     r == -EEXIST ? "a volume of this name is known already" : strerror(-r));
                         return r;
                 }
-                u->created = true;
         }
         u->before = v->state;
         u->volume = v;
+        v->owner = u;
         snprintf(v->device, sizeof(v->device), "%s", u->device);
         return volume_set_state(v, VOLUME_ATTACHING);
 }

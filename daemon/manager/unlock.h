@@ -4,7 +4,8 @@
 /* The way from a device to a key that may be used; attach, resume and release share it:
  *
  *   INSPECT (child) ─► list, allow-list, generation ─► record "request" ─► unwrap into a pipe (worker)
- *      ─► record "release", durable ─► verb->use(): a child that reads the pipe
+ *      ─► a challenge is granted too (key_prove) ─► record "release", durable ─► breaker armed
+ *      ─► verb->use(): a child that reads the pipe
  *
  * No audit, no key: use() is called only after the record is durable (or OnTrailFailure=continue says otherwise).
  * Secret W goes from the worker into the pipe and from there into the child: it is never in this process. */
@@ -13,6 +14,7 @@
 
 #include "common/config.h"
 #include "disk-child.h"
+#include "key.h"
 #include "operation.h"
 
 struct manager;
@@ -34,7 +36,6 @@ struct unlock {
         const struct unlock_verb *verb;
         struct volume *volume;           /* ours from the moment it is ATTACHING or RESUMING; header_only: a stand-in */
         enum volume_state before;        /* to go back to when it fails */
-        bool created;                    /* the volume was not in the list before */
         bool read_only;
         bool automatic;                  /* nobody asked but udev: automatic.h */
         bool by_path;                    /* asked for as a device, not as a volume */
@@ -49,9 +50,14 @@ struct unlock {
         struct instant issued;           /* when the unwrap was asked for */
         struct vault_reply answer;       /* of the unwrap, once there is one */
         bool answered;
+        struct key_waiter proof;         /* of the challenge that has to be answered too */
         operation_done done;
         void *user;
 };
+
+/* May another one begin about this volume? A cut overtakes an unlock without ending it: whoever comes next waits until it has
+ * ended by itself. Returns 0 or -EBUSY with a sentence. */
+int unlock_may_own(const struct volume *v, const char **ret_why);
 
 /* A new one, or NULL without memory. */
 struct unlock *unlock_new(struct manager *m, const struct unlock_verb *verb, const struct requester *who,

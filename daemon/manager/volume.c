@@ -131,7 +131,7 @@ int volume_may_release(const struct volume *v, const char **ret_why) {
 int volume_may_detach(const struct volume *v, const char **ret_why) {
         switch (v->state) {
         case VOLUME_RECOVERY:
-                if (v->claiming)
+                if (v->owner)
                         return refuse(-EBUSY, "another operation on it is under way", ret_why);
                 return 0;
         case VOLUME_ATTACHED:
@@ -160,7 +160,7 @@ int volume_may_cut(const struct volume *v, const char **ret_why) {
         case VOLUME_CUTTING:
                 return refuse(-EBUSY, "it is being cut already", ret_why);
         case VOLUME_RECOVERY:
-                if (v->claiming)
+                if (v->owner)
                         return refuse(-EBUSY, "the vault is being asked for it", ret_why);
                 return 0;
         default:

@@ -76,7 +76,7 @@ struct volume {
         enum volume_state released_from;
         sd_event_source *released_timer;
         LIST_HEAD(, unlock) joined;        /* ATTACHING: others who asked for the same, told when it ends (unlock.c) */
-        bool claiming;                     /* RECOVERY: "attach" asks the vault; the volume is not forgotten meanwhile */
+        struct unlock *owner;              /* the one unlock that is about it; it is not forgotten, nor another begun, meanwhile */
         const char *recovery_why;          /* static text: why it is in RECOVERY */
         char second_mapping[129];          /* made beside ours by somebody else; empty: none */
         struct below below[8];             /* what it cannot do without: mapping-sysfs.h */

@@ -339,6 +339,37 @@ static void test_timing_is_the_strictest(void **state _unused_) {
         assert_int_equal(t.poll_usec, 60 * SEC);
 }
 
+/* What a release waits for: a yes that is no older than a poll, and no bad news since. */
+static void test_proven(void **state _unused_) {
+        struct world w;
+        struct key_poll next;
+
+        begin(&w, ROLE_DATA);
+        assert_true(key_track_is_proven(&w.k, &w.t, w.now));
+        pass(&w, w.t.poll_usec - SEC);
+        assert_true(key_track_is_proven(&w.k, &w.t, w.now));
+        pass(&w, SEC);
+        assert_false(key_track_is_proven(&w.k, &w.t, w.now));
+        tell(&w, VERDICT_GRANTED, 0);
+        for (enum verdict v = 0; v < _VERDICT_MAX; v++) {
+                struct world other = w;
+
+                tell(&other, v, FRESH);
+                assert_true(key_track_is_proven(&other.k, &other.t, other.now) == (v == VERDICT_GRANTED));
+        }
+        /* what an earlier process knew is no proof */
+        key_track_init(&w.k, true, w.now);
+        assert_false(key_track_is_proven(&w.k, &w.t, w.now));
+        key_track_adopt(&w.k, w.now);
+        assert_false(key_track_is_proven(&w.k, &w.t, w.now));
+        tell(&w, VERDICT_GRANTED, 0);
+        key_track_next(&w.k, &w.t, &next);
+        assert_true(next.at_boottime_usec > w.now.boottime_usec);
+        key_track_hurry(&w.k);
+        key_track_next(&w.k, &w.t, &next);
+        assert_true(next.at_boottime_usec <= w.now.boottime_usec);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_every_state_and_verdict),
@@ -354,6 +385,7 @@ int main(void) {
                 cmocka_unit_test(test_unanswered_poll_is_given_up),
                 cmocka_unit_test(test_restart_never_extends),
                 cmocka_unit_test(test_timing_is_the_strictest),
+                cmocka_unit_test(test_proven),
         };
         return cmocka_run_group_tests_name("key-track", tests, NULL, NULL);
 }

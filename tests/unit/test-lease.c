@@ -203,6 +203,78 @@ static void test_os(void **state _unused_) {
         assert_int_equal(decide(&w), LEASE_CALL_OFF);
 }
 
+static uint64_t deadline_in(const struct world *w) {
+        return w->d.deadline.boottime_usec - w->now.boottime_usec;
+}
+
+/* From when a key is used until the volume is known to be open somebody has to hold its deadline. */
+static void test_a_key_in_use_has_a_deadline(void **state _unused_) {
+        struct world w;
+        uint64_t span;
+
+        for (enum role role = ROLE_DATA; role <= ROLE_OS; role++) {
+                begin(&w, role);
+                if (role == ROLE_OS)
+                        w.p.on_unreachable = ACTION_POWEROFF;
+                span = w.p.lease_usec + w.p.grace_usec + LEASE_BREAKER_USEC;
+                lease_volume_enter(&w.v, LEASE_CLOSED, CAUSE_NONE, w.now);
+                assert_int_equal(decide(&w), LEASE_NOTHING);
+                assert_true(w.d.deadline.boottime_usec == 0 && w.d.deadline.realtime_usec == 0);
+                w.v.used = w.now;
+                pass(&w, SEC);
+                assert_int_equal(decide(&w), LEASE_NOTHING);
+                assert_true(deadline_in(&w) == span - SEC);
+                assert_true(w.d.deadline.realtime_usec - w.now.realtime_usec == span - SEC);
+                assert_int_equal(w.d.deadline_action, role == ROLE_OS ? BREAKER_ACTION_POWEROFF : BREAKER_ACTION_CUT);
+                lease_volume_enter(&w.v, LEASE_OPEN, CAUSE_NONE, w.now);
+                assert_true(w.v.used.boottime_usec == 0);
+        }
+        /* an operator's hold has none, until it is resumed */
+        begin(&w, ROLE_DATA);
+        lease_volume_enter(&w.v, LEASE_HELD, CAUSE_OPERATOR, w.now);
+        assert_int_equal(decide(&w), LEASE_NOTHING);
+        assert_true(w.d.deadline.boottime_usec == 0);
+        w.v.used = w.now;
+        assert_int_equal(decide(&w), LEASE_NOTHING);
+        assert_true(deadline_in(&w) == w.p.lease_usec + w.p.grace_usec + LEASE_BREAKER_USEC);
+        /* where silence is only reported there is nothing to hold */
+        begin(&w, ROLE_OS);
+        lease_volume_enter(&w.v, LEASE_CLOSED, CAUSE_NONE, w.now);
+        w.v.used = w.now;
+        decide(&w);
+        assert_true(w.d.deadline.boottime_usec == 0 && w.d.deadline.realtime_usec == 0);
+}
+
+/* A yes at the very end of a hold: the end of the hold is no deadline any more, however long the resume takes. */
+static void test_resume_has_the_leases_deadline(void **state _unused_) {
+        struct world w;
+
+        begin(&w, ROLE_DATA);
+        lease_volume_enter(&w.v, LEASE_HELD, CAUSE_EXPIRED, w.now);
+        pass(&w, w.p.hold_usec - SEC);
+        tell(&w, VERDICT_GRANTED, 0);
+        for (int i = 0; i < 3; i++) {
+                assert_int_equal(decide(&w), LEASE_RESUME);
+                assert_true(w.d.deadline.boottime_usec > w.now.boottime_usec + w.p.lease_usec);
+                pass(&w, 2 * SEC);
+        }
+}
+
+/* What could not be powered off is not cut below a running system instead. */
+static void test_lingering_keeps_its_action(void **state _unused_) {
+        struct world w;
+
+        begin(&w, ROLE_OS);
+        revoke(&w);
+        lease_volume_enter(&w.v, LEASE_LINGERING, CAUSE_REVOKED, w.now);
+        assert_int_equal(decide(&w), LEASE_NOTHING);
+        assert_int_equal(w.d.deadline_action, BREAKER_ACTION_POWEROFF);
+        begin(&w, ROLE_DATA);
+        lease_volume_enter(&w.v, LEASE_LINGERING, CAUSE_REVOKED, w.now);
+        decide(&w);
+        assert_int_equal(w.d.deadline_action, BREAKER_ACTION_CUT);
+}
+
 static void test_report_only_and_hold_not_possible(void **state _unused_) {
         struct world w;
 
@@ -397,6 +469,9 @@ int main(void) {
                 cmocka_unit_test(test_hold_then_resume_or_cut),
                 cmocka_unit_test(test_reenable),
                 cmocka_unit_test(test_os),
+                cmocka_unit_test(test_a_key_in_use_has_a_deadline),
+                cmocka_unit_test(test_resume_has_the_leases_deadline),
+                cmocka_unit_test(test_lingering_keeps_its_action),
                 cmocka_unit_test(test_report_only_and_hold_not_possible),
                 cmocka_unit_test(test_pause),
                 cmocka_unit_test(test_pause_in_every_state),

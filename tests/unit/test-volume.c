@@ -140,11 +140,11 @@ static void test_verbs(void **state) {
         assert_int_equal(volume_may_resume(v, &why), -EBUSY);
         assert_int_equal(volume_may_detach(v, &why), 0);
         assert_int_equal(volume_may_cut(v, &why), 0);
-        v->claiming = true;
+        v->owner = (struct unlock *) v;
         assert_int_equal(volume_may_detach(v, &why), -EBUSY);
         assert_int_equal(volume_may_cut(v, &why), -EBUSY);
         /* a verb that is refused says why, in every state */
-        v->claiming = false;
+        v->owner = NULL;
         for (enum volume_state s = 0; s < _VOLUME_STATE_MAX; s++) {
                 int (*const may[])(const struct volume *, const char **) = {
                         volume_may_attach, volume_may_detach, volume_may_cut, volume_may_hold, volume_may_resume,
