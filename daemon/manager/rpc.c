@@ -21,6 +21,7 @@ struct rpc {
         sd_event *event;
         const char *path, *name;
         int sock;
+        bool reset;                /* the connection: it was said, and what is queued is still to be read */
         sd_event_source *io;
         uint32_t last_id;
         LIST_HEAD(, call) calls;
@@ -42,9 +43,15 @@ static void call_end(struct call *c, int error, struct wire_cursor *cursor) {
                 callback(error, cursor, user);
 }
 
+static int on_lost(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+        call_end(user, -ECONNRESET, NULL);
+        return 0;
+}
+
 static void disconnect(struct rpc *r) {
         r->io = sd_event_source_disable_unref(r->io);
         r->sock = safe_close(r->sock);
+        r->reset = false;
 }
 
 /* Ends what was pending at this moment; callbacks may start new calls, on a new connection. */
@@ -84,6 +91,11 @@ static int on_io(sd_event_source *s _unused_, int fd _unused_, uint32_t events _
         if (n > 0) {
                 dispatch(r, &cursor);
                 explicit_bzero(r->in.data, r->in.size);
+                return 0;
+        }
+        /* What the peer did not read is said first, what it had answered comes after that. */
+        if (n == -ECONNRESET && !r->reset) {
+                r->reset = true;
                 return 0;
         }
         if (n < 0)
@@ -142,6 +154,23 @@ static int ensure_connected(struct rpc *r) {
         return 0;
 }
 
+/* What was sent to the peer that is gone has no answer; the callbacks come from the loop, not from the call of another. */
+static void lose_others(struct rpc *r, const struct call *except) {
+        struct call *c;
+
+        LIST_FOREACH(c, &r->calls, calls) {
+                sd_event_source *soon = NULL;
+
+                if (c == except)
+                        continue;
+                /* without memory it ends at its deadline */
+                if (sd_event_add_time_relative(r->event, &soon, CLOCK_BOOTTIME, 0, 0, on_lost, c) < 0)
+                        continue;
+                sd_event_source_disable_unref(c->timer);
+                c->timer = soon;
+        }
+}
+
 int rpc_call(struct rpc *r, uint32_t id, const struct wire_frame *f, int fd, uint64_t timeout_usec,
              rpc_callback callback, void *user) {
         struct call *c;
@@ -163,6 +192,7 @@ int rpc_call(struct rpc *r, uint32_t id, const struct wire_frame *f, int fd, uin
         if (n == -EPIPE || n == -ECONNRESET) {
                 /* The peer ended between two calls (the worker recycles itself): once more on a new connection. */
                 disconnect(r);
+                lose_others(r, c);
                 n = ensure_connected(r);
                 if (n >= 0)
                         n = link_send(r->sock, f, fd);
