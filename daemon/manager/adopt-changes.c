@@ -95,6 +95,33 @@ void adopt_gone(struct volume *v) {
                 free(l);
 }
 
+static void on_held_queried(const struct disk_reply *y, int fd, void *user) {
+        static const char why[] = "it was resumed by somebody else while it was held";
+        struct look *l = user;
+        struct volume *v = volume_of(l);
+        int r;
+
+        safe_close(fd);
+        free(l);
+        if (!v || v->state != VOLUME_HELD || y->error < 0 || !(y->flags & DISK_FLAG_OURS) ||
+            (y->flags & (DISK_FLAG_SUSPENDED|DISK_FLAG_ERROR_TABLE)))
+                return;
+        log_alert("%s: %s", v->name, why);
+        record(v->manager, v, "resumed_elsewhere", NULL, why);
+        r = teardown_start(v, ACTION_CUT, CAUSE_REFUSED, why);
+        if (r < 0)
+                log_alert("%s: it could not be cut: %s", v->name, strerror(-r));
+}
+
+void adopt_held_changed(struct volume *v) {
+        struct look *l = look_new(v->manager, v->uuid);
+        struct disk_request q;
+
+        volume_disk_request(v, DISK_OP_QUERY, &q);
+        if (!l || disk_child_start(v->manager->event, &q, -EBADF, -EBADF, TIMEOUT_USEC, on_held_queried, l, NULL) < 0)
+                free(l);
+}
+
 void adopt_pulled(struct volume *v, const char *below) {
         const char *why = v->role == ROLE_OS ? "nothing can be closed under a running system" : NULL;
         char text[128];

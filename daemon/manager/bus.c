@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "manager.h"
 
+#define BUS_WAIT_USEC (3 * USEC_PER_SEC)
 #define CONNECTIONS_MAX 64u
 #define SYSTEM_BUS_RETRY_USEC (15 * USEC_PER_SEC)
 
@@ -161,6 +162,9 @@ static void open_system(struct bus *b) {
                 return;
         }
         r = sd_bus_open_system(&b->system);
+        /* sd-bus asks the bus daemon about a caller and waits for it: not for the 25 s that it would wait by itself. */
+        if (r >= 0)
+                r = sd_bus_set_method_call_timeout(b->system, BUS_WAIT_USEC);
         if (r >= 0)
                 r = sd_bus_attach_event(b->system, b->event, SD_EVENT_PRIORITY_NORMAL);
         if (r >= 0)

@@ -19,11 +19,26 @@
 #include "teardown.h"
 #include "trust-places.h"
 
+#define BREAKER_WAIT_USEC (5 * USEC_PER_SEC)
+
+/* What the breaker knows is wanted first; but what stands must be polled and obeyed in any case. */
+static int on_breaker_late(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+        struct manager *m = user;
+
+        if (m->adopting)
+                return 0;
+        log_alert("cmkd-breaker does not answer: what is open is taken over without its deadlines");
+        m->adopting = true;
+        adopt_start(m, NULL, 0);
+        return 0;
+}
+
 static void on_breaker_ready(const struct breaker_slot *found, size_t n, void *user) {
         struct manager *m = user;
         struct volume *v;
 
-        if (!m->adopted) {
+        if (!m->adopting) {
+                m->adopting = true;
                 adopt_start(m, found, n);
                 return;
         }
@@ -148,6 +163,8 @@ static int set_up(struct manager *m) {
                 r = audit_link_new(m->event, on_trail_failed, m, &m->audit);
         if (r >= 0)
                 r = breaker_link_new(m->event, &breaker_events, m, &m->breaker);
+        if (r >= 0)
+                r = sd_event_add_time_relative(m->event, NULL, CLOCK_BOOTTIME, BREAKER_WAIT_USEC, 0, on_breaker_late, m);
         if (r >= 0)
                 r = mount_watch_new(m, m->event, &m->mounts);
         if (r >= 0)

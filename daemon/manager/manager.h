@@ -50,6 +50,7 @@ struct manager {
         LIST_HEAD(, key) keys;
         struct appearance known[AUTOMATIC_KNOWN_MAX];
         unsigned n_known;
+        bool adopting;                     /* that has begun */
         bool adopted;                      /* what stood at start has been taken over: verbs may begin */
 };
 

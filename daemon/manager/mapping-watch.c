@@ -61,7 +61,10 @@ static int on_mapping(const struct mapping_seen *s, void *user) {
         if (v && v->state == VOLUME_ATTACHING && !waits)
                 return 0;                                 /* it is being made */
         if (v && volume_is_open(v)) {
-                if (!streq(v->mapping, s->mapping) && is_new_finding(w, s))
+                if (streq(v->mapping, s->mapping)) {
+                        if (v->state == VOLUME_HELD)
+                                adopt_held_changed(v);
+                } else if (is_new_finding(w, s))
                         adopt_second(v, s);
         } else if (v || trust_find_uuid(m->trust, s->uuid))
                 adopt_found(m, s);

@@ -10,6 +10,7 @@
 #include "manager.h"
 
 #define RETRY_USEC (15 * USEC_PER_SEC)
+#define POWER_RETRY_USEC (1 * USEC_PER_SEC)
 #define NO_CORES_TIMEOUT_USEC (5 * USEC_PER_SEC)
 
 struct teardown {
@@ -91,27 +92,48 @@ static int on_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *u
         return 0;
 }
 
+static int on_power_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *user);
+
+/* The breaker does it; one that is being replaced hears of it a moment later, and has its deadline until then. */
+static void power(struct teardown *t) {
+        struct volume *v = t->volume;
+        struct breaker_slot s = {
+                .sectors = v->sectors, .state = BREAKER_ARMED,
+                .action = t->plan.then == ACTION_POWEROFF ? BREAKER_ACTION_POWEROFF : BREAKER_ACTION_REBOOT,
+        };
+
+        volume_dm_uuid(v, s.dm_uuid);
+        snprintf(s.name, sizeof(s.name), "%s", v->name);
+        log_alert("%s: %s now", v->name, action_to_string(t->plan.then));
+        if (breaker_act(v->manager->breaker, &s) >= 0)
+                return;
+        log_alert("%s: cmkd-breaker cannot be told; tried again", v->name);
+        volume_set_state(v, VOLUME_CUTTING);
+        if (sd_event_add_time_relative(v->manager->event, &t->timer, CLOCK_BOOTTIME, POWER_RETRY_USEC, 0, on_power_retry,
+                                       t) < 0)
+                log_error("%s: no memory to try again", v->name);
+}
+
+static int on_power_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+        struct teardown *t = user;
+
+        t->timer = sd_event_source_disable_unref(t->timer);
+        power(t);
+        return 0;
+}
+
 /* Every step has run. What is left is a state, never a success. */
 static void finish(struct teardown *t) {
         struct volume *v = t->volume;
-        teardown_done done = t->done;
+        teardown_done done;
 
-        t->running = false;
-        t->done = NULL;
         t->fd = safe_close(t->fd);
         if (t->plan.then == ACTION_POWEROFF || t->plan.then == ACTION_REBOOT) {
-                struct breaker_slot s = {
-                        .sectors = v->sectors, .state = BREAKER_ARMED,
-                        .action = t->plan.then == ACTION_POWEROFF ? BREAKER_ACTION_POWEROFF : BREAKER_ACTION_REBOOT,
-                };
-
-                volume_dm_uuid(v, s.dm_uuid);
-                snprintf(s.name, sizeof(s.name), "%s", v->name);
-                log_alert("%s: %s now", v->name, action_to_string(t->plan.then));
-                if (breaker_act(v->manager->breaker, &s) >= 0)
-                        return;
-                t->failed = true;
+                power(t);
+                return;
         }
+        t->running = false;
+        done = TAKE_PTR(t->done);
         record_end(t);
         if (t->failed) {
                 log_alert("%s: %s, but not clean: see \"cmkctl status\"; tried again every 15 s", v->name,
@@ -261,6 +283,9 @@ void teardown_facts(const struct volume *v, enum action action, struct plan_fact
                 ret->disk_flags = DISK_FLAG_SUSPENDED;
                 ret->notice_usec = 0;
         }
+        /* Its users are gone, or it would not be: and the state has no way back to a notice. */
+        if (v->state == VOLUME_DETACHING)
+                ret->notice_usec = 0;
         snprintf(ret->name, sizeof(ret->name), "%s", v->name);
         snprintf(ret->uuid, sizeof(ret->uuid), "%s", v->uuid);
 }

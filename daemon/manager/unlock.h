@@ -86,3 +86,19 @@ void unlock_end(struct unlock *u, struct outcome *o);
 
 /* The same for a refusal or a failure, which is written down as event ("refused", "failed", "verdict"). */
 void unlock_fail(struct unlock *u, struct outcome *o, const char *event);
+
+/* ---- unlock-claim.c: what unlock.c asks before the vault is ---- */
+
+/* What the node's list says of the disk that was inspected: identity, generation, pinned key. Returns 0 with name and role, or
+ * a negative errno with the outcome filled in. */
+int unlock_check_identity(struct unlock *u, struct outcome *o, const char **ret_name, enum role *ret_role);
+
+/* The key that its token names, against the allow-list; sets u->vault. As above. */
+int unlock_check_key(struct unlock *u, struct key_uri *uri, struct outcome *o);
+
+/* Enters the volume into the manager's list, or finds it there, and makes it ATTACHING and u's. Returns 0, -EINPROGRESS
+ * (another attach of it is under way: join that), -EALREADY (it is open, o->volume), or as above. */
+int unlock_claim_volume(struct unlock *u, const char *name, enum role role, struct outcome *o);
+
+/* For a verb that is about the header alone: a volume in nobody's list. As above. */
+int unlock_claim_header(struct unlock *u, const char *name, enum role role, struct outcome *o);
