@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""In place of cmkd-vault, as /run/liar-mode says. honest: it is cmkd-vault. remembers: GRANTED with what it remembers; floods: with frames nobody asked for;
-rubbish: with what is no frame; silent: never answers."""
+"""In place of cmkd-vault, as /run/liar-mode says. honest: it is cmkd-vault. remembers: GRANTED with what it remembers, the
+volume's very secret included (/run/liar-secret); floods: with frames nobody asked for; rubbish: with what is no frame;
+silent: never answers."""
 
 import os
 import socket
@@ -15,11 +16,16 @@ def text(data):
     return struct.pack("<H", len(data)) + data
 
 
-def reply(number):
+def reply(number, delivered=0):
     payload = struct.pack("<BH", 0, 200) + text(b"") * 4 + struct.pack("<III", 0, 1000, 0)
     payload += struct.pack("<BH", 0, 0) + text(b"") + struct.pack("<QQ", 0, 0) + text(b"") + text(b"")
-    payload += text(REMEMBERED) + struct.pack("<I", 0)
+    payload += text(REMEMBERED) + struct.pack("<I", delivered)
     return struct.pack("<IHHII", MAGIC, VERSION, REPLY, number, len(payload)) + payload
+
+
+def hand_over(fd):
+    with open("/run/liar-secret", "rb") as file, open(fd, "wb") as pipe:
+        return pipe.write(file.read())
 
 
 def flood(peer):
@@ -31,12 +37,12 @@ def flood(peer):
 
 def serve(peer, mode):
     while True:
-        frame = peer.recv(65536)
+        frame, fds, _, _ = socket.recv_fds(peer, 65536, 1)
         if not frame:
             return
         number = struct.unpack_from("<I", frame, 8)[0]
         if mode == "remembers":
-            peer.send(reply(number))
+            peer.send(reply(number, sum(hand_over(fd) for fd in fds)))
         elif mode == "rubbish":
             peer.send(os.urandom(100))
         elif mode == "floods":
