@@ -6,6 +6,7 @@ import re
 import time
 
 from . import product
+from .common import HarnessError
 
 FSTAB = "nofail,_netdev,x-systemd.wanted-by=dev-mapper-{0}.device"
 
@@ -69,12 +70,24 @@ def unit_of(node, disk):
                     f"$(basename $(realpath /dev/disk/by-id/virtio-{disk})))")
 
 
+# systemd's messages about the end of a unit's main process: it failed with a status, and all is well.
+PROCESS_EXIT, UNIT_SUCCESS = "98e322203f7a4ed290d09fe03c09fe15", "7ad2d189f7e94e70a38c781354912448"
+
+
 def wait_ended(node, disk, timeout=120):
-    """Until cmkd@ has looked at the disk; its exit status."""
+    """Until cmkd@ has looked at the disk since it is there; its exit status. From the journal: systemd forgets a unit that
+    ended when the disk asks for it no more, as one does that is open."""
     node.wait_for(f"test -b /dev/disk/by-id/virtio-{disk}", 60)
     unit = unit_of(node, disk)
-    node.wait_for(f"systemctl show -P ExecMainExitTimestampMonotonic '{unit}' | grep -qv '^0$'", timeout)
-    return int(node.out(f"systemctl show -P ExecMainStatus '{unit}'"))
+    since = int(monotonic(node, f"dev-disk-by\\x2did-virtio\\x2d{disk}.device", "ActiveEnterTimestamp") * 1e6)
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        for line in node.out(f"journalctl -b -o json --no-pager _PID=1 UNIT='{unit}'").splitlines():
+            entry = json.loads(line)
+            if int(entry["__MONOTONIC_TIMESTAMP"]) >= since and entry.get("MESSAGE_ID") in (PROCESS_EXIT, UNIT_SUCCESS):
+                return int(entry.get("EXIT_STATUS", 0))
+        time.sleep(0.2)
+    raise HarnessError(f"{unit} did not end within {timeout} s")
 
 
 # Many disks: eight functions of one PCI device a root port, which the guest sees when the first of them comes, last.
