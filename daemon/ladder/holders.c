@@ -177,13 +177,28 @@ static bool is_program_of_ours(int proc, const char *pid) {
         return startswith(exe, "/usr/lib/cmkd/cmkd") != NULL;
 }
 
-/* Control groups are made by root alone, so their names may be believed. */
-static bool is_in_our_cgroup(int proc, const char *pid) {
+bool cgroup_is_ours(char *text) {
         static const char *const units[] = {
-                "cmkd.service", "cmkd-vault.service", "cmkd-audit.service", "cmkd-breaker.service",
+                "/system.slice/cmkd.service", "/system.slice/cmkd-vault.service", "/system.slice/cmkd-audit.service",
+                "/cmkd.slice/cmkd-breaker.slice/cmkd-breaker.service",
         };
+
+        for (char *line; (line = strsep(&text, "\n"));) {
+                const char *path = startswith(line, "0::");
+                const char *named = strchr(line, ':');
+
+                if (!path && named)
+                        path = startswith(named, ":name=systemd:");
+                for (size_t i = 0; path && i < ELEMENTSOF(units); i++)
+                        if (streq(path, units[i]))
+                                return true;
+        }
+        return false;
+}
+
+static bool is_in_our_cgroup(int proc, const char *pid) {
         _cleanup_(closep) int fd = -EBADF;
-        char path[64], text[4096];
+        char path[64], text[8192];
         ssize_t n;
 
         snprintf(path, sizeof(path), "%s/cgroup", pid);
@@ -192,13 +207,10 @@ static bool is_in_our_cgroup(int proc, const char *pid) {
         if (n <= 0)
                 return false;
         text[n] = 0;
-        for (char *word, *p = text; (word = strsep(&p, "/\n"));)
-                for (size_t i = 0; i < ELEMENTSOF(units); i++)
-                        if (streq(word, units[i]))
-                                return true;
-        return false;
+        return cgroup_is_ours(text);
 }
 
+/* The programs of an initramfs are in no unit's control group: they are told by their executables. */
 static bool is_protected(int proc, const char *name, pid_t pid) {
         return pid == 1 || pid == getpid() || pid == getppid() || is_program_of_ours(proc, name) ||
                is_in_our_cgroup(proc, name);

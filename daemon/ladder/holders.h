@@ -60,6 +60,10 @@ int holders_signal(const struct holders *s, int signal, uint64_t wait_usec, unsi
 /* The device of a line of /proc/PID/maps. Returns 0 or -EINVAL. */
 int maps_line_parse(const char *line, uint32_t *ret_major, uint32_t *ret_minor);
 
+/* Whether the text of /proc/PID/cgroup, which is cut up, is that of a unit of ours. Whole paths only: below the slice of a
+ * user anybody makes control groups of any name. Of cgroup v1 the hierarchy that systemd keeps counts, no controller's. */
+bool cgroup_is_ours(char *text);
+
 struct process_stat {
         char comm[17];                   /* printable */
         char state;

@@ -48,6 +48,36 @@ static void test_process_stat(void **state _unused_) {
         assert_int_equal(process_stat_parse("7 (a)", &s), -EINVAL);
 }
 
+static void test_cgroup(void **state _unused_) {
+        static const struct { const char *text; bool ours; } cases[] = {
+                { "0::/system.slice/cmkd.service\n", true },
+                { "0::/system.slice/cmkd-vault.service\n", true },
+                { "0::/system.slice/cmkd-audit.service\n", true },
+                { "0::/cmkd.slice/cmkd-breaker.slice/cmkd-breaker.service\n", true },
+                { "12:pids:/system.slice/cmkd.service\n1:name=systemd:/system.slice/cmkd.service\n0::/\n", true },
+                /* as systemd-run --user --unit= and systemd-run --user --slice= make them */
+                { "0::/user.slice/user-1000.slice/user@1000.service/app.slice/cmkd.service\n", false },
+                { "0::/user.slice/user-1000.slice/user@1000.service/system.slice/cmkd.service\n", false },
+                { "0::/user.slice/user-1000.slice/user@1000.service/app.slice/cmkd-breaker.service\n", false },
+                { "0::/system.slice/docker-1.scope/system.slice/cmkd.service\n", false },
+                { "0::/system.slice/cmkd.service/sub\n", false },
+                { "0::/system.slice/cmkd.service (deleted)\n", false },
+                { "0::/system.slice/cmkd.services\n", false },
+                { "0::/cmkd.service\n", false },
+                { "7:cpu,cpuacct:/system.slice/cmkd.service\n0::/user.slice\n", false },
+                { "2:name=mine:/system.slice/cmkd.service\n", false },
+                { "1:name=systemd:/user.slice/cmkd.service\n", false },
+                { "0::/\n", false }, { "", false }, { "\n", false }, { ":", false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(freep) char *text = strdup(cases[i].text);
+
+                if (cgroup_is_ours(text) != cases[i].ours)
+                        fail_msg("%s", cases[i].text);
+        }
+}
+
 static void test_describe(void **state _unused_) {
         _cleanup_(holders_free) struct holders s = {};
         char text[100];
@@ -196,8 +226,9 @@ static void test_core_is_forbidden(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_maps_line), cmocka_unit_test(test_process_stat), cmocka_unit_test(test_describe),
-                cmocka_unit_test(test_find_and_kill), cmocka_unit_test(test_core_is_forbidden),
+                cmocka_unit_test(test_maps_line), cmocka_unit_test(test_process_stat), cmocka_unit_test(test_cgroup),
+                cmocka_unit_test(test_describe), cmocka_unit_test(test_find_and_kill),
+                cmocka_unit_test(test_core_is_forbidden),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
