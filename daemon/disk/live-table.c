@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "live-table.h"
+#include "unlock-key.h"
 
 #include "common/dm-ioctl.h"
 
@@ -35,13 +36,26 @@ static int check_options(const char *options, unsigned sector_size) {
         return *p == 0 && sized && n == count ? 0 : -EUCLEAN;
 }
 
-int live_table_check_params(const char *params, const struct live_table_expected *e, const char **ret_why) {
+/* What follows the key, or NULL. A wiped key is shown as zeros (drivers/md/dm-crypt.c, crypt_wipe_key). */
+static const char *skip_key(const char *params, const struct live_table_expected *e) {
+        const char *key = startswith(params, "aes-xts-plain64 ");
+        char named[128];
+
+        if (!key)
+                return NULL;
+        if (e->held && strspn(key, "0") == VOLUME_KEY_SIZE * 2 && key[VOLUME_KEY_SIZE * 2] == ' ')
+                return key + VOLUME_KEY_SIZE * 2 + 1;
+        snprintf(named, sizeof(named), ":%u:logon:cryptsetup:%s-d0 ", VOLUME_KEY_SIZE, e->uuid);
+        return startswith(key, named);
+}
+
+int live_table_check_params(const char *params, const struct live_table_expected *e, const char **ret_options,
+                            const char **ret_why) {
         char head[256];
         const char *rest;
 
         *ret_why = "its key does not come from the keyring, or its cipher is another";
-        snprintf(head, sizeof(head), "aes-xts-plain64 :64:logon:cryptsetup:%s-d0 ", e->uuid);
-        rest = startswith(params, head);
+        rest = skip_key(params, e);
         if (!rest)
                 return -EUCLEAN;
         *ret_why = "its device, offset or start of the tweak is another";
@@ -49,8 +63,11 @@ int live_table_check_params(const char *params, const struct live_table_expected
         rest = startswith(rest, head);
         if (!rest || (*rest && *rest != ' '))
                 return -EUCLEAN;
-        while (*rest == ' ')
-                rest++;
+        rest += strspn(rest, " ");
+        *ret_options = rest;
+        *ret_why = "its options are not what they were";
+        if (e->before && !streq(rest, e->before->options))
+                return -EUCLEAN;
         *ret_why = "its sector size is another, or it has options that nobody asked for";
         if (e->by_others)
                 return check_options(rest, e->sector_size);
@@ -70,7 +87,16 @@ static int read_table(int control, const char *name, struct dm_ioctl *io, size_t
         return io->flags & DM_BUFFER_FULL_FLAG ? -E2BIG : 0;
 }
 
-static int compare(const struct dm_ioctl *io, const struct live_table_expected *e, const char **why) {
+static bool is_size_expected(const struct dm_target_spec *target, const struct live_table_expected *e) {
+        if (target->sector_start != 0)
+                return false;
+        if (e->before)
+                return target->length == e->before->sectors;
+        return e->by_others ? target->length <= e->sectors : target->length == e->sectors;
+}
+
+static int compare(const struct dm_ioctl *io, const struct live_table_expected *e, const char **ret_options,
+                   const char **why) {
         const struct dm_target_spec *target = (const void *) ((const char *) io + io->data_start);
         const char *params = (const char *) (target + 1);
         char uuid[DM_IOCTL_UUID_SIZE];
@@ -80,27 +106,39 @@ static int compare(const struct dm_ioctl *io, const struct live_table_expected *
                 return -EUCLEAN;
         if (!streq(io->uuid, e->dm_uuid ? e->dm_uuid : uuid))
                 return -EUCLEAN;
-        *why = "it is not live";
-        if (!(io->flags & DM_ACTIVE_PRESENT_FLAG) || (io->flags & (DM_SUSPEND_FLAG|DM_INACTIVE_PRESENT_FLAG)))
+        *why = e->held ? "it is not held" : "it is not live";
+        if (!(io->flags & DM_ACTIVE_PRESENT_FLAG) || (io->flags & DM_INACTIVE_PRESENT_FLAG) ||
+            !!(io->flags & DM_SUSPEND_FLAG) != e->held)
                 return -EUCLEAN;
         *why = "it is not read-only, or only";
         if (!!(io->flags & DM_READONLY_FLAG) != e->read_only)
                 return -EUCLEAN;
         *why = "it has not exactly one target, crypt, over the whole device";
         if (io->target_count != 1 || io->data_size < io->data_start + sizeof(*target) + 1 ||
-            strncmp(target->target_type, "crypt", sizeof(target->target_type)) != 0 || target->sector_start != 0 ||
-            (e->by_others ? target->length > e->sectors : target->length != e->sectors))
+            strncmp(target->target_type, "crypt", sizeof(target->target_type)) != 0 || !is_size_expected(target, e))
                 return -EUCLEAN;
         if (!memchr(params, 0, io->data_size - io->data_start - sizeof(*target)))
                 return -EUCLEAN;
-        return live_table_check_params(params, e, why);
+        return live_table_check_params(params, e, ret_options, why);
 }
 
-int live_table_check(const struct live_table_expected *e, uint32_t *ret_major, uint32_t *ret_minor,
-                     const char **ret_why) {
+static int take(const struct dm_ioctl *io, const char *options, struct live_table *ret, const char **why) {
+        const struct dm_target_spec *target = (const void *) ((const char *) io + io->data_start);
+        struct live_table t = { major(io->dev), minor(io->dev), target->length, "" };
+
+        *why = "it has more options than there are";
+        if (strlen(options) >= sizeof(t.options))
+                return -EUCLEAN;
+        strcpy(t.options, options);
+        *ret = t;
+        return 0;
+}
+
+int live_table_check(const struct live_table_expected *e, struct live_table *ret, const char **ret_why) {
         _Alignas(8) uint8_t buffer[BUFFER_SIZE];
         struct dm_ioctl *io = (struct dm_ioctl *) buffer;
         _cleanup_(closep) int control = -EBADF;
+        const char *options;
         int r;
 
         *ret_why = "it cannot be read";
@@ -109,11 +147,9 @@ int live_table_check(const struct live_table_expected *e, uint32_t *ret_major, u
                 return control;
         r = read_table(control, e->name, io, sizeof(buffer));
         if (r >= 0)
-                r = compare(io, e, ret_why);
-        if (r >= 0) {
-                *ret_major = major(io->dev);
-                *ret_minor = minor(io->dev);
-        }
+                r = compare(io, e, &options, ret_why);
+        if (r >= 0)
+                r = take(io, options, ret, ret_why);
         /* Had the key been given inline after all, it would be in here. */
         explicit_bzero(buffer, sizeof(buffer));
         return r;

@@ -9,6 +9,14 @@
 
 #include "common/util.h"
 
+#define LIVE_TABLE_OPTIONS_SIZE 256u
+
+struct live_table {
+        uint32_t major, minor;         /* of the mapping */
+        uint64_t sectors;
+        char options[LIVE_TABLE_OPTIONS_SIZE];   /* "N OPTIONS...", or "" */
+};
+
 struct live_table_expected {
         const char *name;
         const char *dm_uuid;           /* NULL: as libcryptsetup makes it of uuid and name */
@@ -20,13 +28,16 @@ struct live_table_expected {
         bool read_only;
         bool by_others;                /* options that change how it works, not what it is, may be there; sectors may be
                                         * fewer: somebody else made the mapping, with options of theirs */
+        bool held;                     /* suspended, and its key may be wiped: zeros take its place then */
+        const struct live_table *before;   /* NULL, or what it was: sectors and options are still the same */
 };
 
-/* Compares the parameters of a crypt target. Pure. Returns 0 or -EUCLEAN; *ret_why is a static text then. */
-int live_table_check_params(const char *params, const struct live_table_expected *e, const char **ret_why);
+/* Compares the parameters of a crypt target. Pure. Returns 0 (*ret_options: into params) or -EUCLEAN (*ret_why is a static
+ * text). */
+int live_table_check_params(const char *params, const struct live_table_expected *e, const char **ret_options,
+                            const char **ret_why);
 
-/* Asks the kernel for the mapping: name, dm uuid, one target of type crypt that covers it, live and not suspended, its
- * parameters. Returns 0 (*ret_major, *ret_minor: of the mapping), -EUCLEAN (*ret_why says what differs), -ENXIO (no
- * such mapping) or what open(2) and ioctl(2) say. */
-int live_table_check(const struct live_table_expected *e, uint32_t *ret_major, uint32_t *ret_minor,
-                     const char **ret_why);
+/* Asks the kernel for the mapping: name, dm uuid, one target of type crypt that covers it, live, suspended only where it
+ * is held, its parameters. Returns 0, -EUCLEAN (*ret_why says what differs), -ENXIO (no such mapping) or what open(2) and
+ * ioctl(2) say. */
+int live_table_check(const struct live_table_expected *e, struct live_table *ret, const char **ret_why);

@@ -28,22 +28,32 @@ static int fail_activate(int error, const struct volume *v, const struct disk_re
                        v->luks.said[0] ? v->luks.said : strerror(-error));
 }
 
-/* A mapping that is not what was checked must not stay for anybody to use. */
-static int verify_mapping(struct volume *v, const struct disk_request *q, bool read_only, struct disk_reply *y) {
-        const struct live_table_expected e = {
+static struct live_table_expected expect(const struct volume *v, const struct disk_request *q, uint64_t sectors,
+                                         bool read_only) {
+        return (struct live_table_expected) {
                 .name = q->mapping, .uuid = v->header->copy.uuid, .major = v->device.major, .minor = v->device.minor,
-                .sectors = y->sectors, .offset = v->header->layout.data_offset / 512,
+                .sectors = sectors, .offset = v->header->layout.data_offset / 512,
                 .sector_size = v->header->layout.sector_size, .read_only = read_only,
         };
+}
+
+/* A mapping that is not what was checked must not stay for anybody to use. */
+static int verify_mapping(struct volume *v, const struct disk_request *q, bool read_only, struct disk_reply *y) {
+        const struct live_table_expected e = expect(v, q, y->sectors, read_only);
+        struct live_table live;
         const char *why;
         int r;
 
-        r = live_table_check(&e, &y->dev_major, &y->dev_minor, &why);
-        if (r >= 0)
-                return 0;
-        op_fail(y, r, EXIT_CODE_POLICY, "The mapping %s is not what the header of %s asks for (%s) and was %s", q->mapping,
-                q->device, why, luks_remove(&v->luks, q->mapping) < 0 ? "NOT removed: cut it" : "removed");
-        return r;
+        r = live_table_check(&e, &live, &why);
+        if (r < 0) {
+                op_fail(y, r, EXIT_CODE_POLICY, "The mapping %s is not what the header of %s asks for (%s) and was %s",
+                        q->mapping, q->device, why,
+                        luks_remove(&v->luks, q->mapping) < 0 ? "NOT removed: cut it" : "removed");
+                return r;
+        }
+        y->dev_major = live.major;
+        y->dev_minor = live.minor;
+        return 0;
 }
 
 /* Before W is asked for: what cannot succeed needs no key. */
@@ -99,38 +109,71 @@ int op_unlock_key(const struct disk_request *q, int in_fd, int *ret_fd, struct d
         return 0;
 }
 
-/* Only a mapping of this volume, held and not cut, gets its key back. */
-static int check_held(const struct volume *v, const struct disk_request *q, bool *ret_read_only,
-                      struct disk_reply *y) {
+/* Only a mapping of this volume, held and not cut, gets its key back. It may have been made by others and adopted, with
+ * options of theirs: what RECOGNIZE takes is right here. */
+static int check_held(const struct volume *v, const struct disk_request *q, struct live_table_expected *ret_expected,
+                      struct live_table *ret, struct disk_reply *y) {
         _cleanup_(closep) int control = -EBADF;
         char dm_uuid[DM_IOCTL_UUID_SIZE];
-        struct dm_table table;
         struct dm_info info;
-        struct dm_id id = { .uuid = dm_uuid };
+        const char *why;
         int r;
 
         control = dm_open_control();
         r = control < 0 ? control : dm_crypt_uuid(v->header->copy.uuid, q->mapping, dm_uuid);
         if (r >= 0)
-                r = dm_query(control, id, &info);
-        if (r >= 0)
-                r = dm_query_table(control, id, &table);
+                r = dm_query(control, (struct dm_id) { .uuid = dm_uuid }, &info);
         if (r == -ENXIO)
                 return op_fail(y, r, EXIT_CODE_FAILED, "There is no mapping of volume %s", q->name);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "The mapping %s cannot be examined: %s", q->mapping, strerror(-r));
         if (!(info.state & DM_STATE_SUSPENDED))
                 return op_fail(y, -EALREADY, EXIT_CODE_FAILED, "The volume %s is not held", q->name);
-        if (table.targets != 1 || !streq(table.first_type, "crypt") || table.sectors != y->sectors)
-                return op_fail(y, -EUCLEAN, EXIT_CODE_POLICY, "The mapping %s is not what the header of %s asks for",
-                               q->mapping, q->device);
-        *ret_read_only = info.state & DM_STATE_READ_ONLY;
+        *ret_expected = expect(v, q, y->sectors, info.state & DM_STATE_READ_ONLY);
+        ret_expected->by_others = ret_expected->held = true;
+        r = live_table_check(ret_expected, ret, &why);
+        if (r < 0)
+                return op_fail(y, r, EXIT_CODE_POLICY, "The mapping %s is not what the header of %s asks for (%s)",
+                               q->mapping, q->device, why);
+        return 0;
+}
+
+static int hold_again(const struct disk_request *q, const char *uuid) {
+        _cleanup_(closep) int control = dm_open_control();
+        char dm_uuid[DM_IOCTL_UUID_SIZE];
+        int r;
+
+        r = control < 0 ? control : dm_crypt_uuid(uuid, q->mapping, dm_uuid);
+        if (r >= 0)
+                r = dm_suspend(control, (struct dm_id) { .uuid = dm_uuid }, 0);
+        return r < 0 ? r : dm_message(control, (struct dm_id) { .uuid = dm_uuid }, "key wipe");
+}
+
+/* The table that was checked before the key went in is the one that has it. */
+static int verify_resumed(const struct volume *v, const struct disk_request *q, struct live_table_expected *e,
+                          const struct live_table *before, struct disk_reply *y) {
+        struct live_table live;
+        const char *why;
+        int r;
+
+        e->held = false;
+        e->before = before;
+        r = live_table_check(e, &live, &why);
+        if (r < 0) {
+                op_fail(y, r, EXIT_CODE_POLICY, "The mapping %s changed while it was resumed (%s) and was %s", q->mapping,
+                        why, hold_again(q, v->header->copy.uuid) < 0 ? "NOT held again: cut it" : "held again");
+                return r;
+        }
+        y->dev_major = live.major;
+        y->dev_minor = live.minor;
+        y->sectors = live.sectors;
         return 0;
 }
 
 int op_resume(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y) {
         _cleanup_(volume_done) struct volume v = VOLUME_NONE;
-        bool read_only = false;
+        struct live_table_expected expected;
+        struct live_table before;
         int r;
 
         (void) in_fd;
@@ -141,7 +184,7 @@ int op_resume(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_
         if (r >= 0)
                 r = volume_check_name(&v, q, y);
         if (r >= 0)
-                r = check_held(&v, q, &read_only, y);
+                r = check_held(&v, q, &expected, &before, y);
         if (r >= 0)
                 r = volume_unlock_from_pipe(&v, q, y);
         /* Another header under this UUID would bring another volume key, and every write would be garbage. */
@@ -152,5 +195,5 @@ int op_resume(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_
         r = luks_resume(&v.luks, q->mapping, v.volume_key);
         if (r < 0)
                 return fail_activate(r, &v, q, y);
-        return verify_mapping(&v, q, read_only, y);
+        return verify_resumed(&v, q, &expected, &before, y);
 }

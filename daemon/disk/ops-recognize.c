@@ -16,13 +16,13 @@ static void check_table(const struct mapping *m, const struct volume *v, uint64_
                 .sector_size = v->header->layout.sector_size, .read_only = m->info.state & DM_STATE_READ_ONLY,
                 .by_others = true,
         };
-        uint32_t major, minor;
+        struct live_table live;
         const char *why;
 
         /* The key of a held volume is wiped, and its table says so in its own way. */
         if (m->info.state & DM_STATE_SUSPENDED)
                 return;
-        if (live_table_check(&e, &major, &minor, &why) >= 0 && major == m->info.major && minor == m->info.minor)
+        if (live_table_check(&e, &live, &why) >= 0 && live.major == m->info.major && live.minor == m->info.minor)
                 y->flags |= DISK_FLAG_TABLE_OK;
         else
                 snprintf(y->message, sizeof(y->message), "its table is not what the header of the device asks for: %s", why);

@@ -55,12 +55,12 @@ static void test_params_of_others(void **state) {
 
         (void) state;
         for (size_t i = 0; i < ELEMENTSOF(by_others); i++) {
-                const char *why;
+                const char *why, *options;
                 char params[512];
 
                 e.sector_size = by_others[i].sector_size;
                 snprintf(params, sizeof(params), "aes-xts-plain64 " KEY " 0 254:16 32768%s", by_others[i].options);
-                if (live_table_check_params(params, &e, &why) != by_others[i].result)
+                if (live_table_check_params(params, &e, &options, &why) != by_others[i].result)
                         fail_msg("%s (%u)", params, e.sector_size);
         }
 }
@@ -72,16 +72,71 @@ static void test_params(void **state) {
 
         (void) state;
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                const char *why;
+                const char *why, *options;
 
                 e.sector_size = cases[i].sector_size;
-                if (live_table_check_params(cases[i].params, &e, &why) != cases[i].result)
+                if (live_table_check_params(cases[i].params, &e, &options, &why) != cases[i].result)
                         fail_msg("%s (%u)", cases[i].params, cases[i].sector_size);
         }
 }
 
+/* A hold wipes the key: what is resumed is compared before it has one again, and must be the same after. */
+static void test_held(void **state) {
+        static const char zeros[] = "00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+                                    "000000000000000000000000000000000000";
+        static const struct { const char *key, *rest; bool held; int result; } rows[] = {
+                { zeros, " 0 254:16 32768 1 allow_discards", true, 0 },
+                { KEY, " 0 254:16 32768 1 allow_discards", true, 0 },
+                { zeros, " 0 254:16 32768", true, 0 },
+                { zeros, " 0 254:16 32768 1 allow_discards", false, -EUCLEAN },
+                { zeros, "00 0 254:16 32768", true, -EUCLEAN },
+                { zeros + 2, " 0 254:16 32768", true, -EUCLEAN },
+                { "-", " 0 254:16 32768", true, -EUCLEAN },
+                { zeros, " 0 254:17 32768", true, -EUCLEAN },
+                { zeros, " 8 254:16 32768", true, -EUCLEAN },
+                { zeros, " 0 254:16 32768 1 sector_size:4096", true, -EUCLEAN },
+        };
+        struct live_table_expected e = {
+                .name = "data1", .uuid = UUID, .major = 254, .minor = 16, .sectors = 1000, .offset = 32768, .sector_size = 512,
+                .by_others = true,
+        };
+
+        (void) state;
+        assert_int_equal(strlen(zeros), 128);
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                const char *why, *options;
+                char params[512];
+
+                e.held = rows[i].held;
+                snprintf(params, sizeof(params), "aes-xts-plain64 %s%s", rows[i].key, rows[i].rest);
+                if (live_table_check_params(params, &e, &options, &why) != rows[i].result)
+                        fail_msg("%s (%d)", params, rows[i].held);
+        }
+}
+
+static void test_same_as_before(void **state) {
+        static const char adopted[] = "aes-xts-plain64 " KEY " 0 254:16 32768 1 allow_discards";
+        struct live_table before = { .options = "1 allow_discards" };
+        struct live_table_expected e = {
+                .name = "data1", .uuid = UUID, .major = 254, .minor = 16, .sectors = 1000, .offset = 32768, .sector_size = 512,
+                .by_others = true, .before = &before,
+        };
+        const char *why, *options;
+
+        (void) state;
+        assert_int_equal(live_table_check_params(adopted, &e, &options, &why), 0);
+        assert_string_equal(options, before.options);
+        strcpy(before.options, "1 no_read_workqueue");
+        assert_int_equal(live_table_check_params(adopted, &e, &options, &why), -EUCLEAN);
+        strcpy(before.options, "");
+        assert_int_equal(live_table_check_params(adopted, &e, &options, &why), -EUCLEAN);
+}
+
 int main(void) {
-        const struct CMUnitTest tests[] = { cmocka_unit_test(test_params), cmocka_unit_test(test_params_of_others) };
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_params), cmocka_unit_test(test_params_of_others), cmocka_unit_test(test_held),
+                cmocka_unit_test(test_same_as_before),
+        };
 
         return cmocka_run_group_tests_name("live-table", tests, NULL, NULL);
 }

@@ -17,11 +17,11 @@ def open_with(node, device, path, mapping):
     node.sh(f"cryptsetup open --disable-external-tokens --key-file {path} {device} {mapping}", timeout=120)
 
 
-def open_released(node, device, mapping, name="data1"):
+def open_released(node, device, mapping, name="data1", options=""):
     """By the keyscript: cmkd asks the vault, records the release and hands the key out."""
     # for cryptsetup too: the token plugin would ask for the key beside the keyscript
     node.sh(f"set -o pipefail; export CRYPTTAB_SOURCE={device} CRYPTTAB_NAME={name}; {KEYSCRIPT} | "
-            f"cryptsetup open --key-file - {device} {mapping}", timeout=180)
+            f"cryptsetup open {options} --key-file - {device} {mapping}", timeout=180)
 
 
 def crypt_mappings(node):
