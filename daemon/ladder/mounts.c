@@ -111,7 +111,8 @@ static int add_text(struct mounts *s, char *text, uint64_t ns, pid_t pid) {
         return r;
 }
 
-/* procfs gives no size beforehand; the buffer grows with what comes. */
+/* procfs gives no size beforehand; the buffer grows with what comes. What a user mounted beyond the maximum in a namespace of
+ * his own is not seen: what he found there when he made it comes first. */
 static int read_text(int fd, char **ret) {
         _cleanup_(freep) char *buf = NULL;
         size_t n = 0, size = 0;
@@ -123,7 +124,7 @@ static int read_text(int fd, char **ret) {
                         char *bigger;
 
                         if (size >= MOUNTINFO_MAX)
-                                return -E2BIG;
+                                break;
                         size = MAX_OF(size * 2, (size_t) 16384);
                         bigger = realloc(buf, size);
                         if (!bigger)
@@ -144,6 +145,23 @@ static int read_text(int fd, char **ret) {
         return 0;
 }
 
+static bool has_ns(const struct mounts *s, uint64_t ns) {
+        for (size_t i = s->n_namespaces; i > 0; i--)
+                if (s->namespaces[i - 1] == ns)
+                        return true;
+        return false;
+}
+
+static int add_ns(struct mounts *s, uint64_t ns) {
+        uint64_t *p = reallocarray(s->namespaces, s->n_namespaces + 1, sizeof(*p));
+
+        if (!p)
+                return -ENOMEM;
+        s->namespaces = p;
+        s->namespaces[s->n_namespaces++] = ns;
+        return 0;
+}
+
 static int read_mountinfo(struct mounts *s, int proc, const char *pid_name, uint64_t ns, pid_t pid) {
         _cleanup_(closep) int fd = -EBADF;
         char path[64], *text = NULL;
@@ -154,14 +172,9 @@ static int read_mountinfo(struct mounts *s, int proc, const char *pid_name, uint
         if (fd < 0)
                 return -errno;
         r = read_text(fd, &text);
-        return r < 0 ? r : add_text(s, text, ns, pid);
-}
-
-static bool has_ns(const struct mounts *s, uint64_t ns) {
-        for (size_t i = s->n; i > 0; i--)
-                if (s->m[i - 1].ns == ns)
-                        return true;
-        return false;
+        if (r >= 0)
+                r = add_text(s, text, ns, pid);
+        return r < 0 ? r : add_ns(s, ns);
 }
 
 static int ns_of(int proc, const char *pid_name, uint64_t *ret) {
@@ -223,10 +236,11 @@ void mounts_free(struct mounts *s) {
         free(s->texts);
         free(s->m);
         free(s->ids);
+        free(s->namespaces);
         *s = (struct mounts) {};
 }
 
-static bool path_is_below(const char *path, const char *directory) {
+bool path_is_below(const char *path, const char *directory) {
         size_t n = strlen(directory);
 
         if (n == 1 && *directory == '/')
@@ -246,119 +260,6 @@ const struct mount *mounts_find_path(const struct mounts *s, const char *path) {
                         best = m;
         }
         return best;
-}
-
-static bool has_layer_on_volume(const struct mounts *s, const struct mount *overlay, const char *path, size_t n) {
-        char copy[4096];
-
-        if (n == 0 || n >= sizeof(copy) || *path != '/')
-                return false;
-        memcpy(copy, path, n);
-        copy[n] = 0;
-        for (size_t i = 0; i < s->n; i++) {
-                const struct mount *m = &s->m[i];
-
-                if (m->on_volume && (m->ns == overlay->ns || m->ns == s->own_ns) && path_is_below(copy, m->line.point))
-                        return true;
-        }
-        return false;
-}
-
-/* The paths in the options are those of whoever mounted it: looked for in the overlay's namespace and in ours. */
-static bool overlay_is_on_volume(const struct mounts *s, const struct mount *m) {
-        static const char *const keys[] = { "lowerdir=", "lowerdir+=", "datadir+=", "upperdir=", "workdir=" };
-        const char *p = m->line.options;
-
-        for (; *p; p += strcspn(p, ",") + (p[strcspn(p, ",")] == ',')) {
-                const char *value = NULL;
-                size_t end = strcspn(p, ",");
-
-                for (size_t k = 0; k < ELEMENTSOF(keys) && !value; k++)
-                        value = startswith(p, keys[k]);
-                while (value && value < p + end) {
-                        size_t n = MIN_OF(strcspn(value, ":,"), (size_t) (p + end - value));
-
-                        if (has_layer_on_volume(s, m, value, n))
-                                return true;
-                        value += n + 1;
-                }
-        }
-        return false;
-}
-
-static bool source_is_on(const struct stack *d, const char *source) {
-        struct stat st;
-
-        return startswith(source, "/dev/") && stat(source, &st) >= 0 && S_ISBLK(st.st_mode) &&
-               stack_find(d, major(st.st_rdev), minor(st.st_rdev));
-}
-
-static bool mark_one(const struct mounts *s, struct mount *m, struct stack *d) {
-        const struct stack_device *on = stack_find(d, m->line.major, m->line.minor);
-
-        if (m->on_volume)
-                return false;
-        if (on) {
-                m->on_volume = true;
-                return true;
-        }
-        if ((streq(m->line.type, "overlay") && overlay_is_on_volume(s, m)) ||
-            (streq(m->line.type, "btrfs") && source_is_on(d, m->line.source))) {
-                m->on_volume = true;
-                (void) stack_add(d, m->line.major, m->line.minor, 1);
-                return true;
-        }
-        return false;
-}
-
-static bool mark_below(struct mounts *s) {
-        bool changed = false;
-
-        for (size_t i = 0; i < s->n; i++) {
-                struct mount *m = &s->m[i];
-
-                if (!m->on_volume && !m->below_volume)
-                        continue;
-                for (size_t k = 0; k < s->n; k++) {
-                        struct mount *c = &s->m[k];
-
-                        if (c->line.parent != m->line.id || c->ns != m->ns || c->line.id == m->line.id ||
-                            c->on_volume || c->below_volume)
-                                continue;
-                        c->below_volume = changed = true;
-                }
-        }
-        return changed;
-}
-
-int mounts_mark(struct mounts *s, struct stack *d) {
-        bool changed;
-        uint64_t *ids;
-
-        do {
-                changed = false;
-                for (size_t i = 0; i < s->n; i++)
-                        changed |= mark_one(s, &s->m[i], d);
-                changed |= stack_add_loops(d);
-        } while (changed);
-        while (mark_below(s))
-                ;
-        ids = reallocarray(s->ids, s->n + 1, sizeof(*ids));
-        if (!ids)
-                return -ENOMEM;
-        s->ids = ids;
-        s->n_ids = 0;
-        for (size_t i = 0; i < s->n; i++)
-                if (s->m[i].on_volume)
-                        ids[s->n_ids++] = s->m[i].line.id;
-        return 0;
-}
-
-bool mounts_have_id(const struct mounts *s, uint64_t id) {
-        for (size_t i = 0; i < s->n_ids; i++)
-                if (s->ids[i] == id)
-                        return true;
-        return false;
 }
 
 int fdinfo_mount_id(const char *text, uint64_t *ret) {

@@ -7,7 +7,8 @@
  *
  * On a volume is a mount of a device of the set; an overlay with a layer below a mount point that is; a btrfs of which
  * a device is in the set. Those add their anonymous device to the set, so the closure is taken until nothing is new.
- * The parser is pure; mountinfo's text comes from whoever may mount, and is treated so. */
+ * The parser is pure; mountinfo's text comes from whoever may mount, and is treated so: a user may have 100,000 mounts in each
+ * namespace of his, so nothing here (mounts.c reads, mounts-mark.c marks) compares all of them with all of them. */
 
 #include "stack.h"
 
@@ -34,7 +35,9 @@ struct mounts {
         char **texts;                    /* what the lines point into */
         size_t n_texts;
         uint64_t own_ns;
-        uint64_t *ids;                   /* of those on the volume, once they are marked */
+        uint64_t *namespaces;            /* that were read */
+        size_t n_namespaces;
+        uint64_t *ids;                   /* of those on the volume, once they are marked, in order */
         size_t n_ids;
 };
 
@@ -55,6 +58,9 @@ bool mounts_have_id(const struct mounts *s, uint64_t id);
 /* The mount of the calling process's namespace that an absolute path is on, by mount points alone; no file system is
  * touched. NULL: none. */
 const struct mount *mounts_find_path(const struct mounts *s, const char *path);
+
+/* Whether path is the directory or below it, by their text. */
+bool path_is_below(const char *path, const char *directory);
 
 /* Opens the root of a mount, through /proc/PID/root, never leaving that root, and proves by the mount id that it is the
  * one. Returns a descriptor, -ESTALE (another mount covers it), or what openat2(2) says. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ladder/mounts.c daemon/ladder/stack.c
+// sources: daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/stack.c
 
 /* mountinfo: the parser, and which mounts are on a volume. */
 
@@ -11,6 +11,7 @@
 #include "ladder/mounts.h"
 
 #include <fcntl.h>
+#include <time.h>
 #include <unistd.h>
 
 static void test_line(void **state _unused_) {
@@ -102,6 +103,108 @@ static void test_mark(void **state _unused_) {
         assert_false(mounts_have_id(&s, 3) || mounts_have_id(&s, 9));
 }
 
+static void test_layers(void **state _unused_) {
+        _cleanup_(mounts_free) struct mounts s = { .own_ns = 1 };
+        struct stack stack = {};
+
+        add(&s, 1, 1, 0, 1, "/", "ext4", "rw");
+        add(&s, 1, 2, 1, 7, "/data", "ext4", "rw");
+        add(&s, 1, 3, 2, 7, "/data/inner/x", "ext4", "rw");
+        add(&s, 1, 4, 1, 7, "/data-1", "ext4", "rw");
+        add(&s, 2, 5, 0, 7, "/", "ext4", "rw");
+        add(&s, 1, 10, 1, 60, "/o1", "overlay", "rw,lowerdir=/data-2:/data:x");
+        add(&s, 1, 11, 1, 61, "/o2", "overlay", "rw,lowerdir=/data-2/y,upperdir=/datax/inner");
+        add(&s, 1, 12, 1, 62, "/o3", "overlay", "rw,lowerdir=/data/inner/y");
+        add(&s, 1, 13, 1, 63, "/o4", "overlay", "rw,lowerdir=data,upperdir=,workdir=/");
+        add(&s, 2, 14, 1, 64, "/o5", "overlay", "rw,lowerdir=/any/where");
+        add(&s, 3, 15, 1, 65, "/o6", "overlay", "rw,lowerdir=/data-1//z");
+        add(&s, 3, 16, 1, 66, "/o7", "overlay", "rw,lowerdir=/o6");
+        (void) stack_add(&stack, 4000, 7, 0);
+        assert_int_equal(mounts_mark(&s, &stack), 0);
+        assert_true(s.m[5].on_volume && s.m[7].on_volume && s.m[9].on_volume && s.m[10].on_volume && s.m[11].on_volume);
+        assert_false(s.m[6].on_volume || s.m[8].on_volume || s.m[0].on_volume);
+}
+
+#define MANY 100000u
+
+static double cpu_seconds(void) {
+        struct timespec ts;
+
+        assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts), 0);
+        return (double) ts.tv_sec + (double) ts.tv_nsec / 1e9;
+}
+
+static void fill_many(struct mounts *s) {
+        s->m = calloc(MANY, sizeof(*s->m));
+        assert_non_null(s->m);
+        for (size_t i = 0; i < MANY; i++)
+                s->m[s->n++] = (struct mount) {
+                        .ns = 2,
+                        .line = { .id = i + 1, .major = 4000, .minor = 9, .root = "/", .point = "/m", .type = "tmpfs",
+                                  .source = "x", .options = "rw" },
+                };
+}
+
+/* Whoever may mount in a namespace of his own may mount as much as he likes there. The worst order: each on the next. */
+static void test_many_deep(void **state _unused_) {
+        _cleanup_(mounts_free) struct mounts s = { .own_ns = 1 };
+        struct stack stack = {};
+        double before;
+
+        fill_many(&s);
+        for (size_t i = 0; i < MANY; i++)
+                s.m[i].line.parent = i + 2;
+        s.m[MANY - 1].line.minor = 7;
+        (void) stack_add(&stack, 4000, 7, 0);
+        before = cpu_seconds();
+        assert_int_equal(mounts_mark(&s, &stack), 0);
+        assert_true(cpu_seconds() - before < 2);
+        assert_true(s.m[0].below_volume && s.m[MANY - 2].below_volume && s.m[MANY - 1].on_volume);
+        assert_int_equal(s.n_ids, 1);
+}
+
+/* All of them copies of the volume's, and as many descriptors. */
+static void test_many_ids(void **state _unused_) {
+        _cleanup_(mounts_free) struct mounts s = { .own_ns = 1 };
+        struct stack stack = {};
+        unsigned found = 0;
+        double before;
+
+        fill_many(&s);
+        for (size_t i = 0; i < MANY; i++) {
+                s.m[i].line.minor = 7;
+                s.m[i].line.id = 2 * (MANY - i);
+                s.m[i].line.parent = 2;
+        }
+        (void) stack_add(&stack, 4000, 7, 0);
+        before = cpu_seconds();
+        assert_int_equal(mounts_mark(&s, &stack), 0);
+        for (uint64_t id = 0; id <= 2 * MANY; id++)
+                found += mounts_have_id(&s, id);
+        assert_true(cpu_seconds() - before < 2);
+        assert_int_equal(found, MANY);
+}
+
+static void test_many_overlays(void **state _unused_) {
+        _cleanup_(mounts_free) struct mounts s = { .own_ns = 1 };
+        struct stack stack = {};
+        double before;
+
+        fill_many(&s);
+        for (size_t i = 0; i < MANY; i++)
+                if (i % 2 == 0)
+                        s.m[i].line.minor = 7;
+                else {
+                        s.m[i].line.type = "overlay";
+                        s.m[i].line.options = "rw,lowerdir=/a/a/a/a/a/a:/l/o/w/e/r:/m2,upperdir=/up,workdir=/work";
+                }
+        (void) stack_add(&stack, 4000, 7, 0);
+        before = cpu_seconds();
+        assert_int_equal(mounts_mark(&s, &stack), 0);
+        assert_true(cpu_seconds() - before < 2);
+        assert_int_equal(s.n_ids, MANY / 2);
+}
+
 static void test_find_path(void **state _unused_) {
         _cleanup_(mounts_free) struct mounts s = { .own_ns = 1 };
 
@@ -162,8 +265,9 @@ static void test_this_machine(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_line), cmocka_unit_test(test_bad_lines), cmocka_unit_test(test_odd_lines),
-                cmocka_unit_test(test_mark), cmocka_unit_test(test_find_path), cmocka_unit_test(test_fdinfo),
-                cmocka_unit_test(test_stack_depth), cmocka_unit_test(test_this_machine),
+                cmocka_unit_test(test_mark), cmocka_unit_test(test_layers), cmocka_unit_test(test_many_deep),
+                cmocka_unit_test(test_many_ids), cmocka_unit_test(test_many_overlays), cmocka_unit_test(test_find_path),
+                cmocka_unit_test(test_fdinfo), cmocka_unit_test(test_stack_depth), cmocka_unit_test(test_this_machine),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
