@@ -4,12 +4,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define PF_KTHREAD 0x00200000u
-/* Who opens half a million descriptors must not keep us from the others: the first look is at so many of each. */
-#define SHALLOW_DESCRIPTORS 4096u
 
 static inline void closedirp(DIR **d) { if (*d) closedir(*d); }
 
@@ -81,84 +78,6 @@ void holders_free(struct holders *s) {
         *s = (struct holders) {};
 }
 
-/* task: directory of a process or thread. */
-static bool uses_by_path(int task, const struct mounts *mounts) {
-        static const char *const names[] = { "cwd", "root", "exe" };
-
-        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
-                _cleanup_(closep) int fd = openat(task, names[i], O_PATH|O_CLOEXEC);
-                uint64_t id;
-
-                if (fd >= 0 && fd_mount_id(fd, &id) >= 0 && mounts_have_id(mounts, id))
-                        return true;
-        }
-        return false;
-}
-
-/* A descriptor that is not on a mount of the volume: a node of one of its devices, or a file on a mount that is in no
- * namespace any more. Asked without waiting for remote file systems. */
-static unsigned uses_by_stat(int task, const char *fd_name, const struct stack *stack) {
-        struct statx st;
-        char path[64];
-
-        snprintf(path, sizeof(path), "fd/%s", fd_name);
-        if (statx(task, path, AT_STATX_DONT_SYNC|AT_NO_AUTOMOUNT, STATX_TYPE, &st) < 0)
-                return 0;
-        if (S_ISBLK(st.stx_mode) && stack_find(stack, st.stx_rdev_major, st.stx_rdev_minor))
-                return HOLDER_DEVICE;
-        return stack_find(stack, st.stx_dev_major, st.stx_dev_minor) ? HOLDER_FD : 0;
-}
-
-static unsigned uses_by_fd(int task, const struct mounts *mounts, const struct stack *stack, unsigned max) {
-        _cleanup_(closedirp) DIR *d = NULL;
-        struct dirent *e;
-        unsigned how = 0;
-        int fd;
-
-        fd = openat(task, "fdinfo", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-        d = fd < 0 ? NULL : fdopendir(fd);
-        while (how == 0 && max-- > 0 && d && (e = readdir(d))) {
-                _cleanup_(closep) int info = -EBADF;
-                char text[256];
-                uint64_t id;
-                ssize_t n;
-
-                if (*e->d_name == '.')
-                        continue;
-                info = openat(fd, e->d_name, O_RDONLY|O_CLOEXEC);
-                n = info < 0 ? -1 : read(info, text, sizeof(text) - 1);
-                if (n <= 0)
-                        continue;
-                text[n] = 0;
-                if (fdinfo_mount_id(text, &id) >= 0 && mounts_have_id(mounts, id))
-                        how |= HOLDER_FD;
-                else
-                        how |= uses_by_stat(task, e->d_name, stack);
-        }
-        return how;
-}
-
-static bool uses_by_map(int task, const struct stack *stack) {
-        _cleanup_(fclosep) FILE *f = NULL;
-        _cleanup_(freep) char *line = NULL;
-        uint32_t major, minor;
-        size_t size = 0;
-        int fd;
-
-        fd = openat(task, "maps", O_RDONLY|O_CLOEXEC);
-        if (fd < 0)
-                return false;
-        f = fdopen(fd, "r");
-        if (!f) {
-                safe_close(fd);
-                return false;
-        }
-        while (getline(&line, &size, f) > 0)
-                if (maps_line_parse(line, &major, &minor) >= 0 && stack_find(stack, major, minor))
-                        return true;
-        return false;
-}
-
 /* The executable of a process in our own mount namespace cannot be a stranger's at the path of one of ours. */
 static bool is_program_of_ours(int proc, const char *pid) {
         char path[64], exe[256];
@@ -211,46 +130,12 @@ static bool is_in_our_cgroup(int proc, const char *pid) {
 }
 
 /* The programs of an initramfs are in no unit's control group: they are told by their executables. */
-static bool is_protected(int proc, const char *name, pid_t pid) {
-        return pid == 1 || pid == getpid() || pid == getppid() || is_program_of_ours(proc, name) ||
+static bool is_protected(int proc, const char *name, const struct holders_question *q, pid_t pid) {
+        return pid == 1 || pid == q->self || pid == q->parent || is_program_of_ours(proc, name) ||
                is_in_our_cgroup(proc, name);
 }
 
-static unsigned uses_of_task(int task, const struct mounts *mounts, const struct stack *stack, bool deep) {
-        unsigned how = uses_by_fd(task, mounts, stack, deep ? UINT32_MAX : SHALLOW_DESCRIPTORS);
-
-        if (uses_by_path(task, mounts))
-                how |= HOLDER_PATH;
-        if (uses_by_map(task, stack))
-                how |= HOLDER_MAP;
-        return how;
-}
-
-static unsigned uses_of_process(int process, const struct mounts *mounts, const struct stack *stack, bool deep) {
-        _cleanup_(closedirp) DIR *d = NULL;
-        unsigned how = uses_of_task(process, mounts, stack, deep);
-        struct dirent *e;
-        int fd;
-
-        if (how != 0 || !deep)
-                return how;
-        fd = openat(process, "task", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-        d = fd < 0 ? NULL : fdopendir(fd);
-        while (how == 0 && d && (e = readdir(d))) {
-                _cleanup_(closep) int task = -EBADF;
-
-                if (*e->d_name == '.')
-                        continue;
-                task = openat(fd, e->d_name, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-                if (task >= 0)
-                        how = uses_of_task(task, mounts, stack, deep);
-        }
-        return how;
-}
-
-typedef unsigned (*uses_function)(int proc, const char *pid, const void *userdata);
-
-static int for_each_process(uses_function f, const void *userdata, struct holders *ret) {
+int holders_ask(const struct holders_question *q, int (*tell)(const struct holder *h, void *userdata), void *userdata) {
         _cleanup_(closedirp) DIR *d = opendir("/proc");
         struct dirent *e;
         int r = 0;
@@ -262,54 +147,19 @@ static int for_each_process(uses_function f, const void *userdata, struct holder
                 struct holder h = {};
                 uint64_t pid;
 
-                if (parse_u64(e->d_name, INT32_MAX, &pid) < 0 || read_stat(dirfd(d), e->d_name, &st) < 0 ||
-                    (st.flags & PF_KTHREAD) || (pid_t) pid == getpid())
+                if (parse_u64(e->d_name, INT32_MAX, &pid) < 0 || (pid_t) pid <= q->after || (pid_t) pid == q->self ||
+                    (pid_t) pid == getpid() || read_stat(dirfd(d), e->d_name, &st) < 0 || (st.flags & PF_KTHREAD))
                         continue;
-                h.how = f(dirfd(d), e->d_name, userdata);
+                h.how = q->ask(dirfd(d), e->d_name, q->userdata);
                 if (h.how == 0)
                         continue;
                 h.pid = (pid_t) pid;
                 h.start_time = st.start_time;
-                h.is_protected = is_protected(dirfd(d), e->d_name, h.pid);
+                h.is_protected = is_protected(dirfd(d), e->d_name, q, h.pid);
                 memcpy(h.comm, st.comm, sizeof(h.comm));
-                r = holders_add(ret, &h);
+                r = tell(&h, userdata);
         }
         return r;
-}
-
-struct question {
-        const struct mounts *mounts;
-        const struct stack *stack;
-        bool deep;
-        uint64_t ns;
-};
-
-static unsigned ask_volume(int proc, const char *pid, const void *userdata) {
-        _cleanup_(closep) int process = openat(proc, pid, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-        const struct question *q = userdata;
-
-        return process < 0 ? 0 : uses_of_process(process, q->mounts, q->stack, q->deep);
-}
-
-static unsigned ask_namespace(int proc, const char *pid, const void *userdata) {
-        const struct question *q = userdata;
-        struct stat st;
-        char path[64];
-
-        snprintf(path, sizeof(path), "%s/ns/mnt", pid);
-        return fstatat(proc, path, &st, 0) >= 0 && st.st_ino == q->ns ? HOLDER_NAMESPACE : 0;
-}
-
-int holders_find(const struct mounts *mounts, const struct stack *stack, bool deep, struct holders *ret) {
-        const struct question q = { .mounts = mounts, .stack = stack, .deep = deep };
-
-        return for_each_process(ask_volume, &q, ret);
-}
-
-int holders_find_in_namespace(uint64_t ns, struct holders *ret) {
-        const struct question q = { .ns = ns };
-
-        return for_each_process(ask_namespace, &q, ret);
 }
 
 void holders_describe(const struct holders *s, char *buf, size_t size) {

@@ -39,6 +39,29 @@ struct holders {
  * Processes that go meanwhile are left out. Returns 0, -ENOMEM, or what opening /proc says. */
 int holders_find(const struct mounts *mounts, const struct stack *stack, bool deep, struct holders *ret);
 
+/* Its two parts: by descriptors, directories and executables; and by memory maps, which a process can keep from being read:
+ * a child reads them, and such a process is passed over. Errors of holders_find(), and what fork(2) says. */
+int holders_find_open(const struct mounts *mounts, const struct stack *stack, bool deep, struct holders *ret);
+int holders_find_maps(const struct stack *stack, struct holders *ret);
+
+/* Returns enum holder_how of a process. proc: descriptor of /proc. */
+typedef unsigned (*holders_asks)(int proc, const char *pid, const void *userdata);
+
+struct holders_question {
+        holders_asks ask;
+        const void *userdata;
+        pid_t self, parent;              /* of the step: never asked about, and protected */
+        pid_t after;                     /* only processes of larger numbers */
+};
+
+/* Asks about each process, in the order of their numbers, and tells of those for whom the answer is not 0, until that fails.
+ * Returns its error, or what opening /proc says. */
+int holders_ask(const struct holders_question *q, int (*tell)(const struct holder *h, void *userdata), void *userdata);
+
+/* The same in a child, with what it finds added to ret. Where no answer comes for a while it goes on after that process,
+ * some times. Returns 0, -ENOMEM, or what fork(2) says. */
+int holders_ask_in_child(const struct holders_question *q, struct holders *ret);
+
 /* Adds the processes of a mount namespace. Errors of holders_find(). */
 int holders_find_in_namespace(uint64_t ns, struct holders *ret);
 
@@ -52,8 +75,8 @@ void holders_describe(const struct holders *s, char *buf, size_t size);
 
 /* Sends a signal to all but the protected, after taking their core dumps from them: what they have of the volume in
  * memory must not go to another disk (RLIMIT_CORE 1 also stops those that are piped to a program). Then waits until
- * they are gone, at most wait_usec in all (0: not at all). *ret_sent: to how many. *ret_left: those that are not gone,
- * or protected; may be NULL. Returns 0 or -ENOMEM. */
+ * they are gone, at most wait_usec in all (0: not at all). *ret_sent: to how many. ret_left: those that are not gone,
+ * or protected, are added; may be NULL. Returns 0 or -ENOMEM. */
 int holders_signal(const struct holders *s, int signal, uint64_t wait_usec, unsigned *ret_sent,
                    struct holders *ret_left);
 

@@ -46,17 +46,6 @@ static void wait_all(struct pollfd *p, size_t n, uint64_t until) {
                 }
 }
 
-static int keep(struct holders *s, const struct holder *h) {
-        struct holder *p = reallocarray(s->h, s->n + 1, sizeof(*p));
-
-        if (!p)
-                return -ENOMEM;
-        s->h = p;
-        s->h[s->n++] = *h;
-        s->size = s->n;
-        return 0;
-}
-
 int holders_signal(const struct holders *s, int signal, uint64_t wait_usec, unsigned *ret_sent,
                    struct holders *ret_left) {
         _cleanup_(freep) struct pollfd *p = NULL;
@@ -79,7 +68,7 @@ int holders_signal(const struct holders *s, int signal, uint64_t wait_usec, unsi
                 wait_all(p, s->n, until);
         for (size_t i = 0; i < s->n; i++) {
                 if (ret_left && r >= 0 && (s->h[i].is_protected || (p[i].fd >= 0 && !is_gone(p[i].fd))))
-                        r = keep(ret_left, &s->h[i]);
+                        r = holders_add(ret_left, &s->h[i]);
                 safe_close(p[i].fd);
         }
         *ret_sent = sent;

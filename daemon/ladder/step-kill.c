@@ -39,25 +39,35 @@ int op_no_cores(const struct disk_request *q, int in_fd _unused_, int *ret_fd _u
         return tell_users(q, 0, y);
 }
 
-/* One round: who is there now, SIGKILL, wait. Returns how many were found. */
-static int kill_round(const struct mapping *m, bool deep, struct disk_reply *y, struct holders *ret_killed,
-                      struct holders *ret_left) {
-        _cleanup_(holders_free) struct holders found = {};
-        _cleanup_(usage_done) struct usage u = {};
+/* SIGKILL to who was found, wait. Returns how many there were. */
+static int kill_found(const struct holders *found, struct holders *ret_killed, struct holders *ret_left) {
         unsigned sent = 0;
         int r;
 
+        r = holders_signal(found, SIGKILL, KILL_WAIT_USEC, &sent, ret_left);
+        for (size_t i = 0; i < found->n && r >= 0; i++)
+                if (!found->h[i].is_protected)
+                        r = holders_add(ret_killed, &found->h[i]);
+        return r < 0 ? r : (int) sent;
+}
+
+/* One round: who is there now. Those with something open do not wait until the maps of all are read. */
+static int kill_round(const struct mapping *m, bool deep, struct disk_reply *y, struct holders *ret_killed,
+                      struct holders *ret_left) {
+        _cleanup_(holders_free) struct holders found = {}, mapped = {};
+        _cleanup_(usage_done) struct usage u = {};
+        int r, sent = 0;
+
         r = usage_find(&u, m, y);
         if (r >= 0)
-                r = holders_find(&u.mounts, &u.stack, deep, &found);
+                r = holders_find_open(&u.mounts, &u.stack, deep, &found);
         if (r >= 0)
-                r = holders_signal(&found, SIGKILL, KILL_WAIT_USEC, &sent, ret_left);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < found.n && r >= 0; i++)
-                if (!found.h[i].is_protected)
-                        r = holders_add(ret_killed, &found.h[i]);
-        return r < 0 ? r : (int) sent;
+                r = sent = kill_found(&found, ret_killed, ret_left);
+        if (r >= 0)
+                r = holders_find_maps(&u.stack, &mapped);
+        if (r >= 0)
+                r = kill_found(&mapped, ret_killed, ret_left);
+        return r < 0 ? r : sent + r;
 }
 
 int op_step_kill(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ladder/holders.c daemon/ladder/signal-holders.c daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/stack.c
+// sources: daemon/ladder/holders.c daemon/ladder/find-holders.c daemon/ladder/signal-holders.c daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/stack.c
 
 /* Who uses a mount: found by descriptor, directory and memory map on a file system of this machine, and signalled. */
 
@@ -203,6 +203,39 @@ static void test_find_and_kill(void **state _unused_) {
         rmdir(directory);
 }
 
+struct told {
+        pid_t first, stuck, last;
+};
+
+static unsigned ask_told(int proc _unused_, const char *pid, const void *userdata) {
+        const struct told *t = userdata;
+        pid_t number = atoi(pid);
+
+        while (number == t->stuck)
+                pause();
+        return number == t->first || number == t->last ? HOLDER_MAP : 0;
+}
+
+/* As one whose maps cannot be read. */
+static void test_stuck_process_is_passed_over(void **state _unused_) {
+        _cleanup_(holders_free) struct holders found = {};
+        struct told t;
+        struct holders_question q = { .ask = ask_told, .userdata = &t, .self = getpid(), .parent = getppid() };
+        pid_t pids[3];
+
+        for (size_t i = 0; i < ELEMENTSOF(pids); i++)
+                pids[i] = start(BY_NOTHING, "/", "/proc/self/exe");
+        t = (struct told) { pids[0], pids[1], pids[2] };
+        assert_int_equal(holders_ask_in_child(&q, &found), 0);
+        assert_int_equal(found.n, 2);
+        assert_int_equal(found.h[0].pid, t.first);
+        assert_int_equal(found.h[1].pid, t.last);
+        assert_false(found.h[0].is_protected || found.h[1].is_protected);
+        assert_true(found.h[1].start_time > 0);
+        for (size_t i = 0; i < ELEMENTSOF(pids); i++)
+                end(pids[i]);
+}
+
 static void test_core_is_forbidden(void **state _unused_) {
         _cleanup_(holders_free) struct holders s = {};
         _cleanup_(freep) char *text = NULL;
@@ -228,7 +261,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_maps_line), cmocka_unit_test(test_process_stat), cmocka_unit_test(test_cgroup),
                 cmocka_unit_test(test_describe), cmocka_unit_test(test_find_and_kill),
-                cmocka_unit_test(test_core_is_forbidden),
+                cmocka_unit_test(test_stuck_process_is_passed_over), cmocka_unit_test(test_core_is_forbidden),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
