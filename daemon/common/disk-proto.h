@@ -34,7 +34,7 @@ enum disk_op {
         DISK_OP_DEACTIVATE,      /* name, uuid: orderly; -EBUSY with the holders in message */
         DISK_OP_QUERY,           /* name, uuid -> is there a mapping: flags, dev, sectors, mounts */
         /* The ladder, in its order; name, uuid, dev and sectors from ACTIVATE or QUERY */
-        DISK_OP_STEP_OPEN,       /* dev -> descriptor of a mount root (or none: not mounted) */
+        DISK_OP_STEP_OPEN,       /* dev -> descriptor of mount roots, ladder/roots.h (or none: not mounted) */
         DISK_OP_STEP_SHUT,       /* descriptor: shut the file system down */
         DISK_OP_STEP_CUT,        /* name, sectors: error table, verified */
         DISK_OP_STEP_THAW,       /* descriptor */

@@ -3,6 +3,7 @@
 /* STEP_OPEN, SHUT, CUT, THAW, FLUSH: from a file system that is in use to a device that nobody can read. */
 
 #include "dm.h"
+#include "roots.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -14,10 +15,62 @@
 #define FS_IOC_SHUT _IOR('X', 125, uint32_t)
 #define SHUT_NO_LOG_FLUSH 2u
 
+/* Part of what the manager gives a step, so that the step itself can say what hangs. */
+#define ROOTS_WAIT_MSEC 800u
+
+/* One root for each file system, the highest in the stack first. */
+struct roots {
+        int fd[ROOTS_MAX];
+        unsigned depth[ROOTS_MAX];
+        size_t n;
+        struct stack seen, opened;
+        int error;                       /* of the last that could not be opened */
+};
+
+static void roots_done(struct roots *roots) {
+        for (size_t i = 0; i < roots->n; i++)
+                safe_close(roots->fd[i]);
+}
+
+static void open_root(struct roots *roots, const struct mount *m, unsigned depth) {
+        size_t at = roots->n;
+        int fd;
+
+        (void) stack_add(&roots->seen, m->line.major, m->line.minor, 0);
+        if (roots->n == ROOTS_MAX || stack_find(&roots->opened, m->line.major, m->line.minor))
+                return;
+        fd = mount_open_root(m);
+        if (fd < 0) {
+                roots->error = fd;
+                return;
+        }
+        (void) stack_add(&roots->opened, m->line.major, m->line.minor, 0);
+        for (; at > 0 && roots->depth[at - 1] < depth; at--) {
+                roots->fd[at] = roots->fd[at - 1];
+                roots->depth[at] = roots->depth[at - 1];
+        }
+        roots->fd[at] = fd;
+        roots->depth[at] = depth;
+        roots->n++;
+}
+
+static int pack(const struct roots *roots, const struct disk_request *q, int *ret_fd, struct disk_reply *y) {
+        int fd = roots_pack(roots->fd, roots->n);
+
+        if (fd < 0)
+                return op_fail(y, fd, EXIT_CODE_FAILED, "The roots of %s cannot be kept: %s", q->name, strerror(-fd));
+        if (roots->n < roots->seen.n)
+                snprintf(y->message, sizeof(y->message), "%zu of %zu file systems on %s cannot be opened: %s",
+                         roots->seen.n - roots->n, roots->seen.n, q->name, strerror(-roots->error));
+        *ret_fd = fd;
+        return 0;
+}
+
 int op_step_open(const struct disk_request *q, int in_fd _unused_, int *ret_fd, struct disk_reply *y) {
         _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
         _cleanup_(usage_done) struct usage u = {};
-        int r, last = 0;
+        _cleanup_(roots_done) struct roots roots = {};
+        int r;
 
         r = mapping_find(&m, q, y);
         if (r >= 0)
@@ -27,38 +80,54 @@ int op_step_open(const struct disk_request *q, int in_fd _unused_, int *ret_fd, 
         y->count = usage_count_mounts(&u);
         for (size_t i = 0; i < u.mounts.n; i++) {
                 const struct mount *mount = &u.mounts.m[i];
+                const struct stack_device *d = stack_find(&u.stack, mount->line.major, mount->line.minor);
 
-                if (!mount->on_volume || !stack_find(&u.stack, mount->line.major, mount->line.minor) ||
-                    streq(mount->line.type, "overlay"))
-                        continue;
-                r = mount_open_root(mount);
-                if (r >= 0) {
-                        *ret_fd = r;
-                        return 0;
-                }
-                last = r;
+                if (mount->on_volume && d && !streq(mount->line.type, "overlay"))
+                        open_root(&roots, mount, d->depth);
         }
-        if (last < 0)
-                return op_fail(y, last, EXIT_CODE_FAILED, "None of the %u mounts of %s can be opened: %s", y->count,
-                               q->name, strerror(-last));
+        if (roots.n > 0)
+                return pack(&roots, q, ret_fd, y);
+        if (roots.error < 0)
+                return op_fail(y, roots.error, EXIT_CODE_FAILED, "None of the %u mounts of %s can be opened: %s", y->count,
+                               q->name, strerror(-roots.error));
         return 0;
 }
 
-int op_step_shut(const struct disk_request *q, int in_fd, int *ret_fd _unused_, struct disk_reply *y) {
+/* What a step did to all of them: the first error that is none of those that are all right. */
+static int worst(const int *errors, int n, const int *fine, size_t n_fine) {
+        for (int i = 0; i < n; i++) {
+                bool is_fine = errors[i] == 0;
+
+                for (size_t k = 0; k < n_fine; k++)
+                        is_fine |= errors[i] == fine[k];
+                if (!is_fine)
+                        return errors[i];
+        }
+        return 0;
+}
+
+static int shut_one(int fd) {
         uint32_t how = SHUT_NO_LOG_FLUSH;
+
+        return ioctl(fd, FS_IOC_SHUT, &how) < 0 ? errno : 0;
+}
+
+int op_step_shut(const struct disk_request *q, int in_fd, int *ret_fd _unused_, struct disk_reply *y) {
+        static const int fine[] = { EIO, ENOTTY, EOPNOTSUPP };
+        int errors[ROOTS_MAX], n, r;
 
         if (in_fd < 0)
                 return 0;
-        if (ioctl(in_fd, FS_IOC_SHUT, &how) >= 0 || errno == EIO)
-                return 0;
-        if (errno == ENOTTY || errno == EOPNOTSUPP) {
+        n = roots_each(in_fd, false, shut_one, ROOTS_WAIT_MSEC, errors);
+        r = n < 0 ? -n : worst(errors, n, fine, ELEMENTSOF(fine));
+        if (r > 0)
+                return op_fail(y, -r, EXIT_CODE_FAILED, "The file system of %s does not shut down: %s", q->name,
+                               strerror(r));
+        if (worst(errors, n, fine, 1) != 0)
                 snprintf(y->message, sizeof(y->message),
                          "The file system of %s cannot be shut down: its cache is read until its users are gone",
                          q->name);
-                return 0;
-        }
-        return op_fail(y, -errno, EXIT_CODE_FAILED, "The file system of %s does not shut down: %s", q->name,
-                       strerror(errno));
+        return 0;
 }
 
 int op_step_cut(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
@@ -80,12 +149,22 @@ int op_step_cut(const struct disk_request *q, int in_fd _unused_, int *ret_fd _u
         return 0;
 }
 
+static int thaw_one(int fd) {
+        return ioctl(fd, FITHAW, 0) < 0 ? errno : 0;
+}
+
 int op_step_thaw(const struct disk_request *q, int in_fd, int *ret_fd _unused_, struct disk_reply *y) {
         /* EINVAL: it was not frozen. */
-        if (in_fd < 0 || ioctl(in_fd, FITHAW, 0) >= 0 || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOTTY)
+        static const int fine[] = { EINVAL, EOPNOTSUPP, ENOTTY };
+        int errors[ROOTS_MAX], n, r;
+
+        if (in_fd < 0)
                 return 0;
-        return op_fail(y, -errno, EXIT_CODE_FAILED, "The file system of %s does not thaw: %s", q->name,
-                       strerror(errno));
+        n = roots_each(in_fd, true, thaw_one, ROOTS_WAIT_MSEC, errors);
+        r = n < 0 ? -n : worst(errors, n, fine, ELEMENTSOF(fine));
+        if (r > 0)
+                return op_fail(y, -r, EXIT_CODE_FAILED, "The file system of %s does not thaw: %s", q->name, strerror(r));
+        return 0;
 }
 
 int op_step_flush(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {

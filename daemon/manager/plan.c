@@ -19,10 +19,10 @@ static const struct trait {
         const char *what;
 } traits[] = {
         { DISK_OP_NOTICE, NOTICE_MIN_USEC, PLAN_CONTINUE, FD_NONE, "SIGTERM to the processes that use it" },
-        { DISK_OP_STEP_OPEN, 750 * MS, PLAN_CONTINUE, FD_GIVES, "open the root of its mount" },
-        { DISK_OP_STEP_SHUT, 1000 * MS, PLAN_CONTINUE, FD_NEEDS, "shut the file system down" },
+        { DISK_OP_STEP_OPEN, 750 * MS, PLAN_CONTINUE, FD_GIVES, "open the roots of its file systems" },
+        { DISK_OP_STEP_SHUT, 1000 * MS, PLAN_CONTINUE, FD_NEEDS, "shut the file systems down" },
         { DISK_OP_STEP_CUT, 4000 * MS, PLAN_ESCALATE, FD_NONE, "error table" },
-        { DISK_OP_STEP_THAW, 1000 * MS, PLAN_CONTINUE, FD_NEEDS, "thaw the file system" },
+        { DISK_OP_STEP_THAW, 1000 * MS, PLAN_CONTINUE, FD_NEEDS, "thaw the file systems" },
         { DISK_OP_STEP_FLUSH, 3000 * MS, PLAN_CONTINUE, FD_NONE, "drop what is cached of the mapping" },
         { DISK_OP_STEP_KILL, 6000 * MS, PLAN_CONTINUE, FD_NONE, "SIGKILL to the processes that use it" },
         { DISK_OP_STEP_UNMOUNT, 8000 * MS, PLAN_CONTINUE, FD_NONE, "unmount in every namespace, swapoff" },

@@ -17,7 +17,7 @@ struct teardown {
         struct volume *volume;
         struct plan plan;
         size_t step;
-        int fd;                               /* the mount root that OPEN found */
+        int fd;                               /* the mount roots that OPEN found, ladder/roots.h */
         bool running;
         bool cut_done;                        /* the error table was verified, by us or by the breaker */
         bool failed;                          /* a step whose failure means LINGERING */
