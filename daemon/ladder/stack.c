@@ -104,7 +104,10 @@ bool stack_add_loops(struct stack *s) {
                 fd = block_open(major, minor, O_RDONLY);
                 if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
                         continue;
+                /* what its file is on, or the device that it is */
                 below = stack_find(s, major(info.lo_device), minor(info.lo_device));
+                if (!below)
+                        below = stack_find(s, major(info.lo_rdevice), minor(info.lo_rdevice));
                 if (!below)
                         continue;
                 stack_add_above(s, major, minor, below->depth + 1);

@@ -35,7 +35,7 @@ bool stack_add(struct stack *s, uint32_t major, uint32_t minor, unsigned depth);
 /* NULL: not in the set. */
 const struct stack_device *stack_find(const struct stack *s, uint32_t major, uint32_t minor);
 
-/* Adds loop devices whose file is on one of the set (LOOP_GET_STATUS64). Returns true if there was a new one. */
+/* Adds loop devices whose file is on one of the set, or is one of it (LOOP_GET_STATUS64). Returns true if there was a new one. */
 bool stack_add_loops(struct stack *s);
 
 /* Opens the block device of that number, whatever udev calls it and whether or not it has a node: through a node in a
