@@ -191,10 +191,11 @@ unsigned usage_for_each_swap(const struct usage *u, void (*f)(const char *path, 
         if (read_small_file("/proc/swaps", 1024 * 1024, &text, NULL) < 0)
                 return 0;
         for (char *line, *p = text; (line = strsep(&p, "\n"));) {
-                line[strcspn(line, " \t")] = 0;
-                if (*line != '/' || !swap_is_on(u, line))
+                const char *path = swap_line_path(line);
+
+                if (!path || !swap_is_on(u, path))
                         continue;
-                f(line, userdata);
+                f(path, userdata);
                 n++;
         }
         return n;

@@ -78,6 +78,14 @@ int mount_line_parse(char *line, struct mount_line *ret) {
         return 0;
 }
 
+char *swap_line_path(char *line) {
+        if (*line != '/')
+                return NULL;
+        line[strcspn(line, " \t")] = 0;
+        unescape(line);
+        return line;
+}
+
 static int add_mount(struct mounts *s, const struct mount_line *line, uint64_t ns, pid_t pid) {
         if (s->n == s->size) {
                 size_t size = MAX_OF(s->size * 2, (size_t) 256);

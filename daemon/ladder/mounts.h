@@ -21,6 +21,9 @@ struct mount_line {
 /* Parses one line of mountinfo (proc(5)), without its newline, in place. Returns 0 or -EINVAL. */
 int mount_line_parse(char *line, struct mount_line *ret);
 
+/* The path of a line of /proc/swaps as swapoff(2) wants it, in place; NULL: there is none (the heading). */
+char *swap_line_path(char *line);
+
 struct mount {
         struct mount_line line;
         uint64_t ns;                     /* inode of the namespace */

@@ -31,6 +31,25 @@ static void test_line(void **state _unused_) {
         assert_string_equal(m.options, "rw,errors=continue");
 }
 
+static void test_swap_line(void **state _unused_) {
+        static const struct { const char *line, *path; } cases[] = {
+                { "/dev/dm-1                               partition\t1048572\t\t0\t\t-2", "/dev/dm-1" },
+                { "/srv/my\\040swap\\011x\\134y\tfile\t1048572\t0\t-3", "/srv/my swap\tx\\y" },
+                { "/srv/\\012line file 1 0 -3", "/srv/\nline" },
+                { "Filename\t\t\t\tType\t\tSize", NULL },
+                { "", NULL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(freep) char *line = strdup(cases[i].line);
+                const char *path = swap_line_path(line);
+
+                assert_int_equal(!path, !cases[i].path);
+                if (path)
+                        assert_string_equal(path, cases[i].path);
+        }
+}
+
 static void test_bad_lines(void **state _unused_) {
         static const char *const bad[] = {
                 "", " ", "36", "36 35", "36 35 98:0 / /mnt rw", "36 35 98:0 / /mnt rw - ext4",
@@ -264,7 +283,8 @@ static void test_this_machine(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_line), cmocka_unit_test(test_bad_lines), cmocka_unit_test(test_odd_lines),
+                cmocka_unit_test(test_line), cmocka_unit_test(test_swap_line), cmocka_unit_test(test_bad_lines),
+                cmocka_unit_test(test_odd_lines),
                 cmocka_unit_test(test_mark), cmocka_unit_test(test_layers), cmocka_unit_test(test_many_deep),
                 cmocka_unit_test(test_many_ids), cmocka_unit_test(test_many_overlays), cmocka_unit_test(test_find_path),
                 cmocka_unit_test(test_fdinfo), cmocka_unit_test(test_stack_depth), cmocka_unit_test(test_this_machine),
