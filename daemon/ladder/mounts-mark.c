@@ -107,7 +107,8 @@ static bool source_is_on(const struct stack *d, const char *source) {
         struct stat st;
 
         return startswith(source, "/dev/") && stat(source, &st) >= 0 && S_ISBLK(st.st_mode) &&
-               stack_find(d, major(st.st_rdev), minor(st.st_rdev));
+               (stack_find(d, major(st.st_rdev), minor(st.st_rdev)) ||
+                stack_shares_btrfs(d, "/sys", major(st.st_rdev), minor(st.st_rdev)));
 }
 
 /* elsewhere: file systems that were asked about in this round, in as many mounts as they may have. */

@@ -116,6 +116,42 @@ bool stack_add_loops(struct stack *s) {
         return added;
 }
 
+/* Links to devices: is this one of them, and one of the set too? */
+static bool shares_directory(const char *directory, const struct stack *s, uint32_t major, uint32_t minor) {
+        _cleanup_(closedirp) DIR *d = opendir(directory);
+        bool has_it = false, has_ours = false;
+        struct dirent *e;
+
+        while (d && (e = readdir(d))) {
+                uint32_t x, y;
+                char path[1088];
+
+                snprintf(path, sizeof(path), "%s/%s/dev", directory, e->d_name);
+                if (*e->d_name == '.' || read_dev(path, &x, &y) < 0)
+                        continue;
+                has_it |= x == major && y == minor;
+                has_ours |= stack_find(s, x, y) != NULL;
+        }
+        return has_it && has_ours;
+}
+
+bool stack_shares_btrfs(const struct stack *s, const char *sysfs, uint32_t major, uint32_t minor) {
+        _cleanup_(closedirp) DIR *d = NULL;
+        char directory[256], devices[768];
+        struct dirent *e;
+
+        snprintf(directory, sizeof(directory), "%s/fs/btrfs", sysfs);
+        d = opendir(directory);
+        while (d && (e = readdir(d))) {
+                if (*e->d_name == '.')
+                        continue;
+                snprintf(devices, sizeof(devices), "%s/%s/devices", directory, e->d_name);
+                if (shares_directory(devices, s, major, minor))
+                        return true;
+        }
+        return false;
+}
+
 int block_open(uint32_t major, uint32_t minor, int flags) {
         _cleanup_(closep) int context = -EBADF, tree = -EBADF;
         int fd;

@@ -38,6 +38,9 @@ const struct stack_device *stack_find(const struct stack *s, uint32_t major, uin
 /* Adds loop devices whose file is on one of the set, or is one of it (LOOP_GET_STATUS64). Returns true if there was a new one. */
 bool stack_add_loops(struct stack *s);
 
+/* Whether a btrfs has that device and one of the set among its devices: mountinfo names but one of them. sysfs: "/sys". */
+bool stack_shares_btrfs(const struct stack *s, const char *sysfs, uint32_t major, uint32_t minor);
+
 /* Opens the block device of that number, whatever udev calls it and whether or not it has a node: through a node in a
  * file system that nobody sees. flags: of open(2). Returns the descriptor, or what fsopen(2), mknod(2), open(2) say. */
 int block_open(uint32_t major, uint32_t minor, int flags);

@@ -264,6 +264,32 @@ static void test_stack_depth(void **state _unused_) {
         assert_int_equal(s.n, STACK_MAX);
 }
 
+/* As sysfs has it, but for the links being directories. */
+static void test_btrfs_devices(void **state _unused_) {
+        static const struct { const char *path, *dev; } devices[] = {
+                { "fs/btrfs/features/devices/none", "" },
+                { "fs/btrfs/5b6e/devices/vdb", "4000:16\n" }, { "fs/btrfs/5b6e/devices/dm-3", "4000:7\n" },
+                { "fs/btrfs/77aa/devices/vdc", "4000:32\n" }, { "fs/btrfs/77aa/devices/vdd", "4000:48\n" },
+        };
+        char root[] = "/dev/shm/cmkd-test-XXXXXX", command[256];
+        struct stack s = {};
+
+        assert_non_null(mkdtemp(root));
+        for (size_t i = 0; i < ELEMENTSOF(devices); i++) {
+                snprintf(command, sizeof(command), "mkdir -p %s/%s && printf '%s' >%s/%s/dev", root, devices[i].path,
+                         devices[i].dev, root, devices[i].path);
+                assert_int_equal(system(command), 0);
+        }
+        (void) stack_add(&s, 4000, 7, 0);
+        assert_true(stack_shares_btrfs(&s, root, 4000, 16));
+        assert_true(stack_shares_btrfs(&s, root, 4000, 7));
+        assert_false(stack_shares_btrfs(&s, root, 4000, 32));
+        assert_false(stack_shares_btrfs(&s, root, 4000, 1));
+        assert_false(stack_shares_btrfs(&s, "/nowhere", 4000, 16));
+        snprintf(command, sizeof(command), "rm -r %s", root);
+        assert_int_equal(system(command), 0);
+}
+
 static void test_this_machine(void **state _unused_) {
         _cleanup_(closep) int fd = -EBADF, root = -EBADF;
         _cleanup_(mounts_free) struct mounts s = {};
@@ -284,8 +310,8 @@ static void test_this_machine(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_line), cmocka_unit_test(test_swap_line), cmocka_unit_test(test_bad_lines),
-                cmocka_unit_test(test_odd_lines),
-                cmocka_unit_test(test_mark), cmocka_unit_test(test_layers), cmocka_unit_test(test_many_deep),
+                cmocka_unit_test(test_odd_lines), cmocka_unit_test(test_mark), cmocka_unit_test(test_layers),
+                cmocka_unit_test(test_many_deep), cmocka_unit_test(test_btrfs_devices),
                 cmocka_unit_test(test_many_ids), cmocka_unit_test(test_many_overlays), cmocka_unit_test(test_find_path),
                 cmocka_unit_test(test_fdinfo), cmocka_unit_test(test_stack_depth), cmocka_unit_test(test_this_machine),
         };
