@@ -4,7 +4,9 @@
 #include "common/child.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/nsfs.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -17,6 +19,28 @@
 #include <unistd.h>
 
 #define PASSES_MAX 64
+
+/* The directories on the way may be a user's, who can replace them meanwhile: no link is followed. A mount point's own path has
+ * none. */
+static int unmount_point(const char *point, int flags) {
+        struct open_how how = { .flags = O_PATH|O_DIRECTORY|O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS };
+        const char *name = strrchr(point, '/');
+        _cleanup_(closep) int fd = -EBADF;
+        char parent[PATH_MAX];
+        int r;
+
+        if (!name || (size_t) (name - point) >= sizeof(parent))
+                return name ? -ENAMETOOLONG : -EINVAL;
+        if (!name[1])
+                return umount2(point, UMOUNT_NOFOLLOW | flags) < 0 ? -errno : 0;
+        snprintf(parent, sizeof(parent), "%.*s", MAX_OF((int) (name - point), 1), point);
+        fd = (int) syscall(SYS_openat2, AT_FDCWD, parent, &how, sizeof(how));
+        if (fd < 0 || fchdir(fd) < 0)
+                return -errno;
+        r = umount2(name + 1, UMOUNT_NOFOLLOW | flags) < 0 ? -errno : 0;
+        /* where we stand may be the next to go */
+        return chdir("/") < 0 && r >= 0 ? -errno : r;
+}
 
 /* One pass over the mounts of the namespace we are in, from the last, which is the deepest or on top. Returns how many
  * went; ret_refused: the id of one that umount(2) did not take for a mount. */
@@ -34,14 +58,15 @@ static int unmount_pass(int proc, struct stack *stack, bool detach, uint64_t *re
 
                 if (!m->on_volume && !m->below_volume)
                         continue;
-                if (umount2(m->line.point, UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)) >= 0) {
+                r = unmount_point(m->line.point, detach ? MNT_DETACH : 0);
+                if (r >= 0) {
                         gone++;
                         continue;
                 }
                 if (!m->on_volume)
                         continue;
-                *ret_error = -errno;
-                if (errno == EINVAL)
+                *ret_error = r;
+                if (r == -EINVAL)
                         *ret_refused = m->line.id;
         }
         return gone;
