@@ -264,7 +264,15 @@ def build_keyscript(guest, work, base, volume):
     return volume
 
 
-KINDS = {"keyscript": build_keyscript}
+def build_askpass(guest, work, base, volume):
+    """The same, with Debian's askpass in it."""
+    build_initrd(guest, work, json.loads((base / "files.json").read_text()), ["cryptsetup", "cryptsetup-initramfs"])
+    for name in ("vmlinuz", "disk.qcow2"):
+        (work / name).symlink_to(base / name)
+    return volume
+
+
+KINDS = {"keyscript": build_keyscript, "askpass": build_askpass}
 
 
 def cached(path, what, make):
