@@ -78,12 +78,15 @@ void holders_free(struct holders *s) {
         *s = (struct holders) {};
 }
 
-/* The executable of a process in our own mount namespace cannot be a stranger's at the path of one of ours. */
+/* The executable of a process in our own mount namespace cannot be a stranger's at the path of one of ours; who runs one
+ * may be, but not as root. */
 static bool is_program_of_ours(int proc, const char *pid) {
         char path[64], exe[256];
         struct stat theirs, ours;
         ssize_t n;
 
+        if (fstatat(proc, pid, &theirs, 0) < 0 || theirs.st_uid != 0)
+                return false;
         snprintf(path, sizeof(path), "%s/ns/mnt", pid);
         if (fstatat(proc, path, &theirs, 0) < 0 || fstatat(proc, "self/ns/mnt", &ours, 0) < 0 ||
             theirs.st_ino != ours.st_ino)
