@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel.h"
+
+#include "describe.h"
+#include "probes.h"
+#include "who.h"
+#include "common/log.h"
+
+#include <inttypes.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define BATCH 256u                         /* events between two looks at the socket */
+#define HEARTBEAT_USEC (10 * USEC_PER_SEC)
+#define RETRY_USEC (1 * USEC_PER_SEC)      /* of a trail that does not take what the ring holds */
+
+struct kernel {
+        sd_event_source *ring_source, *retry_source;
+        struct writer *writer;
+        struct uses *uses;
+        struct who *who;
+        struct probes *probes;
+        struct ring *ring;
+        uint64_t consumed, lost;           /* events: written, lost */
+        uint64_t sent_usec, heard_usec;    /* of the last heartbeat */
+        uint64_t echo_position;            /* its echo is before that place in the ring */
+        uint64_t lost_before;
+        bool waiting_for_echo, blind;
+        struct audit_message_record record;
+        struct who_names names;
+};
+
+struct kernel *kernel_free(struct kernel *k) {
+        if (!k)
+                return NULL;
+        writer_set_ring(k->writer, NULL);
+        sd_event_source_disable_unref(k->ring_source);
+        sd_event_source_disable_unref(k->retry_source);
+        ring_free(k->ring);
+        probes_free(k->probes);
+        who_free(k->who);
+        free(k);
+        return NULL;
+}
+
+static void kernel_freep(struct kernel **k) { kernel_free(*k); }
+
+static int append_event(struct kernel *k, const void *data, size_t size, const char *ring) {
+        const struct cmkd_event *e = data;
+        struct instant now;
+        int r;
+
+        if (size >= sizeof(*e) && describe_is_heartbeat(e)) {
+                if (e->tgid == (uint32_t) getpid())
+                        k->heard_usec = now_boottime_usec();
+                return 0;
+        }
+        now = instant_now();
+        if (size >= sizeof(*e))
+                who_resolve(k->who, e, &k->names);
+        r = describe_event(e, size, &k->names, &now, ring, &k->record);
+        if (r == -EBADMSG) {
+                audit_record_start(&k->record, "lost", LOG_WARNING, false);
+                audit_record_add(&k->record, "reason", "an event that this version does not know");
+                audit_record_add(&k->record, "count", "1");
+                audit_record_add(&k->record, "ring", ring);
+        } else if (r >= 0)
+                uses_join(k->uses, &k->record);
+        return writer_append(k->writer, &k->record, RECORD_KERNEL);
+}
+
+/* Appends up to max events of a ring; writer_commit() is next. Returns how many there were, or -errno (they come again). */
+static int drain(struct kernel *k, struct ring *ring, const char *name, unsigned max) {
+        char where[TRAIL_RING_MAX];
+        uint64_t position;
+        const void *data;
+        unsigned n;
+        size_t size;
+        int r;
+
+        for (n = 0; n < max && ring_next(ring, &data, &size, &position) > 0; n++) {
+                snprintf(where, sizeof(where), "%s.%" PRIu64, name, position);
+                r = append_event(k, data, size, where);
+                if (r == -ENOBUFS) {
+                        ring_give_back(ring, position);
+                        return (int) n;
+                }
+                if (r < 0) {
+                        ring_rewind(ring);
+                        return r;
+                }
+        }
+        return (int) n;
+}
+
+static int on_ring(sd_event_source *s _unused_, int fd _unused_, uint32_t events _unused_, void *user) {
+        struct kernel *k = user;
+        int n, r;
+
+        n = drain(k, k->ring, probes_events_name(k->probes), BATCH);
+        r = n < 0 ? n : writer_commit(k->writer, false);
+        if (r < 0) {
+                /* The ring stays readable: look again later, not at once */
+                (void) sd_event_source_set_enabled(k->ring_source, SD_EVENT_OFF);
+                (void) sd_event_source_set_time_relative(k->retry_source, RETRY_USEC);
+                (void) sd_event_source_set_enabled(k->retry_source, SD_EVENT_ONESHOT);
+                return 0;
+        }
+        k->consumed += (unsigned) n;
+        return 0;
+}
+
+static int on_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+        struct kernel *k = user;
+
+        return sd_event_source_set_enabled(k->ring_source, SD_EVENT_ON);
+}
+
+static void report_lost(struct kernel *k) {
+        uint64_t lost[_CMKD_EVENT_MAX];
+        int64_t n = probes_lost(k->probes, lost);
+
+        if (n <= 0)
+                return;
+        k->lost += (uint64_t) n;
+        audit_record_start(&k->record, "lost", LOG_WARNING, false);
+        audit_record_add(&k->record, "reason", "the ring was full");
+        audit_record_addf(&k->record, "count", "%" PRIi64, n);
+        for (unsigned kind = 1; kind < _CMKD_EVENT_MAX; kind++)
+                if (lost[kind] > 0)
+                        audit_record_addf(&k->record, describe_kind(kind), "%" PRIu64, lost[kind]);
+        (void) writer_say(k->writer, &k->record);
+        if (writer_commit(k->writer, true) >= 0)
+                (void) probes_lost_reported(k->probes, lost);
+}
+
+void kernel_report_coverage(const struct kernel *k, int error, struct writer *writer,
+                            struct audit_message_record *record) {
+        const struct probes_coverage *c = k ? probes_coverage(k->probes) : NULL;
+
+        audit_record_start(record, "probes", c && c->n_missing == 0 ? LOG_INFO : LOG_WARNING, false);
+        if (c) {
+                audit_record_addf(record, "covered", "%zu", c->n - c->n_missing);
+                audit_record_addf(record, "missing", "%zu", c->n_missing);
+                audit_record_add(record, "loaded", c->reused ? "before" : "now");
+                audit_record_add(record, "ring", probes_events_name(k->probes));
+                for (size_t i = 0; i < c->n; i++)
+                        if (c->items[i].why[0])
+                                audit_record_add(record, c->items[i].program, c->items[i].why);
+        } else
+                audit_record_add(record, "error", strerrorname_np(-error));
+        (void) writer_say(writer, record);
+}
+
+static void set_blind(struct kernel *k, bool blind) {
+        if (blind == k->blind)
+                return;
+        k->blind = blind;
+        audit_record_start(&k->record, blind ? "blind" : "blind_over", LOG_ALERT, true);
+        audit_record_add(&k->record, "reason", blind ? "no event came of our own control call" : "events come again");
+        (void) writer_say(k->writer, &k->record);
+        log_alert("Kernel events %s", blind ? "do not arrive any more" : "arrive again");
+}
+
+/* The echo of our own ioctl: fentry and LSM programs can be switched off from outside without a trace. The event is in
+ * the ring when the ioctl returns, so that once the ring was read up to there, it came, found no room, or never was. */
+static void check_echo(struct kernel *k) {
+        uint64_t now = now_boottime_usec();
+
+        if (k->waiting_for_echo && ring_consumed(k->ring) >= k->echo_position) {
+                if (k->heard_usec >= k->sent_usec)
+                        set_blind(k, false);
+                else if (k->lost == k->lost_before)
+                        set_blind(k, true);
+                k->waiting_for_echo = false;
+        }
+        if (k->waiting_for_echo || now - k->sent_usec < HEARTBEAT_USEC)
+                return;
+        if (probes_coverage(k->probes)->n_missing > 0 && probes_retry(k->probes) > 0)
+                kernel_report_coverage(k, 0, k->writer, &k->record);
+        k->sent_usec = now_boottime_usec();
+        k->lost_before = k->lost;
+        k->waiting_for_echo = probes_heartbeat() >= 0;
+        k->echo_position = ring_produced(k->ring);
+}
+
+/* Steps over events that were written, but not taken out of the ring, before a kill. */
+static void skip_written(struct ring *ring, const char *name, const char *last) {
+        const char *text = startswith(last, name);
+        uint64_t written, position;
+        const void *data;
+        size_t size;
+
+        if (!text || *text != '.' || parse_u64(text + 1, UINT64_MAX, &written) < 0)
+                return;
+        while (ring_next(ring, &data, &size, &position) > 0) {
+                if (position > written) {
+                        ring_rewind(ring);
+                        return;
+                }
+                ring_commit(ring);
+        }
+}
+
+/* What the programs of another build left behind. Its positions are not known here: an event may come twice. */
+static void drain_old(struct kernel *k) {
+        _cleanup_(ring_freep) struct ring *old = NULL;
+        int fd = probes_old_events_fd(k->probes), n;
+
+        if (fd < 0 || ring_open(fd, &old) < 0)
+                return;
+        do {
+                n = drain(k, old, "old", BATCH);
+                if (n < 0 || writer_commit(k->writer, false) < 0)
+                        return;    /* it stays where it is until the next start */
+                ring_commit(old);
+        } while (n > 0);
+        probes_drop_old(k->probes);
+}
+
+static int listen_to_ring(struct kernel *k, sd_event *event) {
+        int r;
+
+        r = sd_event_add_io(event, &k->ring_source, probes_events_fd(k->probes), EPOLLIN, on_ring, k);
+        if (r < 0)
+                return r;
+        r = sd_event_add_time_relative(event, &k->retry_source, CLOCK_MONOTONIC, 0, 0, on_retry, k);
+        if (r < 0)
+                return r;
+        return sd_event_source_set_enabled(k->retry_source, SD_EVENT_OFF);
+}
+
+int kernel_new(sd_event *event, struct writer *writer, struct uses *uses, uint32_t ring_size, const char *last_ring,
+               struct kernel **ret) {
+        _cleanup_(kernel_freep) struct kernel *k = calloc(1, sizeof(*k));
+        int r;
+
+        if (!k)
+                return -ENOMEM;
+        k->writer = writer;
+        k->uses = uses;
+        r = who_new(&k->who);
+        if (r < 0)
+                return r;
+        r = probes_open(ring_size, &k->probes);
+        if (r < 0)
+                return r;
+        drain_old(k);
+        r = ring_open(probes_events_fd(k->probes), &k->ring);
+        if (r < 0)
+                return r;
+        writer_set_ring(writer, k->ring);
+        skip_written(k->ring, probes_events_name(k->probes), last_ring);
+        r = listen_to_ring(k, event);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(k);
+        return 0;
+}
+
+void kernel_housekeep(struct kernel *k) {
+        report_lost(k);
+        check_echo(k);
+}
+
+void kernel_fill_status(struct kernel *k, struct audit_status *s) {
+        s->coverage = probes_coverage(k->probes);
+        s->submitted = probes_submitted(k->probes);
+        s->consumed = k->consumed;
+        s->lost = k->lost;
+        s->blind = k->blind;
+}

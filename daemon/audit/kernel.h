@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The kernel's side of cmkd-audit: events come out of the ring and go to the writer as records; what was lost, is not
+ * covered or does not arrive any more is said.
+ *
+ *   probes ── ring ── who, describe, uses ── writer        each second: losses, the echo of our own control call */
+
+#include "status.h"
+#include "uses.h"
+#include "writer.h"
+
+struct kernel;
+
+/* Loads or finds the probes, takes over what an earlier build left, and listens. last_ring: where the event stood that
+ * the trail has as its last ("": none). uses stays the caller's. Returns 0 or -errno: nothing is recorded. */
+int kernel_new(sd_event *event, struct writer *writer, struct uses *uses, uint32_t ring_size, const char *last_ring,
+               struct kernel **ret);
+struct kernel *kernel_free(struct kernel *k);
+
+/* Says what is covered. k NULL: nothing, because of error. record: room for it. */
+void kernel_report_coverage(const struct kernel *k, int error, struct writer *writer,
+                            struct audit_message_record *record);
+
+/* Once a second. */
+void kernel_housekeep(struct kernel *k);
+
+void kernel_fill_status(struct kernel *k, struct audit_status *s);

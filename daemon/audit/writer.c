@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "writer.h"
+
+#include "common/log.h"
+
+#include <inttypes.h>
+
+/* A durable record that is appended and not yet durable. */
+struct waiting {
+        struct client *client;             /* NULL: gone meanwhile */
+        uint32_t id;
+        uint64_t sequence;
+};
+
+struct writer {
+        sd_event_source *commit_source;
+        struct trail *trail;
+        bool early;
+        struct mirror *mirror;
+        struct ring *ring;
+        size_t n_waiting;
+        struct waiting waiting[WRITER_ACKS_MAX];
+        uint64_t unsure, dropped;          /* records nobody waits for: appended, not yet in the file; and not kept */
+};
+
+struct writer *writer_free(struct writer *w) {
+        if (!w)
+                return NULL;
+        sd_event_source_disable_unref(w->commit_source);
+        mirror_free(w->mirror);
+        trail_free(w->trail);
+        free(w);
+        return NULL;
+}
+
+static void answer_waiting(struct writer *w, int error) {
+        for (size_t i = 0; i < w->n_waiting; i++)
+                if (w->waiting[i].client)
+                        serve_ack(w->waiting[i].client, w->waiting[i].id, error,
+                                  error < 0 ? 0 : w->waiting[i].sequence);
+        w->n_waiting = 0;
+}
+
+int writer_commit(struct writer *w, bool sync) {
+        bool kept;
+        int r;
+
+        r = trail_commit(w->trail, sync, &kept);
+        if (r < 0)
+                log_error("Trail: %s", strerror(-r));
+        if (!kept)
+                w->dropped += w->unsure;
+        w->unsure = 0;
+        if (sync || !kept)
+                answer_waiting(w, r);
+        if (w->ring) {
+                if (kept)
+                        ring_commit(w->ring);
+                else
+                        ring_rewind(w->ring);
+        }
+        return kept ? 0 : r;
+}
+
+/* Runs when everything that has arrived is appended (its priority is the lowest). */
+static int on_commit(sd_event_source *s _unused_, void *user) {
+        struct writer *w = user;
+
+        (void) writer_commit(w, w->n_waiting > 0);
+        return 0;
+}
+
+int writer_new(sd_event *event, struct trail *trail, bool early, struct writer **ret) {
+        _cleanup_(writer_freep) struct writer *w = calloc(1, sizeof(*w));
+        int r;
+
+        if (!w) {
+                trail_free(trail);
+                return -ENOMEM;
+        }
+        w->trail = trail;
+        w->early = early;
+        r = mirror_new(&w->mirror);
+        if (r < 0)
+                return r;
+        r = sd_event_add_defer(event, &w->commit_source, on_commit, w);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_enabled(w->commit_source, SD_EVENT_OFF);
+        (void) sd_event_source_set_priority(w->commit_source, SD_EVENT_PRIORITY_NORMAL + 10);
+        *ret = TAKE_PTR(w);
+        return 0;
+}
+
+void writer_set_trail(struct writer *w, struct trail *trail, bool early) {
+        (void) writer_commit(w, true);
+        trail_free(w->trail);
+        w->trail = trail;
+        w->early = early;
+}
+
+const struct trail *writer_trail(const struct writer *w) { return w->trail; }
+void writer_set_ring(struct writer *w, struct ring *ring) { w->ring = ring; }
+uint64_t writer_dropped(const struct writer *w) { return w->dropped; }
+uint64_t writer_mirror_lost(const struct writer *w) { return mirror_lost(w->mirror); }
+
+static int append(struct writer *w, struct audit_message_record *m, enum record_source source, uint64_t *ret_sequence) {
+        const struct record_line *line;
+        int r;
+
+        if (w->early && m->n_fields == AUDIT_FIELDS_MAX)
+                m->n_fields--;                 /* room for the mark that the joined record gets */
+        r = trail_append(w->trail, m, source, &line, ret_sequence);
+        if (r < 0)
+                return r;
+        mirror_send(w->mirror, m, source, *ret_sequence, line->hash);
+        return 0;
+}
+
+int writer_append(struct writer *w, struct audit_message_record *m, enum record_source source) {
+        uint64_t sequence;
+
+        return append(w, m, source, &sequence);
+}
+
+/* The same for a daemon's record, which may make room. */
+static int append_daemon(struct writer *w, struct audit_message_record *m, uint64_t *ret_sequence) {
+        int r = append(w, m, RECORD_DAEMON, ret_sequence);
+
+        if (r == -ENOBUFS) {
+                r = writer_commit(w, w->n_waiting > 0);
+                if (r >= 0)
+                        r = append(w, m, RECORD_DAEMON, ret_sequence);
+        }
+        (void) sd_event_source_set_enabled(w->commit_source, SD_EVENT_ONESHOT);
+        return r;
+}
+
+int writer_say(struct writer *w, struct audit_message_record *m) {
+        uint64_t sequence;
+        int r;
+
+        r = append_daemon(w, m, &sequence);
+        if (r >= 0) {
+                w->unsure++;
+                return 0;
+        }
+        w->dropped++;
+        log_error("Record \"%s\" is not kept: %s", m->event, strerror(-r));
+        return r;
+}
+
+void writer_receive(struct writer *w, struct client *c, uint32_t id, struct audit_message_record *m) {
+        uint64_t sequence = 0;
+        int r;
+
+        r = append_daemon(w, m, &sequence);
+        if (r < 0 || !m->durable) {
+                w->unsure += r >= 0;
+                serve_ack(c, id, r, sequence);
+                return;
+        }
+        if (w->n_waiting == WRITER_ACKS_MAX)
+                (void) writer_commit(w, true);
+        w->waiting[w->n_waiting++] = (struct waiting) { c, id, sequence };
+}
+
+void writer_forget(struct writer *w, const struct client *c) {
+        for (size_t i = 0; i < w->n_waiting; i++)
+                if (w->waiting[i].client == c)
+                        w->waiting[i].client = NULL;
+}
+
+void writer_report_dropped(struct writer *w, struct audit_message_record *m) {
+        uint64_t dropped = w->dropped;
+
+        if (dropped == 0)
+                return;
+        audit_record_start(m, "lost", LOG_WARNING, false);
+        audit_record_add(m, "reason", "the trail did not take them");
+        audit_record_addf(m, "count", "%" PRIu64, dropped);
+        w->dropped = 0;
+        (void) writer_say(w, m);
+        if (writer_commit(w, true) < 0)
+                w->dropped = dropped;
+}
