@@ -111,3 +111,4 @@ struct dm_target_spec {
 #define DM_MESSAGE_OFFSET 8u             /* of the text in struct dm_target_msg */
 #define STATUSTYPE_TABLE 1
 #define BPF_FS_MAGIC 0xcafe4a11
+#define PROC_USER_INIT_INO 0xeffffffdu   /* include/linux/proc_ns.h: the initial user namespace */

@@ -17,6 +17,14 @@ static __always_inline bool is_self(struct task_struct *task) {
                (__u32) (bpf_get_current_pid_tgid() >> 32) != tgid;
 }
 
+/* Whoever has a user namespace of his own may mount and unmount in a mount namespace that belongs to it, and nowhere
+ * else: what he unmounts there is a copy. */
+static __always_inline bool is_in_initial_user_ns(void) {
+        struct task_struct *task = (void *) bpf_get_current_task();
+
+        return BPF_CORE_READ(task, cred, user_ns, ns.inum) == PROC_USER_INIT_INO;
+}
+
 /* The pins are what keeps events flowing while cmkd-audit is not there; they go with an unmount. Each mount of bpffs
  * counts: the pins of any of them may be ours. */
 SEC("lsm/sb_umount")
@@ -24,7 +32,7 @@ int on_sb_umount(__u64 *ctx) {
         struct vfsmount *mnt = (struct vfsmount *) ctx[0];
         struct cmkd_event *e;
 
-        if (BPF_CORE_READ(mnt, mnt_sb, s_magic) != BPF_FS_MAGIC)
+        if (BPF_CORE_READ(mnt, mnt_sb, s_magic) != BPF_FS_MAGIC || !is_in_initial_user_ns())
                 return 0;
         e = event_begin(CMKD_GUARD_UMOUNT);
         if (e) {

@@ -12,14 +12,18 @@
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define MESSAGE_MAX 65536u
 
-/* Kernel events of no urgency, for each second: journald is the slowest of all who read them. */
-#define CHATTER_PER_SEC 100u
+/* Kernel events of a sort, for each second: journald is the slowest of all who read them. */
+#define BUDGET_PER_SEC 100u
+
+struct budget {
+        uint64_t second;                   /* of the boot's clock */
+        unsigned used;                     /* in that second */
+};
 
 struct mirror {
         int fd;
         uint64_t lost;
-        uint64_t second;                   /* of the boot's clock */
-        unsigned chatter;                  /* in that second */
+        struct budget chatter, guards;     /* events of no urgency; and alarms that can be caused at will */
         char buf[MESSAGE_MAX];
 };
 
@@ -63,8 +67,8 @@ int mirror_new(struct mirror **ret) {
 
         if (!m)
                 return -ENOMEM;
-        m->lost = m->second = 0;
-        m->chatter = 0;
+        m->lost = 0;
+        m->chatter = m->guards = (struct budget) {};
         m->fd = connect_journal();
         *ret = m;
         return 0;
@@ -123,21 +127,27 @@ static size_t format(struct mirror *m, const struct audit_message_record *r, enu
         return n;
 }
 
-static bool is_too_much(struct mirror *m) {
+static bool is_spent(struct budget *b) {
         uint64_t second = now_boottime_usec() / USEC_PER_SEC;
 
-        if (second != m->second) {
-                m->second = second;
-                m->chatter = 0;
-        }
-        return m->chatter++ >= CHATTER_PER_SEC;
+        if (second != b->second)
+                *b = (struct budget) { .second = second };
+        return b->used++ >= BUDGET_PER_SEC;
+}
+
+static bool is_too_much(struct mirror *m, const struct audit_message_record *r, enum record_source source) {
+        if (source != RECORD_KERNEL)
+                return false;
+        if (startswith(r->event, "guard_"))
+                return is_spent(&m->guards);
+        return r->priority >= LOG_INFO && is_spent(&m->chatter);
 }
 
 void mirror_send(struct mirror *m, const struct audit_message_record *r, enum record_source source, uint64_t sequence,
                  const uint8_t hash[static CHAIN_HASH_SIZE]) {
         size_t n;
 
-        if (source == RECORD_KERNEL && r->priority >= LOG_INFO && is_too_much(m)) {
+        if (is_too_much(m, r, source)) {
                 m->lost++;
                 return;
         }

@@ -3,7 +3,7 @@
 
 /* The trail's mirror in the journal: each record with its MESSAGE_ID, number and hash, so that the journal (and whoever
  * receives it) knows the head of the chain. Never waits: what the journal does not take at once is counted, not queued.
- * Of the kernel's less urgent events (opens, table reads) at most 100 a second go there.
+ * Of the kernel's less urgent events (opens, table reads) at most 100 a second go there, and of its guard_* events.
  * Written to journald's socket in its native protocol, because sd_journal_sendv(3) may block. */
 
 #include "record.h"
