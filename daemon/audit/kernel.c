@@ -152,6 +152,19 @@ void kernel_report_coverage(const struct kernel *k, int error, struct writer *wr
         (void) writer_say(writer, record);
 }
 
+static void on_pin_missing(void *user, const char *name, int error, bool detached) {
+        struct kernel *k = user;
+
+        audit_record_start(&k->record, "guard_unpin", LOG_ALERT, true);
+        audit_record_add(&k->record, "program", startswith(name, "link-"));
+        audit_record_add(&k->record, "pin", name);
+        audit_record_add(&k->record, "detached", detached ? "yes" : "no");
+        if (error < 0)
+                audit_record_add(&k->record, "error", strerrorname_np(-error));
+        (void) writer_say(k->writer, &k->record);
+        log_alert("The pin %s was removed%s", name, detached ? " while cmkd-audit did not run" : "");
+}
+
 static void set_blind(struct kernel *k, bool blind) {
         if (blind == k->blind)
                 return;
@@ -260,6 +273,7 @@ int kernel_new(sd_event *event, struct writer *writer, struct uses *uses, uint32
 
 void kernel_housekeep(struct kernel *k) {
         report_lost(k);
+        probes_check_pins(k->probes, on_pin_missing, k);
         check_echo(k);
 }
 

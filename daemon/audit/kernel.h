@@ -4,7 +4,7 @@
 /* The kernel's side of cmkd-audit: events come out of the ring and go to the writer as records; what was lost, is not
  * covered or does not arrive any more is said.
  *
- *   probes ── ring ── who, describe, uses ── writer        each second: losses, the echo of our own control call */
+ *   probes ── ring ── who, describe, uses ── writer        each second: losses, pins, our own echo */
 
 #include "status.h"
 #include "uses.h"

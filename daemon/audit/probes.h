@@ -6,13 +6,15 @@
  *   /sys/fs/bpf/cmkd/v1-DIGEST/   events lost submitted reported self      the shared maps
  *                                 link-PROGRAM ...                         what keeps a program attached
  *                                 loaded-OBJECT                            all that this object could attach is pinned
+ *                                 failed-PROGRAM                           and this one could not be attached
  *
- * DIGEST is of the programs' code and the ring's size: another build of cmkd-audit replaces
- * them (what the old ring still holds is handed out first), the same build goes on with them as they are. Events flow into the ring whether or not cmkd-audit runs.
+ * DIGEST is of the programs' code and the ring's size: another build of cmkd-audit replaces them (what the old ring
+ * still holds is handed out first), the same build goes on with them as they are. Events flow into the ring whether or
+ * not cmkd-audit runs. A pin that somebody removes is put back and said: at once, or by the next start (pins.h).
  * A hook that this kernel does not have, or a module that is not loaded, leaves the rest working: probes_coverage(). */
 
 #include "event.h"
-#include "common/util.h"
+#include "pins.h"
 
 #define PROBES_ROOT "/sys/fs/bpf/cmkd"
 #define PROBES_MAX 32u
@@ -41,6 +43,9 @@ static inline void probes_freep(struct probes **p) { probes_free(*p); }
 /* Tries once more to load the objects that could not be (their module has come meanwhile). Returns 1 if the coverage
  * changed, 0, or -errno. */
 int probes_retry(struct probes *p);
+
+/* Once in a while: calls missing for each pin that was removed, and puts it back. */
+void probes_check_pins(struct probes *p, pins_missing missing, void *user);
 
 const struct probes_coverage *probes_coverage(const struct probes *p);
 

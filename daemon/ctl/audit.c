@@ -22,8 +22,8 @@ struct filter {
 static const char *const details[] = {
         "key", "by", "pid", "uid", "loginuid", "comm", "exe", "cgroup", "device", "dev", "target", "key_description", "mode",
         "refused", "signal", "step", "action", "cause", "until", "verb", "verdict", "counted_as", "http_status", "code",
-        "request_id", "result", "count", "elapsed_usec", "reason", "why", "detail", "message", "missing", "error",
-        "floors", "ignored", "expires",
+        "request_id", "result", "count", "elapsed_usec", "reason", "why", "detail", "message", "missing", "pin",
+        "detached", "error", "floors", "ignored", "expires",
 };
 
 static int read_filter(const struct invocation *in, struct filter *ret) {
