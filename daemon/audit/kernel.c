@@ -3,6 +3,7 @@
 
 #include "describe.h"
 #include "probes.h"
+#include "probes-old.h"
 #include "who.h"
 #include "common/log.h"
 
@@ -215,20 +216,71 @@ static void skip_written(struct ring *ring, const char *name, const char *last) 
         }
 }
 
-/* What the programs of another build left behind. Its positions are not known here: an event may come twice. */
-static void drain_old(struct kernel *k) {
-        _cleanup_(ring_freep) struct ring *old = NULL;
-        int fd = probes_old_events_fd(k->probes), n;
+/* Its positions are not known here: an event may come twice. */
+static int drain_old(struct kernel *k, struct ring *old) {
+        int n, r;
 
-        if (fd < 0 || ring_open(fd, &old) < 0)
-                return;
         do {
                 n = drain(k, old, "old", BATCH);
-                if (n < 0 || writer_commit(k->writer, false) < 0)
-                        return;    /* it stays where it is until the next start */
+                r = n < 0 ? n : writer_commit(k->writer, false);
+                if (r < 0)
+                        return r;
                 ring_commit(old);
         } while (n > 0);
-        probes_drop_old(k->probes);
+        return 0;
+}
+
+/* error: 0, or why there is no ring to be read. */
+static int report_unread(struct kernel *k, const struct probes_old *old, int error, uint64_t bytes) {
+        audit_record_start(&k->record, "gap", LOG_ALERT, true);
+        audit_record_add(&k->record, "reason", "ring_unreadable");
+        audit_record_add(&k->record, "pin", old->path);
+        if (bytes > 0)
+                audit_record_addf(&k->record, "bytes", "%" PRIu64, bytes);
+        if (error < 0)
+                audit_record_add(&k->record, "error", strerrorname_np(-error));
+        return writer_say(k->writer, &k->record);
+}
+
+static int report_old_lost(struct kernel *k, const struct probes_old *old) {
+        audit_record_start(&k->record, "lost", LOG_WARNING, true);
+        audit_record_add(&k->record, "reason", "the ring was full");
+        audit_record_addf(&k->record, "count", "%" PRIu64, old->lost);
+        audit_record_add(&k->record, "pin", old->path);
+        return writer_say(k->writer, &k->record);
+}
+
+/* What the programs of another build left behind. Returns 0, or -errno: it stays where it is until the next start. */
+static int take_over(struct kernel *k, const struct probes_old *old) {
+        _cleanup_(ring_freep) struct ring *ring = NULL;
+        int r;
+
+        r = old->events_fd < 0 ? old->events_fd : ring_open(old->events_fd, &ring);
+        if (r < 0 && r != -ENOENT)
+                r = report_unread(k, old, r, 0);
+        else if (r >= 0 && old->is_known)
+                r = drain_old(k, ring);
+        else if (r >= 0 && ring_consumed(ring) < ring_produced(ring))
+                r = report_unread(k, old, 0, ring_produced(ring) - ring_consumed(ring));
+        if ((r >= 0 || r == -ENOENT) && old->lost > 0) {
+                r = report_old_lost(k, old);
+                k->lost += r < 0 ? 0 : old->lost;
+        }
+        return r < 0 && r != -ENOENT ? r : writer_commit(k->writer, true);
+}
+
+static void take_over_all(struct kernel *k) {
+        struct probes_old old;
+        int r = 0;
+
+        while (r >= 0 && probes_old_next(probes_dir(k->probes), &old) > 0) {
+                int done = take_over(k, &old);
+
+                r = probes_old_done(&old, done >= 0);
+                r = done < 0 ? done : r;
+        }
+        if (r < 0)
+                log_warning("%s: what is left there is not in the trail yet: %s", old.path, strerror(-r));
 }
 
 static int listen_to_ring(struct kernel *k, sd_event *event) {
@@ -258,7 +310,7 @@ int kernel_new(sd_event *event, struct writer *writer, struct uses *uses, uint32
         r = probes_open(ring_size, &k->probes);
         if (r < 0)
                 return r;
-        drain_old(k);
+        take_over_all(k);
         r = ring_open(probes_events_fd(k->probes), &k->ring);
         if (r < 0)
                 return r;

@@ -2,14 +2,13 @@
 #include "probes.h"
 
 #include "load.h"
+#include "probes-old.h"
 #include "common/log.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <linux/dm-ioctl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -18,12 +17,11 @@
 #define PATH_SIZE 256
 
 struct probes {
-        char dir[PROBES_DIR_MAX], old_dir[PROBES_DIR_MAX];
+        char dir[PROBES_DIR_MAX];
         char events_name[64];
         struct pins *pins;
         struct load load;
         int events_fd, lost_fd, submitted_fd, reported_fd;     /* stay with pins */
-        int old_events_fd;
         struct probes_coverage coverage;
 };
 
@@ -31,33 +29,14 @@ struct probes *probes_free(struct probes *p) {
         if (!p)
                 return NULL;
         pins_free(p->pins);
-        safe_close(p->old_events_fd);
         free(p);
         return NULL;
 }
 
 const struct probes_coverage *probes_coverage(const struct probes *p) { return &p->coverage; }
+const char *probes_dir(const struct probes *p) { return p->dir; }
 int probes_events_fd(const struct probes *p) { return p->events_fd; }
 const char *probes_events_name(const struct probes *p) { return p->events_name; }
-
-static void closedirp(DIR **d) { if (*d) closedir(*d); }
-
-/* Unpins what begins so. Returns how much that was. */
-static unsigned unpin(const char *path, const char *prefix) {
-        _cleanup_(closedirp) DIR *d = opendir(path);
-        struct dirent *e;
-        unsigned n = 0;
-
-        while (d && (e = readdir(d)))
-                if (e->d_name[0] != '.' && startswith(e->d_name, prefix))
-                        n += unlinkat(dirfd(d), e->d_name, 0) >= 0;
-        return n;
-}
-
-static void remove_dir(const char *path) {
-        (void) unpin(path, "");
-        (void) rmdir(path);
-}
 
 /* What is attached writes to maps that cannot be had any more: all is loaded anew. Returns whether it was so. */
 static bool drop_without_maps(const struct probes *p) {
@@ -72,44 +51,9 @@ static bool drop_without_maps(const struct probes *p) {
         }
         if (missing == 0)
                 return false;
-        links = unpin(p->dir, "link-");
-        (void) unpin(p->dir, "");
+        links = probes_unpin(p->dir, "link-");
+        (void) probes_unpin(p->dir, "");
         return links > 0;
-}
-
-/* Detaches what another build left, and keeps the ring of the latest if this one understands its events. */
-static void find_old(struct probes *p) {
-        _cleanup_(closedirp) DIR *d = opendir(PROBES_ROOT);
-        char version[16], path[PATH_SIZE + NAME_MAX];
-        struct dirent *e;
-
-        snprintf(version, sizeof(version), "v%u-", CMKD_EVENT_VERSION);
-        while (d && (e = readdir(d))) {
-                if (e->d_name[0] == '.' || streq(e->d_name, p->dir + sizeof(PROBES_ROOT)))
-                        continue;
-                snprintf(path, sizeof(path), PROBES_ROOT "/%s", e->d_name);
-                (void) unpin(path, "link-");
-                if (p->old_events_fd < 0 && startswith(e->d_name, version) && strlen(path) < sizeof(p->old_dir)) {
-                        char events[sizeof(path) + 8];
-
-                        snprintf(events, sizeof(events), "%s/events", path);
-                        p->old_events_fd = bpf_obj_get(events);
-                        snprintf(p->old_dir, sizeof(p->old_dir), "%.*s", (int) sizeof(p->old_dir) - 1, path);
-                }
-                if (p->old_events_fd < 0 || !streq(path, p->old_dir))
-                        remove_dir(path);
-        }
-}
-
-int probes_old_events_fd(struct probes *p) {
-        return p->old_events_fd >= 0 ? p->old_events_fd : -ENOENT;
-}
-
-void probes_drop_old(struct probes *p) {
-        p->old_events_fd = safe_close(p->old_events_fd);
-        if (p->old_dir[0])
-                remove_dir(p->old_dir);
-        p->old_dir[0] = 0;
 }
 
 static int open_map(struct probes *p, const char *name) {
@@ -165,7 +109,7 @@ int probes_open(uint32_t ring_size, struct probes **ret) {
 
         if (!p)
                 return -ENOMEM;
-        p->events_fd = p->lost_fd = p->submitted_fd = p->reported_fd = p->old_events_fd = -EBADF;
+        p->events_fd = p->lost_fd = p->submitted_fd = p->reported_fd = -EBADF;
         p->coverage.reused = true;
         libbpf_set_print(print_debug);
         p->load = (struct load) {
@@ -179,7 +123,7 @@ int probes_open(uint32_t ring_size, struct probes **ret) {
         p->load.pins = p->pins;
         if ((mkdir(PROBES_ROOT, 0700) < 0 && errno != EEXIST) || (mkdir(p->dir, 0700) < 0 && errno != EEXIST))
                 return -errno;
-        find_old(p);
+        probes_old_detach(p->dir);
         without_maps = drop_without_maps(p);
         r = load_objects(&p->load);
         if (r < 0)
@@ -201,18 +145,6 @@ void probes_check_pins(struct probes *p, pins_missing missing, void *user) {
         pins_check(p->pins, missing, user);
 }
 
-static uint64_t sum_cpus(int fd, uint32_t kind) {
-        int n = libbpf_num_possible_cpus();
-        _cleanup_(freep) uint64_t *values = calloc(n > 0 ? (size_t) n : 1, sizeof(*values));
-        uint64_t sum = 0;
-
-        if (n <= 0 || !values || bpf_map_lookup_elem(fd, &kind, values) < 0)
-                return 0;
-        for (int i = 0; i < n; i++)
-                sum += values[i];
-        return sum;
-}
-
 int64_t probes_lost(struct probes *p, uint64_t ret[static _CMKD_EVENT_MAX]) {
         int64_t sum = 0;
 
@@ -221,7 +153,7 @@ int64_t probes_lost(struct probes *p, uint64_t ret[static _CMKD_EVENT_MAX]) {
 
                 if (bpf_map_lookup_elem(p->reported_fd, &kind, &reported) < 0)
                         return -errno;
-                ret[kind] = sum_cpus(p->lost_fd, kind) - reported;
+                ret[kind] = probes_sum_cpus(p->lost_fd, kind) - reported;
                 sum += (int64_t) ret[kind];
         }
         return sum;
@@ -246,7 +178,7 @@ uint64_t probes_submitted(struct probes *p) {
         uint64_t sum = 0;
 
         for (uint32_t kind = 0; kind < _CMKD_EVENT_MAX; kind++)
-                sum += sum_cpus(p->submitted_fd, kind);
+                sum += probes_sum_cpus(p->submitted_fd, kind);
         return sum;
 }
 

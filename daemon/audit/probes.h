@@ -53,10 +53,8 @@ const struct probes_coverage *probes_coverage(const struct probes *p);
 int probes_events_fd(const struct probes *p);
 const char *probes_events_name(const struct probes *p);
 
-/* The ring of a build that was replaced, whose programs are detached already: drain it, then call
- * probes_drop_old(). Returns a descriptor that stays with p, or -ENOENT. */
-int probes_old_events_fd(struct probes *p);
-void probes_drop_old(struct probes *p);
+/* Where the pins are. What another build left beside it is detached: see probes-old.h. */
+const char *probes_dir(const struct probes *p);
 
 /* Events that found no room, by kind, not counting those already reported; and says that these are now. Returns their
  * sum, or -errno. */
