@@ -70,7 +70,7 @@ static int append_event(struct kernel *k, const void *data, size_t size, const c
         return writer_append(k->writer, &k->record, RECORD_KERNEL);
 }
 
-/* Appends up to max events of a ring; writer_commit() is next. Returns how many there were, or -errno (they come again). */
+/* Appends up to max events of a ring; writer_commit() is next. Returns how many, or -errno (they come again). */
 static int drain(struct kernel *k, struct ring *ring, const char *name, unsigned max) {
         char where[TRAIL_RING_MAX];
         uint64_t position;
@@ -130,8 +130,8 @@ static void report_lost(struct kernel *k) {
         for (unsigned kind = 1; kind < _CMKD_EVENT_MAX; kind++)
                 if (lost[kind] > 0)
                         audit_record_addf(&k->record, describe_kind(kind), "%" PRIu64, lost[kind]);
-        (void) writer_say(k->writer, &k->record);
-        if (writer_commit(k->writer, true) >= 0)
+        /* In the file is enough: a crash of the machine takes the counters with it */
+        if (writer_say(k->writer, &k->record) >= 0 && writer_commit(k->writer, false) >= 0)
                 (void) probes_lost_reported(k->probes, lost);
 }
 

@@ -59,7 +59,7 @@ int writer_commit(struct writer *w, bool sync) {
                 else
                         ring_rewind(w->ring);
         }
-        return kept ? 0 : r;
+        return r;
 }
 
 /* Runs when everything that has arrived is appended (its priority is the lowest). */
@@ -128,7 +128,7 @@ static int append_daemon(struct writer *w, struct audit_message_record *m, uint6
         int r = append(w, m, RECORD_DAEMON, ret_sequence);
 
         if (r == -ENOBUFS) {
-                r = writer_commit(w, w->n_waiting > 0);
+                r = writer_commit(w, false);
                 if (r >= 0)
                         r = append(w, m, RECORD_DAEMON, ret_sequence);
         }
@@ -180,7 +180,6 @@ void writer_report_dropped(struct writer *w, struct audit_message_record *m) {
         audit_record_add(m, "reason", "the trail did not take them");
         audit_record_addf(m, "count", "%" PRIu64, dropped);
         w->dropped = 0;
-        (void) writer_say(w, m);
-        if (writer_commit(w, true) < 0)
-                w->dropped = dropped;
+        if (writer_say(w, m) < 0 || writer_commit(w, false) < 0)
+                w->dropped += dropped - 1;     /* this record is counted itself */
 }

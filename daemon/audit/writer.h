@@ -46,7 +46,7 @@ void writer_forget(struct writer *w, const struct client *c);
 int writer_say(struct writer *w, struct audit_message_record *m);
 
 /* Writes what waits. sync: and makes it durable, and answers. A trail that did not take it: those who wait are told,
- * the ring keeps its events. Returns 0 or -errno. */
+ * the ring keeps its events. Returns 0, or -errno: sync: it is not known to be durable; else: it is not in the file. */
 int writer_commit(struct writer *w, bool sync);
 
 /* Records that nobody waits for and that are not kept. */

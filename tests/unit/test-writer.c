@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// sources: daemon/audit/chain.c daemon/audit/record.c daemon/audit/reader.c daemon/audit/trail.c
+// sources: daemon/audit/mirror.c daemon/audit/writer.c
+// libs: json-c libsystemd
+// Who is told what, and when: with a disk that is full and one that fails. Clients, ring and journal are this file's.
+
+#include "audit/reader.h"
+#include "audit/writer.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+static char dir[64], path[96];
+static sd_event *event;
+static struct writer *writer;
+static struct audit_message_record message;
+static bool sync_fails;
+static int acks[2 * WRITER_ACKS_MAX];      /* by id; 1: none yet */
+static uint64_t ack_sequence;
+static struct { unsigned committed, rewound; } ring;
+static char journal[1024 * 1024];          /* all that was sent */
+static size_t n_journal;
+
+int fdatasync(int fd _unused_) {
+        errno = EIO;
+        return sync_fails ? -1 : 0;
+}
+
+int connect(int fd _unused_, const struct sockaddr *a _unused_, socklen_t size _unused_) {
+        return 0;
+}
+
+ssize_t send(int fd _unused_, const void *data, size_t size, int flags _unused_) {
+        assert_true(size < sizeof(journal) - n_journal);
+        memcpy(journal + n_journal, data, size);
+        n_journal += size;
+        journal[n_journal] = 0;
+        return (ssize_t) size;
+}
+
+void serve_ack(struct client *c _unused_, uint32_t id, int error, uint64_t sequence) {
+        assert_true(id < ELEMENTSOF(acks));
+        assert_int_equal(acks[id], 1);
+        acks[id] = error;
+        ack_sequence = sequence;
+}
+
+void ring_commit(struct ring *r _unused_) { ring.committed++; }
+void ring_rewind(struct ring *r _unused_) { ring.rewound++; }
+
+static int set_up(void **state _unused_) {
+        struct trail_recovery recovery;
+        struct trail *t;
+
+        snprintf(dir, sizeof(dir), "/tmp/test-writer.XXXXXX");
+        if (!mkdtemp(dir) || trail_open(dir, &t, &recovery) < 0 || sd_event_default(&event) < 0 ||
+            writer_new(event, t, false, &writer) < 0)
+                return -1;
+        snprintf(path, sizeof(path), "%s/trail.jsonl", dir);
+        sync_fails = false;
+        ring.committed = ring.rewound = 0;
+        n_journal = 0;
+        journal[0] = 0;
+        for (size_t i = 0; i < ELEMENTSOF(acks); i++)
+                acks[i] = 1;
+        return 0;
+}
+
+static int tear_down(void **state _unused_) {
+        char command[80];
+
+        writer_free(writer);
+        sd_event_unref(event);
+        snprintf(command, sizeof(command), "rm -r %s", dir);
+        return system(command);
+}
+
+static void receive(uint32_t id, bool durable) {
+        audit_record_start(&message, "release", LOG_INFO, durable);
+        audit_record_addf(&message, "number", "%" PRIu32, id);
+        writer_receive(writer, (struct client *) &acks, id, &message);
+}
+
+static int say(const char *name) {
+        audit_record_start(&message, name, LOG_INFO, true);
+        return writer_say(writer, &message);
+}
+
+static uint64_t records(void) {
+        static struct trail_report report;
+
+        assert_int_equal(trail_verify(path, &report), 0);
+        return report.records;
+}
+
+static void acknowledged_when_durable(void **state _unused_) {
+        receive(0, true);
+        receive(1, false);
+        assert_int_equal(acks[0], 1);
+        assert_int_equal(acks[1], 0);
+        assert_int_equal(writer_commit(writer, true), 0);
+        assert_int_equal(acks[0], 0);
+        assert_int_equal(ack_sequence, 1);
+        assert_int_equal(records(), 2);
+}
+
+/* In the file, but not known to be on the disk: no success for who asked for that. */
+static void failed_sync_is_an_error(void **state _unused_) {
+        sync_fails = true;
+        receive(0, true);
+        assert_int_equal(say("early_joined"), 0);
+        assert_int_equal(writer_commit(writer, true), -EIO);
+        assert_int_equal(acks[0], -EIO);
+        assert_int_equal(writer_dropped(writer), 0);
+        assert_int_equal(records(), 2);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(acknowledged_when_durable), TEST(failed_sync_is_an_error),
+        };
+
+        return cmocka_run_group_tests_name("writer", tests, NULL, NULL);
+}
