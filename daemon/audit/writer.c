@@ -154,14 +154,15 @@ void writer_receive(struct writer *w, struct client *c, uint32_t id, struct audi
         uint64_t sequence = 0;
         int r;
 
+        /* Before it is appended: the commit would decide about it while it is not among those who wait */
+        if (m->durable && w->n_waiting == WRITER_ACKS_MAX)
+                (void) writer_commit(w, true);
         r = append_daemon(w, m, &sequence);
         if (r < 0 || !m->durable) {
                 w->unsure += r >= 0;
                 serve_ack(c, id, r, sequence);
                 return;
         }
-        if (w->n_waiting == WRITER_ACKS_MAX)
-                (void) writer_commit(w, true);
         w->waiting[w->n_waiting++] = (struct waiting) { c, id, sequence };
 }
 

@@ -84,6 +84,18 @@ static int tear_down(void **state _unused_) {
         return system(command);
 }
 
+/* So many bytes have room from now on. */
+static void disk_has(rlim_t bytes) {
+        struct rlimit limit;
+        struct stat st;
+
+        signal(SIGXFSZ, SIG_IGN);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+        limit.rlim_cur = bytes == RLIM_INFINITY ? limit.rlim_max : (rlim_t) st.st_size + bytes;
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
 static void receive(uint32_t id, bool durable) {
         audit_record_start(&message, "release", LOG_INFO, durable);
         audit_record_addf(&message, "number", "%" PRIu32, id);
@@ -124,11 +136,24 @@ static void failed_sync_is_an_error(void **state _unused_) {
         assert_int_equal(records(), 2);
 }
 
+/* The one that finds no room among those who wait is not in the trail: the next sync must not tell it so. */
+static void full_house_on_a_full_disk(void **state _unused_) {
+        for (uint32_t id = 0; id < WRITER_ACKS_MAX; id++)
+                receive(id, true);
+        disk_has(100);
+        receive(WRITER_ACKS_MAX, true);
+        (void) writer_commit(writer, true);
+        disk_has(RLIM_INFINITY);
+        assert_int_equal(acks[0], -EFBIG);
+        assert_int_equal(acks[WRITER_ACKS_MAX], -EFBIG);
+        assert_int_equal(records(), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(acknowledged_when_durable), TEST(failed_sync_is_an_error),
+                TEST(acknowledged_when_durable), TEST(failed_sync_is_an_error), TEST(full_house_on_a_full_disk),
         };
 
         return cmocka_run_group_tests_name("writer", tests, NULL, NULL);
