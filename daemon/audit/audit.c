@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "audit.h"
 
-#include "early.h"
+#include "join.h"
 #include "kernel.h"
 #include "common/log.h"
 #include "common/place.h"
@@ -23,6 +23,7 @@ struct audit {
         bool early, early_stays;           /* the trail is the one in /run; and that is how it is to be */
         struct audit_message_record record;
         struct uses uses;
+        struct join join;
 };
 
 struct audit *audit_free(struct audit *a) {
@@ -79,48 +80,6 @@ static void report_recovery(struct audit *a, const struct trail_recovery *recove
         (void) writer_say(a->writer, &a->record);
 }
 
-static int append_early(void *user, const struct audit_message_record *m, enum record_source source) {
-        struct audit *a = user;
-        int r;
-
-        a->record = *m;
-        r = writer_append(a->writer, &a->record, source);
-        if (r != -ENOBUFS)
-                return r;
-        r = writer_commit(a->writer, true);
-        return r < 0 ? r : writer_append(a->writer, &a->record, source);
-}
-
-/* Brings what was recorded before the trail was there into it. What fails is tried again by the next start. */
-static void join_early(struct audit *a, struct trail_recovery *recovery) {
-        char hash[CHAIN_HEX_SIZE + 1];
-        struct early_join j;
-        int r;
-
-        r = early_join(EARLY_TRAIL_DIR, recovery, append_early, a, &j);
-        if (r >= 0 && j.last == 0)
-                return;
-        if (r >= 0) {
-                audit_record_start(&a->record, "early_joined", j.n_problems > 0 ? LOG_ALERT : LOG_INFO, true);
-                audit_record_addf(&a->record, "records", "%" PRIu64, j.records);
-                audit_record_addf(&a->record, "last", "%" PRIu64, j.last);
-                chain_to_hex(j.hash, hash);
-                audit_record_add(&a->record, "hash", hash);
-                audit_record_add(&a->record, "verified", j.n_problems > 0 ? "no" : "yes");
-                audit_record_add(&a->record, "problem", j.problem);
-                (void) writer_say(a->writer, &a->record);
-                r = writer_commit(a->writer, true);
-        }
-        if (r >= 0)
-                r = early_done(EARLY_TRAIL_DIR);
-        if (r < 0)
-                log_alert("The records in %s are not in the trail yet: %s", EARLY_TRAIL_DIR, strerror(-r));
-        else
-                log_notice("%" PRIu64 " early records joined", j.records);
-        if (r >= 0 && *j.ring)
-                snprintf(recovery->ring, sizeof(recovery->ring), "%s", j.ring);
-}
-
 static int open_trail(struct audit *a, const struct audit_options *options, struct trail_recovery *recovery) {
         struct trail *trail;
         int r = -EROFS;
@@ -158,14 +117,17 @@ static void leave_early(struct audit *a) {
         a->early = false;
         early_over();
         report_recovery(a, &recovery);
-        join_early(a, &recovery);
+        join_start(&a->join, EARLY_TRAIL_DIR, &recovery);
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec _unused_, void *user) {
+        char ring[TRAIL_RING_MAX];
         struct audit *a = user;
 
         if (a->early && !a->early_stays)
                 leave_early(a);
+        if (join_is_due(&a->join, now_boottime_usec()))
+                (void) join_run(&a->join, a->writer, ring);
         if (a->kernel)
                 kernel_housekeep(a->kernel);
         writer_report_dropped(a->writer, &a->record);
@@ -215,7 +177,8 @@ int audit_new(const struct audit_options *options, struct audit **ret) {
         report_recovery(a, &recovery);
         if (!a->early) {
                 early_over();
-                join_early(a, &recovery);
+                join_start(&a->join, EARLY_TRAIL_DIR, &recovery);
+                (void) join_run(&a->join, a->writer, recovery.ring);
         }
         report_start(a);
         if (options->kernel) {

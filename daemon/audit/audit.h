@@ -14,7 +14,8 @@
  * Invariants: an event leaves the ring only when it is in the file (a killed cmkd-audit loses none; "ring" in the last
  * record tells which were written already). A durable record is acknowledged only after fdatasync(2). Whatever is lost,
  * torn, missing or blind becomes a record: events "lost", "gap", "probes", "blind". While the file system of the trail is
- * not mounted the records go to /run; they are joined to it when it comes, without a restart, or by the next start. */
+ * not mounted the records go to /run; they are joined to it when it comes, without a restart, or by the next start, and
+ * again every few seconds while that fails. */
 
 #include "common/util.h"
 

@@ -69,7 +69,7 @@ static int join_all(struct reader *reader, uint64_t skip, early_append append, v
                 if (x.sequence <= skip)
                         continue;
                 mark(&x, m);
-                r = append(user, m, x.source);
+                r = append(user, m, &x);
                 if (r < 0)
                         return r;
                 j->records++;

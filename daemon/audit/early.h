@@ -26,10 +26,11 @@ struct early_join {
         char ring[TRAIL_RING_MAX];         /* of the last kernel record, as in struct trail_recovery; or "" */
 };
 
-/* Appends one record to the real trail. Returns 0 or -errno, which ends the join. */
-typedef int (*early_append)(void *user, const struct audit_message_record *m, enum record_source source);
+/* Appends one record to the real trail. from: as it stands in the early one. -errno ends the join. */
+typedef int (*early_append)(void *user, const struct audit_message_record *m, const struct record *from);
 
-/* Joins the early trail in dir. from: what trail_open() of the real trail found, so that nothing is joined twice.
+/* Joins the early trail in dir. from: what trail_open() of the real trail found, or how far an attempt came, so that
+ * nothing is joined twice.
  * early_done() is next, when what was appended is durable. Returns 0 (also where there is no early trail), -ENOMEM, what
  * reading says, or what append returned. */
 int early_join(const char *dir, const struct trail_recovery *from, early_append append, void *user,

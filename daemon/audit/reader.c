@@ -187,6 +187,7 @@ struct walk {
         bool head_seen;
         uint64_t early_sequence;                 /* of the last record from an early trail */
         uint8_t early_hash[CHAIN_HASH_SIZE];
+        bool early_open;                         /* it was begun, and no early_joined has closed it */
         struct audit_message_record *message;    /* both allocated with the first such record */
         struct record_line *again;
 };
@@ -264,6 +265,10 @@ static int walk_early(struct walk *w, const struct record *r) {
                         " does not say where in an early trail it stood", r->sequence);
                 return 0;
         }
+        if (sequence == 1 && w->early_open)
+                problem(w, TRAIL_REMOVED, r->sequence, r->sequence, "an early trail begins with record %" PRIu64
+                        ", but the one before it was never closed: what came after its number %" PRIu64 " is missing",
+                        r->sequence, w->early_sequence);
         if (sequence != 1 && sequence != w->early_sequence + 1)
                 problem(w, TRAIL_REMOVED, r->sequence, r->sequence, "record %" PRIu64 " was number %" PRIu64
                         " of an early trail, the one before it number %" PRIu64, r->sequence, sequence, w->early_sequence);
@@ -282,6 +287,7 @@ static int walk_early(struct walk *w, const struct record *r) {
                 else
                         w->report->early++;
         }
+        w->early_open = true;
         w->early_sequence = sequence;
         memcpy(w->early_hash, stated, sizeof(stated));
         return 0;
@@ -292,6 +298,8 @@ static void judge_join(struct walk *w, const struct record *r) {
         const char *last = streq(r->event, "early_joined") ? record_field(r, "last") : NULL;
         uint64_t n;
 
+        if (last)
+                w->early_open = false;
         if (last && (parse_u64(last, UINT64_MAX - 1, &n) < 0 || n != w->early_sequence))
                 problem(w, TRAIL_REMOVED, r->sequence, r->sequence, "the early trail that record %" PRIu64
                         " closes had %s records, %" PRIu64 " are here", r->sequence, last, w->early_sequence);
@@ -408,6 +416,7 @@ int trail_verify(const char *path, struct trail_report *ret) {
         w.line++;
         judge_end(&w, r);
         ret->last_sequence = w.sequence;
+        ret->early_open = w.early_open ? w.early_sequence : 0;
         memcpy(ret->head, w.hash, sizeof(ret->head));
         return 0;
 }

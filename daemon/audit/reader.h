@@ -62,6 +62,8 @@ struct trail_report {
         uint64_t first_sequence, last_sequence;
         uint64_t first_realtime_usec, last_realtime_usec;
         uint64_t early;              /* records that were joined from early trails, and are what stood there */
+        uint64_t early_open;         /* number of the last one of an early trail that is not closed; 0: none. At the end
+                                      * of the file that is no problem: it is being joined, or will be, in this boot */
         uint64_t gaps, lost;         /* records of that name: said by cmkd-audit itself; not problems of the chain */
         uint8_t head[CHAIN_HASH_SIZE];
         bool head_checked;           /* there was a head file to compare with */

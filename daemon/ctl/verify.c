@@ -16,6 +16,7 @@ static int to_json(const struct trail_report *t, const char *path, const char *h
             json_object_object_add(o, "first", json_object_new_uint64(t->first_sequence)) < 0 ||
             json_object_object_add(o, "last", json_object_new_uint64(t->last_sequence)) < 0 ||
             json_object_object_add(o, "early", json_object_new_uint64(t->early)) < 0 ||
+            json_object_object_add(o, "early_open", json_object_new_uint64(t->early_open)) < 0 ||
             json_object_object_add(o, "gaps", json_object_new_uint64(t->gaps)) < 0 ||
             json_object_object_add(o, "lost", json_object_new_uint64(t->lost)) < 0 ||
             json_object_object_add(o, "head", json_object_new_string(head)) < 0 ||
@@ -43,6 +44,9 @@ static void to_people(const struct trail_report *t, const char *path, const char
         if (t->early)
                 printf("%llu records were joined from early trails and are what stood there\n",
                        (unsigned long long) t->early);
+        if (t->early_open)
+                printf("the last early trail is joined up to its number %llu and not closed: the rest is still to "
+                       "come, or lost if the machine was restarted since\n", (unsigned long long) t->early_open);
         printf("head %s%s\n", head,
                t->head_checked ? "" : " (no head file beside the trail: an end that was cut off would not show)");
         for (uint64_t i = 0; i < MIN_OF(t->n_problems, (uint64_t) TRAIL_PROBLEMS_MAX); i++) {

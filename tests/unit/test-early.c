@@ -67,13 +67,13 @@ static void write_early(unsigned n) {
 
 static unsigned budget;         /* of append(): then it fails */
 
-static int append(void *user, const struct audit_message_record *m, enum record_source source) {
+static int append(void *user, const struct audit_message_record *m, const struct record *from) {
         uint64_t sequence;
 
         if (budget == 0)
                 return -ENOSPC;
         budget--;
-        return trail_append(user, m, source, NULL, &sequence);
+        return trail_append(user, m, from->source, NULL, &sequence);
 }
 
 static struct early_join join(struct trail *t, const struct trail_recovery *recovery, int expected) {
@@ -242,6 +242,35 @@ static void test_left_out(void **state _unused_) {
         assert_int_equal(report.problems[0].kind, TRAIL_REMOVED);
 }
 
+/* The machine went down in the middle of a join: what is missing shows when the next boot's early trail begins. Until
+ * then it may still be joined. */
+static void test_never_closed(void **state _unused_) {
+        struct trail_recovery recovery;
+        struct early_join j;
+        struct trail *t;
+
+        write_early(5);
+        t = open_trail(real_dir, &recovery);
+        budget = 2;
+        join(t, &recovery, -ENOSPC);
+        trail_free(t);
+        assert_int_equal(verify(), 0);
+        assert_int_equal(report.early_open, 2);
+        assert_int_equal(early_done(early_dir), 0);
+
+        write_early(3);
+        t = open_trail(real_dir, &recovery);
+        budget = 100;
+        j = join(t, &recovery, 0);
+        assert_int_equal(j.records, 3);
+        close_join(t, &j);
+        trail_free(t);
+        assert_int_equal(verify(), 1);
+        assert_int_equal(report.problems[0].kind, TRAIL_REMOVED);
+        assert_int_equal(report.problems[0].line, 3);
+        assert_int_equal(report.early_open, 0);
+}
+
 static void test_place(void **state _unused_) {
         char path[128], text[512], proc[] = "proc /proc proc\n# x /var/log ext4\n/dev/x / ext4 defaults 0 1\n";
 
@@ -270,6 +299,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_two_boots, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_changed, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_left_out, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_never_closed, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_place, setup, teardown),
         };
 
