@@ -11,6 +11,7 @@
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define MESSAGE_MAX 65536u
+#define QUEUE_MAX (2 * 1024u * 1024u)      /* twice what the trail takes in one commit */
 
 /* Kernel events of a sort, for each second: journald is the slowest of all who read them. */
 #define BUDGET_PER_SEC 100u
@@ -25,6 +26,9 @@ struct mirror {
         uint64_t lost;
         struct budget chatter, guards;     /* events of no urgency; and alarms that can be caused at will */
         char buf[MESSAGE_MAX];
+        uint64_t left_out;                 /* of those that wait */
+        size_t n_queue;
+        char queue[QUEUE_MAX];             /* size_t and so many bytes, for each that waits */
 };
 
 static const struct { const char *prefix, *id; } classes[] = {
@@ -67,7 +71,8 @@ int mirror_new(struct mirror **ret) {
 
         if (!m)
                 return -ENOMEM;
-        m->lost = 0;
+        m->lost = m->left_out = 0;
+        m->n_queue = 0;
         m->chatter = m->guards = (struct budget) {};
         m->fd = connect_journal();
         *ret = m;
@@ -143,25 +148,46 @@ static bool is_too_much(struct mirror *m, const struct audit_message_record *r, 
         return r->priority >= LOG_INFO && is_spent(&m->chatter);
 }
 
-void mirror_send(struct mirror *m, const struct audit_message_record *r, enum record_source source, uint64_t sequence,
-                 const uint8_t hash[static CHAIN_HASH_SIZE]) {
-        size_t n;
+void mirror_queue(struct mirror *m, const struct audit_message_record *r, enum record_source source, uint64_t sequence,
+                  const uint8_t hash[static CHAIN_HASH_SIZE]) {
+        size_t n = 0;
 
-        if (is_too_much(m, r, source)) {
-                m->lost++;
+        if (!is_too_much(m, r, source))
+                n = format(m, r, source, sequence, hash);
+        if (n == 0 || n + sizeof(n) > sizeof(m->queue) - m->n_queue) {
+                m->left_out++;
                 return;
         }
-        n = format(m, r, source, sequence, hash);
+        memcpy(m->queue + m->n_queue, &n, sizeof(n));
+        memcpy(m->queue + m->n_queue + sizeof(n), m->buf, n);
+        m->n_queue += sizeof(n) + n;
+}
+
+static bool send_one(struct mirror *m, const char *data, size_t size) {
         for (unsigned attempt = 0; attempt < 2; attempt++) {
                 if (m->fd < 0)
                         m->fd = connect_journal();
                 if (m->fd < 0)
-                        break;
-                if (send(m->fd, m->buf, n, MSG_NOSIGNAL|MSG_DONTWAIT) >= 0)
-                        return;
+                        return false;
+                if (send(m->fd, data, size, MSG_NOSIGNAL|MSG_DONTWAIT) >= 0)
+                        return true;
                 if (errno == EAGAIN || errno == EMSGSIZE)
-                        break;
+                        return false;
                 m->fd = safe_close(m->fd);     /* journald was restarted: its socket is a new one */
         }
-        m->lost++;
+        return false;
+}
+
+void mirror_flush(struct mirror *m) {
+        for (size_t at = 0, n; at < m->n_queue; at += sizeof(n) + n) {
+                memcpy(&n, m->queue + at, sizeof(n));
+                m->lost += !send_one(m, m->queue + at + sizeof(n), n);
+        }
+        m->lost += m->left_out;
+        mirror_drop(m);
+}
+
+void mirror_drop(struct mirror *m) {
+        m->left_out = 0;
+        m->n_queue = 0;
 }

@@ -2,7 +2,8 @@
 #pragma once
 
 /* The trail's mirror in the journal: each record with its MESSAGE_ID, number and hash, so that the journal (and whoever
- * receives it) knows the head of the chain. Never waits: what the journal does not take at once is counted, not queued.
+ * receives it) knows the head of the chain. What the trail did not take never goes there. Never waits: what the journal
+ * does not take at once is counted.
  * Of the kernel's less urgent events (opens, table reads) at most 100 a second go there, and of its guard_* events.
  * Written to journald's socket in its native protocol, because sd_journal_sendv(3) may block. */
 
@@ -14,8 +15,11 @@ struct mirror;
 int mirror_new(struct mirror **ret);
 struct mirror *mirror_free(struct mirror *m);
 
-void mirror_send(struct mirror *m, const struct audit_message_record *r, enum record_source source, uint64_t sequence,
-                 const uint8_t hash[static CHAIN_HASH_SIZE]);
+/* Keeps a record until it is known whether the trail has it under that number: then flush, else drop. */
+void mirror_queue(struct mirror *m, const struct audit_message_record *r, enum record_source source, uint64_t sequence,
+                  const uint8_t hash[static CHAIN_HASH_SIZE]);
+void mirror_flush(struct mirror *m);
+void mirror_drop(struct mirror *m);
 
 /* Records that the journal did not take. */
 uint64_t mirror_lost(const struct mirror *m);

@@ -48,8 +48,12 @@ int writer_commit(struct writer *w, bool sync) {
         r = trail_commit(w->trail, sync, &kept);
         if (r < 0)
                 log_error("Trail: %s", strerror(-r));
-        if (!kept)
+        if (kept)
+                mirror_flush(w->mirror);
+        else {
+                mirror_drop(w->mirror);
                 w->dropped += w->unsure;
+        }
         w->unsure = 0;
         if (sync || !kept)
                 answer_waiting(w, r);
@@ -113,7 +117,7 @@ static int append(struct writer *w, struct audit_message_record *m, enum record_
         r = trail_append(w->trail, m, source, &line, ret_sequence);
         if (r < 0)
                 return r;
-        mirror_send(w->mirror, m, source, *ret_sequence, line->hash);
+        mirror_queue(w->mirror, m, source, *ret_sequence, line->hash);
         return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/audit/mirror.c daemon/audit/chain.c daemon/audit/record.c
 // libs: json-c
-// The mirror in the journal: what goes there, and how much of it. The journal is this file: connect(2) and send(2) are its own.
+// The mirror in the journal: what goes there, and how much of it. connect(2) and send(2) are this file's.
 
 #include "audit/mirror.h"
 
@@ -38,11 +38,15 @@ static struct mirror *begin(void) {
 }
 
 static void send_many(struct mirror *m, unsigned n, const char *event, uint8_t priority, enum record_source source) {
+        unsigned before = sent;
+
         for (unsigned i = 0; i < n; i++) {
                 audit_record_start(&message, event, priority, false);
                 audit_record_add(&message, "volume", "data");
-                mirror_send(m, &message, source, i + 1, hash);
+                mirror_queue(m, &message, source, i + 1, hash);
         }
+        assert_int_equal(sent, before);
+        mirror_flush(m);
 }
 
 static void has_number_and_hash(void **state _unused_) {
@@ -82,10 +86,33 @@ static void urgent_ones_have_room(void **state _unused_) {
         mirror_free(m);
 }
 
+static void dropped_is_not_sent(void **state _unused_) {
+        struct mirror *m = begin();
+
+        audit_record_start(&message, "release", LOG_INFO, false);
+        mirror_queue(m, &message, RECORD_DAEMON, 1, hash);
+        mirror_drop(m);
+        mirror_flush(m);
+        assert_int_equal(sent, 0);
+        assert_int_equal(mirror_lost(m), 0);
+        mirror_free(m);
+}
+
+/* More than there is room for is counted. */
+static void queue_is_bounded(void **state _unused_) {
+        struct mirror *m = begin();
+
+        send_many(m, 50000, "release", LOG_INFO, RECORD_DAEMON);
+        assert_in_range(sent, 1000, 49999);
+        assert_int_equal(mirror_lost(m), 50000 - sent);
+        mirror_free(m);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(has_number_and_hash), cmocka_unit_test(floods_are_bounded),
-                cmocka_unit_test(urgent_ones_have_room),
+                cmocka_unit_test(urgent_ones_have_room), cmocka_unit_test(dropped_is_not_sent),
+                cmocka_unit_test(queue_is_bounded),
         };
 
         return cmocka_run_group_tests_name("mirror", tests, NULL, NULL);

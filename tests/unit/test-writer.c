@@ -149,11 +149,30 @@ static void full_house_on_a_full_disk(void **state _unused_) {
         assert_int_equal(records(), 0);
 }
 
+/* The journal hears of a record when it has its number for good: not of what a full disk did not take. */
+static void mirrored_when_kept(void **state _unused_) {
+        disk_has(100);
+        assert_int_equal(say("refused_one"), 0);
+        assert_int_equal(writer_commit(writer, true), -EFBIG);
+        for (unsigned i = 0; i < 5; i++)
+                writer_report_dropped(writer, &message);
+        assert_int_equal(n_journal, 0);
+        assert_int_equal(writer_dropped(writer), 1);
+        disk_has(RLIM_INFINITY);
+        writer_report_dropped(writer, &message);
+        assert_int_equal(writer_dropped(writer), 0);
+        assert_non_null(strstr(journal, "CMKD_EVENT=lost\n"));
+        assert_non_null(strstr(journal, "CMKD_SEQ=1\n"));
+        assert_null(strstr(journal, "refused_one"));
+        assert_int_equal(records(), 1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(acknowledged_when_durable), TEST(failed_sync_is_an_error), TEST(full_house_on_a_full_disk),
+                TEST(mirrored_when_kept),
         };
 
         return cmocka_run_group_tests_name("writer", tests, NULL, NULL);
