@@ -184,7 +184,7 @@ struct walk {
         uint64_t unreadable;                     /* broken lines since the last record */
         uint64_t head_sequence;
         uint8_t head_hash[CHAIN_HASH_SIZE];
-        bool head_seen;
+        bool head_seen, head_empty;
         uint64_t early_sequence;                 /* of the last record from an early trail */
         uint8_t early_hash[CHAIN_HASH_SIZE];
         bool early_open;                         /* it was begun, and no early_joined has closed it */
@@ -362,7 +362,8 @@ static void read_head(struct walk *w, const char *path) {
         if (trail_head_path(path, head, sizeof(head)) < 0 || read_small_file(head, 256, &text, NULL) < 0)
                 return;
         w->report->head_checked = true;
-        if (trail_head_parse(text, &w->head_sequence, w->head_hash) < 0)
+        w->head_empty = !*text;
+        if (!w->head_empty && trail_head_parse(text, &w->head_sequence, w->head_hash) < 0)
                 problem(w, TRAIL_TRUNCATED, 0, 0, "the head beside the trail is not readable");
 }
 
@@ -370,6 +371,8 @@ static void judge_end(struct walk *w, struct reader *r) {
         if (r->skipping || reader_partial(r) > 0)
                 problem(w, TRAIL_TORN, 0, 0, "%zu bytes without an end follow record %" PRIu64, reader_partial(r),
                         w->sequence);
+        if (w->head_empty && w->sequence > 0)
+                problem(w, TRAIL_TRUNCATED, 0, 0, "the head beside the trail is empty");
         if (w->head_sequence == 0 || w->head_seen)
                 return;
         if (w->head_sequence > w->sequence)

@@ -42,6 +42,7 @@ const char *trail_recovery_to_string(enum trail_recovery_kind k) {
         static const char *const names[] = {
                 [TRAIL_RECOVERED_TORN] = "torn", [TRAIL_RECOVERED_UNREADABLE] = "unreadable",
                 [TRAIL_RECOVERED_TRUNCATED] = "truncated", [TRAIL_RECOVERED_REWRITTEN] = "rewritten",
+                [TRAIL_RECOVERED_HEADLESS] = "headless",
         };
 
         return (unsigned) k < ELEMENTSOF(names) ? names[k] : NULL;
@@ -160,6 +161,27 @@ static int repair_file(struct trail *t, struct trail_recovery *recovery) {
         return set_aside(t, good, st.st_size);
 }
 
+static void write_head(struct trail *t) {
+        char hex[CHAIN_HEX_SIZE + 1], text[128];
+        int n;
+
+        chain_to_hex(t->end.hash, hex);
+        n = snprintf(text, sizeof(text), "v1 %020" PRIu64 " %s\n", t->end.sequence, hex);
+        /* An older head is a weaker one, not a wrong one: no reason to fail a record that is durable */
+        (void) !pwrite(t->head_fd, text, (size_t) n, 0);
+}
+
+/* A trail that begins has a head from the first moment; later it is missing because somebody took it away. */
+static int begin_head(struct trail *t, struct trail_recovery *recovery) {
+        if (ftruncate(t->head_fd, 0) < 0)
+                return -errno;
+        if (t->end.sequence == 0)
+                write_head(t);
+        else if (recovery->kind == TRAIL_RECOVERED_NOTHING)
+                recovery->kind = TRAIL_RECOVERED_HEADLESS;
+        return 0;
+}
+
 /* Where head and file disagree the chain is hung on the head, so that the file fails verification for ever. */
 static int compare_head(struct trail *t, struct trail_recovery *recovery) {
         char text[128] = "";
@@ -172,7 +194,9 @@ static int compare_head(struct trail *t, struct trail_recovery *recovery) {
         n = pread(t->head_fd, text, sizeof(text) - 1, 0);
         if (n < 0)
                 return -errno;
-        if (trail_head_parse(text, &head.sequence, head.hash) < 0 || head.sequence < t->end.sequence)
+        if (trail_head_parse(text, &head.sequence, head.hash) < 0)
+                return begin_head(t, recovery);
+        if (head.sequence < t->end.sequence)
                 return 0;
         if (head.sequence > t->end.sequence) {
                 if (recovery->kind == TRAIL_RECOVERED_NOTHING)
@@ -252,16 +276,6 @@ static int write_pending(struct trail *t) {
         t->unsynced = true;
         t->n_pending = 0;
         return 0;
-}
-
-static void write_head(struct trail *t) {
-        char hex[CHAIN_HEX_SIZE + 1], text[128];
-        int n;
-
-        chain_to_hex(t->end.hash, hex);
-        n = snprintf(text, sizeof(text), "v1 %020" PRIu64 " %s\n", t->end.sequence, hex);
-        /* An older head is a weaker one, not a wrong one: no reason to fail a record that is durable */
-        (void) !pwrite(t->head_fd, text, (size_t) n, 0);
 }
 
 int trail_commit(struct trail *t, bool sync, bool *ret_kept) {

@@ -23,6 +23,7 @@ enum trail_recovery_kind {
         TRAIL_RECOVERED_UNREADABLE,    /* no good record near the end: the whole file was set aside */
         TRAIL_RECOVERED_TRUNCATED,     /* the head knows of later records: numbers go on after those */
         TRAIL_RECOVERED_REWRITTEN,     /* the last record is not the one that the head knows */
+        TRAIL_RECOVERED_HEADLESS,      /* records, and no head that can be read: what was cut off would not show */
 };
 
 struct trail_recovery {

@@ -327,6 +327,55 @@ static void full_disk_takes_back(void **state _unused_) {
         assert_int_equal(report.n_problems, 0);
 }
 
+/* A head that was taken away hides what was cut off the end: the daemon says that there is none. */
+static void missing_head_is_said(void **state _unused_) {
+        static const char *const heads[] = { NULL, "", "v1 rubbish\n" };
+        struct trail *t;
+
+        for (size_t i = 0; i < ELEMENTSOF(heads); i++) {
+                if (heads[i])
+                        assert_int_equal(write_file_atomic(head_path, heads[i], strlen(heads[i]), 0600), 0);
+                else
+                        assert_int_equal(unlink(head_path), 0);
+                assert_int_equal(trail_open(dir, &t, &recovery), 0);
+                assert_int_equal(recovery.kind, TRAIL_RECOVERED_HEADLESS);
+                assert_string_equal(trail_recovery_to_string(recovery.kind), "headless");
+                assert_int_equal(write_records(t, 1, "gap"), 0);
+                trail_free(t);
+                verify();
+                assert_int_equal(report.n_problems, 0);
+                assert_int_equal(trail_open(dir, &t, &recovery), 0);
+                assert_int_equal(recovery.kind, TRAIL_RECOVERED_NOTHING);
+                trail_free(t);
+        }
+}
+
+/* Begun, and nothing written yet; or killed before the first sync. */
+static void fresh_trail_is_no_alarm(void **state _unused_) {
+        uint64_t sequence;
+        struct trail *t;
+        bool kept;
+
+        assert_int_equal(unlink(path) + unlink(head_path), 0);
+        assert_int_equal(trail_open(dir, &t, &recovery), 0);
+        assert_int_equal(recovery.kind, TRAIL_RECOVERED_NOTHING);
+        verify();
+        assert_int_equal(report.n_problems, 0);
+        audit_record_start(&message, "event", LOG_INFO, false);
+        assert_int_equal(trail_append(t, &message, RECORD_DAEMON, NULL, &sequence), 0);
+        assert_int_equal(trail_commit(t, false, &kept), 0);
+        trail_free(t);
+        verify();
+        assert_int_equal(report.n_problems, 0);
+        assert_int_equal(trail_open(dir, &t, &recovery), 0);
+        assert_int_equal(recovery.kind, TRAIL_RECOVERED_NOTHING);
+        trail_free(t);
+        assert_int_equal(write_file_atomic(path, "", 0, 0600), 0);
+        assert_int_equal(write_file_atomic(head_path, "", 0, 0600), 0);
+        verify();
+        assert_int_equal(report.n_problems, 0);        /* as an earlier version leaves it */
+}
+
 static void following_sees_new_records(void **state _unused_) {
         struct record r = {};
         struct reader *reader;
@@ -362,7 +411,8 @@ int main(void) {
                 TEST(removal_at_the_beginning_is_found), TEST(truncation_is_found), TEST(rewritten_end_is_found),
                 TEST(insertions_are_found), TEST(swap_is_found), TEST(broken_lines_are_found),
                 TEST(torn_end_is_found_and_repaired), TEST(truncation_outlives_a_start), TEST(second_writer_is_refused),
-                TEST(full_disk_takes_back), TEST(following_sees_new_records),
+                TEST(full_disk_takes_back), TEST(missing_head_is_said), TEST(fresh_trail_is_no_alarm),
+                TEST(following_sees_new_records),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
