@@ -14,7 +14,7 @@ struct call {
 };
 
 struct {
-        __uint(type, BPF_MAP_TYPE_HASH);
+        __uint(type, BPF_MAP_TYPE_LRU_HASH);
         __uint(max_entries, 1024);
         __type(key, __u64);
         __type(value, struct call);
@@ -83,14 +83,17 @@ static __always_inline void remember_call(const char *key) {
         bpf_map_update_elem(&calls, &id, &call, BPF_ANY);
 }
 
+/* At each exit, with an event (e may be NULL) or without: the entry is done with. */
 static __always_inline void recall(struct cmkd_event *e) {
         __u64 id = bpf_get_current_pid_tgid();
         struct call *call = bpf_map_lookup_elem(&calls, &id);
 
         if (!call)
                 return;
-        e->how = call->how;
-        __builtin_memcpy(e->text, call->text, sizeof(e->text));
+        if (e) {
+                e->how = call->how;
+                __builtin_memcpy(e->text, call->text, sizeof(e->text));
+        }
         bpf_map_delete_elem(&calls, &id);
 }
 
@@ -109,9 +112,9 @@ int on_crypt_ctr_done(__u64 *ctx) {
         __u64 target = (__u64) ti;
         struct names *names;
 
+        recall(e);
         if (!e)
                 return 0;
-        recall(e);
         e->result = result_of(ctx);
         if (e->result == 0) {
                 cc = BPF_CORE_READ(ti, private);
@@ -149,28 +152,27 @@ int on_crypt_message(__u64 *ctx) {
 }
 
 /* "key set KEY" and "key wipe"; the rest is none of ours. */
+static __always_inline __u32 kind_of_message(__u64 *ctx) {
+        char verb = 0;
+
+        if ((__u32) arg_of(ctx, 1) < 2)
+                return CMKD_EVENT_NONE;
+        bpf_probe_read_kernel(&verb, 1, word_of((const void *) arg_of(ctx, 2), 1));
+        if (verb == 'w' || verb == 'W')
+                return CMKD_KEY_WIPED;
+        return verb == 's' || verb == 'S' ? CMKD_KEY_SET_MESSAGE : CMKD_EVENT_NONE;
+}
+
 SEC("fexit/crypt_message")
 int on_crypt_message_done(__u64 *ctx) {
         struct dm_target *ti = (struct dm_target *) arg_of(ctx, 0);
-        const void *argv = (const void *) arg_of(ctx, 2);
-        __u32 argc = (__u32) arg_of(ctx, 1), kind;
-        struct cmkd_event *e;
-        char verb = 0;
+        __u32 kind = kind_of_message(ctx);
+        struct cmkd_event *e = kind == CMKD_EVENT_NONE ? NULL : target_begin(kind, ti);
 
-        if (argc < 2)
-                return 0;
-        bpf_probe_read_kernel(&verb, 1, word_of(argv, 1));
-        if (verb == 'w' || verb == 'W')
-                kind = CMKD_KEY_WIPED;
-        else if (verb == 's' || verb == 'S')
-                kind = CMKD_KEY_SET_MESSAGE;
-        else
-                return 0;
-        e = target_begin(kind, ti);
+        recall(e);
         if (!e)
                 return 0;
         e->result = result_of(ctx);
-        recall(e);
         event_send(e);
         return 0;
 }
