@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "cpio-image.h"
+#include "ctl/doctor/elf.h"
 #include "ctl/doctor/findings.h"
 #include <cmocka.h>          /* last: it has a macro fail() */
 
@@ -395,6 +396,38 @@ static void reads_unified_images(void **state _unused_) {
         assert_non_null(strstr(said->out, "an executable without an initramfs"));
 }
 
+/* Names of libraries and of the loader are paths: what is longer than any is no reason to copy it. */
+static void bounds_texts_of_programs(void **state _unused_) {
+        static _Alignas(Elf64_Ehdr) uint8_t data[SMALL_ELF_SIZE + 8192];
+
+        for (size_t length = 4095; length <= 4096; length++)
+                for (unsigned which = 0; which < 2; which++) {
+                        size_t size = make_elf(data, LOADER, "libc.so.6", 1), strings;
+                        Elf64_Ehdr *h = (Elf64_Ehdr *) data;
+                        Elf64_Phdr *p = (Elf64_Phdr *) (data + h->e_phoff);
+                        struct elf_facts facts = {};
+                        int r;
+
+                        memset(data + size, 'x', length);
+                        data[size + length] = 0;
+                        p[0].p_filesz = sizeof(data);
+                        for (unsigned i = 0; i < h->e_phnum; i++) {
+                                Elf64_Dyn *d = (Elf64_Dyn *) (data + p[i].p_offset);
+
+                                if (p[i].p_type == PT_INTERP && which == 0)
+                                        p[i].p_offset = size;
+                                strings = p[i].p_type == PT_DYNAMIC ? d[1].d_un.d_ptr - 0x1000 : 0;
+                                if (p[i].p_type == PT_DYNAMIC && which == 1)
+                                        d[0].d_un.d_val = size - strings;
+                        }
+                        r = elf_read(data, size + length + 1, &facts);
+                        assert_int_equal(r, length < 4096 ? 0 : -EBADMSG);
+                        if (r >= 0)
+                                assert_int_equal(strlen(which == 0 ? facts.interpreter : facts.needed[0]), length);
+                        elf_release(&facts);
+                }
+}
+
 /* What the machine cannot say of a disk in a test: the header's own answer. */
 static void judges_recovery_keys(void **state _unused_) {
         static const struct { int answer; enum finding_kind kind; } cases[] = {
@@ -488,7 +521,7 @@ int main(void) {
                 { "lz4", reads_compressed, NULL, NULL, (void *) "lz4 -l" },
                 cmocka_unit_test(reads_unified_images), cmocka_unit_test(refuses_other_files),
                         cmocka_unit_test(refuses_odd_names),
-                cmocka_unit_test(judges_recovery_keys),
+                cmocka_unit_test(bounds_texts_of_programs), cmocka_unit_test(judges_recovery_keys),
                 cmocka_unit_test(prints_json), cmocka_unit_test(paths_are_merged), cmocka_unit_test(links_are_followed),
         };
         size_t n = 0;

@@ -6,6 +6,7 @@
 #include "common/base64.h"
 
 #define DYNAMIC_MAX 4096u
+#define TEXT_MAX 4096u                     /* of a path, NUL included */
 
 struct view {
         const uint8_t *data;
@@ -40,9 +41,9 @@ static int offset_of(const struct view *v, uint64_t address, uint64_t *ret) {
         return -EBADMSG;
 }
 
-/* A text that ends inside the file, or NULL. */
+/* A text that ends inside the file and is no longer than a path, or NULL. */
 static const char *text_at(const struct view *v, uint64_t offset) {
-        if (offset >= v->size || !memchr(v->data + offset, 0, v->size - offset))
+        if (offset >= v->size || !memchr(v->data + offset, 0, MIN_OF(v->size - offset, (uint64_t) TEXT_MAX)))
                 return NULL;
         return (const char *) v->data + offset;
 }
