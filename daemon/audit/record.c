@@ -227,6 +227,7 @@ static int get_fields(struct json_object *o, struct record *r) {
                 return -EBADMSG;
         json_object_object_foreach(fields, name, v) {
                 if (!json_object_is_type(v, json_type_string) || strlen(name) > AUDIT_NAME_MAX ||
+                    !audit_name_is_valid(name) ||
                     strlen(json_object_get_string(v)) != (size_t) json_object_get_string_len(v))
                         return -EBADMSG;
                 r->fields[r->n_fields].name = name;
@@ -243,6 +244,7 @@ static int get_members(struct json_object *o, struct record *r) {
             get_text(o, "time", sizeof(r->time) - 1, &when) < 0 || parse_time_text(when, &r->realtime_usec) < 0 ||
             get_number(o, "boottime_us", UINT64_MAX, &r->boottime_usec) < 0 ||
             get_text(o, "source", 16, &source) < 0 || get_text(o, "event", AUDIT_NAME_MAX, &event) < 0 ||
+            !audit_name_is_valid(event) ||
             get_number(o, "priority", LOG_DEBUG, &priority) < 0 || get_hash(o, "prev", r->prev) < 0 ||
             get_hash(o, "hash", r->hash) < 0 || json_object_object_length(o) != 10)
                 return -EBADMSG;

@@ -53,7 +53,7 @@ int audit_record_encode(const struct audit_message_record *m, uint32_t id, struc
         return wire_finish(ret);
 }
 
-static bool name_is_valid(const char *s) {
+bool audit_name_is_valid(const char *s) {
         return *s && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(s);
 }
 
@@ -75,14 +75,14 @@ int audit_record_decode(struct wire_cursor *c, struct audit_message_record *ret)
         ret->boottime_usec = wire_get_u64(c);
         wire_get_string(c, ret->event, sizeof(ret->event));
         n = wire_get_u8(c);
-        if (c->error != 0 || n > AUDIT_FIELDS_MAX || ret->priority > LOG_DEBUG || !name_is_valid(ret->event))
+        if (c->error != 0 || n > AUDIT_FIELDS_MAX || ret->priority > LOG_DEBUG || !audit_name_is_valid(ret->event))
                 return -EBADMSG;
         for (size_t i = 0; i < n; i++) {
                 struct audit_field *f = ret->fields + i;
 
                 wire_get_string(c, f->name, sizeof(f->name));
                 wire_get_string(c, f->value, sizeof(f->value));
-                if (c->error != 0 || !name_is_valid(f->name) || !value_is_valid(f->value))
+                if (c->error != 0 || !audit_name_is_valid(f->name) || !value_is_valid(f->value))
                         return -EBADMSG;
                 for (size_t k = 0; k < i; k++)
                         if (streq(ret->fields[k].name, f->name))

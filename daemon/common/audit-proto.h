@@ -38,6 +38,9 @@ struct audit_ack {
         uint64_t sequence;             /* its number in the trail */
 };
 
+/* True for names of events and fields: [a-z0-9_], not empty. */
+bool audit_name_is_valid(const char *s) _pure_;
+
 /* Begins a record, stamped with now; adds a field (a NULL or empty value is left out; one that is too long is cut off
  * at AUDIT_VALUE_MAX). Control characters in values are replaced. */
 void audit_record_start(struct audit_message_record *m, const char *event, uint8_t priority, bool durable);

@@ -18,6 +18,26 @@ int safe_close(int fd) {
         return -EBADF;
 }
 
+size_t control_length(const char *s) {
+        const unsigned char *u = (const unsigned char *) s;
+
+        if (u[0] == 0xc2 && u[1] >= 0x80 && u[1] <= 0x9f)
+                return 2;
+        return u[0] != 0 && (u[0] < ' ' || u[0] == 127);
+}
+
+void replace_controls(char *s) {
+        char *to = s;
+
+        while (*s) {
+                size_t n = control_length(s);
+
+                *to++ = n > 0 ? '?' : *s;
+                s += MAX_OF(n, (size_t) 1);
+        }
+        *to = 0;
+}
+
 int free_and_strdup(char **p, const char *s) {
         char *copy = NULL;
 

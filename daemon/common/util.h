@@ -54,6 +54,12 @@ static inline const char *startswith(const char *s, const char *prefix) {
         return strncmp(s, prefix, n) == 0 ? s + n : NULL;
 }
 
+/* How many bytes of s are a control character: 1 (ASCII), 2 (U+0080 to U+009F in UTF-8), or 0: it begins with none. */
+size_t control_length(const char *s) _pure_;
+
+/* Puts a question mark in place of each. */
+void replace_controls(char *s);
+
 /* Replaces *p by a copy of s (NULL allowed). Returns 0 or -ENOMEM (*p is unchanged then). */
 int free_and_strdup(char **p, const char *s);
 

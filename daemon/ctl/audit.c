@@ -92,19 +92,10 @@ static bool is_wanted(const struct filter *f, const struct record *r) {
 
 static void print_field(const char *name, const char *value) {
         printf(" %s=", name);
-        if (*value && !strpbrk(value, " \"")) {
+        if (*value && !strpbrk(value, " \""))
                 print_clean(stdout, value);
-                return;
-        }
-        putchar('"');
-        for (; *value; value++) {
-                char one[2] = { *value, 0 };
-
-                if (*value == '"' || *value == '\\')
-                        putchar('\\');
-                print_clean(stdout, one);
-        }
-        putchar('"');
+        else
+                print_quoted(stdout, value);
 }
 
 static void print_record(const struct record *r) {

@@ -53,9 +53,7 @@ int fail(enum exit_code code, const char *format, ...) {
         va_start(ap, format);
         vsnprintf(text, sizeof(text), format, ap);
         va_end(ap);
-        for (char *p = text; *p; p++)
-                if ((unsigned char) *p < ' ' || *p == 127)
-                        *p = '?';
+        replace_controls(text);
         fflush(stdout);
         fprintf(stderr, "cmkctl: %s\n", text);
         return code;

@@ -3,15 +3,26 @@
 
 #include <stdarg.h>
 
-static void clean(char *s) {
-        for (; *s; s++)
-                if ((unsigned char) *s < ' ' || *s == 127)
-                        *s = '?';
+void print_clean(FILE *f, const char *text) {
+        while (*text) {
+                size_t n = control_length(text);
+
+                fputc(n > 0 ? '?' : *text, f);
+                text += MAX_OF(n, (size_t) 1);
+        }
 }
 
-void print_clean(FILE *f, const char *text) {
-        for (; *text; text++)
-                fputc((unsigned char) *text < ' ' || *text == 127 ? '?' : *text, f);
+void print_quoted(FILE *f, const char *text) {
+        fputc('"', f);
+        while (*text) {
+                size_t n = control_length(text);
+
+                if (*text == '"' || *text == '\\')
+                        fputc('\\', f);
+                fputc(n > 0 ? '?' : *text, f);
+                text += MAX_OF(n, (size_t) 1);
+        }
+        fputc('"', f);
 }
 
 void table_start(struct table *t, const char *const *header, size_t n_columns) {
@@ -31,7 +42,7 @@ void table_add(struct table *t, const char *text) {
                 free(copy);
                 return;
         }
-        clean(copy);
+        replace_controls(copy);
         t->cells[t->n_cells++] = copy;
 }
 

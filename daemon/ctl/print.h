@@ -40,5 +40,6 @@ const char *json_text(struct json_object *o, const char *member);
 /* Number of a member; null, absent or not a number: UINT64_MAX. */
 uint64_t json_number(struct json_object *o, const char *member);
 
-/* Prints text with control characters replaced. */
+/* Prints text with control characters replaced; and between quotes, with those in it escaped. */
 void print_clean(FILE *f, const char *text);
+void print_quoted(FILE *f, const char *text);

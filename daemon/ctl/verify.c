@@ -36,7 +36,8 @@ static int to_json(const struct trail_report *t, const char *path, const char *h
 }
 
 static void to_people(const struct trail_report *t, const char *path, const char *head) {
-        printf("%s: %llu records, numbers %llu to %llu\n", path, (unsigned long long) t->records,
+        print_clean(stdout, path);
+        printf(": %llu records, numbers %llu to %llu\n", (unsigned long long) t->records,
                (unsigned long long) t->first_sequence, (unsigned long long) t->last_sequence);
         if (t->gaps || t->lost)
                 printf("cmkd-audit itself recorded %llu gaps and %llu losses of events\n",

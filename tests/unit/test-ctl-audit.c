@@ -46,6 +46,21 @@ static int set_up(void **state _unused_) {
         return 0;
 }
 
+/* Two more, with what looks harmless. */
+static int set_up_more(void **state) {
+        struct trail_recovery recovery;
+        struct trail *t;
+        bool kept;
+
+        if (set_up(state) < 0 || trail_open(dir, &t, &recovery) < 0)
+                return -1;
+        add(t, RECORD_DAEMON, "close", "c", "a\xc2\x9b" "2J\xc3\xa4\xc2\x80");
+        add(t, RECORD_DAEMON, "spaces", "c", "a \"\xc2\x9f\xc3\xa4");
+        assert_int_equal(trail_commit(t, true, &kept), 0);
+        trail_free(t);
+        return 0;
+}
+
 static int tear_down(void **state _unused_) {
         char command[96];
 
@@ -165,6 +180,48 @@ static void rubbish_in_a_trail_is_said(void **state _unused_) {
         assert_non_null(strstr(c->err, "line 5 is not a record"));
 }
 
+/* What a trail from elsewhere holds may be made for the terminal of who reads it. */
+static void nothing_reaches_the_terminal(void **state _unused_) {
+        static const char *const evil[][2] = {
+                { "\"event\":\"cut\"", "\"event\":\"c\033[2J\"" }, { "\"event\":\"cut\"", "\"event\":\"c\\u009b2J\"" },
+                { "\"event\":\"cut\"", "\"event\":\"\"" }, { "\"event\":\"cut\"", "\"event\":\"Cut\"" },
+                { "{\"volume\":\"b\"}", "{\"v\\u001b[2J\":\"b\"}" }, { "{\"volume\":\"b\"}", "{\"\":\"b\"}" },
+        };
+        _cleanup_(freep) char *text = NULL;
+
+        assert_int_equal(read_small_file(trail_file, 65536, &text, NULL), 0);
+        for (size_t i = 0; i < ELEMENTSOF(evil); i++) {
+                char *last = strstr(text, "\"seq\":4"), changed[65536];
+                char *at = last ? strstr(last, evil[i][0]) : NULL;
+                struct captured *c;
+                int n;
+
+                assert_non_null(at);
+                n = snprintf(changed, sizeof(changed), "%.*s%s%s", (int) (at - text), text, evil[i][1],
+                             at + strlen(evil[i][0]));
+                assert_int_equal(write_file_atomic(trail_file, changed, (size_t) n, 0600), 0);
+                c = RUN(verb_audit_list, "--file", trail_file);
+                assert_int_equal(c->code, EXIT_CODE_TRAIL);
+                assert_int_equal(count_lines(c->out), 3);
+                assert_non_null(strstr(c->err, "line 4 is not a record"));
+                assert_int_equal(RUN(verb_audit_show, "--file", trail_file, "4")->code, EXIT_CODE_FAILED);
+        }
+}
+
+/* C1 control characters work in UTF-8 too: U+009B is "ESC [". */
+static void c1_is_replaced(void **state _unused_) {
+        struct captured *c = RUN(verb_audit_show, "--file", trail_file, "5");
+
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_non_null(strstr(c->out, "exe              a?2J\xc3\xa4?\n"));
+        c = RUN(verb_audit_list, "--file", trail_file, "--event", "close");
+        assert_non_null(strstr(c->out, "exe=a?2J\xc3\xa4?\n"));
+        c = RUN(verb_audit_list, "--file", trail_file, "--event", "spaces");
+        assert_non_null(strstr(c->out, "exe=\"a \\\"?\xc3\xa4\"\n"));
+        c = RUN(verb_audit_list, "--file", "/nonexistent/\xc2\x9b" "2J\x1b\x7f");
+        assert_non_null(strstr(c->err, "/nonexistent/?2J??: "));
+}
+
 static void no_trail_is_no_empty_trail(void **state _unused_) {
         assert_int_equal(RUN(verb_audit_list, "--file", "/nonexistent/trail")->code, EXIT_CODE_FAILED);
         assert_int_equal(RUN(verb_audit_verify, "--file", "/nonexistent/trail")->code, EXIT_CODE_FAILED);
@@ -178,7 +235,8 @@ int main(void) {
                 TEST(everything_is_listed), TEST(filters), TEST(the_last_ones), TEST(json_is_the_lines_themselves),
                 TEST(one_record), TEST(a_whole_trail_verifies), TEST(a_changed_byte_does_not),
                 TEST(an_end_that_was_cut_off_does_not), TEST(rubbish_in_a_trail_is_said),
-                TEST(no_trail_is_no_empty_trail),
+                TEST(no_trail_is_no_empty_trail), TEST(nothing_reaches_the_terminal),
+                cmocka_unit_test_setup_teardown(c1_is_replaced, set_up_more, tear_down),
         };
 
         return cmocka_run_group_tests_name("ctl-audit", tests, NULL, NULL);

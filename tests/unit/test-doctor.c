@@ -396,6 +396,20 @@ static void reads_unified_images(void **state _unused_) {
         assert_non_null(strstr(said->out, "an executable without an initramfs"));
 }
 
+/* The kernel's version is a name in the archive. */
+static void release_is_printed_clean(void **state _unused_) {
+        struct cpio_image i = {};
+        struct captured *said;
+
+        make_machine(NULL);
+        cpio_add(&i, "usr/lib/modules/6\033[2J\xc2\x9b/kernel/x.ko", S_IFREG | 0644, "x", 1);
+        cpio_end(&i);
+        said = examine(i.data, i.size);
+        free(i.data);
+        assert_non_null(strstr(said->out, "kernel 6?[2J?, "));
+        assert_null(strchr(said->out, '\033'));
+}
+
 /* Names of libraries and of the loader are paths: what is longer than any is no reason to copy it. */
 static void bounds_texts_of_programs(void **state _unused_) {
         static _Alignas(Elf64_Ehdr) uint8_t data[SMALL_ELF_SIZE + 8192];
@@ -521,7 +535,8 @@ int main(void) {
                 { "lz4", reads_compressed, NULL, NULL, (void *) "lz4 -l" },
                 cmocka_unit_test(reads_unified_images), cmocka_unit_test(refuses_other_files),
                         cmocka_unit_test(refuses_odd_names),
-                cmocka_unit_test(bounds_texts_of_programs), cmocka_unit_test(judges_recovery_keys),
+                cmocka_unit_test(bounds_texts_of_programs), cmocka_unit_test(release_is_printed_clean),
+                cmocka_unit_test(judges_recovery_keys),
                 cmocka_unit_test(prints_json), cmocka_unit_test(paths_are_merged), cmocka_unit_test(links_are_followed),
         };
         size_t n = 0;

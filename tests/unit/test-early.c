@@ -209,7 +209,7 @@ static void test_changed(void **state _unused_) {
         struct trail *t;
 
         write_early(5);
-        assert_int_equal(change_byte(early_path, "release", 'R'), 0);
+        assert_int_equal(change_byte(early_path, "release", 'x'), 0);
         t = open_trail(real_dir, &recovery);
         budget = 100;
         j = join(t, &recovery, 0);

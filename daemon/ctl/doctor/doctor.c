@@ -95,8 +95,9 @@ static void print_lines(const struct report *r) {
                 printf(": %s; %s\n", finding_danger(f->kind), finding_cure(f->kind));
         }
         print_clean(stdout, r->path);
-        printf(": %zu files, kernel %s, %s: ", r->image.n_files, *r->image.release ? r->image.release : "unknown",
-               *r->unpacked.compression ? r->unpacked.compression : "not compressed");
+        printf(": %zu files, kernel ", r->image.n_files);
+        print_clean(stdout, *r->image.release ? r->image.release : "unknown");
+        printf(", %s: ", *r->unpacked.compression ? r->unpacked.compression : "not compressed");
         printf(n == 0 ? "no findings\n" : n == 1 ? "1 finding\n" : "%zu findings\n", n);
 }
 
