@@ -107,8 +107,13 @@ static void print_record(const struct record *r) {
         putchar('\n');
 }
 
-/* The next record that is wanted, printed unless *skip counts it off. Returns 1, 0 (no more now) or -EBADMSG: a line
- * that is no record, said here. */
+/* This line is no record, and the next may be one; every other error would come again. */
+static bool is_of_a_line(int r) {
+        return r == -EBADMSG || r == -EMSGSIZE || r == -EPROTONOSUPPORT;
+}
+
+/* The next record that is wanted, printed unless *skip counts it off. Returns 1, 0 (no more now), -EBADMSG (a line
+ * that is no record, said here), or -errno: there is nothing more to be had. */
 static int step(struct reader *reader, const struct filter *f, const char *path, uint64_t *skip, bool quiet) {
         _cleanup_(record_done) struct record record = {};
         const char *line;
@@ -120,11 +125,13 @@ static int step(struct reader *reader, const struct filter *f, const char *path,
                 return 0;
         if (r > 0)
                 r = record_decode(line, size, &record);
+        if (r < 0 && !is_of_a_line(r))
+                return r;
         if (r < 0) {
                 if (!quiet)
                         fail(EXIT_CODE_TRAIL, "%s: line %llu is not a record: %s", path,
                              (unsigned long long) reader_line(reader), strerror(-r));
-                return r == -EIO || r == -ENOMEM ? r : -EBADMSG;
+                return -EBADMSG;
         }
         if (!is_wanted(f, &record))
                 return 1;
@@ -146,7 +153,7 @@ static int print_all(struct reader *reader, const struct filter *f, const char *
         int r, code = EXIT_CODE_DONE;
 
         while ((r = step(reader, f, path, &skip, false)) != 0) {
-                if (r == -EIO || r == -ENOMEM)
+                if (r < 0 && r != -EBADMSG)
                         return fail(EXIT_CODE_FAILED, "%s: %s", path, strerror(-r));
                 if (r < 0)
                         code = EXIT_CODE_TRAIL;
@@ -166,7 +173,7 @@ static int count_to_skip(const char *path, const struct filter *f, uint64_t n, u
         code = open_trail(path, &reader);
         if (code != EXIT_CODE_DONE)
                 return code;
-        while ((r = step(reader, f, path, &none, true)) != 0 && r != -EIO && r != -ENOMEM)
+        while ((r = step(reader, f, path, &none, true)) > 0 || r == -EBADMSG)
                 count += r == 2;
         *ret = count > n ? count - n : 0;
         return EXIT_CODE_DONE;
@@ -206,7 +213,7 @@ int verb_audit_follow(const struct invocation *in) {
         while (code != EXIT_CODE_FAILED && code != EXIT_CODE_USAGE) {
                 code = print_all(reader, &f, path, skip);
                 skip = 0;
-                if (fflush(stdout) != 0)
+                if (fflush(stdout) != 0 || code == EXIT_CODE_FAILED)
                         return EXIT_CODE_FAILED;
                 r = reader_wait(reader, -1);
                 if (r < 0 && r != -EINTR)
@@ -247,9 +254,11 @@ int verb_audit_show(const struct invocation *in) {
         while ((r = reader_next_line(reader, &line, &size)) != 0) {
                 _cleanup_(record_done) struct record record = {};
 
-                if (r == -EIO || r == -ENOMEM)
+                if (r > 0)
+                        r = record_decode(line, size, &record);
+                if (r < 0 && !is_of_a_line(r))
                         return fail(EXIT_CODE_FAILED, "%s: %s", path, strerror(-r));
-                if (r < 0 || record_decode(line, size, &record) < 0 || record.sequence != wanted)
+                if (r < 0 || record.sequence != wanted)
                         continue;
                 if (has_option(in, OPTION_JSON))
                         printf("%.*s\n", (int) size, line);

@@ -180,6 +180,28 @@ static void rubbish_in_a_trail_is_said(void **state _unused_) {
         assert_non_null(strstr(c->err, "line 5 is not a record"));
 }
 
+/* A read that fails does so again: no reason to go on for ever, as with a line that is no record. */
+static void an_error_ends_it(void **state _unused_) {
+        static int (*const verbs[])(const struct invocation *) = { verb_audit_list, verb_audit_follow };
+        struct captured *c;
+
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+                alarm(10);
+                c = RUN(verbs[i], "--file", dir);
+                assert_int_equal(c->code, EXIT_CODE_FAILED);
+                assert_string_equal(c->out, "");
+                assert_non_null(strstr(c->err, "Is a directory\n"));
+                assert_int_equal(count_lines(c->err), 1);
+        }
+        c = RUN(verb_audit_show, "--file", dir, "1");
+        assert_int_equal(c->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(c->err, "Is a directory\n"));
+        c = RUN(verb_audit_list, "--file", dir, "--lines", "3");
+        assert_int_equal(c->code, EXIT_CODE_FAILED);
+        assert_int_equal(count_lines(c->err), 1);
+        alarm(0);
+}
+
 /* What a trail from elsewhere holds may be made for the terminal of who reads it. */
 static void nothing_reaches_the_terminal(void **state _unused_) {
         static const char *const evil[][2] = {
@@ -235,7 +257,7 @@ int main(void) {
                 TEST(everything_is_listed), TEST(filters), TEST(the_last_ones), TEST(json_is_the_lines_themselves),
                 TEST(one_record), TEST(a_whole_trail_verifies), TEST(a_changed_byte_does_not),
                 TEST(an_end_that_was_cut_off_does_not), TEST(rubbish_in_a_trail_is_said),
-                TEST(no_trail_is_no_empty_trail), TEST(nothing_reaches_the_terminal),
+                TEST(no_trail_is_no_empty_trail), TEST(nothing_reaches_the_terminal), TEST(an_error_ends_it),
                 cmocka_unit_test_setup_teardown(c1_is_replaced, set_up_more, tear_down),
         };
 
