@@ -42,7 +42,8 @@ static const struct { const char *prefix, *id; } classes[] = {
         { "recovery", MESSAGE_ID_RECOVERY }, { "foreign_keyslot", MESSAGE_ID_FOREIGN },
         { "second_mapping", MESSAGE_ID_MAPPING },
         { "foreign_mapping", MESSAGE_ID_MAPPING }, { "disk_removed", MESSAGE_ID_DISK_REMOVED },
-        { "resumed_elsewhere", MESSAGE_ID_RESUMED }, { "closed_elsewhere", MESSAGE_ID_CLOSED }, { "pause", MESSAGE_ID_PAUSE },
+        { "resumed_elsewhere", MESSAGE_ID_RESUMED }, { "closed_elsewhere", MESSAGE_ID_CLOSED },
+        { "pause", MESSAGE_ID_PAUSE },
 };
 
 const char *mirror_message_id(const char *event) {
