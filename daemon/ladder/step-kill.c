@@ -10,6 +10,22 @@
 #define KILL_ROUNDS 3
 #define KILL_WAIT_USEC (700 * USEC_PER_MSEC)
 
+/* The same for those who only have it mapped, which takes longer to find out, and is a race with the cut. */
+static int tell_mapped(const struct stack *stack, int signal, struct holders *found, unsigned *count) {
+        size_t told = found->n;
+        unsigned sent = 0;
+        int r;
+
+        r = holders_find_maps(stack, found);
+        if (r < 0)
+                return r;
+        const struct holders rest = { .h = found->h + told, .n = found->n - told };
+
+        r = holders_signal(&rest, signal, 0, &sent, NULL);
+        *count += sent;
+        return r;
+}
+
 /* signal 0: they lose the right to dump core, and nothing else happens to them. */
 static int tell_users(const struct disk_request *q, int signal, struct disk_reply *y) {
         _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
@@ -20,9 +36,11 @@ static int tell_users(const struct disk_request *q, int signal, struct disk_repl
         r = usage_open(&m, &u, q, y);
         if (r <= 0)
                 return r;
-        r = holders_find(&u.mounts, &u.stack, false, &found);
+        r = holders_find_open(&u.mounts, &u.stack, false, &found);
         if (r >= 0)
                 r = holders_signal(&found, signal, 0, &y->count, NULL);
+        if (r >= 0)
+                r = tell_mapped(&u.stack, signal, &found, &y->count);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "The users of %s cannot be told: %s", q->name, strerror(-r));
         holders_describe(&found, y->message, sizeof(y->message));
