@@ -21,8 +21,10 @@ PACKAGES = """linux-image-cloud-amd64 systemd systemd-sysv udev dbus kmod crypts
 util-linux iproute2 nftables ca-certificates libcryptsetup12 libbpf1 libcurl4 libjson-c5 libseccomp2 libinih1
 libsystemd0 openssl python3 bpftool keyutils strace lsof psmisc procps busybox-static lvm2 mdadm btrfs-progs""".split()
 
-# Guests that build another kind of initramfs, apart from the ordinary ones, which need not change for them.
-VARIANTS = {"trixie-dracut": ["dracut", "dracut-network", "systemd-cryptsetup"]}
+# What is a package of its own from Debian 13 on; and a guest that builds another kind of initramfs, apart from the ordinary
+# ones, which need not change for it.
+VARIANTS = {"trixie": ["systemd-cryptsetup"], "sid": ["systemd-cryptsetup"],
+            "trixie-dracut": ["dracut", "dracut-network", "systemd-cryptsetup"]}
 
 DPKG_OPTIONS = ["path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*",
                 "path-exclude=/usr/share/info/*", "force-unsafe-io"]
