@@ -55,7 +55,6 @@ static int wait_for_mapping(struct unlock *u) {
         if (r < 0)
                 return r;
         v->released = true;
-        v->released_issued = u->issued;
         v->released_from = u->before;
         return 0;
 }

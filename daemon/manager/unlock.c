@@ -328,8 +328,7 @@ static void on_attributes(const struct vault_reply *y, void *user) {
         attributes_judge(&u->answer, k->timing.expiry_revokes, instant_now());
         if (u->answer.verdict != VERDICT_GRANTED) {
                 u->answered = true;
-                outcome_from_vault(&o, u->volume->name, u->header.key, &u->answer);
-                unlock_fail(u, &o, "verdict");
+                fail_by_vault(u);
                 return;
         }
         r = unlock_check_key(u, &uri, &o);         /* the configuration may be another by now */

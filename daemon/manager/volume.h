@@ -72,7 +72,6 @@ struct volume {
         uint64_t paused_since_usec;        /* boot clock, while lease.paused_until is set (pause.c) */
         sd_event_source *pause_timer;      /* its end */
         bool released;                     /* ATTACHING: somebody else has the key and makes the mapping (release.c) */
-        struct instant released_issued;    /* when that key was asked for; stays when the mapping is there */
         enum volume_state released_from;
         sd_event_source *released_timer;
         LIST_HEAD(, unlock) joined;        /* ATTACHING: others who asked for the same, told when it ends (unlock.c) */
