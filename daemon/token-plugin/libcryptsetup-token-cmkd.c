@@ -77,7 +77,7 @@ void cryptsetup_token_buffer_free(void *buffer, size_t size) {
 
 /* Straight from the pipe into the buffer. */
 static int read_key(struct crypt_device *cd, int fd, char **ret_buffer) {
-        char *buffer;
+        char *buffer = NULL;
         int r;
 
         r = buffer_new(&buffer);

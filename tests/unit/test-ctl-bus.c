@@ -338,7 +338,10 @@ static void a_pause_is_ended(void **state _unused_) {
         tear_down(NULL);
         assert_string_equal(RUN(verb_pause, "again", "--end")->out, "again is not paused\n");
         tear_down(NULL);
-        assert_string_equal(RUN(verb_pause, "again", "--end", "--json")->out, "[\n]\n");
+        /* json-c 0.16 and 0.18 lay out an empty list differently */
+        const char *none = RUN(verb_pause, "again", "--end", "--json")->out;
+
+        assert_true(streq(none, "[]\n") || streq(none, "[\n]\n"));
         tear_down(NULL);
         assert_non_null(strstr(RUN(verb_pause, "data", "--end", "--json")->out, "\"paused_until_usec\": null"));
 }
