@@ -47,7 +47,7 @@ FOLDER_cmkd-ladder := ladder
 # a mapping that is there, with its header
 EXTRA_cmkd-disk := daemon/ladder/dm.c daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/stack.c
 # the trail's format is read by cmkctl too
-EXTRA_cmkctl := $(wildcard daemon/ctl/doctor/*.c) daemon/audit/record.c daemon/audit/chain.c daemon/audit/reader.c
+EXTRA_cmkctl := $(wildcard daemon/ctl/doctor/*.c daemon/ctl/review/*.c) daemon/audit/record.c daemon/audit/chain.c daemon/audit/reader.c
 CLIENT := daemon/token-plugin/client.c
 EXTRA_cmkd-keyscript := $(CLIENT)
 # libcryptsetup's plugin: the same sources compiled for a shared object, and only those that it needs

@@ -68,6 +68,19 @@ static void add_flags(struct audit_message_record *m, uint32_t flags) {
         audit_record_add(m, "flags", text);
 }
 
+/* cryptsetup:UUID-dN: the volume's, also where the mapping is not known yet. */
+static void add_uuid_of_key(struct audit_message_record *m, const char *description) {
+        const char *p = startswith(description, "cryptsetup:");
+        char uuid[37];
+
+        if (!p || strlen(p) < sizeof(uuid))
+                return;
+        memcpy(uuid, p, sizeof(uuid) - 1);
+        uuid[36] = 0;
+        if (uuid_is_valid(uuid))
+                audit_record_add(m, "uuid", uuid);
+}
+
 /* CRYPT-LUKS2-32 HEX DIGITS-NAME: libcryptsetup leaves out the dashes. */
 static void add_luks_uuid(struct audit_message_record *m, const char *dm_uuid) {
         const char *p = startswith(dm_uuid, "CRYPT-LUKS2-");
@@ -97,6 +110,8 @@ static void add_key(struct audit_message_record *m, const struct cmkd_event *e) 
         if (e->key_serial != 0)
                 audit_record_addf(m, "key_serial", "%d", e->key_serial);
         audit_record_add(m, "key_description", e->text);
+        if (e->kind == CMKD_KEY_FETCHED)
+                add_uuid_of_key(m, e->text);
 }
 
 static void add_particulars(struct audit_message_record *m, const struct cmkd_event *e) {

@@ -23,6 +23,8 @@ size_t control_length(const char *s) {
 
         if (u[0] == 0xc2 && u[1] >= 0x80 && u[1] <= 0x9f)
                 return 2;
+        if (u[0] == 0xe2 && ((u[1] == 0x80 && u[2] >= 0xaa && u[2] <= 0xae) || (u[1] == 0x81 && u[2] >= 0xa6 && u[2] <= 0xa9)))
+                return 3;
         return u[0] != 0 && (u[0] < ' ' || u[0] == 127);
 }
 

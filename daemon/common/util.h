@@ -54,7 +54,8 @@ static inline const char *startswith(const char *s, const char *prefix) {
         return strncmp(s, prefix, n) == 0 ? s + n : NULL;
 }
 
-/* How many bytes of s are a control character: 1 (ASCII), 2 (U+0080 to U+009F in UTF-8), or 0: it begins with none. */
+/* How many bytes of s are a control character: 1 (ASCII), 2 (U+0080 to U+009F in UTF-8), 3 (U+202A to U+202E and U+2066 to
+ * U+2069, which turn the direction of what follows: one name could look like another), or 0: it begins with none. */
 size_t control_length(const char *s) _pure_;
 
 /* Puts a question mark in place of each. */

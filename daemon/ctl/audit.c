@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl.h"
 #include "print.h"
-#include "when.h"
+#include "review/review.h"
 
 #include "audit/reader.h"
 
@@ -11,33 +11,25 @@
 
 #define FOLLOW_LINES 10u
 
-struct filter {
-        const char *event;                     /* one or more, with commas between them; NULL: all */
-        const char *volume;
-        uint64_t since_usec;
-        bool json;
-};
-
-/* What a line for people shows after time, source, event and volume; everything else is in `audit show`. */
+/* What a line for people shows after time, event, volume and who it was. */
 static const char *const details[] = {
-        "key", "by", "pid", "uid", "loginuid", "comm", "exe", "cgroup", "device", "dev", "target", "key_description", "mode",
-        "refused", "signal", "step", "action", "cause", "until", "verb", "verdict", "counted_as", "http_status", "code",
-        "request_id", "result", "count", "elapsed_usec", "reason", "why", "detail", "message", "missing", "pin",
-        "detached", "error", "floors", "ignored", "expires",
+        "verb", "step", "action", "cause", "until", "verdict", "counted_as", "code", "http_status", "request_id", "mode",
+        "refused", "signal", "count", "reason", "why", "detail", "message", "missing", "pin", "detached", "error", "floors",
+        "ignored", "expires",
 };
 
-static int read_filter(const struct invocation *in, struct filter *ret) {
-        const char *since = in->values[OPTION_SINCE];
-        struct filter f = {
-                .event = in->values[OPTION_EVENT], .volume = in->values[OPTION_VOLUME],
-                .json = has_option(in, OPTION_JSON),
-        };
+/* Reading from one trail for one question. */
+struct lister {
+        const char *path;
+        struct filter filter;
+        struct rules *rules;
+        struct reader *reader;
+        bool json, wide;
+};
 
-        if (since && parse_when(since, instant_now().realtime_usec, &f.since_usec) < 0)
-                return fail(EXIT_CODE_USAGE, "%s is no time: YYYY-MM-DD, YYYY-MM-DD HH:MM:SS, or a span such as 10min",
-                            since);
-        *ret = f;
-        return EXIT_CODE_DONE;
+static void lister_done(struct lister *l) {
+        rules_free(l->rules);
+        reader_free(l->reader);
 }
 
 static int read_lines(const struct invocation *in, uint64_t otherwise, uint64_t *ret) {
@@ -49,10 +41,6 @@ static int read_lines(const struct invocation *in, uint64_t otherwise, uint64_t 
         return EXIT_CODE_DONE;
 }
 
-static const char *path_of(const struct invocation *in) {
-        return in->values[OPTION_FILE] ? in->values[OPTION_FILE] : TRAIL_PATH;
-}
-
 static int open_trail(const char *path, struct reader **ret) {
         int r = reader_open(path, ret);
 
@@ -61,33 +49,13 @@ static int open_trail(const char *path, struct reader **ret) {
         return r < 0 ? fail(EXIT_CODE_FAILED, "%s: %s", path, strerror(-r)) : EXIT_CODE_DONE;
 }
 
-static const char *volume_of(const struct record *r) {
-        static const char *const names[] = { "volume", "claimed_name", "uuid" };
-
-        for (size_t i = 0; i < ELEMENTSOF(names); i++)
-                if (record_field(r, names[i]))
-                        return record_field(r, names[i]);
-        return "-";
-}
-
-/* Whether a word is among those of a list with commas between them. */
-static bool is_listed(const char *list, const char *word) {
-        size_t n = strlen(word);
-
-        for (const char *p = list, *end; *p; p = *end ? end + 1 : end) {
-                end = strchrnul(p, ',');
-                if ((size_t) (end - p) == n && memcmp(p, word, n) == 0)
-                        return true;
-        }
-        return false;
-}
-
-static bool is_wanted(const struct filter *f, const struct record *r) {
-        if (f->event && !is_listed(f->event, r->event))
-                return false;
-        if (f->volume && !streq(f->volume, volume_of(r)) && !streq_ptr(f->volume, record_field(r, "uuid")))
-                return false;
-        return r->realtime_usec >= f->since_usec;
+/* Begins (again) at the start of the trail, knowing nothing. */
+static int lister_start(struct lister *l) {
+        l->rules = rules_free(l->rules);
+        l->reader = reader_free(l->reader);
+        if (rules_new(l->filter.expected, &l->rules) < 0)
+                return fail(EXIT_CODE_FAILED, "out of memory");
+        return open_trail(l->path, &l->reader);
 }
 
 static void print_field(const char *name, const char *value) {
@@ -98,12 +66,28 @@ static void print_field(const char *name, const char *value) {
                 print_quoted(stdout, value);
 }
 
-static void print_record(const struct record *r) {
-        printf("%s %-6s %-18s ", r->time, record_source_to_string(r->source), r->event);
-        print_clean(stdout, volume_of(r));
+static void print_short(const struct record *r) {
+        char who[512];
+
+        record_who(r, who, sizeof(who));
+        if (*who)
+                print_field("by", who);
+        if (record_field(r, "result") && !streq(record_field(r, "result"), "ok") && !streq(record_field(r, "result"), "done"))
+                print_field("result", record_field(r, "result"));
         for (size_t i = 0; i < ELEMENTSOF(details); i++)
                 if (record_field(r, details[i]))
                         print_field(details[i], record_field(r, details[i]));
+}
+
+static void print_record(const struct record *r, bool wide) {
+        const char *volume = record_volume(r);
+
+        printf("%s %-6s %-18s ", r->time, record_source_to_string(r->source), r->event);
+        print_clean(stdout, volume ? volume : "-");
+        if (!wide)
+                print_short(r);
+        for (size_t i = 0; wide && i < r->n_fields; i++)
+                print_field(r->fields[i].name, r->fields[i].value);
         putchar('\n');
 }
 
@@ -112,28 +96,31 @@ static bool is_of_a_line(int r) {
         return r == -EBADMSG || r == -EMSGSIZE || r == -EPROTONOSUPPORT;
 }
 
-/* The next record that is wanted, printed unless *skip counts it off. Returns 1, 0 (no more now), -EBADMSG (a line
- * that is no record, said here), or -errno: there is nothing more to be had. */
-static int step(struct reader *reader, const struct filter *f, const char *path, uint64_t *skip, bool quiet) {
+/* The next record; one that is wanted is printed unless *skip counts it off, or quiet. Returns 2 (quiet: it was wanted), 1, 0
+ * (no more now), -EBADMSG (a line that is no record, said here), or -errno: there is nothing more to be had. */
+static int step(struct lister *l, uint64_t *skip, bool quiet) {
         _cleanup_(record_done) struct record record = {};
+        enum rule rule;
         const char *line;
         size_t size;
         int r;
 
-        r = reader_next_line(reader, &line, &size);
+        r = reader_next_line(l->reader, &line, &size);
         if (r == 0)
                 return 0;
         if (r > 0)
                 r = record_decode(line, size, &record);
+        if (r >= 0)
+                r = rules_judge(l->rules, &record, &rule);
         if (r < 0 && !is_of_a_line(r))
                 return r;
         if (r < 0) {
                 if (!quiet)
-                        fail(EXIT_CODE_TRAIL, "%s: line %llu is not a record: %s", path,
-                             (unsigned long long) reader_line(reader), strerror(-r));
+                        fail(EXIT_CODE_TRAIL, "%s: line %llu is not a record: %s", l->path,
+                             (unsigned long long) reader_line(l->reader), strerror(-r));
                 return -EBADMSG;
         }
-        if (!is_wanted(f, &record))
+        if (!filter_wants(&l->filter, &record, rule))
                 return 1;
         if (*skip > 0) {
                 (*skip)--;
@@ -141,85 +128,80 @@ static int step(struct reader *reader, const struct filter *f, const char *path,
         }
         if (quiet)
                 return 2;
-        if (f->json)
+        if (l->json)
                 printf("%.*s\n", (int) size, line);
         else
-                print_record(&record);
+                print_record(&record, l->wide);
         return 1;
 }
 
 /* Everything that is there now. EXIT_CODE_TRAIL when a line was no record. */
-static int print_all(struct reader *reader, const struct filter *f, const char *path, uint64_t skip) {
+static int print_all(struct lister *l, uint64_t skip) {
         int r, code = EXIT_CODE_DONE;
 
-        while ((r = step(reader, f, path, &skip, false)) != 0) {
+        while ((r = step(l, &skip, false)) != 0) {
                 if (r < 0 && r != -EBADMSG)
-                        return fail(EXIT_CODE_FAILED, "%s: %s", path, strerror(-r));
+                        return fail(EXIT_CODE_FAILED, "%s: %s", l->path, strerror(-r));
                 if (r < 0)
                         code = EXIT_CODE_TRAIL;
         }
         return code;
 }
 
-/* How many wanted records to leave out so that the last n remain. */
-static int count_to_skip(const char *path, const struct filter *f, uint64_t n, uint64_t *ret) {
-        _cleanup_(reader_freep) struct reader *reader = NULL;
+/* How many wanted records to leave out so that the last n remain. Reads the trail once. */
+static int count_to_skip(struct lister *l, uint64_t n, uint64_t *ret) {
         uint64_t count = 0, none = 0;
-        int r, code;
+        int r;
 
         *ret = 0;
         if (n == UINT64_MAX)
                 return EXIT_CODE_DONE;
-        code = open_trail(path, &reader);
-        if (code != EXIT_CODE_DONE)
-                return code;
-        while ((r = step(reader, f, path, &none, true)) > 0 || r == -EBADMSG)
+        while ((r = step(l, &none, true)) > 0 || r == -EBADMSG)
                 count += r == 2;
         *ret = count > n ? count - n : 0;
-        return EXIT_CODE_DONE;
+        return lister_start(l);
+}
+
+/* Ready to print, with so many of the wanted records to be left out. */
+static int lister_new(const struct invocation *in, uint64_t lines_otherwise, struct lister *l, uint64_t *ret_skip) {
+        uint64_t lines = 0;
+        int code;
+
+        l->path = review_path(in);
+        l->json = has_option(in, OPTION_JSON);
+        l->wide = has_option(in, OPTION_WIDE);
+        code = filter_read(in, &l->filter);
+        if (code == EXIT_CODE_DONE)
+                code = read_lines(in, lines_otherwise, &lines);
+        if (code == EXIT_CODE_DONE)
+                code = lister_start(l);
+        return code == EXIT_CODE_DONE ? count_to_skip(l, lines, ret_skip) : code;
 }
 
 int verb_audit_list(const struct invocation *in) {
-        _cleanup_(reader_freep) struct reader *reader = NULL;
-        const char *path = path_of(in);
-        struct filter f;
-        uint64_t lines, skip;
-        int code;
+        _cleanup_(lister_done) struct lister l = {};
+        uint64_t skip;
+        int code = lister_new(in, UINT64_MAX, &l, &skip);
 
-        code = read_filter(in, &f);
-        if (code == EXIT_CODE_DONE)
-                code = read_lines(in, UINT64_MAX, &lines);
-        if (code == EXIT_CODE_DONE)
-                code = count_to_skip(path, &f, lines, &skip);
-        if (code == EXIT_CODE_DONE)
-                code = open_trail(path, &reader);
-        return code == EXIT_CODE_DONE ? print_all(reader, &f, path, skip) : code;
+        return code == EXIT_CODE_DONE ? print_all(&l, skip) : code;
 }
 
 int verb_audit_follow(const struct invocation *in) {
-        _cleanup_(reader_freep) struct reader *reader = NULL;
-        const char *path = path_of(in);
-        struct filter f;
-        uint64_t lines, skip;
-        int code, r;
+        _cleanup_(lister_done) struct lister l = {};
+        uint64_t skip;
+        int r, code = lister_new(in, FOLLOW_LINES, &l, &skip);
 
-        code = read_filter(in, &f);
-        if (code == EXIT_CODE_DONE)
-                code = read_lines(in, FOLLOW_LINES, &lines);
-        if (code == EXIT_CODE_DONE)
-                code = count_to_skip(path, &f, lines, &skip);
-        if (code == EXIT_CODE_DONE)
-                code = open_trail(path, &reader);
-        while (code != EXIT_CODE_FAILED && code != EXIT_CODE_USAGE) {
-                code = print_all(reader, &f, path, skip);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        for (;;) {
+                code = print_all(&l, skip);
                 skip = 0;
                 if (fflush(stdout) != 0 || code == EXIT_CODE_FAILED)
                         return EXIT_CODE_FAILED;
-                r = reader_wait(reader, -1);
+                r = reader_wait(l.reader, -1);
                 if (r < 0 && r != -EINTR)
-                        return fail(EXIT_CODE_FAILED, "cannot watch %s: %s", path, strerror(-r));
+                        return fail(EXIT_CODE_FAILED, "cannot watch %s: %s", l.path, strerror(-r));
         }
-        return code;
 }
 
 static void print_whole(const struct record *r) {
@@ -241,13 +223,15 @@ static void print_whole(const struct record *r) {
 
 int verb_audit_show(const struct invocation *in) {
         _cleanup_(reader_freep) struct reader *reader = NULL;
-        const char *path = path_of(in), *line;
+        const char *path = review_path(in), *line;
         uint64_t wanted;
         size_t size;
         int code, r;
 
+        if (uuid_is_valid(in->args[0]))
+                return show_story(path, in->args[0], has_option(in, OPTION_JSON));
         if (parse_u64(in->args[0], UINT64_MAX, &wanted) < 0)
-                return fail(EXIT_CODE_USAGE, "%s is no number of a record", in->args[0]);
+                return fail(EXIT_CODE_USAGE, "%s is neither the number of a record nor the id of a use", in->args[0]);
         code = open_trail(path, &reader);
         if (code != EXIT_CODE_DONE)
                 return code;

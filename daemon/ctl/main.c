@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl.h"
+#include "review/filter.h"
 
 #define VERSION "0.1"
 
@@ -24,11 +25,14 @@ static const struct verb verbs[] = {
           verb_recovery_key_test },
         { "trust list", 0, 0, O(JSON), "", "the volumes that this node may open", verb_trust_list },
         { "trust remove", 1, 1, O(JSON)|O(YES), "UUID|NAME", "take a volume off that list", verb_trust_remove },
-        { "audit list", 0, 0, O(JSON)|O(EVENT)|O(VOLUME)|O(SINCE)|O(LINES)|O(FILE), "", "records of the audit trail",
-          verb_audit_list },
-        { "audit follow", 0, 0, O(JSON)|O(EVENT)|O(VOLUME)|O(LINES), "", "the last records, then new ones as they come",
-          verb_audit_follow },
-        { "audit show", 1, 1, O(JSON)|O(FILE), "NUMBER", "everything about one record", verb_audit_show },
+        { "audit list", 0, 0, FILTER_OPTIONS|O(JSON)|O(WIDE)|O(LINES)|O(FILE), "", "records of the audit trail", verb_audit_list },
+        { "audit follow", 0, 0, FILTER_OPTIONS|O(JSON)|O(WIDE)|O(LINES)|O(FILE), "",
+          "the last records, then new ones as they come", verb_audit_follow },
+        { "audit show", 1, 1, O(JSON)|O(FILE), "NUMBER|USE", "everything about one record, or one use of a volume",
+          verb_audit_show },
+        { "audit stats", 0, 0, FILTER_OPTIONS|O(JSON)|O(FILE), "", "the trail in numbers, and what in it needs an answer",
+          verb_audit_stats },
+        { "audit report", 0, 0, FILTER_OPTIONS|O(HTML)|O(FILE), "", "a report for people, as one file", verb_audit_report },
         { "audit verify", 0, 0, O(JSON)|O(FILE), "", "check that no record was changed or removed", verb_audit_verify },
         { "config show", 0, 0, O(JSON)|O(ROOT), "", "what the configuration files say", verb_config_show },
         { "config reload", 0, 0, 0, "", "let cmkd read the configuration again; a bad one is refused", verb_config_reload },

@@ -34,7 +34,13 @@ static const struct {
         [OPTION_FILE] = { "file", 'f', true, "-f, --file FILE", "a trail file elsewhere" },
         [OPTION_ROOT] = { "root", 0, true, "--root DIR", "read the configuration below DIR" },
         [OPTION_INITRAMFS] = { "initramfs", 0, true, "--initramfs IMAGE", "the image to examine" },
-        [OPTION_UNTIL] = { "until", 0, true, "--until TIME", "HH:MM, YYYY-MM-DD HH:MM, or a span from now: 30min, 2h" },
+        [OPTION_UNTIL] = { "until", 0, true, "--until TIME", "pause: HH:MM, YYYY-MM-DD HH:MM, a span from now; audit: as --since" },
+        [OPTION_ACTOR] = { "actor", 0, true, "--actor WHO", "only what this program did, or uid=N, loginuid=N, pid=N" },
+        [OPTION_UNIT] = { "unit", 'u', true, "-u, --unit UNIT", "only what happened in this systemd unit" },
+        [OPTION_UNAUTHORISED] = { "unauthorised", 0, false, "--unauthorised", "only uses that cmkd did not authorise" },
+        [OPTION_EXPECT] = { "expect", 0, true, "--expect PATH[,PATH...]", "programs that may open decrypted devices" },
+        [OPTION_WIDE] = { "wide", 'w', false, "-w, --wide", "every field of a record" },
+        [OPTION_HTML] = { "html", 0, true, "--html FILE", "where the report goes; -: standard output" },
         [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ctl/audit.c daemon/ctl/verify.c daemon/ctl/when.c daemon/ctl/options.c daemon/ctl/print.c
+// sources: daemon/ctl/audit.c daemon/ctl/review/filter.c daemon/ctl/review/ledger.c daemon/ctl/review/review.c daemon/ctl/review/rules.c
+// sources: daemon/ctl/review/story.c daemon/ctl/verify.c daemon/ctl/when.c daemon/ctl/options.c daemon/ctl/print.c
 // sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/reader.c daemon/audit/trail.c
 // libs: json-c
 #include "audit/trail.h"
@@ -81,8 +82,8 @@ static void everything_is_listed(void **state _unused_) {
 
         assert_int_equal(c->code, EXIT_CODE_DONE);
         assert_int_equal(count_lines(c->out), 4);
-        assert_non_null(strstr(c->out, " kernel crypt_set          a exe=/usr/lib/cmkd/cmkd-disk\n"));
-        assert_non_null(strstr(c->out, " b exe=\"/usr/bin/x y"));
+        assert_non_null(strstr(c->out, " kernel crypt_set          a by=/usr/lib/cmkd/cmkd-disk\n"));
+        assert_non_null(strstr(c->out, " b by=\"/usr/bin/x y"));
         assert_null(strchr(c->out, '\033'));
 }
 
@@ -237,9 +238,9 @@ static void c1_is_replaced(void **state _unused_) {
         assert_int_equal(c->code, EXIT_CODE_DONE);
         assert_non_null(strstr(c->out, "exe              a?2J\xc3\xa4?\n"));
         c = RUN(verb_audit_list, "--file", trail_file, "--event", "close");
-        assert_non_null(strstr(c->out, "exe=a?2J\xc3\xa4?\n"));
+        assert_non_null(strstr(c->out, "by=a?2J\xc3\xa4?\n"));
         c = RUN(verb_audit_list, "--file", trail_file, "--event", "spaces");
-        assert_non_null(strstr(c->out, "exe=\"a \\\"?\xc3\xa4\"\n"));
+        assert_non_null(strstr(c->out, "by=\"a \\\"?\xc3\xa4\"\n"));
         c = RUN(verb_audit_list, "--file", "/nonexistent/\xc2\x9b" "2J\x1b\x7f");
         assert_non_null(strstr(c->err, "/nonexistent/?2J??: "));
 }

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rules.h"
+
+/* What the rules know of a volume while they read. */
+struct seen {
+        char uuid[37];
+        bool released;                     /* a key is out that no mapping has used yet */
+        char maker[16];                    /* pid of who set the key, until the volume is attached; "": nobody */
+};
+
+struct rules {
+        const char *expected;
+        struct seen *seen;
+        size_t n_seen;
+};
+
+static const struct { const char *id, *what, *cure; enum gravity gravity; } texts[_RULE_MAX] = {
+        [RULE_NONE] = { "none", "", "", GRAVITY_NOTE },
+        [RULE_KEY_READ] = { "key-read", "The volume key was read out of the kernel",
+                "Whoever has it reads the disk without the vault, also after a revocation: find out who, and copy the data "
+                "to a newly made volume.", GRAVITY_ALERT },
+        [RULE_KEY_INLINE] = { "key-inline", "A volume key was passed in a device-mapper table, not by the keyring",
+                "cmkd never does: dmsetup or an old cryptsetup made this mapping by hand. Ask who did, and how they had the key.",
+                GRAVITY_ALERT },
+        [RULE_KEY_SET] = { "key-set", "A volume key reached the kernel that cmkd did not release",
+                "Another keyslot, a recovery key or a copied volume key opened it: see who, and `cmkctl status` for foreign "
+                "keyslots.", GRAVITY_ALERT },
+        [RULE_MAPPING] = { "mapping", "A mapping of a volume was worked on past cmkd",
+                "dmsetup or cryptsetup was used on it: ask who did.", GRAVITY_WARNING },
+        [RULE_RAW_OPEN] = { "raw-open", "The decrypted device was opened by a program that has no business there",
+                "A copy of the plaintext may have been made. If the program is meant to do that, name it with --expect.",
+                GRAVITY_WARNING },
+        [RULE_SECOND_MAPPING] = { "second-mapping", "A second mapping of an open volume was made",
+                "Remove it (dmsetup remove): a cut of the volume does not end before.", GRAVITY_ALERT },
+        [RULE_RESUMED_ELSEWHERE] = { "resumed-elsewhere", "A volume that was held was given a key past cmkd",
+                "It was cut. Ask who had the key.", GRAVITY_ALERT },
+        [RULE_GUARD] = { "guard", "Somebody worked against the recording",
+                "Treat what was recorded after this as incomplete, and ask who did it.", GRAVITY_ALERT },
+        [RULE_BLIND] = { "blind", "The kernel's events did not arrive", "Uses of keys in that time are not recorded.",
+                GRAVITY_ALERT },
+        [RULE_LOST] = { "lost", "Events are missing from the trail", "The records say how many, of which kind, and why.",
+                GRAVITY_WARNING },
+        [RULE_RECOVERY] = { "recovery", "A volume was opened without the vault",
+                "By a recovery key, or by another keyslot. `cmkctl attach NAME` proves it against the vault again.", GRAVITY_ALERT },
+        [RULE_FOREIGN_KEYSLOT] = { "foreign-keyslot", "The volume has a keyslot or token that nobody enrolled",
+                "It opens the volume without the customer's key: remove it, or find out who needs it.", GRAVITY_ALERT },
+        [RULE_RECOVERY_KEY] = { "recovery-key", "A recovery key was made, removed or tried",
+                "Whoever holds one opens the volume without the vault.", GRAVITY_WARNING },
+        [RULE_PAUSED] = { "paused", "What the vault says was not acted on for a time",
+                "An operator paused it; the record says who, and until when.", GRAVITY_WARNING },
+        [RULE_LINGERING] = { "lingering", "A volume was cut, and not everything of it could be cleared away",
+                "`cmkctl status NAME` says what is left; it is tried again.", GRAVITY_ALERT },
+        [RULE_REPORTED] = { "reported", "The vault's no was reported and nothing was done, as configured",
+                "OnRevoked=report is the setting to migrate with; it leaves the volume open.", GRAVITY_WARNING },
+        [RULE_BREAKER] = { "breaker", "The breaker acted because cmkd did not renew in time",
+                "The journal of cmkd.service says why it was late.", GRAVITY_WARNING },
+        [RULE_REFUSED] = { "refused", "A disk, key or request was refused", "The record says why.", GRAVITY_NOTE },
+        [RULE_DISK_REMOVED] = { "disk-removed", "A disk was pulled while its volume was open", "", GRAVITY_NOTE },
+        [RULE_CLOSED_ELSEWHERE] = { "closed-elsewhere", "A volume was closed past cmkd", "", GRAVITY_NOTE },
+        [RULE_KEY_EXPIRED] = { "key-expired", "A key is past its expiry date",
+                "Its owner should rotate it, or set another date.", GRAVITY_WARNING },
+};
+
+const char *rule_id(enum rule r) {
+        return texts[r].id;
+}
+
+const char *rule_what(enum rule r) {
+        return texts[r].what;
+}
+
+const char *rule_cure(enum rule r) {
+        return texts[r].cure;
+}
+
+enum gravity rule_gravity(enum rule r) {
+        return texts[r].gravity;
+}
+
+const char *gravity_to_string(enum gravity g) {
+        return g == GRAVITY_ALERT ? "alert" : g == GRAVITY_WARNING ? "warning" : "note";
+}
+
+bool rule_is_unauthorised(enum rule r) {
+        return r >= RULE_KEY_READ && r <= RULE_RESUMED_ELSEWHERE;
+}
+
+/* Programs that open block devices in the course of their work, by where Debian, Fedora and SUSE have them. */
+static const char *const known_dirs[] = { "/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/", "/usr/lib/systemd/", "/lib/systemd/" };
+static const char *const known_names[] = {
+        "systemd", "udevadm", "systemd-udevd", "systemd-cryptsetup", "systemd-fsck", "systemd-makefs", "systemd-growfs",
+        "mount", "umount", "blkid", "lsblk", "blockdev", "wipefs", "fstrim", "findfs", "swapon", "swapoff", "mkswap", "fsfreeze",
+        "mke2fs", "e2fsck", "resize2fs", "tune2fs", "dumpe2fs", "e2scrub", "fsck", "fsadm", "e2image",
+        "mkfs.xfs", "xfs_repair", "xfs_growfs", "xfs_db", "mkfs.btrfs", "btrfs", "mkfs.fat", "fsck.fat",
+        "lvm", "dmsetup", "dmeventd", "mdadm", "multipathd", "multipath", "kpartx", "cryptsetup", "integritysetup",
+        "parted", "sfdisk", "fdisk", "partx", "grub-probe", "smartctl", "kexec",
+};
+
+static bool is_known(const char *exe) {
+        for (size_t i = 0; i < ELEMENTSOF(known_dirs); i++) {
+                const char *name = startswith(exe, known_dirs[i]);
+
+                for (size_t k = 0; name && k < ELEMENTSOF(known_names); k++)
+                        if (streq(name, known_names[k]))
+                                return true;
+        }
+        return false;
+}
+
+static bool is_expected(const struct rules *r, const char *exe) {
+        size_t n = strlen(exe);
+
+        for (const char *p = strempty(r->expected), *end; n > 0 && *p; p = *end ? end + 1 : end) {
+                end = strchrnul(p, ',');
+                if ((size_t) (end - p) == n && memcmp(p, exe, n) == 0)
+                        return true;
+        }
+        return false;
+}
+
+int rules_new(const char *expected, struct rules **ret) {
+        struct rules *r = calloc(1, sizeof(*r));
+
+        if (!r)
+                return -ENOMEM;
+        r->expected = expected;
+        *ret = r;
+        return 0;
+}
+
+struct rules *rules_free(struct rules *r) {
+        if (r)
+                free(r->seen);
+        free(r);
+        return NULL;
+}
+
+static struct seen *find(struct rules *r, const char *uuid) {
+        for (size_t i = 0; uuid && i < r->n_seen; i++)
+                if (streq(r->seen[i].uuid, uuid))
+                        return r->seen + i;
+        return NULL;
+}
+
+static struct seen *find_or_add(struct rules *r, const char *uuid) {
+        struct seen *s = find(r, uuid), *bigger;
+
+        if (s)
+                return s;
+        bigger = reallocarray(r->seen, r->n_seen + 1, sizeof(*bigger));
+        if (!bigger)
+                return NULL;
+        r->seen = bigger;
+        s = r->seen + r->n_seen++;
+        *s = (struct seen) {};
+        snprintf(s->uuid, sizeof(s->uuid), "%s", uuid);
+        return s;
+}
+
+static bool has(const struct record *r, const char *name, const char *value) {
+        return streq_ptr(record_field(r, name), value);
+}
+
+static const struct { const char *event; enum rule rule; } of_daemon[] = {
+        { "second_mapping", RULE_SECOND_MAPPING }, { "foreign_mapping", RULE_SECOND_MAPPING },
+        { "resumed_elsewhere", RULE_RESUMED_ELSEWHERE }, { "guard_unpin", RULE_GUARD }, { "blind", RULE_BLIND },
+        { "gap", RULE_LOST }, { "lost", RULE_LOST }, { "early_not_joined", RULE_LOST }, { "recovery", RULE_RECOVERY },
+        { "foreign_keyslot", RULE_FOREIGN_KEYSLOT }, { "recovery_key_added", RULE_RECOVERY_KEY },
+        { "recovery_key_removed", RULE_RECOVERY_KEY }, { "paused", RULE_PAUSED }, { "lingering", RULE_LINGERING },
+        { "reported", RULE_REPORTED }, { "breaker", RULE_BREAKER }, { "refused", RULE_REFUSED },
+        { "disk_removed", RULE_DISK_REMOVED }, { "closed_elsewhere", RULE_CLOSED_ELSEWHERE },
+        { "key_expired", RULE_KEY_EXPIRED },
+};
+
+static int judge_daemon(struct rules *r, const struct record *record, enum rule *ret) {
+        const char *uuid = record_field(record, "uuid");
+        struct seen *s;
+
+        for (size_t i = 0; i < ELEMENTSOF(of_daemon); i++)
+                if (streq(record->event, of_daemon[i].event))
+                        *ret = of_daemon[i].rule;
+        /* A mapping that was there when cmkd came: opened with the vault, unless it says otherwise */
+        if (streq(record->event, "adopted") && (has(record, "condition", "recovery") || has(record, "state", "recovery")))
+                *ret = RULE_RECOVERY;
+        if (!uuid)
+                return 0;
+        if (streq(record->event, "release") && has(record, "verdict", "GRANTED") && !has(record, "verb", "format")) {
+                s = find_or_add(r, uuid);
+                if (!s)
+                        return -ENOMEM;
+                s->released = true;
+                s->maker[0] = 0;
+                return 0;
+        }
+        s = find(r, uuid);
+        if (s && (streq(record->event, "attached") || streq(record->event, "resumed") || streq(record->event, "adopted") ||
+                  streq(record->event, "release_unused")))
+                *s->maker = s->released = 0;
+        return 0;
+}
+
+/* Whoever set the released key makes the rest of the mapping too. */
+static bool is_makers(struct seen *s, const struct record *record) {
+        return s && (s->released || (*s->maker && has(record, "pid", s->maker)));
+}
+
+static enum rule judge_key(struct seen *s, const struct record *record) {
+        if (!has(record, "result", "ok"))
+                return RULE_NONE;
+        if (has(record, "key", "inline"))
+                return RULE_KEY_INLINE;
+        if (s && s->released) {
+                s->released = false;
+                snprintf(s->maker, sizeof(s->maker), "%s", strempty(record_field(record, "pid")));
+                return RULE_NONE;
+        }
+        return has(record, "by", "cmkd") ? RULE_NONE : RULE_KEY_SET;
+}
+
+/* The uuid that device-mapper has for it: only LUKS2 mappings are volumes, or may be. */
+static bool is_of_volume(const struct record *record) {
+        return startswith(strempty(record_field(record, "dm_uuid")), "CRYPT-LUKS2-") != NULL;
+}
+
+static enum rule judge_kernel(struct rules *r, const struct record *record) {
+        static const char *const changes[] = { "dm_load", "dm_clear", "dm_suspend", "dm_resume", "dm_rename", "dm_message" };
+        struct seen *s = find(r, record_field(record, "uuid"));
+
+        if (streq(record->event, "key_read"))
+                return RULE_KEY_READ;
+        if (streq(record->event, "key_set") || streq(record->event, "key_replaced"))
+                return judge_key(s, record);
+        if (startswith(record->event, "guard_"))
+                /* PID 1 stops cmkd-audit by a signal, as it does every service */
+                return streq(record->event, "guard_signal") && has(record, "pid", "1") ? RULE_NONE : RULE_GUARD;
+        if (has(record, "by", "cmkd") || !has(record, "result", "ok") || !is_of_volume(record))
+                return RULE_NONE;
+        if (streq(record->event, "volume_open")) {
+                const char *exe = strempty(record_field(record, "exe"));
+
+                return is_known(exe) || is_expected(r, exe) ? RULE_NONE : RULE_RAW_OPEN;
+        }
+        for (size_t i = 0; i < ELEMENTSOF(changes); i++)
+                if (streq(record->event, changes[i]))
+                        return is_makers(s, record) ? RULE_NONE : RULE_MAPPING;
+        return RULE_NONE;
+}
+
+int rules_judge(struct rules *r, const struct record *record, enum rule *ret) {
+        enum rule rule = RULE_NONE;
+        int k = 0;
+
+        if (record->source == RECORD_DAEMON)
+                k = judge_daemon(r, record, &rule);
+        else
+                rule = judge_kernel(r, record);
+        if (k < 0)
+                return k;
+        *ret = rule;
+        return 0;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "review.h"
+
+#include "ctl/print.h"
+
+/* cmkctl audit stats: a trail in numbers, with its findings. */
+
+static void add_number(struct json_object *o, const char *name, uint64_t v) {
+        json_object_object_add(o, name, json_object_new_uint64(v));
+}
+
+static void add_text(struct json_object *o, const char *name, const char *v) {
+        json_object_object_add(o, name, json_object_new_string(v));
+}
+
+static void add_time(struct json_object *o, const char *name, uint64_t usec) {
+        char text[64];
+
+        review_time(usec, text, sizeof(text));
+        add_text(o, name, usec > 0 ? text : "");
+}
+
+static struct json_object *volumes_json(const struct ledger *l) {
+        struct json_object *list = json_object_new_array();
+
+        for (size_t i = 0; i < l->n_volumes; i++) {
+                const struct ledger_volume *v = l->volumes + i;
+                struct json_object *o = json_object_new_object(), *users = json_object_new_array();
+
+                add_text(o, "volume", v->name);
+                add_text(o, "uuid", v->uuid);
+                add_text(o, "key", v->key);
+                add_number(o, "records", v->records);
+                add_number(o, "releases", v->releases);
+                add_number(o, "keys_set", v->key_sets);
+                add_time(o, "first", v->first_usec);
+                add_time(o, "last", v->last_usec);
+                for (size_t k = 0; k < v->n_users; k++) {
+                        const struct user *u = v->users + k;
+                        struct json_object *one = json_object_new_object();
+
+                        add_text(one, "exe", u->exe);
+                        add_text(one, "unit", u->unit);
+                        add_text(one, "uid", u->uid);
+                        add_text(one, "loginuid", u->loginuid);
+                        add_number(one, "reads", u->reads);
+                        add_number(one, "writes", u->writes);
+                        json_object_array_add(users, one);
+                }
+                json_object_object_add(o, "opened_by", users);
+                json_object_array_add(list, o);
+        }
+        return list;
+}
+
+static struct json_object *keys_json(const struct ledger *l) {
+        struct json_object *list = json_object_new_array();
+
+        for (size_t i = 0; i < l->n_keys; i++) {
+                const struct ledger_key *k = l->keys + i;
+                struct json_object *o = json_object_new_object(), *verdicts = json_object_new_object();
+
+                add_text(o, "key", k->key);
+                for (unsigned v = 0; v < _VERDICT_MAX; v++)
+                        if (k->verdicts[v] > 0)
+                                add_number(verdicts, verdict_to_string((enum verdict) v), k->verdicts[v]);
+                json_object_object_add(o, "verdicts", verdicts);
+                add_number(o, "round_trip_usec_mean", k->round_trips > 0 ? k->round_trip_usec / k->round_trips : 0);
+                add_number(o, "round_trip_usec_max", k->round_trip_max_usec);
+                json_object_array_add(list, o);
+        }
+        return list;
+}
+
+static struct json_object *findings_json(const struct ledger *l) {
+        struct json_object *list = json_object_new_array();
+
+        for (size_t i = 0; i < l->n_findings; i++) {
+                const struct review_finding *f = l->findings + i;
+                struct json_object *o = json_object_new_object();
+
+                add_text(o, "finding", rule_id(f->rule));
+                add_text(o, "gravity", gravity_to_string(rule_gravity(f->rule)));
+                json_object_object_add(o, "unauthorised", json_object_new_boolean(rule_is_unauthorised(f->rule)));
+                add_text(o, "what", rule_what(f->rule));
+                add_text(o, "volume", f->volume);
+                add_text(o, "who", f->who);
+                add_text(o, "detail", f->detail);
+                add_number(o, "count", f->count);
+                add_time(o, "first", f->first_usec);
+                add_time(o, "last", f->last_usec);
+                add_number(o, "first_record", f->first_sequence);
+                add_number(o, "last_record", f->last_sequence);
+                add_text(o, "cure", rule_cure(f->rule));
+                json_object_array_add(list, o);
+        }
+        return list;
+}
+
+static int to_json(const struct ledger *l, const char *path) {
+        _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
+        struct json_object *events = json_object_new_object();
+
+        add_text(o, "file", path);
+        add_number(o, "records", l->records);
+        add_number(o, "broken_lines", l->broken);
+        add_time(o, "first", l->first_usec);
+        add_time(o, "last", l->last_usec);
+        for (size_t i = 0; i < l->n_events; i++)
+                add_number(events, l->events[i].event, l->events[i].daemon + l->events[i].kernel);
+        json_object_object_add(o, "events", events);
+        json_object_object_add(o, "volumes", volumes_json(l));
+        json_object_object_add(o, "keys", keys_json(l));
+        json_object_object_add(o, "findings", findings_json(l));
+        add_number(o, "left_out", l->more_findings + l->more_keys + l->more_volumes);
+        return print_json(o);
+}
+
+static int print_volumes(const struct ledger *l) {
+        static const char *const header[] = { "VOLUME", "UUID", "RELEASES", "KEYS SET", "OPENED BY", "LAST RECORD" };
+        struct table t;
+        char time[64];
+
+        table_start(&t, header, ELEMENTSOF(header));
+        for (size_t i = 0; i < l->n_volumes; i++) {
+                const struct ledger_volume *v = l->volumes + i;
+
+                review_time(v->last_usec, time, sizeof(time));
+                table_add(&t, v->name);
+                table_add(&t, v->uuid);
+                table_addf(&t, "%llu", (unsigned long long) v->releases);
+                table_addf(&t, "%llu", (unsigned long long) v->key_sets);
+                table_addf(&t, "%zu program%s", v->n_users, v->n_users == 1 ? "" : "s");
+                table_add(&t, time);
+        }
+        return table_print(&t);
+}
+
+static int print_keys(const struct ledger *l) {
+        static const char *const header[] = { "KEY", "VERDICTS", "ROUND TRIP" };
+        struct table t;
+
+        table_start(&t, header, ELEMENTSOF(header));
+        for (size_t i = 0; i < l->n_keys; i++) {
+                const struct ledger_key *k = l->keys + i;
+                char text[256] = "";
+                size_t n = 0;
+
+                for (unsigned v = 0; v < _VERDICT_MAX; v++)
+                        if (k->verdicts[v] > 0)
+                                n += (size_t) snprintf(text + n, sizeof(text) - n, "%s%s %llu", n > 0 ? ", " : "",
+                                                       verdict_to_string((enum verdict) v),
+                                                       (unsigned long long) k->verdicts[v]);
+                table_add(&t, k->key);
+                table_add(&t, text);
+                if (k->round_trips > 0)
+                        table_addf(&t, "%.0f ms, at most %.0f ms", (double) k->round_trip_usec / (double) k->round_trips / 1e3,
+                                   (double) k->round_trip_max_usec / 1e3);
+                else
+                        table_add(&t, NULL);
+        }
+        return table_print(&t);
+}
+
+static int print_events(const struct ledger *l) {
+        static const char *const header[] = { "EVENT", "CMKD", "KERNEL" };
+        struct table t;
+
+        table_start(&t, header, ELEMENTSOF(header));
+        for (size_t i = 0; i < l->n_events; i++) {
+                table_add(&t, l->events[i].event);
+                table_addf(&t, "%llu", (unsigned long long) l->events[i].daemon);
+                table_addf(&t, "%llu", (unsigned long long) l->events[i].kernel);
+        }
+        return table_print(&t);
+}
+
+static void print_findings(const struct ledger *l) {
+        for (size_t i = 0; i < l->n_findings; i++) {
+                const struct review_finding *f = l->findings + i;
+                char time[64];
+
+                review_time(f->first_usec, time, sizeof(time));
+                printf("%s: %s", gravity_to_string(rule_gravity(f->rule)), rule_what(f->rule));
+                if (f->count > 1)
+                        printf(", %llu times", (unsigned long long) f->count);
+                printf("\n    %s, record %llu%s", time, (unsigned long long) f->first_sequence, *f->volume ? ", volume " : "");
+                print_clean(stdout, f->volume);
+                if (*f->who) {
+                        fputs(", by ", stdout);
+                        print_clean(stdout, f->who);
+                }
+                if (*f->detail) {
+                        fputs("\n    ", stdout);
+                        print_clean(stdout, f->detail);
+                }
+                printf("%s%s\n", *rule_cure(f->rule) ? "\n    " : "", rule_cure(f->rule));
+        }
+        if (l->more_findings > 0)
+                printf("and %llu more\n", (unsigned long long) l->more_findings);
+}
+
+int verb_audit_stats(const struct invocation *in) {
+        _cleanup_(ledger_freep) struct ledger *l = NULL;
+        struct filter f;
+        char first[64], last[64];
+        int code;
+
+        code = filter_read(in, &f);
+        if (code == EXIT_CODE_DONE)
+                code = review_read(in, &f, &l);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        if (has_option(in, OPTION_JSON))
+                return to_json(l, review_path(in));
+        review_time(l->first_usec, first, sizeof(first));
+        review_time(l->last_usec, last, sizeof(last));
+        if (l->records > 0)
+                printf("%llu records from %s to %s (UTC)\n", (unsigned long long) l->records, first, last);
+        else
+                puts("no records");
+        if (l->broken > 0)
+                printf("%llu lines are no records: see cmkctl audit verify\n", (unsigned long long) l->broken);
+        if (l->n_volumes > 0)
+                code = (putchar('\n'), print_volumes(l));
+        if (code == EXIT_CODE_DONE && l->n_keys > 0)
+                code = (putchar('\n'), print_keys(l));
+        if (code == EXIT_CODE_DONE && l->n_events > 0)
+                code = (putchar('\n'), print_events(l));
+        printf("\n%zu finding%s\n", l->n_findings, l->n_findings == 1 ? "" : "s");
+        print_findings(l);
+        return code;
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// sources: daemon/ctl/review/filter.c daemon/ctl/review/html.c daemon/ctl/review/ledger.c daemon/ctl/review/report.c
+// sources: daemon/ctl/review/review.c daemon/ctl/review/rules.c daemon/ctl/review/stats.c daemon/ctl/review/story.c
+// sources: daemon/ctl/audit.c daemon/ctl/when.c daemon/ctl/options.c daemon/ctl/print.c
+// sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/reader.c daemon/audit/trail.c daemon/common/verdict.c
+// libs: json-c
+#include "audit/trail.h"
+#include "ctl-capture.h"
+#include "ctl/print.h"
+#include "ctl/review/review.h"
+
+#include <syslog.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>          /* last: it has a macro fail() */
+
+#define UUID "7411100d-d1ed-43c9-95e3-833d376054ea"
+#define DM_UUID "CRYPT-LUKS2-7411100dd1ed43c995e3833d376054ea-data1"
+#define USE "bbad6906-f311-4d54-bf2c-d69b2835ccc6"
+#define KEY "https://vault.test/keys/k1/62854e943ac0469f8258f52e7985d0d5"
+
+static char dir[64], trail_file[80];
+static struct trail *trail;
+
+static int set_up(void **state _unused_) {
+        struct trail_recovery recovery;
+
+        snprintf(dir, sizeof(dir), "/tmp/test-review.XXXXXX");
+        if (!mkdtemp(dir) || trail_open(dir, &trail, &recovery) < 0)
+                return -1;
+        snprintf(trail_file, sizeof(trail_file), "%s/trail.jsonl", dir);
+        return 0;
+}
+
+static int tear_down(void **state _unused_) {
+        char command[96];
+
+        trail = trail_free(trail);
+        snprintf(command, sizeof(command), "rm -r %s", dir);
+        return system(command);
+}
+
+/* fields: "name=value" pairs, NULL last. Each record is a second after the one before. */
+static void write_record(enum record_source source, const char *event, const char *const *fields) {
+        static struct audit_message_record m;
+        uint64_t sequence;
+        bool kept;
+
+        audit_record_start(&m, event, LOG_INFO, true);
+        for (; *fields; fields++) {
+                char name[64];
+                size_t n = strcspn(*fields, "=");
+
+                snprintf(name, sizeof(name), "%.*s", (int) n, *fields);
+                audit_record_add(&m, name, *fields + n + 1);
+        }
+        m.realtime_usec = (UINT64_C(1700000000) + trail_sequence(trail)) * USEC_PER_SEC;
+        assert_int_equal(trail_append(trail, &m, source, NULL, &sequence), 0);
+        assert_int_equal(trail_commit(trail, true, &kept), 0);
+}
+
+#define DAEMON(event, ...) write_record(RECORD_DAEMON, event, (const char *const[]) { __VA_ARGS__, NULL })
+#define KERNEL(event, ...) write_record(RECORD_KERNEL, event, (const char *const[]) { \
+        "volume=data1", "dm_uuid=" DM_UUID, "uuid=" UUID, "result=ok", __VA_ARGS__, NULL })
+#define CMKD "by=cmkd", "comm=cmkd-disk", "exe=/usr/lib/cmkd/cmkd-disk", "cgroup=/system.slice/cmkd.service", "uid=0"
+#define OTHER(program) "by=other", "comm=x", "exe=" program, "cgroup=/user.slice/session-3.scope", "uid=0", "loginuid=1000"
+
+/* What the last record is. */
+static enum rule judged(const char *expected) {
+        _cleanup_(reader_freep) struct reader *reader = NULL;
+        _cleanup_(rules_freep) struct rules *rules = NULL;
+        enum rule rule = _RULE_MAX;
+
+        assert_int_equal(rules_new(expected, &rules), 0);
+        assert_int_equal(reader_open(trail_file, &reader), 0);
+        for (;;) {
+                _cleanup_(record_done) struct record r = {};
+
+                if (reader_next(reader, &r) <= 0)
+                        return rule;
+                assert_int_equal(rules_judge(rules, &r, &rule), 0);
+        }
+}
+
+static void release(void) {
+        DAEMON("release", "volume=data1", "uuid=" UUID, "use=" USE, "key=" KEY, "verb=attach", "verdict=GRANTED", "request_id=r1");
+}
+
+static void a_released_key_is_authorised_once(void **state _unused_) {
+        release();
+        KERNEL("key_set", "key=keyring", CMKD);
+        assert_int_equal(judged(NULL), RULE_NONE);
+        DAEMON("attached", "volume=data1", "uuid=" UUID);
+        KERNEL("key_set", "key=keyring", OTHER("/usr/sbin/cryptsetup"));
+        assert_int_equal(judged(NULL), RULE_KEY_SET);
+}
+
+static void a_key_given_to_others_is_theirs_to_set(void **state _unused_) {
+        release();
+        KERNEL("dm_create", "pid=70", OTHER("/usr/lib/systemd/systemd-cryptsetup"));
+        assert_int_equal(judged(NULL), RULE_NONE);
+        KERNEL("key_set", "key=keyring", "pid=70", OTHER("/usr/lib/systemd/systemd-cryptsetup"));
+        assert_int_equal(judged(NULL), RULE_NONE);
+        KERNEL("dm_load", "pid=70", OTHER("/usr/lib/systemd/systemd-cryptsetup"));
+        assert_int_equal(judged(NULL), RULE_NONE);
+        KERNEL("dm_load", "pid=71", OTHER("/usr/sbin/dmsetup"));
+        assert_int_equal(judged(NULL), RULE_MAPPING);
+        KERNEL("key_set", "key=keyring", "pid=71", OTHER("/usr/sbin/dmsetup"));
+        assert_int_equal(judged(NULL), RULE_KEY_SET);
+}
+
+static void a_format_releases_nothing_to_the_kernel(void **state _unused_) {
+        DAEMON("release", "volume=data1", "uuid=" UUID, "verb=format", "verdict=GRANTED");
+        KERNEL("key_set", "key=keyring", OTHER("/usr/sbin/cryptsetup"));
+        assert_int_equal(judged(NULL), RULE_KEY_SET);
+}
+
+static void a_release_that_was_not_used_is_over(void **state _unused_) {
+        release();
+        DAEMON("release_unused", "volume=data1", "uuid=" UUID);
+        KERNEL("key_set", "key=keyring", OTHER("/usr/sbin/cryptsetup"));
+        assert_int_equal(judged(NULL), RULE_KEY_SET);
+}
+
+static void a_key_in_a_table_is_found_whoever_put_it_there(void **state _unused_) {
+        release();
+        KERNEL("key_set", "key=inline", OTHER("/usr/sbin/dmsetup"));
+        assert_int_equal(judged(NULL), RULE_KEY_INLINE);
+        KERNEL("key_read", CMKD);
+        assert_int_equal(judged(NULL), RULE_KEY_READ);
+}
+
+static void a_call_that_failed_used_nothing(void **state _unused_) {
+        write_record(RECORD_KERNEL, "key_set", (const char *const[]) { "uuid=" UUID, "result=EINVAL", "by=other", NULL });
+        assert_int_equal(judged(NULL), RULE_NONE);
+}
+
+static void opens_of_every_day_are_known(void **state _unused_) {
+        KERNEL("volume_open", "mode=read", OTHER("/usr/bin/udevadm"));
+        assert_int_equal(judged(NULL), RULE_NONE);
+        KERNEL("volume_open", "mode=read", OTHER("/usr/sbin/e2fsck"));
+        assert_int_equal(judged(NULL), RULE_NONE);
+        KERNEL("volume_open", "mode=read", OTHER("/srv/x/usr/bin/mount"));
+        assert_int_equal(judged(NULL), RULE_RAW_OPEN);
+        KERNEL("volume_open", "mode=read", OTHER("/usr/bin/mounts"));
+        assert_int_equal(judged(NULL), RULE_RAW_OPEN);
+        KERNEL("volume_open", "mode=read", OTHER("/usr/bin/restic"));
+        assert_int_equal(judged(NULL), RULE_RAW_OPEN);
+        assert_int_equal(judged("/usr/bin/res,/usr/bin/restic"), RULE_NONE);
+        assert_int_equal(judged("/usr/bin/res,/usr/bin/restic2"), RULE_RAW_OPEN);
+}
+
+static void who_works_against_the_recording(void **state _unused_) {
+        KERNEL("guard_signal", "signal=15", "pid=1", OTHER("/usr/lib/systemd/systemd"));
+        assert_int_equal(judged(NULL), RULE_NONE);
+        KERNEL("guard_signal", "signal=9", "pid=12", OTHER("/usr/bin/kill"));
+        assert_int_equal(judged(NULL), RULE_GUARD);
+        DAEMON("lost", "count=3");
+        assert_int_equal(judged(NULL), RULE_LOST);
+}
+
+/* The story of the demo: attached, used, revoked, cut; then somebody reads what is open. */
+static void write_story(void) {
+        DAEMON("request", "volume=data1", "uuid=" UUID, "use=" USE, "verb=attach", "by=uid=0 loginuid=1000 pid=9 comm=cmkctl");
+        DAEMON("verdict", "key=" KEY, "verdict=GRANTED", "counted_as=GRANTED", "volume=data1", "round_trip_usec=2000");
+        release();
+        KERNEL("key_set", "key=keyring", "use=" USE, CMKD);
+        DAEMON("attached", "volume=data1", "uuid=" UUID, "use=" USE, "key=" KEY);
+        KERNEL("volume_open", "mode=write", "use=" USE, OTHER("/usr/bin/mount"));
+        KERNEL("volume_open", "mode=read", "use=" USE, OTHER("/usr/bin/dd"));
+        KERNEL("volume_open", "mode=read", "use=" USE, OTHER("/usr/bin/dd"));
+        DAEMON("verdict", "key=" KEY, "verdict=REVOKED", "counted_as=REVOKED", "volume=data1", "round_trip_usec=4000");
+        DAEMON("cut", "volume=data1", "uuid=" UUID, "use=" USE, "step=cut");
+        DAEMON("removed", "volume=data1", "uuid=" UUID, "use=" USE, "cause=revoked");
+}
+
+static void numbers(void **state _unused_) {
+        _cleanup_(json_object_putp) struct json_object *o = NULL;
+        struct json_object *list, *one;
+
+        write_story();
+        o = json_tokener_parse(RUN(verb_audit_stats, "--file", trail_file, "--json")->out);
+        assert_non_null(o);
+        assert_int_equal(json_number(o, "records"), 11);
+        assert_true(json_object_object_get_ex(o, "volumes", &list));
+        assert_int_equal(json_object_array_length(list), 1);
+        one = json_object_array_get_idx(list, 0);
+        assert_string_equal(json_text(one, "volume"), "data1");
+        assert_string_equal(json_text(one, "key"), KEY);
+        assert_int_equal(json_number(one, "releases"), 1);
+        assert_int_equal(json_number(one, "keys_set"), 1);
+        assert_true(json_object_object_get_ex(o, "keys", &list));
+        one = json_object_array_get_idx(list, 0);
+        assert_int_equal(json_number(one, "round_trip_usec_mean"), 3000);
+        assert_int_equal(json_number(one, "round_trip_usec_max"), 4000);
+        assert_true(json_object_object_get_ex(o, "findings", &list));
+        assert_int_equal(json_object_array_length(list), 1);
+        one = json_object_array_get_idx(list, 0);
+        assert_string_equal(json_text(one, "finding"), "raw-open");
+        assert_int_equal(json_number(one, "count"), 2);
+        assert_int_equal(json_number(one, "first_record"), 7);
+        assert_int_equal(json_number(one, "last_record"), 8);
+        assert_non_null(strstr(RUN(verb_audit_stats, "--file", trail_file)->out, "GRANTED 1, REVOKED 1"));
+        assert_non_null(strstr(RUN(verb_audit_stats, "--file", trail_file, "--expect", "/usr/bin/dd")->out, "0 findings"));
+}
+
+static size_t listed(const char *option, const char *value) {
+        struct captured *c = value ? RUN(verb_audit_list, "--file", trail_file, option, value) :
+                                     RUN(verb_audit_list, "--file", trail_file, option);
+        size_t n = 0;
+
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        for (const char *p = c->out; (p = strchr(p, '\n')); p++)
+                n++;
+        return n;
+}
+
+static void filters(void **state _unused_) {
+        write_story();
+        assert_int_equal(listed("--unauthorised", NULL), 2);
+        assert_int_equal(listed("--key", "k1"), 4);
+        assert_int_equal(listed("--key", "https://vault.test/keys/k1"), 4);
+        assert_int_equal(listed("--key", KEY), 4);
+        assert_int_equal(listed("--key", "k"), 0);
+        assert_int_equal(listed("--key", "https://vault.test/keys/k"), 0);
+        assert_int_equal(listed("--actor", "dd"), 2);
+        assert_int_equal(listed("--actor", "/usr/bin/dd"), 2);
+        assert_int_equal(listed("--actor", "cmkctl"), 1);
+        assert_int_equal(listed("--actor", "cmkct"), 0);
+        assert_int_equal(listed("--actor", "loginuid=1000"), 4);
+        assert_int_equal(listed("--actor", "loginuid=100"), 0);
+        assert_int_equal(listed("--unit", "session-3.scope"), 3);
+        assert_int_equal(listed("--unit", "cmkd.service"), 1);
+        assert_int_equal(listed("--until", "2023-11-14 22:13:22Z"), 2);
+        assert_int_equal(listed("--since", "2023-11-14 22:13:29Z"), 2);
+        assert_int_equal(RUN(verb_audit_list, "--file", trail_file, "--since", "2023-11-15Z", "--until", "2023-11-14Z")->code,
+                         EXIT_CODE_USAGE);
+}
+
+static void one_use_from_request_to_end(void **state _unused_) {
+        struct captured *c;
+
+        write_story();
+        DAEMON("verdict", "key=" KEY, "verdict=GRANTED", "counted_as=GRANTED", "volume=data1");
+        DAEMON("request", "volume=data1", "uuid=" UUID, "use=11111111-2222-3333-4444-555555555555", "verb=attach");
+        c = RUN(verb_audit_show, "--file", trail_file, USE);
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_non_null(strstr(c->out, "0.000 s   1  "));
+        assert_non_null(strstr(c->out, "counted_as REVOKED"));
+        assert_non_null(strstr(c->out, "10.000 s  11 "));
+        assert_null(strstr(c->out, "11.000 s"));       /* an answer after the end is not of this use */
+        c = RUN(verb_audit_show, "--file", trail_file, "99999999-2222-3333-4444-555555555555");
+        assert_int_equal(c->code, EXIT_CODE_FAILED);
+}
+
+/* Whatever a process is called, the report shows it and runs nothing of it. */
+static void a_report_is_text(void **state _unused_) {
+        struct captured *c;
+
+        write_story();
+        KERNEL("volume_open", "mode=read", OTHER("/tmp/<script>&\"'\xe2\x80\xae\x1b"));
+        c = RUN(verb_audit_report, "--file", trail_file, "--html", "-");
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_null(strstr(c->out, "<script"));
+        assert_non_null(strstr(c->out, "/tmp/&#60;script&#62;&#38;&#34;&#39;&#xfffd;?"));      /* the trail took no ESC */
+        assert_null(strstr(c->out, "http://"));
+        assert_null(strstr(c->out, "src="));
+        assert_non_null(strstr(c->out, "default-src 'none'"));
+        assert_non_null(strstr(c->out, "Verified: nothing was changed"));
+        assert_non_null(strstr(c->out, "left:36.364%;width:45.455%"));      /* open from the 5th to the 10th of 12 records */
+        assert_int_equal(RUN(verb_audit_report, "--file", trail_file)->code, EXIT_CODE_USAGE);
+}
+
+static void a_report_of_a_changed_trail_says_so(void **state _unused_) {
+        _cleanup_(freep) char *text = NULL;
+        struct captured *c;
+        size_t size;
+
+        write_story();
+        assert_int_equal(read_small_file(trail_file, 65536, &text, &size), 0);
+        memcpy(strstr(text, "pid=9"), "pid=8", 5);
+        assert_int_equal(write_file_atomic(trail_file, text, size, 0600), 0);
+        c = RUN(verb_audit_report, "--file", trail_file, "--html", "-");
+        assert_int_equal(c->code, EXIT_CODE_TRAIL);
+        assert_non_null(strstr(c->out, "does not verify"));
+        assert_null(strstr(c->out, "Verified"));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(a_released_key_is_authorised_once), TEST(a_key_given_to_others_is_theirs_to_set),
+                TEST(a_format_releases_nothing_to_the_kernel), TEST(a_release_that_was_not_used_is_over),
+                TEST(a_key_in_a_table_is_found_whoever_put_it_there), TEST(a_call_that_failed_used_nothing),
+                TEST(opens_of_every_day_are_known), TEST(who_works_against_the_recording), TEST(numbers), TEST(filters),
+                TEST(one_use_from_request_to_end), TEST(a_report_is_text), TEST(a_report_of_a_changed_trail_says_so),
+        };
+
+        return cmocka_run_group_tests_name("review", tests, NULL, NULL);
+}
