@@ -64,24 +64,69 @@ add_name_servers()
     : >/run/cmkd/early/resolv.done
 }
 
-# A vault that is silent may come back with nobody there to type. One that said no is left alone.
-ask_recovery_key()
+# The typed key goes from one to the other by a pipe with a name: each has a pid, and both can be ended.
+start_prompt()
 {
+    rm -f "$typed"
+    mkfifo -m 600 "$typed" || return 1
+    systemd-ask-password --no-tty --timeout=0 -n --id="cmkd:$name" "Recovery key for $name:" </dev/null >"$typed" &
+    asking=$!
+    cryptsetup open --type luks2 --disable-external-tokens --key-file=- "/dev/disk/by-uuid/$uuid" "$name" <"$typed" &
+    opening=$!
+}
+
+# The question is taken back where it is shown; cryptsetup ends with what it reads, and never in the middle of its work.
+end_prompt()
+{
+    [ -z "$asking" ] || kill "$asking" 2>/dev/null
+}
+
+# Tells the prompt when the volume is open. What it waits for ends with it. The vault's no ends it: it is not asked on.
+watch_vault()
+{
+    trap 'kill $! 2>/dev/null; exit' TERM
+    code=4
+    while [ $code != 3 ]; do
+        sleep 60 &
+        wait $!
+        cmkctl attach "$name" --wait=1 </dev/null >/dev/null 2>&1 &
+        wait $!
+        code=$?
+        [ $code = 0 ] && kill -USR1 $$ && return
+    done
+}
+
+# A vault that is silent may come back with nobody there to type. One that said no is left alone.
+ask_recovery_key()    # CODE
+{
+    asking=
+    watching=
+    typed=/run/cmkd/early/typed.$name
+    trap end_prompt USR1
+    if [ "$1" = 4 ]; then
+        watch_vault &
+        watching=$!
+    fi
     while [ ! -e "/dev/mapper/$name" ]; do
         say "volume $name is closed (exit code $1, see above). Type its recovery key, or enable its key in the vault and reset."
-        systemd-ask-password --no-tty --timeout=0 -n --id="cmkd:$name" "Recovery key for $name:" |
-            cryptsetup open --type luks2 --disable-external-tokens --key-file=- "/dev/disk/by-uuid/$uuid" "$name" &
-        asking=$!
-        watching=
-        if [ "$1" = 4 ]; then
-            (while sleep 60; do
-                cmkctl attach "$name" --wait=1 >/dev/null 2>&1 && kill $asking && break
-            done) &
-            watching=$!
+        if start_prompt; then
+            # said between the last look and now: the signal found nobody
+            [ ! -e "/dev/mapper/$name" ] || end_prompt
+            until_ended "$opening"
+            end_prompt
         fi
-        wait $asking
-        [ -z "$watching" ] || kill $watching 2>/dev/null
-        sleep 1
+        asking=
+        [ -e "/dev/mapper/$name" ] || sleep 1
+    done
+    rm -f "$typed"
+    [ -z "$watching" ] || kill "$watching" 2>/dev/null
+}
+
+# A signal ends a wait, not the process.
+until_ended()    # PID
+{
+    while kill -0 "$1" 2>/dev/null; do
+        wait "$1"
     done
 }
 
