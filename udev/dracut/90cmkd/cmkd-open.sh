@@ -118,8 +118,8 @@ ask_recovery_key()    # CODE
         asking=
         [ -e "/dev/mapper/$name" ] || sleep 1
     done
-    rm -f "$typed"
     [ -z "$watching" ] || kill "$watching" 2>/dev/null
+    rm -f "$typed"
 }
 
 # A signal ends a wait, not the process.
