@@ -6,7 +6,8 @@
 
 #include "common/util.h"
 
-/* Secure Boot: 1 on, 0 off, -ENOENT: no EFI, or the variable cannot be read. */
+/* Secure Boot: 1 on, 0 off, -EKEYREJECTED: on, but shim was told to let everything pass; -ENOENT: no EFI, or the variable
+ * cannot be read. */
 int boot_chain_secure(const char *root);
 
 /* Whether a stub started the kernel, so that kernel, image and command line are one file (UKI; systemd-stub(7)). */

@@ -4,6 +4,7 @@
 // sources: daemon/ctl/attach-udev.c daemon/ctl/udev.c daemon/ctl/crypttab.c
 // libs: libsystemd json-c
 #include "ctl-capture.h"
+#include "ctl/boot-chain.h"
 #include "ctl/bus.h"
 #include "ctl/print.h"
 
@@ -433,8 +434,11 @@ static void format_passes_on_what_was_asked(void **state _unused_) {
 
 static void status_shows_what_there_is(void **state _unused_) {
         struct captured *c;
+        char line[256];
 
         c = RUN_BARE(verb_status);
+        snprintf(line, sizeof(line), "\nboot: %s\n", boot_chain_text(boot_chain_secure(""), boot_chain_unified("")));
+        assert_non_null(strstr(c->out, line));
         assert_int_equal(c->code, EXIT_CODE_DONE);
         assert_non_null(strstr(c->out, "audit AuditState"));
         assert_non_null(strstr(c->out, "init_on_free=1"));
@@ -459,6 +463,8 @@ static void status_as_json(void **state _unused_) {
 
         o = json_tokener_parse(RUN(verb_status, "--json", "11111111-2222-4333-8444-555555555555")->out);
         assert_non_null(o);
+        assert_true(json_object_object_get_ex(o, "manager", &v));
+        assert_string_equal(json_text(v, "boot_chain"), boot_chain_text(boot_chain_secure(""), boot_chain_unified("")));
         assert_true(json_object_object_get_ex(o, "volumes", &list));
         assert_int_equal(json_object_array_length(list), 1);
         v = json_object_array_get_idx(list, 0);
