@@ -28,6 +28,9 @@
 #define UUID "11111111-2222-3333-4444-555555555555"
 #define TRUST "[Volume]\nName=root\nRole=os\nKey=https://v.example/keys/k\nDigest=00\nGeneration=1\nPublicKey=AA==\n"
 #define CONFIG "[Vault v]\nHost=v.example\nKeys=k\n"
+#define ROUTE_HEAD "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+#define ROUTE(device, to, mask) device "\t" to "\t0100000A\t0003\t0\t0\t0\t" mask "\t0\t0\t0\n"
+#define ROUTE_DEFAULT ROUTE("eth0", "00000000", "00000000")
 #define LOADER "/lib64/ld-linux-x86-64.so.2"
 #define KEY "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"
 
@@ -56,7 +59,9 @@ static const struct file in_image[] = {
         { "usr/lib/x86_64-linux-gnu/libc.so.6", LIBRARY }, { "usr/lib64/ld-linux-x86-64.so.2", LIBRARY },
         { "bin/ipconfig", LIBRARY }, { "scripts/local-top/cmkd", "#!/bin/sh\n" }, { "etc/cmkd/cmkd.conf", CONFIG },
         { "etc/ssl/certs/ca-certificates.crt", CERTIFICATE }, { "etc/resolv.conf", "nameserver 10.0.0.1\n" },
-        { "var/lib/cmkd/trust/" UUID ".conf", TRUST },
+        { "var/lib/cmkd/trust/" UUID ".conf", TRUST }, { "etc/own.pem", CERTIFICATE },
+        /* without systemd, which would start it */
+        { "usr/lib/systemd/system/cmkd-early.service", "[Service]\n" },
 };
 
 /* "> target": a symbolic link. */
@@ -74,7 +79,8 @@ static const struct file in_machine[] = {
         { "dev/disk/by-uuid/" UUID, "> /dev/vda2" }, { "var/lib/cmkd/trust/" UUID ".conf", TRUST },
         { "sys/class/rtc/rtc0/since_epoch", NOW }, { "etc/cmkd/cmkd.conf", CONFIG }, { "usr/lib/cmkd/cmkd", PROGRAM },
         { "sys/class/net/wg0/x", "" }, { "proc/cmdline", "root=/dev/mapper/root ip=dhcp\n" },
-        { "proc/net/route", "Iface\tDestination\neth0\t00000000\t0100000A\n" },
+        { "proc/net/route", ROUTE_HEAD ROUTE_DEFAULT },
+        { "etc/own.pem", "another" },
 };
 
 /* One change (content NULL: removed) of image or machine, and the finding that it must bring; none: "". */
@@ -109,6 +115,10 @@ static const struct change {
         { "a mistake in it", false, "etc/cmkd/cmkd.conf.d/a.conf", "[Vault v]\nHots=x\n", "config-bad",
           ": /etc/cmkd/cmkd.conf.d/a.conf:2: " },
         { "an older one", true, "etc/cmkd/cmkd.conf", CONFIG "#\n", "config-other", "" },
+        { "a newer drop-in", true, "etc/cmkd/cmkd.conf.d/z.conf", "# new\n", "config-other",
+          "the image's /etc/cmkd/cmkd.conf.d/z.conf is not the one" },
+        { "a drop-in of the past", false, "etc/cmkd/cmkd.conf.d/z.conf", "# old\n", "config-other",
+          "/etc/cmkd/cmkd.conf.d/z.conf is not on this node" },
         { "no vault in it", false, "etc/cmkd/cmkd.conf", "# nothing\n", "no-vault", "" },
         { "another host", false, "etc/cmkd/cmkd.conf", "[Vault v]\nHost=w.example\nKeys=k\n", "vault-not-allowed",
           "https://v.example/keys/k" },
@@ -118,12 +128,42 @@ static const struct change {
         { "authorities of the past", false, "etc/ssl/certs/ca-certificates.crt", OLD_CERTIFICATE, "ca-bad",
           "valid now" },
         { "own authorities", false, "etc/cmkd/cmkd.conf", CONFIG "CAFile=/etc/ca.pem\n", "ca-missing", "/etc/ca.pem" },
+        { "authorities that changed", false, "etc/cmkd/cmkd.conf", CONFIG "CAFile=/etc/own.pem\n", "ca-other",
+          "/etc/own.pem is not the one" },
         { "no nameserver", false, "etc/resolv.conf", "search x\n", "resolver", "v.example" },
         { "a fixed address", true, "proc/cmdline", "ip=10.0.0.2::10.0.0.1:255.255.255.0::eth0:off\n", "", "" },
         { "a resolver of the system", false, "etc/resolv.conf", "nameserver 127.0.0.53\n", "resolver-on-disk",
           "127.0.0.53" },
         { "a host in hosts", false, "etc/hosts", "10.0.0.9 v.example\n", "", "" },
-        { "a tunnel", true, "proc/net/route", "wg0 00000000 0\n", "route-on-disk", "wg0" },
+        { "names that nobody is asked for", false, "etc/nsswitch.conf", "hosts: files # dns\n", "resolver",
+          "nsswitch.conf asks no server for the address of v.example" },
+        { "names that the network is asked for", false, "etc/nsswitch.conf", "hosts: files dns\n", "", "" },
+        { "a resolver that is not in the image", false, "etc/nsswitch.conf", "hosts: resolve\n", "resolver", "nsswitch" },
+        { "a resolver on this machine", true, "proc/net/fib_trie",
+          "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 10.0.0.1\n        /32 host LOCAL\n", "resolver-on-disk",
+          "asks 10.0.0.1 " },
+        { "an address of the network", true, "proc/net/fib_trie",
+          "Main:\n     |-- 10.0.0.1\n        /24 link UNICAST\n     |-- 10.0.0.11\n        /32 host LOCAL\n", "", "" },
+        { "a vault on this machine", false, "etc/hosts", "127.0.0.1 v.example\n", "route-on-disk",
+          "v.example (vault) is at 127.0.0.1, which is this machine itself" },
+        { "a tunnel", true, "proc/net/route", ROUTE_HEAD ROUTE("wg0", "00000000", "00000000"), "route-on-disk",
+          "default route leads through wg0" },
+        { "a tunnel in two halves", true, "proc/net/route",
+          ROUTE_HEAD ROUTE_DEFAULT ROUTE("wg0", "00000000", "00000080") ROUTE("wg0", "00000080", "00000080"),
+          "route-on-disk", "default route leads through wg0" },
+        { "a resolver behind a tunnel", true, "proc/net/route",
+          ROUTE_HEAD ROUTE_DEFAULT ROUTE("wg0", "0000000A", "000000FF"), "route-on-disk",
+          "asks 10.0.0.1, behind wg0, for the address of v.example" },
+        { "tokens behind a tunnel", true, "proc/net/route",
+          ROUTE_HEAD ROUTE_DEFAULT ROUTE("wg0", "0000FEA9", "0000FFFF"), "route-on-disk",
+          "(tokens) is at 169.254.169.254, behind wg0" },
+        { "a more exact way", true, "proc/net/route",
+          ROUTE_HEAD ROUTE("wg0", "0000FEA9", "0000FFFF") ROUTE("eth0", "FEA9FEA9", "FFFFFFFF") ROUTE_DEFAULT, "", "" },
+        { "a tunnel to something else", true, "proc/net/route",
+          ROUTE_HEAD ROUTE_DEFAULT ROUTE("wg0", "0000010A", "0000FFFF"), "", "" },
+        { "no network by command", true, "proc/cmdline", "root=/dev/mapper/root ip=off\n", "command-line", "(ip=)" },
+        { "switched off by command", true, "proc/cmdline", "ip=dhcp cmkd.off quiet\n", "command-line", "cmkd.off" },
+        { "switched off is something else", true, "proc/cmdline", "ip=dhcp cmkd.offset ip=offline\n", "", "" },
         { "no clock", true, "sys/class/rtc/rtc0/since_epoch", NULL, "clock", "no hardware clock" },
         { "a clock behind", true, "sys/class/rtc/rtc0/since_epoch", "1000000\n", "clock", "days behind" },
         { "an agent of the system", false, "etc/cmkd/cmkd.conf", CONFIG "MetadataEndpoint=http://localhost:40342\n",
@@ -142,6 +182,9 @@ static const struct change {
         { "Secure Boot", true, "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c",
           "\6\1\1\1\1", "",
           "the image is a file of its own" },
+        { "Secure Boot that is off", true, "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c",
+          "\6\1\1\1\2", "", "note boot-chain: Secure Boot is off: whoever can write to /boot" },
+        { "no EFI", false, "x", "x", "", "note boot-chain: no Secure Boot: this machine did not boot by EFI" },
         { "no volume of the system", true, "var/lib/cmkd/trust/" UUID ".conf", NULL, "", "no findings" },
 };
 

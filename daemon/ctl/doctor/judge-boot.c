@@ -221,6 +221,15 @@ static void judge_keyscripts(const struct case_file *c, struct findings *l) {
         }
 }
 
+static bool has_word(const char *text, const char *word) {
+        const size_t n = strlen(word);
+
+        for (const char *p = text; p && (p = strstr(p, word)); p += n)
+                if ((p == text || p[-1] == ' ') && strchr(" \n", p[n]))
+                        return true;
+        return false;
+}
+
 static bool match_start(const struct image_file *f, void *user _unused_) {
         const char *name = strrchr(f->path, '/');
 
@@ -232,8 +241,11 @@ static void judge_start(const struct case_file *c, struct findings *l) {
                                               "usr/lib/dracut/hooks/", "var/lib/dracut/hooks/" };
         const char *crypttab = image_text(c->image, "cryptroot/crypttab");
 
+        if (has_word(c->machine->command_line, "cmkd.off"))
+                finding_add(l, FINDING_COMMAND_LINE, "the kernel's command line says cmkd.off");
         for (size_t i = 0; i < ELEMENTSOF(places); i++)
-                if (image_any(c->image, places[i], match_start, NULL))
+                if (image_any(c->image, places[i], match_start, NULL) &&
+                    (!strstr(places[i], "systemd") || is_systemd(c->image)))
                         return;
         if (crypttab && strstr(crypttab, "cmkd-keyscript"))
                 return;
@@ -246,6 +258,9 @@ static void judge_network_setup(const struct case_file *c, struct findings *l) {
                 "usr/sbin/dhclient", "usr/sbin/udhcpc", "usr/bin/udhcpc", "usr/sbin/NetworkManager", "usr/bin/connmand",
         };
 
+        if (has_word(c->machine->command_line, "ip=off") || has_word(c->machine->command_line, "ip=none"))
+                finding_add(l, FINDING_COMMAND_LINE, "the kernel's command line says that no network card gets an address "
+                            "(ip=)");
         for (size_t i = 0; i < ELEMENTSOF(programs); i++)
                 if (image_find(c->image, programs[i]))
                         return;

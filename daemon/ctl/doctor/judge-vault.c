@@ -8,6 +8,7 @@
 #include "certificates.h"
 
 #define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
+#define DROP_INS "etc/cmkd/cmkd.conf.d/"
 #define DAY 86400
 
 /* ---- configuration ---- */
@@ -16,9 +17,48 @@ static bool match_regular(const struct image_file *f, void *user _unused_) {
         return S_ISREG(f->mode);
 }
 
+struct comparison {
+        const struct case_file *c;
+        struct findings *findings;
+};
+
+static void compare_drop_in(const char *name, void *user) {
+        const struct comparison *k = user;
+        _cleanup_(freep) char *own = NULL;
+        char path[512];
+
+        snprintf(path, sizeof(path), DROP_INS "%s", name);
+        own = machine_read_text(k->c->machine, path);
+        if (own && !streq_ptr(image_text(k->c->image, path), own))
+                finding_add(k->findings, FINDING_CONFIG_OTHER, "the image's /%s is not the one of this node", path);
+}
+
+static bool match_removed(const struct image_file *f, void *user) {
+        const struct comparison *k = user;
+        _cleanup_(freep) char *own = NULL;
+
+        if (!S_ISREG(f->mode) || !strstr(f->path, ".conf"))
+                return false;
+        own = machine_read_text(k->c->machine, f->path);
+        if (!own)
+                finding_add(k->findings, FINDING_CONFIG_OTHER, "the image's /%s is not on this node", f->path);
+        return false;
+}
+
+/* A node without a configuration of its own has an image that was built elsewhere. */
+static void compare_config(const struct case_file *c, struct findings *l) {
+        struct comparison k = { c, l };
+
+        if (!c->machine->cmkd_conf)
+                return;
+        if (!streq_ptr(image_text(c->image, "etc/cmkd/cmkd.conf"), c->machine->cmkd_conf))
+                finding_add(l, FINDING_CONFIG_OTHER, "the image's /etc/cmkd/cmkd.conf is not the one of this node");
+        machine_each_drop_in(c->machine, compare_drop_in, &k);
+        image_any(c->image, DROP_INS, match_removed, &k);
+}
+
 static void judge_config(const struct case_file *c, struct findings *l) {
         static const char *const places[] = { "etc/cmkd/cmkd.conf", "run/cmkd/cmkd.conf", "usr/lib/cmkd/cmkd.conf" };
-        const char *own;
         bool any = false;
 
         for (size_t i = 0; i < ELEMENTSOF(places); i++)
@@ -29,9 +69,8 @@ static void judge_config(const struct case_file *c, struct findings *l) {
                 finding_add(l, FINDING_CONFIG_BAD, "the image's configuration: %s", strempty(c->config_why));
         else if (!c->config->vaults)
                 finding_add(l, FINDING_NO_VAULT, "the image's configuration allows no vault");
-        own = image_text(c->image, "etc/cmkd/cmkd.conf");
-        if (any && c->machine->cmkd_conf && !streq_ptr(own, c->machine->cmkd_conf))
-                finding_add(l, FINDING_CONFIG_OTHER, "the image's /etc/cmkd/cmkd.conf is not the one of this node");
+        if (any)
+                compare_config(c, l);
 }
 
 /* ---- certificates and the clock ---- */
@@ -39,6 +78,7 @@ static void judge_config(const struct case_file *c, struct findings *l) {
 static void judge_authorities(const struct case_file *c, const struct vault_config *v, struct findings *l) {
         const char *path = v->ca_file ? v->ca_file : SYSTEM_CA;
         const char *text = image_text(c->image, path);
+        _cleanup_(freep) char *own = v->ca_file ? machine_read_text(c->machine, path) : NULL;
         struct certificates found;
 
         if (!text) {
@@ -50,6 +90,8 @@ static void judge_authorities(const struct case_file *c, const struct vault_conf
                 finding_add(l, FINDING_CA_BAD, "%s in the image holds no certificate", path);
         else if (found.valid == 0)
                 finding_add(l, FINDING_CA_BAD, "no certificate of %s in the image is valid now", path);
+        else if (own && !streq(own, text))
+                finding_add(l, FINDING_CA_OTHER, "the image's %s is not the one of this node", path);
 }
 
 static bool is_time_source(const struct image *i) {
@@ -76,10 +118,6 @@ static bool is_address(const char *host) {
         return inet_pton(AF_INET, host, &a) == 1 || inet_pton(AF_INET6, host, &a) == 1 || *host == '[';
 }
 
-static bool is_loopback(const char *address) {
-        return startswith(address, "127.") || streq(address, "::1");
-}
-
 /* A file of lines of words, the first of which is key: calls for each word behind it until one matches. */
 static bool any_word(const char *text, bool (*match)(const char *first, const char *word, void *user), void *user) {
         _cleanup_(freep) char *copy = strdup(strempty(text));
@@ -101,26 +139,62 @@ static bool any_word(const char *text, bool (*match)(const char *first, const ch
         return false;
 }
 
-static bool match_host(const char *first _unused_, const char *word, void *host) {
-        return strcasecmp(word, host) == 0;
+struct host_search {
+        const char *host;
+        char address[64];
+};
+
+static bool match_host(const char *first, const char *word, void *user) {
+        struct host_search *s = user;
+
+        if (strcasecmp(word, s->host) != 0)
+                return false;
+        snprintf(s->address, sizeof(s->address), "%s", first);
+        return true;
 }
 
 struct servers {
-        unsigned remote, local;
-        char first_local[64];
+        const struct machine *machine;
+        unsigned remote, local, behind;
+        char first_local[64], first_behind[64], tunnel[32];
 };
 
+/* Those of the network, those that are this machine itself, and those that a tunnel of its leads to. */
 static bool count_server(const char *first, const char *word, void *user) {
         struct servers *s = user;
+        const struct machine_route *way;
 
         if (!streq(first, "nameserver"))
                 return false;
-        if (!is_loopback(word)) {
-                s->remote++;
+        way = machine_find_route(s->machine, word);
+        if (machine_is_own(s->machine, word)) {
+                if (s->local++ == 0)
+                        snprintf(s->first_local, sizeof(s->first_local), "%s", word);
+        } else if (way && way->is_virtual) {
+                if (s->behind++ == 0) {
+                        snprintf(s->first_behind, sizeof(s->first_behind), "%s", word);
+                        snprintf(s->tunnel, sizeof(s->tunnel), "%s", way->device);
+                }
         } else {
-                s->local++;
-                snprintf(s->first_local, sizeof(s->first_local), "%s", word);
+                s->remote++;
         }
+        return false;
+}
+
+struct sources {
+        const struct image *image;
+        bool any, asks;
+};
+
+/* "hosts: files dns" of nsswitch.conf: whether anybody is asked. */
+static bool match_source(const char *first, const char *word, void *user) {
+        struct sources *s = user;
+
+        if (!streq(first, "hosts:"))
+                return false;
+        s->any = true;
+        s->asks |= streq(word, "dns") ||
+                   (streq(word, "resolve") && image_find(s->image, "usr/lib/systemd/systemd-resolved"));
         return false;
 }
 
@@ -145,20 +219,34 @@ static bool is_static_without_dns(const char *command_line) {
         return true;
 }
 
-static void judge_name(const struct case_file *c, const char *host, const char *what, struct findings *l) {
+/* An address that is known: is the way there one of the network? */
+static void judge_way(const struct case_file *c, const char *address, const char *host, const char *what,
+                      struct findings *l) {
+        const struct machine_route *way = machine_find_route(c->machine, address);
+
+        if (machine_is_own(c->machine, address))
+                finding_add(l, FINDING_ROUTE_ON_DISK, "%s (%s) is at %s, which is this machine itself", host, what,
+                            address);
+        else if (way && way->is_virtual)
+                finding_add(l, FINDING_ROUTE_ON_DISK, "%s (%s) is at %s, behind %s, which is no network card", host, what,
+                            address, way->device);
+}
+
+static void judge_servers(const struct case_file *c, const char *host, const char *what, struct findings *l) {
         const struct image_file *link = NULL;
         const char *text = image_text(c->image, "etc/resolv.conf");
-        struct servers s = {};
+        struct servers s = { .machine = c->machine };
 
-        if (is_address(host) || any_word(image_text(c->image, "etc/hosts"), match_host, (void *) host))
-                return;
         for (size_t i = 0; i < c->image->n_files; i++)
                 if (streq(c->image->files[i].path, "etc/resolv.conf"))
                         link = c->image->files + i;
         any_word(text, count_server, &s);
         if (s.remote > 0 || (s.local > 0 && has_local_resolver(c->image)))
                 return;
-        if (s.local > 0 ||
+        if (s.behind > 0)
+                finding_add(l, FINDING_ROUTE_ON_DISK, "the image asks %s, behind %s, for the address of %s (%s)",
+                            s.first_behind, s.tunnel, host, what);
+        else if (s.local > 0 ||
             (link && link->link && strstr(link->link, "stub-resolv.conf") && !has_local_resolver(c->image)))
                 finding_add(l, FINDING_RESOLVER_ON_DISK, "the image asks %s for the address of %s (%s)",
                             s.local > 0 ? s.first_local : "systemd-resolved", host, what);
@@ -168,6 +256,24 @@ static void judge_name(const struct case_file *c, const char *host, const char *
         else if (link && !link->link && link->size > 0 && s.remote == 0)
                 finding_add(l, FINDING_RESOLVER, "the image's /etc/resolv.conf has no nameserver line, who knows the "
                             "address of %s (%s)?", host, what);
+}
+
+static void judge_name(const struct case_file *c, const char *host, const char *what, struct findings *l) {
+        struct host_search known = { .host = host };
+        struct sources s = { .image = c->image };
+
+        if (is_address(host))
+                snprintf(known.address, sizeof(known.address), "%s", host);
+        if (*known.address || any_word(image_text(c->image, "etc/hosts"), match_host, &known)) {
+                judge_way(c, known.address, host, what, l);
+                return;
+        }
+        any_word(image_text(c->image, "etc/nsswitch.conf"), match_source, &s);
+        if (s.any && !s.asks)
+                finding_add(l, FINDING_RESOLVER, "the image's /etc/nsswitch.conf asks no server for the address of %s (%s)",
+                            host, what);
+        else
+                judge_servers(c, host, what, l);
 }
 
 /* ---- identity ---- */
@@ -183,7 +289,7 @@ static void judge_identity(const struct case_file *c, const struct vault_config 
                 return;
         memcpy(host, p, n);
         host[n] = 0;
-        if (is_loopback(host) || streq(host, "localhost") || streq(host, "[::1]"))
+        if (startswith(host, "127.") || streq(host, "localhost") || streq(host, "[::1]"))
                 finding_add(l, FINDING_IDENTITY, "the vault %s gets its tokens from %s, a service of the system that "
                             "is still locked", v->name, v->metadata_endpoint);
         else
@@ -193,9 +299,14 @@ static void judge_identity(const struct case_file *c, const struct vault_config 
 void judge_vault(const struct case_file *c, struct findings *l) {
         judge_config(c, l);
         judge_clock(c, l);
-        if (*c->machine->virtual_route)
-                finding_add(l, FINDING_ROUTE_ON_DISK, "the default route leads through %s, which is no network card",
-                            c->machine->virtual_route);
+        /* Tunnels split it in two, so as to be the more exact one. */
+        for (size_t i = 0; i < c->machine->n_routes; i++) {
+                const struct machine_route *way = c->machine->routes + i;
+
+                if (way->is_virtual && way->mask <= 0x80000000)
+                        finding_add(l, FINDING_ROUTE_ON_DISK, "the default route leads through %s, which is no network "
+                                    "card", way->device);
+        }
         for (const struct vault_config *v = c->config ? c->config->vaults : NULL; v; v = v->next) {
                 judge_authorities(c, v, l);
                 judge_name(c, v->host, "vault", l);

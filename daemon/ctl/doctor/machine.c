@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "machine.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -204,32 +205,122 @@ static void read_clock(struct machine *m) {
                 m->clock_ahead = (int64_t) seconds - (int64_t) time(NULL);
 }
 
-/* The default route's device, where neither it nor what is below it is a network card: a tunnel of the system's. */
-static void read_route(struct machine *m) {
+static bool is_virtual(const struct machine *m, const char *name) {
+        char path[PATH_MAX];
+        struct dirent *e;
+        bool below = false;
+        DIR *d;
+
+        if (strchr(name, '/') || exists("%s/sys/class/net/%s/device", m->root, name))
+                return false;
+        snprintf(path, sizeof(path), "%s/sys/class/net/%s", m->root, name);
+        d = opendir(path);
+        while (d && (e = readdir(d)))
+                below |= startswith(e->d_name, "lower_") != NULL;
+        if (!d)
+                return false;
+        closedir(d);
+        return !below;
+}
+
+static void read_routes(struct machine *m) {
         _cleanup_(freep) char *text = read_text("%s/proc/net/route", m->root);
-        char path[PATH_MAX], *rest = text, *line;
+        char *rest = text, *line;
 
-        while (text && (line = strsep(&rest, "\n"))) {
-                char name[32], destination[16];
-                bool below = false;
-                struct dirent *e;
-                DIR *d;
+        while (text && (line = strsep(&rest, "\n")) && m->n_routes < MACHINE_ROUTES_MAX) {
+                struct machine_route *way = m->routes + m->n_routes;
+                unsigned to, mask;
 
-                if (sscanf(line, "%31s %15s", name, destination) != 2 || !streq(destination, "00000000") ||
-                    strchr(name, '/') || exists("%s/sys/class/net/%s/device", m->root, name))
+                if (sscanf(line, "%31s %8x %*x %*x %*d %*d %*d %8x", way->device, &to, &mask) != 3)
                         continue;
-                snprintf(path, sizeof(path), "%s/sys/class/net/%s", m->root, name);
-                d = opendir(path);
-                while (d && (e = readdir(d)))
-                        below |= startswith(e->d_name, "lower_") != NULL;
-                if (!d || below) {
-                        if (d)
-                                closedir(d);
-                        continue;
-                }
-                closedir(d);
-                strcpy(m->virtual_route, name);
+                way->to = ntohl(to);
+                way->mask = ntohl(mask);
+                way->is_virtual = is_virtual(m, way->device);
+                m->n_routes++;
         }
+}
+
+const struct machine_route *machine_find_route(const struct machine *m, const char *address) {
+        const struct machine_route *best = NULL;
+        struct in_addr a;
+
+        if (inet_pton(AF_INET, address, &a) != 1)
+                return NULL;
+        for (size_t i = 0; i < m->n_routes; i++) {
+                const struct machine_route *way = m->routes + i;
+
+                if ((ntohl(a.s_addr) & way->mask) == way->to && (!best || way->mask > best->mask))
+                        best = way;
+        }
+        return best;
+}
+
+/* The kernel's table of addresses: "|-- ADDRESS", and below it what it is to this machine. */
+static bool is_own_ipv4(const char *table, const char *address) {
+        const size_t n = strlen(address);
+        bool at = false;
+
+        for (const char *line = table; line && *line;) {
+                size_t size = strcspn(line, "\n"), indent = strspn(line, " ");
+                const char *found = startswith(line + indent, "|-- ");
+
+                if (found)
+                        at = strcspn(found, "\n") == n && strncmp(found, address, n) == 0;
+                else if (at && startswith(line + indent, "/32 host LOCAL"))
+                        return true;
+                line += size + (line[size] == '\n');
+        }
+        return false;
+}
+
+/* Lines of 32 digits without colons, then the rest. */
+static bool is_own_ipv6(const char *table, const struct in6_addr *a) {
+        char digits[33];
+
+        for (unsigned i = 0; i < 16; i++)
+                snprintf(digits + 2 * i, 3, "%02x", a->s6_addr[i]);
+        for (const char *line = table; line && *line;) {
+                if (startswith(line, digits))
+                        return true;
+                line += strcspn(line, "\n");
+                line += *line == '\n';
+        }
+        return false;
+}
+
+bool machine_is_own(const struct machine *m, const char *address) {
+        _cleanup_(freep) char *table = NULL;
+        struct in6_addr a;
+
+        if (startswith(address, "127.") || streq(address, "::1"))
+                return true;
+        if (inet_pton(AF_INET6, address, &a) == 1) {
+                table = read_text("%s/proc/net/if_inet6", m->root);
+                return is_own_ipv6(table, &a);
+        }
+        table = read_text("%s/proc/net/fib_trie", m->root);
+        return is_own_ipv4(table, address);
+}
+
+char *machine_read_text(const struct machine *m, const char *path) {
+        return read_text("%s/%s", m->root, path);
+}
+
+void machine_each_drop_in(const struct machine *m, void (*call)(const char *name, void *user), void *user) {
+        char path[PATH_MAX];
+        struct dirent *e;
+        DIR *d;
+
+        snprintf(path, sizeof(path), "%s/etc/cmkd/cmkd.conf.d", m->root);
+        d = opendir(path);
+        while (d && (e = readdir(d))) {
+                size_t n = strlen(e->d_name);
+
+                if (e->d_name[0] != '.' && n > 5 && streq(e->d_name + n - 5, ".conf"))
+                        call(e->d_name, user);
+        }
+        if (d)
+                closedir(d);
 }
 
 int machine_read_program(const struct machine *m, const char *path, struct elf_facts *ret) {
@@ -249,7 +340,7 @@ void machine_read(struct machine *m, const char *root, const char *release) {
         read_network(m);
         read_volumes(m);
         read_clock(m);
-        read_route(m);
+        read_routes(m);
         m->secure_boot = boot_chain_secure(root);
         m->unified_image = boot_chain_unified(root);
         if (*release && !strchr(release, '/'))

@@ -9,6 +9,7 @@
 
 #define MACHINE_DRIVERS_MAX 128u
 #define MACHINE_VOLUMES_MAX 32u
+#define MACHINE_ROUTES_MAX 256u
 
 enum driver_kind { DRIVER_NETWORK, DRIVER_DISK };
 
@@ -24,6 +25,13 @@ struct os_volume {
         int recovery_key;                   /* 1, 0, or -errno: not known */
 };
 
+/* Of IPv4, in the order of bytes of numbers. */
+struct machine_route {
+        uint32_t to, mask;
+        char device[32];
+        bool is_virtual;                    /* neither it nor what is below it is a network card: a tunnel of the system's */
+};
+
 struct machine {
         const char *root;
         struct machine_driver drivers[MACHINE_DRIVERS_MAX];
@@ -35,9 +43,10 @@ struct machine {
         char *cmkd_conf;                    /* the node's own, NULL: none */
         bool has_clock;
         int64_t clock_ahead;                /* seconds by which the hardware clock is ahead of ours */
-        int secure_boot;                    /* 1, 0, -ENOENT: no EFI */
+        int secure_boot;                    /* as boot_chain_secure() */
         bool unified_image;                 /* booted through a stub: kernel and image are one file */
-        char virtual_route[32];             /* the device of the default route, if no network card is below it */
+        struct machine_route routes[MACHINE_ROUTES_MAX];
+        size_t n_routes;
 };
 
 /* release: of the image's kernel, for its list of modules. Never fails. */
@@ -48,5 +57,17 @@ void machine_release(struct machine *m);
 /* Fields of a trust list's entry, for the machine's list and the image's. Text is not changed. Returns 0 or -EINVAL. */
 int os_volume_parse(const char *uuid, const char *text, struct os_volume *ret);
 
-/* The file that is installed here, for comparison. Returns 0, -ENOENT, -EINVAL (no ELF file) or -errno. */
+/* The way that this machine has now to an address; NULL: none, or no address of IPv4. */
+const struct machine_route *machine_find_route(const struct machine *m, const char *address);
+
+/* Whether the address is this machine's own, on any of its cards; loopback too. */
+bool machine_is_own(const struct machine *m, const char *address);
+
+/* The text of a file that is installed here, for comparison (the caller's); NULL: there is none. */
+char *machine_read_text(const struct machine *m, const char *path);
+
+/* Calls for each name of a file in /etc/cmkd/cmkd.conf.d that is read as configuration. */
+void machine_each_drop_in(const struct machine *m, void (*call)(const char *name, void *user), void *user);
+
+/* The program that is installed here, for comparison. Returns 0, -ENOENT, -EINVAL (no ELF file) or -errno. */
 int machine_read_program(const struct machine *m, const char *path, struct elf_facts *ret);
