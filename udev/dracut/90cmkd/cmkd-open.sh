@@ -72,7 +72,7 @@ start_prompt()
     systemd-ask-password --no-tty --timeout=0 -n --id="cmkd:$name" "Recovery key for $name:" </dev/null >"$typed" &
     asking=$!
     cryptsetup open --type luks2 --disable-external-tokens --key-file=- "/dev/disk/by-uuid/$uuid" "$name" <"$typed" &
-    opening=$!
+    reading=$!
 }
 
 # The question is taken back where it is shown; cryptsetup ends with what it reads, and never in the middle of its work.
@@ -112,7 +112,7 @@ ask_recovery_key()    # CODE
         if start_prompt; then
             # said between the last look and now: the signal found nobody
             [ ! -e "/dev/mapper/$name" ] || end_prompt
-            until_ended "$opening"
+            until_ended "$reading"
             end_prompt
         fi
         asking=
@@ -142,9 +142,12 @@ wait_for_audit()
 
 [ -n "$uuid" ] || exit 1
 is_left_to_systemd && exit 0
+opening=/run/cmkd/early/opening.$name
+: >"$opening"
 wait_for_network
 add_name_servers
 wait_for_audit
 cmkctl attach "$name" --wait="$wait" </dev/null
 code=$?
 [ $code = 0 ] || [ -e "/dev/mapper/$name" ] || ask_recovery_key $code
+rm -f "$opening"

@@ -105,6 +105,7 @@ cmkd_units() {
     inst_simple "$moddir/cmkd-early.service" "$systemdsystemunitdir/cmkd-early.service"
     inst_simple "$moddir/cmkd-open@.service" "$systemdsystemunitdir/cmkd-open@.service"
     inst_script "$moddir/cmkd-open.sh" "$cmkd_lib/cmkd-open"
+    inst_hook initqueue/settled 50 "$moddir/cmkd-patience.sh"
     mkdir -p "$unit/initrd.target.wants" "$unit/systemd-cryptsetup@.service.d"
     ln -sf ../cmkd-early.service "$unit/initrd.target.wants/"
     inst_simple "$moddir/systemd-cryptsetup.conf" "$systemdsystemunitdir/systemd-cryptsetup@.service.d/cmkd.conf"
