@@ -65,21 +65,22 @@ def image(node, disk):
     return node.directory / f"{disk}.img"
 
 
-def unit_of(node, disk):
-    return node.out(f"systemd-escape --path --template=cmkd@.service $(realpath /sys/class/block/"
-                    f"$(basename $(realpath /dev/disk/by-id/virtio-{disk})))")
+def unit_of(node, link):
+    return node.out(f"systemd-escape --path --template=cmkd@.service $(realpath /sys/class/block/$(basename $(realpath {link})))")
 
 
 # systemd's messages about the end of a unit's main process: it failed with a status, and all is well.
 PROCESS_EXIT, UNIT_SUCCESS = "98e322203f7a4ed290d09fe03c09fe15", "7ad2d189f7e94e70a38c781354912448"
 
 
-def wait_ended(node, disk, timeout=120):
+def wait_ended(node, disk=None, timeout=120, link=None):
     """Until cmkd@ has looked at the disk since it is there; its exit status. From the journal: systemd forgets a unit that
-    ended when the disk asks for it no more, as one does that is open."""
-    node.wait_for(f"test -b /dev/disk/by-id/virtio-{disk}", 60)
-    unit = unit_of(node, disk)
-    since = int(monotonic(node, f"dev-disk-by\\x2did-virtio\\x2d{disk}.device", "ActiveEnterTimestamp") * 1e6)
+    ended when the disk asks for it no more, as one does that is open. link: of a disk that is no virtio-blk."""
+    link = link or f"/dev/disk/by-id/virtio-{disk}"
+    node.wait_for(f"test -b {link}", 60)
+    unit = unit_of(node, link)
+    device = node.out(f"systemd-escape --path --suffix=device {link}")
+    since = int(monotonic(node, device, "ActiveEnterTimestamp") * 1e6)
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         for line in node.out(f"journalctl -b -o json --no-pager _PID=1 UNIT='{unit}'").splitlines():

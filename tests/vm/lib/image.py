@@ -22,9 +22,11 @@ util-linux iproute2 nftables ca-certificates libcryptsetup12 libbpf1 libcurl4 li
 libsystemd0 openssl python3 bpftool keyutils strace lsof psmisc procps busybox-static lvm2 mdadm btrfs-progs""".split()
 
 # What is a package of its own from Debian 13 on; and a guest that builds another kind of initramfs, apart from the ordinary
-# ones, which need not change for it.
+# ones, which need not change for it; and one with the kernel for real hardware, since the cloud kernel has no USB, and with
+# what would look at the disks of other tests.
 VARIANTS = {"trixie": ["systemd-cryptsetup"], "sid": ["systemd-cryptsetup"],
-            "trixie-dracut": ["dracut", "dracut-network", "systemd-cryptsetup"]}
+            "trixie-dracut": ["dracut", "dracut-network", "systemd-cryptsetup"],
+            "bookworm-hardware": ["linux-image-amd64", "multipath-tools", "nbd-client"]}
 
 DPKG_OPTIONS = ["path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*",
                 "path-exclude=/usr/share/info/*", "force-unsafe-io"]
@@ -69,10 +71,17 @@ def apt_options():
     return ['Acquire::Check-Valid-Until "false";', *wanted]
 
 
+def packages_of(guest):
+    """A guest has one kernel: its own, if its variant names one."""
+    more = VARIANTS.get(guest, [])
+    replaced = any(name.startswith("linux-image-") for name in more)
+    return [name for name in PACKAGES if not (replaced and name.startswith("linux-image-"))] + more
+
+
 def rootfs(guest):
     """The packages' files as a tar archive; built if it is not cached."""
     suite = guest.partition("-")[0]
-    packages = PACKAGES + VARIANTS.get(guest, [])
+    packages = packages_of(guest)
     suite_sources = sources(suite)
     key = digest("rootfs-1", guest, *suite_sources, *packages, *DPKG_OPTIONS)
     path = cache_dir() / f"rootfs-{guest}-{key}.tar"
