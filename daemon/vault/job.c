@@ -12,6 +12,7 @@ struct jobs {
         int event_fd;
         pthread_attr_t attr;
         size_t n_running, n_waiting;
+        size_t n_releases, n_releases_waiting;      /* of those */
         struct job *running;                        /* list, of the loop */
         struct job *waiting, **waiting_tail;        /* queue, of the loop */
         pthread_mutex_t lock;
@@ -96,6 +97,7 @@ static void start(struct jobs *j, struct job *job) {
         pthread_t thread;
 
         j->n_running++;
+        j->n_releases += job->is_release;
         job->next = j->running;
         j->running = job;
         if (pthread_create(&thread, &j->attr, run_job, job) == 0)
@@ -104,19 +106,41 @@ static void start(struct jobs *j, struct job *job) {
         hand_back(job);
 }
 
+static bool may_start(const struct jobs *j, const struct job *job) {
+        return j->n_running < JOBS_RUNNING_MAX && (!job->is_release || j->n_releases < JOBS_RELEASES_MAX);
+}
+
 int jobs_submit(struct jobs *j, struct job *job) {
         job->jobs = j;
-        if (j->n_running < JOBS_RUNNING_MAX) {
+        job->is_release = job->pipe_fd >= 0;
+        if (may_start(j, job)) {
                 start(j, job);
                 return 0;
         }
-        if (j->n_waiting >= JOBS_WAITING_MAX)
+        if (j->n_waiting >= JOBS_WAITING_MAX || (job->is_release && j->n_releases_waiting >= JOBS_RELEASES_WAITING_MAX))
                 return -EBUSY;
         job->next = NULL;
         *j->waiting_tail = job;
         j->waiting_tail = &job->next;
         j->n_waiting++;
+        j->n_releases_waiting += job->is_release;
         return 0;
+}
+
+/* In the order in which they came, but for a release that has to wait for another. */
+static void start_waiting(struct jobs *j) {
+        for (struct job **p = &j->waiting, *job; (job = *p); ) {
+                if (!may_start(j, job)) {
+                        p = &job->next;
+                        continue;
+                }
+                *p = job->next;
+                if (!*p)
+                        j->waiting_tail = p;
+                j->n_waiting--;
+                j->n_releases_waiting -= job->is_release;
+                start(j, job);
+        }
 }
 
 static void unlink_running(struct jobs *j, const struct job *job) {
@@ -126,10 +150,11 @@ static void unlink_running(struct jobs *j, const struct job *job) {
                         break;
                 }
         j->n_running--;
+        j->n_releases -= job->is_release;
 }
 
 struct job *jobs_take_done(struct jobs *j) {
-        struct job *job = NULL, *waiting = j->waiting;
+        struct job *job = NULL;
         uint64_t count;
 
         pthread_mutex_lock(&j->lock);
@@ -141,13 +166,7 @@ struct job *jobs_take_done(struct jobs *j) {
         if (!job)
                 return NULL;
         unlink_running(j, job);
-        if (waiting) {
-                j->waiting = waiting->next;
-                if (!j->waiting)
-                        j->waiting_tail = &j->waiting;
-                j->n_waiting--;
-                start(j, waiting);
-        }
+        start_waiting(j);
         return job;
 }
 

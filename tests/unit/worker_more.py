@@ -387,6 +387,30 @@ def too_many_requests_are_told_so(b):
 
 
 @check
+def releases_that_hang_leave_room_for_challenges(b):
+    b.connect_to_new_worker()
+    b.challenge()
+    b.vault.ctl("fault-set", kind="hang", op="unwrap", key="k2")
+    r, w = os.pipe()
+    try:
+        hanging = b.create("k2")
+        blob = b.wrap(b.spki, os.urandom(64))
+        ids = [b.client.send(UNWRAP, hanging, blob, pipe=w, flags=DELIVER, timeout_ms=6000) for _ in range(130)]
+        began = time.monotonic()
+        verdicts = [b.challenge().verdict for _ in range(3)]
+        took = time.monotonic() - began
+        replies = [b.client.receive(i) for i in ids]
+    finally:
+        os.close(r)
+        os.close(w)
+    b.vault.ctl("fault-clear")
+    return first(differs("challenges", verdicts, ["GRANTED"] * 3), differs("in time", took < 3, True),
+                 differs("releases", {y.verdict for y in replies}, {"UNREACHABLE"}),
+                 differs("busy", [y.code for y in replies].count("busy"), 130 - 24 - 96),
+                 differs("afterwards", b.challenge().verdict, "GRANTED"))
+
+
+@check
 def client_that_goes_away_is_forgotten(b):
     b.vault.fault("slow", op="unwrap", delay=400, count=3)
     c = b.worker.client()
