@@ -3,7 +3,8 @@
 
 /* Log lines to standard error; with the "<N>" priority prefix that the journal reads where standard error is the
  * journal. Leaf code does not log above debug: the caller logs once, with what failed and on what. Control characters
- * in a line are replaced: what came from a disk or the network cannot forge a line. */
+ * in a line are replaced: what came from a disk or the network cannot forge a line. Where standard error is a socket nobody
+ * waits for who reads it: lines that it does not take are counted, and the count is said once it reads again. */
 
 #include "util.h"
 #include <syslog.h>
