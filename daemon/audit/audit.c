@@ -200,6 +200,7 @@ int audit_run(struct audit *a) {
         int r;
 
         write_status(a);
+        (void) sd_event_set_watchdog(a->event, true);
         (void) sd_notify(0, "READY=1");
         r = sd_event_loop(a->event);
         (void) sd_notify(0, "STOPPING=1");

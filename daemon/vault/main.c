@@ -9,6 +9,7 @@
 #include "options.h"
 #include "sandbox.h"
 #include "serve.h"
+#include "watchdog.h"
 
 static void vaults_freep(struct vaults **v) { vaults_free(*v); }
 
@@ -52,6 +53,7 @@ int main(int argc, char *argv[]) {
         fd = o.check_config ? -EBADF : options_socket(&o);
         if (fd < 0 && !o.check_config)
                 return fail("no socket (LISTEN_FDS, --listen or --socket-fd)", fd);
+        watchdog_open();
         clearenv();     /* the libraries' proxies, certificate paths and debugging switches are not for this process */
         r = memory_init();
         if (r < 0)

@@ -10,6 +10,7 @@
 #include "common/link.h"
 #include "common/log.h"
 #include "job.h"
+#include "watchdog.h"
 
 #define PEERS_MAX 16u
 #define TIMEOUT_MAX_MS 120000u
@@ -219,10 +220,10 @@ static int milliseconds_until(uint64_t usec) {
 static int loop(struct server *s) {
         for (;;) {
                 struct pollfd fds[POLL_MAX];
-                uint64_t end = end_usec(s);
+                uint64_t end = end_usec(s), look = watchdog_look();
                 int n;
 
-                n = poll(fds, fill_poll(s, fds), milliseconds_until(end));
+                n = poll(fds, fill_poll(s, fds), milliseconds_until(MIN_OF(end, look)));
                 if (n < 0 && errno != EINTR)
                         return -errno;
                 if (n == 0 && now_boottime_usec() >= end)

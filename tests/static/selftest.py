@@ -10,7 +10,8 @@ import linkage
 from tree import Skip, Tree
 
 SPDX = "/* SPDX-License-Identifier: Apache-2.0 */\n"
-UNIT = "# SPDX-License-Identifier: Apache-2.0\n[Unit]\nDescription=x\n[Service]\nExecStart=/usr/lib/cmkd/cmkd\n"
+UNIT = ("# SPDX-License-Identifier: Apache-2.0\n[Unit]\nDescription=x\nStartLimitIntervalSec=0\n[Service]\n"
+        "ExecStart=/usr/lib/cmkd/cmkd\nRestart=always\nWatchdogSec=30\nWatchdogSignal=SIGKILL\nOOMScoreAdjust=-900\n")
 
 # A small project in order.
 GOOD = {
@@ -87,6 +88,13 @@ FAULTS = {
     "units-programs": [{"daemon/data/cmkd.service": UNIT.replace("cmkd/cmkd", "cmkd/cmkd-x")}],
     "units-no-mount-namespace": [{"daemon/data/cmkd.service": UNIT + "ProtectSystem=strict\n"}],
     "units-installed": [{"daemon/data/cmkd.socket": UNIT}],
+    "units-stay-up": [{"daemon/data/cmkd.service": UNIT.replace("StartLimitIntervalSec=0\n", "")},
+                      {"daemon/data/cmkd.service": UNIT.replace("Restart=always\n", "")},
+                      {"daemon/data/cmkd.service": UNIT.replace("WatchdogSec=30", "WatchdogSec=0")},
+                      {"daemon/data/cmkd.service": UNIT.replace("WatchdogSignal=SIGKILL\n", "")},
+                      {"daemon/data/cmkd.service": UNIT.replace("-900", "-100")},
+                      {"daemon/data/cmkd@.service": UNIT.replace("StartLimitIntervalSec=0\n", "")},
+                      {"daemon/data/cmkd.socket": "[Socket]\nListenSequentialPacket=/x\n"}],
     "man-verbs": [
         {"daemon/man/cmkctl.1": GOOD["daemon/man/cmkctl.1"].replace("audit list", "audit lost")},
         {"daemon/ctl/main.c": SPDX + '        { "cut", 1, 1, 0, "", "", cut },\n'},

@@ -20,6 +20,10 @@ NAMESPACING = re.compile(
 MAY_HAVE_NAMESPACE = {"daemon/data/cmkd-vault.service"}
 
 
+# What has to be there all the time
+DAEMONS = {"cmkd", "cmkd-audit", "cmkd-breaker", "cmkd-vault"}
+
+
 def unit_files(tree):
     names = tree.below("daemon/data/", *ENDINGS)
     if not names:
@@ -75,3 +79,32 @@ def installed(tree):
         ending = "*." + name.rsplit(".", 1)[-1]
         if name not in makefile and f"daemon/data/{ending}" not in makefile:
             yield f"{name} is not installed"
+
+
+def values(text, option):
+    return re.findall(rf"^{option}=(.*)$", text, re.M)
+
+
+def stays_up(tree):
+    """No unit gives up after some failures; what runs all the time is replaced when it hangs, and the last that memory goes for."""
+    for name in unit_files(tree):
+        text, unit = tree.text(name), os.path.basename(name)
+        if unit.endswith(".socket") and values(text, "TriggerLimitIntervalSec") != ["0"]:
+            yield f"{name} has no TriggerLimitIntervalSec=0: too many starts would end it"
+        if not unit.endswith(".service") or not values(text, "Restart"):
+            continue
+        if values(text, "StartLimitIntervalSec") != ["0"]:
+            yield f"{name} has no StartLimitIntervalSec=0: too many failures would end it"
+    for unit in sorted(DAEMONS):
+        name = f"daemon/data/{unit}.service"
+        if name not in unit_files(tree):
+            continue
+        text = tree.text(name)
+        if not values(text, "Restart"):
+            yield f"{name} has no Restart="
+        if not any(re.fullmatch(r"[1-9]\d*", v) for v in values(text, "WatchdogSec")):
+            yield f"{name} has no WatchdogSec="
+        if values(text, "WatchdogSignal") != ["SIGKILL"]:
+            yield f"{name} has no WatchdogSignal=SIGKILL: a core file would be written, or its handler hang"
+        if not any(int(v) <= -800 for v in values(text, "OOMScoreAdjust")):
+            yield f"{name} has no OOMScoreAdjust= of -800 or less"
