@@ -84,6 +84,15 @@ static void check_decision(const struct world *w, const struct books *b) {
         /* 8. what an operator or the node closed stays closed */
         if (w->v.state != LEASE_HELD && (d->verb == LEASE_ATTACH || d->verb == LEASE_CALL_OFF))
                 assert_true(w->v.cause != CAUSE_OPERATOR && w->v.cause != CAUSE_REFUSED && w->v.cause != CAUSE_DISK_REMOVED);
+        /* a hold lasts HoldSec, unless there is a reason of its own to cut: the owner's no, or silence beyond lease and
+         * grace where that is a cut */
+        if (w->v.state == LEASE_HELD && acts)
+                assert_true(max_elapsed(w->v.since, w->now) >= w->p.hold_usec || b->revoked_sure || denied ||
+                            (over && w->p.on_unreachable == ACTION_CUT));
+        /* and no longer, where nobody said yes */
+        if (w->v.state == LEASE_HELD && w->v.cause != CAUSE_OPERATOR && d->verb != LEASE_RESUME &&
+            max_elapsed(w->v.since, w->now) >= w->p.hold_usec)
+                assert_true(acts);
         /* 3. hold never where rule 7 forbids it */
         if (d->verb == LEASE_HOLD)
                 assert_true(w->p.role == ROLE_DATA && w->v.hold_possible);
@@ -98,6 +107,8 @@ static void check_decision(const struct world *w, const struct books *b) {
                 assert_true(d->deadline_action != BREAKER_ACTION_REPORT);
                 assert_true(d->deadline.boottime_usec <= b->last_grant.boottime_usec + w->p.lease_usec +
                             w->p.grace_usec + LEASE_BREAKER_USEC);
+                /* looked at when lease and grace are over, by the boot clock at the latest, before the breaker acts */
+                assert_true(d->wake_boottime_usec <= b->last_grant.boottime_usec + w->p.lease_usec + w->p.grace_usec);
                 assert_true(d->wake_boottime_usec <= d->deadline.boottime_usec);
         }
 }
@@ -151,6 +162,26 @@ static void keep_books(struct books *b, const struct world *w, enum verdict v, u
         }
 }
 
+/* Silence changes no deadline of an open volume, however long the vault asks to wait. */
+static void tell_random(struct world *w, enum verdict v, uint32_t flags) {
+        struct key_event e = {
+                .verdict = v, .flags = flags, .issued = w->now,
+                .retry_after_usec = v == VERDICT_THROTTLED && random_below(2) ? random_below(100000) * SEC : 0,
+        };
+        bool silent = v != VERDICT_GRANTED && v != VERDICT_REVOKED && v != VERDICT_DENIED;
+        struct lease_decision before;
+
+        decide(w);
+        before = w->d;
+        key_track_event(&w->k, &w->t, &e, w->now, (uint32_t) random_below(UINT32_MAX));
+        decide(w);
+        if (!silent || w->v.state != LEASE_OPEN)
+                return;
+        assert_int_equal(w->d.verb, before.verb);
+        assert_true(w->d.deadline.boottime_usec == before.deadline.boottime_usec &&
+                    w->d.deadline.realtime_usec == before.deadline.realtime_usec);
+}
+
 static void random_step(struct world *w, struct books *b) {
         struct key_poll poll;
         uint64_t kind = random_below(100);
@@ -187,7 +218,7 @@ static void random_step(struct world *w, struct books *b) {
         v = random_below(8) ? (enum verdict) ((seed >> 40) % _VERDICT_MAX) : VERDICT_GRANTED;
         if (random_below(3) && w->k.heard)
                 v = w->k.last;
-        tell(w, v, flags);
+        tell_random(w, v, flags);
         keep_books(b, w, v, flags);
         decide(w);
         check_decision(w, b);
@@ -223,20 +254,52 @@ static void test_random_histories(void **state _unused_) {
                         fail_msg("the random histories never came to %s", lease_verb_to_string(v));
 }
 
-/* A vault that answers REVOKED from some moment on: the cut comes within one poll, the confirmation and the answers. */
+/* From whatever the volume and its key have come to, one yes to a question that is asked now leads back. */
+static void test_recovery_from_everywhere(void **state _unused_) {
+        static const enum lease_verb back[_LEASE_STATE_MAX] = {
+                [LEASE_CLOSED] = LEASE_ATTACH, [LEASE_HELD] = LEASE_RESUME, [LEASE_NOTICE] = LEASE_CALL_OFF,
+                /* the others end in one of those first, or are not closed by us */
+        };
+
+        for (enum lease_state v = 0; v < _LEASE_STATE_MAX; v++)
+                for (enum key_state s = 0; s < _KEY_STATE_MAX; s++)
+                        for (enum verdict last = 0; last < _VERDICT_MAX; last++)
+                                for (enum lease_cause c = CAUSE_REVOKED; c <= CAUSE_HELD_TOO_LONG; c++) {
+                                        struct key_poll poll;
+                                        struct world w;
+
+                                        begin(&w, ROLE_DATA);
+                                        bring_key_to(&w, s);
+                                        pass(&w, 100000 * SEC);
+                                        tell(&w, last, FRESH);
+                                        lease_volume_enter(&w.v, v, v == LEASE_OPEN ? CAUSE_NONE : c, w.now);
+                                        key_track_next(&w.k, &w.t, &poll);
+                                        assert_true(poll.at_boottime_usec <= w.now.boottime_usec + w.t.lease_usec);
+                                        pass(&w, w.t.lease_usec);
+                                        tell(&w, VERDICT_GRANTED, 0);
+                                        assert_int_equal(w.k.state, KEY_GRANTED);
+                                        assert_int_equal(decide(&w), v == LEASE_HOLDING && w.now.boottime_usec -
+                                                         w.v.since.boottime_usec >= LEASE_HOLDING_USEC ? LEASE_CUT : back[v]);
+                                }
+}
+
+/* A vault that answers REVOKED from some moment on, GRANTED or nothing before: the cut comes within one poll, the
+ * confirmation and the answers. */
 static void test_revoked_within_a_poll_and_a_confirmation(void **state _unused_) {
         for (int run = 0; run < 5000; run++) {
                 uint64_t revoked_at, latest, answer = random_below(SEC);
+                enum verdict before;
                 struct key_poll poll;
                 struct world w;
 
                 random_policy(&w);
                 w.p.on_revoked = w.p.role == ROLE_OS ? ACTION_POWEROFF : ACTION_CUT;
                 w.p.grace_usec = 100000 * SEC;
+                before = random_below(2) ? VERDICT_GRANTED : VERDICT_UNREACHABLE;
                 revoked_at = w.now.boottime_usec + random_below(300 * SEC);
                 latest = revoked_at + w.p.poll_usec + w.p.confirm_usec + 2 * answer + SEC;
                 for (;;) {
-                        struct key_event e = { .verdict = VERDICT_GRANTED };
+                        struct key_event e = { .verdict = before };
 
                         key_track_next(&w.k, &w.t, &poll);
                         if (poll.at_boottime_usec > w.now.boottime_usec)
@@ -260,6 +323,7 @@ static void test_revoked_within_a_poll_and_a_confirmation(void **state _unused_)
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_random_histories),
+                cmocka_unit_test(test_recovery_from_everywhere),
                 cmocka_unit_test(test_revoked_within_a_poll_and_a_confirmation),
         };
         return cmocka_run_group_tests_name("lease-history", tests, NULL, NULL);
