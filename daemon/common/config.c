@@ -54,6 +54,15 @@ static int parse_bool(const char *value, void *to, word_parser words _unused_) {
         return 0;
 }
 
+static int parse_count(const char *value, void *to, word_parser words _unused_) {
+        uint64_t n;
+
+        if (parse_u64(value, 1000000, &n) < 0 || n == 0)
+                return -EINVAL;
+        *(uint64_t *) to = n;
+        return 0;
+}
+
 /* HOST or HOST:PORT, exactly as it stands in the keys' identifiers. Fills the vault, not one field. */
 static int parse_host(const char *value, void *to, word_parser words _unused_) {
         struct vault_config *v = to;
@@ -165,6 +174,7 @@ static const struct setting settings[] = {
         IN_VAULT("Resource", parse_text, resource, "the audience of tokens, an https:// URL"),
         IN_VAULT("ApiVersion", parse_text, api_version, "a version of the vault's API"),
         IN_VAULT("TimeoutSec", parse_time, timeout_usec, SPAN),
+        IN_VAULT("FleetSize", parse_count, fleet_size, "a number of nodes, 1 to 1000000"),
         IN_VAULT("AcceptUnsafeVault", parse_bool, accept_unsafe, "yes or no"),
 };
 

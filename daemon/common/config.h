@@ -44,6 +44,7 @@ struct vault_config {
         char *resource;                /* "https://vault.azure.net" */
         char *api_version;
         uint64_t timeout_usec;         /* of one request */
+        uint64_t fleet_size;           /* nodes that poll this vault's keys; 0: not said */
         bool accept_unsafe;            /* AcceptUnsafeVault=: no purge protection, said by the owner in writing */
 };
 

@@ -62,7 +62,7 @@ static void put_keys(struct json_object *o, const char *name, char *const *keys)
 
 static struct json_object *vault_section(const struct vault_config *v) {
         struct json_object *o = json_object_new_object();
-        char host[272];
+        char host[272], number[24];
 
         snprintf(host, sizeof(host), v->port == 443 ? "%s" : "%s:%u", v->host, v->port);
         put_text(o, "Provider", v->provider);
@@ -74,6 +74,8 @@ static struct json_object *vault_section(const struct vault_config *v) {
         put_text(o, "Resource", v->resource);
         put_text(o, "ApiVersion", v->api_version);
         put_span(o, "TimeoutSec", v->timeout_usec);
+        snprintf(number, sizeof(number), "%llu", (unsigned long long) v->fleet_size);
+        put_text(o, "FleetSize", v->fleet_size > 0 ? number : NULL);
         put_text(o, "AcceptUnsafeVault", v->accept_unsafe ? "yes" : "no");
         return o;
 }

@@ -30,6 +30,10 @@ bool attributes_take(struct attributes *a, const struct vault_reply *y) {
         floors_from_tags(y->tags, y->n_tags, y->key_flags & VAULT_KEY_TAGS_LEFT_OUT, &floors, &text);
         changed = !floors_equal(&floors, &a->floors) || !streq(text.ignored, a->text.ignored);
         a->expires = y->expires;
+        if (y->key_bits > 0) {
+                a->bits = y->key_bits;
+                a->hsm = y->key_flags & VAULT_KEY_HSM;
+        }
         memcpy(a->tags, y->tags, sizeof(a->tags));
         a->n_tags = y->n_tags;
         a->floors = floors;

@@ -14,6 +14,8 @@
 
 struct attributes {
         uint64_t expires;             /* seconds since 1970, 0: never */
+        unsigned bits;                /* 0: not known yet */
+        bool hsm;
         struct vault_tag tags[VAULT_TAGS_MAX];
         unsigned n_tags;
         struct policy_floors floors;  /* what the tags say */
@@ -22,6 +24,7 @@ struct attributes {
         uint64_t polls;               /* of the key, then */
         bool failing;                 /* it failed, and that was said */
         bool expiry_said;
+        bool budget_said;             /* that the fleet polls too often */
 };
 
 void attributes_init(struct attributes *a);

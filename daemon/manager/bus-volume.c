@@ -2,6 +2,7 @@
 #include "bus-volume.h"
 
 #include "common/log.h"
+#include "key-attributes.h"
 #include "key.h"
 #include "manager.h"
 #include "pause.h"
@@ -138,6 +139,7 @@ static int get_number(sd_bus *sd _unused_, const char *path _unused_, const char
 static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
                         const char *property _unused_, sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
         const struct volume *v = user;
+        char budget[160];
         int r;
 
         r = sd_bus_message_open_container(reply, 'a', "s");
@@ -155,6 +157,8 @@ static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const ch
         }
         if (r >= 0 && v->key && attributes_expired(&v->key->attributes, instant_now()))
                 r = sd_bus_message_append(reply, "s", "its key is past its expiry date");
+        if (r >= 0 && v->key && key_is_over_budget(v->key, budget, sizeof(budget)))
+                r = sd_bus_message_append(reply, "s", budget);
         if (r >= 0 && volume_is_open(v) && *v->foreign) {
                 char text[256];
 

@@ -5,6 +5,7 @@
 #include <syslog.h>
 
 #include "attributes-mark.h"
+#include "budget.h"
 #include "common/log.h"
 #include "key.h"
 #include "manager.h"
@@ -49,6 +50,36 @@ static void look_at_expiry(struct key *k) {
         k->attributes.expiry_said = expired;
 }
 
+bool key_is_over_budget(const struct key *k, char *buf, size_t size) {
+        const struct vault_config *vault = config_vault_by_name(k->manager->config, k->vault);
+        uint64_t nodes = vault ? vault->fleet_size : 0, shortest;
+        double weights = 0;
+        const struct key *other;
+
+        if (k->attributes.bits == 0)
+                return false;
+        LIST_FOREACH(other, &k->manager->keys, keys)
+                if (other->attributes.bits > 0 && streq(other->vault, k->vault))
+                        weights += budget_weight(other->attributes.bits, other->attributes.hsm);
+        shortest = budget_shortest_poll_usec(nodes, weights);
+        if (shortest <= k->timing.poll_usec)
+                return false;
+        snprintf(buf, size, "%" PRIu64 " nodes that poll every %" PRIu64 " s take %u %% of the vault's limit, a quarter is the "
+                 "most: PollSec=%" PRIu64 " or more", nodes, k->timing.poll_usec / USEC_PER_SEC,
+                 budget_percent(nodes, weights, k->timing.poll_usec), (shortest + USEC_PER_SEC - 1) / USEC_PER_SEC);
+        return true;
+}
+
+/* Once, until it fits. */
+static void look_at_budget(struct key *k) {
+        char text[160];
+        bool over = key_is_over_budget(k, text, sizeof(text));
+
+        if (over && !k->attributes.budget_said)
+                log_warning("Key %s: %s", k->uri_text, text);
+        k->attributes.budget_said = over;
+}
+
 static void write_marks(const struct key *k) {
         const struct volume *v;
 
@@ -67,6 +98,7 @@ void key_attributes_take(struct key *k, const struct vault_reply *y) {
         a->failing = failed;
         changed = attributes_take(a, y);
         look_at_expiry(k);
+        look_at_budget(k);
         if (changed || a->expires != expires)
                 write_marks(k);
         if (changed)

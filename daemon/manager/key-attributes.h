@@ -15,3 +15,7 @@ void key_attributes_take(struct key *k, const struct vault_reply *y);
 
 /* The key is past its expiry date, and for one of its volumes that revokes it. */
 bool key_is_expired(const struct key *k);
+
+/* The nodes of FleetSize= poll the vault of this key so often that they take more than a quarter of its limit: true, and buf is a
+ * sentence about it. Known once the key's type was read. */
+bool key_is_over_budget(const struct key *k, char *buf, size_t size);

@@ -88,7 +88,7 @@ static void test_every_key(void **state _unused_) {
             "[Volume a.b-c_d]\nPollSec=8\n"
             "[Vault prod]\nHost=V.Example:8443\nKeys=One two,three\nProvider=azure\nCAFile=/ca.pem\nClientId=me\n"
             "MetadataEndpoint=http://127.0.0.1:1\nResource=https://r\nApiVersion=7.5\n"
-            "TimeoutSec=9\nAcceptUnsafeVault=yes\n");
+            "TimeoutSec=9\nFleetSize=500\nAcceptUnsafeVault=yes\n");
         c = load();
         p = &c->policy;
         assert_int_equal(c->trust, TRUST_ALLOWED_KEYS);
@@ -121,6 +121,7 @@ static void test_every_key(void **state _unused_) {
         assert_string_equal(v->resource, "https://r");
         assert_string_equal(v->api_version, "7.5");
         assert_int_equal(v->timeout_usec, 9 * USEC_PER_SEC);
+        assert_int_equal(v->fleet_size, 500);
         assert_true(v->accept_unsafe);
         assert_null(config_vault_by_name(c, "Prod"));
         config_free(c);
