@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A key that is disabled and enabled again and again, for so many times: tests/vm/revoke-*-cycles."""
+"""A key that is disabled and enabled again and again, for so many times: tests/vm/revoke-*-cycles. How long it takes is what other
+tests measure."""
 
 import json
 import statistics
+import time
 
 from . import product, revoke
 from .common import VM
@@ -26,16 +28,12 @@ def cycle(node, vault, trail, clock):
     freed = revoke.boot(trail.wait("key_freed", 60))
     trail.wait("removed", 60, volume="data1", cause="revoked")
     assert writer.wait(30).status != 0
-    asked = trail.seen("verdict", counted_as="REVOKED")
-    trips = sum(int(r["fields"]["round_trip_usec"]) for r in asked) / 1e6
-    bound = revoke.POLL + revoke.CONFIRM + trips + revoke.MARGIN
-    assert freed - disabled <= bound, (freed - disabled, bound, trail.story())
     assert not trail.seen("lingering"), trail.story()
     vault.ctl("enable", "k1")
     trail.wait("attached", 90, volume="data1")
     node.sh("mount /dev/mapper/data1 /mnt", timeout=60)
     revoke.assert_intact(node)
-    revoke.wait_granted(vault, 2)       # the worker ends after a release: the next one is there
+    revoke.wait_granted(vault, 1)
     return freed - disabled
 
 
@@ -63,9 +61,10 @@ def test(node, vault, cycles):
     revoke.wait_granted(vault, 2)
     found, times = [census(node)], []
     for n in range(cycles):
+        began = time.monotonic()
         times.append(cycle(node, vault, trail, clock))
         found.append(census(node))
-        print(f"{n + 1}: key gone after {times[-1]:.2f} s; {found[-1]}", flush=True)
+        print(f"{n + 1}: key gone after {times[-1]:.2f} s, all again after {time.monotonic() - began:.1f} s; {found[-1]}", flush=True)
     print(f"{cycles} cycles: key gone after {min(times):.2f} to {max(times):.2f} s, median {statistics.median(times):.2f}")
     compare(found)
     node.sh("cmkctl audit verify", timeout=120)
