@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* cmkd-ladder OPERATION: what a mapping needs that is there, up to its end. The argument is there for ps only. */
+/* cmkd-ladder OPERATION: what a mapping needs that is there, up to its end. The argument is for ps and the priority only: the
+ * operation itself comes as a request. */
 
 #include "ops.h"
+
+#include <sys/resource.h>
+
+#define NICE_BEHIND 5
 
 static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_QUERY]        = { op_query,        false },
@@ -21,6 +26,19 @@ static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_DEACTIVATE]   = { op_deactivate,   false },
 };
 
-int main(void) {
+/* Many volumes may go at once: what cleans up behind one cut gives way to the next volume's. */
+static void choose_priority(const char *operation) {
+        static const enum disk_op behind[] = {
+                DISK_OP_STEP_KILL, DISK_OP_STEP_UNMOUNT, DISK_OP_STEP_REMOVE, DISK_OP_STEP_VERIFY,
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(behind); i++)
+                if (streq(operation, disk_op_to_string(behind[i])))
+                        (void) setpriority(PRIO_PROCESS, 0, NICE_BEHIND);
+}
+
+int main(int argc, char *argv[]) {
+        if (argc == 2)
+                choose_priority(argv[1]);
         return disk_serve("cmkd-ladder", operations);
 }
