@@ -38,7 +38,7 @@ static const struct verb verbs[] = {
         { "config reload", 0, 0, 0, "", "let cmkd read the configuration again; a bad one is refused", verb_config_reload },
         { "config check", 0, 0, O(ROOT), "", "read the configuration files, report the first mistake",
           verb_config_check },
-        { "doctor", 0, 0, O(JSON)|O(INITRAMFS)|O(ROOT), "", "what would stop this node from booting", verb_doctor },
+        { "doctor", 0, 0, O(JSON)|O(INITRAMFS)|O(ROOT), "", "where this node leaks; what would stop it from booting", verb_doctor },
 };
 
 static void print_options(uint64_t set) {

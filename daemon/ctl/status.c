@@ -101,8 +101,9 @@ static void print_manager(struct json_object *m) {
                 print_clean(stdout, json_object_get_string(json_object_array_get_idx(v, i)));
                 putchar('\n');
         }
-        if (json_object_object_get_ex(m, "init_on_free", &v) && !json_object_get_boolean(v))
-                puts("note: the kernel runs without init_on_free=1: plaintext stays in free memory after a cut");
+        if (json_object_object_get_ex(m, "init_on_free", &v))
+                puts(json_object_get_boolean(v) ? "memory: what is freed is zeroed (init_on_free=1)"
+                     : "note: the kernel runs without init_on_free=1: plaintext stays in free memory after a cut");
 }
 
 static void add_span(struct table *t, struct json_object *v, const char *member) {

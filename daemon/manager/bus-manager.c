@@ -2,6 +2,7 @@
 #include "bus-manager.h"
 
 #include "bus-call.h"
+#include "common/kernel-parameter.h"
 #include "common/log.h"
 #include "common/secret.h"
 #include "manager.h"
@@ -372,7 +373,7 @@ static int get_init_on_free(sd_bus *sd _unused_, const char *path _unused_, cons
         _cleanup_(freep) char *text = NULL;
 
         return sd_bus_message_append(reply, "b", read_small_file("/proc/cmdline", 65536, &text, NULL) >= 0 &&
-                                     strstr(text, "init_on_free=1") != NULL);
+                                     kernel_parameter_is_on(text, "init_on_free"));
 }
 
 static int get_secret_memory(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,

@@ -5,6 +5,7 @@
 // sources: daemon/ctl/doctor/findings.c daemon/ctl/doctor/machine.c daemon/ctl/doctor/machine-disk.c
 // sources: daemon/ctl/doctor/certificates.c daemon/ctl/doctor/config-copy.c daemon/ctl/doctor/judge-boot.c
 // sources: daemon/ctl/doctor/judge-vault.c daemon/ctl/doctor/judge-volumes.c daemon/ctl/boot-chain.c
+// sources: daemon/ctl/doctor/leaks.c daemon/ctl/doctor/backing.c
 // libs: json-c
 
 /* A small image with which a small machine would boot, and one change of either for each finding. */
@@ -396,9 +397,29 @@ static void refuses_other_files(void **state _unused_) {
         said = RUN(verb_doctor, "--initramfs", "/nonexistent");
         assert_int_equal(said->code, EXIT_CODE_FAILED);
         assert_non_null(strstr(said->err, "/nonexistent: No such file"));
-        assert_int_equal(RUN_BARE(verb_doctor)->code, EXIT_CODE_USAGE);
         said = RUN(verb_doctor, "--initramfs", "/dev/zero");
         assert_int_equal(said->code, EXIT_CODE_FAILED);
+}
+
+/* Without an image: the node. */
+static void examines_the_node(void **state _unused_) {
+        struct captured *said;
+        char root[128];
+
+        snprintf(root, sizeof(root), "%s/root", top);
+        make_machine(&(struct change) { .machine = true, .path = "sys/kernel/kexec_loaded", .content = "1" });
+        said = RUN(verb_doctor, "--root", root);
+        assert_int_equal(said->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(said->out, "risk init-on-free: the kernel runs without init_on_free=1: what"));
+        assert_non_null(strstr(said->out, "note kexec: "));
+        assert_non_null(strstr(said->out, "\nthis node: 1 finding\n"));
+        said = RUN(verb_doctor, "--root", root, "--json");
+        assert_non_null(strstr(said->out, "\"id\": \"init-on-free\""));
+        assert_null(strstr(said->out, "\"image\""));
+        make_machine(&(struct change) { .machine = true, .path = "proc/cmdline", .content = "init_on_free=1" });
+        said = RUN(verb_doctor, "--root", root);
+        assert_int_equal(said->code, EXIT_CODE_DONE);
+        assert_string_equal(said->out, "this node: no findings\n");
 }
 
 static void put32(uint8_t *p, uint32_t v) {
@@ -576,7 +597,7 @@ int main(void) {
                 { "zstd", reads_compressed, NULL, NULL, (void *) "zstd" },
                 { "xz", reads_compressed, NULL, NULL, (void *) "xz --check=crc32" },
                 { "lz4", reads_compressed, NULL, NULL, (void *) "lz4 -l" },
-                cmocka_unit_test(reads_unified_images), cmocka_unit_test(refuses_other_files),
+                cmocka_unit_test(reads_unified_images), cmocka_unit_test(refuses_other_files), cmocka_unit_test(examines_the_node),
                         cmocka_unit_test(refuses_odd_names),
                 cmocka_unit_test(bounds_texts_of_programs), cmocka_unit_test(release_is_printed_clean),
                 cmocka_unit_test(judges_recovery_keys),

@@ -8,10 +8,11 @@
 
 #include "config-copy.h"
 #include "findings.h"
+#include "leaks.h"
 #include "unpack.h"
 
-/* cmkctl doctor --initramfs IMAGE: what would stop this machine from booting with that image. Needs no daemon. Exit
- * code 0: nothing but notes; 1: findings, or an image that could not be read. */
+/* cmkctl doctor: where this node leaks what its volumes hold. With --initramfs IMAGE: what would stop it from booting with
+ * that image. Needs no daemon. Exit code 0: nothing but notes; 1: findings, or an image that could not be read. */
 
 static const char *const severities[] = { "stop", "risk", "note" };
 
@@ -76,6 +77,12 @@ static int judge(struct report *r, const char *root) {
         return r->findings.out_of_memory ? fail(EXIT_CODE_FAILED, "out of memory") : EXIT_CODE_DONE;
 }
 
+static int examine_node(struct findings *l, const char *root) {
+        find_leaks(root, l);
+        findings_sort(l);
+        return l->out_of_memory ? fail(EXIT_CODE_FAILED, "out of memory") : EXIT_CODE_DONE;
+}
+
 static size_t count(const struct findings *l, bool notes) {
         size_t n = 0;
 
@@ -94,10 +101,13 @@ static void print_lines(const struct report *r) {
                 print_clean(stdout, f->what);
                 printf(": %s; %s\n", finding_danger(f->kind), finding_cure(f->kind));
         }
-        print_clean(stdout, r->path);
-        printf(": %zu files, kernel ", r->image.n_files);
-        print_clean(stdout, *r->image.release ? r->image.release : "unknown");
-        printf(", %s: ", *r->unpacked.compression ? r->unpacked.compression : "not compressed");
+        if (r->path) {
+                print_clean(stdout, r->path);
+                printf(": %zu files, kernel ", r->image.n_files);
+                print_clean(stdout, *r->image.release ? r->image.release : "unknown");
+                printf(", %s: ", *r->unpacked.compression ? r->unpacked.compression : "not compressed");
+        } else
+                printf("this node: ");
         printf(n == 0 ? "no findings\n" : n == 1 ? "1 finding\n" : "%zu findings\n", n);
 }
 
@@ -109,10 +119,12 @@ static int print_report_json(const struct report *r) {
         _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
         struct json_object *list = json_object_new_array();
 
-        put(o, "image", r->path);
-        put(o, "kernel", r->image.release);
-        put(o, "compression", r->unpacked.compression);
-        json_object_object_add(o, "files", json_object_new_int64((int64_t) r->image.n_files));
+        if (r->path) {
+                put(o, "image", r->path);
+                put(o, "kernel", r->image.release);
+                put(o, "compression", r->unpacked.compression);
+                json_object_object_add(o, "files", json_object_new_int64((int64_t) r->image.n_files));
+        }
         for (size_t i = 0; i < r->findings.n; i++) {
                 const struct finding *f = r->findings.list + i;
                 struct json_object *one = json_object_new_object();
@@ -130,13 +142,14 @@ static int print_report_json(const struct report *r) {
 
 int verb_doctor(const struct invocation *in) {
         _cleanup_(report_release) struct report r = { .path = in->values[OPTION_INITRAMFS] };
+        const char *root = strempty(in->values[OPTION_ROOT]);
         int code;
 
-        if (!r.path)
-                return fail(EXIT_CODE_USAGE, "say which image: cmkctl doctor --initramfs IMAGE");
-        code = read_image(&r);
+        code = r.path ? read_image(&r) : EXIT_CODE_DONE;
         if (code == EXIT_CODE_DONE && r.is_readable)
-                code = judge(&r, strempty(in->values[OPTION_ROOT]));
+                code = judge(&r, root);
+        else if (!r.path)
+                code = examine_node(&r.findings, root);
         if (code != EXIT_CODE_DONE)
                 return code;
         if (has_option(in, OPTION_JSON))

@@ -94,6 +94,27 @@ static const struct {
                 "Secure Boot checks the kernel; it checks the image only in a signed UKI", "nothing to do" },
         [FINDING_UNIFIED] = { "unified-image", SEVERITY_NOTE, "whose signature it is, is for the firmware to check",
                 "nothing to do, or sign it (sbsign, ukify)" },
+        [FINDING_INIT_ON_FREE] = { "init-on-free", SEVERITY_RISK,
+                "what was cached of a volume stays in free memory after a cut",
+                "add init_on_free=1 to the kernel's command line" },
+        [FINDING_PLAIN_SWAP] = { "plain-swap", SEVERITY_RISK,
+                "what processes had read of a volume is written there, and stays after a cut",
+                "swap to zram or to a dm-crypt volume with a random key (crypttab(5): swap); then overwrite what was used" },
+        [FINDING_KDUMP] = { "kdump", SEVERITY_RISK,
+                "a panic writes memory, keys of open volumes included, to where the dump goes",
+                "disable kdump (kdump-tools, kdump.service), or have it dump to an encrypted place that the owner knows of" },
+        [FINDING_HIBERNATION] = { "hibernation", SEVERITY_RISK,
+                "the image has the keys of open volumes; after a resume they are as before",
+                "add nohibernate to the kernel's command line and take resume= away" },
+        [FINDING_CORES] = { "core-dumps", SEVERITY_RISK,
+                "a process that crashes leaves there what it had read of a volume",
+                "keep none (coredump.conf(5): Storage=none; or kernel.core_pattern empty and kernel.core_uses_pid=0), or on "
+                "an encrypted disk" },
+        [FINDING_CORES_BESIDE] = { "core-dumps", SEVERITY_NOTE,
+                "where RLIMIT_CORE allows it, a process that crashes leaves there what it had read of a volume",
+                "nothing to do where no service raises the limit (LimitCORE=)" },
+        [FINDING_KEXEC] = { "kexec", SEVERITY_NOTE,
+                "the next kernel starts with this one's memory as it is", "reboot through the firmware (kexec -u)" },
 };
 
 const char *finding_id(enum finding_kind kind) {

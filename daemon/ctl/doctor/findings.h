@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What would stop a node from booting with an image, judged from what the image holds and what the machine is.
+/* What would stop a node from booting with an image, judged from what the image holds and what the machine is; and where a
+ * node leaks what its volumes hold (leaks.h).
  *
  *   image (image.h) ┐
  *   machine (machine.h) ┼─► judge() ─► findings, in the order of their severity
@@ -28,7 +29,8 @@ enum finding_kind {
         FINDING_CA_BAD, FINDING_CA_OTHER, FINDING_RESOLVER, FINDING_RESOLVER_ON_DISK, FINDING_ROUTE_ON_DISK, FINDING_CLOCK,
         FINDING_IDENTITY, FINDING_VOLUME_UNKNOWN, FINDING_VOLUME_OTHER, FINDING_VAULT_NOT_ALLOWED, FINDING_SECRET,
         FINDING_ODD_PATH, FINDING_NO_RECOVERY_KEY, FINDING_RECOVERY_UNKNOWN, FINDING_NO_OS_VOLUME,
-        FINDING_SECURE_BOOT_OFF, FINDING_SECURE_BOOT_ON, FINDING_UNIFIED, _FINDING_MAX,
+        FINDING_SECURE_BOOT_OFF, FINDING_SECURE_BOOT_ON, FINDING_UNIFIED, FINDING_INIT_ON_FREE, FINDING_PLAIN_SWAP,
+        FINDING_KDUMP, FINDING_HIBERNATION, FINDING_CORES, FINDING_CORES_BESIDE, FINDING_KEXEC, _FINDING_MAX,
 };
 
 struct finding {
