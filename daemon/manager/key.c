@@ -216,16 +216,19 @@ static void poll_key(struct key *k, const struct key_poll *p) {
                 log_error("Key %s: no challenge could be made: %s; its lease goes on running out", k->uri_text, strerror(-r));
 }
 
-void key_look(struct key *k) {
+static void look(struct key *k, bool restored) {
         struct instant now = instant_now();
         struct key_poll p;
         struct volume *v, *next;
 
-        if (key_track_look(&k->track, now)) {
-                log_warning("Key %s: a clock jumped; it is polled at once", k->uri_text);
-                record_answer(k, "clock_jump", k->track.last, LOG_WARNING);
+        if (key_track_look(&k->track, now, restored)) {
+                log_warning("Key %s: %s; it is polled at once", k->uri_text,
+                            restored ? "this machine was restored" : "a clock jumped");
+                record_answer(k, restored ? "restored" : "clock_jump", k->track.last, LOG_WARNING);
         }
         key_track_next(&k->track, &k->timing, &p);
+        /* the vault knows nothing of a connection of before */
+        p.fresh_connection |= restored;
         if (p.at_boottime_usec <= now.boottime_usec)
                 poll_key(k, &p);
         for (v = LIST_FIRST(&k->volumes); v; v = next) {
@@ -233,6 +236,14 @@ void key_look(struct key *k) {
                 key_evaluate_volume(v);
         }
         key_schedule(k);
+}
+
+void key_look(struct key *k) {
+        look(k, false);
+}
+
+void key_restored(struct key *k) {
+        look(k, true);
 }
 
 static int on_timer(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {

@@ -78,6 +78,9 @@ void key_evaluate_volume(struct volume *v);
 /* Does what is due now: a poll, or only a look at the volumes whose time has come. Call when a clock may have jumped. */
 void key_look(struct key *k);
 
+/* The machine goes on from a snapshot: a lease of before proves nothing about now. Polls at once, on a new connection. */
+void key_restored(struct key *k);
+
 /* Sets the timer for whatever comes next. Call after anything that may change a decision. */
 void key_schedule(struct key *k);
 

@@ -234,11 +234,11 @@ void key_track_hurry(struct key_track *k) {
         k->next_boottime_usec = 0;
 }
 
-bool key_track_look(struct key_track *k, struct instant now) {
+bool key_track_look(struct key_track *k, struct instant now, bool restored) {
         int64_t boot = (int64_t) (now.boottime_usec - k->looked.boottime_usec);
         int64_t wall = (int64_t) (now.realtime_usec - k->looked.realtime_usec);
         int64_t apart = wall - boot;
-        bool jump = boot < 0 || apart > (int64_t) LEASE_JUMP_USEC || apart < -(int64_t) LEASE_JUMP_USEC;
+        bool jump = restored || boot < 0 || apart > (int64_t) LEASE_JUMP_USEC || apart < -(int64_t) LEASE_JUMP_USEC;
 
         k->looked = now;
         if (jump) {

@@ -125,9 +125,9 @@ enum verdict key_track_event(struct key_track *k, const struct key_timing *t, co
 bool key_track_is_proven(const struct key_track *k, const struct key_timing *t, struct instant now);
 void key_track_hurry(struct key_track *k);
 
-/* To be called at every wake-up, before anything else: a jump of either clock against the other makes the next poll
- * due at once. Returns true where there was one. */
-bool key_track_look(struct key_track *k, struct instant now);
+/* To be called at every wake-up, before anything else: a jump of either clock against the other, or a machine that was
+ * restored from a snapshot, makes the next poll due at once. Returns true where there was one. */
+bool key_track_look(struct key_track *k, struct instant now, bool restored);
 
 struct key_poll {
         uint64_t at_boottime_usec;      /* not after now: at once. While a poll is under way, when to give it up */

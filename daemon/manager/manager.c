@@ -100,6 +100,14 @@ static void on_clock_set(void *user) {
                 key_look(k);
 }
 
+void manager_restored(struct manager *m) {
+        struct key *k;
+
+        log_warning("This machine goes on from a snapshot, or as a copy of another one");
+        LIST_FOREACH(k, &m->keys, keys)
+                key_restored(k);
+}
+
 static int on_hangup(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_, void *user) {
         _cleanup_(freep) char *why = NULL;
 

@@ -86,6 +86,9 @@ int manager_reload(struct manager *m, const char *by, char **ret_why);
 /* Called by volume_set_state(): tells the bus, and the next manager (cut-mark.h). */
 void manager_volume_changed(struct manager *m, struct volume *v);
 
+/* This machine goes on from a snapshot, or as a copy of another one: every key is polled at once. */
+void manager_restored(struct manager *m);
+
 /* Works out the volume's policy and whether a hold is possible on it, from configuration, role and the floors of its key's
  * owner, once it has a key. */
 void manager_volume_policy(struct manager *m, struct volume *v);

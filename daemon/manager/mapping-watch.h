@@ -6,6 +6,7 @@
  *   uevent ─► sysfs ─┬─ a volume of ours, closed or released ─► adopt_found()
  *                    ├─ its mapping has gone ─► adopt_gone()      ─ the disk below has ─► adopt_pulled()
  *                    └─ a second mapping of an open volume, or one of a cmkd volume that is not listed: a finding
+ *          ─► this machine was restored from a snapshot ─► manager_restored()
  *
  * An event is a hint: only messages that come from the kernel are read, and what is done is decided by what sysfs and
  * device-mapper say then. Lost events (a full socket) lead to a look at everything. */

@@ -42,6 +42,29 @@ static void test_every_state_and_verdict(void **state _unused_) {
                 }
 }
 
+/* A poll that was under way belongs to another machine; the lease is what it was. */
+static void test_restore_polls_at_once(void **state _unused_) {
+        struct key_poll poll;
+        struct world w;
+
+        for (unsigned asking = 0; asking < 2; asking++) {
+                uint64_t granted;
+
+                begin(&w, ROLE_DATA);
+                granted = w.k.granted.boottime_usec;
+                pass(&w, SEC);
+                if (asking)
+                        key_track_asked(&w.k, w.now);
+                key_track_next(&w.k, &w.t, &poll);
+                assert_true(poll.at_boottime_usec > w.now.boottime_usec);
+                assert_true(key_track_look(&w.k, w.now, true));
+                key_track_next(&w.k, &w.t, &poll);
+                assert_true(poll.at_boottime_usec <= w.now.boottime_usec);
+                assert_int_equal(w.k.granted.boottime_usec, granted);
+                assert_false(key_track_look(&w.k, w.now, false));
+        }
+}
+
 static void test_clock_jump_polls_at_once(void **state _unused_) {
         static const int64_t jumps[] = { 3600, -3600, 10, -10 };
         struct key_poll poll;
@@ -52,25 +75,25 @@ static void test_clock_jump_polls_at_once(void **state _unused_) {
                 key_track_next(&w.k, &w.t, &poll);
                 assert_true(poll.at_boottime_usec > w.now.boottime_usec);
                 pass(&w, SEC);
-                assert_false(key_track_look(&w.k, w.now));
+                assert_false(key_track_look(&w.k, w.now, false));
                 w.now.realtime_usec += (uint64_t) (jumps[i] * (int64_t) SEC);
-                assert_true(key_track_look(&w.k, w.now));
+                assert_true(key_track_look(&w.k, w.now, false));
                 key_track_next(&w.k, &w.t, &poll);
                 assert_true(poll.at_boottime_usec <= w.now.boottime_usec);
-                assert_false(key_track_look(&w.k, w.now));
+                assert_false(key_track_look(&w.k, w.now, false));
         }
         /* slewing is not a jump */
         begin(&w, ROLE_DATA);
         for (int n = 0; n < 100; n++) {
                 pass(&w, 10 * SEC);
                 w.now.realtime_usec += SEC;
-                assert_false(key_track_look(&w.k, w.now));
+                assert_false(key_track_look(&w.k, w.now, false));
         }
         /* a snapshot that comes back: both clocks are far ahead, also while a poll was under way */
         begin(&w, ROLE_DATA);
         key_track_asked(&w.k, w.now);
         pass(&w, 86400 * SEC);
-        key_track_look(&w.k, w.now);
+        key_track_look(&w.k, w.now, false);
         key_track_next(&w.k, &w.t, &poll);
         assert_true(poll.at_boottime_usec <= w.now.boottime_usec);
 }
@@ -373,7 +396,7 @@ static void test_proven(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_every_state_and_verdict),
-                cmocka_unit_test(test_clock_jump_polls_at_once),
+                cmocka_unit_test(test_clock_jump_polls_at_once), cmocka_unit_test(test_restore_polls_at_once),
                 cmocka_unit_test(test_revoked_is_confirmed_once),
                 cmocka_unit_test(test_404_not_listed_waits_30_seconds),
                 cmocka_unit_test(test_denied_three_times),

@@ -195,7 +195,7 @@ static void random_step(struct world *w, struct books *b) {
                 w->now.realtime_usec -= random_below(5000) * SEC;
         else if (kind == 2)
                 pass(w, random_below(5000) * SEC);
-        if (key_track_look(&w->k, w->now) && !w->k.asking) {
+        if (key_track_look(&w->k, w->now, false) && !w->k.asking) {
                 key_track_next(&w->k, &w->t, &poll);
                 assert_true(poll.at_boottime_usec <= w->now.boottime_usec);
         }

@@ -140,6 +140,13 @@ static void test_uevent(void **state _unused_) {
         assert_int_equal(uevent_parse(EVENT("libudev"), &e), -EBADMSG);
         assert_int_equal(uevent_parse(BLOCK, sizeof(BLOCK) - 1, &e), -EBADMSG);
         assert_int_equal(uevent_parse("", 0, &e), -EBADMSG);
+        assert_true(uevent_is_restore(EVENT("change@/devices/x\0ACTION=change\0SUBSYSTEM=platform\0NEW_VMGENID=1\0SEQNUM=9")));
+        assert_false(uevent_is_restore(EVENT("change@/devices/x\0ACTION=change\0SYNTH_ARG_NEW_VMGENID=1")));
+        assert_false(uevent_is_restore(EVENT("change@/devices/x\0NEW_VMGENID=12")));
+        assert_false(uevent_is_restore(EVENT("NEW_VMGENID=1")));
+        assert_false(uevent_is_restore("a@b\0NEW_VMGENID=1", 17));
+        assert_false(uevent_is_restore("", 0));
+        assert_false(uevent_is_restore(EVENT(BLOCK)));
 }
 
 static void test_open_mark(void **state _unused_) {
