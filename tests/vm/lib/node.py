@@ -68,8 +68,9 @@ def ensure_snapshot(img, spec, product=None):
         return in_use(path)
 
 
-def launch(directory, img, spec, snapshot, save=None, product=None, stays=False, hostname="node"):
-    """Makes a node's disks if they are not there and starts its supervisor; returns the process once it is ready."""
+def launch(directory, img, spec, snapshot, save=None, product=None, stays=False, hostname="node", as_saved=False):
+    """Makes a node's disks if they are not there and starts its supervisor; returns the process once it is ready.
+    as_saved: the guest is not told that it was restored: no new time, name or seed."""
     root = directory / "root.qcow2"
     if not root.exists():
         overlay(root, *((snapshot / "root.qcow2", "qcow2") if snapshot else (img / "root.img", "raw")))
@@ -81,7 +82,7 @@ def launch(directory, img, spec, snapshot, save=None, product=None, stays=False,
             handle.truncate(size << 20)
     sockets = tempfile.mkdtemp(prefix="cmkd-node.")
     order = {"spec": spec, "files": files, "state": str(snapshot / "state") if snapshot else None, "save": save, "product": product,
-             "stays": stays, "hostname": hostname, "sockets": sockets}
+             "stays": stays, "hostname": hostname, "sockets": sockets, "as_saved": as_saved}
     (directory / "order.json").write_text(json.dumps(order) + "\n")
     with open(directory / "qemu.log", "ab") as log:
         process = subprocess.Popen([sys.executable, "-B", str(VM / "lib/supervisor.py"), str(directory)],

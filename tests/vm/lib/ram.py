@@ -57,14 +57,19 @@ def decrypt_xts(key, data):
     return clear
 
 
+def diffuse(data, algorithm):
+    width = hashlib.new(algorithm).digest_size
+    return b"".join(hashlib.new(algorithm, at.to_bytes(4, "big") + data[at * width:(at + 1) * width]).digest()
+                    for at in range(len(data) // width))
+
+
 def merge_stripes(data, key_size, stripes, algorithm):
-    """LUKS's anti-forensic splitter, backwards. One digest a stripe is enough here."""
-    assert hashlib.new(algorithm).digest_size == key_size
+    """LUKS's anti-forensic splitter, backwards."""
     state = bytes(key_size)
     for at in range(stripes):
         state = bytes(a ^ b for a, b in zip(state, data[at * key_size:(at + 1) * key_size]))
         if at < stripes - 1:
-            state = hashlib.new(algorithm, bytes(4) + state).digest()
+            state = diffuse(state, algorithm)
     return state
 
 

@@ -73,6 +73,8 @@ class Supervisor:
         deadline = time.monotonic() + (RESTORE_SECONDS if self.order["state"] else patience or COLD_SECONDS)
         self.agent.sendall(wire.SYNC + frame(0, wire.HELLO))
         hello = json.loads(self.answer(wire.HELLO, deadline))
+        if self.order["as_saved"]:
+            return hello
         setup = {"time": time.time_ns(), "seed": os.urandom(64).hex(), "hostname": self.order["hostname"]}
         self.agent.sendall(frame(0, wire.SETUP, setup))
         self.answer(wire.SETUP, deadline)
