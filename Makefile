@@ -192,6 +192,8 @@ interop: all
 bench: setup all
 	$(Q)tests/bench/attach
 	$(Q)tests/bench/many
+	$(Q)tests/bench/ram
+	$(Q)tests/bench/init-on-free
 
 demo: setup all
 	$(Q)tests/vm/demo

@@ -4,6 +4,7 @@
 import struct
 
 ROUNDS = 14
+LOOKED_FOR = (3, 10)     # a round key from either half of a schedule
 
 
 def double(a):
@@ -63,13 +64,12 @@ def swapped(data):
 
 
 def schedules(key):
-    """{label: bytes} of round keys that no other use of the key has, in both directions and byte orders: from the third on,
-    since the first two are the key itself."""
+    """{label: bytes} of some round keys, in both directions and byte orders. Not the first two: they are the key itself."""
     forth = expand(key)
     back = decryption(forth)
     found = {}
     for label, keys in (("encrypt", forth), ("decrypt", back)):
-        for at in (2, 7, 13):
+        for at in LOOKED_FOR:
             found[f"{label}-{at}"] = keys[at]
             found[f"{label}-{at}-swapped"] = swapped(keys[at])
     return found
