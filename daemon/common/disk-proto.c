@@ -13,7 +13,7 @@ static const char *const op_names[_DISK_OP_MAX] = {
         [DISK_OP_NOTICE] = "notice", [DISK_OP_UNLOCK_KEY] = "unlock-key",
         [DISK_OP_RECOGNIZE] = "recognize",
         [DISK_OP_NO_CORES] = "no-cores", [DISK_OP_RECOVERY_ADD] = "recovery-add",
-        [DISK_OP_RECOVERY_REMOVE] = "recovery-remove", [DISK_OP_RECOVERY_TEST] = "recovery-test",
+        [DISK_OP_USES] = "uses", [DISK_OP_AWAIT] = "await", [DISK_OP_RECOVERY_REMOVE] = "recovery-remove", [DISK_OP_RECOVERY_TEST] = "recovery-test",
 };
 
 const char *disk_op_to_string(enum disk_op op) {

@@ -10,8 +10,8 @@
  * is a good part of what an attach takes.
  *
  * cmkd-disk has the operations on headers and with keys: the unlock key and the volume key exist in it only, and the
- * unlock key in what UNLOCK_KEY writes to. cmkd-ladder has those on mappings alone: QUERY, DEACTIVATE, HOLD, NOTICE and the
- * ladder. */
+ * unlock key in what UNLOCK_KEY writes to. cmkd-ladder has those on mappings alone: QUERY, USES, DEACTIVATE, HOLD, NOTICE,
+ * AWAIT and the ladder. */
 
 #include "policy-values.h"
 #include "verdict.h"
@@ -55,6 +55,8 @@ enum disk_op {
         DISK_OP_RECOVERY_REMOVE, /* W */
         DISK_OP_RECOVERY_TEST,   /* descriptor: a pipe to read the text from. No W */
         DISK_OP_NO_CORES,        /* dev: the holders may not dump core any more; what NOTICE does without a signal */
+        DISK_OP_USES,            /* name, uuid -> descriptor: who and what is on it, common/uses.h. Changes nothing */
+        DISK_OP_AWAIT,           /* name, uuid: replies when no holder is left but protected ones; the deadline is the caller's */
         _DISK_OP_MAX,
 };
 
@@ -75,6 +77,7 @@ enum disk_flags {
         DISK_FLAG_RECOVERY_KEY = 1 << 16, /* there is one */
         DISK_FLAG_FOREIGN = 1 << 17,      /* ACTIVATE, CHECK: keyslots or tokens that are not enrolled; message names them */
         DISK_FLAG_FOREIGN_OK = 1 << 18,   /* ACTIVATE: OnForeignKeyslot=report, open it all the same */
+        DISK_FLAG_DEEP = 1 << 20,         /* USES: look at all descriptors of all threads; takes longer */
         DISK_FLAG_STAY = 1 << 19,         /* any request: once it is done, wait for one more, whose descriptor is W's pipe */
 };
 

@@ -113,11 +113,16 @@ static void add_span(struct table *t, struct json_object *v, const char *member)
         table_add(t, text);
 }
 
-/* "attached", or with the end of its pause: that is for everybody to see. */
+/* "attached", or with the end of its pause, or of its notice: that is for everybody to see. */
 static void add_state(struct table *t, struct json_object *v) {
-        uint64_t until = json_number(v, "paused_until_usec");
+        uint64_t until = json_number(v, "paused_until_usec"), due = json_number(v, "action_at_usec");
         char text[32];
 
+        if (due != UINT64_MAX) {
+                format_local_time(due, text, sizeof(text));
+                table_addf(t, "%s, %s at %s", json_text(v, "state"), json_text(v, "action"), text);
+                return;
+        }
         if (until == UINT64_MAX) {
                 table_add(t, json_text(v, "state"));
                 return;
@@ -208,11 +213,23 @@ static void print_pause(struct json_object *v) {
         print_text("paused", line);
 }
 
+static void print_notice(struct json_object *v) {
+        uint64_t due = json_number(v, "action_at_usec");
+        char text[32], line[128];
+
+        if (due == UINT64_MAX)
+                return;
+        format_local_time(due, text, sizeof(text));
+        snprintf(line, sizeof(line), "%s at %s, or when nobody uses it any more", json_text(v, "action"), text);
+        print_text("announced", line);
+}
+
 static void print_volume(struct json_object *v) {
         print_clean(stdout, json_text(v, "name"));
         putchar('\n');
         print_text("state", json_text(v, "state"));
         print_text("cause", json_text(v, "cause"));
+        print_notice(v);
         print_pause(v);
         print_text("role", json_text(v, "role"));
         print_text("uuid", json_text(v, "uuid"));

@@ -10,12 +10,12 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* cmkctl format, attach, detach, cut, hold, resume: one call each. What can be judged here is judged before the daemon
+/* cmkctl format, attach, detach, hold, resume: one call each. What can be judged here is judged before the daemon
  * is asked, so that a typing error never reaches a disk. */
 
 #define REASON_MAX 256          /* it goes into one field of the trail */
 
-static int check_name(const char *name) {
+int check_name(const char *name) {
         if (volume_name_is_valid(name))
                 return EXIT_CODE_DONE;
         return fail(EXIT_CODE_USAGE, "%s is no name of a volume: 1 to 64 of A-Z a-z 0-9 _ . -, neither . nor - first",
@@ -235,65 +235,6 @@ int verb_detach(const struct invocation *in) {
                 return print_result(in->args[0], NULL, NULL, changed);
         printf("%s is closed%s\n", in->args[0], changed ? "" : " already");
         return EXIT_CODE_DONE;
-}
-
-static int read_steps(sd_bus_message *m, struct json_object *list) {
-        const char *step, *result;
-        uint64_t budget;
-        int r;
-
-        r = sd_bus_message_enter_container(m, 'a', "(sts)");
-        while (r >= 0 && (r = sd_bus_message_read(m, "(sts)", &step, &budget, &result)) > 0) {
-                struct json_object *o = json_object_new_object();
-
-                if (!o || json_object_object_add(o, "step", json_object_new_string(step)) < 0 ||
-                    json_object_object_add(o, "budget_usec", json_object_new_uint64(budget)) < 0 ||
-                    json_object_object_add(o, "result", json_object_new_string(result)) < 0 ||
-                    json_object_array_add(list, o) < 0) {
-                        json_object_put(o);
-                        return -ENOMEM;
-                }
-        }
-        return r;
-}
-
-static int print_steps(sd_bus_message *m, bool json, bool plan) {
-        static const char *const header[] = { "STEP", "BUDGET", "RESULT" };
-        _cleanup_(json_object_putp) struct json_object *list = json_object_new_array();
-        struct table t;
-        int r;
-
-        r = list ? read_steps(m, list) : -ENOMEM;
-        if (r < 0)
-                return call_misunderstood(r);
-        if (json)
-                return print_json(list);
-        table_start(&t, header, plan ? 2 : 3);
-        for (size_t i = 0; i < json_object_array_length(list); i++) {
-                struct json_object *o = json_object_array_get_idx(list, i);
-
-                table_add(&t, json_text(o, "step"));
-                table_addf(&t, "%llu ms", (unsigned long long) (json_number(o, "budget_usec") / USEC_PER_MSEC));
-                if (!plan)
-                        table_add(&t, json_text(o, "result"));
-        }
-        return table_print(&t);
-}
-
-int verb_cut(const struct invocation *in) {
-        _cleanup_(call_release) struct call c = {};
-        bool plan = has_option(in, OPTION_DRY_RUN);
-        char question[256];
-        int code;
-
-        code = check_name(in->args[0]);
-        snprintf(question, sizeof(question), "%s is made unreadable at once and whoever uses it is killed.",
-                 in->args[0]);
-        if (code == EXIT_CODE_DONE && !plan)
-                code = confirm(in, question);
-        if (code == EXIT_CODE_DONE)
-                code = call_simple(&c, "Cut", in->args[0], "dry-run", plan);
-        return code == EXIT_CODE_DONE ? print_steps(c.reply, has_option(in, OPTION_JSON), plan) : code;
 }
 
 static int hold_or_resume(const struct invocation *in, const char *member, const char *done) {

@@ -14,6 +14,10 @@ int op_notice(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_
 int op_no_cores(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_deactivate(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 
+/* step-uses.c: who uses it, and waiting until nobody does */
+int op_uses(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_await(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+
 /* The ladder, in its order: step-*.c */
 int op_step_open(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_step_shut(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);

@@ -57,7 +57,6 @@ void get_requester(sd_bus_message *m, struct requester *ret) {
 static bool *find_flag(struct options *o, const char *key) {
         return streq(key, "wipe")        ? &o->wipe
                : streq(key, "read-only") ? &o->read_only
-               : streq(key, "dry-run")   ? &o->dry_run
                : streq(key, "automatic") ? &o->automatic
                                          : NULL;
 }

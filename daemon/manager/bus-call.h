@@ -8,7 +8,7 @@
 #include "operation.h"
 
 struct options {
-        bool wipe, read_only, dry_run, automatic;
+        bool wipe, read_only, automatic;
         const char *accept_unsafe;
 };
 

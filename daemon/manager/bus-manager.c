@@ -123,8 +123,10 @@ static int method_attach(sd_bus_message *message, void *user, sd_bus_error *e _u
         return started(message, r);
 }
 
-/* There was nothing to do: false, or no steps. */
+/* There was nothing to do: false, or no steps; where there is nothing to be told either (NULL) that is what is said. */
 static int reply_unchanged(sd_bus_message *message, const char *signature) {
+        if (!signature)
+                return reply_error(message, EXIT_CODE_FAILED, "It is not open: there is nothing to cut");
         return *signature == 'b' ? sd_bus_reply_method_return(message, "b", false)
                                  : sd_bus_reply_method_return(message, signature, 0);
 }
@@ -202,22 +204,16 @@ static int method_resume(sd_bus_message *message, void *user, sd_bus_error *e _u
         return started(message, resume_start(v, &who, on_changed, sd_bus_message_ref(message)));
 }
 
-static int reply_steps(sd_bus_message *message, const struct volume *v, const struct plan *p, const struct plan_facts *f) {
+static int reply_steps(sd_bus_message *message, const struct volume *v, const struct plan *p) {
         sd_bus_message *reply = NULL;
         int r;
 
         r = sd_bus_message_new_method_return(message, &reply);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "(sts)");
-        for (size_t i = 0; r >= 0 && i < p->n_steps; i++) {
-                char text[256];
-                const char *result = f ? NULL : teardown_result(v, i);
-
-                if (f)
-                        plan_step_to_string(f, p->steps + i, text, sizeof(text));
+        for (size_t i = 0; r >= 0 && i < p->n_steps; i++)
                 r = sd_bus_message_append(reply, "(sts)", disk_op_to_string(p->steps[i].op), p->steps[i].budget_usec,
-                                          f ? text : strempty(result));
-        }
+                                          strempty(teardown_result(v, i)));
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
         if (r >= 0)
@@ -233,15 +229,13 @@ static void on_cut(struct volume *v, void *user) {
                 reply_error(message, EXIT_CODE_BUSY, "%s: %s, but not everything could be cleaned; it is tried again every "
                             "15 s. See \"cmkctl status\" and the trail", v->name, v->lease.cut_done ? "cut" : "NOT CUT");
         else
-                reply_steps(message, v, teardown_plan(v), NULL);
+                reply_steps(message, v, teardown_plan(v));
         sd_bus_message_unref(message);
 }
 
 static int method_cut(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
         struct manager *m = user;
-        struct plan_facts f;
         struct options o;
-        struct plan p;
         const char *why = NULL;
         enum action a;
         int r = 0;
@@ -253,17 +247,21 @@ static int method_cut(sd_bus_message *message, void *user, sd_bus_error *e _unus
         if (r < 0)
                 return reply_error(message, EXIT_CODE_USAGE, "Options are not valid: %s", strerror(-r));
         a = policy_effective_action(&v->policy, ACTION_CUT, v->lease.hold_possible, &why);
-        if (o.dry_run) {
-                teardown_facts(v, a, &f);
-                r = plan_make(&f, &p);
-                return r < 0 ? reply_error(message, EXIT_CODE_FAILED, "%s: no plan: %s", v->name, strerror(-r))
-                             : reply_steps(message, v, &p, &f);
-        }
         r = teardown_start(v, a, CAUSE_OPERATOR, why);
         if (r < 0)
                 return reply_error(message, EXIT_CODE_FAILED, "%s: the cut could not be started: %s", v->name, strerror(-r));
         teardown_notify(v, on_cut, sd_bus_message_ref(message));
         return 1;
+}
+
+static int method_cut_plan(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        int r = 0;
+        struct volume *v = volume_for_verb(user, message, volume_may_cut, NULL, &r);
+
+        if (!v)
+                return r;
+        r = bus_plan_start(v, message);
+        return r < 0 ? reply_error(message, EXIT_CODE_FAILED, "%s: no plan: %s", v->name, strerror(-r)) : 1;
 }
 
 static int method_reload(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
@@ -408,6 +406,9 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("Resume", "s", SD_BUS_PARAM(name), "b", SD_BUS_PARAM(changed), method_resume, 0),
         SD_BUS_METHOD_WITH_NAMES("Cut", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options),
                                  "a(sts)", SD_BUS_PARAM(steps), method_cut, 0),
+        SD_BUS_METHOD_WITH_NAMES("CutPlan", "s", SD_BUS_PARAM(name),
+                                 "sa(stts)a(sssuss)a(st)as", SD_BUS_PARAM(action) SD_BUS_PARAM(steps) SD_BUS_PARAM(takes)
+                                 SD_BUS_PARAM(totals) SD_BUS_PARAM(notes), method_cut_plan, 0),
         SD_BUS_METHOD_WITH_NAMES("Pause", "st", SD_BUS_PARAM(name) SD_BUS_PARAM(until_realtime_usec),
                                  "a(st)", SD_BUS_PARAM(paused), bus_method_pause, 0),
         SD_BUS_METHOD_WITH_NAMES("PauseEnd", "s", SD_BUS_PARAM(name), "as", SD_BUS_PARAM(ended), bus_method_pause_end, 0),

@@ -19,4 +19,8 @@ int bus_method_recovery_key_test(sd_bus_message *message, void *user, sd_bus_err
 int bus_method_pause(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_pause_end(sd_bus_message *message, void *user, sd_bus_error *e);
 
+/* bus-plan.c: finds out what a cut of v would do and answers message, later. Returns 0, -ENOMEM or as plan_make(). */
+struct volume;
+int bus_plan_start(struct volume *v, sd_bus_message *message);
+
 extern const sd_bus_vtable bus_manager_vtable[];

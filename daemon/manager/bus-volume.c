@@ -6,6 +6,7 @@
 #include "key.h"
 #include "manager.h"
 #include "pause.h"
+#include "teardown.h"
 
 int bus_volume_find(sd_bus *sd _unused_, const char *path, const char *interface _unused_, void *user, void **ret_found,
                     sd_bus_error *e _unused_) {
@@ -77,13 +78,20 @@ static const char *recovery_text(const struct volume *v) {
         return v->header.flags & DISK_FLAG_RECOVERY_KEY ? "yes" : "no";
 }
 
+/* What the notice that runs ends with. */
+static const char *action_text(const struct volume *v) {
+        enum action a;
+
+        return teardown_due(v, &a) == USEC_INFINITY ? "" : action_to_string(a);
+}
+
 static const struct {
         const char *property;
         const char *(*text)(const struct volume *v);
 } texts[] = {
         { "State", state_text }, { "Role", role_text }, { "LastVerdict", verdict_text },
         { "LastCode", code_text }, { "HoldPossible", hold_text }, { "Cause", cause_text },
-        { "RecoveryKey", recovery_text },
+        { "RecoveryKey", recovery_text }, { "Action", action_text },
 };
 
 static int get_derived_text(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
@@ -133,6 +141,11 @@ static int get_number(sd_bus *sd _unused_, const char *path _unused_, const char
                 value = granted ? left_sec(v, v->policy.lease_usec + v->policy.grace_usec) : 0;
         else if (streq(property, "PausedUntilUsec"))
                 value = pause_until(v);
+        else if (streq(property, "ActionAtUsec")) {
+                enum action a;
+
+                value = teardown_due(v, &a);
+        }
         return sd_bus_message_append(reply, "t", value);
 }
 
@@ -208,6 +221,8 @@ const sd_bus_vtable bus_volume_vtable[] = {
         NUMBER("GraceLeftSec"),
         NUMBER("Generation"),
         NUMBER("PausedUntilUsec"),
+        DERIVED("Action"),
+        NUMBER("ActionAtUsec"),
         SD_BUS_PROPERTY("Findings", "as", get_findings, 0, 0),
         SD_BUS_PROPERTY("Policy", "a{ss}", get_policy, 0, 0),
         SD_BUS_VTABLE_END

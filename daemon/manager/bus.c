@@ -233,15 +233,19 @@ void bus_volume_changed(struct bus *b, const struct volume *v) {
                 return;
         LIST_FOREACH(c, &b->connections, connections)
                 emit(c->sd, v, path);
-        if (b->system && sd_bus_is_ready(b->system) > 0)
+        if (bus_system(b))
                 emit(b->system, v, path);
+}
+
+sd_bus *bus_system(struct bus *b) {
+        return b && b->system && sd_bus_is_ready(b->system) > 0 ? b->system : NULL;
 }
 
 void bus_start_unit(struct bus *b, const char *template, const char *volume) {
         char unit[128];
         int r;
 
-        if (!b->system || sd_bus_is_ready(b->system) <= 0)
+        if (!bus_system(b))
                 return;
         /* Names of volumes hold nothing that needs escaping in a unit's name but "-", which %I would turn into "/": the
          * hooks are told to use %i. */
@@ -255,7 +259,7 @@ void bus_start_unit(struct bus *b, const char *template, const char *volume) {
 void bus_restart_worker(struct bus *b) {
         int r;
 
-        if (!b->system || sd_bus_is_ready(b->system) <= 0)
+        if (!bus_system(b))
                 return;
         r = sd_bus_call_method_async(b->system, NULL, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
                                      "org.freedesktop.systemd1.Manager", "TryRestartUnit", NULL, NULL, "ss",

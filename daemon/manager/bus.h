@@ -21,6 +21,9 @@ struct bus *bus_free(struct bus *b);
 /* Emits VolumeChanged and the volume's changed properties on every connection. */
 void bus_volume_changed(struct bus *b, const struct volume *v);
 
+/* The system bus, on which systemd is; NULL: it is not there, or not yet. */
+struct sd_bus *bus_system(struct bus *b);
+
 /* Asks systemd, if it is there, to start TEMPLATE@VOLUME.target; nobody waits for it. */
 void bus_start_unit(struct bus *b, const char *template, const char *volume);
 

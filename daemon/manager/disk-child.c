@@ -127,6 +127,8 @@ static const char *program_of(enum disk_op op) {
         case DISK_OP_HOLD:
         case DISK_OP_NOTICE:
         case DISK_OP_NO_CORES:
+        case DISK_OP_USES:
+        case DISK_OP_AWAIT:
         case DISK_OP_STEP_OPEN ... DISK_OP_STEP_VERIFY:
                 return "cmkd-ladder";
         default:

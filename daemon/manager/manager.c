@@ -18,6 +18,7 @@
 #include "pause.h"
 #include "teardown.h"
 #include "trust-places.h"
+#include "unit-return.h"
 
 #define BREAKER_WAIT_USEC (5 * USEC_PER_SEC)
 
@@ -315,6 +316,8 @@ int manager_reload_trust(struct manager *m) {
 void manager_volume_changed(struct manager *m, struct volume *v) {
         cut_mark_update(v);
         open_mark_update(v);
+        if (v->state == VOLUME_ATTACHED)
+                unit_return_look(v, false);
         if (v->state == VOLUME_ATTACHED || v->state == VOLUME_RECOVERY)
                 mapping_watch_note(v);
         if (m->bus)

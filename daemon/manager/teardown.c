@@ -8,6 +8,8 @@
 #include "disk-child.h"
 #include "key.h"
 #include "manager.h"
+#include "notice.h"
+#include "unit-return.h"
 
 #define RETRY_USEC (15 * USEC_PER_SEC)
 #define POWER_RETRY_USEC (1 * USEC_PER_SEC)
@@ -22,9 +24,10 @@ struct teardown {
         bool cut_done;                        /* the error table was verified, by us or by the breaker */
         bool failed;                          /* a step whose failure means LINGERING */
         struct instant started;
+        enum action action;
         struct disk_child *child;
-        sd_event_source *timer;               /* the wait after a notice, the retry */
-        bool intent_written;
+        struct notice *notice;
+        sd_event_source *timer;               /* the retry */
         char results[PLAN_STEPS_MAX][161];
         teardown_done done;
         void *user;
@@ -37,6 +40,7 @@ struct teardown *teardown_free(struct teardown *t) {
                 return NULL;
         if (t->child)
                 disk_child_cancel(t->child);
+        notice_cancel(t->notice);
         audit_cancel(t->volume->manager->audit, t);
         sd_event_source_disable_unref(t->timer);
         safe_close(t->fd);
@@ -155,14 +159,6 @@ static void finish(struct teardown *t) {
         }
 }
 
-static int on_waited(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
-        struct teardown *t = user;
-
-        t->timer = sd_event_source_disable_unref(t->timer);
-        run_step(t);
-        return 0;
-}
-
 static void escalate(struct teardown *t) {
         struct volume *v = t->volume;
         struct breaker_slot s = { .sectors = v->sectors, .action = BREAKER_ACTION_CUT, .state = BREAKER_ARMED };
@@ -176,7 +172,6 @@ static void escalate(struct teardown *t) {
 static void on_step(const struct disk_reply *y, int fd, void *user) {
         struct teardown *t = user;
         const struct plan_step *s = t->plan.steps + t->step;
-        uint64_t wait = 0;
 
         t->child = NULL;
         if (s->gives_fd && y->error >= 0) {
@@ -201,19 +196,22 @@ static void on_step(const struct disk_reply *y, int fd, void *user) {
                 escalate(t);
         if (y->error < 0 && s->on_failure != PLAN_CONTINUE)
                 t->failed = true;
-        if (s->op == DISK_OP_NOTICE && (y->error < 0 || y->count > 0))
-                wait = s->wait_usec - MIN_OF(s->wait_usec, elapsed(t));
         t->step++;
-        if (wait > 0 &&
-            sd_event_add_time_relative(t->volume->manager->event, &t->timer, CLOCK_BOOTTIME, wait, 0, on_waited, t) >= 0)
-                return;
         run_step(t);
+}
+
+static void on_notice(const struct disk_reply *y, void *user) {
+        struct teardown *t = user;
+
+        t->notice = NULL;
+        on_step(y, -EBADF, t);
 }
 
 static void run_step(struct teardown *t) {
         struct volume *v = t->volume;
         const struct plan_step *s;
         struct disk_request q;
+        int r;
 
         for (;; t->step++) {
                 if (t->step >= t->plan.n_steps) {
@@ -228,8 +226,12 @@ static void run_step(struct teardown *t) {
         if (s->op != DISK_OP_NOTICE && v->state != VOLUME_CUTTING)
                 volume_set_state(v, VOLUME_CUTTING);
         volume_disk_request(v, s->op, &q);
-        if (disk_child_start(v->manager->event, &q, -EBADF, s->needs_fd ? t->fd : -EBADF, s->budget_usec, on_step, t,
-                             &t->child) < 0) {
+        if (s->op == DISK_OP_NOTICE)
+                r = notice_start(v, s, t->action, t->started, on_notice, t, &t->notice);
+        else
+                r = disk_child_start(v->manager->event, &q, -EBADF, s->needs_fd ? t->fd : -EBADF, s->budget_usec, on_step, t,
+                                     &t->child);
+        if (r < 0) {
                 struct disk_reply y = { .error = -ENOMEM };
 
                 on_step(&y, -EBADF, t);
@@ -290,6 +292,26 @@ void teardown_facts(const struct volume *v, enum action action, struct plan_fact
         snprintf(ret->uuid, sizeof(ret->uuid), "%s", v->uuid);
 }
 
+static bool has_notice(const struct teardown *t) {
+        return t->plan.n_steps > 0 && t->plan.steps[0].op == DISK_OP_NOTICE;
+}
+
+/* For everybody's terminal where the machine goes down (journald hands on what is an emergency): the notice is there so that
+ * somebody can say that it is a mistake. */
+static void announce(const struct teardown *t) {
+        const struct volume *v = t->volume;
+        bool undone = lease_cause_is_undone(v->cause);
+        uint64_t sec = has_notice(t) ? t->plan.steps[0].wait_usec / USEC_PER_SEC : 0;
+
+        if (!has_notice(t))
+                log_alert("%s: %s: %s", v->name, lease_cause_to_string(v->cause), action_to_string(t->action));
+        else
+                log_full(v->role == ROLE_OS ? LOG_EMERG : LOG_ALERT, "%s: %s: %s in %llu s%s%s%s", v->name,
+                         lease_cause_to_string(v->cause), action_to_string(t->action), (unsigned long long) sec,
+                         undone ? "; \"cmkctl pause --until TIME " : "", undone ? v->name : "",
+                         undone ? "\" holds it back" : "");
+}
+
 int teardown_start(struct volume *v, enum action action, enum lease_cause cause, const char *why) {
         struct plan_facts f;
         struct teardown *t;
@@ -301,6 +323,7 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
         if (!t)
                 return -ENOMEM;
         t->volume = v;
+        t->action = action;
         t->fd = -EBADF;
         teardown_facts(v, action, &f);
         if (cause == CAUSE_DISK_REMOVED)
@@ -315,11 +338,11 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
         v->cause = cause;
         t->running = true;
         t->started = instant_now();
-        log_alert("%s: %s: %s", v->name, lease_cause_to_string(cause), action_to_string(action));
-        if (t->plan.n_steps > 0 && t->plan.steps[0].op == DISK_OP_NOTICE) {
+        unit_return_remember(v);
+        announce(t);
+        if (has_notice(t))
                 volume_set_state(v, VOLUME_NOTICE);
-                bus_start_unit(v->manager->bus, "cmkd-notice", v->name);
-        } else {
+        else {
                 volume_set_state(v, VOLUME_CUTTING);
                 if (action == ACTION_CUT)
                         forbid_cores(v);
@@ -340,6 +363,7 @@ void teardown_call_off(struct volume *v, const char *why) {
         if (v->state != VOLUME_NOTICE)
                 return;
         v->teardown = teardown_free(v->teardown);
+        unit_return_look(v, true);
         volume_set_state(v, VOLUME_ATTACHED);
         log_notice("%s: called off: %s", v->name, why);
         if (!r)
@@ -362,6 +386,15 @@ const struct plan *teardown_plan(const struct volume *v) {
 
 bool teardown_is_cut(const struct volume *v) {
         return v->teardown && v->teardown->running && v->teardown->cut_done;
+}
+
+uint64_t teardown_due(const struct volume *v, enum action *ret) {
+        const struct teardown *t = v->teardown;
+
+        if (v->state != VOLUME_NOTICE || !t || !has_notice(t))
+                return USEC_INFINITY;
+        *ret = t->action;
+        return t->started.realtime_usec + t->plan.steps[0].wait_usec;
 }
 
 const char *teardown_result(const struct volume *v, size_t i) {

@@ -3,7 +3,7 @@
 
 /* Runs a plan (plan.h): one disposable child a step, each with its deadline; the manager never waits.
  *
- *   intent record (200 ms at most) ─► [notice] ─► step ─► step ─► CUT: the moment "revoked" ─► ... ─► VERIFY ─► CUT
+ *   intent record (200 ms at most) ─► [notice.h] ─► step ─► step ─► CUT: the moment "revoked" ─► ... ─► VERIFY ─► CUT
  *                                                                                   │ what could not be cleaned
  *                                                                                   └─► LINGERING: again every 15 s
  */
@@ -21,6 +21,9 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
 
 /* Ends a notice: the volume stays open. why: static text for people. Nothing happens in any other state. */
 void teardown_call_off(struct volume *v, const char *why);
+
+/* While a notice runs: when it is over at the latest, by the wall clock, and what follows; else USEC_INFINITY. */
+uint64_t teardown_due(const struct volume *v, enum action *ret);
 
 /* Facts for a plan, without asking the disk: as if the volume were in use. */
 void teardown_facts(const struct volume *v, enum action action, struct plan_facts *ret);

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "manager.h"
 #include "teardown.h"
+#include "unit-return.h"
 
 #define BIT(s) (1u << (s))
 
@@ -43,6 +44,7 @@ struct volume *volume_free(struct volume *v) {
         if (!v)
                 return NULL;
         teardown_free(v->teardown);
+        unit_return_free(v->unit_return);
         sd_event_source_disable_unref(v->timer);
         sd_event_source_disable_unref(v->released_timer);
         sd_event_source_disable_unref(v->pause_timer);

@@ -29,6 +29,7 @@
 struct key;
 struct manager;
 struct teardown;
+struct unit_return;
 struct unlock;
 
 enum volume_state {
@@ -81,6 +82,7 @@ struct volume {
         struct below below[8];             /* what it cannot do without: mapping-sysfs.h */
         int n_below;
         struct teardown *teardown;
+        struct unit_return *unit_return;   /* what its notice stopped is being started again */
         sd_event_source *timer;            /* the next decision */
 };
 

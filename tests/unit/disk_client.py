@@ -16,7 +16,7 @@ import time
 
 OPERATIONS = ["", "inspect", "format", "check", "erase", "activate", "deactivate", "query", "open", "shut", "cut", "thaw",
               "flush", "kill", "unmount", "remove", "verify", "hold", "resume", "notice", "unlock-key", "recognize",
-              "recovery-add", "recovery-remove", "recovery-test", "no-cores"]
+              "recovery-add", "recovery-remove", "recovery-test", "no-cores", "uses", "await"]
 HEADERS = {"inspect", "format", "check", "erase", "activate", "resume", "unlock-key", "recognize", "recovery-add",
            "recovery-remove", "recovery-test"}
 FLAGS = {"mapped": 1, "ours": 2, "suspended": 4, "error-table": 8, "mounted": 16, "swap": 32, "system": 64, "token": 128,

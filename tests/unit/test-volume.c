@@ -12,6 +12,7 @@
 
 #include "manager/manager.h"
 #include "manager/teardown.h"
+#include "manager/unit-return.h"
 
 #define UUID "01234567-89ab-cdef-0123-456789abcdef"
 #define DM_UUID "CRYPT-LUKS2-0123456789abcdef0123456789abcdef-"
@@ -22,6 +23,10 @@ static unsigned changes;
 void manager_volume_changed(struct manager *m, struct volume *v _unused_) {
         assert_ptr_equal(m, &manager);
         changes++;
+}
+
+struct unit_return *unit_return_free(struct unit_return *r _unused_) {
+        return NULL;
 }
 
 struct teardown *teardown_free(struct teardown *t _unused_) {
