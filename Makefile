@@ -136,7 +136,7 @@ INITRAMFS := hook=hooks init-premount=scripts/init-premount local-top=scripts/lo
 install: all
 	$(Q)$(INSTALL) -d $(D)/bin $(D)/lib/cmkd/cmkd.conf.d $(D)/lib/systemd/system $(D)/lib/systemd/catalog \
 		$(D)/lib/tmpfiles.d $(D)/lib/modules-load.d $(D)/share/dbus-1/system.d $(D)/share/man/man1 \
-		$(D)/share/man/man5 $(D)/share/man/man8 $(D)/lib/dracut/modules.d/90cmkd $(DESTDIR)/etc/cmkd/cmkd.conf.d $(DESTDIR)$(TOKEN_DIR)
+		$(D)/share/man/man5 $(D)/share/man/man8 $(D)/share/doc/cmkd/examples $(D)/lib/dracut/modules.d/90cmkd $(DESTDIR)/etc/cmkd/cmkd.conf.d $(DESTDIR)$(TOKEN_DIR)
 	$(Q)$(INSTALL) -m 755 $(addprefix $(BUILD)/,$(SBINS)) $(D)/lib/cmkd/
 	$(Q)$(INSTALL) -m 755 $(BUILD)/cmkctl $(D)/bin/
 	$(Q)$(INSTALL) -m 644 $(BUILD)/$(PLUGIN) $(DESTDIR)$(TOKEN_DIR)/
@@ -158,6 +158,7 @@ install: all
 	$(Q)$(INSTALL) -m 644 daemon/data/modules-load.d/cmkd.conf $(D)/lib/modules-load.d/
 	$(Q)$(INSTALL) -m 644 daemon/data/org.cmkd1.conf $(D)/share/dbus-1/system.d/
 	$(Q)$(if $(wildcard daemon/data/cmkd.catalog),$(INSTALL) -m 644 daemon/data/cmkd.catalog $(D)/lib/systemd/catalog/)
+	$(Q)$(INSTALL) -m 644 $(wildcard daemon/data/examples/*.service) $(D)/share/doc/cmkd/examples/
 	$(Q)$(foreach s,1 5 8,$(INSTALL) -m 644 $(wildcard daemon/man/*.$(s)) $(D)/share/man/man$(s)/ &&) true
 	$(if $(V),,@echo "  INSTALL $(D)")
 

@@ -57,7 +57,7 @@ static const char *const special[] = {
 };
 
 bool unit_name_is_valid(const char *name) {
-        size_t n = strlen(name), at = 0;
+        size_t n = strlen(name);
         const char *dot = strrchr(name, '.');
 
         if (n == 0 || n >= UNIT_NAME_SIZE || !dot || dot == name || *name == '@')
@@ -65,10 +65,6 @@ bool unit_name_is_valid(const char *name) {
         for (size_t i = 0; i < n; i++)
                 if (!strchr(LETTERS "-_.:\\@", name[i]))
                         return false;
-                else
-                        at += name[i] == '@';
-        if (at > 1 && strchr(strchr(name, '@') + 1, '@') >= dot)
-                return false;
         for (size_t i = 0; i < ELEMENTSOF(suffixes); i++)
                 if (streq(dot, suffixes[i].suffix))
                         return true;

@@ -12,11 +12,12 @@ from tree import Skip, Tree
 SPDX = "/* SPDX-License-Identifier: Apache-2.0 */\n"
 UNIT = ("# SPDX-License-Identifier: Apache-2.0\n[Unit]\nDescription=x\nStartLimitIntervalSec=0\n[Service]\n"
         "ExecStart=/usr/lib/cmkd/cmkd\nRestart=always\nWatchdogSec=30\nWatchdogSignal=SIGKILL\nOOMScoreAdjust=-900\n")
+HOOK = UNIT.replace("ExecStart=/usr/lib/cmkd/cmkd", "ExecStart=true") + "[Install]\nWantedBy=cmkd-cut@%i.target\n"
 
 # A small project in order.
 GOOD = {
     "Makefile": "# SPDX-License-Identifier: Apache-2.0\nPROGRAMS := cmkd cmkd-vault\ninstall: daemon/data/*.service\n"
-                "\tinstall daemon/data/cmkd.conf\n",
+                "\tinstall daemon/data/cmkd.conf daemon/data/*.target daemon/data/examples/*.service\n",
     "daemon/common/util.h": SPDX + "#pragma once\n#include <stdio.h>\n",
     "daemon/common/config.c": SPDX + '        { SECTION_NODE, "Trust", parse },\n        IN_POLICY("PollSec", parse),\n',
     "daemon/disk/luks-open.c": SPDX + '#include <libcryptsetup.h>\n#include "common/util.h"\n',
@@ -34,6 +35,9 @@ GOOD = {
     "daemon/ctl/config.c": SPDX + '        put_text(o, "Trust", x);\n        put_span(o, "PollSec", x);\n',
     "daemon/ctl/volume.c": SPDX + '#include "audit/reader.h"\nint f(void) {\n        call_simple(&c, "Cut", "x");\n}\n',
     "daemon/data/cmkd.service": UNIT,
+    "daemon/data/cmkd-cut@.target": "# SPDX-License-Identifier: Apache-2.0\n[Unit]\nDescription=x\n",
+    "daemon/data/examples/x@.service": HOOK,
+    "daemon/man/cmkd.8": '.\\" SPDX-License-Identifier: Apache-2.0\nx@.service\n',
     "daemon/data/cmkd.conf": "# SPDX-License-Identifier: Apache-2.0\n#Trust=listed\n#PollSec=30\n",
     "daemon/man/cmkctl.1": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH VERBS\n.TP\n.BR cut " \\fINAME\\fR"\nx\n.TP\n'
                            ".B audit list\nx\n.SH OPTIONS\n.TP\n.B \\-\\-json\nx\n",
@@ -84,10 +88,19 @@ FAULTS = {
     ],
     "source-top-level": [{"notes/x.h": SPDX}],
     "tests-name-their-sources": [{"tests/unit/test-x.c": "// sources: daemon/manager/leases.c\n"}],
-    "units-verify": [{"daemon/data/cmkd.service": UNIT + "Restart=sometimes\n"}],
+    "units-verify": [
+        {"daemon/data/cmkd.service": UNIT + "Restart=sometimes\n"},
+        {"daemon/data/examples/x@.service": HOOK.replace("[Install]", "Restart=sometimes\n[Install]")},
+    ],
+    "units-example-hooks": [
+        {"daemon/data/examples/x@.service": HOOK.replace("cmkd-cut@", "cmkd-cat@")},
+        {"daemon/data/examples/x@.service": UNIT},
+        {"daemon/man/cmkd.8": GOOD["daemon/man/cmkd.8"].replace("x@", "y@")},
+        {"daemon/data/examples/x@.service": None},
+    ],
     "units-programs": [{"daemon/data/cmkd.service": UNIT.replace("cmkd/cmkd", "cmkd/cmkd-x")}],
     "units-no-mount-namespace": [{"daemon/data/cmkd.service": UNIT + "ProtectSystem=strict\n"}],
-    "units-installed": [{"daemon/data/cmkd.socket": UNIT}],
+    "units-installed": [{"daemon/data/cmkd.socket": UNIT}, {"daemon/data/examples/x.socket": UNIT}],
     "units-stay-up": [{"daemon/data/cmkd.service": UNIT.replace("StartLimitIntervalSec=0\n", "")},
                       {"daemon/data/cmkd.service": UNIT.replace("Restart=always\n", "")},
                       {"daemon/data/cmkd.service": UNIT.replace("WatchdogSec=30", "WatchdogSec=0")},

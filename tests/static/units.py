@@ -22,10 +22,12 @@ MAY_HAVE_NAMESPACE = {"daemon/data/cmkd-vault.service"}
 
 # What has to be there all the time
 DAEMONS = {"cmkd", "cmkd-audit", "cmkd-breaker", "cmkd-vault"}
+EXAMPLES = "daemon/data/examples/"
 
 
 def unit_files(tree):
-    names = tree.below("daemon/data/", *ENDINGS)
+    """Those that are installed as units."""
+    names = [n for n in tree.below("daemon/data/", *ENDINGS) if not n.startswith(EXAMPLES)]
     if not names:
         raise Skip("there are no units yet")
     return names
@@ -34,10 +36,10 @@ def unit_files(tree):
 def verify(tree):
     if not shutil.which("systemd-analyze"):
         raise Skip("there is no systemd-analyze")
-    names = unit_files(tree)
+    names = unit_files(tree) + tree.below(EXAMPLES, *ENDINGS)
     with tempfile.TemporaryDirectory() as d:
         for name in names:
-            text = re.sub(r"^(Exec\w+=[-+!@:]*)/\S+", r"\1/bin/true", tree.text(name), flags=re.M)
+            text = re.sub(r"^(Exec\w+=[-+!@:]*)(?!/bin/sh\s)\S+", r"\1/bin/true", tree.text(name), flags=re.M)
             with open(os.path.join(d, os.path.basename(name)), "w", encoding="utf-8") as f:
                 f.write(text)
         arguments = [os.path.join(d, os.path.basename(n).replace("@.", "@test.")) for n in names]
@@ -50,6 +52,20 @@ def verify(tree):
             yield line.replace(d + "/", "")
     if done.returncode != 0 and not done.stderr:
         yield f"systemd-analyze verify ended with {done.returncode}"
+
+
+def example_hooks(tree):
+    """An example of a hook is wanted by a target that there is, and is named in the manual page."""
+    names = tree.below(EXAMPLES, *ENDINGS)
+    if not names:
+        yield f"no example found below {EXAMPLES}: the check is blind"
+    page = tree.need("daemon/man/cmkd.8").replace("\\-", "-")
+    for name in names:
+        found = re.findall(r"^WantedBy=(cmkd-\w+@)%i\.target$", tree.text(name), re.M)
+        if len(found) != 1 or f"daemon/data/{found[0]}.target" not in tree.files:
+            yield f"{name} is wanted by no target of cmkd's"
+        if os.path.basename(name) not in page:
+            yield f"{name} is not in daemon/man/cmkd.8"
 
 
 def programs(tree):
@@ -76,8 +92,8 @@ def installed(tree):
     if not re.search(r"^install:", makefile, re.M):
         raise Skip("the Makefile has no install target yet")
     for name in tree.below("daemon/data/"):
-        ending = "*." + name.rsplit(".", 1)[-1]
-        if name not in makefile and f"daemon/data/{ending}" not in makefile:
+        pattern = os.path.join(os.path.dirname(name), "*." + name.rsplit(".", 1)[-1])
+        if name not in makefile and pattern not in makefile:
             yield f"{name} is not installed"
 
 

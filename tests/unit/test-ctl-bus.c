@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/trust.c daemon/ctl/status.c daemon/ctl/boot-chain.c
 // sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/patience.c daemon/ctl/pause.c daemon/ctl/when.c
-// sources: daemon/ctl/attach-udev.c daemon/ctl/udev.c daemon/ctl/crypttab.c
+// sources: daemon/ctl/attach-udev.c daemon/ctl/udev.c daemon/ctl/crypttab.c daemon/ctl/cut.c
 // libs: libsystemd json-c
 #include "ctl-capture.h"
 #include "ctl/boot-chain.h"
@@ -121,6 +121,38 @@ static int on_cut(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unuse
                                           "cut", UINT64_C(2000000), "done");
 }
 
+/* More processes than are listed, and one whose name is not for a terminal. */
+static int on_cut_plan(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        sd_bus_message *reply = NULL;
+        const char *name;
+        int r, changed;
+
+        r = sd_bus_message_read(m, "s", &name);
+        if (r < 0 || (r = act(m, name, &changed)))
+                return r;
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "sa(stts)", "cut", 3,
+                                          "stop", UINT64_C(2500000), UINT64_C(7500000), "units",
+                                          "notice", UINT64_C(2500000), UINT64_C(10000000), "SIGTERM",
+                                          "cut", UINT64_C(4000000), UINT64_C(15750000), "error table");
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(sssuss)");
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "(sssuss)", "stop", "unit", "db.service", 0, "", "");
+        for (uint32_t i = 1; r >= 0 && i <= 22; i++)
+                r = sd_bus_message_append(reply, "(sssuss)", "notice", "process", "x\033[2J", i, "db.service",
+                                          i == 1 ? "process 1" : "");
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "a(st)as", 2, "mount", UINT64_C(0), "process", UINT64_C(500), 1, "a note");
+        if (r >= 0)
+                r = sd_bus_message_send(reply);
+        sd_bus_message_unref(reply);
+        return r;
+}
+
 /* Two volumes where all are meant; what is paused until is what was asked. */
 static int on_pause(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
         const char *name;
@@ -189,6 +221,7 @@ static const sd_bus_vtable manager_table[] = {
         SD_BUS_METHOD("Hold", "s", NULL, on_remove, 0),
         SD_BUS_METHOD("Resume", "s", "b", on_detach, 0),
         SD_BUS_METHOD("Cut", "sa{sv}", "a(sts)", on_cut, 0),
+        SD_BUS_METHOD("CutPlan", "s", "sa(stts)a(sssuss)a(st)as", on_cut_plan, 0),
         SD_BUS_METHOD("Pause", "st", "a(st)", on_pause, 0),
         SD_BUS_METHOD("PauseEnd", "s", "as", on_pause_end, 0),
         SD_BUS_METHOD("ListTrust", NULL, "a(sssstss)", on_list, 0),
@@ -302,14 +335,42 @@ static void attach_and_detach_say_what_was_done(void **state _unused_) {
 }
 
 static void the_plan_is_only_shown(void **state _unused_) {
-        struct captured *c = RUN(verb_cut, "data", "--dry-run", "--json");
+        struct captured *c = RUN(verb_cut, "data", "--dry-run");
 
         assert_int_equal(c->code, EXIT_CODE_DONE);
-        assert_non_null(strstr(c->out, "\"result\": \"[dry-run=1]\""));
-        assert_non_null(strstr(c->out, "\"budget_usec\": 2000000"));
+        assert_non_null(strstr(c->out, "data: cut. Nothing was done"));
+        assert_non_null(strstr(c->out, "    7.5 s     stop     units\n              unit db.service\n"));
+        assert_non_null(strstr(c->out, "   10.0 s     notice   SIGTERM\n              process x?[2J (1), db.service -- spared: process 1\n"));
+        assert_non_null(strstr(c->out, "              process x?[2J (20), db.service\n              and 2 more: see --json\n"));
+        assert_null(strstr(c->out, "(21)"));
+        assert_non_null(strstr(c->out, "Of 500 of the kind process, 22 are listed.\n"));
+        assert_null(strstr(c->out, "kind mount"));
+        assert_non_null(strstr(c->out, "note: a note\n"));
         tear_down(NULL);
         assert_string_equal(RUN(verb_cut, "data", "--yes")->out,
                             "STEP  BUDGET   RESULT\nshut  300 ms   done\ncut   2000 ms  done\n");
+}
+
+static void the_plan_as_json(void **state _unused_) {
+        struct captured *c = RUN(verb_cut, "data", "--dry-run", "--json");
+        _cleanup_(json_object_putp) struct json_object *o = json_tokener_parse(c->out);
+        struct json_object *list, *x;
+
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_string_equal(json_text(o, "volume"), "data");
+        assert_string_equal(json_text(o, "action"), "cut");
+        assert_true(json_object_object_get_ex(o, "steps", &list));
+        assert_int_equal(json_object_array_length(list), 3);
+        assert_int_equal(json_number(json_object_array_get_idx(list, 2), "by_usec"), 15750000);
+        assert_true(json_object_object_get_ex(o, "takes", &list));
+        assert_int_equal(json_object_array_length(list), 23);
+        x = json_object_array_get_idx(list, 1);
+        assert_string_equal(json_text(x, "kind"), "process");
+        assert_string_equal(json_text(x, "unit"), "db.service");
+        assert_string_equal(json_text(x, "spared"), "process 1");
+        assert_int_equal(json_number(x, "pid"), 1);
+        assert_true(json_object_object_get_ex(o, "totals", &x));
+        assert_int_equal(json_number(x, "process"), 500);
 }
 
 static void a_pause_says_until_when(void **state _unused_) {
@@ -491,6 +552,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(refusals_become_exit_codes), TEST(a_daemon_that_goes_is_said), TEST(another_shape_is_not_believed),
                 TEST(attach_and_detach_say_what_was_done), TEST(the_plan_is_only_shown),
+                TEST(the_plan_as_json),
                 TEST(a_pause_says_until_when), TEST(a_pause_is_ended), TEST(a_pause_is_asked_about_first),
                 TEST(nothing_is_asked_of_the_daemon_for_a_typing_error), TEST(bad_keys_are_named),
                 TEST(format_passes_on_what_was_asked), TEST(status_shows_what_there_is), TEST(status_as_json),
