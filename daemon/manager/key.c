@@ -11,6 +11,7 @@
 #include "operation.h"
 #include "pause.h"
 #include "teardown.h"
+#include "unit-return.h"
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *user);
 
@@ -39,13 +40,15 @@ static void record_answer(struct key *k, const char *event, enum verdict counted
         manager_record(k->manager, r);
 }
 
-/* The next manager's lease counts from there too, whatever the breaker was told. */
+/* The next manager's lease counts from there too, whatever the breaker was told; and what was stopped may come back. */
 static void write_marks(const struct key *k) {
-        const struct volume *v;
+        struct volume *v;
 
         LIST_FOREACH(v, &k->volumes, of_key)
-                if (v->state == VOLUME_ATTACHED)
+                if (v->state == VOLUME_ATTACHED) {
                         open_mark_update(v);
+                        unit_return_look(v, false);
+                }
 }
 
 /* The key may be gone afterwards, with the last of its volumes. */

@@ -5,6 +5,7 @@
 
 #include "bus.h"
 #include "common/log.h"
+#include "key.h"
 #include "manager.h"
 #include "notice-file.h"
 #include "unit-jobs.h"
@@ -236,9 +237,10 @@ void unit_return_look(struct volume *v, bool called_off) {
         struct unit_mark m;
         int k;
 
-        notice_file_remove(v->name);
-        if (v->unit_return)
+        /* A volume that a new manager finds open may be one whose notice had begun. */
+        if (v->unit_return || (!called_off && !(v->key && v->key->track.state == KEY_GRANTED)))
                 return;
+        notice_file_remove(v->name);
         k = unit_mark_read(v->uuid, &m);
         if (k == -ENOENT)
                 return;
