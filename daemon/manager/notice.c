@@ -14,15 +14,15 @@
 #include "unit-return.h"
 
 #define LOOK_MAX_USEC (5 * USEC_PER_SEC)
-/* Before the end, so that what was unmounted is said. */
-#define UNMOUNT_MARGIN_USEC (50 * USEC_PER_MSEC)
+/* Before the end of a share, so that what was stopped is said. */
+#define MARGIN_USEC (50 * USEC_PER_MSEC)
 
 struct notice {
         struct volume *volume;
         struct plan_step step;
         struct notice_times times;
         struct instant began;
-        sd_event_source *deadline, *timer;
+        sd_event_source *deadline, *timer, *start;
         sd_bus *sd;                      /* NULL: none, or it does not answer */
         struct unit_jobs *jobs;
         struct unit_look *look;
@@ -51,6 +51,7 @@ static struct notice *notice_free(struct notice *n) {
         unit_look_cancel(n->look);
         sd_event_source_disable_unref(n->deadline);
         sd_event_source_disable_unref(n->timer);
+        sd_event_source_disable_unref(n->start);
         sd_bus_unref(n->sd);
         if (n->set)
                 unit_set_done(n->set);
@@ -127,7 +128,7 @@ static void on_unmounted(enum unit_jobs_end end _unused_, const struct unit_job 
 static void unmount(struct notice *n) {
         if (n->volume->role == ROLE_OS)
                 return;
-        if (stop_wave(n, WAVE_MOUNTS, n->times.notice_usec - UNMOUNT_MARGIN_USEC, on_unmounted) == 0)
+        if (stop_wave(n, WAVE_MOUNTS, n->times.notice_usec - MARGIN_USEC, on_unmounted) == 0)
                 finish(n);
 }
 
@@ -172,7 +173,7 @@ static void on_units(int error, struct unit_set *set, void *user) {
                         log_warning("%s: more than %u units use it; the rest get SIGTERM", n->volume->name, UNITS_MAX);
                 remember(n);
         }
-        if (stop_wave(n, WAVE_USERS, n->times.stop_usec, on_stopped) == 0)
+        if (stop_wave(n, WAVE_USERS, n->times.stop_usec - MARGIN_USEC, on_stopped) == 0)
                 signal_users(n);
 }
 
@@ -270,16 +271,22 @@ static void on_signalled(const struct disk_reply *y, int fd, void *user) {
 static void signal_users(struct notice *n) {
         struct disk_request q;
 
+        n->timer = sd_event_source_disable_unref(n->timer);
         volume_disk_request(n->volume, DISK_OP_NOTICE, &q);
         if (disk_child_start(n->volume->manager->event, &q, -EBADF, -EBADF, n->step.budget_usec, on_signalled, n,
                              &n->child) < 0)
                 n->reply.error = -ENOMEM;
 }
 
+/* Whatever is still being looked for or stopped. */
 static int on_signal_time(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
         struct notice *n = user;
 
-        n->timer = sd_event_source_disable_unref(n->timer);
+        n->jobs = unit_jobs_cancel(n->jobs);
+        n->look = unit_look_cancel(n->look);
+        if (n->child)
+                disk_child_cancel(n->child);
+        n->child = NULL;
         signal_users(n);
         return 0;
 }
@@ -287,18 +294,11 @@ static int on_signal_time(sd_event_source *s _unused_, uint64_t usec _unused_, v
 static int on_begin(sd_event_source *s _unused_, void *user) {
         struct notice *n = user;
 
-        n->timer = sd_event_source_disable_unref(n->timer);
-        if (!n->sd || start_hooks(n) < 0)
+        n->start = sd_event_source_disable_unref(n->start);
+        /* Role os: nobody is stopped before it is time, since somebody may still say that it is a mistake. */
+        if ((!n->sd || start_hooks(n) < 0) && n->volume->role != ROLE_OS)
                 look(n);
         return 0;
-}
-
-/* Nobody is stopped yet: somebody may still say that it is a mistake. */
-static int begin_os(struct notice *n) {
-        if (n->sd)
-                (void) start_hooks(n);
-        return sd_event_add_time_relative(n->volume->manager->event, &n->timer, CLOCK_BOOTTIME, left_of(n, n->times.stop_usec),
-                                          0, on_signal_time, n);
 }
 
 int notice_start(struct volume *v, const struct plan_step *s, enum action action, struct instant began, notice_done done,
@@ -310,11 +310,15 @@ int notice_start(struct volume *v, const struct plan_step *s, enum action action
         if (!n)
                 return -ENOMEM;
         *n = (struct notice) { .volume = v, .step = *s, .times = notice_times(s->wait_usec, v->role), .began = began,
-                               .sd = sd_bus_ref(bus_system(v->manager->bus)), .done = done, .user = user };
+                               .sd = sd_bus_ref(bus_system(v->manager->bus)), .reply.error = -ETIMEDOUT, .done = done,
+                               .user = user };
         notice_file_write(v->name, action, v->cause, &n->times, began);
         r = sd_event_add_time_relative(event, &n->deadline, CLOCK_BOOTTIME, left_of(n, n->times.notice_usec), 0, on_deadline, n);
         if (r >= 0)
-                r = v->role == ROLE_OS ? begin_os(n) : sd_event_add_defer(event, &n->timer, on_begin, n);
+                r = sd_event_add_time_relative(event, &n->timer, CLOCK_BOOTTIME, left_of(n, n->times.stop_usec), 0,
+                                               on_signal_time, n);
+        if (r >= 0)
+                r = sd_event_add_defer(event, &n->start, on_begin, n);
         if (r < 0)
                 notice_free(n);
         else
