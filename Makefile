@@ -129,7 +129,8 @@ INSTALL ?= install
 SBINS := cmkd cmkd-vault cmkd-audit cmkd-breaker cmkd-disk cmkd-ladder cmkd-keyscript
 # where libcryptsetup looks for its plugins: cryptsetup/ beside it
 TOKEN_DIR ?= $(PREFIX)/lib/$(shell $(CC) -print-multiarch 2>/dev/null)/cryptsetup
-UNITS := $(wildcard daemon/data/*.service daemon/data/*.socket daemon/data/*.target daemon/data/*.slice daemon/data/*.path)
+UNITS := $(wildcard daemon/data/*.service daemon/data/*.socket daemon/data/*.target daemon/data/*.slice daemon/data/*.path \
+	daemon/data/*.timer)
 D := $(DESTDIR)$(PREFIX)
 INITRAMFS := hook=hooks init-premount=scripts/init-premount local-top=scripts/local-top init-bottom=scripts/init-bottom
 

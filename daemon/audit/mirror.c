@@ -43,7 +43,7 @@ static const struct { const char *prefix, *id; } classes[] = {
         { "second_mapping", MESSAGE_ID_MAPPING },
         { "foreign_mapping", MESSAGE_ID_MAPPING }, { "disk_removed", MESSAGE_ID_DISK_REMOVED },
         { "resumed_elsewhere", MESSAGE_ID_RESUMED }, { "closed_elsewhere", MESSAGE_ID_CLOSED },
-        { "pause", MESSAGE_ID_PAUSE },
+        { "pause", MESSAGE_ID_PAUSE }, { "drill_", MESSAGE_ID_DRILL },
 };
 
 const char *mirror_message_id(const char *event) {

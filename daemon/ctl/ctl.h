@@ -18,7 +18,7 @@ enum option_id {
         OPTION_NAME, OPTION_ROLE, OPTION_KEY, OPTION_VAULT, OPTION_KEY_NAME, OPTION_KEY_VERSION,
         OPTION_WIPE, OPTION_ACCEPT_UNSAFE_VAULT, OPTION_READ_ONLY, OPTION_UDEV, OPTION_WAIT, OPTION_DRY_RUN,
         OPTION_EVENT, OPTION_VOLUME, OPTION_SINCE, OPTION_LINES, OPTION_FILE, OPTION_ROOT,
-        OPTION_INITRAMFS, OPTION_UNTIL, OPTION_END,
+        OPTION_INITRAMFS, OPTION_UNTIL, OPTION_END, OPTION_SIZE,
         OPTION_ACTOR, OPTION_UNIT, OPTION_UNAUTHORISED, OPTION_EXPECT, OPTION_WIDE, OPTION_HTML,
         _OPTION_MAX,
 };
@@ -87,4 +87,5 @@ int verb_audit_report(const struct invocation *in);
 int verb_config_check(const struct invocation *in);
 int verb_config_reload(const struct invocation *in);
 int verb_config_show(const struct invocation *in);
+int verb_drill(const struct invocation *in);
 int verb_doctor(const struct invocation *in);

@@ -41,6 +41,7 @@ static const struct {
         [OPTION_EXPECT] = { "expect", 0, true, "--expect PATH[,PATH...]", "programs that may open decrypted devices" },
         [OPTION_WIDE] = { "wide", 'w', false, "-w, --wide", "every field of a record" },
         [OPTION_HTML] = { "html", 0, true, "--html FILE", "where the report goes; -: standard output" },
+        [OPTION_SIZE] = { "size", 0, true, "--size MIB", "of the drill's volume; 64 if it is not said" },
         [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };
 

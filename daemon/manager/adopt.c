@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "cut-mark.h"
 #include "disk-child.h"
+#include "drill.h"
 #include "key.h"
 #include "manager.h"
 #include "mapping-watch.h"
@@ -49,6 +50,7 @@ static void leave(struct candidate *c) {
                 return;
         a->manager->adopted = true;
         mapping_watch_kick(a->manager->mappings);
+        drill_kick(a->manager);
         log_info("Ready");
         sd_notify(0, "READY=1");
         free(a);

@@ -2,6 +2,7 @@
 #include "automatic.h"
 
 #include "device-facts.h"
+#include "drill.h"
 #include "manager.h"
 
 static bool is_known(const struct manager *m, const struct device_facts *f) {
@@ -61,6 +62,10 @@ enum automatic automatic_judge(struct manager *m, const char *device, const stru
         struct device_facts f;
         int r;
 
+        if (drill_owns(m, device)) {
+                outcome_set(o, EXIT_CODE_DONE, "%s: left alone: it is the device of a drill", device);
+                return AUTOMATIC_LEAVE;
+        }
         r = device_facts_read(device, &f);
         if (r == -ENODEV) {
                 outcome_set(o, EXIT_CODE_DONE, "%s: it is gone", device);

@@ -294,7 +294,7 @@ static int method_list_trust(sd_bus_message *message, void *user, sd_bus_error *
 
                 key_uri_format(&t->key, key, sizeof(key));
                 r = sd_bus_message_append(reply, "(sssstss)", t->uuid, t->name, role_to_string(t->role), key, t->generation,
-                                          *t->list ? t->list : "node", t->serial);
+                                          t->drill ? "drill" : *t->list ? t->list : "node", t->serial);
         }
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
@@ -322,6 +322,8 @@ static int method_trust_remove(sd_bus_message *message, void *user, sd_bus_error
         if (*t->list)
                 return reply_error(message, EXIT_CODE_POLICY, "%s is on the signed list " TRUST_SIGNED_DIRECTORY "/%s: its owner "
                                    "takes it off there", name, t->list);
+        if (t->drill)
+                return reply_error(message, EXIT_CODE_POLICY, "%s is the volume of a drill, and goes with it", name);
         v = manager_volume_by_uuid(m, t->uuid);
         if (v && (volume_is_open(v) || volume_is_in_transit(v)))
                 return reply_error(message, EXIT_CODE_BUSY, "%s is attached, or about to be: detach it first", v->name);
@@ -412,6 +414,11 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("Pause", "st", SD_BUS_PARAM(name) SD_BUS_PARAM(until_realtime_usec),
                                  "a(st)", SD_BUS_PARAM(paused), bus_method_pause, 0),
         SD_BUS_METHOD_WITH_NAMES("PauseEnd", "s", SD_BUS_PARAM(name), "as", SD_BUS_PARAM(ended), bus_method_pause_end, 0),
+        SD_BUS_METHOD_WITH_NAMES("DrillBegin", "hh", SD_BUS_PARAM(loop) SD_BUS_PARAM(file),
+                                 "ss", SD_BUS_PARAM(id) SD_BUS_PARAM(name), bus_method_drill_begin, 0),
+        SD_BUS_METHOD_WITH_NAMES("DrillEnd", "sbsa{st}",
+                                 SD_BUS_PARAM(id) SD_BUS_PARAM(passed) SD_BUS_PARAM(why) SD_BUS_PARAM(measures),
+                                 NULL,, bus_method_drill_end, 0),
         SD_BUS_METHOD("Reload", NULL, NULL, method_reload, 0),
         SD_BUS_METHOD_WITH_NAMES("ListTrust", NULL,, "a(sssstss)", SD_BUS_PARAM(entries), method_list_trust, 0),
         SD_BUS_METHOD_WITH_NAMES("TrustRemove", "s", SD_BUS_PARAM(name), NULL,, method_trust_remove, 0),

@@ -23,4 +23,8 @@ int bus_method_pause_end(sd_bus_message *message, void *user, sd_bus_error *e);
 struct volume;
 int bus_plan_start(struct volume *v, sd_bus_message *message);
 
+/* bus-drill.c */
+int bus_method_drill_begin(sd_bus_message *message, void *user, sd_bus_error *e);
+int bus_method_drill_end(sd_bus_message *message, void *user, sd_bus_error *e);
+
 extern const sd_bus_vtable bus_manager_vtable[];

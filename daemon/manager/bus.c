@@ -14,6 +14,7 @@
 #include "bus-volume.h"
 #include "common/link.h"
 #include "common/log.h"
+#include "drill.h"
 #include "manager.h"
 
 #define BUS_WAIT_USEC (3 * USEC_PER_SEC)
@@ -39,6 +40,7 @@ struct bus {
 static void connection_free(struct connection *c) {
         LIST_REMOVE(c, connections);
         c->bus->n_connections--;
+        drill_owner_gone(c->bus->manager, c->sd);
         sd_bus_close_unref(c->sd);
         free(c);
 }

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "device-facts.h"
 #include "disk-child.h"
+#include "drill.h"
 #include "manager.h"
 #include "operation.h"
 #include "trust-places.h"
@@ -36,6 +37,7 @@ struct format {
         struct vault_reply answer;       /* the last one */
         struct disk_reply made;          /* by FORMAT */
         bool formatted;
+        bool drill;                      /* of the drill's volume (drill.h) */
         uint64_t proof_time;
         int secret_fd;
         char use_id[37];
@@ -61,6 +63,7 @@ static void record(struct format *f, const char *event, bool durable, audit_call
 
                 audit_record_start(r, event, f->outcome.code == EXIT_CODE_DONE ? LOG_NOTICE : LOG_WARNING, durable);
                 audit_record_add(r, "verb", "format");
+                audit_record_add(r, "drill", drill_of(f->manager, f->request.name));
                 audit_record_add(r, "volume", f->request.name);
                 audit_record_add(r, "uuid", f->made.uuid);
                 audit_record_add(r, "use", f->use_id);
@@ -85,6 +88,8 @@ static void record(struct format *f, const char *event, bool durable, audit_call
 
 static void end(struct format *f) {
         memcpy(f->outcome.uuid, f->made.uuid, sizeof(f->outcome.uuid));
+        if (f->drill)
+                drill_formatting(f->manager, false);
         f->done(&f->outcome, f->user);
         format_free(f);
 }
@@ -197,7 +202,7 @@ static void on_checked(const struct disk_reply *y, int fd, void *user) {
                 return;
         }
         fill_trust(f, t);
-        r = trust_places_add(t);
+        r = f->drill ? trust_add(DRILL_DIRECTORY, t) : trust_places_add(t);
         if (r >= 0)
                 r = manager_reload_trust(f->manager);
         if (r < 0) {
@@ -323,7 +328,8 @@ static const char *unfit(const struct format *f, const struct vault_reply *y) {
                 return "its permitted operations lack wrapKey or unwrapKey";
         if (challenge_check_key(y->spki, y->spki_size, NULL) < 0)
                 return "it is not an RSA key of 2048, 3072 or 4096 bits";
-        if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !*f->request.accept_unsafe && !f->vault.accept_unsafe)
+        /* Of a drill's volume nothing is lost with the key. */
+        if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !*f->request.accept_unsafe && !f->vault.accept_unsafe && !f->drill)
                 return "its vault has no purge protection: a deleted key could not be recovered. Switch it on, or say "
                        "--accept-unsafe-vault=REASON";
         return NULL;
@@ -389,6 +395,11 @@ static bool request_is_valid(struct format *f) {
         const struct vault_config *vault;
         const char *why;
 
+        why = drill_objects(f->manager, f->request.device, f->request.name, f->request.role);
+        if (why) {
+                outcome_set(&f->outcome, EXIT_CODE_POLICY, "%s as %s: %s", f->request.device, f->request.name, why);
+                return false;
+        }
         if (!volume_name_is_valid(f->request.name))
                 outcome_set(&f->outcome, EXIT_CODE_USAGE, "A volume's name is 1 to 64 of A-Z a-z 0-9 _ . -, and begins with "
                             "none of . and -");
@@ -433,10 +444,15 @@ int format_start(struct manager *m, const struct format_request *request, const 
         f->user = user;
         random_uuid(f->use_id);
         if (request_is_valid(f)) {
+                f->drill = drill_owns(m, f->request.device);
+                if (f->drill)
+                        drill_formatting(m, true);
                 memcpy(q.device, f->request.device, sizeof(q.device));
                 r = disk_child_start(m->event, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_inspected, f, NULL);
         } else
                 r = sd_event_add_defer(m->event, &s, on_refused, f);
+        if (r < 0 && f->drill)
+                drill_formatting(m, false);
         if (r < 0)
                 format_free(f);
         return r < 0 ? -ENOMEM : 0;

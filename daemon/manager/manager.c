@@ -10,6 +10,7 @@
 #include "clock-watch.h"
 #include "common/log.h"
 #include "cut-mark.h"
+#include "drill.h"
 #include "key.h"
 #include "key-socket.h"
 #include "mapping-watch.h"
@@ -207,6 +208,7 @@ int manager_new(struct manager **ret) {
                 log_error("Start failed: %s", strerror(-r));
                 return r;
         }
+        drill_restore(m);
         record = malloc(sizeof(*record));
         if (record) {
                 audit_record_start(record, "started", LOG_INFO, false);
@@ -221,6 +223,7 @@ int manager_new(struct manager **ret) {
 struct manager *manager_free(struct manager *m) {
         if (!m)
                 return NULL;
+        m->drill = drill_free(m->drill);
         while (!LIST_EMPTY(&m->volumes)) {
                 struct volume *v = LIST_FIRST(&m->volumes);
 
@@ -318,6 +321,7 @@ void manager_volume_changed(struct manager *m, struct volume *v) {
         open_mark_update(v);
         if (v->state == VOLUME_ATTACHED)
                 unit_return_look(v, false);
+        drill_kick(m);
         if (v->state == VOLUME_ATTACHED || v->state == VOLUME_RECOVERY)
                 mapping_watch_note(v);
         if (m->bus)
@@ -349,6 +353,7 @@ void manager_record_start(struct audit_message_record *r, const struct volume *v
         if (!v)
                 return;
         audit_record_add(r, "volume", v->name);
+        audit_record_add(r, "drill", drill_of(v->manager, v->name));
         audit_record_add(r, "uuid", v->uuid);
         audit_record_add(r, "use", v->use_id);
         audit_record_add(r, "key", v->header.key);

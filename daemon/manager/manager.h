@@ -32,6 +32,7 @@ struct key_socket;
 struct mapping_watch;
 struct mount_watch;
 struct clock_watch;
+struct drill;
 
 struct manager {
         sd_event *event;
@@ -46,6 +47,7 @@ struct manager {
         struct mount_watch *mounts;
         struct mapping_watch *mappings;
         struct clock_watch *clock;
+        struct drill *drill;               /* NULL: there is none */
         LIST_HEAD(, volume) volumes;
         LIST_HEAD(, key) keys;
         struct appearance known[AUTOMATIC_KNOWN_MAX];

@@ -6,6 +6,7 @@
 #include "bus.h"
 #include "common/log.h"
 #include "disk-child.h"
+#include "drill.h"
 #include "key.h"
 #include "manager.h"
 #include "notice.h"
@@ -149,7 +150,8 @@ static void finish(struct teardown *t) {
         } else {
                 log_notice("%s: closed: no mapping, no key is left", v->name);
                 volume_set_state(v, VOLUME_CUT);
-                bus_start_unit(v->manager->bus, "cmkd-cut", v->name);
+                if (!drill_of(v->manager, v->name))
+                        bus_start_unit(v->manager->bus, "cmkd-cut", v->name);
         }
         if (done)
                 done(v, t->user);
@@ -287,6 +289,8 @@ void teardown_facts(const struct volume *v, enum action action, struct plan_fact
         }
         /* Its users are gone, or it would not be: and the state has no way back to a notice. */
         if (v->state == VOLUME_DETACHING)
+                ret->notice_usec = 0;
+        if (drill_of(v->manager, v->name))
                 ret->notice_usec = 0;
         snprintf(ret->name, sizeof(ret->name), "%s", v->name);
         snprintf(ret->uuid, sizeof(ret->uuid), "%s", v->uuid);

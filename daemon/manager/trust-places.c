@@ -3,10 +3,35 @@
 
 #include "common/log.h"
 #include "common/place.h"
+#include "drill.h"
 #include "trust-signed.h"
 
 bool trust_places_ready(void) {
         return place_ready(TRUST_DIRECTORY, "/etc/fstab");
+}
+
+/* The volume of a drill is never one that is listed, neither by its UUID nor by its name, and of no other name. */
+static int add_drill(struct trust_list *l) {
+        _cleanup_(trust_freep) struct trust_list *found = NULL;
+        struct trust_entry *bigger;
+        int r;
+
+        r = trust_load(DRILL_DIRECTORY, &found);
+        for (size_t i = 0; r >= 0 && i < found->n_entries; i++) {
+                struct trust_entry *e = found->entries + i;
+
+                if (!streq(e->name, DRILL_NAME) || trust_find_uuid(l, e->uuid) || trust_find_name(l, e->name)) {
+                        r = trust_note_bad(l, DRILL_DIRECTORY, e->uuid, "it is not the volume of a drill");
+                        continue;
+                }
+                bigger = reallocarray(l->entries, l->n_entries + 1, sizeof(*bigger));
+                if (!bigger)
+                        return -ENOMEM;
+                l->entries = bigger;
+                e->drill = true;
+                l->entries[l->n_entries++] = *e;
+        }
+        return r;
 }
 
 int trust_places_load(const struct config *c, struct trust_list **ret, bool *ret_early) {
@@ -19,6 +44,8 @@ int trust_places_load(const struct config *c, struct trust_list **ret, bool *ret
         r = trust_load(early ? TRUST_EARLY_DIRECTORY : TRUST_DIRECTORY, &l);
         if (r >= 0)
                 r = trust_load_signed(TRUST_SIGNED_DIRECTORY, c->owner_keys, &node, l);
+        if (r >= 0)
+                r = add_drill(l);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(l);

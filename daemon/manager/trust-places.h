@@ -5,7 +5,7 @@
  * volume that this list is needed for), and the lists that owners signed.
  *
  *   /var/lib/cmkd/trust ──┐ (is it in its place?)
- *   /etc/cmkd/trust ──────┴─► + /etc/cmkd/trust.d/NAME.list ─► struct trust_list
+ *   /etc/cmkd/trust ──────┴─► + /etc/cmkd/trust.d/NAME.list + the volume of a drill (drill.h) ─► struct trust_list
  *
  * What is written goes to both; that the copy could not be written is logged and no failure. */
 

@@ -2,6 +2,7 @@
 
 /* May it be unlocked, by whose key, and is nobody else about it? What unlock.c asks before the vault is. */
 
+#include "drill.h"
 #include "manager.h"
 #include "unlock.h"
 
@@ -40,6 +41,11 @@ int unlock_check_identity(struct unlock *u, struct outcome *o, const char **ret_
         }
         if (*u->name_wanted && !streq(u->name_wanted, t->name) && !streq(u->name_wanted, t->uuid)) {
                 outcome_set(o, EXIT_CODE_POLICY, "%s holds volume %s (%s), not %s", u->device, t->name, t->uuid, u->name_wanted);
+                return -EPERM;
+        }
+        if (t->drill != drill_owns(u->manager, u->device)) {
+                outcome_set(o, EXIT_CODE_POLICY, t->drill ? "%s: it says that it is the volume of a drill, and is not the device of one"
+                                                          : "%s: it is the device of a drill, and not its volume", u->device);
                 return -EPERM;
         }
         if (h->generation < t->generation) {
