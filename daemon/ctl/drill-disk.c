@@ -24,8 +24,8 @@ static int check_space(uint64_t size) {
         left = (uint64_t) s.f_bavail * s.f_frsize;
         if (left >= 2 * size)
                 return EXIT_CODE_DONE;
-        return fail(EXIT_CODE_FAILED, "no drill now: %llu MiB are free in " DIRECTORY ", and twice the volume's size, %llu MiB, must be",
-                    (unsigned long long) (left >> 20), (unsigned long long) (2 * size >> 20));
+        return fail(EXIT_CODE_FAILED, "no drill now: %llu MiB are free in " DIRECTORY ", and twice the volume's size, "
+                    "%llu MiB, must be", (unsigned long long) (left >> 20), (unsigned long long) (2 * size >> 20));
 }
 
 /* Without a name from its first moment where the file system can do that: there is nothing to be left behind. */
@@ -43,7 +43,7 @@ static int open_file(void) {
 
 /* Somebody else may take the device that was free a moment ago. */
 static int open_loop(struct drill_disk *d) {
-        struct loop_config c = { .fd = (uint32_t) d->file, .block_size = 0, .info = { .lo_flags = LO_FLAGS_AUTOCLEAR } };
+        struct loop_config c = { .fd = (uint32_t) d->file, .info = { .lo_flags = LO_FLAGS_AUTOCLEAR } };
         _cleanup_(closep) int control = open("/dev/loop-control", O_RDWR|O_CLOEXEC);
 
         if (control < 0)

@@ -20,7 +20,7 @@
 #define MARKER_BLOCKS 256u
 #define READY_MSEC 120000
 #define STOP_TRIES 500u
-#define PAUSE_NSEC (2 * 1000 * 1000)
+#define PAUSE_NSEC (20 * 1000 * 1000)      /* the node has other work to do, and a drill is to find it doing it */
 
 /* ---- in the children ---- */
 
@@ -88,8 +88,8 @@ static bool once(enum drill_holder h, const struct use *u) {
         }
 }
 
-static _Noreturn void holder_main(struct drill_page *p, enum drill_holder h, const char *node, const uint8_t *pattern,
-                                  pid_t keeper, int ready) {
+static _Noreturn void holder_main(struct drill_page *p, enum drill_holder h, const char *node,
+                                  const uint8_t *pattern, pid_t keeper, int ready) {
         static const char *const names[_DRILL_HOLDER_MAX] = { "drill-writer", "drill-mapped", "drill-cwd", "drill-raw" };
         struct use u = { .fd = -EBADF, .pattern = pattern, .offset = p->offset };
         struct drill_use *note = p->uses + h;
@@ -186,8 +186,10 @@ static int start_all(struct drill_page *p, const char *node, const uint8_t *patt
         return 0;
 }
 
-/* Has the namespace with the mount in it, and nothing else of the volume: nobody kills it, and the mount must go all the same. */
-static _Noreturn void keeper_main(struct drill_page *p, const char *node, const uint8_t *pattern, pid_t parent, int ready) {
+/* Has the namespace with the mount in it, and nothing else of the volume: nobody kills it, and the mount must go all the
+ * same. */
+static _Noreturn void keeper_main(struct drill_page *p, const char *node, const uint8_t *pattern, pid_t parent,
+                                  int ready) {
         const char *what = NULL;
 
         settle(parent);
@@ -244,7 +246,8 @@ static int wait_ready(const struct drill_holders *h) {
         while (r < 0 && errno == EINTR);
         if (r > 0 && read(h->ready, &byte, 1) == 1 && byte == '.')
                 return EXIT_CODE_DONE;
-        return fail(EXIT_CODE_FAILED, "the drill's volume cannot be used: %s: %s", *h->page->what ? h->page->what : "start",
+        return fail(EXIT_CODE_FAILED, "the drill's volume cannot be used: %s: %s",
+                    *h->page->what ? h->page->what : "start",
                     h->page->error ? strerror(h->page->error) : r == 0 ? "not in time" : "its process ended");
 }
 
@@ -298,8 +301,8 @@ bool drill_holders_wait(struct drill_holders *h, uint64_t timeout_usec) {
 void drill_holders_stop(struct drill_holders *h) {
         if (!h->page)
                 return;
-        /* The others go with it: it is their parent, and the last of the namespace takes the mount along. One that hangs in
-         * the kernel is left to it. */
+        /* The others go with it: it is their parent, and the last of the namespace takes the mount along. One that hangs
+         * in the kernel is left to it. */
         if (h->page->keeper > 0)
                 (void) kill(h->page->keeper, SIGKILL);
         for (unsigned i = 0; h->page->keeper > 0 && i < STOP_TRIES && waitpid(h->page->keeper, NULL, WNOHANG) == 0; i++)

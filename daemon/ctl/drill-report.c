@@ -61,7 +61,7 @@ static void seconds(uint64_t usec, char *buf, size_t size) {
 
 /* ---- judging ---- */
 
-/* A process that used the volume, until when it could. The mapped page stays until its user goes; a file may be read from the
+/* Until when a process that used the volume may: the mapped page stays until its user goes; a file may be read from the
  * cache where the file system could not be shut down in time. */
 static uint64_t allowed(const struct drill_report *r, enum drill_holder h) {
         const struct drill_times *t = &r->times;
@@ -75,6 +75,10 @@ static uint64_t allowed(const struct drill_report *r, enum drill_holder h) {
         return cut;
 }
 
+static unsigned long long msec_since(const struct drill_report *r, uint64_t at) {
+        return (at - MIN_OF(at, r->times.decided_usec)) / USEC_PER_MSEC;
+}
+
 static void judge_readers(struct drill_report *r) {
         uint64_t last = 0;
 
@@ -83,16 +87,13 @@ static void judge_readers(struct drill_report *r) {
                 uint64_t until = allowed(r, (enum drill_holder) h);
 
                 if (r->times.cut_usec == 0 || until == 0 || u->last_usec > until) {
-                        drill_claim(r, CLAIM_READERS, false, "%s could until %lld ms after the cut",
-                                    drill_holder_to_string((enum drill_holder) h),
-                                    r->times.cut_usec == 0 ? -1 : (long long) (u->last_usec - r->times.decided_usec - r->times.cut_usec) /
-                                                                  (long long) USEC_PER_MSEC);
+                        drill_claim(r, CLAIM_READERS, false, "%s still could, %llu ms after the decision",
+                                    drill_holder_to_string((enum drill_holder) h), msec_since(r, u->last_usec));
                         return;
                 }
-                if (u->last_usec > r->times.decided_usec)
-                        last = MAX_OF(last, u->last_usec - r->times.decided_usec);
+                last = MAX_OF(last, u->last_usec);
         }
-        drill_claim(r, CLAIM_READERS, true, "the last one %llu ms after the decision", (unsigned long long) (last / USEC_PER_MSEC));
+        drill_claim(r, CLAIM_READERS, true, "the last one %llu ms after the decision", msec_since(r, last));
 }
 
 static void judge_killed(struct drill_report *r) {
@@ -102,14 +103,15 @@ static void judge_killed(struct drill_report *r) {
                 const struct drill_use *u = r->uses + h;
 
                 if (u->gone_usec == 0 || !WIFSIGNALED(u->status)) {
-                        drill_claim(r, CLAIM_KILLED, false, "%s (process %d) %s", drill_holder_to_string((enum drill_holder) h),
-                                    (int) u->pid, u->gone_usec == 0 ? "is still there" : "ended by itself");
+                        drill_claim(r, CLAIM_KILLED, false, "%s (process %d) %s",
+                                    drill_holder_to_string((enum drill_holder) h), (int) u->pid,
+                                    u->gone_usec == 0 ? "is still there" : "ended by itself");
                         return;
                 }
                 last = MAX_OF(last, u->gone_usec);
         }
         drill_claim(r, CLAIM_KILLED, true, "%u processes, the last one %llu ms after the decision", _DRILL_HOLDER_MAX,
-                    (unsigned long long) ((last - MIN_OF(last, r->times.decided_usec)) / USEC_PER_MSEC));
+                    msec_since(r, last));
 }
 
 static void judge_control(struct drill_report *r) {
@@ -127,7 +129,8 @@ void drill_judge(struct drill_report *r) {
         judge_control(r);
         drill_claim(r, CLAIM_POLICY, !streq(r->policy.on_revoked, "report"), "OnRevoked=%s", r->policy.on_revoked);
         seconds(t->cut_usec, text, sizeof(text));
-        drill_claim(r, CLAIM_CUT, t->cut_usec > 0 && t->cut_usec <= DRILL_MARGIN_USEC, "%s", t->cut_usec > 0 ? text : "it was not loaded");
+        drill_claim(r, CLAIM_CUT, t->cut_usec > 0 && t->cut_usec <= DRILL_MARGIN_USEC, "%s",
+                    t->cut_usec > 0 ? text : "it was not loaded");
         seconds(t->key_usec, text, sizeof(text));
         drill_claim(r, CLAIM_KEY, t->key_by_kernel && t->key_usec <= DRILL_MARGIN_USEC, "%s",
                     t->key_by_kernel ? text : "the trail has no such record: see the record \"probes\" of cmkd-audit");
@@ -157,7 +160,8 @@ int drill_policy_parse(struct json_object *policy, struct drill_policy *ret) {
                 if (!value(policy, spans[i].key, text, sizeof(text)) || parse_span(text, spans[i].usec) < 0)
                         return -EBADMSG;
         if (!value(policy, "OnRevoked", p.on_revoked, sizeof(p.on_revoked)) || action_from_string(p.on_revoked) < 0 ||
-            !value(policy, "OnUnreachable", p.on_unreachable, sizeof(p.on_unreachable)) || action_from_string(p.on_unreachable) < 0)
+            !value(policy, "OnUnreachable", p.on_unreachable, sizeof(p.on_unreachable)) ||
+            action_from_string(p.on_unreachable) < 0)
                 return -EBADMSG;
         *ret = p;
         return 0;
@@ -184,61 +188,62 @@ uint64_t drill_bound_blocked(const struct drill_policy *p) {
 
 /* ---- for people ---- */
 
-static void print_bounds(const struct drill_report *r) {
+static void print_cooperative(const struct drill_report *r) {
         const struct drill_policy *p = &r->policy;
-        uint64_t bound = drill_bound_cooperative(p, &r->times), measured = p->poll_usec + p->confirm_usec + notice(p) + trips(&r->times);
-        char a[32], b[32], c[32], d[32], e[32], f[32];
+        uint64_t bound = drill_bound_cooperative(p, &r->times);
+        char poll[32], confirm[32], note[32], both[32], whole[32], measured[32];
 
-        seconds(p->poll_usec, a, sizeof(a));
-        seconds(p->confirm_usec, b, sizeof(b));
-        seconds(notice(p), c, sizeof(c));
-        seconds(trips(&r->times), d, sizeof(d));
-        seconds(bound, e, sizeof(e));
-        seconds(measured + r->times.key_usec, f, sizeof(f));
-        if (bound == USEC_INFINITY)
+        if (bound == USEC_INFINITY) {
                 puts("Bound, vault answers: none, OnRevoked=report");
-        else
-                printf("Bound, vault answers: %s from the vault's change to the key's end: poll %s + confirmation %s + notice %s + "
-                       "two round trips %s + 2 s. With what was measured: %s\n", e, a, b, c, d, f);
-        seconds(p->lease_usec, a, sizeof(a));
-        seconds(p->grace_usec, b, sizeof(b));
-        seconds(drill_bound_blocked(p), c, sizeof(c));
-        seconds(p->hold_usec, d, sizeof(d));
-        if (drill_bound_blocked(p) == USEC_INFINITY)
+                return;
+        }
+        seconds(p->poll_usec, poll, sizeof(poll));
+        seconds(p->confirm_usec, confirm, sizeof(confirm));
+        seconds(notice(p), note, sizeof(note));
+        seconds(trips(&r->times), both, sizeof(both));
+        seconds(bound, whole, sizeof(whole));
+        seconds(bound - DRILL_MARGIN_USEC + r->times.key_usec, measured, sizeof(measured));
+        printf("Bound, vault answers: %s from the vault's change to the key's end: poll %s + confirmation %s + notice %s + "
+               "two round trips %s + 2 s. With what was measured in place of the 2 s: %s\n", whole, poll, confirm, note, both,
+               measured);
+}
+
+static void print_blocked(const struct drill_report *r) {
+        const struct drill_policy *p = &r->policy;
+        bool hold = streq(p->on_unreachable, "hold");
+        char lease[32], grace[32], whole[32], held[32];
+
+        if (drill_bound_blocked(p) == USEC_INFINITY) {
                 puts("Bound, network blocked: none, OnUnreachable=report");
-        else
-                printf("Bound, network blocked: %s: lease %s + grace %s, then %s%s%s\n", c, a, b, p->on_unreachable,
-                       streq(p->on_unreachable, "hold") ? ", and a cut after " : "", streq(p->on_unreachable, "hold") ? d : "");
-        printf("For a volume of role %s under [Policy]; volumes with settings of their own: see \"cmkctl status NAME\".\n", r->role);
+                return;
+        }
+        seconds(p->lease_usec, lease, sizeof(lease));
+        seconds(p->grace_usec, grace, sizeof(grace));
+        seconds(drill_bound_blocked(p), whole, sizeof(whole));
+        seconds(p->hold_usec, held, sizeof(held));
+        printf("Bound, network blocked: %s: lease %s + grace %s, then %s%s%s\n", whole, lease, grace, p->on_unreachable,
+               hold ? ", and a cut after " : "", hold ? held : "");
+}
+
+static void add_step(struct table *t, const char *name, uint64_t usec, const char *result) {
+        table_add(t, name);
+        table_addf(t, "%llu ms", (unsigned long long) (usec / USEC_PER_MSEC));
+        table_add(t, result);
 }
 
 static int print_steps(const struct drill_report *r) {
         static const char *const header[] = { "STEP", "DONE AFTER", "RESULT" };
         const struct drill_times *t = &r->times;
-        char text[32];
         struct table table;
 
-        table_start(&table, header, 3);
-        table_add(&table, "vault: unwrap");
-        table_addf(&table, "%llu ms", (unsigned long long) (t->unwrap_usec / USEC_PER_MSEC));
-        table_add(&table, "round trip");
-        table_add(&table, "vault: challenge");
-        table_addf(&table, "%llu ms", (unsigned long long) (t->challenge_usec / USEC_PER_MSEC));
-        table_add(&table, "round trip");
-        table_add(&table, "decision");
-        table_add(&table, "0 ms");
-        table_add(&table, "the clock of what follows");
-        for (size_t i = 0; i < t->n_steps; i++) {
-                table_add(&table, t->steps[i].name);
-                seconds(t->steps[i].at_usec, text, sizeof(text));
-                table_addf(&table, "%llu ms", (unsigned long long) (t->steps[i].at_usec / USEC_PER_MSEC));
-                table_add(&table, t->steps[i].result);
-        }
-        if (t->key_by_kernel) {
-                table_add(&table, "key freed");
-                table_addf(&table, "%llu ms", (unsigned long long) (t->key_usec / USEC_PER_MSEC));
-                table_add(&table, "by the kernel's own record");
-        }
+        table_start(&table, header, ELEMENTSOF(header));
+        add_step(&table, "vault: unwrap", t->unwrap_usec, "a round trip");
+        add_step(&table, "vault: challenge", t->challenge_usec, "a round trip");
+        add_step(&table, "decision", 0, "from here on the time runs");
+        for (size_t i = 0; i < t->n_steps; i++)
+                add_step(&table, t->steps[i].name, t->steps[i].at_usec, t->steps[i].result);
+        if (t->key_by_kernel)
+                add_step(&table, "key freed", t->key_usec, "by the kernel's own record");
         return table_print(&table);
 }
 
@@ -252,7 +257,7 @@ int drill_print(const struct drill_report *r) {
         printf("\n\n");
         code = print_steps(r);
         putchar('\n');
-        table_start(&table, header, 3);
+        table_start(&table, header, ELEMENTSOF(header));
         for (unsigned c = 0; c < _DRILL_CLAIM_MAX; c++) {
                 table_add(&table, verdicts[r->claims[c].verdict]);
                 table_add(&table, claims[c].text);
@@ -261,8 +266,11 @@ int drill_print(const struct drill_report *r) {
         if (code == EXIT_CODE_DONE)
                 code = table_print(&table);
         putchar('\n');
-        print_bounds(r);
-        printf("Records %llu to %llu of the trail. %s\n", (unsigned long long) r->times.first, (unsigned long long) r->times.last,
+        print_cooperative(r);
+        print_blocked(r);
+        printf("Both for a volume of role %s under [Policy]; of one with settings of its own: \"cmkctl status NAME\".\n", r->role);
+        printf("Records %llu to %llu of the trail. %s\n", (unsigned long long) r->times.first,
+               (unsigned long long) r->times.last,
                drill_holds(r, _DRILL_CLAIM_MAX) ? "Passed: every claim holds." : "FAILED: not every claim holds.");
         return code;
 }

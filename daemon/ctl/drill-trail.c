@@ -98,7 +98,8 @@ static bool is_complete(const struct drill_times *t) {
         return (t->removed || t->lingering) && (t->key_by_kernel || t->cut_usec == 0);
 }
 
-int drill_trail_read(struct reader *reader, const char *id, const char *uuid, uint64_t timeout_usec, struct drill_times *t) {
+int drill_trail_read(struct reader *reader, const char *id, const char *uuid, uint64_t timeout_usec,
+                     struct drill_times *t) {
         uint64_t until = now_boottime_usec() + timeout_usec;
 
         for (;;) {

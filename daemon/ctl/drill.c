@@ -89,7 +89,8 @@ static int choose_key(char *ret) {
 
 static int check_arguments(struct run *run) {
         const struct invocation *in = run->in;
-        const char *key = in->values[OPTION_KEY], *role = in->values[OPTION_ROLE], *size = in->values[OPTION_SIZE], *why;
+        const char *key = in->values[OPTION_KEY], *role = in->values[OPTION_ROLE], *size = in->values[OPTION_SIZE];
+        const char *why;
         struct drill_report *r = &run->report;
         struct key_uri u;
 
@@ -128,7 +129,8 @@ static int begin(struct run *run) {
 
         code = call_begin(&run->call, BUS_MANAGER, "DrillBegin");
         if (code == EXIT_CODE_DONE)
-                code = call_send(&run->call, sd_bus_message_append(run->call.request, "hh", run->disk.loop, run->disk.file));
+                code = call_send(&run->call, sd_bus_message_append(run->call.request, "hh", run->disk.loop,
+                                                                   run->disk.file));
         if (code != EXIT_CODE_DONE)
                 return code;
         r = sd_bus_message_read(run->call.reply, "ss", &id, &name);
@@ -148,8 +150,8 @@ static int format(struct run *run) {
         progress("formatting");
         code = call_next(c, BUS_MANAGER, "Format");
         if (code == EXIT_CODE_DONE)
-                code = call_send(c, sd_bus_message_append(c->request, "ssssa{sv}", run->disk.device, run->name, run->report.role,
-                                                          run->report.key, 0));
+                code = call_send(c, sd_bus_message_append(c->request, "ssssa{sv}", run->disk.device, run->name,
+                                                          run->report.role, run->report.key, 0));
         if (code != EXIT_CODE_DONE)
                 return code;
         r = sd_bus_message_read(c->reply, "sb", &uuid, &changed);
@@ -199,7 +201,8 @@ static int read_policy(struct run *run) {
                 return call_misunderstood(r);
         json_object_object_foreach(objects, path, interfaces) {
                 (void) path;
-                if (json_object_object_get_ex(interfaces, BUS_VOLUME, &volume) && streq(json_text(volume, "uuid"), run->report.uuid) &&
+                if (json_object_object_get_ex(interfaces, BUS_VOLUME, &volume) &&
+                    streq(json_text(volume, "uuid"), run->report.uuid) &&
                     json_object_object_get_ex(volume, "policy", &policy)) {
                         r = drill_policy_parse(policy, &run->report.policy);
                         return r < 0 ? call_misunderstood(r) : EXIT_CODE_DONE;
@@ -235,7 +238,8 @@ static void look_at_node(struct run *run) {
         int found = drill_disk_search(&run->disk, run->marker, &size);
 
         drill_claim(r, CLAIM_UNMOUNTED, mounts == 0, "in %u", mounts);
-        drill_claim(r, CLAIM_REMOVED, !mapped && r->times.removed && r->times.removed_usec <= DRILL_MARGIN_USEC + DRILL_GONE_USEC,
+        drill_claim(r, CLAIM_REMOVED,
+                    !mapped && r->times.removed && r->times.removed_usec <= DRILL_MARGIN_USEC + DRILL_GONE_USEC,
                     mapped ? "there is one" : r->times.removed ? "%llu ms after the decision" : "the trail does not say so",
                     (unsigned long long) (r->times.removed_usec / USEC_PER_MSEC));
         drill_claim(r, CLAIM_KEYRING, keys == 0, "%u", keys);
@@ -262,8 +266,8 @@ static int look(struct run *run) {
 }
 
 static const struct { int (*run)(struct run *run); } stages[] = {
-        { check_arguments }, { open_trail }, { make_disk }, { begin }, { format }, { attach }, { read_policy }, { hold }, { cut },
-        { look },
+        { check_arguments }, { open_trail }, { make_disk }, { begin }, { format }, { attach }, { read_policy }, { hold },
+        { cut }, { look },
 };
 
 /* ---- the end ---- */
@@ -272,7 +276,8 @@ static int append_result(const struct run *run, const char *why) {
         const struct drill_report *r = &run->report;
         const struct { const char *name; uint64_t usec; } measures[] = {
                 { "unwrap_usec", r->times.unwrap_usec }, { "challenge_usec", r->times.challenge_usec },
-                { "cut_usec", r->times.cut_usec }, { "key_freed_usec", r->times.key_usec }, { "removed_usec", r->times.removed_usec },
+                { "cut_usec", r->times.cut_usec }, { "key_freed_usec", r->times.key_usec },
+                { "removed_usec", r->times.removed_usec },
                 { "bound_cooperative_usec", drill_bound_cooperative(&r->policy, &r->times) },
                 { "bound_blocked_usec", drill_bound_blocked(&r->policy) },
         };

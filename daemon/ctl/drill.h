@@ -12,9 +12,9 @@
  *          │ DrillEnd
  *          └─► drill-report.c   claims and bounds, as a table or as JSON (pure)
  *
- * All that it makes goes with this process, or with cmkd's end of the drill: the file has no name, the loop device is cleared
- * by its last user, the mount by its namespace, the processes by the death of their parent, the mapping by cmkd, which sees
- * the connection close. Nothing has to be cleaned up by a later run. */
+ * All that it makes goes with this process, or with cmkd's end of the drill: the file has no name, the loop device is
+ * cleared by its last user, the mount by its namespace, the processes by the death of their parent, the mapping by cmkd,
+ * which sees the connection close. Nothing has to be cleaned up by a later run. */
 
 #include "bus.h"
 
@@ -75,8 +75,8 @@ struct drill_holders {
         int ready;                       /* a byte comes when all hold */
 };
 
-/* Makes a file system on node, mounts it where only the holders see it, fills it with the marker, and starts them. Returns an
- * exit code; what has been started is in ret in any case, for drill_holders_stop(). */
+/* Makes a file system on node, mounts it where only the holders see it, fills it with the marker, and starts them. Returns
+ * an exit code; what has been started is in ret in any case, for drill_holders_stop(). */
 int drill_holders_start(const char *node, const uint8_t *marker, struct drill_holders *ret);
 
 /* Waits until all four are gone, at most so long. */
@@ -117,7 +117,8 @@ void drill_times_note(struct drill_times *t, const char *id, const char *uuid, c
 int drill_trail_open(struct reader **ret);
 
 /* Reads on until the cut is told of from its beginning to its end, at most so long. Returns 0, -ETIMEDOUT or -errno. */
-int drill_trail_read(struct reader *r, const char *id, const char *uuid, uint64_t timeout_usec, struct drill_times *t);
+int drill_trail_read(struct reader *r, const char *id, const char *uuid, uint64_t timeout_usec,
+                     struct drill_times *t);
 
 /* ---- drill-look.c ---- */
 

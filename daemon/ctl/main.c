@@ -18,7 +18,7 @@ static const struct verb verbs[] = {
         { "cut", 1, 1, O(JSON)|O(YES)|O(DRY_RUN), "NAME", "make a volume unreadable now, whoever uses it", verb_cut },
         { "pause", 0, 1, O(JSON)|O(YES)|O(UNTIL)|O(END), "[NAME]", "do nothing for what the vault says, for a time",
           verb_pause },
-        { "drill", 0, 0, O(JSON)|O(KEY)|O(ROLE)|O(SIZE), "", "make a volume, cut it as a revocation does, tell how long it took",
+        { "drill", 0, 0, O(JSON)|O(KEY)|O(ROLE)|O(SIZE), "", "cut a volume of its own as a revocation does, and tell",
           verb_drill },
         { "recovery-key add", 1, 1, O(JSON), "DEVICE|UUID|NAME", "make a key that opens a volume without the vault",
           verb_recovery_key_add },

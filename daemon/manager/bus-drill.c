@@ -43,7 +43,8 @@ int bus_method_drill_begin(sd_bus_message *message, void *user, sd_bus_error *e 
         if (r < 0 || !is_allowed(message, m, &r))
                 return r;
         get_requester(message, &who);
-        r = drill_begin(m, sd_bus_message_get_bus(message), loop, file, &who, &o, on_begun, sd_bus_message_ref(message));
+        r = drill_begin(m, sd_bus_message_get_bus(message), loop, file, &who, &o, on_begun,
+                        sd_bus_message_ref(message));
         if (r >= 0)
                 return 1;
         sd_bus_message_unref(message);
@@ -58,6 +59,13 @@ static bool is_measure(const char *name) {
                streq(name + n - 5, "_usec");
 }
 
+static bool is_there(const struct drill_result *x, const char *name) {
+        for (size_t i = 0; i < x->n_measures; i++)
+                if (streq(x->measures[i].name, name))
+                        return true;
+        return false;
+}
+
 static int read_measures(sd_bus_message *message, struct drill_result *x) {
         const char *name;
         uint64_t usec;
@@ -65,7 +73,7 @@ static int read_measures(sd_bus_message *message, struct drill_result *x) {
 
         r = sd_bus_message_enter_container(message, 'a', "{st}");
         while (r >= 0 && (r = sd_bus_message_read(message, "{st}", &name, &usec)) > 0) {
-                if (x->n_measures == DRILL_MEASURES_MAX || !is_measure(name))
+                if (x->n_measures == DRILL_MEASURES_MAX || !is_measure(name) || is_there(x, name))
                         return -EINVAL;
                 snprintf(x->measures[x->n_measures].name, sizeof(x->measures[0].name), "%s", name);
                 x->measures[x->n_measures++].usec = usec;

@@ -129,7 +129,8 @@ static void remove_entry(struct manager *m) {
         if (r >= 0)
                 r = manager_reload_trust(m);
         if (r < 0)
-                log_warning("The entry of the drill's volume stays in " DRILL_DIRECTORY ": %s; it opens nothing", strerror(-r));
+                log_warning("The entry of the drill's volume stays in " DRILL_DIRECTORY ": %s; it opens nothing",
+                            strerror(-r));
         attributes_init(&none);
         attributes_mark_write(uuid, &none);
 }
@@ -147,8 +148,8 @@ static void finish(struct drill *d, struct volume *v) {
         struct outcome o = {};
 
         record_ended(d, v);
-        log_full(d->result.passed ? LOG_NOTICE : LOG_WARNING, "Drill %s: %s%s%s", d->id, d->result.passed ? "passed" : "failed",
-                 *d->result.why ? ": " : "", d->result.why);
+        log_full(d->result.passed ? LOG_NOTICE : LOG_WARNING, "Drill %s: %s%s%s", d->id,
+                 d->result.passed ? "passed" : "failed", *d->result.why ? ": " : "", d->result.why);
         remove_entry(m);
         m->drill = NULL;
         if (v) {
@@ -183,8 +184,9 @@ static int on_look(sd_event_source *s _unused_, void *user) {
         if (v && v->state == VOLUME_LINGERING) {
                 struct outcome o = {};
 
-                outcome_set(&o, EXIT_CODE_BUSY, "%s: the drill's volume is %s, but not everything could be cleaned; it is tried again "
-                            "every 15 s. See \"cmkctl status\" and the trail", v->name, v->lease.cut_done ? "cut" : "NOT CUT");
+                outcome_set(&o, EXIT_CODE_BUSY, "%s: the drill's volume is %s, but not everything could be cleaned; it is "
+                            "tried again every 15 s. See \"cmkctl status\" and the trail", v->name,
+                            v->lease.cut_done ? "cut" : "NOT CUT");
                 d->result.passed = false;
                 tell(d, &o);
                 return 0;
@@ -293,7 +295,7 @@ static int refuse(struct outcome *o, int error, enum exit_code code, const char 
         return error;
 }
 
-/* Nothing that is going on may be slowed down, or taken for the drill's, and what it shows must be what would happen. */
+/* Nothing that is going on may be slowed down or taken for the drill's, and what it shows must be what would happen. */
 static int may_begin(const struct manager *m, struct outcome *o) {
         const struct volume *v;
 
@@ -301,8 +303,8 @@ static int may_begin(const struct manager *m, struct outcome *o) {
                 return refuse(o, -EBUSY, EXIT_CODE_BUSY, m->drill->ending ? "what the last one left is being removed"
                                                                           : "another one is under way", "");
         if (m->trust_early || !audit_is_connected(m->audit))
-                return refuse(o, -ENOTCONN, EXIT_CODE_FAILED, "its evidence is the audit trail, and cmkd-audit does not answer. "
-                              "See \"systemctl status cmkd-audit\"", "");
+                return refuse(o, -ENOTCONN, EXIT_CODE_FAILED, "its evidence is the audit trail, and cmkd-audit does not "
+                              "answer. See \"systemctl status cmkd-audit\"", "");
         if (!breaker_is_ready(m->breaker))
                 return refuse(o, -ENOTCONN, EXIT_CODE_FAILED, "cmkd-breaker does not run", "");
         LIST_FOREACH(v, &m->volumes, volumes) {
@@ -312,9 +314,9 @@ static int may_begin(const struct manager *m, struct outcome *o) {
                 if (streq(v->name, DRILL_NAME))
                         return refuse(o, -EEXIST, EXIT_CODE_POLICY, v->name, " is the name of a volume");
                 if (cut)
-                        return refuse(o, -EBUSY, EXIT_CODE_BUSY, v->name, " is being held or cut, or what is left of it removed");
+                        return refuse(o, -EBUSY, EXIT_CODE_BUSY, v->name, " is being held or cut, or not all of it is gone");
                 if (pause_is_set(v) && pause_until(v) != USEC_INFINITY)
-                        return refuse(o, -EBUSY, EXIT_CODE_BUSY, v->name, " is paused: a revocation would not be acted on");
+                        return refuse(o, -EBUSY, EXIT_CODE_BUSY, v->name, " is paused: a revocation has no effect on it");
         }
         if (trust_find_name(m->trust, DRILL_NAME))
                 return refuse(o, -EEXIST, EXIT_CODE_POLICY, DRILL_NAME, " is on the node's list");
@@ -334,7 +336,7 @@ static void on_recorded(int error, uint64_t sequence _unused_, void *user) {
 
         d->begun = true;
         if (error < 0) {
-                outcome_set(&o, EXIT_CODE_FAILED, "No drill now: its beginning could not be written to the audit trail: %s",
+                outcome_set(&o, EXIT_CODE_FAILED, "No drill now: that it begins could not be written to the audit trail: %s",
                             strerror(-error));
                 abandon(d, "its beginning could not be recorded");
         }
@@ -360,12 +362,13 @@ static int set_up(struct drill *d, int loop) {
         d->loop = fcntl(loop, F_DUPFD_CLOEXEC, 3);
         r = d->loop < 0 ? -errno : write_mark(d);
         if (r >= 0)
-                r = sd_event_add_time_relative(d->manager->event, &d->limit, CLOCK_BOOTTIME, DRILL_MAX_USEC, 0, on_limit, d);
+                r = sd_event_add_time_relative(d->manager->event, &d->limit, CLOCK_BOOTTIME, DRILL_MAX_USEC, 0, on_limit,
+                                               d);
         return r < 0 ? r : record_begun(d);
 }
 
-int drill_begin(struct manager *m, const void *owner, int loop, int file, const struct requester *who, struct outcome *o,
-                operation_done done, void *user) {
+int drill_begin(struct manager *m, const void *owner, int loop, int file, const struct requester *who,
+                struct outcome *o, operation_done done, void *user) {
         const char *why;
         struct drill *d;
         dev_t device;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A drill: cmkctl makes a volume on a loop device over a file of its own, opens it and cuts it, to see that a cut does here
- * what is claimed. The verbs are everybody's (format, attach, cut); this is what makes the volume the drill's and no other:
+/* A drill: cmkctl makes a volume on a loop device over a file of its own, opens it and cuts it, to see that a cut does
+ * here what is claimed. The verbs are everybody's (format, attach, cut); this makes the volume the drill's and no other:
  *
  *   drill_begin() ─► mark in /run/cmkd/drill, record "drill_begun", durable ─► format, attach, cut
  *        │ drill_end(); or its owner's connection is closed, DRILL_MAX_USEC are over, another manager starts
@@ -10,15 +10,15 @@
  *
  * Invariants:
  *  1. One at a time, begun by root on the private socket, and never while a volume is being cut, lingers or is paused.
- *  2. Its device is the loop device whose descriptor this process holds, so that its number cannot become another's, over a
- *     regular file of root's that has no name. Both were shown as descriptors, and compared by device and inode.
- *  3. Its volume's name is DRILL_NAME, which none else may have, and its role is not os. Its entry of the node's list is in
- *     /run, opens nothing but that device, and that only while the drill goes on. udev's attach leaves the device alone.
- *  4. However it ends, what it opened is cut, by the ladder that cuts everything. What cannot be cleaned lingers, is tried
- *     again as ever, and no other drill begins meanwhile.
+ *  2. Its device is the loop device whose descriptor this process holds, so that its number cannot become another's,
+ *     over a regular file of root's that has no name. Both were shown as descriptors, and compared by device and inode.
+ *  3. Its volume's name is DRILL_NAME, which none else may have, and its role is not os. Its entry of the node's list is
+ *     in /run, opens nothing but that device, and that only while the drill goes on. udev's attach leaves it alone.
+ *  4. However it ends, what it opened is cut, by the ladder that cuts everything. What cannot be cleaned lingers, is
+ *     tried again as ever, and no other drill begins meanwhile.
  *
- * No notice is given to the drill's volume and no hooks are started for it: they would drain a node that is well. Each record
- * about the volume has the field "drill". */
+ * No notice is given to the drill's volume and no hooks are started for it: they would drain a node that is well. Each
+ * record about the volume has the field "drill". */
 
 #include "operation.h"
 
@@ -42,8 +42,8 @@ struct drill_result {
 int drill_begin(struct manager *m, const void *owner, int loop, int file, const struct requester *who,
                 struct outcome *ret_why, operation_done done, void *user);
 
-/* Ends it: done is called once nothing is left of it and the result is recorded, or with BUSY when its volume lingers. As
- * above. */
+/* Ends it: done is called once nothing is left of it and the result is recorded, or with BUSY when its volume lingers.
+ * As above. */
 int drill_end(struct manager *m, const char *id, const struct drill_result *result, const struct requester *who,
               struct outcome *ret_why, operation_done done, void *user);
 

@@ -329,7 +329,8 @@ static const char *unfit(const struct format *f, const struct vault_reply *y) {
         if (challenge_check_key(y->spki, y->spki_size, NULL) < 0)
                 return "it is not an RSA key of 2048, 3072 or 4096 bits";
         /* Of a drill's volume nothing is lost with the key. */
-        if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !*f->request.accept_unsafe && !f->vault.accept_unsafe && !f->drill)
+        if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !*f->request.accept_unsafe && !f->vault.accept_unsafe &&
+            !f->drill)
                 return "its vault has no purge protection: a deleted key could not be recovered. Switch it on, or say "
                        "--accept-unsafe-vault=REASON";
         return NULL;

@@ -39,7 +39,7 @@ struct trust_entry {
         char proof_request_id[129];
         char serial[65];
         char list[65];                             /* the signed list that it is from (trust-signed.h); empty: a file of ours */
-        bool drill;                                /* the volume of a drill (drill.h): opens nothing but the drill's own device */
+        bool drill;                                /* of a drill (drill.h): opens nothing but the drill's own device */
 };
 
 /* On a signed list, and not for this node: why such a disk is refused. */

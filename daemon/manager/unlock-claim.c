@@ -44,8 +44,9 @@ int unlock_check_identity(struct unlock *u, struct outcome *o, const char **ret_
                 return -EPERM;
         }
         if (t->drill != drill_owns(u->manager, u->device)) {
-                outcome_set(o, EXIT_CODE_POLICY, t->drill ? "%s: it says that it is the volume of a drill, and is not the device of one"
-                                                          : "%s: it is the device of a drill, and not its volume", u->device);
+                outcome_set(o, EXIT_CODE_POLICY, "%s: %s", u->device,
+                            t->drill ? "it says that it is the volume of a drill, and is not the device of one"
+                                     : "it is the device of a drill, and not its volume");
                 return -EPERM;
         }
         if (h->generation < t->generation) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ctl/drill-report.c daemon/ctl/drill-trail.c daemon/ctl/drill-disk.c daemon/ctl/options.c daemon/ctl/print.c
+// sources: daemon/ctl/drill-report.c daemon/ctl/drill-trail.c daemon/ctl/drill-disk.c
+// sources: daemon/ctl/options.c daemon/ctl/print.c
 // sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/reader.c
 // libs: libsystemd json-c
 #include "audit/reader.h"
@@ -19,8 +20,8 @@
 
 /* ---- what the trail says ---- */
 
-static void note(struct drill_times *t, enum record_source source, const char *event, uint64_t boottime, const char *uuid,
-                 const char *const *fields) {
+static void note(struct drill_times *t, enum record_source source, const char *event, uint64_t boottime,
+                 const char *uuid, const char *const *fields) {
         static uint64_t sequence;
         struct record r = { .sequence = ++sequence, .boottime_usec = boottime, .source = source };
 
@@ -35,16 +36,17 @@ static void note(struct drill_times *t, enum record_source source, const char *e
 }
 
 #define FIELDS(...) (const char *const[]) { __VA_ARGS__, NULL }
+#define STEP(name, said, usec) FIELDS("step", name, "result", said, "elapsed_usec", usec)
 
 static void note_cut(struct drill_times *t) {
         note(t, RECORD_DAEMON, "release", 1000 * MS, UUID, FIELDS("round_trip_usec", "40000"));
         note(t, RECORD_KERNEL, "key_freed", 1500 * MS, UUID, NULL);       /* of an earlier mapping */
         note(t, RECORD_DAEMON, "intent", 2001 * MS, UUID, FIELDS("round_trip_usec", "30000", "action", "cut"));
-        note(t, RECORD_DAEMON, "step", 2050 * MS, UUID, FIELDS("step", "shut", "result", "done", "elapsed_usec", "50000"));
-        note(t, RECORD_DAEMON, "cut", 2200 * MS, UUID, FIELDS("step", "cut", "result", "done", "elapsed_usec", "200000"));
+        note(t, RECORD_DAEMON, "step", 2050 * MS, UUID, STEP("shut", "done", "50000"));
+        note(t, RECORD_DAEMON, "cut", 2200 * MS, UUID, STEP("cut", "done", "200000"));
         note(t, RECORD_KERNEL, "key_freed", 2150 * MS, UUID, NULL);
         note(t, RECORD_KERNEL, "key_freed", 2160 * MS, "99999999-2222-4333-8444-555555555555", NULL);
-        note(t, RECORD_DAEMON, "step", 2300 * MS, UUID, FIELDS("step", "kill", "result", "done", "elapsed_usec", "300000"));
+        note(t, RECORD_DAEMON, "step", 2300 * MS, UUID, STEP("kill", "done", "300000"));
         note(t, RECORD_DAEMON, "removed", 2400 * MS, UUID, FIELDS("elapsed_usec", "400000"));
 }
 
@@ -69,9 +71,9 @@ static void lingering_stays(void **state _unused_) {
         struct drill_times t = {};
 
         note(&t, RECORD_DAEMON, "intent", 100 * MS, UUID, NULL);
-        note(&t, RECORD_DAEMON, "step", 200 * MS, UUID, FIELDS("step", "cut", "result", "Input/output error", "elapsed_usec", "9"));
+        note(&t, RECORD_DAEMON, "step", 200 * MS, UUID, STEP("cut", "Input/output error", "9"));
         note(&t, RECORD_DAEMON, "lingering", 300 * MS, UUID, FIELDS("elapsed_usec", "200000"));
-        note(&t, RECORD_DAEMON, "cut", 400 * MS, UUID, FIELDS("step", "cut", "result", "done", "elapsed_usec", "300000"));
+        note(&t, RECORD_DAEMON, "cut", 400 * MS, UUID, STEP("cut", "done", "300000"));
         note(&t, RECORD_DAEMON, "removed", 500 * MS, UUID, FIELDS("elapsed_usec", "400000"));
         assert_true(t.lingering && !t.removed);
         assert_int_equal(t.cut_usec, 0);
@@ -81,7 +83,9 @@ static void lingering_stays(void **state _unused_) {
 /* ---- judging ---- */
 
 static void good_report(struct drill_report *r) {
-        *r = (struct drill_report) { .id = ID, .uuid = UUID, .key = "https://v/keys/k", .role = "data", .size_mib = 64 };
+        *r = (struct drill_report) {
+                .id = ID, .uuid = UUID, .key = "https://v/keys/k", .role = "data", .size_mib = 64,
+        };
         r->policy = (struct drill_policy) {
                 .poll_usec = 30 * USEC_PER_SEC, .confirm_usec = 2 * USEC_PER_SEC, .notice_usec = 10 * USEC_PER_SEC,
                 .lease_usec = 90 * USEC_PER_SEC, .grace_usec = 3600 * USEC_PER_SEC, .hold_usec = 600 * USEC_PER_SEC,
@@ -89,7 +93,9 @@ static void good_report(struct drill_report *r) {
         };
         note_cut(&r->times);
         for (unsigned h = 0; h < _DRILL_HOLDER_MAX; h++)
-                r->uses[h] = (struct drill_use) { .pid = 100, .n = 5, .last_usec = 2100 * MS, .gone_usec = 2290 * MS, .status = SIGKILL };
+                r->uses[h] = (struct drill_use) {
+                        .pid = 100, .n = 5, .last_usec = 2100 * MS, .gone_usec = 2290 * MS, .status = SIGKILL,
+                };
         r->uses[HOLDER_MAPPED].last_usec = 2285 * MS;          /* its page stays until it is killed */
         drill_claim(r, CLAIM_UNMOUNTED, true, "%u", 0u);
         drill_claim(r, CLAIM_REMOVED, true, "%u", 0u);
@@ -118,7 +124,8 @@ static void every_claim_can_fail(void **state _unused_) {
         r.uses[HOLDER_CWD].last_usec = 2210 * MS;
         assert_fails(&r, "readers");
         snprintf(r.times.steps[0].result, sizeof(r.times.steps[0].result), "Connection timed out");
-        assert_fails(&r, "");                                  /* not shut down: its cache is read until its users are gone */
+        /* not shut down: its cache is read until its users are gone */
+        assert_fails(&r, "");
         r.uses[HOLDER_CWD].last_usec = 2291 * MS;
         assert_fails(&r, "readers");
         good_report(&r);
@@ -165,9 +172,10 @@ static void untested_is_no_success(void **state _unused_) {
 
 /* ---- policy and bounds ---- */
 
-static const char policy_text[] = "{\"PollSec\":\"30 (default)\",\"ConfirmSec\":\"2 (default)\",\"NoticeSec\":\"500ms ([Policy])\","
-        "\"LeaseSec\":\"90 (owner)\",\"GraceSec\":\"3600 (default)\",\"HoldSec\":\"600 (default)\",\"OnRevoked\":\"cut (default)\","
-        "\"OnUnreachable\":\"hold (default)\"}";
+static const char policy_text[] =
+        "{\"PollSec\":\"30 (default)\",\"ConfirmSec\":\"2 (default)\",\"NoticeSec\":\"500ms ([Policy])\","
+        "\"LeaseSec\":\"90 (owner)\",\"GraceSec\":\"3600 (default)\",\"HoldSec\":\"600 (default)\","
+        "\"OnRevoked\":\"cut (default)\",\"OnUnreachable\":\"hold (default)\"}";
 
 static void policy_is_read(void **state _unused_) {
         _cleanup_(json_object_putp) struct json_object *o = json_tokener_parse(policy_text);
