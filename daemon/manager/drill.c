@@ -105,8 +105,10 @@ static void record_ended(struct drill *d, const struct volume *v) {
         if (!r)
                 return;
         manager_record_start(r, v, "drill_ended", x->passed ? LOG_NOTICE : LOG_ALERT, true);
-        if (!v)
+        if (!v) {
+                audit_record_add(r, "volume", DRILL_NAME);
                 audit_record_add(r, "drill", d->id);
+        }
         audit_record_add(r, "result", x->passed ? "passed" : "failed");
         audit_record_add(r, "why", x->why);
         audit_record_add(r, "by", d->who.text);
@@ -350,6 +352,7 @@ static int record_begun(struct drill *d) {
         if (!r)
                 return -ENOMEM;
         audit_record_start(r, "drill_begun", LOG_NOTICE, true);
+        audit_record_add(r, "volume", DRILL_NAME);
         audit_record_add(r, "drill", d->id);
         audit_record_addf(r, "dev", "%u:%u", major(d->device), minor(d->device));
         audit_record_add(r, "by", d->who.text);
