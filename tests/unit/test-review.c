@@ -151,6 +151,20 @@ static void opens_of_every_day_are_known(void **state _unused_) {
         assert_int_equal(judged("/usr/bin/res,/usr/bin/restic2"), RULE_RAW_OPEN);
 }
 
+static void a_drill_uses_its_own_volume(void **state _unused_) {
+        KERNEL("volume_open", "mode=read", OTHER("/usr/bin/cmkctl"));
+        assert_int_equal(judged(NULL), RULE_RAW_OPEN);
+        DAEMON("formatted", "volume=cmkd-drill", "uuid=" UUID, "drill=id");
+        KERNEL("volume_open", "mode=read", OTHER("/usr/bin/cmkctl"));
+        assert_int_equal(judged(NULL), RULE_NONE);
+        KERNEL("volume_open", "mode=read", OTHER("/usr/bin/dd"));
+        assert_int_equal(judged(NULL), RULE_RAW_OPEN);
+        DAEMON("drill_ended", "volume=cmkd-drill", "uuid=" UUID, "drill=id", "result=passed");
+        assert_int_equal(judged(NULL), RULE_NONE);
+        DAEMON("drill_ended", "volume=cmkd-drill", "drill=id", "result=failed", "why=cut");
+        assert_int_equal(judged(NULL), RULE_DRILL_FAILED);
+}
+
 static void who_works_against_the_recording(void **state _unused_) {
         KERNEL("guard_signal", "signal=15", "pid=1", OTHER("/usr/lib/systemd/systemd"));
         assert_int_equal(judged(NULL), RULE_NONE);
@@ -294,7 +308,8 @@ int main(void) {
                 TEST(a_released_key_is_authorised_once), TEST(a_key_given_to_others_is_theirs_to_set),
                 TEST(a_format_releases_nothing_to_the_kernel), TEST(a_release_that_was_not_used_is_over),
                 TEST(a_key_in_a_table_is_found_whoever_put_it_there), TEST(a_call_that_failed_used_nothing),
-                TEST(opens_of_every_day_are_known), TEST(who_works_against_the_recording), TEST(numbers), TEST(filters),
+                TEST(opens_of_every_day_are_known), TEST(who_works_against_the_recording), TEST(a_drill_uses_its_own_volume),
+                TEST(numbers), TEST(filters),
                 TEST(one_use_from_request_to_end), TEST(a_report_is_text), TEST(a_report_of_a_changed_trail_says_so),
         };
 

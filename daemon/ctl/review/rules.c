@@ -5,6 +5,7 @@
 struct seen {
         char uuid[37];
         bool released;                     /* a key is out that no mapping has used yet */
+        bool drill;                        /* `cmkctl drill` made it, and uses it */
         char maker[16];                    /* pid of who set the key, until the volume is attached; "": nobody */
 };
 
@@ -54,6 +55,8 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
                 "OnRevoked=report is the setting to migrate with; it leaves the volume open.", GRAVITY_WARNING },
         [RULE_BREAKER] = { "breaker", "The breaker acted because cmkd did not renew in time",
                 "The journal of cmkd.service says why it was late.", GRAVITY_WARNING },
+        [RULE_DRILL_FAILED] = { "drill-failed", "A drill of a cut did not pass",
+                "The record says which claim did not hold; `cmkctl drill` shows more.", GRAVITY_ALERT },
         [RULE_REFUSED] = { "refused", "A disk, key or request was refused", "The record says why.", GRAVITY_NOTE },
         [RULE_DISK_REMOVED] = { "disk-removed", "A disk was pulled while its volume was open", "", GRAVITY_NOTE },
         [RULE_CLOSED_ELSEWHERE] = { "closed-elsewhere", "A volume was closed past cmkd", "", GRAVITY_NOTE },
@@ -96,15 +99,22 @@ static const char *const known_names[] = {
         "parted", "sfdisk", "fdisk", "partx", "grub-probe", "smartctl", "kexec",
 };
 
-static bool is_known(const char *exe) {
+/* Its own volume only, which has nothing of anybody's on it. */
+static const char *const drill_names[] = { "cmkctl" };
+
+static bool is_in(const char *exe, const char *const *names, size_t n) {
         for (size_t i = 0; i < ELEMENTSOF(known_dirs); i++) {
                 const char *name = startswith(exe, known_dirs[i]);
 
-                for (size_t k = 0; name && k < ELEMENTSOF(known_names); k++)
-                        if (streq(name, known_names[k]))
+                for (size_t k = 0; name && k < n; k++)
+                        if (streq(name, names[k]))
                                 return true;
         }
         return false;
+}
+
+static bool is_known(const char *exe) {
+        return is_in(exe, known_names, ELEMENTSOF(known_names));
 }
 
 static bool is_expected(const struct rules *r, const char *exe) {
@@ -182,8 +192,16 @@ static int judge_daemon(struct rules *r, const struct record *record, enum rule 
         /* A mapping that was there when cmkd came: opened with the vault, unless it says otherwise */
         if (streq(record->event, "adopted") && (has(record, "condition", "recovery") || has(record, "state", "recovery")))
                 *ret = RULE_RECOVERY;
+        if (streq(record->event, "drill_ended") && !has(record, "result", "passed"))
+                *ret = RULE_DRILL_FAILED;
         if (!uuid)
                 return 0;
+        if (record_field(record, "drill")) {
+                s = find_or_add(r, uuid);
+                if (!s)
+                        return -ENOMEM;
+                s->drill = true;
+        }
         if (streq(record->event, "release") && has(record, "verdict", "GRANTED") && !has(record, "verb", "format")) {
                 s = find_or_add(r, uuid);
                 if (!s)
@@ -238,6 +256,8 @@ static enum rule judge_kernel(struct rules *r, const struct record *record) {
         if (streq(record->event, "volume_open")) {
                 const char *exe = strempty(record_field(record, "exe"));
 
+                if (s && s->drill && is_in(exe, drill_names, ELEMENTSOF(drill_names)))
+                        return RULE_NONE;
                 return is_known(exe) || is_expected(r, exe) ? RULE_NONE : RULE_RAW_OPEN;
         }
         for (size_t i = 0; i < ELEMENTSOF(changes); i++)

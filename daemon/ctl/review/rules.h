@@ -36,6 +36,7 @@ enum rule {
         RULE_LINGERING,
         RULE_REPORTED,
         RULE_BREAKER,
+        RULE_DRILL_FAILED,
         /* worth a look */
         RULE_REFUSED,
         RULE_DISK_REMOVED,
