@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus.h"
 
-#define CALL_TIMEOUT_USEC (5 * 60 * USEC_PER_SEC)
-
 static int new_request(struct call *c, const char *interface, const char *member) {
         int r = sd_bus_message_new_method_call(c->bus, &c->request, BUS_NAME, BUS_OBJECT, interface, member);
 
@@ -21,7 +19,7 @@ int call_next(struct call *c, const char *interface, const char *member) {
         return new_request(c, interface, member);
 }
 
-static int explain(const sd_bus_error *e, int error) {
+int call_explain(const sd_bus_error *e, int error, const char **ret_text) {
         static const struct { const char *name, *text; } known[] = {
                 { SD_BUS_ERROR_SERVICE_UNKNOWN, "cmkd is not running (systemctl start cmkd.service)" },
                 { SD_BUS_ERROR_NAME_HAS_NO_OWNER, "cmkd is not running (systemctl start cmkd.service)" },
@@ -31,22 +29,30 @@ static int explain(const sd_bus_error *e, int error) {
                 { SD_BUS_ERROR_UNKNOWN_METHOD, "the cmkd that runs is older than this cmkctl and cannot do that" },
         };
 
-        for (size_t i = 0; i < ELEMENTSOF(known); i++)
-                if (sd_bus_error_has_name(e, known[i].name))
-                        return fail(EXIT_CODE_FAILED, "%s", known[i].text);
+        for (size_t i = 0; e && i < ELEMENTSOF(known); i++)
+                if (sd_bus_error_has_name(e, known[i].name)) {
+                        *ret_text = known[i].text;
+                        return EXIT_CODE_FAILED;
+                }
+        *ret_text = "cmkd went away before it answered; see journalctl -u cmkd";
         if (error == -ECONNRESET || error == -ENOTCONN || error == -ECONNREFUSED || error == -EPIPE)
-                return fail(EXIT_CODE_FAILED, "cmkd went away before it answered; see journalctl -u cmkd");
-        return fail(exit_code_from_bus_error(strempty(e->name)), "%s", e->message ? e->message : strerror(-error));
+                return EXIT_CODE_FAILED;
+        *ret_text = e && e->message ? e->message : strerror(-error);
+        return exit_code_from_bus_error(e ? strempty(e->name) : "");
 }
 
 int call_send(struct call *c, int built) {
         _cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
-        int r;
+        const char *why;
+        int code, r;
 
         if (built < 0)
                 return fail(EXIT_CODE_FAILED, "cannot make a request: %s", strerror(-built));
         r = sd_bus_call(c->bus, c->request, CALL_TIMEOUT_USEC, &e, &c->reply);
-        return r < 0 ? explain(&e, r) : EXIT_CODE_DONE;
+        if (r >= 0)
+                return EXIT_CODE_DONE;
+        code = call_explain(&e, r, &why);
+        return fail((enum exit_code) code, "%s", why);
 }
 
 int call_misunderstood(int error) {

@@ -16,6 +16,9 @@
 #define BUS_MANAGER "org.cmkd1.Manager"
 #define BUS_VOLUME "org.cmkd1.Volume"
 
+/* How long a reply is waited for. */
+#define CALL_TIMEOUT_USEC (5 * 60 * USEC_PER_SEC)
+
 /* One call under construction. A zeroed one can be released. */
 struct call {
         sd_bus *bus;
@@ -43,6 +46,10 @@ int call_next(struct call *c, const char *interface, const char *member);
 /* Sends it and waits for the reply, in c->reply, for up to 5 minutes. built: what appending returned; negative is
  * reported here. What the daemon refused is printed as it said it and becomes its exit code. */
 int call_send(struct call *c, int built);
+
+/* The exit code and, in *ret_text, the words for a call that failed: the daemon's own, or what it means that there are none
+ * (error, e may be NULL). The text lives as long as e. */
+int call_explain(const sd_bus_error *e, int error, const char **ret_text);
 
 /* A reply that does not have the shape of the contract: FAILED, said. */
 int call_misunderstood(int error);

@@ -4,7 +4,7 @@
 /* cmkctl: a table of verbs, one file a family.
  *
  *   argv ─► options.c (one table of options) ─► struct invocation ─► main.c (verb table) ─► verb->run ─► exit code
- *                                                                      bus.c ◄── volume.c status.c trust.c
+ *                                                                      bus.c ◄── volume.c status.c trust.c, calls.c ◄── volumes.c
  *
  * Only verbs that work are in the table. A function here that returns int returns an exit code (common/verdict.h), and
  * whoever finds an error prints it, once, to standard error: callers pass the code on. Standard output is for results:
@@ -18,7 +18,7 @@ enum option_id {
         OPTION_NAME, OPTION_ROLE, OPTION_KEY, OPTION_VAULT, OPTION_KEY_NAME, OPTION_KEY_VERSION,
         OPTION_WIPE, OPTION_ACCEPT_UNSAFE_VAULT, OPTION_READ_ONLY, OPTION_UDEV, OPTION_WAIT, OPTION_DRY_RUN,
         OPTION_EVENT, OPTION_VOLUME, OPTION_SINCE, OPTION_LINES, OPTION_FILE, OPTION_ROOT,
-        OPTION_INITRAMFS, OPTION_UNTIL, OPTION_END, OPTION_SIZE,
+        OPTION_INITRAMFS, OPTION_UNTIL, OPTION_END, OPTION_SIZE, OPTION_ALL,
         OPTION_ACTOR, OPTION_UNIT, OPTION_UNAUTHORISED, OPTION_EXPECT, OPTION_WIDE, OPTION_HTML,
         _OPTION_MAX,
 };
@@ -57,8 +57,6 @@ const char *option_help(enum option_id o);
 /* Prints "cmkctl: ..." to standard error, control characters replaced, and returns code. */
 int fail(enum exit_code code, const char *format, ...) _printf_(2, 3);
 
-/* DONE, or USAGE, said, where it cannot be a volume's. */
-int check_name(const char *name);
 
 /* Asks on the terminal whether to go on: DONE if the answer is YES or --yes was given. Without a terminal and without
  * --yes it is EXIT_CODE_USAGE, another answer EXIT_CODE_FAILED. what: a sentence, ends with a full stop. */

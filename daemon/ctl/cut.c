@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus.h"
+#include "names.h"
 #include "print.h"
 
 /* cmkctl cut, and what it would do. */

@@ -42,6 +42,7 @@ static const struct {
         [OPTION_WIDE] = { "wide", 'w', false, "-w, --wide", "every field of a record" },
         [OPTION_HTML] = { "html", 0, true, "--html FILE", "where the report goes; -: standard output" },
         [OPTION_SIZE] = { "size", 0, true, "--size MIB", "of the drill's volume; 64 if it is not said" },
+        [OPTION_ALL] = { "all", 'a', false, "-a, --all", "every volume on the node's list" },
         [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };
 

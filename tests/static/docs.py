@@ -77,7 +77,7 @@ def bus_methods(tree):
     called = set()
     for name in tree.below("daemon/ctl/", ".c"):
         called |= set(re.findall(r'(?:call_begin|call_next)\([^;]*?BUS_MANAGER, "(\w+)"', tree.text(name)))
-        called |= set(re.findall(r'(?:call_simple\(&\w+|hold_or_resume\(in), "(\w+)"', tree.text(name)))
+        called |= set(re.findall(r'\.member = "(\w+)"', tree.text(name)))
     for name in tree.below("daemon/token-plugin/", ".c"):
         called |= set(re.findall(r'"org\.cmkd1\.Manager", "(\w+)"', tree.text(name)))
     tables = "".join(tree.text(n) for n in tree.below("daemon/manager/bus", ".c"))

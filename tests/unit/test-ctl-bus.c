@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/trust.c daemon/ctl/status.c daemon/ctl/boot-chain.c
+// sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/volumes.c daemon/ctl/calls.c daemon/ctl/names.c daemon/ctl/trust.c daemon/ctl/status.c daemon/ctl/boot-chain.c
 // sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/patience.c daemon/ctl/pause.c daemon/ctl/when.c
 // sources: daemon/ctl/attach-udev.c daemon/ctl/udev.c daemon/ctl/crypttab.c daemon/ctl/cut.c
 // libs: libsystemd json-c
@@ -21,11 +21,13 @@
 /* A manager on the other end of a socket pair, in a process of its own; what it does depends on the volume's name:
  *
  *   busy, policy, revoked    an error of that kind      again   done already
- *   gone                     it hangs up                else    done
+ *   gone                     it hangs up                late    done when another is
+ *                                                       else    done
  *
  * Its Hold is that of another version: the reply has not the shape that cmkctl expects. */
 
 static pid_t server;
+static sd_bus_message *late;
 
 static int refuse(sd_bus_message *m, enum exit_code code, const char *text) {
         return sd_bus_reply_method_errorf(m, exit_code_to_bus_error(code), "%s", text);
@@ -95,8 +97,17 @@ static int on_attach(sd_bus_message *m, void *user _unused_, sd_bus_error *e _un
                 r = read_options(m, options, sizeof(options));
         if (r < 0 || (r = act(m, what, &changed)))
                 return r;
+        if (streq(what, "late")) {
+                late = sd_bus_message_ref(m);
+                return 1;
+        }
         snprintf(node, sizeof(node), "/dev/mapper/%s%s", what, options);
-        return sd_bus_reply_method_return(m, "ssb", what, node, changed);
+        r = sd_bus_reply_method_return(m, "ssb", what, node, changed);
+        if (r >= 0 && late) {
+                r = sd_bus_reply_method_return(late, "ssb", "late", "/dev/mapper/late", 1);
+                late = sd_bus_message_unref(late);
+        }
+        return r;
 }
 
 static int on_detach(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
@@ -334,6 +345,42 @@ static void attach_and_detach_say_what_was_done(void **state _unused_) {
         assert_string_equal(RUN(verb_resume, "data")->out, "data is open\n");
 }
 
+static void several_are_in_flight_at_once(void **state _unused_) {
+        struct captured *c = RUN(verb_attach, "late", "data", "again");
+
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_string_equal(c->out, "data is open as /dev/mapper/data\nlate is open as /dev/mapper/late\n"
+                                    "again is open already as /dev/mapper/again\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_detach, "data", "again")->out, "data is closed\nagain is closed already\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_attach, "--all")->out, "data is open as /dev/mapper/data\n");
+}
+
+static void one_that_fails_stops_no_other(void **state _unused_) {
+        _cleanup_(json_object_putp) struct json_object *o = NULL;
+        struct captured *c = RUN(verb_attach, "data", "revoked", "busy", "again");
+
+        assert_int_equal(c->code, EXIT_CODE_REVOKED);          /* the first in this order */
+        assert_string_equal(c->out, "data is open as /dev/mapper/data\nagain is open already as /dev/mapper/again\n");
+        assert_string_equal(c->err, "cmkctl: revoked: the key is disabled\n"
+                                    "cmkctl: busy is mounted at /srv: unmount it first\n");
+        tear_down(NULL);
+        c = RUN(verb_attach, "data", "busy", "revoked", "--json");
+        assert_int_equal(c->code, EXIT_CODE_BUSY);
+        o = json_tokener_parse(c->out);
+        assert_int_equal(json_object_array_length(o), 3);
+        assert_string_equal(json_text(json_object_array_get_idx(o, 0), "node"), "/dev/mapper/data");
+        assert_string_equal(json_text(json_object_array_get_idx(o, 2), "error"), "the key is disabled");
+        assert_int_equal(json_number(json_object_array_get_idx(o, 2), "exit_code"), EXIT_CODE_REVOKED);
+        tear_down(NULL);
+        c = RUN(verb_detach, "data", "gone", "again");
+        assert_int_equal(c->code, EXIT_CODE_FAILED);
+        assert_string_equal(c->out, "data is closed\n");
+        assert_non_null(strstr(c->err, "gone: cmkd went away"));
+        assert_non_null(strstr(c->err, "again: cmkd went away"));
+}
+
 static void the_plan_is_only_shown(void **state _unused_) {
         struct captured *c = RUN(verb_cut, "data", "--dry-run");
 
@@ -429,6 +476,10 @@ static void a_pause_is_asked_about_first(void **state _unused_) {
 static void nothing_is_asked_of_the_daemon_for_a_typing_error(void **state _unused_) {
         assert_int_equal(RUN(verb_detach, "a/b")->code, EXIT_CODE_USAGE);
         assert_int_equal(RUN(verb_attach, "-")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_attach, "data", "a/b")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_attach, "data", "--all")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN_BARE(verb_attach)->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_attach, "data", "again", "--udev")->code, EXIT_CODE_USAGE);
         assert_int_equal(RUN(verb_attach, "../x")->code, EXIT_CODE_USAGE);
         assert_int_equal(RUN(verb_attach, "a\nb")->code, EXIT_CODE_USAGE);
         assert_int_equal(RUN(verb_attach, "/etc/passwd")->code, EXIT_CODE_USAGE);
@@ -551,8 +602,8 @@ static void the_list_of_trust(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(refusals_become_exit_codes), TEST(a_daemon_that_goes_is_said), TEST(another_shape_is_not_believed),
-                TEST(attach_and_detach_say_what_was_done), TEST(the_plan_is_only_shown),
-                TEST(the_plan_as_json),
+                TEST(attach_and_detach_say_what_was_done), TEST(several_are_in_flight_at_once), TEST(one_that_fails_stops_no_other),
+                TEST(the_plan_is_only_shown), TEST(the_plan_as_json),
                 TEST(a_pause_says_until_when), TEST(a_pause_is_ended), TEST(a_pause_is_asked_about_first),
                 TEST(nothing_is_asked_of_the_daemon_for_a_typing_error), TEST(bad_keys_are_named),
                 TEST(format_passes_on_what_was_asked), TEST(status_shows_what_there_is), TEST(status_as_json),

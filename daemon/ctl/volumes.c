@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus.h"
+#include "calls.h"
+#include "names.h"
+#include "patience.h"
+#include "udev.h"
+
+/* cmkctl attach, detach, hold, resume: one volume or several. */
+
+#define VOLUMES_MAX 4096u
+
+static const struct volume_call
+        attach_call = { .member = "Attach", .flag = "read-only", .says_node = true, .done = "open", .check = check_what },
+        udev_call = { .run = attach_udev },
+        detach_call = { .member = "Detach", .flag = "", .done = "closed", .check = check_name },
+        hold_call = { .member = "Hold", .done = "held", .json_state = "held", .check = check_name },
+        resume_call = { .member = "Resume", .done = "open", .json_state = "open", .check = check_name };
+
+struct names {
+        char *names[VOLUMES_MAX];
+        size_t n;
+};
+
+static void names_done(struct names *l) {
+        for (size_t i = 0; i < l->n; i++)
+                free(l->names[i]);
+}
+
+/* --all: what is on the node's list. Open ones are no trouble: attach is idempotent. */
+static int list_names(struct names *l) {
+        _cleanup_(call_release) struct call c = {};
+        const char *name;
+        int code, r;
+
+        code = call_begin(&c, BUS_MANAGER, "ListTrust");
+        if (code == EXIT_CODE_DONE)
+                code = call_send(&c, 0);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = sd_bus_message_enter_container(c.reply, 'a', "(sssstss)");
+        while (r >= 0 && l->n < VOLUMES_MAX &&
+               (r = sd_bus_message_read(c.reply, "(sssstss)", NULL, &name, NULL, NULL, NULL, NULL, NULL)) > 0) {
+                l->names[l->n] = strdup(name);
+                if (!l->names[l->n])
+                        return fail(EXIT_CODE_FAILED, "out of memory");
+                l->n++;
+        }
+        return r < 0 ? call_misunderstood(r) : EXIT_CODE_DONE;
+}
+
+static int attach_all(const struct invocation *in, uint64_t seconds) {
+        _cleanup_(names_done) struct names l = {};
+        int code = list_names(&l);
+
+        return code != EXIT_CODE_DONE ? code : calls_run(&attach_call, l.names, l.n, has_option(in, OPTION_READ_ONLY),
+                                                         has_option(in, OPTION_JSON), true, seconds);
+}
+
+int verb_attach(const struct invocation *in) {
+        bool all = has_option(in, OPTION_ALL), udev = has_option(in, OPTION_UDEV);
+        uint64_t seconds = 0;
+
+        if (all == (in->n_args > 0))
+                return fail(EXIT_CODE_USAGE, "say which volumes, or --all");
+        if (udev && in->n_args != 1)
+                return fail(EXIT_CODE_USAGE, "--udev takes one instance");
+        if (has_option(in, OPTION_WAIT) && parse_u64(in->values[OPTION_WAIT], PATIENCE_WAIT_MAX_SEC, &seconds) < 0)
+                return fail(EXIT_CODE_USAGE, "--wait takes seconds, %u at most", PATIENCE_WAIT_MAX_SEC);
+        if (all)
+                return attach_all(in, seconds);
+        return calls_run(udev ? &udev_call : &attach_call, in->args, in->n_args, has_option(in, OPTION_READ_ONLY),
+                         has_option(in, OPTION_JSON), false, seconds);
+}
+
+static int run(const struct volume_call *call, const struct invocation *in) {
+        return calls_run(call, in->args, in->n_args, false, has_option(in, OPTION_JSON), false, 0);
+}
+
+int verb_detach(const struct invocation *in) {
+        return run(&detach_call, in);
+}
+
+int verb_hold(const struct invocation *in) {
+        return run(&hold_call, in);
+}
+
+int verb_resume(const struct invocation *in) {
+        return run(&resume_call, in);
+}
