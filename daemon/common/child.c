@@ -15,8 +15,7 @@ static int move_fd(int from, int to) {
         return dup2(from, to) < 0 ? -errno : 0;
 }
 
-/* In the child: descriptors 0, 1, 3, 4 as promised, all else closed, signals as at birth. Async-signal-safe. */
-static void prepare(int sock, int secret_fd, pid_t parent) {
+void child_settle(int sock, int secret_fd, pid_t parent) {
         sigset_t none;
         int null, high_sock, high_secret = -1;
 
@@ -51,7 +50,7 @@ int child_spawn(const char *program, char *const argv[], int secret_fd, struct c
                 return -errno;
         c.pid = fork();
         if (c.pid == 0) {
-                prepare(pair[1], secret_fd, parent);
+                child_settle(pair[1], secret_fd, parent);
                 execve(program, argv, environment);
                 _exit(127);
         }

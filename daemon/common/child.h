@@ -26,6 +26,10 @@ struct child {
  * that cannot be executed is an exit status of 127. */
 int child_spawn(const char *program, char *const argv[], int secret_fd, struct child *ret);
 
+/* In a child that was forked: descriptors 0, 1, 3, 4 as promised, all else closed, signals as at birth; dies with its parent.
+ * Async-signal-safe. Exits with status 126 where any of it cannot be had. */
+void child_settle(int sock, int secret_fd, pid_t parent);
+
 /* SIGKILL, without waiting. Harmless when it has exited already. */
 void child_kill(const struct child *c);
 

@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* cmkd-disk OPERATION: what needs a header or a key. The argument is there for ps only. */
+/* cmkd-disk OPERATION: what needs a header or a key. The argument is there for ps only, unless it is TEMPLATE_WORD. */
 
 #include "ops.h"
+
+#include "common/child.h"
+#include "common/log.h"
+#include "common/secret.h"
+#include "common/template.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
 
 static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_INSPECT]    = { op_inspect,    false },
@@ -18,6 +27,41 @@ static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_RECOVERY_TEST]   = { op_recovery_test,   true },
 };
 
-int main(void) {
+/* What OpenSSL does before its first digest: configuration, providers, names. Not libcryptsetup, which opens /dev/urandom and
+ * keeps it: a child, whose descriptors are others, would take its random bytes from whatever has that number. */
+static int warm_up(void) {
+        uint8_t digest[EVP_MAX_MD_SIZE];
+        size_t n;
+
+        if (!EVP_Q_digest(NULL, "SHA256", NULL, "", 0, digest, &n) || !EVP_Q_digest(NULL, "SHA512", NULL, "", 0, digest, &n))
+                return -EIO;
+        EVP_KDF_free(EVP_KDF_fetch(NULL, "HKDF", NULL));
+        EVP_MAC_free(EVP_MAC_fetch(NULL, "HMAC", NULL));
+        for (int fd = CHILD_SOCKET_FD + 1; fd < 256; fd++)
+                if (fcntl(fd, F_GETFD) >= 0)
+                        return -EEXIST;
+        return 0;
+}
+
+/* Returns 0 in a child, else the exit status, plus 1. */
+static int be_template(char *shown) {
+        int r;
+
+        log_init("cmkd-disk", LOG_INFO);
+        r = secret_process_init();
+        if (r >= 0)
+                r = warm_up();
+        if (r >= 0)
+                r = template_serve(shown);
+        if (r < 0)
+                log_error("No template of this program: %s", strerror(-r));
+        return r < 0 ? EXIT_FAILURE + 1 : r > 0 ? EXIT_SUCCESS + 1 : 0;
+}
+
+int main(int argc, char *argv[]) {
+        int r = argc == 2 && streq(argv[1], TEMPLATE_WORD) ? be_template(argv[1]) : 0;
+
+        if (r > 0)
+                return r - 1;
         return disk_serve("cmkd-disk", operations);
 }

@@ -82,7 +82,7 @@ static void on_queried(const struct disk_reply *y, int fd, void *user) {
                 return;
         }
         volume_disk_request(v, DISK_OP_STEP_VERIFY, &q);
-        if (disk_child_start(l->manager->event, &q, -EBADF, -EBADF, TIMEOUT_USEC, on_verified, l, NULL) < 0)
+        if (disk_child_start(l->manager->children, &q, -EBADF, -EBADF, TIMEOUT_USEC, on_verified, l, NULL) < 0)
                 free(l);
 }
 
@@ -91,7 +91,7 @@ void adopt_gone(struct volume *v) {
         struct disk_request q;
 
         volume_disk_request(v, DISK_OP_QUERY, &q);
-        if (!l || disk_child_start(v->manager->event, &q, -EBADF, -EBADF, TIMEOUT_USEC, on_queried, l, NULL) < 0)
+        if (!l || disk_child_start(v->manager->children, &q, -EBADF, -EBADF, TIMEOUT_USEC, on_queried, l, NULL) < 0)
                 free(l);
 }
 
@@ -118,7 +118,7 @@ void adopt_held_changed(struct volume *v) {
         struct disk_request q;
 
         volume_disk_request(v, DISK_OP_QUERY, &q);
-        if (!l || disk_child_start(v->manager->event, &q, -EBADF, -EBADF, TIMEOUT_USEC, on_held_queried, l, NULL) < 0)
+        if (!l || disk_child_start(v->manager->children, &q, -EBADF, -EBADF, TIMEOUT_USEC, on_held_queried, l, NULL) < 0)
                 free(l);
 }
 
@@ -170,6 +170,6 @@ void adopt_foreign(struct manager *m, const struct mapping_seen *s) {
                 return;
         }
         snprintf(q.device, sizeof(q.device), "/dev/%s", below[0].name);
-        if (disk_child_start(m->event, &q, -EBADF, -EBADF, TIMEOUT_USEC, on_inspected, l, NULL) < 0)
+        if (disk_child_start(m->children, &q, -EBADF, -EBADF, TIMEOUT_USEC, on_inspected, l, NULL) < 0)
                 free(l);
 }

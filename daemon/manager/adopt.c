@@ -277,7 +277,7 @@ static void ask(struct candidate *c) {
                 memcpy(v->device, q.device, sizeof(v->device));
         else if (!c->facts.pulled)
                 c->elsewhere = stat(v->device, &st) >= 0 && st.st_rdev != makedev(below[0].major, below[0].minor);
-        if (disk_child_start(c->manager->event, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_recognized, c, NULL) < 0)
+        if (disk_child_start(c->manager->children, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_recognized, c, NULL) < 0)
                 give_up(c);
 }
 
@@ -337,7 +337,7 @@ static void adopt_closed(struct candidate *c, struct volume *v) {
         }
         snprintf(v->device, sizeof(v->device), "/dev/disk/by-uuid/%s", v->uuid);
         memcpy(q.device, v->device, sizeof(q.device));
-        if (disk_child_start(c->manager->event, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_cut_inspected, c, NULL) < 0)
+        if (disk_child_start(c->manager->children, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_cut_inspected, c, NULL) < 0)
                 give_up(c);
 }
 

@@ -123,7 +123,7 @@ static void on_checked(const struct disk_reply *y, int fd, void *user) {
                 return;
         }
         unlock_report_foreign(u, y);
-        if (disk_child_start(u->manager->event, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_recognized, u, NULL) < 0)
+        if (disk_child_start(u->manager->children, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_recognized, u, NULL) < 0)
                 claim_failed(u, y, "out of memory");
 }
 
@@ -132,7 +132,7 @@ static void check(struct unlock *u) {
         struct disk_request q;
 
         unlock_disk_request(u, DISK_OP_CHECK, &q);
-        if (disk_child_start(u->manager->event, &q, u->secret_fd, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_checked, u, NULL) < 0)
+        if (disk_child_start(u->manager->children, &q, u->secret_fd, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_checked, u, NULL) < 0)
                 claim_failed(u, &failed, NULL);
 }
 

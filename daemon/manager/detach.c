@@ -91,7 +91,7 @@ static void on_deactivated(const struct disk_reply *y, int fd, void *user) {
                 return;
         }
         volume_disk_request(v, DISK_OP_STEP_VERIFY, &q);
-        if (disk_child_start(d->manager->event, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_verified, d, NULL) < 0) {
+        if (disk_child_start(d->manager->children, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_verified, d, NULL) < 0) {
                 volume_set_state(v, VOLUME_CLOSED);
                 outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", v->name);
                 end(d, &o, "failed");
@@ -111,7 +111,7 @@ int detach_start(struct manager *m, struct volume *v, const struct requester *wh
                 return r;
         }
         volume_disk_request(v, DISK_OP_DEACTIVATE, &q);
-        r = disk_child_start(m->event, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_deactivated, d, NULL);
+        r = disk_child_start(m->children, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_deactivated, d, NULL);
         if (r < 0) {
                 volume_set_state(v, d->before);
                 free(d);
@@ -173,7 +173,7 @@ int hold_start(struct manager *m, struct volume *v, const struct requester *who,
                 return r;
         }
         volume_disk_request(v, DISK_OP_HOLD, &q);
-        r = disk_child_start(m->event, &q, -EBADF, -EBADF, HOLD_TIMEOUT_USEC, on_held, d, NULL);
+        r = disk_child_start(m->children, &q, -EBADF, -EBADF, HOLD_TIMEOUT_USEC, on_held, d, NULL);
         if (r < 0) {
                 volume_set_state(v, VOLUME_ATTACHED);
                 free(d);

@@ -1,15 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "disk-child.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/child.h"
 #include "common/link.h"
 #include "common/log.h"
+#include "disk-template.h"
+
+struct disk_children {
+        sd_event *event;
+        struct disk_template *template;
+};
 
 struct disk_child {
+        struct disk_children *children;
         sd_event *event;
         struct child child;
+        bool starting;                 /* the template was asked: its process is not known yet */
+        bool doomed;                   /* ... and is killed as soon as it is */
         enum disk_op op;
         bool stays;                    /* will be the caller's once it succeeded */
         bool kept;                     /* it is */
@@ -30,6 +45,11 @@ static struct disk_child *disk_child_free(struct disk_child *d) {
         sd_event_unref(d->event);
         free(d);
         return NULL;
+}
+
+static void kill_it(struct disk_child *d) {
+        d->doomed = true;
+        child_kill(&d->child);
 }
 
 /* The answer is known: tells the caller; the object lives on until the process is reaped. */
@@ -74,7 +94,7 @@ static int on_io(sd_event_source *s _unused_, int fd, uint32_t events _unused_, 
         if (r > 0)
                 r = disk_reply_decode(&c, &y);
         if (r < 0) {
-                child_kill(&d->child);
+                kill_it(d);
                 finish_error(d, -EBADMSG, "sent an answer that makes no sense");
                 return 0;
         }
@@ -85,7 +105,9 @@ static int on_io(sd_event_source *s _unused_, int fd, uint32_t events _unused_, 
 static int on_deadline(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
         struct disk_child *d = user;
 
-        child_kill(&d->child);
+        if (d->starting)
+                disk_template_kill(d->children->template);
+        kill_it(d);
         finish_error(d, -ETIMEDOUT, "was killed at its deadline");
         return 0;
 }
@@ -96,6 +118,8 @@ static int on_exit_event(sd_event_source *s _unused_, int fd _unused_, uint32_t 
 
         if (child_reap(&d->child, &status) == 0)
                 return 0;
+        if (WIFSIGNALED(status) && !d->doomed)
+                disk_template_retire(d->children->template);
         if (d->callback) {
                 /* The answer may still wait in the socket: it was sent before the process ended. */
                 on_io(NULL, d->child.sock, 0, d);
@@ -114,7 +138,7 @@ static int on_not_started(sd_event_source *s _unused_, uint64_t usec _unused_, v
         struct disk_child *d = user;
 
         finish_error(d, d->error, "could not be started");
-        if (!d->exit)
+        if (!d->exit && !d->starting)
                 disk_child_free(d);
         return 0;
 }
@@ -146,11 +170,59 @@ static int submit(struct disk_child *d, const struct wire_frame *f, int fd, uint
         if (r >= 0)
                 r = link_send(d->child.sock, f, fd);
         if (r < 0) {
-                child_kill(&d->child);
+                kill_it(d);
                 d->io = sd_event_source_disable_unref(d->io);
                 d->timer = sd_event_source_disable_unref(d->timer);
         }
         return r < 0 ? r : 0;
+}
+
+static int watch_exit(struct disk_child *d) {
+        return sd_event_add_io(d->event, &d->exit, d->child.pidfd, EPOLLIN, on_exit_event, d);
+}
+
+/* The template's answer. Without a process the object has nothing to wait for. */
+static void on_started(int pid, void *user) {
+        struct disk_child *d = user;
+        int r = pid;
+
+        d->starting = false;
+        if (pid > 0) {
+                d->child.pid = pid;
+                d->child.pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
+                r = d->child.pidfd < 0 ? -errno : watch_exit(d);
+        }
+        if (r >= 0) {
+                if (d->doomed)
+                        child_kill(&d->child);
+                return;
+        }
+        if (pid > 0)
+                (void) kill(pid, SIGKILL);
+        if (d->callback)
+                finish_error(d, r, "could not be started");
+        if (d->kept)
+                d->ended = true;
+        else
+                disk_child_free(d);
+}
+
+/* Returns 0, or -EAGAIN: the long way. */
+static int copy_template(struct disk_child *d, const char *name, int secret_fd) {
+        int pair[2], r;
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0, pair) < 0)
+                return -EAGAIN;
+        r = fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0 ? -errno
+                : disk_template_start(d->children->template, name, pair[1], secret_fd, on_started, d);
+        safe_close(pair[1]);
+        if (r < 0) {
+                safe_close(pair[0]);
+                return -EAGAIN;
+        }
+        d->child.sock = pair[0];
+        d->starting = true;
+        return 0;
 }
 
 static int launch(struct disk_child *d, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec) {
@@ -162,32 +234,34 @@ static int launch(struct disk_child *d, const struct disk_request *q, int secret
         r = disk_request_encode(q, &f);
         if (r < 0)
                 return r;
+        if (streq(argv[0], "cmkd-disk") && copy_template(d, argv[1], secret_fd) >= 0)
+                return submit(d, &f, in_fd, timeout_usec);
         snprintf(path, sizeof(path), DISK_PROGRAMS "%s", argv[0]);
         r = child_spawn(path, argv, secret_fd, &d->child);
         if (r < 0)
                 return r;
-        r = sd_event_add_io(d->event, &d->exit, d->child.pidfd, EPOLLIN, on_exit_event, d);
+        r = watch_exit(d);
         if (r >= 0)
                 return submit(d, &f, in_fd, timeout_usec);
         child_kill(&d->child);
         return r;
 }
 
-int disk_child_start(sd_event *event, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec,
+int disk_child_start(struct disk_children *c, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec,
                      disk_callback callback, void *user, struct disk_child **ret) {
         struct disk_child *d = calloc(1, sizeof(*d));
 
         if (!d)
                 return -ENOMEM;
         *d = (struct disk_child) {
-                .event = sd_event_ref(event), .child = { .pidfd = -EBADF, .sock = -EBADF },
+                .children = c, .event = sd_event_ref(c->event), .child = { .pidfd = -EBADF, .sock = -EBADF },
                 .op = (enum disk_op) q->op, .stays = q->flags & DISK_FLAG_STAY, .callback = callback, .user = user,
         };
         d->error = launch(d, q, secret_fd, in_fd, timeout_usec);
         if (d->error < 0 &&
-            sd_event_add_time_relative(event, &d->timer, CLOCK_BOOTTIME, 0, 0, on_not_started, d) < 0) {
+            sd_event_add_time_relative(d->event, &d->timer, CLOCK_BOOTTIME, 0, 0, on_not_started, d) < 0) {
                 d->callback = NULL;
-                if (!d->exit)
+                if (!d->exit && !d->starting)
                         disk_child_free(d);
                 return -ENOMEM;
         }
@@ -224,5 +298,30 @@ void disk_child_cancel(struct disk_child *d) {
         d->callback = NULL;
         d->io = sd_event_source_disable_unref(d->io);
         d->timer = sd_event_source_disable_unref(d->timer);
-        child_kill(&d->child);
+        kill_it(d);
+}
+
+int disk_children_new(sd_event *event, struct disk_children **ret) {
+        struct disk_children *c = calloc(1, sizeof(*c));
+        int r;
+
+        if (!c)
+                return -ENOMEM;
+        r = disk_template_new(event, DISK_PROGRAMS "cmkd-disk", &c->template);
+        if (r < 0) {
+                free(c);
+                return r;
+        }
+        c->event = sd_event_ref(event);
+        *ret = c;
+        return 0;
+}
+
+struct disk_children *disk_children_free(struct disk_children *c) {
+        if (!c)
+                return NULL;
+        disk_template_free(c->template);
+        sd_event_unref(c->event);
+        free(c);
+        return NULL;
 }

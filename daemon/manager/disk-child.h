@@ -13,6 +13,11 @@
 
 struct disk_child;
 
+/* What they are started with: the event loop, and the template of cmkd-disk (disk-template.h). Returns 0 or -ENOMEM. */
+struct disk_children;
+int disk_children_new(sd_event *event, struct disk_children **ret);
+struct disk_children *disk_children_free(struct disk_children *c);
+
 /* y is always filled: on a failure of the child itself (killed at the deadline: -ETIMEDOUT; died: -EPIPE; sent rubbish:
  * -EBADMSG; could not start) with error, exit code and message. fd: a descriptor that came with the reply, or -EBADF;
  * the callback owns it. */
@@ -23,7 +28,7 @@ typedef void (*disk_callback)(const struct disk_reply *y, int fd, void *user);
  * NULL): for disk_child_cancel(), valid until the callback. With DISK_FLAG_STAY it is needed, and where the callback says
  * that it was done it is the caller's from then on, until disk_child_again() or disk_child_cancel(); no deadline runs
  * meanwhile. */
-int disk_child_start(sd_event *event, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec,
+int disk_child_start(struct disk_children *c, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec,
                      disk_callback callback, void *user, struct disk_child **ret);
 
 /* One request more for a child that stayed, which is the caller's no longer. secret_fd: as above. Returns 0, or a negative

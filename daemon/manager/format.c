@@ -117,7 +117,7 @@ static void fail(struct format *f) {
                 memcpy(q.uuid, f->made.uuid, sizeof(q.uuid));
                 memcpy(q.name, f->made.name, sizeof(q.name));
                 memcpy(q.header_digest, f->made.header_digest, sizeof(q.header_digest));
-                if (disk_child_start(f->manager->event, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_erased, f, NULL) >= 0)
+                if (disk_child_start(f->manager->children, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_erased, f, NULL) >= 0)
                         return;
         }
         end(f);
@@ -229,7 +229,7 @@ static void on_release_recorded(int error, uint64_t sequence _unused_, void *use
         memcpy(q.name, f->request.name, sizeof(q.name));
         memcpy(q.header_digest, f->made.header_digest, sizeof(q.header_digest));
         q.role = (uint8_t) f->request.role;
-        if (disk_child_start(f->manager->event, &q, f->secret_fd, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_checked, f, NULL) < 0)
+        if (disk_child_start(f->manager->children, &q, f->secret_fd, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_checked, f, NULL) < 0)
                 out_of_memory(f);
 }
 
@@ -293,7 +293,7 @@ static void on_challenged(const struct vault_reply *y, void *user) {
         memcpy(q.spki, f->key_reply.spki, f->key_reply.spki_size);
         q.spki_size = f->key_reply.spki_size;
         automatic_know(f->manager, f->request.device);
-        if (disk_child_start(f->manager->event, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_formatted, f, NULL) < 0)
+        if (disk_child_start(f->manager->children, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_formatted, f, NULL) < 0)
                 out_of_memory(f);
 }
 
@@ -449,7 +449,7 @@ int format_start(struct manager *m, const struct format_request *request, const 
                 if (f->drill)
                         drill_formatting(m, true);
                 memcpy(q.device, f->request.device, sizeof(q.device));
-                r = disk_child_start(m->event, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_inspected, f, NULL);
+                r = disk_child_start(m->children, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_inspected, f, NULL);
         } else
                 r = sd_event_add_defer(m->event, &s, on_refused, f);
         if (r < 0 && f->drill)

@@ -10,6 +10,7 @@
 #include "clock-watch.h"
 #include "common/log.h"
 #include "cut-mark.h"
+#include "disk-child.h"
 #include "drill.h"
 #include "key.h"
 #include "key-socket.h"
@@ -168,6 +169,8 @@ static int set_up(struct manager *m) {
         if (r >= 0)
                 r = clock_watch_new(m->event, on_clock_set, m, &m->clock);
         if (r >= 0)
+                r = disk_children_new(m->event, &m->children);
+        if (r >= 0)
                 r = worker_link_new(m->event, &m->worker);
         if (r >= 0)
                 r = audit_link_new(m->event, on_trail_failed, m, &m->audit);
@@ -241,6 +244,7 @@ struct manager *manager_free(struct manager *m) {
         breaker_link_free(m->breaker);
         trust_free(m->trust);
         config_free(m->config);
+        disk_children_free(m->children);
         sd_event_unref(m->event);
         free(m);
         return NULL;

@@ -32,10 +32,12 @@ struct key_socket;
 struct mapping_watch;
 struct mount_watch;
 struct clock_watch;
+struct disk_children;
 struct drill;
 
 struct manager {
         sd_event *event;
+        struct disk_children *children;
         struct config *config;
         struct trust_list *trust;
         bool trust_early;                  /* it was read from its copy: /var is not there yet */

@@ -49,7 +49,7 @@ static void look_at(struct mount_watch *w, const struct volume *v) {
         l->manager = w->manager;
         memcpy(l->uuid, v->uuid, sizeof(l->uuid));
         volume_disk_request(v, DISK_OP_QUERY, &q);
-        if (disk_child_start(w->event, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_query, l, NULL) < 0)
+        if (disk_child_start(w->manager->children, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_query, l, NULL) < 0)
                 free(l);
 }
 

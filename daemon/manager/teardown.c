@@ -231,7 +231,7 @@ static void run_step(struct teardown *t) {
         if (s->op == DISK_OP_NOTICE)
                 r = notice_start(v, s, t->action, t->started, on_notice, t, &t->notice);
         else
-                r = disk_child_start(v->manager->event, &q, -EBADF, s->needs_fd ? t->fd : -EBADF, s->budget_usec, on_step, t,
+                r = disk_child_start(v->manager->children, &q, -EBADF, s->needs_fd ? t->fd : -EBADF, s->budget_usec, on_step, t,
                                      &t->child);
         if (r < 0) {
                 struct disk_reply y = { .error = -ENOMEM };
@@ -274,7 +274,7 @@ static void forbid_cores(struct volume *v) {
         struct disk_request q;
 
         volume_disk_request(v, DISK_OP_NO_CORES, &q);
-        if (disk_child_start(v->manager->event, &q, -EBADF, -EBADF, NO_CORES_TIMEOUT_USEC, on_no_cores, NULL, NULL) < 0)
+        if (disk_child_start(v->manager->children, &q, -EBADF, -EBADF, NO_CORES_TIMEOUT_USEC, on_no_cores, NULL, NULL) < 0)
                 log_debug("%s: its users may dump core: out of memory", v->name);
 }
 

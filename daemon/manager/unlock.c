@@ -138,7 +138,7 @@ void unlock_run(struct unlock *u, enum disk_op op, disk_callback callback) {
         unlock_disk_request(u, op, &q);
         if (u->child && disk_child_again(TAKE_PTR(u->child), &q, u->secret_fd, MANAGER_DISK_TIMEOUT_USEC, callback, u) >= 0)
                 return;
-        if (disk_child_start(u->manager->event, &q, u->secret_fd, u->key_fd, MANAGER_DISK_TIMEOUT_USEC, callback, u,
+        if (disk_child_start(u->manager->children, &q, u->secret_fd, u->key_fd, MANAGER_DISK_TIMEOUT_USEC, callback, u,
                              NULL) < 0) {
                 outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
                 unlock_end(u, &o);
@@ -464,7 +464,7 @@ int unlock_start(struct unlock *u) {
         memcpy(q.device, u->device, sizeof(q.device));
         if (u->verb->one_child)
                 q.flags |= DISK_FLAG_STAY;
-        return disk_child_start(u->manager->event, &q, -EBADF, -EBADF, INSPECT_TIMEOUT_USEC, on_inspected, u, &u->child);
+        return disk_child_start(u->manager->children, &q, -EBADF, -EBADF, INSPECT_TIMEOUT_USEC, on_inspected, u, &u->child);
 }
 
 /* Later steps all speak of the same device. */
