@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define CHUNK (64u * 1024u)
+
 struct raw_copy {
         uint8_t *data;                    /* NULL: not good */
         uint64_t offset;
@@ -100,40 +102,33 @@ static struct raw_copy *choose(struct raw_copy *a, struct raw_copy *b, bool *ret
         return a;
 }
 
+/* Each piece is digested with its place before it. */
+static int digest_place(EVP_MD_CTX *md, uint64_t offset) {
+        return EVP_DigestUpdate(md, &offset, sizeof(offset)) ? 0 : -EIO;
+}
+
 static int copy_out(int fd, const void *data, size_t size, uint64_t offset, EVP_MD_CTX *md) {
-        const uint8_t *p = data;
-
-        if (!EVP_DigestUpdate(md, &offset, sizeof(offset)) || !EVP_DigestUpdate(md, p, size))
-                return -EIO;
-        while (size > 0) {
-                ssize_t n = pwrite(fd, p, size, (off_t) offset);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n <= 0)
-                        return n < 0 ? -errno : -EIO;
-                p += n;
-                offset += (uint64_t) n;
-                size -= (size_t) n;
-        }
-        return 0;
+        return EVP_DigestUpdate(md, data, size) ? pwrite_all(fd, data, size, offset) : -EIO;
 }
 
 static int copy_keyslots(int from, const struct header *h, EVP_MD_CTX *md) {
+        _cleanup_(freep) uint8_t *buffer = malloc(CHUNK);
         int r;
 
+        if (!buffer)
+                return -ENOMEM;
         for (size_t i = 0; i < HEADER_KEYSLOTS_MAX; i++) {
-                _cleanup_(freep) uint8_t *area = NULL;
+                uint64_t offset = h->layout.areas[i].offset, end = offset + h->layout.areas[i].size;
 
                 if (!h->layout.areas[i].used)
                         continue;
-                area = malloc(h->layout.areas[i].size);
-                if (!area)
-                        return -ENOMEM;
-                r = pread_exact(from, area, h->layout.areas[i].size, h->layout.areas[i].offset);
-                if (r < 0)
-                        return r;
-                r = copy_out(h->fd, area, h->layout.areas[i].size, h->layout.areas[i].offset, md);
+                r = digest_place(md, offset);
+                for (size_t n; r >= 0 && offset < end; offset += n) {
+                        n = (size_t) MIN_OF(end - offset, (uint64_t) CHUNK);
+                        r = pread_exact(from, buffer, n, offset);
+                        if (r >= 0)
+                                r = copy_out(h->fd, buffer, n, offset, md);
+                }
                 if (r < 0)
                         return r;
         }
@@ -156,7 +151,9 @@ static int fill_memfd(int from, const struct raw_copy *a, const struct raw_copy 
         for (size_t i = 0; i < ELEMENTSOF(copies); i++) {
                 if (!copies[i]->data || copies[i]->copy.seqid != h->copy.seqid)
                         continue;
-                r = copy_out(h->fd, copies[i]->data, copies[i]->copy.header_size, copies[i]->offset, md);
+                r = digest_place(md, copies[i]->offset);
+                if (r >= 0)
+                        r = copy_out(h->fd, copies[i]->data, copies[i]->copy.header_size, copies[i]->offset, md);
                 if (r < 0)
                         return r;
         }
@@ -200,6 +197,7 @@ int header_read(int fd, uint64_t device_size, struct header **ret, struct header
                 return -EBADMSG;
         }
         h->copy = chosen->copy;
+        h->device_size = device_size;
         h->metadata = TAKE_PTR(chosen->metadata);
         r = header_metadata_check(h->metadata, &h->copy, device_size, &h->layout, why);
         if (r < 0)
@@ -211,6 +209,37 @@ int header_read(int fd, uint64_t device_size, struct header **ret, struct header
         }
         *ret = TAKE_PTR(h);
         return 0;
+}
+
+/* Returns 1, 0 (they differ) or -errno. */
+static int compare_bytes(int a, int b, uint64_t offset, uint64_t size) {
+        _cleanup_(freep) uint8_t *buffer = malloc(2 * (size_t) CHUNK);
+        int r;
+
+        if (!buffer)
+                return -ENOMEM;
+        for (size_t n; size > 0; offset += n, size -= n) {
+                n = (size_t) MIN_OF(size, (uint64_t) CHUNK);
+                r = pread_exact(a, buffer, n, offset);
+                if (r >= 0)
+                        r = pread_exact(b, buffer + CHUNK, n, offset);
+                if (r < 0)
+                        return r;
+                if (memcmp(buffer, buffer + CHUNK, n) != 0)
+                        return 0;
+        }
+        return 1;
+}
+
+bool header_is_same(const struct header *h, int fd, uint64_t device_size) {
+        if (h->damaged || h->device_size != device_size ||
+            compare_bytes(h->fd, fd, 0, 2 * h->copy.header_size) <= 0)
+                return false;
+        for (size_t i = 0; i < HEADER_KEYSLOTS_MAX; i++)
+                if (h->layout.areas[i].used &&
+                    compare_bytes(h->fd, fd, h->layout.areas[i].offset, h->layout.areas[i].size) <= 0)
+                        return false;
+        return true;
 }
 
 void header_path(const struct header *h, char ret[static HEADER_PATH_MAX]) {

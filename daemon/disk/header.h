@@ -17,6 +17,7 @@ struct header {
         struct header_layout layout;
         struct json_object *metadata;
         bool damaged;                     /* the other copy is missing, unreadable or older */
+        uint64_t device_size;
         uint8_t digest[DISK_DIGEST_SIZE]; /* SHA-256 over what was copied */
 };
 
@@ -26,6 +27,10 @@ struct header {
  * metadata), or
  * -errno of read or memfd_create(2). why is filled on failure. */
 int header_read(int fd, uint64_t device_size, struct header **ret, struct header_why *why);
+
+/* Whether header_read() would come to the very same now: the bytes that were copied are those on the device. False also where
+ * that cannot be said, or one of the two copies was left out. */
+bool header_is_same(const struct header *h, int fd, uint64_t device_size);
 
 /* "/proc/self/fd/N" for libcryptsetup; valid as long as the header is. */
 #define HEADER_PATH_MAX 32u

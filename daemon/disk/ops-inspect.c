@@ -18,6 +18,8 @@ int op_inspect(const struct disk_request *q, int in_fd, int *ret_fd, struct disk
         if (v.header->damaged)
                 snprintf(y->message, sizeof(y->message), "One of the two header copies of %s is damaged or old (the "
                          "good one is used): cryptsetup repair", q->device);
+        if (q->flags & DISK_FLAG_STAY)
+                volume_keep_header(&v);
         return 0;
 }
 

@@ -6,6 +6,8 @@
 #include "ops.h"
 #include "unlock-key.h"
 
+static struct header *inspected;       /* by the request before: a process has one volume */
+
 void volume_done(struct volume *v) {
         luks_close(&v->luks);
         v->header = header_free(v->header);
@@ -26,6 +28,22 @@ static int fail_header(int error, const char *device, const struct header_why *w
         return op_fail(y, error, header_exit_code(error), "The header of %s is refused: %s%s", device, why->text, hint);
 }
 
+void volume_keep_header(struct volume *v) {
+        header_free(inspected);
+        inspected = TAKE_PTR(v->header);
+}
+
+static int read_header(struct volume *v, struct header_why *why) {
+        struct header *before = TAKE_PTR(inspected);
+
+        if (before && header_is_same(before, v->device.fd, v->device.size)) {
+                v->header = before;
+                return 0;
+        }
+        header_free(before);
+        return header_read(v->device.fd, v->device.size, &v->header, why);
+}
+
 int volume_read(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
         struct header_why why = {};
         int r;
@@ -35,7 +53,7 @@ int volume_read(struct volume *v, const struct disk_request *q, struct disk_repl
                 return r;
         y->dev_major = v->device.major;
         y->dev_minor = v->device.minor;
-        r = header_read(v->device.fd, v->device.size, &v->header, &why);
+        r = read_header(v, &why);
         if (r < 0) {
                 if (!why.text[0])
                         snprintf(why.text, sizeof(why.text), "it cannot be read: %s", strerror(-r));

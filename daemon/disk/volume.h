@@ -25,6 +25,9 @@ struct volume {
  * on success, error and message on failure: errors of device_open() and header_read(), -ESTALE (another UUID). */
 int volume_read(struct volume *v, const struct disk_request *q, struct disk_reply *y);
 
+/* For the next request to this process: where the device then reads as it did, the header is not parsed anew. */
+void volume_keep_header(struct volume *v);
+
 /* Verifies the manifest by the volume key and computes the trust digest. Fills y: -EUCLEAN (changed since it was
  * enrolled). With DISK_FLAG_FOREIGN_OK foreign keyslots and tokens are no error: DISK_FLAG_FOREIGN is set then, and
  * y->message names them. */

@@ -8,6 +8,8 @@
 #include "common/link.h"
 #include "common/log.h"
 
+#define AGAIN_USEC (200 * USEC_PER_MSEC)
+
 struct call {
         LIST_ENTRY(call) calls;
         struct rpc *rpc;
@@ -22,7 +24,8 @@ struct rpc {
         const char *path, *name;
         int sock;
         bool reset;                /* the connection: it was said, and what is queued is still to be read */
-        sd_event_source *io;
+        bool keep, answered;       /* reconnect by ourselves; the peer of this connection is good for something */
+        sd_event_source *io, *again;
         uint32_t last_id;
         LIST_HEAD(, call) calls;
         struct wire_frame in;      /* too large for the stack of a busy loop */
@@ -72,6 +75,7 @@ static void drop_peer(struct rpc *r) {
 static void dispatch(struct rpc *r, struct wire_cursor *cursor) {
         struct call *c;
 
+        r->answered = true;
         LIST_FOREACH(c, &r->calls, calls)
                 if (c->id == cursor->id) {
                         call_end(c, 0, cursor);
@@ -79,6 +83,8 @@ static void dispatch(struct rpc *r, struct wire_cursor *cursor) {
                 }
         log_debug("%s: a reply that nobody waits for (any more)", r->name);
 }
+
+static void reconnect_soon(struct rpc *r);
 
 static int on_io(sd_event_source *s _unused_, int fd _unused_, uint32_t events _unused_, void *user) {
         struct rpc *r = user;
@@ -101,6 +107,7 @@ static int on_io(sd_event_source *s _unused_, int fd _unused_, uint32_t events _
         if (n < 0)
                 log_warning("%s: dropped: %s", r->name, strerror(-n));
         drop_peer(r);
+        reconnect_soon(r);
         return 0;
 }
 
@@ -127,6 +134,7 @@ struct rpc *rpc_free(struct rpc *r) {
         if (!r)
                 return NULL;
         disconnect(r);
+        sd_event_source_disable_unref(r->again);
         while (!LIST_EMPTY(&r->calls))
                 call_free(LIST_FIRST(&r->calls));
         sd_event_unref(r->event);
@@ -151,7 +159,27 @@ static int ensure_connected(struct rpc *r) {
         if (n < 0)
                 return n;
         r->sock = TAKE_FD(sock);
+        r->answered = false;
         return 0;
+}
+
+static int on_again(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+        struct rpc *r = user;
+
+        r->again = sd_event_source_disable_unref(r->again);
+        (void) ensure_connected(r);
+        return 0;
+}
+
+/* Not where the peer ended before it answered anything: whoever needs it will see why. */
+static void reconnect_soon(struct rpc *r) {
+        if (r->keep && r->answered && r->sock < 0 && !r->again)
+                (void) sd_event_add_time_relative(r->event, &r->again, CLOCK_BOOTTIME, AGAIN_USEC, 0, on_again, r);
+}
+
+void rpc_keep_connected(struct rpc *r) {
+        r->keep = true;
+        (void) ensure_connected(r);
 }
 
 /* What was sent to the peer that is gone has no answer; the callbacks come from the loop, not from the call of another. */

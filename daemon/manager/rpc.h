@@ -34,4 +34,8 @@ int rpc_call(struct rpc *r, uint32_t id, const struct wire_frame *f, int fd, uin
 /* Calls that have not ended with this user pointer will end silently. */
 void rpc_cancel(struct rpc *r, void *user);
 
+/* Connects now, and again when a peer that did answer has ended: one that is started by the connection is there before it is
+ * needed. Whether it works nobody hears; a call connects by itself. */
+void rpc_keep_connected(struct rpc *r);
+
 bool rpc_is_connected(const struct rpc *r);

@@ -106,6 +106,8 @@ int worker_link_new(sd_event *event, struct worker_link **ret) {
         }
         w->event = sd_event_ref(event);
         LIST_INIT(&w->questions);
+        /* It ends after a release; the next one starts meanwhile, not when somebody waits for it. */
+        rpc_keep_connected(w->rpc);
         *ret = w;
         return 0;
 }

@@ -162,10 +162,24 @@ static void test_good(void **state) {
         assert_int_equal(pwrite(fd, &byte, 1, 8 << 20), 1);
         assert_int_equal(header_read(fd, IMAGE_DEVICE_SIZE, &again, &why), 0);
         assert_memory_equal(h->digest, again->digest, sizeof(h->digest));
+        assert_true(header_is_same(h, fd, IMAGE_DEVICE_SIZE));
+        assert_false(header_is_same(h, fd, IMAGE_DEVICE_SIZE - 512));
         again = header_free(again);
         assert_int_equal(pwrite(fd, &byte, 1, 290816), 1);
+        assert_false(header_is_same(h, fd, IMAGE_DEVICE_SIZE));
         assert_int_equal(header_read(fd, IMAGE_DEVICE_SIZE, &again, &why), 0);
         assert_memory_not_equal(h->digest, again->digest, sizeof(h->digest));
+        /* one bit of either copy of the metadata, what is behind its end included */
+        for (uint64_t at = 0; at < 2 * again->copy.header_size; at += 4095) {
+                uint8_t was, changed;
+
+                assert_int_equal(pread(fd, &was, 1, (off_t) at), 1);
+                changed = was ^ 1;
+                assert_true(header_is_same(again, fd, IMAGE_DEVICE_SIZE));
+                assert_int_equal(pwrite(fd, &changed, 1, (off_t) at), 1);
+                assert_false(header_is_same(again, fd, IMAGE_DEVICE_SIZE));
+                assert_int_equal(pwrite(fd, &was, 1, (off_t) at), 1);
+        }
 }
 
 /* Texts that no JSON library writes. */

@@ -160,11 +160,36 @@ static void test_answered_before_it_went(void **state _unused_) {
         assert_int_equal(b.error, -ECONNRESET);
 }
 
+/* Kept: the next peer is there before anybody calls, but not after one that was good for nothing. */
+static void test_kept(void **state _unused_) {
+        struct end a;
+        uint32_t id;
+        int fd;
+
+        rpc_keep_connected(rpc);
+        fd = peer();
+        id = call(&a);
+        answer(fd, id);
+        wait_for(&a);
+        close(fd);
+        for (int turns = 0; (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC|SOCK_NONBLOCK)) < 0; turns++) {
+                assert_true(turns < 100);
+                assert_true(sd_event_run(event, 5 * USEC_PER_SEC) > 0);
+        }
+        assert_true(rpc_is_connected(rpc));
+        close(fd);
+        while (rpc_is_connected(rpc))
+                assert_true(sd_event_run(event, 5 * USEC_PER_SEC) > 0);
+        assert_int_equal(sd_event_run(event, USEC_PER_SEC / 2), 0);
+        assert_false(rpc_is_connected(rpc));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_answers_by_id, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_found_out_by_another_call, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_gone, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_kept, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answered_before_it_went, set_up, tear_down),
         };
 
