@@ -33,7 +33,7 @@ GOOD = {
     "daemon/ctl/main.c": SPDX + '        { "cut", 1, 1, 0, "", "", cut },\n        { "audit list", 0, 0, 0, "", "", l },\n',
     "daemon/ctl/options.c": SPDX + '        [OPTION_JSON] = { "json", 0, false, "--json", "" },\n',
     "daemon/ctl/config.c": SPDX + '        put_text(o, "Trust", x);\n        put_span(o, "PollSec", x);\n',
-    "daemon/ctl/volume.c": SPDX + '#include "audit/reader.h"\nint f(void) {\n        call_simple(&c, "Cut", "x");\n}\n',
+    "daemon/ctl/volume.c": SPDX + '#include "audit/reader.h"\nint f(void) {\n        call_begin(&c, BUS_MANAGER, "Cut");\n}\n',
     "daemon/data/cmkd.service": UNIT,
     "daemon/data/cmkd-cut@.target": "# SPDX-License-Identifier: Apache-2.0\n[Unit]\nDescription=x\n",
     "daemon/data/examples/x@.service": HOOK,
