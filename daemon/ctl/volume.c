@@ -2,6 +2,7 @@
 #include "bus.h"
 #include "names.h"
 #include "print.h"
+#include "udev.h"
 
 #include "common/key-uri.h"
 #include "common/policy-values.h"

@@ -252,7 +252,7 @@ int bus_plan_start(struct volume *v, sd_bus_message *message) {
         if (r >= 0) {
                 volume_disk_request(v, DISK_OP_USES, &q);
                 q.flags |= DISK_FLAG_DEEP;
-                r = disk_child_start(v->manager->event, &q, -EBADF, -EBADF, USES_TIMEOUT_USEC, on_uses, a, NULL);
+                r = disk_child_start(v->manager->children, &q, -EBADF, -EBADF, USES_TIMEOUT_USEC, on_uses, a, NULL);
         }
         if (r < 0) {
                 free(a);

@@ -210,7 +210,7 @@ static void look(struct notice *n) {
         struct disk_request q;
 
         volume_disk_request(n->volume, DISK_OP_USES, &q);
-        if (!n->sd || disk_child_start(n->volume->manager->event, &q, -EBADF, -EBADF, budget, on_uses, n, &n->child) < 0)
+        if (!n->sd || disk_child_start(n->volume->manager->children, &q, -EBADF, -EBADF, budget, on_uses, n, &n->child) < 0)
                 signal_users(n);
 }
 
@@ -264,7 +264,7 @@ static void on_signalled(const struct disk_reply *y, int fd, void *user) {
         if (y->count == 0)
                 unmount(n);
         else
-                (void) disk_child_start(n->volume->manager->event, &q, -EBADF, -EBADF, left_of(n, n->times.notice_usec) + 1,
+                (void) disk_child_start(n->volume->manager->children, &q, -EBADF, -EBADF, left_of(n, n->times.notice_usec) + 1,
                                         on_gone, n, &n->child);
 }
 
@@ -273,7 +273,7 @@ static void signal_users(struct notice *n) {
 
         n->timer = sd_event_source_disable_unref(n->timer);
         volume_disk_request(n->volume, DISK_OP_NOTICE, &q);
-        if (disk_child_start(n->volume->manager->event, &q, -EBADF, -EBADF, n->step.budget_usec, on_signalled, n,
+        if (disk_child_start(n->volume->manager->children, &q, -EBADF, -EBADF, n->step.budget_usec, on_signalled, n,
                              &n->child) < 0)
                 n->reply.error = -ENOMEM;
 }
