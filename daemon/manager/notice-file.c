@@ -9,17 +9,17 @@
 #define DIRECTORY "/run/cmkd/notice"
 #define ANSWER_MAX_USEC (10 * USEC_PER_SEC)
 #define SIGNAL_MAX_USEC (10 * USEC_PER_SEC)
+#define SIGNAL_MIN_USEC (5 * USEC_PER_SEC)
 
 struct notice_times notice_times(uint64_t notice_usec, enum role role) {
+        uint64_t quarter = MIN_OF(notice_usec / 4, SIGNAL_MAX_USEC), least = MIN_OF(notice_usec / 2, SIGNAL_MIN_USEC);
         struct notice_times t = {
-                .answer_usec = MIN_OF(notice_usec / 3, ANSWER_MAX_USEC),
-                .hooks_usec = notice_usec / 2,
-                .stop_usec = notice_usec - MIN_OF(notice_usec / 4, SIGNAL_MAX_USEC),
+                .answer_usec = MIN_OF(notice_usec / 4, ANSWER_MAX_USEC),
+                .stop_usec = notice_usec - MAX_OF(quarter, least),
                 .notice_usec = notice_usec,
         };
 
-        if (role == ROLE_OS)
-                t.hooks_usec = t.stop_usec;
+        t.hooks_usec = role == ROLE_OS ? t.stop_usec : t.stop_usec / 3 * 2;
         return t;
 }
 

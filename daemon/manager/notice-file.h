@@ -7,7 +7,8 @@
  *   hooks   units stopped     SIGTERM,       the cut
  *           by systemd        unmount
  *
- * Each part ends early when it is done, and with the last of them the notice. Role os: nobody is stopped before stop_usec,
+ * NoticeSec=10: 3.3, 5, 10; 60: 33, 50, 60; a busy machine needs its time to find who gets a signal. Each part ends early when
+ * it is done, and with the last of them the notice. Role os: nobody is stopped before stop_usec,
  * so that a mistake can still be stopped; the notice ends no earlier than it says. */
 
 #include "lease.h"

@@ -221,7 +221,7 @@ static void on_hooks(enum unit_jobs_end end, const struct unit_job *jobs _unused
 
         n->jobs = NULL;
         if (end == UNIT_JOBS_LATE)
-                log_notice("%s: the hooks of its notice still run; they have had their half of it", n->volume->name);
+                log_notice("%s: the hooks of its notice still run; they have had their share of it", n->volume->name);
         if (end == UNIT_JOBS_NO_ANSWER) {
                 log_warning("%s: systemd does not answer; its users get SIGTERM", n->volume->name);
                 n->sd = sd_bus_unref(n->sd);

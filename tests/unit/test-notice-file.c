@@ -15,12 +15,12 @@
 static void test_shares(void **state _unused_) {
         struct notice_times t = notice_times(10 * SEC, ROLE_DATA);
 
-        assert_int_equal(t.hooks_usec, 5 * SEC);
-        assert_int_equal(t.stop_usec, 7500 * USEC_PER_MSEC);
+        assert_int_equal(t.hooks_usec, 3333332);
+        assert_int_equal(t.stop_usec, 5 * SEC);
         assert_int_equal(t.notice_usec, 10 * SEC);
-        t = notice_times(600 * SEC, ROLE_SCRATCH);
-        assert_int_equal(t.hooks_usec, 300 * SEC);
-        assert_int_equal(t.stop_usec, 590 * SEC);
+        t = notice_times(610 * SEC, ROLE_SCRATCH);
+        assert_int_equal(t.hooks_usec, 400 * SEC);
+        assert_int_equal(t.stop_usec, 600 * SEC);
         assert_int_equal(t.answer_usec, 10 * SEC);
         /* nobody is stopped on the OS disk while somebody may still say that it is a mistake */
         t = notice_times(300 * SEC, ROLE_OS);
@@ -45,7 +45,7 @@ static void test_what_hooks_are_told(void **state _unused_) {
         notice_file_format("data1", ACTION_CUT, CAUSE_HELD_TOO_LONG, &t, (struct instant) { 7, 1700000000 * SEC + 1 }, text,
                            sizeof(text));
         assert_non_null(strstr(text, "\nCMKD_VOLUME=data1\nCMKD_ACTION=cut\nCMKD_CAUSE=\"held too long\"\n"
-                                     "CMKD_HOOKS_UNTIL=1700000005\nCMKD_UNTIL=1700000010\n"));
+                                     "CMKD_HOOKS_UNTIL=1700000003\nCMKD_UNTIL=1700000010\n"));
         assert_null(strstr(text, "%%"));
 }
 
