@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/child.h"
+#include "common/link.h"
 #include "common/template.h"
 #include "manager/disk-template.h"
 
@@ -52,7 +54,7 @@ static int work(const char *name) {
 static char program[64];
 static sd_event *event;
 static struct disk_template *template;
-static int started;
+static int started, kept_fd = -1;       /* kept_fd: the write end of the last child's pipe, if it is not -1 */
 
 static void on_started(int pid, void *user) {
         assert_ptr_equal(user, &started);
@@ -73,7 +75,10 @@ static int begin(char what) {
         }
         close(pair[1]);
         close(secret[0]);
-        close(secret[1]);
+        if (kept_fd != -1)
+                kept_fd = secret[1];
+        else
+                close(secret[1]);
         return pair[0];
 }
 
@@ -141,6 +146,40 @@ static void test_killed_alone(void **state _unused_) {
         assert_int_equal(WTERMSIG(status_of(pid)), SIGKILL);
         close(first);
         close(second);
+}
+
+/* Nor does one outlive its parent, whoever copied it. */
+static void test_dies_with_its_parent(void **state _unused_) {
+        struct pollfd end = { .events = 0 };
+        int fds[2], status;
+        pid_t pid;
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0, fds), 0);
+        pid = fork();
+        if (pid == 0) {
+                struct wire_frame f;
+                int sock;
+
+                kept_fd = 0;
+                (void) set_up(NULL);
+                sock = begin('h');
+                (void) report_of(sock);
+                wire_start(&f, 1, 1);
+                _exit(wire_finish(&f) < 0 || link_send(fds[1], &f, kept_fd) < 0);
+        }
+        {
+                static struct wire_frame f;
+                struct wire_cursor c;
+
+                assert_int_equal(link_receive(fds[0], &f, &c, &end.fd), 1);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        assert_int_equal(poll(&end, 1, 20000), 1);          /* nobody reads that pipe any more */
+        assert_true(end.revents & POLLERR);
+        close(end.fd);
+        close(fds[0]);
+        close(fds[1]);
 }
 
 static pid_t template_of_next(void) {
@@ -216,6 +255,7 @@ int main(int argc, char *argv[]) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_child_is_ours, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_killed_alone, set_up, tear_down),
+                cmocka_unit_test(test_dies_with_its_parent),
                 cmocka_unit_test_setup_teardown(test_replaced, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dies_with_a_question, set_up, tear_down),
         };
