@@ -13,7 +13,6 @@
 #include "unit-look.h"
 #include "unit-return.h"
 
-#define LOOK_MAX_USEC (5 * USEC_PER_SEC)
 /* Before the end of a share, so that what was stopped is said. */
 #define MARGIN_USEC (50 * USEC_PER_MSEC)
 
@@ -196,17 +195,17 @@ static void on_uses(const struct disk_reply *y, int fd, void *user) {
         n->child = NULL;
         r = y->error < 0 ? y->error : uses_read(fd, &u);
         safe_close(fd);
+        /* Then there are those that have told systemd that they need it. */
         if (r < 0)
-                log_warning("%s: who uses it is not known: %s; no unit is stopped", n->volume->name,
-                            *y->message ? y->message : strerror(-r));
-        if (r < 0 || carries_system(&u) ||
+                log_warning("%s: who uses it is not known: %s", n->volume->name, *y->message ? y->message : strerror(-r));
+        if (carries_system(&u) ||
             unit_look_start(n->sd, &u, n->volume->mapping, n->times.answer_usec, on_units, n, &n->look) < 0)
                 signal_users(n);
         uses_done(&u);
 }
 
 static void look(struct notice *n) {
-        uint64_t budget = MIN_OF(left_of(n, n->times.stop_usec), LOOK_MAX_USEC);
+        uint64_t budget = left_of(n, n->times.stop_usec) / 3 * 2;
         struct disk_request q;
 
         volume_disk_request(n->volume, DISK_OP_USES, &q);
