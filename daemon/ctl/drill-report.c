@@ -54,6 +54,13 @@ void drill_failed_claims(const struct drill_report *r, char *buf, size_t size) {
                         n += (size_t) snprintf(buf + n, size - n, "%s%s", n > 0 ? ", " : "", claims[c].name);
 }
 
+bool drill_step_is_done(const struct drill_times *t, const char *name) {
+        for (size_t i = 0; i < t->n_steps; i++)
+                if (streq(t->steps[i].name, name) && streq(t->steps[i].result, "done"))
+                        return true;
+        return false;
+}
+
 static void seconds(uint64_t usec, char *buf, size_t size) {
         snprintf(buf, size, "%llu.%03llu s", (unsigned long long) (usec / USEC_PER_SEC),
                  (unsigned long long) (usec % USEC_PER_SEC / USEC_PER_MSEC));
@@ -65,14 +72,10 @@ static void seconds(uint64_t usec, char *buf, size_t size) {
  * cache where the file system could not be shut down in time. */
 static uint64_t allowed(const struct drill_report *r, enum drill_holder h) {
         const struct drill_times *t = &r->times;
-        uint64_t cut = t->decided_usec + t->cut_usec;
-        bool shut = false;
 
-        for (size_t i = 0; i < t->n_steps; i++)
-                shut |= streq(t->steps[i].name, "shut") && streq(t->steps[i].result, "done");
-        if (h == HOLDER_MAPPED || (h == HOLDER_CWD && !shut))
+        if (h == HOLDER_MAPPED || (h == HOLDER_CWD && !drill_step_is_done(t, "shut")))
                 return r->uses[h].gone_usec;
-        return cut;
+        return t->decided_usec + t->cut_usec;
 }
 
 static unsigned long long msec_since(const struct drill_report *r, uint64_t at) {

@@ -164,6 +164,9 @@ void drill_claim(struct drill_report *r, enum drill_claim c, bool holds, const c
 /* What follows from times, uses and policy alone: CUT, KEY, READERS, KILLED, POLICY. */
 void drill_judge(struct drill_report *r);
 
+/* Whether the ladder's step of that name did what it had to. */
+bool drill_step_is_done(const struct drill_times *t, const char *name);
+
 /* Every claim up to and without that one holds. */
 bool drill_holds(const struct drill_report *r, enum drill_claim before);
 

@@ -98,12 +98,9 @@ static const char *unfit(int loop, int file, dev_t *ret) {
 
 /* ---- the end ---- */
 
-static void record_ended(struct drill *d, const struct volume *v) {
-        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+static void fill_ended(const struct drill *d, const struct volume *v, struct audit_message_record *r) {
         const struct drill_result *x = &d->result;
 
-        if (!r)
-                return;
         manager_record_start(r, v, "drill_ended", x->passed ? LOG_NOTICE : LOG_ALERT, true);
         if (!v) {
                 audit_record_add(r, "volume", DRILL_NAME);
@@ -114,7 +111,6 @@ static void record_ended(struct drill *d, const struct volume *v) {
         audit_record_add(r, "by", d->who.text);
         for (size_t i = 0; i < x->n_measures; i++)
                 audit_record_addf(r, x->measures[i].name, "%llu", (unsigned long long) x->measures[i].usec);
-        manager_record(d->manager, r);
 }
 
 /* Its entry goes first: whatever goes wrong afterwards opens nothing. */
@@ -145,11 +141,24 @@ static void tell(struct drill *d, struct outcome *o) {
                 done(o, d->user);
 }
 
-static void finish(struct drill *d, struct volume *v) {
-        struct manager *m = d->manager;
+/* Whoever waits hears of the end when its record is kept. */
+static void on_end_recorded(int error, uint64_t sequence _unused_, void *user) {
+        struct drill *d = user;
         struct outcome o = {};
 
-        record_ended(d, v);
+        if (error < 0)
+                outcome_set(&o, EXIT_CODE_FAILED, "The result of drill %s could not be written to the audit trail: %s", d->id,
+                            strerror(-error));
+        tell(d, &o);
+        drill_free(d);
+}
+
+static void finish(struct drill *d, struct volume *v) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+        struct manager *m = d->manager;
+
+        if (r)
+                fill_ended(d, v, r);
         log_full(d->result.passed ? LOG_NOTICE : LOG_WARNING, "Drill %s: %s%s%s", d->id,
                  d->result.passed ? "passed" : "failed", *d->result.why ? ": " : "", d->result.why);
         remove_entry(m);
@@ -161,8 +170,8 @@ static void finish(struct drill *d, struct volume *v) {
         (void) unlink(MARK);
         (void) rmdir(DRILL_DIRECTORY);
         d->loop = safe_close(d->loop);
-        tell(d, &o);
-        drill_free(d);
+        if (!r || audit_write(m->audit, r, MANAGER_RELEASE_TIMEOUT_USEC, on_end_recorded, d) < 0)
+                on_end_recorded(-ENOMEM, 0, d);
 }
 
 static int on_limit(sd_event_source *s, uint64_t usec, void *user);
