@@ -10,6 +10,7 @@ Then a small file with it is written and synced again and again. Says "busy" aft
 import hashlib
 import mmap
 import os
+import signal
 import sys
 
 PAGE = 4096
@@ -37,15 +38,22 @@ def main():
     raw = open(device, "rb")
     while raw.read(1 << 20):
         pass
+    with open(path + "-busy", "wb", buffering=0) as busy:
+        keep_busy(busy, marker(seed) * 100)
+
+
+def keep_busy(f, data):
+    """Until the disk says no. No traceback: it would have the name, and go to whoever started this."""
     said = False
-    while True:
-        with open(path + "-busy", "wb") as f:
-            f.write(marker(seed) * 100)
-            f.flush()
+    try:
+        while True:
+            os.pwrite(f.fileno(), data, 0)
             os.fsync(f.fileno())
-        if not said:
-            print("busy", flush=True)
-            said = True
+            if not said:
+                print("busy", flush=True)
+                said = True
+    except OSError:
+        signal.pause()
 
 
 if __name__ == "__main__":

@@ -93,6 +93,25 @@ def of_key(label, key):
     return {f"{label} first half": key[:32], f"{label} second half": key[32:]}
 
 
+def swapped(data, width):
+    return b"".join(data[at:at + width][::-1] for at in range(0, len(data), width))
+
+
+def as_hashed(label, key):
+    """What SHA-2 makes of a key on its way in, which is the key to whoever knows how: its words in the other byte order
+    (four bytes wide, or eight), and HMAC's two pads over it."""
+    found = {}
+    for pad, byte in (("", 0), (" inner", 0x36), (" outer", 0x5c)):
+        data = bytes(b ^ byte for b in key)
+        for at in (0, 32):
+            piece = data[at:at + 16]
+            if pad:
+                found[f"{label}{pad} at {at}"] = piece
+            found[f"{label}{pad} at {at}, by 4"] = swapped(piece, 4)
+            found[f"{label}{pad} at {at}, by 8"] = swapped(piece, 8)
+    return found
+
+
 def schedules_of(label, key):
     return {f"{label} {half} {name}": value for half, part in (("1", key[:32]), ("2", key[32:]))
             for name, value in aes.schedules(part).items()}
@@ -111,10 +130,11 @@ def wanted_of_cmkd(node, vault, disk, seed):
     w = luks2.unwrap(vault, "k1", token)
     unlock = luks2.unlock_key(w, token)
     wanted = wanted_of_passphrase(node, disk, seed, unlock)
-    wanted["unlock key"].update(of_key("unlock", unlock))
     # HKDF's first step: the unlock key is one public step away
-    wanted["unlock key"].update(of_key("extracted", hmac.new(base64.b64decode(token["salt"]), w, "sha512").digest()))
-    wanted["secret W"] = {**of_key("W", w), "W in the vault's reply": base64.urlsafe_b64encode(w)[:40],
+    extracted = hmac.new(base64.b64decode(token["salt"]), w, "sha512").digest()
+    for label, key in (("unlock", unlock), ("extracted", extracted)):
+        wanted["unlock key"].update({**of_key(label, key), **as_hashed(label, key)})
+    wanted["secret W"] = {**of_key("W", w), **as_hashed("W", w), "W in the vault's reply": base64.urlsafe_b64encode(w)[:40],
                           "W in base64": base64.b64encode(w)[:40], "W in hexadecimal": w.hex().encode()[:64]}
     return wanted
 
@@ -174,8 +194,9 @@ def dumped(node):
 
 
 def counts(found):
-    """{kind: bytes}: how much of each kind was found; pages of the marker are counted as pages."""
-    return {kind: sum(len(where) for where in labels.values()) for kind, labels in found.items()}
+    """{kind: places}; of the marker: pages that have it."""
+    return {kind: sum(len({at // PAGE for at in where} if kind == "marked pages" else where) for where in labels.values())
+            for kind, labels in found.items()}
 
 
 def told(found):
