@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
+#include <sys/resource.h>
 
 static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_INSPECT]    = { op_inspect,    false },
@@ -59,8 +60,10 @@ static int be_template(char *shown) {
 }
 
 int main(int argc, char *argv[]) {
-        int r = argc == 2 && streq(argv[1], TEMPLATE_WORD) ? be_template(argv[1]) : 0;
+        int r;
 
+        (void) setpriority(PRIO_PROCESS, 0, 0);     /* cmkd's own (Nice= of its unit) is for what makes volumes unreadable */
+        r = argc == 2 && streq(argv[1], TEMPLATE_WORD) ? be_template(argv[1]) : 0;
         if (r > 0)
                 return r - 1;
         return disk_serve("cmkd-disk", operations);

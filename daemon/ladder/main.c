@@ -7,8 +7,6 @@
 
 #include <sys/resource.h>
 
-#define NICE_BEHIND 5
-
 static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_QUERY]        = { op_query,        false },
         [DISK_OP_HOLD]         = { op_hold,         false },
@@ -28,15 +26,21 @@ static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_DEACTIVATE]   = { op_deactivate,   false },
 };
 
-/* Many volumes may go at once: what cleans up behind one cut gives way to the next volume's. */
-static void choose_priority(const char *operation) {
-        static const enum disk_op behind[] = {
-                DISK_OP_STEP_KILL, DISK_OP_STEP_UNMOUNT, DISK_OP_STEP_REMOVE, DISK_OP_STEP_VERIFY,
-        };
+/* Many volumes may go at once, on a machine that is busy with them. cmkd itself comes first (Nice= of its unit), and a step the
+ * sooner the nearer it is to its volume's cut; what cleans up behind one gives way to the next volume's, and what runs beside it
+ * to all. Where cmkd has no such priority nothing can be raised, and that is all right. */
+static const struct { enum disk_op op; int nice; } priorities[] = {
+        { DISK_OP_STEP_CUT, -15 }, { DISK_OP_STEP_SHUT, -12 }, { DISK_OP_STEP_OPEN, -9 }, { DISK_OP_HOLD, -12 },
+        { DISK_OP_STEP_THAW, -6 }, { DISK_OP_STEP_FLUSH, -6 }, { DISK_OP_NO_CORES, 19 },
+};
 
-        for (size_t i = 0; i < ELEMENTSOF(behind); i++)
-                if (streq(operation, disk_op_to_string(behind[i])))
-                        (void) setpriority(PRIO_PROCESS, 0, NICE_BEHIND);
+static void choose_priority(const char *operation) {
+        int nice = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(priorities); i++)
+                if (streq(operation, disk_op_to_string(priorities[i].op)))
+                        nice = priorities[i].nice;
+        (void) setpriority(PRIO_PROCESS, 0, nice);
 }
 
 int main(int argc, char *argv[]) {

@@ -2,13 +2,13 @@
 
 /* NOTICE, NO_CORES and STEP_KILL: the processes that use a volume, asked and then made to go. */
 
-#include "dm.h"
+#include "namespaces.h"
 
 #include <signal.h>
-#include <sys/resource.h>
 
 #define KILL_ROUNDS 3
 #define KILL_WAIT_USEC (700 * USEC_PER_MSEC)
+#define UNUSED_WAIT_USEC (1 * USEC_PER_SEC)
 
 /* The same for those who only have it mapped, which takes longer to find out, and is a race with the cut. */
 static int tell_mapped(const struct stack *stack, int signal, struct holders *found, unsigned *count) {
@@ -51,9 +51,7 @@ int op_notice(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unu
         return tell_users(q, SIGTERM, y);
 }
 
-/* Runs beside the steps that cut, and gives way to them. */
 int op_no_cores(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
-        (void) setpriority(PRIO_PROCESS, 0, 10);
         return tell_users(q, 0, y);
 }
 
@@ -88,6 +86,20 @@ static int kill_round(const struct mapping *m, bool deep, struct disk_reply *y, 
         return r < 0 ? r : sent + r;
 }
 
+/* Most users of a file system that was shut down end by themselves. What can be unmounted the ordinary way has no user, and a
+ * device that nobody has open then has none either: all of /proc need not be read, which is what costs where many volumes go at
+ * once. */
+static bool has_no_user(const struct mapping *m, const struct usage *u) {
+        _cleanup_(freep) struct namespaces *n = calloc(1, sizeof(*n));
+        struct dm_info now;
+        int r;
+
+        if (!n || u->swap || namespaces_unmount(u, false, UNUSED_WAIT_USEC, n) < 0)
+                return false;
+        r = dm_query(m->control, mapping_id(m), &now);
+        return r == -ENXIO || (r >= 0 && now.open_count == 0);
+}
+
 int op_step_kill(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
         _cleanup_(holders_free) struct holders killed = {}, left = {};
         _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
@@ -96,8 +108,8 @@ int op_step_kill(const struct disk_request *q, int in_fd _unused_, int *ret_fd _
         int r;
 
         r = usage_open(&m, &u, q, y);
-        if (r <= 0)
-                return r;
+        if (r <= 0 || has_no_user(&m, &u))
+                return MIN_OF(r, 0);
         for (unsigned i = 0; i < KILL_ROUNDS; i++) {
                 holders_free(&left);
                 r = kill_round(&m, i > 0, y, &killed, &left);
