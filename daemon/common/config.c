@@ -158,6 +158,7 @@ static const struct setting settings[] = {
         IN_POLICY("OnForeignKeyslot", parse_word, on_foreign, foreign_keyslot_from_string, "report or refuse"),
         IN_POLICY("OnKeyExpiry", parse_word, on_key_expiry, key_expiry_from_string, "report or revoke"),
         IN_POLICY("Recovery", parse_word, recovery, recovery_from_string, "allow or never"),
+        IN_POLICY("Revoke", parse_word, revoke, revoke_from_string, "any or all"),
         IN_POLICY("NoticeSec", parse_time, notice_usec, NULL, SPAN),
         IN_POLICY("PollSec", parse_time, poll_usec, NULL, SPAN),
         IN_POLICY("LeaseSec", parse_time, lease_usec, NULL, SPAN),
@@ -187,7 +188,7 @@ struct loader {
 void policy_settings_init(struct policy_settings *p) {
         *p = (struct policy_settings) {
                 .on_revoked = -1, .on_denied = -1, .on_unreachable = -1, .on_reenable = -1, .recovery = -1,
-                .on_foreign = -1, .on_key_expiry = -1,
+                .on_foreign = -1, .on_key_expiry = -1, .revoke = -1,
                 .notice_usec = USEC_INFINITY, .poll_usec = USEC_INFINITY, .lease_usec = USEC_INFINITY,
                 .grace_usec = USEC_INFINITY, .hold_usec = USEC_INFINITY, .confirm_usec = USEC_INFINITY,
                 .denied_confirm_usec = USEC_INFINITY,

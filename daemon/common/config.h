@@ -22,6 +22,7 @@ struct policy_settings {
         int recovery;                                  /* enum recovery */
         int on_foreign;                                /* enum foreign_keyslot */
         int on_key_expiry;                             /* enum key_expiry */
+        int revoke;                                    /* enum revoke */
         uint64_t notice_usec, poll_usec, lease_usec, grace_usec, hold_usec, confirm_usec, denied_confirm_usec;
 };
 

@@ -13,7 +13,9 @@ static const char *const op_names[_DISK_OP_MAX] = {
         [DISK_OP_NOTICE] = "notice", [DISK_OP_UNLOCK_KEY] = "unlock-key",
         [DISK_OP_RECOGNIZE] = "recognize",
         [DISK_OP_NO_CORES] = "no-cores", [DISK_OP_RECOVERY_ADD] = "recovery-add",
-        [DISK_OP_USES] = "uses", [DISK_OP_AWAIT] = "await", [DISK_OP_RECOVERY_REMOVE] = "recovery-remove", [DISK_OP_RECOVERY_TEST] = "recovery-test",
+        [DISK_OP_USES] = "uses", [DISK_OP_AWAIT] = "await",
+        [DISK_OP_RECOVERY_REMOVE] = "recovery-remove", [DISK_OP_RECOVERY_TEST] = "recovery-test",
+        [DISK_OP_WRAP_ADD] = "wrap-add", [DISK_OP_WRAP_REMOVE] = "wrap-remove",
 };
 
 const char *disk_op_to_string(enum disk_op op) {
@@ -67,6 +69,7 @@ int disk_request_encode(const struct disk_request *q, struct wire_frame *ret) {
         wire_put_bytes(ret, q->header_digest, sizeof(q->header_digest));
         wire_put_bytes(ret, q->trust_digest, sizeof(q->trust_digest));
         wire_put_string(ret, q->mapping);
+        wire_put_string(ret, q->opener);
         return wire_finish(ret);
 }
 
@@ -94,6 +97,7 @@ int disk_request_decode(struct wire_cursor *c, struct disk_request *ret) {
         wire_get_exact(c, q.header_digest, sizeof(q.header_digest));
         wire_get_exact(c, q.trust_digest, sizeof(q.trust_digest));
         wire_get_string(c, q.mapping, sizeof(q.mapping));
+        get_text(c, q.opener, sizeof(q.opener));
         r = wire_end(c);
         if (r < 0)
                 return r;
@@ -105,6 +109,28 @@ int disk_request_decode(struct wire_cursor *c, struct disk_request *ret) {
         return 0;
 }
 
+static void put_wrap(struct wire_frame *f, const struct disk_wrap *w) {
+        wire_put_u8(f, w->token);
+        wire_put_u64(f, w->generation);
+        wire_put_string(f, w->key);
+        wire_put_string(f, w->algorithm);
+        wire_put_u64(f, w->proof_time);
+        wire_put_string(f, w->proof_request_id);
+        wire_put_bytes(f, w->spki, w->spki_size);
+        wire_put_bytes(f, w->wrapped, w->wrapped_size);
+}
+
+static void get_wrap(struct wire_cursor *c, struct disk_wrap *w) {
+        w->token = wire_get_u8(c);
+        w->generation = wire_get_u64(c);
+        get_text(c, w->key, sizeof(w->key));
+        get_text(c, w->algorithm, sizeof(w->algorithm));
+        w->proof_time = wire_get_u64(c);
+        get_text(c, w->proof_request_id, sizeof(w->proof_request_id));
+        wire_get_bytes(c, w->spki, sizeof(w->spki), &w->spki_size);
+        wire_get_bytes(c, w->wrapped, sizeof(w->wrapped), &w->wrapped_size);
+}
+
 int disk_reply_encode(const struct disk_reply *y, struct wire_frame *ret) {
         wire_start(ret, DISK_MSG_REPLY, 0);
         wire_put_u32(ret, (uint32_t) -y->error);
@@ -112,19 +138,15 @@ int disk_reply_encode(const struct disk_reply *y, struct wire_frame *ret) {
         wire_put_string(ret, y->message);
         wire_put_u32(ret, y->flags);
         wire_put_u8(ret, y->role);
-        wire_put_u64(ret, y->generation);
         wire_put_string(ret, y->name);
         wire_put_string(ret, y->uuid);
-        wire_put_string(ret, y->key);
-        wire_put_string(ret, y->algorithm);
-        wire_put_u64(ret, y->proof_time);
-        wire_put_string(ret, y->proof_request_id);
+        wire_put_u8(ret, y->n_wraps);
+        for (unsigned i = 0; i < MIN_OF(y->n_wraps, DISK_WRAPS_MAX); i++)
+                put_wrap(ret, y->wraps + i);
         wire_put_u32(ret, y->dev_major);
         wire_put_u32(ret, y->dev_minor);
         wire_put_u64(ret, y->sectors);
         wire_put_u32(ret, y->count);
-        wire_put_bytes(ret, y->spki, y->spki_size);
-        wire_put_bytes(ret, y->wrapped, y->wrapped_size);
         wire_put_bytes(ret, y->header_digest, sizeof(y->header_digest));
         wire_put_bytes(ret, y->trust_digest, sizeof(y->trust_digest));
         return wire_finish(ret);
@@ -142,19 +164,15 @@ int disk_reply_decode(struct wire_cursor *c, struct disk_reply *ret) {
         get_text(c, y.message, sizeof(y.message));
         y.flags = wire_get_u32(c);
         y.role = get_below(c, _ROLE_MAX);
-        y.generation = wire_get_u64(c);
         get_name(c, y.name, sizeof(y.name));
         get_uuid(c, y.uuid, sizeof(y.uuid));
-        get_text(c, y.key, sizeof(y.key));
-        get_text(c, y.algorithm, sizeof(y.algorithm));
-        y.proof_time = wire_get_u64(c);
-        get_text(c, y.proof_request_id, sizeof(y.proof_request_id));
+        y.n_wraps = get_below(c, DISK_WRAPS_MAX + 1);
+        for (unsigned i = 0; c->error == 0 && i < y.n_wraps; i++)
+                get_wrap(c, y.wraps + i);
         y.dev_major = wire_get_u32(c);
         y.dev_minor = wire_get_u32(c);
         y.sectors = wire_get_u64(c);
         y.count = wire_get_u32(c);
-        wire_get_bytes(c, y.spki, sizeof(y.spki), &y.spki_size);
-        wire_get_bytes(c, y.wrapped, sizeof(y.wrapped), &y.wrapped_size);
         wire_get_exact(c, y.header_digest, sizeof(y.header_digest));
         wire_get_exact(c, y.trust_digest, sizeof(y.trust_digest));
         r = wire_end(c);

@@ -22,6 +22,7 @@
 #define DISK_WRAPPED_MAX 512u
 #define DISK_SPKI_MAX 1024u
 #define DISK_SALT_SIZE 32u
+#define DISK_WRAPS_MAX 4u               /* keys that one volume may have */
 
 enum disk_message { DISK_MSG_REQUEST = 0x0201, DISK_MSG_REPLY = 0x0202 };
 
@@ -57,6 +58,9 @@ enum disk_op {
         DISK_OP_NO_CORES,        /* dev: the holders may not dump core any more; what NOTICE does without a signal */
         DISK_OP_USES,            /* name, uuid -> descriptor: who and what is on it, common/uses.h. Changes nothing */
         DISK_OP_AWAIT,           /* name, uuid: replies when no holder is left but protected ones; the deadline is the caller's */
+        /* As RECOVERY_ADD and _REMOVE, of one more key that opens the volume: key, and for ADD algorithm, spki, proof_* */
+        DISK_OP_WRAP_ADD,        /* W */
+        DISK_OP_WRAP_REMOVE,     /* W */
         _DISK_OP_MAX,
 };
 
@@ -90,7 +94,8 @@ struct disk_request {
         char name[65];                    /* of the volume */
         char mapping[129];                /* name in the mapping's dm uuid; empty: the volume's */
         char uuid[37];
-        char key[513];                    /* identifier with version */
+        char key[513];                    /* identifier with version: what is about to be enrolled, or taken out */
+        char opener[513];                 /* the key that W was wrapped with; empty: the volume has no other */
         char algorithm[33];
         char proof_request_id[129];       /* the vault's id of the proof at enrolment */
         uint64_t proof_time;              /* seconds since 1970 */
@@ -102,26 +107,33 @@ struct disk_request {
         uint8_t trust_digest[DISK_DIGEST_SIZE];
 };
 
+/* One key of a volume, as its token has it. */
+struct disk_wrap {
+        uint8_t token;                    /* number of the token */
+        uint64_t generation;
+        char key[513];
+        char algorithm[33];
+        uint64_t proof_time;
+        char proof_request_id[129];
+        uint8_t spki[DISK_SPKI_MAX];
+        size_t spki_size;
+        uint8_t wrapped[DISK_WRAPPED_MAX];
+        size_t wrapped_size;
+};
+
 struct disk_reply {
         int32_t error;                    /* negative errno, 0: done */
         uint8_t exit_code;                /* enum exit_code that says it best */
         char message[1025];               /* for people: what is wrong and what to do; no control characters */
         uint32_t flags;
         uint8_t role;
-        uint64_t generation;
         char name[65];                    /* as the token says: not to be believed before ACTIVATE */
         char uuid[37];
-        char key[513];
-        char algorithm[33];
-        uint64_t proof_time;
-        char proof_request_id[129];
+        struct disk_wrap wraps[DISK_WRAPS_MAX];     /* in the order of their tokens; nor is this */
+        uint8_t n_wraps;
         uint32_t dev_major, dev_minor;    /* INSPECT: of the device; ACTIVATE, QUERY: of the mapping */
         uint64_t sectors;
         uint32_t count;                   /* KILL, NOTICE: processes; UNMOUNT: mounts */
-        uint8_t spki[DISK_SPKI_MAX];
-        size_t spki_size;
-        uint8_t wrapped[DISK_WRAPPED_MAX];
-        size_t wrapped_size;
         uint8_t header_digest[DISK_DIGEST_SIZE];
         uint8_t trust_digest[DISK_DIGEST_SIZE];
 };

@@ -7,6 +7,7 @@ static const char *const reenables[_REENABLE_MAX] = { "nothing", "attach" };
 static const char *const recoveries[_RECOVERY_MAX] = { "allow", "never" };
 static const char *const foreigns[_FOREIGN_MAX] = { "refuse", "report" };
 static const char *const key_expiries[_KEY_EXPIRY_MAX] = { "report", "revoke" };
+static const char *const revokes[_REVOKE_MAX] = { "any", "all" };
 static const char *const trail_failures[_TRAIL_FAILURE_MAX] = { "deny-new", "stop", "continue" };
 static const char *const trust_modes[_TRUST_MAX] = { "listed", "allowed-keys" };
 
@@ -27,5 +28,6 @@ DEFINE_WORDS(reenable, reenable, reenables)
 DEFINE_WORDS(recovery, recovery, recoveries)
 DEFINE_WORDS(foreign_keyslot, foreign_keyslot, foreigns)
 DEFINE_WORDS(key_expiry, key_expiry, key_expiries)
+DEFINE_WORDS(revoke, revoke, revokes)
 DEFINE_WORDS(trail_failure, trail_failure, trail_failures)
 DEFINE_WORDS(trust_mode, trust_mode, trust_modes)

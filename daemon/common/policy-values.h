@@ -20,6 +20,7 @@ enum reenable { REENABLE_NOTHING, REENABLE_ATTACH, _REENABLE_MAX };
 enum recovery { RECOVERY_ALLOW, RECOVERY_NEVER, _RECOVERY_MAX };   /* opened without cmkd: alarmed, or cut */
 enum foreign_keyslot { FOREIGN_REFUSE, FOREIGN_REPORT, _FOREIGN_MAX };    /* a keyslot or token that nobody enrolled */
 enum key_expiry { KEY_EXPIRY_REPORT, KEY_EXPIRY_REVOKE, _KEY_EXPIRY_MAX };    /* the key is past its expiry date */
+enum revoke { REVOKE_ANY, REVOKE_ALL, _REVOKE_MAX };    /* whose REVOKED counts where a volume has several keys */
 enum trail_failure { TRAIL_DENY_NEW, TRAIL_STOP, TRAIL_CONTINUE, _TRAIL_FAILURE_MAX };
 enum trust_mode { TRUST_LISTED, TRUST_ALLOWED_KEYS, _TRUST_MAX };
 
@@ -29,6 +30,7 @@ const char *reenable_to_string(enum reenable v);
 const char *recovery_to_string(enum recovery v);
 const char *foreign_keyslot_to_string(enum foreign_keyslot v);
 const char *key_expiry_to_string(enum key_expiry v);
+const char *revoke_to_string(enum revoke v);
 const char *trail_failure_to_string(enum trail_failure v);
 const char *trust_mode_to_string(enum trust_mode v);
 
@@ -39,5 +41,6 @@ int reenable_from_string(const char *s);
 int recovery_from_string(const char *s);
 int foreign_keyslot_from_string(const char *s);
 int key_expiry_from_string(const char *s);
+int revoke_from_string(const char *s);
 int trail_failure_from_string(const char *s);
 int trust_mode_from_string(const char *s);

@@ -39,6 +39,7 @@ static struct json_object *policy_section(const struct policy_settings *p) {
         put_text(o, "OnUnreachable", p->on_unreachable < 0 ? NULL : action_to_string(p->on_unreachable));
         put_text(o, "OnForeignKeyslot", p->on_foreign < 0 ? NULL : foreign_keyslot_to_string(p->on_foreign));
         put_text(o, "OnKeyExpiry", p->on_key_expiry < 0 ? NULL : key_expiry_to_string(p->on_key_expiry));
+        put_text(o, "Revoke", p->revoke < 0 ? NULL : revoke_to_string(p->revoke));
         put_text(o, "Recovery", p->recovery < 0 ? NULL : recovery_to_string(p->recovery));
         put_text(o, "OnReenable", p->on_reenable < 0 ? NULL : reenable_to_string(p->on_reenable));
         put_span(o, "NoticeSec", p->notice_usec);

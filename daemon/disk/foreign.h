@@ -5,12 +5,13 @@
  *
  * The manifest's MAC is over all metadata, and does not say what they were. But if leaving out some keyslots and tokens
  * makes it hold, then those were added by somebody else and all the rest is as it was enrolled. What may have been
- * enrolled is known: our token and its keyslot, with or without one recovery key. */
+ * enrolled is known: tokens of ours (all that agree on the MAC, at least the one that opened the volume) and their
+ * keyslots, with or without one recovery key. */
 
 #include "common/secret.h"
 #include "header-check.h"
 
-/* For a header whose manifest does not hold. Returns 0 (ret names what is foreign: "keyslot 3, token 1
+/* For a header whose manifest does not hold; opener: the wrap that opened it, NULL: none did. Returns 0 (ret names what is foreign: "keyslot 3, token 1
  * (systemd-tpm2)"), -EUCLEAN (something else was changed), -ENOMEM, or an error of manifest_compute(). */
 int foreign_find(const struct json_object *metadata, const char *uuid, const struct secret *volume_key,
-                 const struct header_layout *l, struct header_why *ret);
+                 const struct header_layout *l, const struct header_wrap *opener, struct header_why *ret);

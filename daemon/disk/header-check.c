@@ -112,39 +112,87 @@ int header_json_parse(const uint8_t *p, size_t size, struct json_object **ret, s
         return r < 0 ? refuse(why, r, "its metadata cannot be read: %s", reason) : 0;
 }
 
-static int find_token(const struct json_object *metadata, struct header_layout *l, struct header_why *why) {
-        const struct json_object *tokens = strict_json_get(metadata, "tokens", json_type_object);
-        struct json_object *ours = NULL;
+static int read_token(const struct json_object *value, const char *id, struct header_layout *l, struct header_why *why) {
+        struct header_wrap *w = l->wraps + l->n_wraps;
         const char *text, *reason;
-        uint64_t id = 0;
+        uint64_t n = 0;
         size_t size;
+        int r;
+
+        if (l->n_wraps == DISK_WRAPS_MAX)
+                return refuse(why, -EFBIG, "it has more than %u tokens of type " TOKEN_TYPE, DISK_WRAPS_MAX);
+        if (parse_u64(id, HEADER_TOKENS_MAX - 1, &n) < 0)
+                return refuse(why, -EFBIG, "its token has a number beyond %u", HEADER_TOKENS_MAX - 1);
+        text = json_object_to_json_string_length((struct json_object *) value,
+                                                 JSON_C_TO_STRING_PLAIN|JSON_C_TO_STRING_NOSLASHESCAPE, &size);
+        if (!text)
+                return refuse(why, -ENOMEM, "there is no memory");
+        r = token_parse(text, size, &w->token, &reason);
+        if (r < 0)
+                return refuse(why, r, "its token of type " TOKEN_TYPE " is not usable: %s", reason);
+        w->token_id = (int) n;
+        l->n_wraps++;
+        return 0;
+}
+
+static int compare_wraps(const void *a, const void *b) {
+        return ((const struct header_wrap *) a)->token_id - ((const struct header_wrap *) b)->token_id;
+}
+
+/* Tokens of one volume that could be meant together. Whether they are, the manifest says. */
+static int check_tokens(const struct header_layout *l, const struct header_copy *copy, struct header_why *why) {
+        const struct token *first = &l->wraps[0].token;
+
+        for (unsigned i = 0; i < l->n_wraps; i++) {
+                const struct token *t = &l->wraps[i].token;
+                struct key_uri a, b;
+
+                if (!streq(t->uuid, copy->uuid))
+                        return refuse(why, -EPERM, "its token is of another volume (UUID %s)", t->uuid);
+                if (!streq(t->name, first->name) || t->role != first->role)
+                        return refuse(why, -EPERM, "its tokens of type " TOKEN_TYPE " have different names or roles");
+                for (unsigned k = 0; k < i; k++) {
+                        const struct token *other = &l->wraps[k].token;
+
+                        if (other->keyslot == t->keyslot)
+                                return refuse(why, -EPERM, "two tokens of type " TOKEN_TYPE " name keyslot %d", t->keyslot);
+                        if (key_uri_parse(t->key, &a, NULL) >= 0 && key_uri_parse(other->key, &b, NULL) >= 0 &&
+                            key_uri_same_key(&a, &b))
+                                return refuse(why, -EPERM, "two tokens of type " TOKEN_TYPE " name one key");
+                }
+        }
+        return 0;
+}
+
+static int find_tokens(const struct json_object *metadata, const struct header_copy *copy, struct header_layout *l,
+                       struct header_why *why) {
+        const struct json_object *tokens = strict_json_get(metadata, "tokens", json_type_object);
         int r;
 
         if (!tokens)
                 return refuse(why, -EBADMSG, "its metadata has no tokens");
-        json_object_object_foreach((struct json_object *) tokens, name, value) {
+        json_object_object_foreach((struct json_object *) tokens, id, value) {
                 const char *type = strict_json_string(value, "type");
 
                 if (!type || !streq(type, TOKEN_TYPE))
                         continue;
-                if (ours)
-                        return refuse(why, -ENOTUNIQ, "it has more than one token of type " TOKEN_TYPE);
-                if (parse_u64(name, HEADER_TOKENS_MAX - 1, &id) < 0)
-                        return refuse(why, -EFBIG, "its token has a number beyond %u", HEADER_TOKENS_MAX - 1);
-                ours = value;
+                r = read_token(value, id, l, why);
+                if (r < 0)
+                        return r;
         }
-        if (!ours)
+        if (l->n_wraps == 0)
                 return refuse(why, -ENOENT, "it has no token of type " TOKEN_TYPE);
         if (json_object_object_length(tokens) > (int) HEADER_TOKENS_MAX)
                 return refuse(why, -EFBIG, "it has more than %u tokens", HEADER_TOKENS_MAX);
-        text = json_object_to_json_string_length(ours, JSON_C_TO_STRING_PLAIN|JSON_C_TO_STRING_NOSLASHESCAPE, &size);
-        if (!text)
-                return refuse(why, -ENOMEM, "there is no memory");
-        r = token_parse(text, size, &l->token, &reason);
-        if (r < 0)
-                return refuse(why, r, "its token of type " TOKEN_TYPE " is not usable: %s", reason);
-        l->token_id = (int) id;
-        return 0;
+        qsort(l->wraps, l->n_wraps, sizeof(*l->wraps), compare_wraps);
+        return check_tokens(l, copy, why);
+}
+
+static bool is_our_keyslot(const struct header_layout *l, int keyslot) {
+        for (unsigned i = 0; i < l->n_wraps; i++)
+                if (l->wraps[i].token.keyslot == keyslot)
+                        return true;
+        return false;
 }
 
 static int check_config(const struct json_object *metadata, const struct header_copy *copy, struct header_layout *l,
@@ -281,7 +329,7 @@ static int check_keyslot(const struct json_object *slot, const char *id, const s
                 return refuse(why, -EPERM, "keyslot %.4s does not hold a 512-bit key", id);
         if (!split || !streq(split, "luks1") || strict_json_int(af, "stripes", 4000, &stripes) < 0 || stripes != 4000)
                 return refuse(why, -EPERM, "keyslot %.4s is split in a way that is not known", id);
-        r = check_kdf(slot, id, (int) n == l->token.keyslot, why);
+        r = check_kdf(slot, id, is_our_keyslot(l, (int) n), why);
         return r < 0 ? r : check_area(slot, id, n, copy, l, why);
 }
 
@@ -336,7 +384,7 @@ static void find_recovery(const struct json_object *metadata, struct header_layo
                 e = json_object_array_get_idx(a, 0);
                 s = json_object_is_type(e, json_type_string) ? json_object_get_string((struct json_object *) e) : "";
                 if (parse_u64(s, HEADER_KEYSLOTS_MAX - 1, &slot) < 0 || !l->areas[slot].used ||
-                    (int) slot == l->token.keyslot)
+                    is_our_keyslot(l, (int) slot))
                         continue;
                 l->recovery_token_id = (int) n;
                 l->recovery_keyslot = (int) slot;
@@ -351,11 +399,9 @@ int header_metadata_check(const struct json_object *metadata, const struct heade
         struct header_layout l = {};
         int r;
 
-        r = find_token(metadata, &l, why);
+        r = find_tokens(metadata, copy, &l, why);
         if (r < 0)
                 return r;
-        if (!streq(l.token.uuid, copy->uuid))
-                return refuse(why, -EPERM, "its token is of another volume (UUID %s)", l.token.uuid);
         if (!strict_json_only(metadata, members))
                 return refuse(why, -EPERM, "its metadata has members that are not known");
         r = check_config(metadata, copy, &l, why);
@@ -374,12 +420,30 @@ int header_metadata_check(const struct json_object *metadata, const struct heade
                 if (r < 0)
                         return r;
         }
-        if (!l.areas[l.token.keyslot].used)
-                return refuse(why, -EBADMSG, "the keyslot that its token names is not there");
+        for (unsigned i = 0; i < l.n_wraps; i++)
+                if (!l.areas[l.wraps[i].token.keyslot].used)
+                        return refuse(why, -EBADMSG, "the keyslot that its token names is not there");
         r = check_digest(metadata, keyslots, why);
         if (r < 0)
                 return r;
         find_recovery(metadata, &l);
         *ret = l;
         return 0;
+}
+
+const struct header_wrap *header_find_wrap(const struct header_layout *l, const char *key) {
+        for (unsigned i = 0; i < l->n_wraps; i++)
+                if (!*key || streq(l->wraps[i].token.key, key))
+                        return l->wraps + i;
+        return NULL;
+}
+
+const struct header_wrap *header_find_same_key(const struct header_layout *l, const struct key_uri *key) {
+        for (unsigned i = 0; i < l->n_wraps; i++) {
+                struct key_uri u;
+
+                if (key_uri_parse(l->wraps[i].token.key, &u, NULL) >= 0 && key_uri_same_key(&u, key))
+                        return l->wraps + i;
+        }
+        return NULL;
 }

@@ -8,8 +8,10 @@
  *
  * Accepted: version 2, one segment "0" (crypt, aes-xts-plain64, 512 or 4096-byte sectors, to the end of the device), a
  * 512-bit volume key, keyslots of type luks2 encrypted with aes-xts-plain64, one digest that binds them all to the
- * segment, no requirements, no integrity, exactly one token of type cmkd. libcryptsetup alone takes null ciphers. */
+ * segment, no requirements, no integrity, one token of type cmkd or some (a key each, up to DISK_WRAPS_MAX). libcryptsetup
+ * alone takes null ciphers. */
 
+#include "common/key-uri.h"
 #include "strict-json.h"
 #include "token.h"
 
@@ -32,15 +34,22 @@ struct header_copy {
         char uuid[37];
 };
 
+/* One key that opens the volume: a token of ours. */
+struct header_wrap {
+        int token_id;                     /* its number in the metadata */
+        struct token token;
+};
+
 struct header_layout {
         struct { uint64_t offset, size; bool used; } areas[HEADER_KEYSLOTS_MAX];    /* by keyslot, bytes */
         uint64_t keyslots_size;
         uint64_t data_offset;             /* bytes */
         unsigned sector_size;
-        int token_id;                     /* of our token in the metadata */
+        struct header_wrap wraps[DISK_WRAPS_MAX];    /* in the order of their numbers: same name and role, keys and keyslots
+                                                      * that differ */
+        unsigned n_wraps;                 /* from 1 */
         int recovery_token_id;            /* of a recovery key, -1: there is none */
         int recovery_keyslot;
-        struct token token;
 };
 
 /* Reads the size of a copy from its first HEADER_BINARY_SIZE bytes. Returns 0, -ENODATA (no LUKS2 header copy begins
@@ -57,11 +66,15 @@ int header_json_parse(const uint8_t *p, size_t size, struct json_object **ret, s
 
 /* Checks the metadata for a device of device_size bytes. Returns 0, and on failure (why is filled then):
  *   -ENOENT            no token of type cmkd: not a volume of ours (checked before anything else)
- *   -ENOTUNIQ          more than one of them
  *   -EFBIG             a token, the keyslot areas or the number of either beyond the bounds
  *   -EPROTONOSUPPORT   token or requirement of a newer version
- *   -EPERM             well-formed, and not allowed: null or other cipher, segments, integrity, a reencryption
+ *   -EPERM             well-formed, and not allowed: null or other cipher, segments, integrity, a reencryption, tokens
+ *                      of type cmkd that contradict each other
  *   -EBADMSG           malformed
  *   -ENOMEM */
 int header_metadata_check(const struct json_object *metadata, const struct header_copy *copy, uint64_t device_size,
                           struct header_layout *ret, struct header_why *why);
+
+/* The wrap of the key with that identifier (with version; empty: the first), or of any version of a key. NULL: none. */
+const struct header_wrap *header_find_wrap(const struct header_layout *l, const char *key);
+const struct header_wrap *header_find_same_key(const struct header_layout *l, const struct key_uri *key);

@@ -246,22 +246,30 @@ void header_path(const struct header *h, char ret[static HEADER_PATH_MAX]) {
         snprintf(ret, HEADER_PATH_MAX, "/proc/self/fd/%d", h->fd);
 }
 
+static void describe_wrap(const struct header_wrap *w, struct disk_wrap *ret) {
+        const struct token *t = &w->token;
+
+        *ret = (struct disk_wrap) {
+                .token = (uint8_t) w->token_id, .generation = t->generation, .proof_time = t->proof_time,
+                .spki_size = t->spki_size, .wrapped_size = t->wrapped_size,
+        };
+        strcpy(ret->key, t->key);
+        strcpy(ret->algorithm, t->algorithm);
+        strcpy(ret->proof_request_id, t->proof_request_id);
+        memcpy(ret->spki, t->spki, t->spki_size);
+        memcpy(ret->wrapped, t->wrapped, t->wrapped_size);
+}
+
 void header_describe(const struct header *h, struct disk_reply *y) {
-        const struct token *t = &h->layout.token;
+        const struct header_layout *l = &h->layout;
 
         y->flags |= DISK_FLAG_TOKEN;
-        y->role = (uint8_t) t->role;
-        y->generation = t->generation;
-        strcpy(y->name, t->name);
+        y->role = (uint8_t) l->wraps[0].token.role;
+        strcpy(y->name, l->wraps[0].token.name);
         strcpy(y->uuid, h->copy.uuid);
-        strcpy(y->key, t->key);
-        strcpy(y->algorithm, t->algorithm);
-        y->proof_time = t->proof_time;
-        strcpy(y->proof_request_id, t->proof_request_id);
-        memcpy(y->spki, t->spki, t->spki_size);
-        y->spki_size = t->spki_size;
-        memcpy(y->wrapped, t->wrapped, t->wrapped_size);
-        y->wrapped_size = t->wrapped_size;
+        for (unsigned i = 0; i < l->n_wraps; i++)
+                describe_wrap(l->wraps + i, y->wraps + i);
+        y->n_wraps = (uint8_t) l->n_wraps;
         memcpy(y->header_digest, h->digest, sizeof(h->digest));
         if (h->layout.recovery_keyslot >= 0)
                 y->flags |= DISK_FLAG_RECOVERY_KEY;
@@ -270,7 +278,6 @@ void header_describe(const struct header *h, struct disk_reply *y) {
 enum exit_code header_exit_code(int error) {
         switch (error) {
         case -EPERM:
-        case -ENOTUNIQ:
                 return EXIT_CODE_POLICY;
         default:
                 return EXIT_CODE_FAILED;

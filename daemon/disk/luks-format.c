@@ -16,24 +16,27 @@ const struct crypt_pbkdf_type luks_cheap_pbkdf = {
         .type = CRYPT_KDF_PBKDF2, .hash = "sha512", .iterations = 1000, .flags = CRYPT_PBKDF_NO_BENCHMARK,
 };
 
-static int set_token(struct luks *l, int token_id, const struct token *t) {
-        _cleanup_(freep) char *text = NULL;
-        int r;
+static int set_tokens(struct luks *l, const struct header_wrap *wraps, unsigned n) {
+        int r = 0;
 
-        r = token_format(t, &text);
-        if (r < 0)
-                return r;
-        r = crypt_token_json_set(l->cd, token_id, text);
+        for (unsigned i = 0; r >= 0 && i < n; i++) {
+                _cleanup_(freep) char *text = NULL;
+
+                r = token_format(&wraps[i].token, &text);
+                if (r >= 0)
+                        r = crypt_token_json_set(l->cd, wraps[i].token_id, text);
+        }
         return r < 0 ? r : 0;
 }
 
-/* The MAC is over the metadata with the token in it, less the MAC: set, compute, set again. */
-int luks_seal(struct luks *l, int token_id, struct token *t, const struct secret *volume_key) {
+/* The MAC is over the metadata with the tokens in it, less the MAC: set, compute, set again. */
+int luks_seal(struct luks *l, struct header_wrap *wraps, unsigned n, const struct secret *volume_key) {
         _cleanup_(json_object_putp) struct json_object *metadata = NULL;
+        uint8_t mac[TOKEN_MAC_SIZE];
         const char *text;
         int r;
 
-        r = set_token(l, token_id, t);
+        r = set_tokens(l, wraps, n);
         if (r < 0)
                 return r;
         r = crypt_dump_json(l->cd, &text, 0);
@@ -42,14 +45,19 @@ int luks_seal(struct luks *l, int token_id, struct token *t, const struct secret
         r = strict_json_parse(text, strlen(text), &metadata, NULL);
         if (r < 0)
                 return r;
-        r = manifest_compute(metadata, t->uuid, volume_key, t->mac);
-        return r < 0 ? r : set_token(l, token_id, t);
+        r = manifest_compute(metadata, wraps[0].token.uuid, volume_key, mac);
+        if (r < 0)
+                return r;
+        for (unsigned i = 0; i < n; i++)
+                memcpy(wraps[i].token.mac, mac, sizeof(mac));
+        return set_tokens(l, wraps, n);
 }
 
 static int format(struct luks *l, const struct luks_format *f) {
         struct crypt_params_luks2 params = {
                 .pbkdf = &luks_cheap_pbkdf, .sector_size = f->sector_size, .label = f->label, .subsystem = "cmkd",
         };
+        struct header_wrap w = { .token_id = TOKEN_ID };
         int r;
 
         r = crypt_set_data_offset(l->cd, LUKS_FORMAT_DATA_OFFSET / 512);
@@ -64,8 +72,12 @@ static int format(struct luks *l, const struct luks_format *f) {
                                             secret_size(f->unlock_key));
         if (r < 0)
                 return r;
-        f->token->keyslot = KEYSLOT;
-        return luks_seal(l, TOKEN_ID, f->token, f->volume_key);
+        w.token = *f->token;
+        w.token.keyslot = KEYSLOT;
+        r = luks_seal(l, &w, 1, f->volume_key);
+        if (r >= 0)
+                *f->token = w.token;
+        return r;
 }
 
 int luks_format_image(struct luks *l, const struct luks_format *f, int *ret_fd) {

@@ -10,14 +10,15 @@
 void luks_log_init(struct luks *l);
 void luks_log_attach(struct luks *l);
 
-/* luks_unlock() by any keyslot's passphrase. */
-int luks_open_keyslot(struct luks *l, int keyslot, const struct secret *passphrase, struct secret **ret_volume_key);
+/* A copy of h in a memfd, and libcryptsetup at work on it: a file of ours, so that no lock is needed. The caller owns
+ * *ret_image. Returns 0, -errno, or what libcryptsetup says. */
+int luks_open_image(struct luks *l, const struct header *h, const char *device, int *ret_image);
 
 struct crypt_pbkdf_type;
 
 /* Full entropy is stretched by nothing: the cheapest derivation that LUKS2 allows. */
 extern const struct crypt_pbkdf_type luks_cheap_pbkdf;
 
-/* Writes our token with the MAC over the metadata as they are now; t->mac is filled. Returns 0, the errors of
- * token_format() and manifest_compute(), or what libcryptsetup says. */
-int luks_seal(struct luks *l, int token_id, struct token *t, const struct secret *volume_key);
+/* Writes our tokens, all of them, with the MAC over the metadata as they are then, which is filled in. Returns 0, the errors
+ * of token_format() and manifest_compute(), or what libcryptsetup says. */
+int luks_seal(struct luks *l, struct header_wrap *wraps, unsigned n, const struct secret *volume_key);

@@ -42,7 +42,7 @@ int luks_open(struct luks *l, const struct header *h, const char *device) {
         return compare_metadata(l, h);
 }
 
-int luks_open_keyslot(struct luks *l, int keyslot, const struct secret *passphrase, struct secret **ret_volume_key) {
+int luks_unlock(struct luks *l, int keyslot, const struct secret *passphrase, struct secret **ret_volume_key) {
         _cleanup_(secret_freep) struct secret *key = NULL;
         size_t size = VOLUME_KEY_SIZE;
         int r;
@@ -62,11 +62,6 @@ int luks_open_keyslot(struct luks *l, int keyslot, const struct secret *passphra
                 return -EBADMSG;
         *ret_volume_key = TAKE_PTR(key);
         return 0;
-}
-
-int luks_unlock(struct luks *l, const struct header *h, const struct secret *unlock_key,
-                struct secret **ret_volume_key) {
-        return luks_open_keyslot(l, h->layout.token.keyslot, unlock_key, ret_volume_key);
 }
 
 int luks_activate(struct luks *l, const char *name, const struct secret *volume_key, bool read_only) {

@@ -1,38 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "header-write.h"
 #include "luks-log.h"
 #include "recovery-text.h"
 
 #include <libcryptsetup.h>
 
-/* An image that libcryptsetup may write to: a memfd of ours, so that no lock is needed. */
-static int open_image(struct luks *l, const struct header *h, const char *device, int *ret_image) {
-        _cleanup_(closep) int image = header_image(h);
-        char path[HEADER_PATH_MAX];
-        int r;
-
-        if (image < 0)
-                return image;
-        luks_log_init(l);
-        r = crypt_metadata_locking(NULL, 0);
-        if (r < 0)
-                return r;
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", image);
-        r = crypt_init_data_device(&l->cd, path, device);
-        if (r < 0)
-                return r;
-        luks_log_attach(l);
-        r = crypt_load(l->cd, CRYPT_LUKS2, NULL);
-        if (r < 0)
-                return r;
-        *ret_image = TAKE_FD(image);
-        return 0;
-}
-
 static int seal(struct luks *l, const struct header *h, const struct secret *volume_key) {
-        struct token t = h->layout.token;
+        struct header_layout layout = h->layout;
 
-        return luks_seal(l, h->layout.token_id, &t, volume_key);
+        return luks_seal(l, layout.wraps, layout.n_wraps, volume_key);
 }
 
 int luks_recovery_add(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
@@ -43,7 +18,7 @@ int luks_recovery_add(struct luks *l, const struct header *h, const char *device
 
         if (h->layout.recovery_keyslot >= 0)
                 return -EEXIST;
-        r = open_image(l, h, device, &image);
+        r = luks_open_image(l, h, device, &image);
         if (r < 0)
                 return r;
         r = crypt_set_pbkdf_type(l->cd, &luks_cheap_pbkdf);
@@ -72,7 +47,7 @@ int luks_recovery_remove(struct luks *l, const struct header *h, const char *dev
 
         if (h->layout.recovery_keyslot < 0)
                 return -ENOENT;
-        r = open_image(l, h, device, &image);
+        r = luks_open_image(l, h, device, &image);
         if (r < 0)
                 return r;
         r = crypt_token_json_set(l->cd, h->layout.recovery_token_id, NULL);
@@ -92,5 +67,5 @@ int luks_recovery_unlock(struct luks *l, const struct header *h, const struct se
                          struct secret **ret_volume_key) {
         if (h->layout.recovery_keyslot < 0)
                 return -ENOENT;
-        return luks_open_keyslot(l, h->layout.recovery_keyslot, text, ret_volume_key);
+        return luks_unlock(l, h->layout.recovery_keyslot, text, ret_volume_key);
 }

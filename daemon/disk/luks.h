@@ -25,10 +25,9 @@ struct luks {
  * understands another header than header-check did), or its error. */
 int luks_open(struct luks *l, const struct header *h, const char *device);
 
-/* Opens the token's keyslot. Returns 0, -ENOKEY (the unlock key is not the one), -EBADMSG (a volume key of another
- * size), errors of secret_new(), or what libcryptsetup says. */
-int luks_unlock(struct luks *l, const struct header *h, const struct secret *unlock_key,
-                struct secret **ret_volume_key);
+/* Opens a keyslot. Returns 0, -ENOKEY (the passphrase is not the one), -EBADMSG (a volume key of another size), errors of
+ * secret_new(), or what libcryptsetup says. */
+int luks_unlock(struct luks *l, int keyslot, const struct secret *passphrase, struct secret **ret_volume_key);
 
 /* Makes the mapping; the volume key goes through this thread's keyring and is gone when the process is. Returns 0,
  * -EEXIST (a mapping of that name), -EBUSY (the device is in use), or what libcryptsetup says. */
@@ -59,6 +58,13 @@ int luks_recovery_add(struct luks *l, const struct header *h, const char *device
                       const struct secret *text, int *ret_image);
 int luks_recovery_remove(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
                          int *ret_image);
+
+/* luks-wrap.c: the same for one more key. t: of its token, whose keyslot is filled in; unlock_key: what opens it. Also
+ * -ENOSPC (it has DISK_WRAPS_MAX already, or the only one is to go). */
+int luks_wrap_add(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
+                  const struct secret *unlock_key, struct token *t, int *ret_image);
+int luks_wrap_remove(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
+                     const struct header_wrap *w, int *ret_image);
 
 /* Opens the recovery key's keyslot of what luks_open() loaded. As luks_unlock(), and -ENOENT (there is no such key). */
 int luks_recovery_unlock(struct luks *l, const struct header *h, const struct secret *text,

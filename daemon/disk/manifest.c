@@ -8,7 +8,7 @@
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 
-/* Where in the metadata a value stands; the MAC of our own token is the only one left out. */
+/* Where in the metadata a value stands; the MAC in tokens of ours is all that is left out. */
 enum place { ROOT, TOKENS, TOKEN, OURS, MANIFEST, ELSEWHERE };
 
 static void mac_freep(EVP_MAC **p) { EVP_MAC_free(*p); }

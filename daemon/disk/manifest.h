@@ -5,7 +5,7 @@
  * and who may open it: segments, keyslots (all of them), digests, configuration, every token. So a foreign keyslot, a
  * changed cipher, another token, another name or generation shows as soon as the volume key is known.
  *
- * What the MAC runs over: the UUID, then the metadata without the "mac" of our own token, written so that different
+ * What the MAC runs over: the UUID, then the metadata without the "mac" of our own tokens, which all bear the same, written so that different
  * values never give the same bytes: o/a and the number of members, s and i with a length before their bytes, b and n;
  * members sorted by name. How the text was spaced or ordered makes no difference. */
 

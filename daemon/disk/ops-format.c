@@ -14,31 +14,20 @@
 #define SECOND_COPY HEADER_SIZE_MIN
 
 static int check_request(const struct disk_request *q, struct disk_reply *y) {
-        struct key_uri uri;
-        const char *why;
-
         if (!q->name[0])
                 return op_fail(y, -EINVAL, EXIT_CODE_USAGE, "A volume needs a name");
-        if (key_uri_parse(q->key, &uri, &why) < 0)
-                return op_fail(y, -EINVAL, EXIT_CODE_USAGE, "%s is not the identifier of a key: %s", q->key, why);
-        if (!uri.version[0])
-                return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "%s names no version of the key", q->key);
-        if (!streq(q->algorithm, "RSA-OAEP-256"))
-                return op_fail(y, -EOPNOTSUPP, EXIT_CODE_FAILED, "Wrapping with %s is not known here", q->algorithm);
-        if (public_key_check(q->spki, q->spki_size, &why) < 0)
-                return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "The public key of %s is not usable: %s", q->key, why);
-        return 0;
+        return op_check_new_key(q, y);
 }
 
 /* A volume of ours is never overwritten by repeating the command that made it, whatever the flags say. */
 static int check_existing(const struct header *h, const struct disk_request *q, struct disk_reply *y) {
-        const struct token *t = &h->layout.token;
-        struct key_uri wanted, present;
+        const struct token *t = &h->layout.wraps[0].token;
+        struct key_uri wanted;
         bool same;
 
-        if (key_uri_parse(q->key, &wanted, NULL) < 0 || key_uri_parse(t->key, &present, NULL) < 0)
+        if (key_uri_parse(q->key, &wanted, NULL) < 0)
                 return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "The key of %s cannot be compared", q->device);
-        same = streq(t->name, q->name) && t->role == (enum role) q->role && key_uri_same_key(&wanted, &present);
+        same = streq(t->name, q->name) && t->role == (enum role) q->role && header_find_same_key(&h->layout, &wanted);
         if (!same && (q->flags & DISK_FLAG_WIPE))
                 return 0;
         header_describe(h, y);
@@ -76,20 +65,6 @@ static unsigned choose_sector_size(const struct device *d) {
         return (d->logical == 4096 || d->physical == 4096) && d->size % 4096 == 0 ? 4096 : 512;
 }
 
-static int fill_token(const struct disk_request *q, const char *uuid, const struct secret *w, struct token *t) {
-        *t = (struct token) {
-                .role = (enum role) q->role, .generation = 1, .spki_size = q->spki_size, .proof_time = q->proof_time,
-        };
-        strcpy(t->uuid, uuid);
-        strcpy(t->name, q->name);
-        strcpy(t->key, q->key);
-        strcpy(t->algorithm, q->algorithm);
-        strcpy(t->proof_request_id, q->proof_request_id);
-        memcpy(t->spki, q->spki, q->spki_size);
-        random_bytes(t->salt, sizeof(t->salt));
-        return wrap_secret(q->spki, q->spki_size, w, t->wrapped, &t->wrapped_size);
-}
-
 static int make_image(const struct disk_request *q, const struct device *d, const struct secret *w, struct luks *l,
                       int *ret_fd) {
         _cleanup_(secret_freep) struct secret *volume_key = NULL, *unlock_key = NULL;
@@ -100,7 +75,7 @@ static int make_image(const struct disk_request *q, const struct device *d, cons
 
         random_uuid(uuid);
         snprintf(label, sizeof(label), "%s", q->name);
-        r = fill_token(q, uuid, w, &token);
+        r = op_fill_token(q, uuid, w, &token);
         if (r >= 0)
                 r = unlock_key_derive(w, token.salt, uuid, token.role, token.generation, &unlock_key);
         if (r >= 0)

@@ -67,9 +67,10 @@ int op_erase(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_r
         r = volume_read(&v, q, y);
         if (r < 0)
                 return r;
-        if (v.header->layout.token.generation != 1)
-                return op_fail(y, -EPERM, EXIT_CODE_POLICY, "%s is not fresh from a format (generation %llu): not "
-                               "erased", q->device, (unsigned long long) v.header->layout.token.generation);
+        if (v.header->layout.n_wraps != 1 || v.header->layout.wraps[0].token.generation != 1)
+                return op_fail(y, -EPERM, EXIT_CODE_POLICY, "%s is not fresh from a format (%u keys, generation %llu): not "
+                               "erased", q->device, v.header->layout.n_wraps,
+                               (unsigned long long) v.header->layout.wraps[0].token.generation);
         if (!is_zero(q->header_digest, sizeof(q->header_digest)) && !digest_equal(q->header_digest, v.header->digest))
                 return op_fail(y, -ESTALE, EXIT_CODE_POLICY, "The header of %s changed after the format: not erased",
                                q->device);

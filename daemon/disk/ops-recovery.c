@@ -1,139 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops.h"
 
-#include "header-write.h"
-#include "manifest.h"
+#include "edit.h"
 #include "recovery-text.h"
-#include "unlock-key.h"
-#include "volume.h"
 
-#include <fcntl.h>
 #include <signal.h>
 
-/* A volume whose header is about to be changed: open, listed, locked against other programs. */
-struct edit {
-        struct volume volume;
-        struct header *new;
-        struct header_lock lock;
-};
-
-#define EDIT_NONE { .volume = { .device = DEVICE_NONE, .keep_unlock_key = true }, .lock = HEADER_LOCK_NONE }
-
-static void edit_done(struct edit *e) {
-        header_unlock(&e->lock);
-        header_free(e->new);
-        volume_done(&e->volume);
-}
-
-/* The lock comes before the header is read, and the device is the same one in both. */
-static int edit_begin(struct edit *e, const struct disk_request *q, struct disk_reply *y) {
-        _cleanup_(device_close) struct device d = DEVICE_NONE;
-        struct disk_request strict = *q;
+static int opens_with_text(const struct edit *e, struct luks *l, const struct header *h) {
+        _cleanup_(secret_freep) struct secret *recovered = NULL;
         int r;
 
-        /* A new manifest would make what is foreign one's own. */
-        strict.flags &= ~(uint32_t) DISK_FLAG_FOREIGN_OK;
-        if (!q->name[0] || !q->uuid[0])
-                return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "A recovery key needs a volume's name and UUID");
-        r = device_open(q->device, &d, y);
-        if (r >= 0)
-                r = header_lock(&d, q->device, &e->lock, y);
-        if (r >= 0)
-                r = volume_open(&e->volume, &strict, y);
-        if (r < 0)
-                return r;
-        if (d.major != e->volume.device.major || d.minor != e->volume.device.minor)
-                return op_fail(y, -ESTALE, EXIT_CODE_FAILED, "%s is another device now: try again", q->device);
-        return 0;
-}
-
-static int fail_change(int error, const struct disk_request *q, const char *said, struct disk_reply *y) {
-        return op_fail(y, error, EXIT_CODE_FAILED, "The header of %s cannot be changed: %s", q->device,
-                       said && said[0] ? said : strerror(-error));
-}
-
-/* What was made opens as it should, the manifest holds. text: of the recovery key, NULL: there must be none. */
-static int prove(const struct header *h, const struct edit *e, const struct secret *text) {
-        _cleanup_(secret_freep) struct secret *key = NULL, *recovered = NULL;
-        _cleanup_(luks_close) struct luks l = {};
-        int r;
-
-        r = luks_open(&l, h, e->volume.device.path);
-        if (r >= 0)
-                r = luks_unlock(&l, h, e->volume.unlock_key, &key);
-        if (r >= 0 && !secret_equal(key, e->volume.volume_key))
-                r = -EUCLEAN;
-        if (r >= 0)
-                r = manifest_verify(h->metadata, h->copy.uuid, key, h->layout.token.mac);
-        if (r < 0 || !text)
-                return r < 0 ? r : h->layout.recovery_keyslot >= 0 ? -EUCLEAN : 0;
-        r = luks_recovery_unlock(&l, h, text, &recovered);
+        r = luks_recovery_unlock(l, h, e->also_secret, &recovered);
         return r < 0 ? r : secret_equal(recovered, e->volume.volume_key) ? 0 : -EUCLEAN;
 }
 
-/* From the disk, not from the page cache. */
-static int read_back(const struct device *d, struct header **ret) {
-        struct header_why why;
-
-        if (posix_fadvise(d->fd, 0, 0, POSIX_FADV_DONTNEED) != 0)
-                return -EIO;
-        return header_read(d->fd, d->size, ret, &why);
-}
-
-static int prove_on_disk(const struct edit *e, const struct secret *text) {
-        _cleanup_(header_freep) struct header *h = NULL;
-        int r;
-
-        r = read_back(&e->volume.device, &h);
-        if (r < 0)
-                return r;
-        return h->copy.seqid != e->new->copy.seqid ? -EUCLEAN : prove(h, e, text);
-}
-
-/* The image becomes the header on the disk. Until it has been proven there the old one is a write away. */
-static int commit(struct edit *e, const struct disk_request *q, const struct secret *text, struct disk_reply *y) {
-        struct header_change c = { .old = e->volume.header, .new = e->new, .device = &e->volume.device };
-        _cleanup_(header_freep) struct header *h = NULL;
-        int r;
-
-        r = prove(e->new, e, text);
-        if (r < 0)
-                return fail_change(r, q, "what was made does not open, nothing was written", y);
-        r = header_open_writable(&e->volume.device, q->device, y);
-        if (r < 0)
-                return r;
-        r = header_change_begin(&c);
-        if (r == -EUCLEAN)
-                return fail_change(r, q, "what was made is not a successor of it, nothing was written", y);
-        if (r >= 0)
-                r = prove_on_disk(e, text);
-        if (r < 0) {
-                bool back = header_change_undo(&c) >= 0;
-
-                return op_fail(y, r, EXIT_CODE_FAILED, "The header of %s cannot be changed: what was written does not "
-                               "open (%s); %s", q->device, strerror(-r),
-                               back ? "it is as it was" : "one copy is damaged");
-        }
-        r = header_change_finish(&c);
-        if (r >= 0)
-                r = read_back(&e->volume.device, &h);
-        if (r >= 0 && (h->damaged || !digest_equal(h->digest, e->new->digest)))
-                r = -EIO;
-        if (r < 0)
-                return op_fail(y, r, EXIT_CODE_FAILED, "The header of %s was changed, but only one of its copies is in "
-                               "order: %s", q->device, strerror(-r));
-        y->flags = 0;
-        header_describe(h, y);
-        return 0;
-}
-
-/* Checks the image as any header on any disk. */
-static int take_image(struct edit *e, const struct disk_request *q, int image, struct disk_reply *y) {
-        struct header_why why = {};
-        int r;
-
-        r = header_read(image, e->volume.device.size, &e->new, &why);
-        return r < 0 ? fail_change(r, q, why.text, y) : 0;
+static int has_none(const struct edit *e _unused_, struct luks *l _unused_, const struct header *h) {
+        return h->layout.recovery_keyslot >= 0 ? -EUCLEAN : 0;
 }
 
 int op_recovery_add(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y) {
@@ -157,10 +39,10 @@ int op_recovery_add(const struct disk_request *q, int in_fd, int *ret_fd, struct
         if (r >= 0)
                 r = luks_recovery_add(&l, e.volume.header, e.volume.device.path, e.volume.volume_key, text, &image);
         if (r < 0)
-                return fail_change(r, q, l.said, y);
-        r = take_image(&e, q, image, y);
-        if (r >= 0)
-                r = commit(&e, q, text, y);
+                return edit_fail(r, q, l.said, y);
+        e.also = opens_with_text;
+        e.also_secret = text;
+        r = edit_commit(&e, image, y);
         if (r < 0)
                 return r;
         y->count = 1;
@@ -190,10 +72,9 @@ int op_recovery_remove(const struct disk_request *q, int in_fd, int *ret_fd, str
         if (now->layout.recovery_keyslot >= 0) {
                 r = luks_recovery_remove(&l, now, e.volume.device.path, e.volume.volume_key, &image);
                 if (r < 0)
-                        return fail_change(r, q, l.said, y);
-                r = take_image(&e, q, image, y);
-                if (r >= 0)
-                        r = commit(&e, q, NULL, y);
+                        return edit_fail(r, q, l.said, y);
+                e.also = has_none;
+                r = edit_commit(&e, image, y);
                 if (r < 0)
                         return r;
                 y->count = 1;

@@ -5,6 +5,7 @@
 
 #include "common/disk-serve.h"
 #include "common/secret.h"
+#include "token.h"
 
 /* Reads secret W from the child's pipe. Returns 0, or an error as of op_fail(): -EBADF (there is no pipe), -EPIPE (it
  * ended early: the worker gave nothing), -EPERM or -ENOMEM (no memory that a key may live in). */
@@ -19,6 +20,17 @@ int op_activate(const struct disk_request *q, int in_fd, int *ret_fd, struct dis
 int op_unlock_key(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_resume(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_recognize(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+
+/* ops-wrap.c: one more key, and one less */
+int op_wrap_add(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_wrap_remove(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+
+/* What a request says of a key that is to be enrolled. Fills y: -EINVAL, -EOPNOTSUPP (its algorithm). */
+int op_check_new_key(const struct disk_request *q, struct disk_reply *y);
+
+/* The token of that key, generation 1: W wrapped, a new salt; keyslot and MAC are for later. Returns 0 or an error of
+ * wrap_secret(). */
+int op_fill_token(const struct disk_request *q, const char *uuid, const struct secret *w, struct token *ret);
 
 /* The recovery key: ops-recovery.c */
 int op_recovery_add(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);

@@ -73,7 +73,7 @@ static int fail_unlock(int error, const struct disk_request *q, const struct vol
         if (error == -ENOKEY)
                 return op_fail(y, error, EXIT_CODE_FAILED, "Keyslot %d of %s does not open with what the vault "
                                "unwrapped: its token and its keyslot do not belong together",
-                               v->header->layout.token.keyslot, q->device);
+                               v->wrap->token.keyslot, q->device);
         return op_fail(y, error, EXIT_CODE_FAILED, "%s cannot be unlocked: %s", q->device,
                        v->luks.said[0] ? v->luks.said : strerror(-error));
 }
@@ -83,7 +83,7 @@ static int judge_change(struct volume *v, const struct disk_request *q, struct d
         struct header_why what = {};
         int r;
 
-        r = foreign_find(v->header->metadata, v->header->copy.uuid, v->volume_key, &v->header->layout, &what);
+        r = foreign_find(v->header->metadata, v->header->copy.uuid, v->volume_key, &v->header->layout, v->wrap, &what);
         if (r == -EUCLEAN)
                 return op_fail(y, r, EXIT_CODE_POLICY, "The header of %s was changed since it was enrolled: another "
                                "cipher, name or generation, or a keyslot that is not as it was", q->device);
@@ -100,11 +100,21 @@ static int judge_change(struct volume *v, const struct disk_request *q, struct d
         return 0;
 }
 
+int volume_manifest_verify(const struct header *h, const struct secret *volume_key) {
+        const struct header_layout *l = &h->layout;
+
+        /* The MAC is over everything but itself: one that was changed in one of the tokens is nobody's. */
+        for (unsigned i = 1; i < l->n_wraps; i++)
+                if (!digest_equal(l->wraps[i].token.mac, l->wraps[0].token.mac))
+                        return -EUCLEAN;
+        return manifest_verify(h->metadata, h->copy.uuid, volume_key, l->wraps[0].token.mac);
+}
+
 int volume_verify(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
-        const struct token *t = &v->header->layout.token;
+        const struct token *t = &v->header->layout.wraps[0].token;
         int r;
 
-        r = manifest_verify(v->header->metadata, v->header->copy.uuid, v->volume_key, t->mac);
+        r = volume_manifest_verify(v->header, v->volume_key);
         if (r == -EUCLEAN) {
                 r = judge_change(v, q, y);
                 if (r < 0)
@@ -120,17 +130,21 @@ int volume_verify(struct volume *v, const struct disk_request *q, struct disk_re
 }
 
 int volume_unlock(struct volume *v, const struct disk_request *q, const struct secret *w, struct disk_reply *y) {
-        const struct token *t = &v->header->layout.token;
         _cleanup_(secret_freep) struct secret *unlock_key = NULL;
+        const struct token *t;
         int r;
 
+        v->wrap = header_find_wrap(&v->header->layout, q->opener);
+        if (!v->wrap)
+                return op_fail(y, -ENOENT, EXIT_CODE_FAILED, "No token of %s is of key %s: try again", q->device, q->opener);
+        t = &v->wrap->token;
         r = unlock_key_derive(w, t->salt, v->header->copy.uuid, t->role, t->generation, &unlock_key);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "The unlock key of %s cannot be derived: %s", q->device,
                                strerror(-r));
         r = luks_open(&v->luks, v->header, v->device.path);
         if (r >= 0)
-                r = luks_unlock(&v->luks, v->header, unlock_key, &v->volume_key);
+                r = luks_unlock(&v->luks, t->keyslot, unlock_key, &v->volume_key);
         if (r < 0)
                 return fail_unlock(r, q, v, y);
         r = volume_verify(v, q, y);
@@ -157,10 +171,10 @@ int volume_check_unchanged(const struct volume *v, const struct disk_request *q,
 }
 
 int volume_check_name(const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
-        if (streq(q->name, v->header->layout.token.name))
+        if (streq(q->name, v->header->layout.wraps[0].token.name))
                 return 0;
         return op_fail(y, -EKEYREJECTED, EXIT_CODE_POLICY, "The volume on %s is named %s, not %s", q->device,
-                       v->header->layout.token.name, q->name);
+                       v->header->layout.wraps[0].token.name, q->name);
 }
 
 int volume_check_trust(const struct volume *v, const struct disk_request *q, struct disk_reply *y) {

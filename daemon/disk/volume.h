@@ -12,6 +12,7 @@
 struct volume {
         struct device device;
         struct header *header;
+        const struct header_wrap *wrap;   /* the one that opened it; NULL: none has yet */
         struct luks luks;
         struct secret *volume_key;
         bool keep_unlock_key;
@@ -28,13 +29,16 @@ int volume_read(struct volume *v, const struct disk_request *q, struct disk_repl
 /* For the next request to this process: where the device then reads as it did, the header is not parsed anew. */
 void volume_keep_header(struct volume *v);
 
+/* That the manifest holds over a header, and that all its tokens of ours bear it. Returns as manifest_verify(). */
+int volume_manifest_verify(const struct header *h, const struct secret *volume_key);
+
 /* Verifies the manifest by the volume key and computes the trust digest. Fills y: -EUCLEAN (changed since it was
  * enrolled). With DISK_FLAG_FOREIGN_OK foreign keyslots and tokens are no error: DISK_FLAG_FOREIGN is set then, and
  * y->message names them. */
 int volume_verify(struct volume *v, const struct disk_request *q, struct disk_reply *y);
 
-/* Opens the keyslot with what W and the token give, and verifies. Fills y: errors of luks_open(), luks_unlock() and
- * volume_verify(). */
+/* Opens the keyslot of q->opener with what W and its token give, and verifies. Fills y: -ENOENT (no token is of that key),
+ * errors of luks_open(), luks_unlock() and volume_verify(). */
 int volume_unlock(struct volume *v, const struct disk_request *q, const struct secret *w, struct disk_reply *y);
 
 /* The same with the W of this child's pipe, read as late as can be and forgotten as soon as can be. Also the errors of

@@ -17,6 +17,8 @@
 #include "pause.h"
 #include "recognize.h"
 #include "teardown.h"
+#include "wrap.h"
+#include "wrap-mark.h"
 
 #define QUERY_TIMEOUT_USEC (30 * USEC_PER_SEC)
 
@@ -126,21 +128,27 @@ static void adopt_held(const struct candidate *c, struct volume *v) {
                 v->lease.since.boottime_usec = deadline - span;
 }
 
-/* Ties the volume to the key that its header names. Returns NULL, or why nobody can be asked about it. */
-static const char *bind_key(struct volume *v, const struct disk_reply *y) {
-        const struct vault_config *vault;
-        struct key_uri u;
-        const char *why = NULL;
+/* Ties the volume to the keys of its header that this node knows. Returns NULL, or why (in buf) nobody can be asked about it. */
+static const char *bind_keys(struct volume *v, const struct disk_reply *y, char buf[static 600]) {
+        const struct trust_entry *t = trust_find_uuid(v->manager->trust, v->uuid);
+        struct wrap_choice c;
 
+        *buf = 0;
         if (y->error < 0 || !streq(y->uuid, v->uuid))
                 return "its header cannot be read";
-        if (key_uri_parse(y->key, &u, &why) < 0)
-                return why;
         v->header = *y;
-        vault = config_find_vault(v->manager->config, &u, &why);
-        if (!vault)
-                return why;
-        return key_bind(v->manager, v, &u, vault) < 0 ? "its public key is of no use" : NULL;
+        if (wrap_choose(y, t, v->manager->trust_early, &c, buf) < 0)
+                return buf;
+        v->opener = c.at[0];
+        if (wraps_bind(v, &c, false, buf) < 0)
+                return buf;
+        if (!volume_has_key(v)) {
+                wraps_unbind(v);
+                return *buf ? buf : "it has no key";
+        }
+        if (*buf)
+                log_alert("%s: %s; with Revoke=any it is closed as if that key's vault were silent", v->name, buf);
+        return NULL;
 }
 
 static void cut_now(struct volume *v, enum action wanted, enum lease_cause cause, const char *why) {
@@ -169,7 +177,8 @@ static void keep_without_key(const struct candidate *c, struct volume *v, const 
 
 static void adopt_open(struct candidate *c, struct volume *v, const struct disk_reply *y) {
         bool released = v->released, held = y->flags & DISK_FLAG_SUSPENDED;
-        const char *why = released ? NULL : bind_key(v, y);
+        char buf[600];
+        const char *why = released ? NULL : bind_keys(v, y, buf);
 
         if (held)
                 adopt_held(c, v);
@@ -185,28 +194,29 @@ static void adopt_open(struct candidate *c, struct volume *v, const struct disk_
                 record(v, "attached", LOG_NOTICE, "mapped by whoever its key was released to");
         v->breaker_set |= c->facts.has_slot;
         if (!released)
-                key_track_adopt(&v->key->track, lease_start(c, v));
+                wrap_mark_adopt(v, lease_start(c, v));
         key_evaluate_volume(v);
-        key_schedule(v->key);
+        wraps_schedule(v);
 }
 
 static void adopt_recovery(struct candidate *c, struct volume *v, const struct disk_reply *y, const char *why) {
-        const char *no_key = bind_key(v, y);
+        char buf[600];
+        const char *no_key = bind_keys(v, y, buf);
 
         v->recovery_why = why;
         volume_set_state(v, VOLUME_RECOVERY);
         log_alert("%s: RECOVERY: %s, as %s: its key's owner has no hold on it. \"cmkctl attach %s\" puts it under its lease%s%s",
                   v->name, why, v->mapping, v->name, no_key ? "; its key is not polled: " : "", strempty(no_key));
         record(v, c->facts.mark == OPEN_MARK_RECOVERY ? "adopted" : "recovery", LOG_ALERT, why);
-        if (v->key) {
-                key_evaluate_volume(v);
-                key_schedule(v->key);
-        }
+        key_evaluate_volume(v);
+        wraps_schedule(v);
 }
 
 static void adopt_cut(struct candidate *c, struct volume *v, const struct disk_reply *y, enum lease_cause cause,
                       const char *why) {
-        (void) bind_key(v, y);
+        char buf[600];
+
+        (void) bind_keys(v, y, buf);
         v->recovery_why = why;
         v->breaker_set |= c->facts.has_slot;
         volume_set_state(v, VOLUME_RECOVERY);
@@ -306,6 +316,7 @@ void adopt_found(struct manager *m, const struct mapping_seen *s) {
 static void on_cut_inspected(const struct disk_reply *y, int fd, void *user) {
         struct candidate *c = user;
         struct volume *v = volume_of(c);
+        char buf[600];
         const char *why;
 
         safe_close(fd);
@@ -314,7 +325,7 @@ static void on_cut_inspected(const struct disk_reply *y, int fd, void *user) {
                 return;
         }
         manager_volume_policy(c->manager, v);
-        why = bind_key(v, y);
+        why = bind_keys(v, y, buf);
         if (why) {
                 log_warning("%s: cut, and it will not be attached when its key is enabled again: %s", v->name, why);
                 give_up(c);
@@ -323,7 +334,7 @@ static void on_cut_inspected(const struct disk_reply *y, int fd, void *user) {
         v->cause = c->facts.cut;
         volume_set_state(v, VOLUME_CUT);
         record(v, "adopted", LOG_NOTICE, "cut");
-        key_schedule(v->key);
+        wraps_schedule(v);
         leave(c);
 }
 

@@ -71,7 +71,7 @@ static void on_active(const struct disk_reply *y, int fd, void *user) {
                 free(r);
         }
         key_evaluate_volume(v);
-        key_schedule(v->key);
+        wraps_schedule(v);
         automatic_know(u->manager, u->device);
         if (u->by_path && !u->automatic)
                 remember_disk(u);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attributes-mark.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <unistd.h>
 
 #include "common/log.h"
 
 #define DIRECTORY "/run/cmkd/attributes"
-#define PATH_SIZE (sizeof(DIRECTORY) + 40)
+#define PATH_SIZE (sizeof(DIRECTORY) + 60)
 #define MARK_MAX 2048u
 
 /* One line, without its end. */
@@ -54,11 +55,20 @@ void attributes_mark_format(const struct attributes *a, char *buf, size_t size) 
                 n += (size_t) snprintf(buf + n, size - n, "%s=%s\n", a->tags[i].name, a->tags[i].value);
 }
 
-void attributes_mark_write(const char *uuid, const struct attributes *a) {
+/* A volume may have several keys: FNV-1a of the key's identifier tells them apart. Nobody gains by making two the same. */
+static void path_of(const char *uuid, const char *key, char *buf, size_t size) {
+        uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+        for (const char *p = key; *p; p++)
+                h = (h ^ (uint8_t) *p) * UINT64_C(0x100000001b3);
+        snprintf(buf, size, DIRECTORY "/%s.%016" PRIx64, uuid, h);
+}
+
+void attributes_mark_write(const char *uuid, const char *key, const struct attributes *a) {
         char path[PATH_SIZE], text[MARK_MAX];
         int r;
 
-        snprintf(path, sizeof(path), DIRECTORY "/%s", uuid);
+        path_of(uuid, key, path, sizeof(path));
         attributes_mark_format(a, text, sizeof(text));
         if (!*text) {
                 (void) unlink(path);
@@ -72,12 +82,26 @@ void attributes_mark_write(const char *uuid, const struct attributes *a) {
                             strerror(-r));
 }
 
-void attributes_mark_read(const char *uuid, struct attributes *a) {
+void attributes_mark_read(const char *uuid, const char *key, struct attributes *a) {
         _cleanup_(freep) char *text = NULL;
         char path[PATH_SIZE];
         struct vault_reply y;
 
-        snprintf(path, sizeof(path), DIRECTORY "/%s", uuid);
+        path_of(uuid, key, path, sizeof(path));
         if (read_small_file(path, MARK_MAX, &text, NULL) >= 0 && attributes_mark_parse(text, &y) >= 0)
                 (void) attributes_take(a, &y);
+}
+
+void attributes_mark_forget(const char *uuid) {
+        DIR *d = opendir(DIRECTORY);
+        struct dirent *e;
+
+        while (d && (e = readdir(d))) {
+                const char *rest = startswith(e->d_name, uuid);
+
+                if (rest && *rest == '.')
+                        (void) unlinkat(dirfd(d), e->d_name, 0);
+        }
+        if (d)
+                closedir(d);
 }

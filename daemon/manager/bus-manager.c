@@ -292,9 +292,9 @@ static int method_list_trust(sd_bus_message *message, void *user, sd_bus_error *
                 const struct trust_entry *t = m->trust->entries + i;
                 char key[KEY_URI_MAX];
 
-                key_uri_format(&t->key, key, sizeof(key));
-                r = sd_bus_message_append(reply, "(sssstss)", t->uuid, t->name, role_to_string(t->role), key, t->generation,
-                                          t->drill ? "drill" : *t->list ? t->list : "node", t->serial);
+                key_uri_format(&t->keys[0].key, key, sizeof(key));
+                r = sd_bus_message_append(reply, "(sssstss)", t->uuid, t->name, role_to_string(t->role), key,
+                                          t->keys[0].generation, t->drill ? "drill" : *t->list ? t->list : "node", t->serial);
         }
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);

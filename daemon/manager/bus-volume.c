@@ -5,8 +5,10 @@
 #include "key-attributes.h"
 #include "key.h"
 #include "manager.h"
+#include "lease-keys.h"
 #include "pause.h"
 #include "teardown.h"
+#include "wrap.h"
 
 int bus_volume_find(sd_bus *sd _unused_, const char *path, const char *interface _unused_, void *user, void **ret_found,
                     sd_bus_error *e _unused_) {
@@ -59,11 +61,15 @@ static const char *role_text(const struct volume *v) {
 }
 
 static const char *verdict_text(const struct volume *v) {
-        return v->key && v->key->track.heard ? verdict_to_string(v->key->track.last) : "";
+        const struct key *k = wraps_telling_key(v);
+
+        return k && k->track.heard ? verdict_to_string(k->track.last) : "";
 }
 
 static const char *code_text(const struct volume *v) {
-        return v->key ? v->key->answer.code : "";
+        const struct key *k = wraps_telling_key(v);
+
+        return k ? k->answer.code : "";
 }
 
 static const char *cause_text(const struct volume *v) {
@@ -91,7 +97,7 @@ static const struct {
 } texts[] = {
         { "State", state_text }, { "Role", role_text }, { "LastVerdict", verdict_text },
         { "LastCode", code_text }, { "HoldPossible", hold_text }, { "Cause", cause_text },
-        { "RecoveryKey", recovery_text }, { "Action", action_text },
+        { "RecoveryKey", recovery_text }, { "Action", action_text }, { "Key", volume_key_text },
 };
 
 static int get_derived_text(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
@@ -116,29 +122,41 @@ static uint64_t seconds_until(uint64_t at, uint64_t now) {
         return at > now ? (at - now) / USEC_PER_SEC : 0;
 }
 
-/* What is left of a span that began with the last grant, by the clock that is further on. */
-static uint64_t left_sec(const struct volume *v, uint64_t span_usec) {
-        const struct key_track *k = &v->key->track;
+/* What is left of a span that began then, by the clock that is further on. */
+static uint64_t left_sec(struct instant begin, uint64_t span_usec) {
         struct instant now = instant_now();
 
-        return MIN_OF(seconds_until(k->granted.boottime_usec + span_usec, now.boottime_usec),
-                      seconds_until(k->granted.realtime_usec + span_usec, now.realtime_usec));
+        if (begin.boottime_usec == 0)
+                return 0;
+        return MIN_OF(seconds_until(begin.boottime_usec + span_usec, now.boottime_usec),
+                      seconds_until(begin.realtime_usec + span_usec, now.realtime_usec));
+}
+
+/* With several keys of the one that the volume's lease depends on; one that was never granted has no proof. */
+static uint64_t since_proof_sec(const struct volume *v, struct instant begin) {
+        for (unsigned i = 0; i < v->n_wraps; i++) {
+                const struct key *k = v->wraps[i]->key;
+
+                if (k && k->track.has_grant && k->track.granted.boottime_usec == begin.boottime_usec)
+                        return (now_boottime_usec() - begin.boottime_usec) / USEC_PER_SEC;
+        }
+        return UINT64_MAX;
 }
 
 static int get_number(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
                       const char *property, sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
         const struct volume *v = user;
-        bool granted = v->key && v->key->track.has_grant;
+        struct instant begin = wraps_lease_begin(v);
         uint64_t value = 0;
 
         if (streq(property, "Generation"))
-                value = v->header.generation;
+                value = v->opener < v->header.n_wraps ? v->header.wraps[v->opener].generation : 0;
         else if (streq(property, "SecondsSinceProof"))
-                value = granted ? (now_boottime_usec() - v->key->track.granted.boottime_usec) / USEC_PER_SEC : UINT64_MAX;
+                value = since_proof_sec(v, begin);
         else if (streq(property, "LeaseLeftSec"))
-                value = granted ? left_sec(v, v->policy.lease_usec) : 0;
+                value = left_sec(begin, v->policy.lease_usec);
         else if (streq(property, "GraceLeftSec"))
-                value = granted ? left_sec(v, v->policy.lease_usec + v->policy.grace_usec) : 0;
+                value = left_sec(begin, v->policy.lease_usec + v->policy.grace_usec);
         else if (streq(property, "PausedUntilUsec"))
                 value = pause_until(v);
         else if (streq(property, "ActionAtUsec")) {
@@ -147,6 +165,48 @@ static int get_number(sd_bus *sd _unused_, const char *path _unused_, const char
                 value = teardown_due(v, &a);
         }
         return sd_bus_message_append(reply, "t", value);
+}
+
+static int append_wrap(sd_bus_message *m, const struct wrap *w, const struct policy *p) {
+        const struct key *k = w->key;
+        struct instant begin = k && k->track.has_grant ? k->track.granted : w->begun;
+        uint64_t since = k && k->track.has_grant ? (now_boottime_usec() - begin.boottime_usec) / USEC_PER_SEC : UINT64_MAX;
+
+        return sd_bus_message_append(m, "a{sv}", 7, "Key", "s", w->uri, "Vault", "s", k ? k->vault : "",
+                                     "State", "s", k ? key_state_to_string(k->track.state) : "not allowed on this node",
+                                     "LastVerdict", "s", k && k->track.heard ? verdict_to_string(k->track.last) : "",
+                                     "LastCode", "s", k ? k->answer.code : "", "SecondsSinceProof", "t", since,
+                                     "GraceLeftSec", "t", left_sec(begin, p->lease_usec + p->grace_usec));
+}
+
+static int get_wraps(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
+                     const char *property _unused_, sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
+        const struct volume *v = user;
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+        for (unsigned i = 0; r >= 0 && i < v->n_wraps; i++)
+                r = append_wrap(reply, v->wraps[i], &v->policy);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/* An enrolment that was interrupted, an old header, or a stranger's. */
+static int append_unlisted(sd_bus_message *reply, const struct volume *v) {
+        int r = 0;
+
+        for (unsigned i = 0; r >= 0 && i < v->header.n_wraps; i++) {
+                char text[KEY_URI_MAX + 160];
+                bool known = false;
+
+                for (unsigned k = 0; k < v->n_wraps; k++)
+                        known |= streq(v->wraps[k]->uri, v->header.wraps[i].key);
+                if (known)
+                        continue;
+                snprintf(text, sizeof(text), "its header has key %s, which is not on this node's list: not asked, not used",
+                         v->header.wraps[i].key);
+                r = sd_bus_message_append(reply, "s", text);
+        }
+        return r;
 }
 
 static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
@@ -168,10 +228,18 @@ static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const ch
                 snprintf(text, sizeof(text), "also mapped as %s, not by cmkd", v->second_mapping);
                 r = sd_bus_message_append(reply, "s", text);
         }
-        if (r >= 0 && v->key && attributes_expired(&v->key->attributes, instant_now()))
-                r = sd_bus_message_append(reply, "s", "its key is past its expiry date");
-        if (r >= 0 && v->key && key_is_over_budget(v->key, budget, sizeof(budget)))
-                r = sd_bus_message_append(reply, "s", budget);
+        for (unsigned i = 0; r >= 0 && i < v->n_wraps; i++) {
+                const struct key *k = v->wraps[i]->key;
+
+                if (k && attributes_expired(&k->attributes, instant_now()))
+                        r = sd_bus_message_append(reply, "s", "its key is past its expiry date");
+                if (r >= 0 && k && key_is_over_budget(k, budget, sizeof(budget)))
+                        r = sd_bus_message_append(reply, "s", budget);
+        }
+        if (r >= 0 && v->n_wraps > 1 && v->policy.revoke == REVOKE_ALL)
+                r = sd_bus_message_append(reply, "s", "Revoke=all: one of its owners alone cannot revoke it");
+        if (r >= 0 && v->n_wraps > 0)
+                r = append_unlisted(reply, v);
         if (r >= 0 && volume_is_open(v) && *v->foreign) {
                 char text[256];
 
@@ -206,7 +274,8 @@ const sd_bus_vtable bus_volume_vtable[] = {
         TEXT("Name", name, SD_BUS_VTABLE_PROPERTY_CONST),
         TEXT("UUID", uuid, SD_BUS_VTABLE_PROPERTY_CONST),
         TEXT("Device", device, 0),
-        TEXT("Key", header.key, 0),
+        DERIVED("Key"),
+        SD_BUS_PROPERTY("Wraps", "aa{sv}", get_wraps, 0, 0),
         TEXT("Use", use_id, 0),
         SD_BUS_PROPERTY("State", "s", get_derived_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         DERIVED("Cause"),

@@ -11,6 +11,7 @@
 #include "manager.h"
 #include "operation.h"
 #include "teardown.h"
+#include "wrap.h"
 
 #define HOLD_TIMEOUT_USEC (4 * USEC_PER_SEC)
 
@@ -138,10 +139,8 @@ static void on_held(const struct disk_reply *y, int fd, void *user) {
         if (y->error >= 0 && v->state == VOLUME_HOLDING) {
                 volume_set_state(v, VOLUME_HELD);
                 log_alert("%s: held: suspended, the volume key is wiped; cached pages stay readable", v->name);
-                if (v->key) {
-                        key_evaluate_volume(v);
-                        key_schedule(v->key);
-                }
+                key_evaluate_volume(v);
+                wraps_schedule(v);
                 end(d, &o, "held");
                 return;
         }

@@ -116,7 +116,6 @@ static void fill_ended(const struct drill *d, const struct volume *v, struct aud
 /* Its entry goes first: whatever goes wrong afterwards opens nothing. */
 static void remove_entry(struct manager *m) {
         const struct trust_entry *t = trust_find_name(m->trust, DRILL_NAME);
-        struct attributes none;
         char uuid[37];
         int r;
 
@@ -129,8 +128,7 @@ static void remove_entry(struct manager *m) {
         if (r < 0)
                 log_warning("The entry of the drill's volume stays in " DRILL_DIRECTORY ": %s; it opens nothing",
                             strerror(-r));
-        attributes_init(&none);
-        attributes_mark_write(uuid, &none);
+        attributes_mark_forget(uuid);
 }
 
 static void tell(struct drill *d, struct outcome *o) {

@@ -21,6 +21,7 @@ static const struct row {
         WORD("on-reenable", on_reenable, reenable_from_string, "nothing or attach"),
         WORD("on-key-expiry", on_key_expiry, key_expiry_from_string, "report or revoke"),
         WORD("recovery", recovery, recovery_from_string, "allow or never"),
+        WORD("revoke", revoke, revoke_from_string, "any or all"),
         TIME("notice-sec", settings.notice_usec),
         TIME("poll-sec", settings.poll_usec),
         TIME("lease-sec", settings.lease_usec),

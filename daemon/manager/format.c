@@ -169,18 +169,20 @@ static bool granted(struct format *f, const struct vault_reply *y) {
 }
 
 static void fill_trust(const struct format *f, struct trust_entry *t) {
+        const struct disk_wrap *w = f->made.wraps;
         struct device_facts facts;
 
         *t = (struct trust_entry) {
-                .role = f->request.role, .key = f->key, .generation = f->made.generation,
-                .proof_time = f->proof_time, .spki_size = f->key_reply.spki_size,
+                .role = f->request.role, .n_keys = 1,
+                .keys = { { .key = f->key, .generation = w->generation, .proof_time = f->proof_time,
+                            .spki_size = f->key_reply.spki_size } },
         };
-        *t->key.version = 0;
+        *t->keys[0].key.version = 0;
         memcpy(t->uuid, f->made.uuid, sizeof(t->uuid));
         memcpy(t->name, f->request.name, sizeof(t->name));
         memcpy(t->digest, f->made.trust_digest, sizeof(t->digest));
-        memcpy(t->spki, f->key_reply.spki, f->key_reply.spki_size);
-        memcpy(t->proof_request_id, f->made.proof_request_id, sizeof(t->proof_request_id));
+        memcpy(t->keys[0].spki, f->key_reply.spki, f->key_reply.spki_size);
+        memcpy(t->keys[0].proof_request_id, w->proof_request_id, sizeof(w->proof_request_id));
         if (device_facts_read(f->request.device, &facts) >= 0)
                 memcpy(t->serial, facts.serial, sizeof(t->serial));
 }
@@ -265,7 +267,7 @@ static void on_formatted(const struct disk_reply *y, int fd, void *user) {
         }
         f->secret_fd = fds[0];
         write_end = fds[1];
-        if (ask(f, VAULT_OP_UNWRAP, y->wrapped, y->wrapped_size, write_end, on_unwrapped) < 0)
+        if (ask(f, VAULT_OP_UNWRAP, y->wraps[0].wrapped, y->wraps[0].wrapped_size, write_end, on_unwrapped) < 0)
                 out_of_memory(f);
 }
 
@@ -371,7 +373,7 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         const struct volume *v = y->error >= 0 ? manager_volume_by_uuid(f->manager, y->uuid) : NULL;
 
         safe_close(fd);
-        if (t && streq(t->name, f->request.name) && t->role == f->request.role && key_uri_same_key(&t->key, &f->key)) {
+        if (t && streq(t->name, f->request.name) && t->role == f->request.role && trust_find_key(t, &f->key)) {
                 f->made = *y;
                 snprintf(f->outcome.message, sizeof(f->outcome.message), "%s is volume %s already", f->request.device, t->name);
                 end(f);

@@ -25,14 +25,18 @@ static void record(struct key *k, const char *event, uint8_t priority, const cha
 static void floors_changed(struct key *k) {
         const struct floors_text *t = &k->attributes.text;
         const char *floors = *t->floors ? t->floors : "none";
-        struct volume *v;
+        struct wrap *w;
 
         log_notice("Key %s: its owner's floors: %s", k->uri_text, floors);
         if (*t->ignored)
                 log_warning("Key %s: tags of its owner that do not count: %s", k->uri_text, t->ignored);
         record(k, "owner_floors", LOG_NOTICE, "floors", floors);
-        LIST_FOREACH(v, &k->volumes, of_key)
-                manager_volume_policy(k->manager, v);
+        LIST_FOREACH(w, &k->wraps, of_key) {
+                manager_volume_policy(k->manager, w->volume);
+                for (unsigned i = 0; i < w->volume->n_wraps; i++)
+                        if (w->volume->wraps[i]->key && w->volume->wraps[i]->key != k)
+                                key_policy_changed(w->volume->wraps[i]->key);
+        }
         key_policy_changed(k);
 }
 
@@ -81,10 +85,10 @@ static void look_at_budget(struct key *k) {
 }
 
 static void write_marks(const struct key *k) {
-        const struct volume *v;
+        const struct wrap *w;
 
-        LIST_FOREACH(v, &k->volumes, of_key)
-                attributes_mark_write(v->uuid, &k->attributes);
+        LIST_FOREACH(w, &k->wraps, of_key)
+                attributes_mark_write(w->volume->uuid, w->uri, &k->attributes);
 }
 
 void key_attributes_take(struct key *k, const struct vault_reply *y) {

@@ -12,6 +12,7 @@
 #include "pause.h"
 #include "teardown.h"
 #include "unit-return.h"
+#include "wrap.h"
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *user);
 
@@ -24,7 +25,7 @@ static uint32_t random_u32(void) {
 
 static void record_answer(struct key *k, const char *event, enum verdict counted, uint8_t priority) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
-        struct volume *v;
+        const struct wrap *w;
 
         if (!r)
                 return;
@@ -33,33 +34,58 @@ static void record_answer(struct key *k, const char *event, enum verdict counted
         manager_record_reply(r, &k->answer);
         audit_record_add(r, "counted_as", verdict_to_string(counted));
         audit_record_add(r, "key_state", key_state_to_string(k->track.state));
-        LIST_FOREACH(v, &k->volumes, of_key) {
-                audit_record_add(r, "volume", v->name);
-                break;
-        }
+        w = LIST_FIRST(&k->wraps);
+        if (w)
+                audit_record_add(r, "volume", w->volume->name);
         manager_record(k->manager, r);
 }
 
 /* The next manager's lease counts from there too, whatever the breaker was told; and what was stopped may come back. */
 static void write_marks(const struct key *k) {
-        struct volume *v;
+        const struct wrap *w;
 
-        LIST_FOREACH(v, &k->volumes, of_key)
-                if (v->state == VOLUME_ATTACHED) {
-                        open_mark_update(v);
-                        unit_return_look(v, false);
+        LIST_FOREACH(w, &k->wraps, of_key)
+                if (w->volume->state == VOLUME_ATTACHED) {
+                        open_mark_update(w->volume);
+                        unit_return_look(w->volume, false);
                 }
 }
 
-/* The key may be gone afterwards, with the last of its volumes. */
-static void tell_waiters(struct key *k) {
-        struct key_waiter *w = TAKE_PTR(k->waiters), *next;
-        struct vault_reply y = k->answer;
+static bool is_wanted(const struct key *k) {
+        return !LIST_EMPTY(&k->wraps) || k->waiters || k->telling;
+}
 
-        for (; w; w = next) {
-                next = w->next;
+/* The key may be gone afterwards: without a volume it stays only as long as somebody waits. */
+static void tell_waiters(struct key *k) {
+        struct vault_reply y = k->answer;
+        struct key_waiter *w;
+
+        /* who comes while this goes on waits for the next answer; who is told may take back what he waits for elsewhere */
+        k->told = TAKE_PTR(k->waiters);
+        k->telling = true;
+        while ((w = k->told)) {
+                k->told = w->next;
                 w->done(&y, w->user);
         }
+        k->telling = false;
+        if (!is_wanted(k))
+                key_free(k);
+}
+
+static bool take_waiter(struct key_waiter **list, const struct key_waiter *w) {
+        for (; *list; list = &(*list)->next)
+                if (*list == w) {
+                        *list = w->next;
+                        return true;
+                }
+        return false;
+}
+
+void key_forget_waiter(struct key *k, struct key_waiter *w) {
+        if (!take_waiter(&k->waiters, w))
+                (void) take_waiter(&k->told, w);
+        if (!is_wanted(k))
+                key_free(k);
 }
 
 bool key_prove(struct key *k, struct key_waiter *w) {
@@ -80,7 +106,6 @@ static void count_event(struct key *k, uint32_t flags, struct instant issued) {
         };
         enum key_state before = k->track.state;
         enum verdict last = k->track.heard ? k->track.last : VERDICT_GRANTED, counted;
-        struct volume *v, *next;
 
         counted = key_track_event(&k->track, &k->timing, &e, instant_now(), random_u32());
         if (counted == VERDICT_GRANTED) {
@@ -92,10 +117,7 @@ static void count_event(struct key *k, uint32_t flags, struct instant issued) {
         if (counted != last)
                 log_full(counted == VERDICT_GRANTED ? LOG_NOTICE : LOG_WARNING, "Key %s: %s (%s: %s)", k->uri_text,
                          verdict_to_string(counted), k->answer.code, k->answer.text);
-        for (v = LIST_FIRST(&k->volumes); v; v = next) {
-                next = LIST_NEXT(v, of_key);
-                key_evaluate_volume(v);
-        }
+        key_evaluate(k);
         key_schedule(k);
         tell_waiters(k);
 }
@@ -222,7 +244,6 @@ static void poll_key(struct key *k, const struct key_poll *p) {
 static void look(struct key *k, bool restored) {
         struct instant now = instant_now();
         struct key_poll p;
-        struct volume *v, *next;
 
         if (key_track_look(&k->track, now, restored)) {
                 log_warning("Key %s: %s; it is polled at once", k->uri_text,
@@ -234,10 +255,7 @@ static void look(struct key *k, bool restored) {
         p.fresh_connection |= restored;
         if (p.at_boottime_usec <= now.boottime_usec)
                 poll_key(k, &p);
-        for (v = LIST_FIRST(&k->volumes); v; v = next) {
-                next = LIST_NEXT(v, of_key);
-                key_evaluate_volume(v);
-        }
+        key_evaluate(k);
         key_schedule(k);
 }
 
@@ -258,15 +276,18 @@ void key_schedule(struct key *k) {
         struct instant now = instant_now();
         struct key_poll p;
         uint64_t at;
-        struct volume *v;
+        struct wrap *w;
         int r;
 
         key_track_next(&k->track, &k->timing, &p);
         at = p.at_boottime_usec;
-        LIST_FOREACH(v, &k->volumes, of_key) {
+        LIST_FOREACH(w, &k->wraps, of_key) {
+                const struct volume *v = w->volume;
                 struct lease_decision d;
+                struct lease_keys keys;
 
-                lease_decide(&v->lease, &k->track, &v->policy, now, &d);
+                wraps_lease_keys(v, &keys);
+                lease_decide(&v->lease, &keys, &v->policy, now, &d);
                 at = MIN_OF(at, d.wake_boottime_usec);
         }
         /* Never at once again and again: what is overdue gets a turn of the loop, and a breath. */
@@ -281,206 +302,105 @@ void key_schedule(struct key *k) {
                 log_alert("Key %s: no timer: %s; the breaker will cut its volumes", k->uri_text, strerror(-r));
 }
 
-static void set_breaker(struct volume *v, const struct lease_decision *d) {
-        struct breaker_slot s = {
-                .sectors = v->sectors, .deadline_boottime_usec = d->deadline.boottime_usec,
-                .deadline_realtime_usec = d->deadline.realtime_usec, .action = (uint32_t) d->deadline_action,
-                .state = BREAKER_ARMED,
-        };
+void key_evaluate(struct key *k) {
+        struct wrap *w, *next;
 
-        volume_dm_uuid(v, s.dm_uuid);
-        snprintf(s.name, sizeof(s.name), "%s", v->name);
-        /* Once its error table is verified there is nothing left for the breaker to do. */
-        if ((d->deadline.boottime_usec == 0 && d->deadline.realtime_usec == 0) || teardown_is_cut(v)) {
-                if (v->breaker_set && breaker_clear(v->manager->breaker, s.dm_uuid) >= 0)
-                        v->breaker_set = false;
-                return;
+        for (w = LIST_FIRST(&k->wraps); w; w = next) {
+                next = LIST_NEXT(w, of_key);
+                key_evaluate_volume(w->volume);
         }
-        if (breaker_set(v->manager->breaker, &s) >= 0)
-                v->breaker_set = true;
-}
-
-static void tell_breaker(struct volume *v) {
-        struct lease_decision d;
-
-        if (!v->key)
-                return;
-        lease_decide(&v->lease, &v->key->track, &v->policy, instant_now(), &d);
-        set_breaker(v, &d);
-}
-
-void key_used(struct volume *v, struct instant issued) {
-        v->lease.used = issued;
-        tell_breaker(v);
-}
-
-void key_not_used(struct volume *v) {
-        v->lease.used = (struct instant) {};
-        tell_breaker(v);
-}
-
-static void report(struct volume *v, const struct lease_decision *d) {
-        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
-
-        log_alert("%s: %s; reported, nothing is done about it%s%s", v->name, lease_cause_to_string(d->cause),
-                  d->why ? ": " : "", strempty(d->why));
-        if (!r)
-                return;
-        manager_record_start(r, v, "reported", LOG_ALERT, false);
-        audit_record_add(r, "cause", lease_cause_to_string(d->cause));
-        audit_record_add(r, "why", d->why);
-        if (v->key)
-                manager_record_reply(r, &v->key->answer);
-        manager_record(v->manager, r);
-}
-
-/* The end of what the manager started by itself: success speaks for itself, a failure is said once. */
-static void on_own_operation(const struct outcome *o, void *user _unused_) {
-        if (o->code != EXIT_CODE_DONE)
-                log_warning("%s", o->message);
-}
-
-/* While an operation is under way only something stronger than it may begin: closing the volume; a notice can end. */
-static bool may_overtake(const struct volume *v, enum lease_verb verb) {
-        bool closes = verb == LEASE_CUT || verb == LEASE_POWEROFF || verb == LEASE_REBOOT;
-
-        switch (v->state) {
-        case VOLUME_HOLDING:
-        case VOLUME_RESUMING:
-        case VOLUME_DETACHING:
-                return closes;
-        case VOLUME_NOTICE:
-                return verb == LEASE_CALL_OFF;
-        default:
-                return false;
-        }
-}
-
-void key_evaluate_volume(struct volume *v) {
-        static const struct requester self = { "cmkd: the key is enabled again" }, hold = { "cmkd: policy" };
-        struct lease_decision d;
-        int r = 0;
-
-        pause_look(v);
-        if (!v->key)
-                return;
-        lease_decide(&v->lease, &v->key->track, &v->policy, instant_now(), &d);
-        lease_volume_note(&v->lease, &d);
-        set_breaker(v, &d);
-        if (volume_is_in_transit(v) && !may_overtake(v, d.verb))
-                return;
-        switch (d.verb) {
-        case LEASE_NOTHING:
-                break;
-        case LEASE_REPORT:
-                report(v, &d);
-                break;
-        case LEASE_HOLD:
-                v->cause = d.cause;
-                r = hold_start(v->manager, v, &hold, on_own_operation, NULL);
-                break;
-        case LEASE_CUT:
-        case LEASE_POWEROFF:
-        case LEASE_REBOOT: {
-                enum action a = d.verb == LEASE_CUT ? ACTION_CUT : d.verb == LEASE_REBOOT ? ACTION_REBOOT : ACTION_POWEROFF;
-
-                r = teardown_start(v, a, d.cause, d.why);
-                break;
-        }
-        case LEASE_RESUME:
-                r = resume_start(v, &self, on_own_operation, NULL);
-                break;
-        case LEASE_CALL_OFF:
-                teardown_call_off(v, d.why ? d.why : "the key is enabled again");
-                break;
-        case LEASE_ATTACH:
-                r = attach_start(v->manager, v->name, 0, &self, on_own_operation, NULL);
-                break;
-        default:
-                r = -EINVAL;
-        }
-        if (r < 0)
-                log_error("%s: %s could not be started: %s", v->name, lease_verb_to_string(d.verb), strerror(-r));
 }
 
 static void retime(struct key *k) {
-        struct volume *v;
+        struct wrap *w;
         bool first = true;
 
         key_timing_init(&k->timing);
-        LIST_FOREACH(v, &k->volumes, of_key) {
-                key_timing_add(&k->timing, &v->policy, first);
+        LIST_FOREACH(w, &k->wraps, of_key) {
+                key_timing_add(&k->timing, &w->volume->policy, first);
                 first = false;
         }
 }
 
 void key_policy_changed(struct key *k) {
-        struct volume *v, *next;
-
         retime(k);
-        for (v = LIST_FIRST(&k->volumes); v; v = next) {
-                next = LIST_NEXT(v, of_key);
-                key_evaluate_volume(v);
-        }
+        key_evaluate(k);
         key_schedule(k);
 }
 
-static struct key *find_key(struct manager *m, const struct key_uri *u, const struct disk_reply *h) {
+bool key_has_public_key(const struct key *k, const struct disk_wrap *h) {
+        return k->spki_size == h->spki_size && memcmp(k->spki, h->spki, h->spki_size) == 0;
+}
+
+bool key_is_fresh(const struct key *k) {
+        uint64_t asked = k->track.asked.boottime_usec;
+
+        return k->track.heard && !k->track.asking && now_boottime_usec() - MIN_OF(asked, now_boottime_usec()) < k->timing.poll_usec;
+}
+
+static struct key *find_key(struct manager *m, const struct key_uri *u, const struct disk_wrap *h) {
         char text[KEY_URI_MAX];
         struct key *k;
 
         key_uri_format(u, text, sizeof(text));
         LIST_FOREACH(k, &m->keys, keys)
-                if (streq(k->uri_text, text) && k->spki_size == h->spki_size && memcmp(k->spki, h->spki, h->spki_size) == 0)
+                if (streq(k->uri_text, text) && key_has_public_key(k, h))
                         return k;
         return NULL;
 }
 
-int key_bind(struct manager *m, struct volume *v, const struct key_uri *u, const struct vault_config *vault) {
-        const struct trust_entry *t = trust_find_uuid(m->trust, v->uuid);
-        struct key *k = find_key(m, u, &v->header);
-        int r;
+static struct key *key_new(struct wrap *w, const struct disk_wrap *h, const struct key_uri *u, const struct vault_config *vault) {
+        struct manager *m = w->volume->manager;
+        const struct trust_entry *t = trust_find_uuid(m->trust, w->volume->uuid);
+        const struct trust_key *listed = t ? trust_find_key(t, u) : NULL;
+        struct key *k = calloc(1, sizeof(*k));
 
-        r = challenge_check_key(v->header.spki, v->header.spki_size, NULL);
-        if (r < 0)
+        if (!k)
+                return NULL;
+        k->manager = m;
+        k->uri = *u;
+        key_uri_format(u, k->uri_text, sizeof(k->uri_text));
+        snprintf(k->vault, sizeof(k->vault), "%s", vault->name);
+        snprintf(k->algorithm, sizeof(k->algorithm), "%s", h->algorithm);
+        memcpy(k->spki, h->spki, h->spki_size);
+        k->spki_size = h->spki_size;
+        attributes_init(&k->attributes);
+        attributes_mark_read(w->volume->uuid, w->uri, &k->attributes);
+        LIST_INIT(&k->wraps);
+        key_track_init(&k->track, listed && listed->proof_time > 0, instant_now());
+        key_timing_init(&k->timing);
+        LIST_INSERT_HEAD(&m->keys, k, keys);
+        return k;
+}
+
+int key_bind(struct wrap *w, const struct disk_wrap *h, const struct key_uri *u, const struct vault_config *vault) {
+        struct key *k = find_key(w->volume->manager, u, h);
+
+        if (challenge_check_key(h->spki, h->spki_size, NULL) < 0)
                 return -EINVAL;
-        if (!k) {
-                k = calloc(1, sizeof(*k));
-                if (!k)
-                        return -ENOMEM;
-                k->manager = m;
-                k->uri = *u;
-                key_uri_format(u, k->uri_text, sizeof(k->uri_text));
-                snprintf(k->vault, sizeof(k->vault), "%s", vault->name);
-                snprintf(k->algorithm, sizeof(k->algorithm), "%s", v->header.algorithm);
-                memcpy(k->spki, v->header.spki, v->header.spki_size);
-                k->spki_size = v->header.spki_size;
-                attributes_init(&k->attributes);
-                attributes_mark_read(v->uuid, &k->attributes);
-                LIST_INIT(&k->volumes);
-                key_track_init(&k->track, t && t->proof_time > 0, instant_now());
-                LIST_INSERT_HEAD(&m->keys, k, keys);
-        }
-        if (v->key != k) {
-                key_unbind(v);
-                v->key = k;
-                LIST_INSERT_HEAD(&k->volumes, v, of_key);
-                manager_volume_policy(m, v);       /* the owner's floors hold for it too */
-                attributes_mark_write(v->uuid, &k->attributes);
-        }
-        retime(k);
-        key_schedule(k);
+        if (!k)
+                k = key_new(w, h, u, vault);
+        if (!k)
+                return -ENOMEM;
+        w->key = k;
+        LIST_INSERT_HEAD(&k->wraps, w, of_key);
         return 0;
 }
 
-void key_unbind(struct volume *v) {
-        struct key *k = v->key;
+void key_bound(struct wrap *w) {
+        attributes_mark_write(w->volume->uuid, w->uri, &w->key->attributes);
+        retime(w->key);
+        key_schedule(w->key);
+}
+
+void key_unbind(struct wrap *w) {
+        struct key *k = w->key;
 
         if (!k)
                 return;
-        LIST_REMOVE(v, of_key);
-        v->key = NULL;
-        if (LIST_EMPTY(&k->volumes))
+        LIST_REMOVE(w, of_key);
+        w->key = NULL;
+        if (!is_wanted(k))
                 key_free(k);
         else
                 retime(k);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* One CMK version in use: its volumes, its schedule of challenges, what the vault's answers mean (lease.h decides), and
+/* One CMK version in use: the volumes that it opens, its schedule of challenges, what the vault's answers mean (lease.h decides), and
  * the carrying out of what was decided for each of its volumes.
  *
  *   timer ─► challenge (wrapped here) ─► worker ─► answer checked here ─► key_track ─► for each volume: lease_decide ─►
@@ -29,8 +29,10 @@ struct key_waiter {
 
 struct key {
         LIST_ENTRY(key) keys;
-        LIST_HEAD(, volume) volumes;
+        LIST_HEAD(, wrap) wraps;           /* of volumes */
         struct key_waiter *waiters;        /* told by the next answer */
+        struct key_waiter *told;           /* about to be told by this one */
+        bool telling;
         struct manager *manager;
         struct key_uri uri;                /* with version */
         char uri_text[KEY_URI_MAX];
@@ -47,19 +49,32 @@ struct key {
         sd_event_source *timer;
 };
 
-/* Ties a volume to its key (found or made) and takes its policy into the schedule. The volume's header must be filled
- * in. Returns 0, -ENOMEM, or -EINVAL (its public key is none). */
-int key_bind(struct manager *m, struct volume *v, const struct key_uri *u, const struct vault_config *vault);
+/* For wrap.c only. Ties a volume's wrap, which has none, to its key, found or made; h: its token. Returns 0, -ENOMEM, or
+ * -EINVAL (its public key is none). */
+int key_bind(struct wrap *w, const struct disk_wrap *h, const struct key_uri *u, const struct vault_config *vault);
 
-/* Takes a volume from its key; a key without volumes is freed. A volume without a key: nothing happens. */
-void key_unbind(struct volume *v);
+/* The volume's wraps are bound and its policy is worked out: takes it into the key's schedule. */
+void key_bound(struct wrap *w);
+
+/* Takes a wrap from its key; a key without any is freed, once nobody waits for its answer. A wrap without a key: nothing
+ * happens. */
+void key_unbind(struct wrap *w);
+
+/* Whether the token has the public key that its challenges are wrapped with. */
+bool key_has_public_key(const struct key *k, const struct disk_wrap *h);
+
+/* Whether the last answer, whatever it was, is to a challenge of less than a poll ago. */
+bool key_is_fresh(const struct key *k);
 
 /* Before a secret that the vault unwrapped is used: a worker that kept it could answer that by itself, a challenge it cannot.
  * Returns true where the last challenge was granted less than a poll ago. Else the key is asked at once, and w->done hears
- * the answer, never from inside this call; w stays the caller's, and its volume must stay bound to the key until then. */
+ * the answer, never from inside this call; w stays the caller's until then. */
 bool key_prove(struct key *k, struct key_waiter *w);
 
-/* The volume's key is about to be used; it was asked for then. From here on the breaker holds the volume's deadline, until
+/* w does not want to hear of it any more. */
+void key_forget_waiter(struct key *k, struct key_waiter *w);
+
+/* A key of the volume is about to be used; it was asked for then. From here on the breaker holds the volume's deadline, until
  * the volume enters another state. */
 void key_used(struct volume *v, struct instant issued);
 
@@ -72,8 +87,11 @@ void key_attributes_revoke(struct key *k, const struct vault_reply *y, struct in
 /* A request about the key, without flags and blob. */
 void key_fill_request(const struct key *k, enum vault_op op, struct vault_request *ret);
 
-/* Decides about one volume now, and carries it out. */
+/* decide.c: decides about one volume now, and carries it out. */
 void key_evaluate_volume(struct volume *v);
+
+/* The same for all volumes of the key. */
+void key_evaluate(struct key *k);
 
 /* Does what is due now: a poll, or only a look at the volumes whose time has come. Call when a clock may have jumped. */
 void key_look(struct key *k);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Pure: what the answers of a vault mean for a key (struct key_track) and what that means for each volume that the key
- * opens (lease_decide). No I/O, no clock of its own, no randomness: the caller brings instants and random numbers.
+/* Pure: what the answers of a vault mean for a key (struct key_track, key-track.c) and what that means for each volume that
+ * the key opens (lease_decide). No I/O, no clock of its own, no randomness: the caller brings instants and random numbers.
  *
  *   key.c:     asked ─► event (verdict) ─► key_track ─► key_track_next(): when and how to poll again
- *                                             │
+ *                                             │ of each of the volume's keys: lease-keys.h adds them up
  *   volume.c:  struct lease_volume, policy ───┴─► lease_decide(): NOTHING … ATTACH, when to look again, and the
  *                                                 deadline at which cmkd-breaker acts without us
  *
@@ -28,6 +28,7 @@
  *     operator or a pulled disk began goes on, and so does a hold under way. */
 
 #include "common/breaker-proto.h"
+#include "common/disk-proto.h"
 #include "common/verdict.h"
 #include "policy.h"
 
@@ -168,6 +169,17 @@ enum lease_cause {
 /* Whether what was done for this cause is undone when the key is GRANTED again. */
 bool lease_cause_is_undone(enum lease_cause c);
 
+/* One of a volume's keys, and all of them. */
+struct lease_key {
+        const struct key_track *track;   /* NULL: nobody may be asked, so that it is silent for ever */
+        struct instant begun;            /* until there is a grant its silence counts from there; zero: from for ever */
+};
+
+struct lease_keys {
+        struct lease_key keys[DISK_WRAPS_MAX];
+        unsigned n;                      /* from 1 */
+};
+
 /* What the decision needs to know of a volume: volume.c owns one in each struct volume. */
 struct lease_volume {
         enum lease_state state;
@@ -207,18 +219,20 @@ struct lease_decision {
         enum breaker_action deadline_action;
 };
 
-/* What to do about a volume now. To be asked after every event, at every wake-up, and after every change of state. The
+/* What to do about a volume with these keys now. To be asked after every event, at every wake-up, and after every change of state. The
  * deadline is the one that holds if the verb is carried out: it is to be set before that starts. The caller carries out
  * HOLD by entering HOLDING, CUT, POWEROFF and REBOOT by entering NOTICE or CUTTING; until then the same verb comes
  * again. An open volume whose key has no grant counts as expired: the release that opened it has to be an event. */
-void lease_decide(const struct lease_volume *v, const struct key_track *k, const struct policy *p, struct instant now,
+void lease_decide(const struct lease_volume *v, const struct lease_keys *k, const struct policy *p, struct instant now,
                   struct lease_decision *ret);
+
+/* Its keys' owners as they are heard now: what would be acted on at once if the volume were opened, or as soon as a REVOKED
+ * is confirmed. CAUSE_NONE: it may be opened. */
+enum lease_cause lease_forbids_opening(const struct lease_keys *k, const struct policy *p, bool hold_possible,
+                                       struct instant now);
 
 /* To be called after each decision that was carried out: remembers what was reported, forgets it when all is well. */
 void lease_volume_note(struct lease_volume *v, const struct lease_decision *d);
-
-/* When lease and grace end, by each clock (for status). False where no lease was granted: then it is over already. */
-bool lease_expiry(const struct key_track *k, const struct policy *p, struct instant *ret);
 
 const char *lease_state_to_string(enum lease_state s);
 const char *lease_cause_to_string(enum lease_cause c);

@@ -21,6 +21,7 @@
 #include "teardown.h"
 #include "trust-places.h"
 #include "unit-return.h"
+#include "wrap.h"
 
 #define BREAKER_WAIT_USEC (5 * USEC_PER_SEC)
 
@@ -231,7 +232,7 @@ struct manager *manager_free(struct manager *m) {
                 struct volume *v = LIST_FIRST(&m->volumes);
 
                 LIST_REMOVE(v, volumes);
-                key_unbind(v);
+                wraps_unbind(v);
                 volume_free(v);
         }
         key_socket_free(m->key_socket);
@@ -302,7 +303,7 @@ void manager_volume_mapped_as(struct volume *v, const char *mapping) {
 
 void manager_volume_forget(struct manager *m _unused_, struct volume *v) {
         forget_deadline(v);
-        key_unbind(v);
+        wraps_unbind(v);
         LIST_REMOVE(v, volumes);
         volume_free(v);
 }
@@ -345,8 +346,10 @@ void manager_volume_policy(struct manager *m, struct volume *v) {
 
         v->hold_not_possible = NULL;
         v->lease.hold_possible = policy_hold_possible(v->role, v->use_flags, hung_task_panics(), &v->hold_not_possible);
-        if (policy_make(m->config, v->role, v->name, v->key ? &v->key->attributes.floors : NULL, &v->policy, &why) >= 0)
+        if (policy_make(m->config, v->role, v->name, NULL, &v->policy, &why) >= 0) {
+                wraps_tighten(v, &v->policy);
                 return;
+        }
         log_error("%s: %s; the defaults of role %s hold", v->name, why ? why : "out of memory", role_to_string(v->role));
         policy_default(v->role, &v->policy);
 }
@@ -360,7 +363,17 @@ void manager_record_start(struct audit_message_record *r, const struct volume *v
         audit_record_add(r, "drill", drill_of(v->manager, v->name));
         audit_record_add(r, "uuid", v->uuid);
         audit_record_add(r, "use", v->use_id);
-        audit_record_add(r, "key", v->header.key);
+        audit_record_add(r, "key", volume_key_text(v));
+}
+
+void manager_record_answer(struct audit_message_record *r, const struct volume *v) {
+        const struct key *k = wraps_telling_key(v);
+
+        if (!k)
+                return;
+        manager_record_reply(r, &k->answer);
+        if (v->n_wraps > 1)
+                audit_record_add(r, "answer_of", k->uri_text);
 }
 
 void manager_record_reply(struct audit_message_record *r, const struct vault_reply *y) {

@@ -93,8 +93,8 @@ void manager_volume_changed(struct manager *m, struct volume *v);
 /* This machine goes on from a snapshot, or as a copy of another one: every key is polled at once. */
 void manager_restored(struct manager *m);
 
-/* Works out the volume's policy and whether a hold is possible on it, from configuration, role and the floors of its key's
- * owner, once it has a key. */
+/* Works out the volume's policy and whether a hold is possible on it, from configuration, role and the floors of its keys'
+ * owners, once it has keys. */
 void manager_volume_policy(struct manager *m, struct volume *v);
 
 /* Begins a record about a volume (volume, uuid, key, use id). */
@@ -103,6 +103,9 @@ void manager_record_start(struct audit_message_record *r, const struct volume *v
 
 /* Adds what the vault answered: verdict, status, code, request id, round trip. */
 void manager_record_reply(struct audit_message_record *r, const struct vault_reply *y);
+
+/* Adds the last answer about the volume's key, of several the one to tell (wrap.h), and then which it is. */
+void manager_record_answer(struct audit_message_record *r, const struct volume *v);
 
 /* Sends it; nobody waits. */
 void manager_record(struct manager *m, const struct audit_message_record *r);

@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "key.h"
-#include "volume.h"
+#include "wrap.h"
+#include "wrap-mark.h"
 
 #define DIRECTORY "/run/cmkd/open"
 #define PATH_SIZE (sizeof(DIRECTORY) + 40)
@@ -29,12 +29,13 @@ static void write_mark(const struct volume *v, enum open_mark mark, struct insta
 }
 
 void open_mark_update(const struct volume *v) {
-        struct instant granted = v->key && v->key->track.has_grant ? v->key->track.granted : (struct instant) {};
+        struct instant granted = wraps_lease_begin(v);
         char path[PATH_SIZE];
 
-        if (v->state == VOLUME_ATTACHED)
+        if (v->state == VOLUME_ATTACHED) {
                 write_mark(v, OPEN_MARK_ATTACHED, granted);
-        else if (v->state == VOLUME_RECOVERY)
+                wrap_mark_update(v);
+        } else if (v->state == VOLUME_RECOVERY)
                 write_mark(v, OPEN_MARK_RECOVERY, (struct instant) {});
         else if (v->state == VOLUME_CLOSED || v->state == VOLUME_CUT) {
                 snprintf(path, sizeof(path), DIRECTORY "/%s", v->uuid);
@@ -43,6 +44,7 @@ void open_mark_update(const struct volume *v) {
 }
 
 void open_mark_released(const struct volume *v, struct instant issued) {
+        wrap_mark_update(v);
         write_mark(v, OPEN_MARK_RELEASED, issued);
 }
 

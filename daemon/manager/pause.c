@@ -9,11 +9,16 @@
 #include "manager.h"
 #include "operation.h"
 #include "pause-mark.h"
+#include "wrap.h"
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *user);
 
 uint64_t pause_limit(const struct volume *v, const char **ret_why) {
-        uint64_t owner = v->key ? v->key->attributes.floors.pause_max_usec : USEC_INFINITY;
+        uint64_t owner = USEC_INFINITY;
+
+        for (unsigned i = 0; i < v->n_wraps; i++)
+                if (v->wraps[i]->key)
+                        owner = MIN_OF(owner, v->wraps[i]->key->attributes.floors.pause_max_usec);
 
         *ret_why = owner < PAUSE_MAX_USEC ? "so the key's owner says (tag cmkd-pause-max-sec)"
                                           : "a pause is for work that somebody attends";
@@ -118,8 +123,7 @@ static void decide(struct volume *v) {
         /* Called off: what is withheld from now on is reported, and the breaker told. */
         if (notice && v->state != VOLUME_NOTICE)
                 key_evaluate_volume(v);
-        if (v->key)
-                key_schedule(v->key);
+        wraps_schedule(v);
 }
 
 int pause_begin(struct volume *v, struct instant until, const struct requester *who) {

@@ -34,6 +34,7 @@ static const struct row {
         WORD_ROW(POLICY_RECOVERY, "Recovery", recovery, RECOVERY_NEVER),
         WORD_ROW(POLICY_ON_FOREIGN, "OnForeignKeyslot", on_foreign, FOREIGN_REFUSE),
         WORD_ROW(POLICY_ON_KEY_EXPIRY, "OnKeyExpiry", on_key_expiry, KEY_EXPIRY_REVOKE),
+        WORD_ROW(POLICY_REVOKE, "Revoke", revoke, REVOKE_ANY),
         TIME_ROW(POLICY_NOTICE, "NoticeSec", notice_usec, 0, DAY),
         TIME_ROW(POLICY_POLL, "PollSec", poll_usec, USEC_PER_SEC, HOUR),
         TIME_ROW(POLICY_LEASE, "LeaseSec", lease_usec, 3 * USEC_PER_SEC, DAY),
@@ -182,7 +183,9 @@ static int check(struct policy *p, char **ret_why) {
         return 0;
 }
 
-static void tighten(struct policy *p, const struct policy_settings *floors) {
+void policy_tighten(struct policy *p, const struct policy_floors *f) {
+        const struct policy_settings *floors = &f->settings;
+
         for (enum policy_key k = 0; k < _POLICY_KEY_MAX; k++) {
                 if (rows[k].kind == KIND_TIME) {
                         uint64_t limit = setting_time(floors, k);
@@ -232,7 +235,7 @@ int policy_make(const struct config *c, enum role role, const char *name, const 
         if (r < 0)
                 return r;
         if (floors)
-                tighten(&p, &floors->settings);
+                policy_tighten(&p, floors);
         *ret = p;
         return 0;
 }
@@ -286,6 +289,8 @@ static const char *word_to_string(const struct policy *p, enum policy_key k) {
                 return foreign_keyslot_to_string(p->on_foreign);
         case POLICY_ON_KEY_EXPIRY:
                 return key_expiry_to_string(p->on_key_expiry);
+        case POLICY_REVOKE:
+                return revoke_to_string(p->revoke);
         default:
                 return action_to_string(*(const enum action *) ((const uint8_t *) p + rows[k].field));
         }

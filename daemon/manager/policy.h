@@ -22,6 +22,7 @@ enum policy_key {
         POLICY_RECOVERY,
         POLICY_ON_FOREIGN,
         POLICY_ON_KEY_EXPIRY,
+        POLICY_REVOKE,
         POLICY_NOTICE,
         POLICY_POLL,
         POLICY_LEASE,
@@ -42,6 +43,7 @@ struct policy {
         enum recovery recovery;
         enum foreign_keyslot on_foreign;
         enum key_expiry on_key_expiry;
+        enum revoke revoke;
         uint64_t notice_usec;          /* between notice and cut: the executor's, lease.c does not wait for it */
         uint64_t poll_usec, lease_usec, grace_usec, hold_usec, confirm_usec, denied_confirm_usec;
         enum policy_source source[_POLICY_KEY_MAX];
@@ -67,6 +69,9 @@ void policy_default(enum role role, struct policy *ret);
  * below it along (a lease of 20 s makes a poll of 30 s one of 6.7 s). */
 int policy_make(const struct config *c, enum role role, const char *name, const struct policy_floors *floors,
                 struct policy *ret, char **ret_why);
+
+/* The floors of one more owner: only ever stricter, in whatever order. */
+void policy_tighten(struct policy *p, const struct policy_floors *floors);
 
 /* Rule 7: whether a hold can be had. disk_flags: enum disk_flags of QUERY or ACTIVATE; hung_task_panic: of the kernel.
  * Where it is false *ret_why (may be NULL) is a static text for status: "hold: not possible (WHY)". */

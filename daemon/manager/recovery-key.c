@@ -33,6 +33,7 @@ static void take_header(const struct unlock *u, const struct disk_reply *y) {
         if (v && volume_is_open(v) && streq(v->device, u->device)) {
                 v->header = *y;
                 *v->header.message = 0;
+                v->opener = MIN_OF(v->opener, v->header.n_wraps - 1u);
         }
 }
 

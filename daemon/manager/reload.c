@@ -28,12 +28,16 @@ static int check_volume(const struct config *c, const struct volume *v, char **r
         struct policy p;
         int r;
 
-        r = policy_make(c, v->role, v->name, v->key ? &v->key->attributes.floors : NULL, &p, &why);
+        r = policy_make(c, v->role, v->name, NULL, &p, &why);
         if (r < 0)
                 return refuse(r, ret_why, "%s: %s", v->name, why ? why : strerror(-r));
-        if (v->key && !config_find_vault(c, &v->key->uri, &reason))
-                return refuse(-EPERM, ret_why, "%s is %s under key %s: %s", v->name, volume_state_to_string(v->state),
-                              v->key->uri_text, reason);
+        for (unsigned i = 0; i < v->n_wraps; i++) {
+                const struct key *k = v->wraps[i]->key;
+
+                if (k && !config_find_vault(c, &k->uri, &reason))
+                        return refuse(-EPERM, ret_why, "%s is %s under key %s: %s", v->name,
+                                      volume_state_to_string(v->state), k->uri_text, reason);
+        }
         return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "manager.h"
 #include "notice.h"
 #include "unit-return.h"
+#include "wrap.h"
 
 #define RETRY_USEC (15 * USEC_PER_SEC)
 #define POWER_RETRY_USEC (1 * USEC_PER_SEC)
@@ -155,10 +156,8 @@ static void finish(struct teardown *t) {
         }
         if (done)
                 done(v, t->user);
-        if (v->key) {
-                key_evaluate_volume(v);
-                key_schedule(v->key);
-        }
+        key_evaluate_volume(v);
+        wraps_schedule(v);
 }
 
 static void escalate(struct teardown *t) {
@@ -188,8 +187,7 @@ static void on_step(const struct disk_reply *y, int fd, void *user) {
                 t->cut_done = true;
                 log_notice("%s: cut: unreadable %llu ms after the teardown began", t->volume->name,
                            (unsigned long long) (elapsed(t) / USEC_PER_MSEC));
-                if (t->volume->key)
-                        key_evaluate_volume(t->volume);
+                key_evaluate_volume(t->volume);
         }
         /* From here on it would only keep the file system busy, and this process is never killed. */
         if (s->op == DISK_OP_STEP_THAW)
@@ -254,8 +252,7 @@ static void write_intent(struct teardown *t, enum action action, const char *why
                 audit_record_add(r, "action", action_to_string(action));
                 audit_record_add(r, "cause", lease_cause_to_string(v->cause));
                 audit_record_add(r, "why", why);
-                if (v->key)
-                        manager_record_reply(r, &v->key->answer);
+                manager_record_answer(r, v);
                 if (audit_write(v->manager->audit, r, MANAGER_INTENT_USEC, on_intent, t) >= 0)
                         return;
         }
@@ -351,12 +348,10 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
                 if (action == ACTION_CUT)
                         forbid_cores(v);
         }
-        if (v->key) {
-                key_evaluate_volume(v);      /* the breaker hears of it */
-                key_schedule(v->key);
-                if (v->teardown != t)        /* called off, and freed */
-                        return 0;
-        }
+        key_evaluate_volume(v);              /* the breaker hears of it */
+        wraps_schedule(v);
+        if (v->teardown != t)                /* called off, and freed */
+                return 0;
         write_intent(t, action, why);
         return 0;
 }

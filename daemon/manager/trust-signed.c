@@ -72,7 +72,7 @@ int trust_signature_check(const uint8_t *text, size_t size, const uint8_t *signa
 
 struct draft {
         struct trust_entry entry;
-        unsigned seen;
+        uint64_t seen;
         char node[256];          /* as it stands there */
 };
 
@@ -149,7 +149,7 @@ static int check_drafts(struct parser *p) {
         for (size_t i = 0; i < p->n; i++) {
                 if (!*p->drafts[i].node)
                         return complain(&p->why, "Node= is missing for volume ", p->drafts[i].entry.uuid);
-                r = trust_check_complete(p->drafts[i].seen, &p->why);
+                r = trust_check_complete(&p->drafts[i].entry, p->drafts[i].seen, &p->why);
                 if (r < 0)
                         return r;
         }
@@ -261,8 +261,12 @@ static int enter(struct trust_list *l, struct trust_entry *e, const char *file) 
 
                 if (!streq(old->uuid, e->uuid))
                         continue;
-                if (old->generation > e->generation)
-                        e->generation = old->generation;
+                for (unsigned k = 0; k < e->n_keys; k++) {
+                        const struct trust_key *known = trust_find_key(old, &e->keys[k].key);
+
+                        if (known && known->generation > e->keys[k].generation)
+                                e->keys[k].generation = known->generation;
+                }
                 if (!*e->serial)
                         memcpy(e->serial, old->serial, sizeof(e->serial));
                 *old = *e;
@@ -335,15 +339,15 @@ static int drop_same_names(struct trust_list *l, const char *dir) {
                 for (size_t k = 0; k < l->n_entries; k++) {
                         struct trust_entry *e = l->entries + i;
 
-                        if (k == i || !streq(l->entries[k].name, e->name) || e->generation == 0)
+                        if (k == i || !streq(l->entries[k].name, e->name) || e->n_keys == 0)
                                 continue;
                         if (trust_note_bad(l, *e->list ? dir : "the node's list", *e->list ? e->list : e->uuid,
                                            "another volume has the same name; neither is used") < 0)
                                 return -ENOMEM;
-                        e->generation = 0;
+                        e->n_keys = 0;
                 }
         for (size_t i = 0; i < l->n_entries; i++)
-                if (l->entries[i].generation > 0)
+                if (l->entries[i].n_keys > 0)
                         l->entries[kept++] = l->entries[i];
         l->n_entries = kept;
         return 0;

@@ -16,14 +16,14 @@
 
 /* ---- one entry ---- */
 
-static int read_name(struct trust_entry *e, const char *value) {
+static int read_name(struct trust_entry *e, struct trust_key *k _unused_, const char *value) {
         if (!volume_name_is_valid(value))
                 return -EINVAL;
         strcpy(e->name, value);
         return 0;
 }
 
-static int read_role(struct trust_entry *e, const char *value) {
+static int read_role(struct trust_entry *e, struct trust_key *k _unused_, const char *value) {
         int role = role_from_string(value);
 
         if (role < 0)
@@ -32,31 +32,31 @@ static int read_role(struct trust_entry *e, const char *value) {
         return 0;
 }
 
-static int read_key(struct trust_entry *e, const char *value) {
-        int r = key_uri_parse(value, &e->key, NULL);
+static int read_key(struct trust_entry *e _unused_, struct trust_key *k, const char *value) {
+        int r = key_uri_parse(value, &k->key, NULL);
 
-        *e->key.version = 0;
+        *k->key.version = 0;
         return r;
 }
 
-static int read_digest(struct trust_entry *e, const char *value) {
+static int read_digest(struct trust_entry *e, struct trust_key *k _unused_, const char *value) {
         return strlen(value) == 2 * sizeof(e->digest) ? hex_decode(value, e->digest, sizeof(e->digest)) : -EINVAL;
 }
 
-static int read_generation(struct trust_entry *e, const char *value) {
-        int r = parse_u64(value, INT64_MAX, &e->generation);
+static int read_generation(struct trust_entry *e _unused_, struct trust_key *k, const char *value) {
+        int r = parse_u64(value, INT64_MAX, &k->generation);
 
-        return r < 0 || e->generation == 0 ? -EINVAL : 0;
+        return r < 0 || k->generation == 0 ? -EINVAL : 0;
 }
 
-static int read_public_key(struct trust_entry *e, const char *value) {
-        int r = base64_decode(value, strlen(value), e->spki, sizeof(e->spki), &e->spki_size);
+static int read_public_key(struct trust_entry *e _unused_, struct trust_key *k, const char *value) {
+        int r = base64_decode(value, strlen(value), k->spki, sizeof(k->spki), &k->spki_size);
 
-        return r < 0 || e->spki_size == 0 ? -EINVAL : 0;
+        return r < 0 || k->spki_size == 0 ? -EINVAL : 0;
 }
 
-static int read_proof_time(struct trust_entry *e, const char *value) {
-        return parse_u64(value, INT64_MAX, &e->proof_time);
+static int read_proof_time(struct trust_entry *e _unused_, struct trust_key *k, const char *value) {
+        return parse_u64(value, INT64_MAX, &k->proof_time);
 }
 
 static bool is_printable(const char *s) {
@@ -73,34 +73,34 @@ static int read_text(char *to, size_t size, const char *value) {
         return 0;
 }
 
-static int read_proof_request_id(struct trust_entry *e, const char *value) {
-        return read_text(e->proof_request_id, sizeof(e->proof_request_id), value);
+static int read_proof_request_id(struct trust_entry *e _unused_, struct trust_key *k, const char *value) {
+        return read_text(k->proof_request_id, sizeof(k->proof_request_id), value);
 }
 
-static int read_serial(struct trust_entry *e, const char *value) {
+static int read_serial(struct trust_entry *e, struct trust_key *k _unused_, const char *value) {
         return read_text(e->serial, sizeof(e->serial), value);
 }
 
 static const struct field {
-        const char *key;
-        int (*read)(struct trust_entry *e, const char *value);
-        bool required;
+        const char *name;
+        int (*read)(struct trust_entry *e, struct trust_key *k, const char *value);
+        bool required, of_key;
         const char *allowed;
 } fields[] = {
-        { "Name", read_name, true, "the name of a volume" },
-        { "Role", read_role, true, "data, os or scratch" },
-        { "Key", read_key, true, "the identifier of a key" },
-        { "Digest", read_digest, true, "64 hexadecimal digits" },
-        { "Generation", read_generation, true, "a number from 1" },
-        { "PublicKey", read_public_key, true, "base64 of a SubjectPublicKeyInfo" },
-        { "ProofTime", read_proof_time, false, "seconds since 1970" },
-        { "ProofRequestId", read_proof_request_id, false, "up to 128 printable characters" },
-        { "Serial", read_serial, false, "up to 64 printable characters" },
+        { "Name", read_name, true, false, "the name of a volume" },
+        { "Role", read_role, true, false, "data, os or scratch" },
+        { "Key", read_key, true, true, "the identifier of a key" },
+        { "Digest", read_digest, true, false, "64 hexadecimal digits" },
+        { "Generation", read_generation, true, true, "a number from 1" },
+        { "PublicKey", read_public_key, true, true, "base64 of a SubjectPublicKeyInfo" },
+        { "ProofTime", read_proof_time, false, true, "seconds since 1970" },
+        { "ProofRequestId", read_proof_request_id, false, true, "up to 128 printable characters" },
+        { "Serial", read_serial, false, false, "up to 64 printable characters" },
 };
 
 struct parser {
         struct trust_entry *entry;
-        unsigned seen;              /* a bit a field */
+        uint64_t seen;              /* a bit a field and key */
         char *why;
 };
 
@@ -114,24 +114,57 @@ static int _printf_(2, 3) complain(char **why, const char *format, ...) {
         return -EINVAL;
 }
 
-int trust_read_setting(struct trust_entry *e, unsigned *seen, const char *key, const char *value, char **ret_why) {
-        for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
-                if (!streq(fields[i].key, key))
-                        continue;
-                if (*seen & 1u << i)
-                        return complain(ret_why, "%s= is there twice", key);
-                *seen |= 1u << i;
-                if (fields[i].read(e, value) < 0)
-                        return complain(ret_why, "%s= is not %s", key, fields[i].allowed);
-                return 0;
-        }
-        return complain(ret_why, "there is no %s=", key);
+static uint64_t bit_of(size_t field, unsigned n) {
+        return UINT64_C(1) << (field * DISK_WRAPS_MAX + n);
 }
 
-int trust_check_complete(unsigned seen, char **ret_why) {
-        for (size_t i = 0; i < ELEMENTSOF(fields); i++)
-                if (fields[i].required && !(seen & 1u << i))
-                        return complain(ret_why, "%s= is missing", fields[i].key);
+/* "Key" is of the first key, "Key2" of the second. Returns -1 for what is no field. */
+static int find_field(const char *key, unsigned *ret_n) {
+        for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
+                const char *rest = startswith(key, fields[i].name);
+
+                if (!rest)
+                        continue;
+                *ret_n = 0;
+                if (!*rest)
+                        return (int) i;
+                if (!fields[i].of_key || *rest < '2' || *rest >= '1' + (int) DISK_WRAPS_MAX || rest[1])
+                        continue;
+                *ret_n = (unsigned) (*rest - '1');
+                return (int) i;
+        }
+        return -1;
+}
+
+int trust_read_setting(struct trust_entry *e, uint64_t *seen, const char *key, const char *value, char **ret_why) {
+        unsigned n = 0;
+        int i = find_field(key, &n);
+
+        if (i < 0)
+                return complain(ret_why, "there is no %s=", key);
+        if (*seen & bit_of((size_t) i, n))
+                return complain(ret_why, "%s= is there twice", key);
+        *seen |= bit_of((size_t) i, n);
+        e->n_keys = MAX_OF(e->n_keys, n + 1);
+        if (fields[i].read(e, e->keys + n, value) < 0)
+                return complain(ret_why, "%s= is not %s", key, fields[i].allowed);
+        return 0;
+}
+
+int trust_check_complete(const struct trust_entry *e, uint64_t seen, char **ret_why) {
+        for (unsigned n = 0; n < MAX_OF(e->n_keys, 1u); n++)
+                for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
+                        char number[12] = "";
+
+                        if (!fields[i].required || (n > 0 && !fields[i].of_key) || seen & bit_of(i, n))
+                                continue;
+                        if (n > 0)
+                                snprintf(number, sizeof(number), "%u", n + 1);
+                        return complain(ret_why, "%s%s= is missing", fields[i].name, number);
+                }
+        for (unsigned n = 1; n < e->n_keys; n++)
+                if (trust_find_key(e, &e->keys[n].key) != e->keys + n)
+                        return complain(ret_why, "Key%u= is there already", n + 1);
         return 0;
 }
 
@@ -164,7 +197,7 @@ int trust_parse(const char *uuid, const char *text, size_t size, struct trust_en
                         complain(&p.why, "line %u is neither [Volume], nor Key=value, nor a comment", line);
         }
         if (r >= 0)
-                r = trust_check_complete(p.seen, &p.why);
+                r = trust_check_complete(e, p.seen, &p.why);
         if (r < 0) {
                 if (ret_why)
                         *ret_why = TAKE_PTR(p.why);
@@ -175,29 +208,58 @@ int trust_parse(const char *uuid, const char *text, size_t size, struct trust_en
         return 0;
 }
 
+static bool key_is_valid(const struct trust_key *k) {
+        return *k->key.host && *k->key.name && k->generation > 0 && k->generation <= INT64_MAX &&
+               k->proof_time <= INT64_MAX && k->spki_size > 0 && k->spki_size <= sizeof(k->spki) &&
+               is_printable(k->proof_request_id);
+}
+
 static bool entry_is_valid(const struct trust_entry *e) {
-        return uuid_is_valid(e->uuid) && volume_name_is_valid(e->name) && (unsigned) e->role < _ROLE_MAX &&
-               *e->key.host && *e->key.name && e->generation > 0 && e->generation <= INT64_MAX &&
-               e->proof_time <= INT64_MAX && e->spki_size > 0 && e->spki_size <= sizeof(e->spki) &&
-               is_printable(e->proof_request_id) && is_printable(e->serial);
+        if (!uuid_is_valid(e->uuid) || !volume_name_is_valid(e->name) || (unsigned) e->role >= _ROLE_MAX ||
+            !is_printable(e->serial) || e->n_keys == 0 || e->n_keys > DISK_WRAPS_MAX)
+                return false;
+        for (unsigned n = 0; n < e->n_keys; n++)
+                if (!key_is_valid(e->keys + n) || trust_find_key(e, &e->keys[n].key) != e->keys + n)
+                        return false;
+        return true;
+}
+
+static char *print_key(const struct trust_key *k, unsigned n) {
+        char spki[BASE64_SIZE(DISK_SPKI_MAX) + 1], uri[KEY_URI_MAX], number[12] = "";
+        struct key_uri key = k->key;
+        char *text;
+
+        *key.version = 0;
+        key_uri_format(&key, uri, sizeof(uri));
+        base64_encode(k->spki, k->spki_size, spki);
+        if (n > 0)
+                snprintf(number, sizeof(number), "%u", n + 1);
+        return asprintf(&text, "Key%s=%s\nGeneration%s=%" PRIu64 "\nPublicKey%s=%s\nProofTime%s=%" PRIu64 "\n"
+                        "ProofRequestId%s=%s\n", number, uri, number, k->generation, number, spki, number, k->proof_time,
+                        number, k->proof_request_id) < 0 ? NULL : text;
 }
 
 int trust_print(const struct trust_entry *e, char **ret) {
-        char spki[BASE64_SIZE(DISK_SPKI_MAX) + 1], digest[2 * DISK_DIGEST_SIZE + 1], uri[KEY_URI_MAX];
-        struct key_uri key = e->key;
-        char *text;
+        char digest[2 * DISK_DIGEST_SIZE + 1];
+        _cleanup_(freep) char *text = NULL;
 
         if (!entry_is_valid(e))
                 return -EINVAL;
-        *key.version = 0;
-        key_uri_format(&key, uri, sizeof(uri));
         hex_encode(e->digest, sizeof(e->digest), digest);
-        base64_encode(e->spki, e->spki_size, spki);
-        if (asprintf(&text, "[Volume]\nName=%s\nRole=%s\nKey=%s\nDigest=%s\nGeneration=%" PRIu64 "\nPublicKey=%s\n"
-                     "ProofTime=%" PRIu64 "\nProofRequestId=%s\nSerial=%s\n", e->name, role_to_string(e->role), uri,
-                     digest, e->generation, spki, e->proof_time, e->proof_request_id, e->serial) < 0)
+        if (asprintf(&text, "[Volume]\nName=%s\nRole=%s\nDigest=%s\nSerial=%s\n", e->name, role_to_string(e->role), digest,
+                     e->serial) < 0) {
+                text = NULL;
                 return -ENOMEM;
-        *ret = text;
+        }
+        for (unsigned n = 0; n < e->n_keys; n++) {
+                _cleanup_(freep) char *before = TAKE_PTR(text), *key = print_key(e->keys + n, n);
+
+                if (!key || asprintf(&text, "%s%s", before, key) < 0) {
+                        text = NULL;
+                        return -ENOMEM;
+                }
+        }
+        *ret = TAKE_PTR(text);
         return 0;
 }
 
@@ -226,6 +288,13 @@ const struct trust_entry *trust_find_name(const struct trust_list *l, const char
         for (size_t i = 0; i < l->n_entries; i++)
                 if (streq(l->entries[i].name, name))
                         return l->entries + i;
+        return NULL;
+}
+
+const struct trust_key *trust_find_key(const struct trust_entry *e, const struct key_uri *key) {
+        for (unsigned n = 0; n < e->n_keys; n++)
+                if (key_uri_same_key(&e->keys[n].key, key))
+                        return e->keys + n;
         return NULL;
 }
 
@@ -326,10 +395,10 @@ static int drop_duplicates(struct trust_list *l, const char *dir) {
                         return -ENOMEM;
                 /* marked only: the others are still to be compared with it */
                 if (same > 1)
-                        l->entries[i].generation = 0;
+                        l->entries[i].n_keys = 0;
         }
         for (size_t i = 0; i < l->n_entries; i++)
-                if (l->entries[i].generation > 0)
+                if (l->entries[i].n_keys > 0)
                         l->entries[kept++] = l->entries[i];
         l->n_entries = kept;
         return 0;
@@ -439,8 +508,12 @@ int trust_update(const char *dir, const struct trust_entry *e) {
         for (size_t i = 0; i < l->n_entries; i++)
                 if (l->entries + i != old && streq(l->entries[i].name, e->name))
                         return -EEXIST;
-        if (e->generation < old->generation)
-                return -ESTALE;
+        for (unsigned n = 0; n < e->n_keys; n++) {
+                const struct trust_key *k = trust_find_key(old, &e->keys[n].key);
+
+                if (k && e->keys[n].generation < k->generation)
+                        return -ESTALE;
+        }
         return write_entry(path, e);
 }
 

@@ -14,6 +14,7 @@
  *   ProofTime=1700000000    when the vault proved at enrolment that the key works
  *   ProofRequestId=...      the vault's id of that proof
  *   Serial=...              of the device, optional
+ *   Key2=, Generation2=, PublicKey2=, ProofTime2=, ProofRequestId2=     of a second key of the volume; up to DISK_WRAPS_MAX
  *
  * Invariants of a list: UUIDs are unique, names are unique, every entry is complete and valid. A file that is not (also
  * one that others than root may write, or whose name is not its UUID) is left out and named in `bad`. */
@@ -23,20 +24,25 @@
 #include "common/policy-values.h"
 
 #define TRUST_DIRECTORY "/var/lib/cmkd/trust"
-#define TRUST_FILE_MAX 8192u
+#define TRUST_FILE_MAX 16384u
 #define TRUST_ENTRIES_MAX 1024u
 
-struct trust_entry {
-        char uuid[37];
-        char name[65];
-        enum role role;
+struct trust_key {
         struct key_uri key;                        /* version is empty */
-        uint8_t digest[DISK_DIGEST_SIZE];
         uint64_t generation;
         uint8_t spki[DISK_SPKI_MAX];
         size_t spki_size;
         uint64_t proof_time;                       /* seconds since 1970; 0: not proven */
         char proof_request_id[129];
+};
+
+struct trust_entry {
+        char uuid[37];
+        char name[65];
+        enum role role;
+        uint8_t digest[DISK_DIGEST_SIZE];
+        struct trust_key keys[DISK_WRAPS_MAX];     /* in the order in which they are asked */
+        unsigned n_keys;                           /* from 1 */
         char serial[65];
         char list[65];                             /* the signed list that it is from (trust-signed.h); empty: a file of ours */
         bool drill;                                /* of a drill (drill.h): opens nothing but the drill's own device */
@@ -77,10 +83,13 @@ int trust_print(const struct trust_entry *e, char **ret);
 /* The node that a signed list names for a UUID which is not for this one, or NULL. */
 const char *trust_find_elsewhere(const struct trust_list *l, const char *uuid);
 
+/* The entry's key of that name, whatever the version; NULL: none. */
+const struct trust_key *trust_find_key(const struct trust_entry *e, const struct key_uri *key);
+
 /* One setting of an entry, for those who write them otherwise. seen: a bit a setting, 0 at first. Both return 0 or -EINVAL
  * with *ret_why, a sentence that the caller frees (if it is not NULL already). */
-int trust_read_setting(struct trust_entry *e, unsigned *seen, const char *key, const char *value, char **ret_why);
-int trust_check_complete(unsigned seen, char **ret_why);
+int trust_read_setting(struct trust_entry *e, uint64_t *seen, const char *key, const char *value, char **ret_why);
+int trust_check_complete(const struct trust_entry *e, uint64_t seen, char **ret_why);
 
 /* Notes what was left out, for `bad`. Returns 0 or -ENOMEM. */
 int trust_note_bad(struct trust_list *l, const char *dir, const char *file, const char *why);
@@ -93,7 +102,7 @@ bool trust_file_is_ours(int fd);
 int trust_add(const char *dir, const struct trust_entry *e);
 
 /* Replaces the entry of that UUID, for a new generation, key or digest. Returns 0, -EINVAL, -ENOENT (not listed),
- * -EEXIST (its name is another entry's), -ESTALE (generation would go back), or what writing it says. */
+ * -EEXIST (its name is another entry's), -ESTALE (a key's generation would go back), or what writing it says. */
 int trust_update(const char *dir, const struct trust_entry *e);
 
 /* Returns 0, -EINVAL, -ENOENT, or what unlink(2) and fsync(2) say. */

@@ -11,6 +11,7 @@
 #include "unit-jobs.h"
 #include "unit-look.h"
 #include "unit-mark.h"
+#include "wrap.h"
 
 /* Nobody is in a hurry, and a machine that has just got a disk back is busy. */
 #define ANSWER_USEC (30 * USEC_PER_SEC)
@@ -233,12 +234,13 @@ static int begin(struct unit_return *r) {
 }
 
 void unit_return_look(struct volume *v, bool called_off) {
+        const struct key *telling = wraps_telling_key(v);
         struct unit_return *r;
         struct unit_mark m;
         int k;
 
         /* A volume that a new manager finds open may be one whose notice had begun. */
-        if (v->unit_return || (!called_off && !(v->key && v->key->track.state == KEY_GRANTED)))
+        if (v->unit_return || (!called_off && !(telling && telling->track.state == KEY_GRANTED)))
                 return;
         notice_file_remove(v->name);
         k = unit_mark_read(v->uuid, &m);

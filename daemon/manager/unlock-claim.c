@@ -8,7 +8,7 @@
 
 /* What the node's list says about the disk; with Trust=allowed-keys a disk may be unknown. Returns 0 with name and role,
  * or fills the outcome. */
-int unlock_check_identity(struct unlock *u, struct outcome *o, const char **ret_name, enum role *ret_role) {
+static int check_identity(struct unlock *u, struct outcome *o, const char **ret_name, enum role *ret_role) {
         const struct disk_reply *h = &u->header;
         const struct trust_entry *t = trust_find_uuid(u->manager->trust, h->uuid);
 
@@ -49,20 +49,68 @@ int unlock_check_identity(struct unlock *u, struct outcome *o, const char **ret_
                                      : "it is the device of a drill, and not its volume");
                 return -EPERM;
         }
-        if (h->generation < t->generation) {
-                outcome_set(o, EXIT_CODE_POLICY, "%s: its header is of generation %llu, this node has seen %llu: an old "
-                            "header was put back", t->name, (unsigned long long) h->generation,
-                            (unsigned long long) t->generation);
-                return -EPERM;
-        }
-        if (h->spki_size != t->spki_size || memcmp(h->spki, t->spki, t->spki_size) != 0) {
-                outcome_set(o, EXIT_CODE_POLICY, "%s: the public key in its token is not the one that was pinned when it "
-                            "was enrolled", t->name);
-                return -EPERM;
-        }
         *ret_name = t->name;
         *ret_role = t->role;
         return 0;
+}
+
+static bool is_key(const struct disk_wrap *w, const struct key_uri *key) {
+        struct key_uri u;
+
+        return key_uri_parse(w->key, &u, NULL) >= 0 && key_uri_same_key(&u, key);
+}
+
+static bool is_picked(const struct unlock *u, const struct disk_wrap *w) {
+        switch (u->pick) {
+        case PICK_TOKEN:
+                return w->token == u->pick_token;
+        case PICK_KEY:
+                return is_key(w, &u->pick_key);
+        case PICK_OTHERS:
+                return !is_key(w, &u->pick_key);
+        default:
+                return true;
+        }
+}
+
+/* A key that is not on the list yet: its own enrolment asks for it. */
+static void choose_unlisted(struct unlock *u) {
+        for (unsigned i = 0; i < u->header.n_wraps; i++)
+                if (is_picked(u, u->header.wraps + i)) {
+                        u->choice.at[0] = i;
+                        u->choice.n = 1;
+                }
+}
+
+static int choose_keys(struct unlock *u, const char *name, struct outcome *o) {
+        const struct trust_entry *t = trust_find_uuid(u->manager->trust, u->header.uuid);
+        char why[600] = "";
+        int r;
+
+        /* In early boot the list is a copy, which a key that was taken out since may still be on. */
+        r = wrap_choose(&u->header, t, u->verb->lenient || u->manager->trust_early, &u->choice, why);
+        if (r < 0) {
+                outcome_set(o, EXIT_CODE_POLICY, "%s: %s", name, why);
+                return -EPERM;
+        }
+        if (u->pick == PICK_KEY)
+                choose_unlisted(u);
+        for (unsigned i = 0; i < u->choice.n; i++)
+                if (is_picked(u, u->header.wraps + u->choice.at[i]))
+                        u->tries.at[u->tries.n++] = u->choice.at[i];
+        if (u->tries.n > 0)
+                return 0;
+        outcome_set(o, EXIT_CODE_POLICY, u->pick == PICK_TOKEN ? "%s: token %u is of no key that this node knows of it"
+                    : u->pick == PICK_KEY ? "%s: its header has no token of that key" : "%s: it would be left without a key",
+                    name, u->pick_token);
+        return -EPERM;
+}
+
+int unlock_check_identity(struct unlock *u, struct outcome *o, const char **ret_name, enum role *ret_role) {
+        int r;
+
+        r = check_identity(u, o, ret_name, ret_role);
+        return r < 0 ? r : choose_keys(u, *ret_name, o);
 }
 
 int unlock_may_own(const struct volume *v, const char **ret_why) {
@@ -138,18 +186,59 @@ int unlock_claim_header(struct unlock *u, const char *name, enum role role, stru
         return 0;
 }
 
-int unlock_check_key(struct unlock *u, struct key_uri *uri, struct outcome *o) {
+static const struct disk_wrap *wrap_of(const struct unlock *u, unsigned i) {
+        return u->header.wraps + u->tries.at[i];
+}
+
+/* Returns NULL with the outcome filled in. */
+static const struct vault_config *find_vault(struct unlock *u, const struct disk_wrap *w, struct key_uri *uri,
+                                             struct outcome *o) {
+        const struct vault_config *vault = NULL;
         const char *why;
 
-        if (key_uri_parse(u->header.key, uri, &why) < 0) {
+        if (key_uri_parse(w->key, uri, &why) < 0)
                 outcome_set(o, EXIT_CODE_POLICY, "%s: its token does not name a key: %s", u->device, why);
-                return -EINVAL;
+        else {
+                vault = config_find_vault(u->manager->config, uri, &why);
+                if (!vault)
+                        outcome_set(o, EXIT_CODE_POLICY, "%s: key %s is refused: %s. Allowed vaults are in /etc/cmkd/cmkd.conf, "
+                                    "[Vault NAME]", u->device, w->key, why);
         }
-        u->vault = config_find_vault(u->manager->config, uri, &why);
-        if (!u->vault) {
-                outcome_set(o, EXIT_CODE_POLICY, "%s: key %s is refused: %s. Allowed vaults are in /etc/cmkd/cmkd.conf, "
-                            "[Vault NAME]", u->device, u->header.key, why);
+        return vault;
+}
+
+int unlock_check_key(struct unlock *u, struct key_uri *uri, struct outcome *o) {
+        u->vault = find_vault(u, wrap_of(u, u->at), uri, o);
+        return u->vault ? 0 : -EPERM;
+}
+
+/* As the configuration has it; an owner who says otherwise is heard before anything is opened. */
+static enum revoke configured_revoke(const struct unlock *u, const char *name, enum role role) {
+        struct policy p;
+
+        return policy_make(u->manager->config, role, name, NULL, &p, NULL) >= 0 ? p.revoke : REVOKE_ANY;
+}
+
+int unlock_check_keys(struct unlock *u, const char *name, enum role role, struct outcome *o) {
+        bool all_count = !u->verb->header_only && configured_revoke(u, name, role) == REVOKE_ANY;
+        struct wrap_choice allowed = {};
+        struct key_uri uri;
+
+        for (unsigned i = 0; i < u->choice.n && all_count; i++)
+                if (!find_vault(u, u->header.wraps + u->choice.at[i], &uri, o)) {
+                        size_t n = strlen(o->message);
+
+                        if (u->choice.n > 1)
+                                snprintf(o->message + n, sizeof(o->message) - n, ". An owner who is never asked could not "
+                                         "revoke the volume: allow the vault, take the key out (\"cmkctl enroll --remove\"), or "
+                                         "say Revoke=all");
+                        return -EPERM;
+                }
+        for (unsigned i = 0; i < u->tries.n; i++)
+                if (find_vault(u, wrap_of(u, i), &uri, o))
+                        allowed.at[allowed.n++] = u->tries.at[i];
+        if (allowed.n == 0)
                 return -EPERM;
-        }
-        return 0;
+        u->tries = allowed;
+        return unlock_check_key(u, &uri, o);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unlock.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -10,7 +9,6 @@
 #include "common/log.h"
 #include "disk-child.h"
 #include "key.h"
-#include "key-attributes.h"
 #include "manager.h"
 #include "mapping-watch.h"
 #include "open-mark.h"
@@ -20,6 +18,7 @@
 struct unlock *unlock_free(struct unlock *u) {
         if (!u)
                 return NULL;
+        unlock_forget_others(u);
         if (u->child)
                 disk_child_cancel(u->child);
         safe_close(u->secret_fd);
@@ -100,7 +99,7 @@ void unlock_fail(struct unlock *u, struct outcome *o, const char *event) {
                 if (!u->volume) {
                         audit_record_add(r, "uuid", u->header.uuid);
                         audit_record_add(r, "claimed_name", u->header.name);
-                        audit_record_add(r, "key", u->header.key);
+                        audit_record_add(r, "key", u->header.wraps[0].key);
                 }
                 audit_record_add(r, "device", u->device);
                 audit_record_add(r, "by", u->who.text);
@@ -189,8 +188,7 @@ static void on_recorded(int error, uint64_t sequence _unused_, void *user) {
         u->verb->use(u);
 }
 
-/* y: what the vault answered, NULL: it was not asked. */
-static void record_release(struct unlock *u, const struct vault_reply *y) {
+void unlock_release(struct unlock *u, const struct vault_reply *y) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
         struct outcome o = {};
 
@@ -207,170 +205,15 @@ static void record_release(struct unlock *u, const struct vault_reply *y) {
         unlock_end(u, &o);
 }
 
-static void fail_by_vault(struct unlock *u) {
-        struct outcome o = {};
-
-        outcome_from_vault(&o, u->volume->name, u->header.key, &u->answer);
-        unlock_fail(u, &o, "verdict");
-}
-
-static void on_proven(const struct vault_reply *y, void *user) {
-        struct unlock *u = user;
-
-        if (y->verdict == VERDICT_GRANTED) {
-                record_release(u, &u->answer);
-                return;
-        }
-        u->answer = *y;
-        fail_by_vault(u);
-}
-
-static void on_unwrapped(const struct vault_reply *y, void *user) {
-        struct unlock *u = user;
-        struct key *k = u->volume->key;
-
-        u->answer = *y;
-        u->answered = true;
-        if (y->verdict != VERDICT_GRANTED || y->delivered != DISK_W_SIZE) {
-                if (y->verdict == VERDICT_GRANTED)
-                        u->answer.verdict = VERDICT_BROKEN;
-                fail_by_vault(u);
-                return;
-        }
-        /* What is about the header alone opens nothing. */
-        u->proof = (struct key_waiter) { .done = on_proven, .user = u };
-        if (u->verb->header_only || key_prove(k, &u->proof))
-                record_release(u, &u->answer);
-}
-
-static void write_request_record(struct unlock *u) {
-        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
-
-        if (!r)
-                return;
-        manager_record_start(r, u->volume, "request", LOG_INFO, false);
-        audit_record_add(r, "verb", u->verb->name);
-        audit_record_add(r, "device", u->device);
-        audit_record_add(r, "vault", u->vault->name);
-        audit_record_addf(r, "generation", "%llu", (unsigned long long) u->header.generation);
-        audit_record_add(r, "by", u->who.text);
-        if (u->automatic)
-                audit_record_add(r, "trigger", "udev");
-        manager_record(u->manager, r);
-}
-
 static void join(struct unlock *u) {
         struct volume *v = manager_volume_by_uuid(u->manager, u->header.uuid);
 
         u->volume = v;
-        write_request_record(u);
+        unlock_record_request(u);
         u->volume = NULL;
         if (u->child)
                 disk_child_cancel(TAKE_PTR(u->child));
         LIST_INSERT_HEAD(&v->joined, u, joined);
-}
-
-static int unwrap(struct unlock *u, const struct key_uri *uri) {
-        _cleanup_(freep) struct vault_request *q = calloc(1, sizeof(*q));
-        _cleanup_(closep) int write_end = -EBADF;
-        int fds[2];
-
-        if (!q)
-                return -ENOMEM;
-        if (pipe2(fds, O_CLOEXEC) < 0)
-                return -errno;
-        u->secret_fd = fds[0];
-        write_end = fds[1];
-        q->op = VAULT_OP_UNWRAP;
-        q->flags = VAULT_FLAG_DELIVER;
-        q->key = *uri;
-        q->timeout_ms = (uint32_t) (u->vault->timeout_usec / USEC_PER_MSEC);
-        snprintf(q->vault, sizeof(q->vault), "%s", u->vault->name);
-        snprintf(q->algorithm, sizeof(q->algorithm), "%s", u->header.algorithm);
-        memcpy(q->client_request_id, u->volume->use_id, sizeof(q->client_request_id));
-        memcpy(q->blob, u->header.wrapped, u->header.wrapped_size);
-        q->blob_size = u->header.wrapped_size;
-        u->issued = instant_now();
-        return worker_ask(u->manager->worker, q, write_end, on_unwrapped, u);
-}
-
-static void request_header(struct unlock *u, const struct key_uri *uri) {
-        struct outcome o = {};
-        int r;
-
-        if (u->verb->keyless) {
-                record_release(u, NULL);
-                return;
-        }
-        r = unwrap(u, uri);
-        if (r < 0) {
-                outcome_set(&o, EXIT_CODE_FAILED, "%s: %s", u->volume->name, strerror(-r));
-                unlock_fail(u, &o, "failed");
-                return;
-        }
-        write_request_record(u);
-}
-
-static void on_attributes(const struct vault_reply *y, void *user) {
-        struct unlock *u = user;
-        struct key *k = u->volume->key;
-        struct outcome o = {};
-        struct key_uri uri;
-        int r;
-
-        u->answer = *y;
-        if (!k) {
-                outcome_set(&o, EXIT_CODE_BUSY, "%s: it was cut meanwhile", u->volume->name);
-                unlock_fail(u, &o, "failed");
-                return;
-        }
-        key_attributes_take(k, y);
-        attributes_judge(&u->answer, k->timing.expiry_revokes, instant_now());
-        if (u->answer.verdict != VERDICT_GRANTED) {
-                u->answered = true;
-                fail_by_vault(u);
-                return;
-        }
-        r = unlock_check_key(u, &uri, &o);         /* the configuration may be another by now */
-        if (r >= 0) {
-                r = unwrap(u, &uri);
-                if (r >= 0)
-                        return;
-                outcome_set(&o, EXIT_CODE_FAILED, "%s: %s", u->volume->name, strerror(-r));
-        }
-        unlock_fail(u, &o, "failed");
-}
-
-/* OnKeyExpiry=revoke: the vault would unwrap with an expired key, so that it is asked first. */
-static int ask_attributes(struct unlock *u) {
-        _cleanup_(freep) struct vault_request *q = malloc(sizeof(*q));
-        struct key *k = u->volume->key;
-
-        if (!q)
-                return -ENOMEM;
-        key_fill_request(k, VAULT_OP_GET_KEY, q);
-        attributes_asked(&k->attributes, k->track.n_polls, instant_now());
-        return worker_ask(u->manager->worker, q, -EBADF, on_attributes, u);
-}
-
-/* The volume is ours: ties it to its key and asks the vault. */
-static void request_key(struct unlock *u, const struct key_uri *uri) {
-        struct outcome o = {};
-        int r;
-
-        u->volume->header = u->header;
-        *u->volume->foreign = 0;
-        random_uuid(u->volume->use_id);
-        manager_volume_policy(u->manager, u->volume);
-        r = key_bind(u->manager, u->volume, uri, u->vault);
-        if (r >= 0)
-                r = u->volume->key->timing.expiry_revokes ? ask_attributes(u) : unwrap(u, uri);
-        if (r < 0) {
-                outcome_set(&o, EXIT_CODE_FAILED, "%s: %s", u->volume->name, strerror(-r));
-                unlock_fail(u, &o, "failed");
-                return;
-        }
-        write_request_record(u);
 }
 
 /* For what nobody asked for. False: it has ended, with a record if it was refused. */
@@ -390,42 +233,43 @@ static bool may_go_on(struct unlock *u, const struct disk_reply *y) {
         }
 }
 
-static void on_inspected(const struct disk_reply *y, int fd, void *user) {
-        struct unlock *u = user;
+/* Ours: ties the volume to its keys and asks the first. */
+static void request_key(struct unlock *u) {
+        struct volume *v = u->volume;
         struct outcome o = {};
-        struct key_uri uri;
-        const char *name = NULL;
-        enum role role = ROLE_DATA;
+        char why[600];
 
-        safe_close(fd);
-        if (y->error < 0 || !u->verb->one_child)
-                u->child = NULL;
-        if (u->automatic && !may_go_on(u, y))
+        v->header = u->header;
+        v->opener = u->tries.at[0];
+        *v->foreign = 0;
+        random_uuid(v->use_id);
+        manager_volume_policy(u->manager, v);
+        if (wraps_bind(v, &u->choice, v->policy.revoke == REVOKE_ANY, why) < 0) {
+                outcome_set(&o, EXIT_CODE_FAILED, "%s: %s", v->name, why);
+                unlock_fail(u, &o, "failed");
                 return;
-        if (y->error < 0) {
-                outcome_from_disk(&o, y);
+        }
+        unlock_try_keys(u);
+}
+
+/* About the header alone, with a volume that stands in for the real one. */
+static void request_header(struct unlock *u, const char *name, enum role role) {
+        struct outcome o = {};
+
+        if (unlock_claim_header(u, name, role, &o) < 0)
                 unlock_fail(u, &o, "refused");
-                return;
-        }
-        u->header = *y;
-        if (unlock_check_identity(u, &o, &name, &role) < 0 || unlock_check_key(u, &uri, &o) < 0) {
-                unlock_fail(u, &o, "refused");
-                return;
-        }
-        if (u->volume) {           /* held: it is ours already */
-                request_key(u, &uri);
-                return;
-        }
-        if (u->verb->header_only) {
-                if (unlock_claim_header(u, name, role, &o) < 0)
-                        unlock_fail(u, &o, "refused");
-                else
-                        request_header(u, &uri);
-                return;
-        }
+        else if (u->verb->keyless)
+                unlock_release(u, NULL);
+        else
+                unlock_try_keys(u);
+}
+
+static void claim(struct unlock *u, const char *name, enum role role) {
+        struct outcome o = {};
+
         switch (unlock_claim_volume(u, name, role, &o)) {
         case 0:
-                request_key(u, &uri);
+                request_key(u);
                 break;
         case -EINPROGRESS:
                 join(u);
@@ -440,6 +284,35 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
                 else
                         unlock_fail(u, &o, "refused");
         }
+}
+
+static void on_inspected(const struct disk_reply *y, int fd, void *user) {
+        struct unlock *u = user;
+        struct outcome o = {};
+        const char *name = NULL;
+        enum role role = ROLE_DATA;
+
+        safe_close(fd);
+        if (y->error < 0 || !u->verb->one_child)
+                u->child = NULL;
+        if (u->automatic && !may_go_on(u, y))
+                return;
+        if (y->error < 0) {
+                outcome_from_disk(&o, y);
+                unlock_fail(u, &o, "refused");
+                return;
+        }
+        u->header = *y;
+        if (unlock_check_identity(u, &o, &name, &role) < 0 || unlock_check_keys(u, name, role, &o) < 0) {
+                unlock_fail(u, &o, "refused");
+                return;
+        }
+        if (u->volume)             /* held: it is ours already */
+                request_key(u);
+        else if (u->verb->header_only)
+                request_header(u, name, role);
+        else
+                claim(u, name, role);
 }
 
 struct unlock *unlock_new(struct manager *m, const struct unlock_verb *verb, const struct requester *who,

@@ -4,8 +4,12 @@
 /* The way from a device to a key that may be used; attach, resume and release share it:
  *
  *   INSPECT (child) ─► list, allow-list, generation ─► record "request" ─► unwrap into a pipe (worker)
- *      ─► a challenge is granted too (key_prove) ─► record "release", durable ─► breaker armed
- *      ─► verb->use(): a child that reads the pipe
+ *      ─► a challenge is granted too (key_prove) ─► the other owners do not object (unlock-keys.c) ─► record "release",
+ *      durable ─► breaker armed ─► verb->use(): a child that reads the pipe
+ *
+ * A volume's keys are tried one after the other; the first that is granted opens it, if it may be opened at all: with
+ * Revoke=any not where what any of its owners says would be acted on at once. What the others say is waited for
+ * UNLOCK_OTHERS_USEC at most: silence is no objection, and from here on it is counted (wrap.h).
  *
  * No audit, no key: use() is called only after the record is durable (or OnTrailFailure=continue says otherwise).
  * Secret W goes from the worker into the pipe and from there into the child: it is never in this process. */
@@ -16,9 +20,12 @@
 #include "disk-child.h"
 #include "key.h"
 #include "operation.h"
+#include "wrap.h"
 
 struct manager;
 struct unlock;
+
+#define UNLOCK_OTHERS_USEC (5 * USEC_PER_SEC)
 
 struct unlock_verb {
         const char *name;                /* for the trail */
@@ -27,7 +34,23 @@ struct unlock_verb {
         bool keyless;                    /* the vault is not asked */
         bool one_child;                  /* use() is unlock_run(): by the child that inspected, where it is still there */
         const char *done_event;          /* header_only: the record that says what was done to it */
+        bool lenient;                    /* a key that is listed and not in the header is no obstacle */
         void (*use)(struct unlock *u);   /* ends with unlock_end() or unlock_fail(), sooner or later */
+};
+
+/* Which of the volume's keys may be used for it. */
+enum unlock_pick {
+        PICK_ANY,
+        PICK_TOKEN,                      /* that token's only: whoever makes the mapping uses its keyslot */
+        PICK_KEY,                        /* that key only; it need not be on the list */
+        PICK_OTHERS,                     /* any but that key */
+};
+
+/* One of the others, who was asked while the volume is opened by one of the keys. */
+struct unlock_other {
+        struct unlock *unlock;
+        struct key *key;                 /* NULL: has answered, or was not asked */
+        struct key_waiter waiter;
 };
 
 struct unlock {
@@ -43,7 +66,17 @@ struct unlock {
         char name_wanted[65];            /* asked for by name or UUID: the disk must be that one */
         struct requester who;
         struct disk_reply header;
-        const struct vault_config *vault;    /* until the worker has been asked: a reload takes it away */
+        enum unlock_pick pick;
+        unsigned pick_token;
+        struct key_uri pick_key;
+        struct wrap_choice choice;       /* of header.wraps: all that count */
+        struct wrap_choice tries;        /* those by which it may be opened, in order */
+        unsigned at;                     /* the one in tries that is being asked */
+        const struct vault_config *vault;    /* of that key, until the worker has been asked: a reload takes it away */
+        char refusals[1000];             /* what the keys before it said; exit code: the one that says most */
+        enum exit_code refusal_code;
+        struct unlock_other others[DISK_WRAPS_MAX];
+        sd_event_source *others_timer;
         struct disk_child *child;        /* of INSPECT, for what comes next; NULL: it did not stay */
         int secret_fd;                   /* read end */
         int key_fd;                      /* release: where the unlock key is to be written */
@@ -89,11 +122,15 @@ void unlock_fail(struct unlock *u, struct outcome *o, const char *event);
 
 /* ---- unlock-claim.c: what unlock.c asks before the vault is ---- */
 
-/* What the node's list says of the disk that was inspected: identity, generation, pinned key. Returns 0 with name and role, or
- * a negative errno with the outcome filled in. */
+/* What the node's list says of the disk that was inspected: identity, generations, pinned keys; fills u->choice and u->tries.
+ * Returns 0 with name and role, or a negative errno with the outcome filled in. */
 int unlock_check_identity(struct unlock *u, struct outcome *o, const char **ret_name, enum role *ret_role);
 
-/* The key that its token names, against the allow-list; sets u->vault. As above. */
+/* The keys that its tokens name, against the allow-list: those that are not allowed are not tried, and where that leaves
+ * none, or an owner who could never revoke the volume, it is refused. As above. */
+int unlock_check_keys(struct unlock *u, const char *name, enum role role, struct outcome *o);
+
+/* The key whose turn it is; sets u->vault. As above. */
 int unlock_check_key(struct unlock *u, struct key_uri *uri, struct outcome *o);
 
 /* Enters the volume into the manager's list, or finds it there, and makes it ATTACHING and u's. Returns 0, -EINPROGRESS
@@ -102,3 +139,17 @@ int unlock_claim_volume(struct unlock *u, const char *name, enum role role, stru
 
 /* For a verb that is about the header alone: a volume in nobody's list. As above. */
 int unlock_claim_header(struct unlock *u, const char *name, enum role role, struct outcome *o);
+
+/* ---- unlock-keys.c: one key after the other, and what the others say ---- */
+
+/* Asks the first of u->tries; what comes of it is a durable record and verb->use(), or unlock_fail(). */
+void unlock_try_keys(struct unlock *u);
+
+/* That a key of the volume is asked for. */
+void unlock_record_request(struct unlock *u);
+
+/* Nobody is waited for any more. */
+void unlock_forget_others(struct unlock *u);
+
+/* unlock.c: the vault said yes (y), or was not asked (NULL): written down, then used. */
+void unlock_release(struct unlock *u, const struct vault_reply *y);

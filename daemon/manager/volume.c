@@ -56,6 +56,10 @@ const char *volume_state_to_string(enum volume_state s) {
         return (unsigned) s < _VOLUME_STATE_MAX ? states[s].name : "?";
 }
 
+const char *volume_key_text(const struct volume *v) {
+        return v->opener < v->header.n_wraps ? v->header.wraps[v->opener].key : "";
+}
+
 bool volume_is_open(const struct volume *v) {
         return v->state != VOLUME_CLOSED && v->state != VOLUME_ATTACHING && v->state != VOLUME_CUT;
 }
@@ -221,7 +225,7 @@ int volume_may_pause(const struct volume *v, const char **ret_why) {
         case VOLUME_RECOVERY:
                 return 0;
         default:
-                if (!v->key)
+                if (!volume_has_key(v))
                         return refuse(-ENOKEY, "there is no key to ask for it, and the breaker's deadline stands", ret_why);
                 return 0;
         }
@@ -240,12 +244,12 @@ void volume_dm_uuid(const struct volume *v, char ret[static 128]) {
 
 void volume_disk_request(const struct volume *v, enum disk_op op, struct disk_request *ret) {
         *ret = (struct disk_request) {
-                .op = (uint8_t) op, .role = (uint8_t) v->role, .generation = v->header.generation,
-                .dev_major = v->dev_major, .dev_minor = v->dev_minor, .sectors = v->sectors,
+                .op = (uint8_t) op, .role = (uint8_t) v->role, .dev_major = v->dev_major, .dev_minor = v->dev_minor, .sectors = v->sectors,
         };
         memcpy(ret->device, v->device, sizeof(ret->device));
         memcpy(ret->name, v->name, sizeof(ret->name));
         memcpy(ret->mapping, v->mapping, sizeof(ret->mapping));
         memcpy(ret->uuid, v->uuid, sizeof(ret->uuid));
+        memcpy(ret->opener, volume_key_text(v), strlen(volume_key_text(v)));
         memcpy(ret->header_digest, v->header.header_digest, sizeof(ret->header_digest));
 }

@@ -22,6 +22,7 @@
 
 #include "common/breaker-proto.h"
 #include "common/disk-proto.h"
+#include "common/key-uri.h"
 #include "lease.h"
 #include "mapping-sysfs.h"
 #include "policy.h"
@@ -48,9 +49,17 @@ enum volume_state {
         _VOLUME_STATE_MAX,
 };
 
+/* One of the keys that open a volume: wrap.h. */
+struct wrap {
+        LIST_ENTRY(wrap) of_key;           /* of key, while there is one */
+        struct volume *volume;
+        struct key *key;                   /* NULL: nobody may be asked */
+        char uri[KEY_URI_MAX];             /* with version, as the token has it */
+        struct instant begun;              /* while the key has no grant: its silence counts from there */
+};
+
 struct volume {
         LIST_ENTRY(volume) volumes;        /* of the manager */
-        LIST_ENTRY(volume) of_key;         /* of key, while there is one */
         struct manager *manager;
         enum volume_state state;
         enum role role;
@@ -59,9 +68,11 @@ struct volume {
         char uuid[37];
         char device[257];
         char use_id[37];                   /* of the present use: joins request, vault, kernel and wipe in the trail */
-        struct key *key;
+        struct wrap *wraps[DISK_WRAPS_MAX];    /* in the order in which they are asked; wrap.h */
+        unsigned n_wraps;                  /* 0: not known yet, or nobody can be asked */
+        unsigned opener;                   /* which of header.wraps it was opened with, or is about to be */
         struct policy policy;
-        struct disk_reply header;          /* as inspected: token and digests */
+        struct disk_reply header;          /* as inspected: tokens and digests */
         char foreign[200];                 /* keyslots and tokens that nobody enrolled, as of the last unlock */
         uint32_t dev_major, dev_minor;     /* of the mapping */
         uint64_t sectors;
@@ -91,6 +102,17 @@ struct volume *volume_new(struct manager *m, const char *uuid, const char *name,
 struct volume *volume_free(struct volume *v);
 
 const char *volume_state_to_string(enum volume_state s);
+
+/* Whether there is somebody who can be asked about it. */
+static inline bool volume_has_key(const struct volume *v) {
+        for (unsigned i = 0; i < v->n_wraps; i++)
+                if (v->wraps[i]->key)
+                        return true;
+        return false;
+}
+
+/* The key by which it is, or is to be, opened, with version; "" before its header is known. */
+const char *volume_key_text(const struct volume *v);
 
 /* True while the mapping stands, whatever its condition. */
 bool volume_is_open(const struct volume *v);

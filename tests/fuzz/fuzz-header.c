@@ -20,8 +20,13 @@ static void check_layout(const struct header_layout *l) {
                 if (l->areas[i].used && (l->areas[i].offset < 2 * HEADER_SIZE_MIN ||
                                          l->areas[i].offset + l->areas[i].size > l->data_offset))
                         abort();
-        if (l->recovery_keyslot >= 0 &&
-            (!l->areas[l->recovery_keyslot].used || l->recovery_keyslot == l->token.keyslot || l->recovery_token_id < 0))
+        if (l->n_wraps == 0 || l->n_wraps > DISK_WRAPS_MAX)
+                abort();
+        for (unsigned i = 0; i < l->n_wraps; i++)
+                if (!l->areas[l->wraps[i].token.keyslot].used || l->recovery_keyslot == l->wraps[i].token.keyslot ||
+                    (i > 0 && l->wraps[i].token_id <= l->wraps[i - 1].token_id))
+                        abort();
+        if (l->recovery_keyslot >= 0 && (!l->areas[l->recovery_keyslot].used || l->recovery_token_id < 0))
                 abort();
 }
 
@@ -40,8 +45,9 @@ static void check_metadata(const uint8_t *copy, const struct header_copy *c) {
                 return;
         check_layout(&l);
         /* Where all of it was enrolled, nothing that could be left out is foreign. */
-        memcpy(l.token.mac, mac, sizeof(mac));
-        if (foreign_find(o, c->uuid, key, &l, &why) != -EUCLEAN)
+        for (unsigned i = 0; i < l.n_wraps; i++)
+                memcpy(l.wraps[i].token.mac, mac, sizeof(mac));
+        if (foreign_find(o, c->uuid, key, &l, NULL, &why) != -EUCLEAN)
                 abort();
 }
 

@@ -55,9 +55,12 @@ static void try_disk_reply(struct wire_cursor c) {
         if (disk_reply_decode(&c, &y) < 0)
                 return;
         CHECK_TEXT(y.message);
-        CHECK_TEXT(y.key);
-        CHECK_TEXT(y.algorithm);
-        check(y.error <= 0 && y.error >= -4095 && y.spki_size <= sizeof(y.spki) && y.wrapped_size <= sizeof(y.wrapped));
+        check(y.error <= 0 && y.error >= -4095 && y.n_wraps <= DISK_WRAPS_MAX);
+        for (unsigned i = 0; i < y.n_wraps; i++) {
+                CHECK_TEXT(y.wraps[i].key);
+                CHECK_TEXT(y.wraps[i].algorithm);
+                check(y.wraps[i].spki_size <= DISK_SPKI_MAX && y.wraps[i].wrapped_size <= DISK_WRAPPED_MAX);
+        }
         check(disk_reply_encode(&y, &first) == 0 && reopen(&c) && disk_reply_decode(&c, &again) == 0);
         check(disk_reply_encode(&again, &second) == 0);
         check_same();

@@ -25,7 +25,7 @@ ALLOWED = {
 
 # Inside the manager: manager -> {bus, key, volume, teardown, links, verbs} -> {lease, policy, plan, ...}, which are
 # pure. A header includes nothing above it; bus.h and manager.h name each other's types by forward declaration only.
-PURE = {"lease", "policy", "plan", "challenge", "trust"}
+PURE = {"lease", "lease-keys", "key-track", "instants", "policy", "plan", "challenge", "trust", "wrap-choice"}
 TOP = {"manager"}
 
 # library header: who may include it

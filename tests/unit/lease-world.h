@@ -35,7 +35,9 @@ static inline enum verdict tell(struct world *w, enum verdict v, uint32_t flags)
 }
 
 static inline enum lease_verb decide(struct world *w) {
-        lease_decide(&w->v, &w->k, &w->p, w->now, &w->d);
+        const struct lease_keys keys = { .keys = { { .track = &w->k } }, .n = 1 };
+
+        lease_decide(&w->v, &keys, &w->p, w->now, &w->d);
         return w->d.verb;
 }
 

@@ -104,6 +104,7 @@ static void test_each_difference(void **state _unused_) {
         static const char *const tags[][2] = {
                 { "cmkd-on-revoked", "cut" }, { "cmkd-on-denied", "cut" }, { "cmkd-on-unreachable", "cut" },
                 { "cmkd-on-reenable", "attach" }, { "cmkd-on-key-expiry", "report" }, { "cmkd-recovery", "allow" },
+                { "cmkd-revoke", "all" },
                 { "cmkd-notice-sec", "1" }, { "cmkd-poll-sec", "1" }, { "cmkd-lease-sec", "1" },
                 { "cmkd-grace-sec", "1" }, { "cmkd-hold-sec", "1" }, { "cmkd-pause-max-sec", "1" },
         };
@@ -137,10 +138,38 @@ static void test_policy(void **state _unused_) {
         assert_int_equal(p.on_unreachable, ACTION_POWEROFF);
 }
 
+/* Several owners: of each setting the strictest counts, in whatever order they are heard. */
+static void test_several_owners(void **state _unused_) {
+        struct policy_floors first, second;
+        struct config c = {};
+        struct policy p;
+
+        policy_settings_init(&c.policy);
+        c.policy.revoke = REVOKE_ALL;
+        READ("cmkd-poll-sec", "20", "cmkd-grace-sec", "1min", "cmkd-revoke", "all", "cmkd-on-denied", "reboot");
+        first = floors;
+        READ("cmkd-poll-sec", "10", "cmkd-grace-sec", "1h", "cmkd-on-denied", "cut");
+        second = floors;
+        for (int turn = 0; turn < 2; turn++) {
+                assert_int_equal(policy_make(&c, ROLE_OS, "root", NULL, &p, NULL), 0);
+                policy_tighten(&p, turn == 0 ? &first : &second);
+                policy_tighten(&p, turn == 0 ? &second : &first);
+                assert_int_equal(p.poll_usec, 10 * SEC);
+                assert_int_equal(p.grace_usec, 60 * SEC);
+                assert_int_equal(p.on_denied, ACTION_POWEROFF);       /* what a cut is for role os, not the reboot */
+                assert_int_equal(p.revoke, REVOKE_ALL);               /* "all" asks for nothing */
+        }
+        READ("cmkd-revoke", "any");
+        policy_tighten(&p, &floors);
+        assert_int_equal(p.revoke, REVOKE_ANY);
+        assert_int_equal(p.source[POLICY_REVOKE], SOURCE_OWNER);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_nothing), cmocka_unit_test(test_every_tag), cmocka_unit_test(test_mistakes),
                 cmocka_unit_test(test_long_texts), cmocka_unit_test(test_each_difference), cmocka_unit_test(test_policy),
+                cmocka_unit_test(test_several_owners),
         };
         return cmocka_run_group_tests_name("floors", tests, NULL, NULL);
 }

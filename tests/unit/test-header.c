@@ -27,7 +27,7 @@ struct malformation {
 static const struct malformation malformations[] = {
         { "no token", "/tokens/0", NULL, -ENOENT, "no token of type cmkd" },
         { "token of a stranger", "/tokens/0/type", "\"clevis\"", -ENOENT, "no token of type cmkd" },
-        { "two tokens", "/tokens/1", "{\"type\":\"cmkd\",\"keyslots\":[]}", -ENOTUNIQ, "more than one token" },
+        { "second token that is none", "/tokens/1", "{\"type\":\"cmkd\",\"keyslots\":[]}", -EBADMSG, "not usable" },
         { "future token", "/tokens/0/version", "2", -EPROTONOSUPPORT, "made by a newer cmkd" },
         { "token without salt", "/tokens/0/salt", NULL, -EBADMSG, "salt is not base64" },
         { "token without version", "/tokens/0/version", NULL, -EBADMSG, "version is not a number" },
@@ -151,7 +151,7 @@ static void test_good(void **state) {
         write_seed("good", o);
         assert_int_equal(header_read(fd, IMAGE_DEVICE_SIZE, &h, &why), 0);
         assert_string_equal(h->copy.uuid, IMAGE_UUID);
-        assert_string_equal(h->layout.token.name, "data1");
+        assert_string_equal(h->layout.wraps[0].token.name, "data1");
         assert_int_equal(h->layout.data_offset, 16 << 20);
         assert_false(h->damaged);
         /* in memory, and nobody can change it there */
@@ -267,7 +267,7 @@ static void expect_copy(int fd, const char *name, bool damaged) {
 
         if (r < 0)
                 fail_msg("%d %s", r, why.text);
-        assert_string_equal(h->layout.token.name, name);
+        assert_string_equal(h->layout.wraps[0].token.name, name);
         assert_int_equal(h->damaged, damaged);
         close(fd);
 }
@@ -310,10 +310,86 @@ static void test_short_device(void **state) {
         assert_int_equal(header_read(fd, 16 << 20, &h, &why), -EBADMSG);
 }
 
+static void second_token(struct json_object *o, void (*change)(struct token *t)) {
+        _cleanup_(freep) char *text = NULL;
+        struct token t;
+
+        image_token(&t);
+        strcpy(t.key, "https://w.vault.azure.net/keys/k1/0123456789abcdef0123456789abcdef");
+        t.keyslot = 1;
+        if (change)
+                change(&t);
+        assert_int_equal(token_format(&t, &text), 0);
+        assert_int_equal(json_pointer_set(&o, "/tokens/17", json_tokener_parse(text)), 0);
+}
+
+static void rename_it(struct token *t) { strcpy(t->name, "other"); }
+static void give_it_a_role(struct token *t) { t->role = ROLE_OS; }
+static void share_keyslot(struct token *t) { t->keyslot = 0; }
+static void name_free_keyslot(struct token *t) { t->keyslot = 9; }
+static void move_it(struct token *t) { memset(t->uuid, '1', 8); }
+static void share_key(struct token *t) {
+        strcpy(t->key, "https://v.vault.azure.net/keys/k1/fedcba9876543210fedcba9876543210");
+}
+
+/* A second key: what can be meant together is let through, and whether it was the manifest says. */
+static void test_two_tokens(void **state _unused_) {
+        static const struct { const char *name; void (*change)(struct token *t); int error; const char *words; } cases[] = {
+                { "two tokens of two names", rename_it, -EPERM, "different names or roles" },
+                { "two tokens of two roles", give_it_a_role, -EPERM, "different names or roles" },
+                { "two tokens of a keyslot", share_keyslot, -EPERM, "name keyslot 0" },
+                { "two tokens of a key", share_key, -EPERM, "name one key" },
+                { "two tokens of two volumes", move_it, -EPERM, "of another volume" },
+                { "two tokens of a missing keyslot", name_free_keyslot, -EBADMSG, "keyslot that its token names" },
+        };
+        _cleanup_(json_object_putp) struct json_object *good = image_metadata();
+        _cleanup_(header_freep) struct header *h = NULL;
+        _cleanup_(closep) int fd = -EBADF;
+        struct header_why why;
+
+        second_token(good, NULL);
+        write_seed("two tokens", good);
+        fd = image_new_from(good);
+        assert_int_equal(header_read(fd, IMAGE_DEVICE_SIZE, &h, &why), 0);
+        assert_int_equal(h->layout.n_wraps, 2);
+        assert_int_equal(h->layout.wraps[0].token_id, 0);
+        assert_int_equal(h->layout.wraps[1].token_id, 17);
+        assert_ptr_equal(header_find_wrap(&h->layout, ""), h->layout.wraps);
+        assert_ptr_equal(header_find_wrap(&h->layout, h->layout.wraps[1].token.key), h->layout.wraps + 1);
+        assert_null(header_find_wrap(&h->layout, "https://w.vault.azure.net/keys/k1"));
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(json_object_putp) struct json_object *o = image_metadata();
+
+                second_token(o, cases[i].change);
+                write_seed(cases[i].name, o);
+                expect_refused(image_new_from(o), cases[i].name, cases[i].error, cases[i].words);
+        }
+}
+
+static void test_too_many_tokens(void **state _unused_) {
+        _cleanup_(json_object_putp) struct json_object *o = image_metadata();
+
+        for (int i = 1; i <= (int) DISK_WRAPS_MAX; i++) {
+                _cleanup_(freep) char *text = NULL;
+                struct token t;
+                char at[24];
+
+                image_token(&t);
+                snprintf(t.key, sizeof(t.key), "https://w%d.vault.azure.net/keys/k1/0123456789abcdef0123456789abcdef", i);
+                t.keyslot = i;
+                snprintf(at, sizeof(at), "/tokens/%d", i);
+                assert_int_equal(token_format(&t, &text), 0);
+                assert_int_equal(json_pointer_set(&o, at, json_tokener_parse(text)), 0);
+        }
+        write_seed("too many tokens", o);
+        expect_refused(image_new_from(o), "too many tokens", -EFBIG, "more than 4 tokens");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_good), cmocka_unit_test(test_malformations), cmocka_unit_test(test_texts),
                 cmocka_unit_test(test_binary), cmocka_unit_test(test_copies), cmocka_unit_test(test_short_device),
+                cmocka_unit_test(test_two_tokens), cmocka_unit_test(test_too_many_tokens),
         };
 
         return cmocka_run_group_tests_name("header", tests, NULL, NULL);

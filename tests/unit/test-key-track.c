@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/lease.c daemon/manager/policy.c
+// sources: daemon/manager/lease.c daemon/manager/key-track.c daemon/manager/lease-keys.c daemon/manager/policy.c
 
 /* The key: every state with every verdict, then the rules one by one. */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/lease.c daemon/manager/policy.c
+// sources: daemon/manager/lease.c daemon/manager/key-track.c daemon/manager/lease-keys.c daemon/manager/policy.c
 
 /* Random histories against the invariants of lease.h. The walk keeps its own books (what was granted, seen and when)
  * and never reads the track's. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/lease.c daemon/manager/policy.c
+// sources: daemon/manager/lease.c daemon/manager/key-track.c daemon/manager/lease-keys.c daemon/manager/policy.c
 
 /* The volume: every state of it with every state of its key, before and after lease and grace, then the rules one by
  * one. */

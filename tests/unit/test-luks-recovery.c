@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/luks-recovery.c daemon/disk/header-write.c daemon/disk/foreign.c daemon/disk/recovery-text.c daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-log.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
+// sources: daemon/disk/luks-recovery.c daemon/disk/luks-wrap.c daemon/disk/header-write.c daemon/disk/foreign.c daemon/disk/recovery-text.c daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-log.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
 // libs: libcryptsetup json-c
 
 /* A recovery key comes and goes: what the header is then, and what it is when the power fails at any byte on the way.
@@ -98,9 +98,9 @@ static bool opens(const struct made *m) {
         int r;
 
         assert_int_equal(luks_open(&l, h, m->disk.path), 0);
-        assert_int_equal(luks_unlock(&l, h, m->unlock_key, &key), 0);
+        assert_int_equal(luks_unlock(&l, h->layout.wraps[0].token.keyslot, m->unlock_key, &key), 0);
         assert_true(secret_equal(key, m->volume_key));
-        assert_int_equal(manifest_verify(h->metadata, h->copy.uuid, key, h->layout.token.mac), 0);
+        assert_int_equal(manifest_verify(h->metadata, h->copy.uuid, key, h->layout.wraps[0].token.mac), 0);
         r = luks_recovery_unlock(&l, h, m->text, &recovered);
         if (r == 0)
                 assert_true(secret_equal(recovered, m->volume_key));
@@ -336,8 +336,8 @@ static void expect_foreign(const struct made *m, int result, const char *text) {
         _cleanup_(header_freep) struct header *h = read_header(m);
         struct header_why why = {};
 
-        assert_int_equal(manifest_verify(h->metadata, h->copy.uuid, m->volume_key, h->layout.token.mac), -EUCLEAN);
-        assert_int_equal(foreign_find(h->metadata, h->copy.uuid, m->volume_key, &h->layout, &why), result);
+        assert_int_equal(manifest_verify(h->metadata, h->copy.uuid, m->volume_key, h->layout.wraps[0].token.mac), -EUCLEAN);
+        assert_int_equal(foreign_find(h->metadata, h->copy.uuid, m->volume_key, &h->layout, h->layout.wraps, &why), result);
         assert_string_equal(why.text, text);
 }
 

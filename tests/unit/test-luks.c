@@ -63,10 +63,10 @@ static int unlock(const struct made *m, const struct secret *unlock_key, struct 
         if (r >= 0)
                 r = luks_open(&l, h, m->path);
         if (r >= 0)
-                r = luks_unlock(&l, h, unlock_key, &key);
+                r = luks_unlock(&l, h->layout.wraps[0].token.keyslot, unlock_key, &key);
         if (r >= 0 && !secret_equal(key, m->volume_key))
                 r = -EXDEV;
-        return r < 0 ? r : manifest_verify(h->metadata, h->copy.uuid, key, h->layout.token.mac);
+        return r < 0 ? r : manifest_verify(h->metadata, h->copy.uuid, key, h->layout.wraps[0].token.mac);
 }
 
 static void expect(const struct made *m, int result) {

@@ -16,6 +16,7 @@
 #include "manager/operation.h"
 #include "manager/pause-mark.h"
 #include "manager/pause.h"
+#include "manager/wrap.h"
 
 #define SEC USEC_PER_SEC
 #define HOUR (3600 * SEC)
@@ -24,6 +25,7 @@ static const struct requester who = { "uid=0 comm=cmkctl" };
 static struct manager manager;
 static struct key key;
 static struct volume volume;
+static struct wrap wrap = { .volume = &volume, .key = &key };
 static struct instant now;
 static struct pause_mark mark;
 static bool marked;
@@ -54,7 +56,7 @@ void key_evaluate_volume(struct volume *v) {
                 v->state = VOLUME_ATTACHED;
 }
 
-void key_schedule(struct key *k _unused_) {
+void wraps_schedule(struct volume *v _unused_) {
         tell("schedule ");
 }
 
@@ -97,7 +99,7 @@ static void pass(uint64_t usec) {
 static int set_up(void **state _unused_) {
         now = (struct instant) { 1000 * SEC, UINT64_C(1700000000) * SEC };
         key = (struct key) { .manager = &manager, .attributes.floors.pause_max_usec = USEC_INFINITY };
-        volume = (struct volume) { .manager = &manager, .state = VOLUME_ATTACHED, .key = &key };
+        volume = (struct volume) { .manager = &manager, .state = VOLUME_ATTACHED, .wraps = { &wrap }, .n_wraps = 1 };
         marked = false;
         mark_error = 0;
         *story = 0;

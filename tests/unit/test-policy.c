@@ -41,12 +41,12 @@ static void refuse(enum role role, const char *expected) {
 
 static void test_defaults(void **state _unused_) {
         static const struct { enum role role; const char *value[_POLICY_KEY_MAX]; } table[] = {
-                { ROLE_DATA, { "cut", "hold", "hold", "attach", "allow", "refuse", "report", "10", "30", "90", "3600", "600", "2",
-                               "30" } },
+                { ROLE_DATA, { "cut", "hold", "hold", "attach", "allow", "refuse", "report", "any", "10", "30", "90", "3600", "600",
+                               "2", "30" } },
                 { ROLE_SCRATCH,
-                  { "cut", "hold", "hold", "attach", "allow", "refuse", "report", "10", "30", "90", "3600", "600", "2", "30" } },
-                { ROLE_OS, { "poweroff", "report", "report", "attach", "allow", "report", "report", "300", "30", "90", "3600", "600",
-                             "2", "30" } },
+                  { "cut", "hold", "hold", "attach", "allow", "refuse", "report", "any", "10", "30", "90", "3600", "600", "2", "30" } },
+                { ROLE_OS, { "poweroff", "report", "report", "attach", "allow", "report", "report", "any", "300", "30", "90", "3600",
+                             "600", "2", "30" } },
         };
         char buf[32];
 

@@ -98,6 +98,7 @@ static void test_disk_request_refused(void **state _unused_) {
         q = a_disk_request(); strcpy(q.uuid, "x"); refuse_disk_request(&q);
         q = a_disk_request(); strcpy(q.device, "/dev/\x1b"); refuse_disk_request(&q);
         q = a_disk_request(); strcpy(q.key, "a\nb"); refuse_disk_request(&q);
+        q = a_disk_request(); strcpy(q.opener, "a\nb"); refuse_disk_request(&q);
         q = a_disk_request(); strcpy(q.proof_request_id, "a\x7f"); refuse_disk_request(&q);
         /* absent is fine */
         q = a_disk_request(); *q.mapping = 0;
@@ -112,11 +113,16 @@ static void test_disk_request_refused(void **state _unused_) {
 static struct disk_reply a_disk_reply(void) {
         struct disk_reply y = {
                 .error = -EBUSY, .exit_code = EXIT_CODE_BUSY, .message = "busy: pid 7", .flags = DISK_FLAG_MOUNTED,
-                .role = ROLE_OS, .generation = 3, .name = "data1", .uuid = UUID, .key = "https://v/keys/k",
-                .algorithm = "RSA-OAEP-256", .proof_time = 9, .proof_request_id = "id", .dev_major = 253,
-                .dev_minor = 1, .sectors = 77, .count = 5, .spki = { 1 }, .spki_size = DISK_SPKI_MAX,
-                .wrapped = { 2 }, .wrapped_size = DISK_WRAPPED_MAX, .header_digest = { 3 }, .trust_digest = { 4 },
+                .role = ROLE_OS, .name = "data1", .uuid = UUID, .n_wraps = DISK_WRAPS_MAX, .dev_major = 253,
+                .dev_minor = 1, .sectors = 77, .count = 5, .header_digest = { 3 }, .trust_digest = { 4 },
         };
+
+        for (unsigned i = 0; i < DISK_WRAPS_MAX; i++)
+                y.wraps[i] = (struct disk_wrap) {
+                        .token = (uint8_t) (7 * i), .generation = 3, .key = "https://v/keys/k", .algorithm = "RSA-OAEP-256",
+                        .proof_time = 9, .proof_request_id = "id", .spki = { 1 }, .spki_size = DISK_SPKI_MAX,
+                        .wrapped = { 2 }, .wrapped_size = DISK_WRAPPED_MAX,
+                };
         return y;
 }
 
@@ -140,6 +146,14 @@ static void test_disk_reply(void **state _unused_) {
         assert_int_equal(decode(&frame, decode_disk_reply), -EBADMSG);
         y = a_disk_reply();
         strcpy(y.message, "two\nlines");
+        assert_int_equal(disk_reply_encode(&y, &frame), 0);
+        assert_int_equal(decode(&frame, decode_disk_reply), -EBADMSG);
+        y = a_disk_reply();
+        y.n_wraps = DISK_WRAPS_MAX + 1;      /* more keys than a volume may have */
+        assert_int_equal(disk_reply_encode(&y, &frame), 0);
+        assert_int_equal(decode(&frame, decode_disk_reply), -EBADMSG);
+        y = a_disk_reply();
+        strcpy(y.wraps[1].key, "a\x7f");
         assert_int_equal(disk_reply_encode(&y, &frame), 0);
         assert_int_equal(decode(&frame, decode_disk_reply), -EBADMSG);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/recognize.c daemon/manager/lease.c daemon/manager/policy.c daemon/manager/uevent.c daemon/manager/open-mark.c
+// sources: daemon/manager/recognize.c daemon/manager/lease.c daemon/manager/key-track.c daemon/manager/lease-keys.c daemon/manager/policy.c daemon/manager/uevent.c daemon/manager/open-mark.c
 
 /* What a mapping that stands is to us: cases by name, then every combination against the invariants. And the uevents by
  * which it is heard of. */
@@ -11,6 +11,16 @@
 
 #include "manager/recognize.h"
 #include "manager/uevent.h"
+#include "manager/wrap-mark.h"
+#include "manager/wrap.h"
+
+/* of wrap.c, which the parsing of marks does without */
+struct instant wraps_lease_begin(const struct volume *v _unused_) {
+        return (struct instant) {};
+}
+
+void wrap_mark_update(const struct volume *v _unused_) {
+}
 
 #define LIVE (DISK_FLAG_MAPPED|DISK_FLAG_OURS|DISK_FLAG_TABLE_OK)
 

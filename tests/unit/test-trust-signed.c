@@ -71,7 +71,7 @@ static void for_which_node(void **state _unused_) {
         assert_int_equal(p.n, 1);
         assert_string_equal(p.ours->uuid, UUID);
         assert_string_equal(p.ours->name, "data1");
-        assert_int_equal(p.ours->generation, 7);
+        assert_int_equal(p.ours->keys[0].generation, 7);
         assert_int_equal(p.n_elsewhere, 1);
         assert_string_equal(p.elsewhere->uuid, UUID2);
         assert_string_equal(p.elsewhere->node, "db10");
@@ -212,8 +212,10 @@ static struct trust_list *load(bool with_key) {
 }
 
 static void local_entry(const char *uuid, const char *name, uint64_t generation) {
-        struct trust_entry e = { .role = ROLE_DATA, .generation = generation, .spki_size = 3, .serial = "S1",
-                                 .key = { .host = "v.test", .port = 443, .name = "k" } };
+        struct trust_entry e = {
+                .role = ROLE_DATA, .serial = "S1", .n_keys = 1,
+                .keys = { { .generation = generation, .spki_size = 3, .key = { .host = "v.test", .port = 443, .name = "k" } } },
+        };
         char local[80];
 
         strcpy(e.uuid, uuid);
@@ -245,7 +247,7 @@ static void a_directory(void **state _unused_) {
         assert_string_equal(e->name, "data1");
         assert_string_equal(e->list, "a.list");
         assert_string_equal(e->serial, "S1");
-        assert_int_equal(e->generation, 9);
+        assert_int_equal(e->keys[0].generation, 9);
         assert_int_equal(l->n_bad, 1);
         assert_non_null(strstr(l->bad[0], "b.list: no key of OwnerKeys="));
         trust_free(l);

@@ -19,6 +19,8 @@
 #define GOOD "[Volume]\nName=data1\nRole=data\nKey=https://v.test/keys/k\nDigest=" DIGEST "\n" \
         "Generation=1\nPublicKey=QUJD\n"
 
+#define SECOND "Key2=https://w.test/keys/k\nGeneration2=4\nPublicKey2=QUJE\nProofTime2=7\nProofRequestId2=x\n"
+
 static char base[] = "/tmp/test-trust.XXXXXX", dir[64];
 
 static int remove_one(const char *path, const struct stat *st _unused_, int flag _unused_, struct FTW *f _unused_) {
@@ -39,15 +41,15 @@ static int teardown(void **state _unused_) {
 
 static struct trust_entry entry(const char *uuid, const char *name) {
         struct trust_entry e = {
-                .role = ROLE_SCRATCH, .key = { .host = "v.test", .port = 8443, .name = "k", .version = "abc" },
-                .generation = 3, .spki_size = sizeof(e.spki), .proof_time = 1700000000,
-                .proof_request_id = "a request", .serial = "S3R1AL",
+                .role = ROLE_SCRATCH, .serial = "S3R1AL", .n_keys = 1,
+                .keys = { { .key = { .host = "v.test", .port = 8443, .name = "k", .version = "abc" }, .generation = 3,
+                            .spki_size = DISK_SPKI_MAX, .proof_time = 1700000000, .proof_request_id = "a request" } },
         };
 
         strcpy(e.uuid, uuid);
         strcpy(e.name, name);
-        for (size_t i = 0; i < sizeof(e.spki); i++)
-                e.spki[i] = (uint8_t) (i * 7);
+        for (size_t i = 0; i < sizeof(e.keys[0].spki); i++)
+                e.keys[0].spki[i] = (uint8_t) (i * 7);
         for (size_t i = 0; i < sizeof(e.digest); i++)
                 e.digest[i] = (uint8_t) i;
         return e;
@@ -67,13 +69,13 @@ static void put(const char *file, const char *text, mode_t mode) {
 }
 
 static void refuse(const char *text, const char *expected) {
-        struct trust_entry e = { .generation = 77 };
+        struct trust_entry e = { .n_keys = 77 };
         char *why = NULL;
 
         assert_int_equal(trust_parse(UUID, text, strlen(text), &e, &why), -EINVAL);
         if (!why || !strstr(why, expected))
                 fail_msg("said \"%s\", expected \"%s\"", strempty(why), expected);
-        assert_int_equal(e.generation, 77);
+        assert_int_equal(e.n_keys, 77);
         free(why);
 }
 
@@ -84,10 +86,10 @@ static void test_parse(void **state _unused_) {
         assert_int_equal(trust_parse(UUID, GOOD, strlen(GOOD), &e, NULL), 0);
         assert_string_equal(e.uuid, UUID);
         assert_string_equal(e.name, "data1");
-        assert_string_equal(e.key.host, "v.test");
-        assert_int_equal(e.spki_size, 3);
+        assert_string_equal(e.keys[0].key.host, "v.test");
+        assert_int_equal(e.keys[0].spki_size, 3);
         assert_int_equal(e.digest[31], 31);
-        assert_int_equal(e.proof_time, 0);
+        assert_int_equal(e.keys[0].proof_time, 0);
         refuse("", "Name= is missing");
         refuse("[Volume]\nName=data1\n", "Role= is missing");
         refuse("[Other]\nName=data1\n", "[Other]");
@@ -107,6 +109,18 @@ static void test_parse(void **state _unused_) {
         refuse("[Volume]\nGeneration=99999999999999999999\n", "Generation= is not");
         refuse("[Volume]\nPublicKey=\n", "PublicKey= is not");
         refuse("[Volume]\nPublicKey=QUJ\n", "PublicKey= is not");
+        refuse(GOOD "Key2=https://w.test/keys/k\n", "Generation2= is missing");
+        refuse(GOOD "PublicKey3=QUJD\n", "Key2= is missing");
+        refuse(GOOD SECOND "Key2=https://w.test/keys/k\n", "Key2= is there twice");
+        refuse(GOOD "Key2=https://v.test/keys/k\nGeneration2=1\nPublicKey2=QUJD\n", "Key2= is there already");
+        refuse(GOOD "Key5=https://w.test/keys/k\n", "no Key5=");
+        refuse(GOOD "Key1=https://w.test/keys/k\n", "no Key1=");
+        refuse(GOOD "Name2=other\n", "no Name2=");
+        assert_int_equal(trust_parse(UUID, GOOD SECOND, strlen(GOOD SECOND), &e, NULL), 0);
+        assert_int_equal(e.n_keys, 2);
+        assert_string_equal(e.keys[1].key.host, "w.test");
+        assert_int_equal(e.keys[1].generation, 4);
+        assert_int_equal(e.keys[0].generation, 1);
         memset(text, 'A', sizeof(text));
         memcpy(text, "[Volume]\nPublicKey=", 19);
         text[19 + 4 * 400] = 0;
@@ -124,10 +138,24 @@ static void test_print_and_parse_again(void **state _unused_) {
         assert_int_equal(trust_print(&e, &text), 0);
         assert_true(strlen(text) < TRUST_FILE_MAX);
         assert_int_equal(trust_parse(UUID, text, strlen(text), &back, NULL), 0);
-        memset(e.key.version, 0, sizeof(e.key.version));
+        memset(e.keys[0].key.version, 0, sizeof(e.keys[0].key.version));
         assert_memory_equal(&e, &back, sizeof(e));
         free(text);
-        e.spki_size = 0;
+        /* as many keys as there may be, each as long as it may be */
+        for (e.n_keys = 1; e.n_keys < DISK_WRAPS_MAX; e.n_keys++) {
+                e.keys[e.n_keys] = e.keys[0];
+                e.keys[e.n_keys].key.port = (uint16_t) (9000 + e.n_keys);
+                e.keys[e.n_keys].generation = 9 + e.n_keys;
+        }
+        assert_int_equal(trust_print(&e, &text), 0);
+        assert_true(strlen(text) < TRUST_FILE_MAX);
+        assert_int_equal(trust_parse(UUID, text, strlen(text), &back, NULL), 0);
+        assert_memory_equal(&e, &back, sizeof(e));
+        free(text);
+        e.keys[2].key.port = e.keys[1].key.port;
+        assert_int_equal(trust_print(&e, &text), -EINVAL);
+        e.n_keys = 1;
+        e.keys[0].spki_size = 0;
         assert_int_equal(trust_print(&e, &text), -EINVAL);
         e = entry(UUID, "x");
         strcpy(e.serial, "a\nName=b");
@@ -176,18 +204,18 @@ static void test_update(void **state _unused_) {
         assert_int_equal(trust_update(dir, &a), -ENOENT);
         assert_int_equal(trust_add(dir, &a), 0);
         assert_int_equal(trust_add(dir, &b), 0);
-        a.generation = 4;
+        a.keys[0].generation = 4;
         assert_int_equal(trust_update(dir, &a), 0);
-        a.generation = 3;
+        a.keys[0].generation = 3;
         assert_int_equal(trust_update(dir, &a), -ESTALE);
-        a.generation = 5;
+        a.keys[0].generation = 5;
         strcpy(a.name, "two");
         assert_int_equal(trust_update(dir, &a), -EEXIST);
         strcpy(a.name, "renamed");
         assert_int_equal(trust_update(dir, &a), 0);
         assert_int_equal(trust_load(dir, &l), 0);
         assert_int_equal(l->n_entries, 2);
-        assert_int_equal(trust_find_name(l, "renamed")->generation, 5);
+        assert_int_equal(trust_find_name(l, "renamed")->keys[0].generation, 5);
 }
 
 static void test_bad_files_are_named_and_skipped(void **state _unused_) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/volume.c daemon/manager/lease.c daemon/manager/policy.c
+// sources: daemon/manager/volume.c daemon/manager/lease.c daemon/manager/key-track.c daemon/manager/lease-keys.c daemon/manager/policy.c
 // libs: libsystemd
 
 /* A volume's states: which verb is legal when, what a volume that was opened without cmkd may become, and by what name
@@ -123,13 +123,17 @@ static void test_may_pause(void **state) {
         struct volume *v = *state;
         const char *why;
 
+        struct wrap wrap = { .volume = v };
+
+        v->wraps[0] = &wrap;
+        v->n_wraps = 1;
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 v->state = cases[i].state;
                 v->cause = cases[i].cause;
-                v->key = cases[i].key ? (struct key *) v : NULL;
+                wrap.key = cases[i].key ? (struct key *) v : NULL;
                 assert_int_equal(volume_may_pause(v, &why), cases[i].r);
         }
-        v->key = NULL;
+        v->n_wraps = 0;
         v->state = VOLUME_CLOSED;
 }
 

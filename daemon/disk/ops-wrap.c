@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ops.h"
+
+#include "edit.h"
+#include "unlock-key.h"
+
+int op_check_new_key(const struct disk_request *q, struct disk_reply *y) {
+        struct key_uri uri;
+        const char *why;
+
+        if (key_uri_parse(q->key, &uri, &why) < 0)
+                return op_fail(y, -EINVAL, EXIT_CODE_USAGE, "%s is not the identifier of a key: %s", q->key, why);
+        if (!uri.version[0])
+                return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "%s names no version of the key", q->key);
+        if (!streq(q->algorithm, "RSA-OAEP-256"))
+                return op_fail(y, -EOPNOTSUPP, EXIT_CODE_FAILED, "Wrapping with %s is not known here", q->algorithm);
+        if (public_key_check(q->spki, q->spki_size, &why) < 0)
+                return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "The public key of %s is not usable: %s", q->key, why);
+        return 0;
+}
+
+int op_fill_token(const struct disk_request *q, const char *uuid, const struct secret *w, struct token *t) {
+        *t = (struct token) {
+                .role = (enum role) q->role, .generation = 1, .spki_size = q->spki_size, .proof_time = q->proof_time,
+        };
+        strcpy(t->uuid, uuid);
+        strcpy(t->name, q->name);
+        strcpy(t->key, q->key);
+        strcpy(t->algorithm, q->algorithm);
+        strcpy(t->proof_request_id, q->proof_request_id);
+        memcpy(t->spki, q->spki, q->spki_size);
+        random_bytes(t->salt, sizeof(t->salt));
+        return wrap_secret(q->spki, q->spki_size, w, t->wrapped, &t->wrapped_size);
+}
+
+/* The new key's keyslot opens too, with what its own W gives. */
+static int opens_with_new(const struct edit *e, struct luks *l, const struct header *h) {
+        const struct header_wrap *w = header_find_wrap(&h->layout, e->request->key);
+        _cleanup_(secret_freep) struct secret *key = NULL;
+        int r;
+
+        if (!w || h->layout.n_wraps != e->volume.header->layout.n_wraps + 1)
+                return -EUCLEAN;
+        r = luks_unlock(l, w->token.keyslot, e->also_secret, &key);
+        return r < 0 ? r : secret_equal(key, e->volume.volume_key) ? 0 : -EUCLEAN;
+}
+
+static int add(struct edit *e, const struct disk_request *q, struct disk_reply *y) {
+        _cleanup_(secret_freep) struct secret *w = NULL, *unlock_key = NULL;
+        _cleanup_(luks_close) struct luks l = {};
+        _cleanup_(closep) int image = -EBADF;
+        struct token t;
+        int r;
+
+        r = secret_random(DISK_W_SIZE, &w);
+        if (r >= 0)
+                r = op_fill_token(q, q->uuid, w, &t);
+        if (r >= 0)
+                r = unlock_key_derive(w, t.salt, q->uuid, t.role, t.generation, &unlock_key);
+        if (r >= 0)
+                r = luks_wrap_add(&l, e->volume.header, e->volume.device.path, e->volume.volume_key, unlock_key, &t, &image);
+        if (r == -ENOSPC)
+                return op_fail(y, r, EXIT_CODE_FAILED, "%s has %u keys, and no room for one more", q->name,
+                               e->volume.header->layout.n_wraps);
+        if (r < 0)
+                return edit_fail(r, q, l.said, y);
+        e->also = opens_with_new;
+        e->also_secret = unlock_key;
+        r = edit_commit(e, image, y);
+        if (r >= 0)
+                y->count = 1;
+        return r;
+}
+
+/* A key that is there already is what was asked for: an earlier run wrote it, and was not there to say so. */
+int op_wrap_add(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
+        _cleanup_(edit_done) struct edit e = EDIT_NONE;
+        struct key_uri key;
+        int r;
+
+        r = op_check_new_key(q, y);
+        if (r >= 0)
+                r = edit_begin(&e, q, y);
+        if (r < 0)
+                return r;
+        if (key_uri_parse(q->key, &key, NULL) >= 0 && header_find_same_key(&e.volume.header->layout, &key))
+                return 0;
+        return add(&e, q, y);
+}
+
+static int is_gone(const struct edit *e, struct luks *l _unused_, const struct header *h) {
+        struct key_uri key;
+
+        if (key_uri_parse(e->request->key, &key, NULL) < 0 || header_find_same_key(&h->layout, &key))
+                return -EUCLEAN;
+        return 0;
+}
+
+/* A run that was killed after the new header counted left the keyslot's bytes: they go in the next one. */
+int op_wrap_remove(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
+        _cleanup_(edit_done) struct edit e = EDIT_NONE;
+        _cleanup_(luks_close) struct luks l = {};
+        _cleanup_(closep) int image = -EBADF;
+        const struct header_wrap *w;
+        const struct header *now;
+        struct key_uri key;
+        int r;
+
+        if (key_uri_parse(q->key, &key, NULL) < 0)
+                return op_fail(y, -EINVAL, EXIT_CODE_USAGE, "%s is not the identifier of a key", q->key);
+        r = edit_begin(&e, q, y);
+        if (r < 0)
+                return r;
+        now = e.volume.header;
+        w = header_find_same_key(&now->layout, &key);
+        if (w && w == e.volume.wrap)
+                return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "%s is taken out by another of its keys, not by itself", q->key);
+        if (w) {
+                r = luks_wrap_remove(&l, now, e.volume.device.path, e.volume.volume_key, w, &image);
+                if (r < 0)
+                        return edit_fail(r, q, l.said, y);
+                e.also = is_gone;
+                r = edit_commit(&e, image, y);
+                if (r < 0)
+                        return r;
+                y->count = 1;
+                now = e.new;
+        } else {
+                r = header_open_writable(&e.volume.device, q->device, y);
+                if (r < 0)
+                        return r;
+        }
+        r = header_wipe_free(&e.volume.device, now);
+        if (r < 0)
+                return op_fail(y, r, EXIT_CODE_FAILED, "Key %s is taken out of %s, but its keyslot could not be overwritten: %s",
+                               q->key, q->name, strerror(-r));
+        return 0;
+}

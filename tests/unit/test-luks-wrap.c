@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// sources: daemon/disk/luks-wrap.c daemon/disk/luks-recovery.c daemon/disk/volume.c daemon/disk/header-write.c daemon/disk/foreign.c daemon/disk/recovery-text.c daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-log.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
+// libs: libcryptsetup json-c
+
+/* Several keys of one volume: one comes, one goes, and the power fails at any byte on the way; nobody else can add, drop or
+ * swap one unseen. The disk is a memfd, and device_write() is the one below, which can be cut off. */
+
+#include "disk/foreign.h"
+#include "disk/header-write.h"
+#include "disk/ops.h"
+#include "disk/unlock-key.h"
+#include "disk/volume.h"
+#include "header-image.h"
+
+#include <libcryptsetup.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define DEVICE_SIZE (LUKS_FORMAT_DATA_OFFSET + (1u << 20))
+#define SECTOR 512u
+#define COPIES (2 * HEADER_SIZE_MIN / SECTOR)
+#define KEYS DISK_WRAPS_MAX
+
+/* Sectors that still reach the disk before the power fails; and those that did so far. */
+static size_t power, written;
+
+int device_write(const struct device *d, const void *data, size_t size, uint64_t offset) {
+        size_t n = MIN_OF(size, power * SECTOR);
+
+        assert_int_equal(pwrite(d->fd, data, n, (off_t) offset), n);
+        power -= (n + SECTOR - 1) / SECTOR;
+        written += (n + SECTOR - 1) / SECTOR;
+        return n == size ? 0 : -EIO;
+}
+
+int op_fail(struct disk_reply *y, int error, enum exit_code code _unused_, const char *format _unused_, ...) {
+        return y->error = error;
+}
+
+/* what volume.c has beside the manifest is not for here */
+int op_read_secret(struct secret **ret _unused_, struct disk_reply *y _unused_) {
+        return -EBADF;
+}
+
+int device_open(const char *path _unused_, struct device *ret _unused_, struct disk_reply *y _unused_) {
+        return -ENODEV;
+}
+
+void device_close(struct device *d _unused_) {
+}
+
+struct made {
+        struct secret *unlock_keys[KEYS], *volume_key;
+        struct device disk;
+};
+
+static void key_of(unsigned n, struct token *t) {
+        image_token(t);
+        snprintf(t->key, sizeof(t->key), "https://v%u.vault.azure.net/keys/k1/0123456789abcdef0123456789abcdef", n);
+        t->salt[0] = (uint8_t) n;
+}
+
+static int set_up(void **state) {
+        struct made *m = calloc(1, sizeof(*m));
+        struct token token;
+        struct luks l = {};
+        struct luks_format f = { .uuid = IMAGE_UUID, .label = "data1", .sector_size = 4096, .token = &token };
+
+        key_of(0, &token);
+        for (unsigned i = 0; i < KEYS; i++)
+                assert_int_equal(secret_random(UNLOCK_KEY_SIZE, &m->unlock_keys[i]), 0);
+        assert_int_equal(secret_random(VOLUME_KEY_SIZE, &m->volume_key), 0);
+        f.unlock_key = m->unlock_keys[0];
+        f.volume_key = m->volume_key;
+        assert_int_equal(luks_format_image(&l, &f, &m->disk.fd), 0);
+        luks_close(&l);
+        m->disk.size = DEVICE_SIZE;
+        snprintf(m->disk.path, sizeof(m->disk.path), "/proc/self/fd/%d", m->disk.fd);
+        power = SIZE_MAX;
+        *state = m;
+        return 0;
+}
+
+static int tear_down(void **state) {
+        struct made *m = *state;
+
+        for (unsigned i = 0; i < KEYS; i++)
+                secret_free(m->unlock_keys[i]);
+        secret_free(m->volume_key);
+        safe_close(m->disk.fd);
+        free(m);
+        return 0;
+}
+
+static struct header *read_header(const struct made *m) {
+        struct header_why why = {};
+        struct header *h = NULL;
+        int r = header_read(m->disk.fd, DEVICE_SIZE, &h, &why);
+
+        if (r < 0)
+                fail_msg("%d: %s", r, why.text);
+        return h;
+}
+
+static const struct header_wrap *find(const struct header *h, unsigned n) {
+        struct token t;
+
+        key_of(n, &t);
+        return header_find_wrap(&h->layout, t.key);
+}
+
+/* Which keys open it, a bit each: every one that is there does, and the manifest holds. */
+static unsigned openers(const struct made *m) {
+        _cleanup_(header_freep) struct header *h = read_header(m);
+        _cleanup_(luks_close) struct luks l = {};
+        unsigned open = 0, n = 0;
+
+        assert_int_equal(luks_open(&l, h, m->disk.path), 0);
+        assert_int_equal(volume_manifest_verify(h, m->volume_key), 0);
+        for (unsigned i = 0; i < KEYS; i++) {
+                _cleanup_(secret_freep) struct secret *key = NULL;
+                const struct header_wrap *w = find(h, i);
+
+                if (!w)
+                        continue;
+                assert_int_equal(luks_unlock(&l, w->token.keyslot, m->unlock_keys[i], &key), 0);
+                assert_true(secret_equal(key, m->volume_key));
+                open |= 1u << i;
+                n++;
+        }
+        assert_int_equal(n, h->layout.n_wraps);
+        return open;
+}
+
+/* The new header for adding (or taking out) key n, not on the disk yet. */
+static struct header *make(const struct made *m, const struct header *old, unsigned n, bool add) {
+        _cleanup_(luks_close) struct luks l = {};
+        _cleanup_(closep) int image = -EBADF;
+        struct header_why why = {};
+        struct token t;
+        struct header *h;
+        int r;
+
+        key_of(n, &t);
+        r = add ? luks_wrap_add(&l, old, m->disk.path, m->volume_key, m->unlock_keys[n], &t, &image)
+                : luks_wrap_remove(&l, old, m->disk.path, m->volume_key, find(old, n), &image);
+        if (r < 0)
+                fail_msg("%d: %s", r, l.said);
+        r = header_read(image, DEVICE_SIZE, &h, &why);
+        if (r < 0)
+                fail_msg("%d: %s", r, why.text);
+        return h;
+}
+
+static void change(const struct made *m, unsigned n, bool add) {
+        _cleanup_(header_freep) struct header *old = read_header(m), *new = make(m, old, n, add);
+        struct header_change c = { .old = old, .new = new, .device = &m->disk };
+
+        assert_int_equal(header_change_begin(&c), 0);
+        assert_int_equal(header_change_finish(&c), 0);
+}
+
+static void test_as_many_as_there_may_be(void **state) {
+        const struct made *m = *state;
+        _cleanup_(header_freep) struct header *h = NULL;
+        _cleanup_(luks_close) struct luks l = {};
+        struct disk_reply y = {};
+        struct token t;
+        int image;
+
+        for (unsigned n = 1; n < KEYS; n++) {
+                change(m, n, true);
+                assert_int_equal(openers(m), (2u << n) - 1);
+        }
+        h = read_header(m);
+        header_describe(h, &y);
+        assert_int_equal(y.n_wraps, KEYS);
+        for (unsigned n = 0; n < KEYS; n++) {
+                key_of(n, &t);
+                assert_string_equal(y.wraps[n].key, t.key);
+                assert_int_equal(y.wraps[n].token, n);
+        }
+        key_of(KEYS, &t);
+        assert_int_equal(luks_wrap_add(&l, h, m->disk.path, m->volume_key, m->unlock_keys[0], &t, &image), -ENOSPC);
+}
+
+static void test_one_stays(void **state) {
+        const struct made *m = *state;
+        _cleanup_(header_freep) struct header *h = NULL;
+        _cleanup_(luks_close) struct luks l = {};
+        int image;
+
+        change(m, 1, true);
+        change(m, 2, true);
+        change(m, 1, false);
+        assert_int_equal(openers(m), 5);
+        change(m, 0, false);                  /* also the one that it was formatted with */
+        assert_int_equal(openers(m), 4);
+        h = read_header(m);
+        assert_int_equal(luks_wrap_remove(&l, h, m->disk.path, m->volume_key, h->layout.wraps, &image), -ENOSPC);
+        change(m, 0, true);                   /* into the number that is free */
+        assert_int_equal(openers(m), 5);
+}
+
+/* Cuts the power after some sectors, every step-th of the copies, up to where the change is complete. Each time it opens by
+ * all keys that the header on the disk has then, and the change can be made again. */
+static void cut_everywhere(struct made *m, unsigned n, bool add, size_t step) {
+        _cleanup_(freep) uint8_t *image = malloc(DEVICE_SIZE);
+        unsigned before = openers(m), after;
+        size_t total;
+
+        assert_int_equal(pread(m->disk.fd, image, DEVICE_SIZE, 0), DEVICE_SIZE);
+        written = 0;
+        change(m, n, add);
+        total = written;
+        after = openers(m);
+        assert_int_equal(after, add ? before | 1u << n : before & ~(1u << n));
+        for (size_t sectors = 0; sectors < total; sectors += sectors + COPIES < total ? 63 : step) {
+                _cleanup_(header_freep) struct header *old = NULL, *new = NULL;
+                struct header_change c = { .device = &m->disk };
+                unsigned open;
+
+                assert_int_equal(pwrite(m->disk.fd, image, DEVICE_SIZE, 0), DEVICE_SIZE);
+                c.old = old = read_header(m);
+                c.new = new = make(m, old, n, add);
+                power = sectors;
+                assert_int_equal(header_change_begin(&c) < 0 ? -EIO : header_change_finish(&c), -EIO);
+                power = SIZE_MAX;
+                open = openers(m);
+                assert_true(open == before || open == after);
+                if (open == before)
+                        change(m, n, add);
+                assert_int_equal(openers(m), after);
+        }
+}
+
+static void test_power_fails(void **state) {
+        cut_everywhere(*state, 1, true, 3);
+        cut_everywhere(*state, 0, false, 5);
+}
+
+/* ---- what others do ---- */
+
+static struct crypt_device *as_stranger(const struct made *m) {
+        struct crypt_device *cd;
+
+        assert_int_equal(crypt_metadata_locking(NULL, 0), 0);
+        crypt_set_log_callback(NULL, NULL, NULL);
+        assert_int_equal(crypt_init(&cd, m->disk.path), 0);
+        assert_int_equal(crypt_load(cd, CRYPT_LUKS2, NULL), 0);
+        return cd;
+}
+
+/* A token as ours are, with a keyslot that was made for it; it bears the MAC of the others, or none that holds. */
+static void add_stranger(const struct made *m, int at, bool same_mac) {
+        static const struct crypt_pbkdf_type cheap = {
+                .type = CRYPT_KDF_PBKDF2, .hash = "sha512", .iterations = 1000, .flags = CRYPT_PBKDF_NO_BENCHMARK,
+        };
+        _cleanup_(header_freep) struct header *h = read_header(m);
+        struct crypt_device *cd = as_stranger(m);
+        _cleanup_(freep) char *text = NULL;
+        struct token t;
+
+        key_of(9, &t);
+        t.keyslot = at;
+        if (same_mac)
+                memcpy(t.mac, h->layout.wraps[0].token.mac, sizeof(t.mac));
+        assert_int_equal(token_format(&t, &text), 0);
+        assert_int_equal(crypt_set_pbkdf_type(cd, &cheap), 0);
+        assert_int_equal(crypt_keyslot_add_by_volume_key(cd, at, (const char *) secret_cdata(m->volume_key), VOLUME_KEY_SIZE,
+                                                         "stranger", 8), at);
+        assert_int_equal(crypt_token_json_set(cd, at, text), at);
+        crypt_free(cd);
+}
+
+static int find_foreign(const struct made *m, int opener, struct header_why *why) {
+        _cleanup_(header_freep) struct header *h = read_header(m);
+
+        *why = (struct header_why) {};
+        assert_int_equal(volume_manifest_verify(h, m->volume_key), -EUCLEAN);
+        return foreign_find(h->metadata, h->copy.uuid, m->volume_key, &h->layout,
+                            opener < 0 ? NULL : find(h, (unsigned) opener), why);
+}
+
+static void test_token_of_a_stranger(void **state) {
+        const struct made *m = *state;
+        struct header_why why;
+
+        change(m, 1, true);
+        for (int same_mac = 0; same_mac < 2; same_mac++) {
+                int at = same_mac ? 7 : 5;
+
+                add_stranger(m, at, same_mac);
+                for (int opener = -1; opener < 2; opener++)
+                        assert_int_equal(find_foreign(m, opener, &why), 0);
+                assert_string_equal(why.text, same_mac ? "keyslot 7, token 7 (cmkd)" : "keyslot 5, token 5 (cmkd)");
+                /* and by itself it opens nothing that is as it was enrolled */
+                assert_int_equal(find_foreign(m, 9, &why), -EUCLEAN);
+                {
+                        struct crypt_device *cd = as_stranger(m);
+
+                        assert_int_equal(crypt_token_json_set(cd, at, NULL), at);
+                        assert_int_equal(crypt_keyslot_destroy(cd, at), 0);
+                        crypt_free(cd);
+                }
+                assert_int_equal(openers(m), 3);
+        }
+}
+
+static void test_dropped(void **state) {
+        const struct made *m = *state;
+        struct header_why why;
+        struct crypt_device *cd;
+
+        change(m, 1, true);
+        cd = as_stranger(m);
+        assert_int_equal(crypt_token_json_set(cd, 1, NULL), 1);
+        crypt_free(cd);
+        assert_int_equal(find_foreign(m, 0, &why), -EUCLEAN);
+}
+
+/* The other owner's public key and wrapped key give way to a stranger's. */
+static void test_swapped(void **state) {
+        const struct made *m = *state;
+        _cleanup_(freep) char *text = NULL;
+        struct header_why why;
+        struct crypt_device *cd;
+        struct token t;
+
+        change(m, 1, true);
+        {
+                _cleanup_(header_freep) struct header *h = read_header(m);
+
+                t = find(h, 1)->token;
+        }
+        t.wrapped[0] ^= 1;
+        assert_int_equal(token_format(&t, &text), 0);
+        cd = as_stranger(m);
+        assert_int_equal(crypt_token_json_set(cd, 1, text), 1);
+        crypt_free(cd);
+        assert_int_equal(find_foreign(m, 0, &why), -EUCLEAN);
+}
+
+/* The MAC is over everything but itself: still nobody changes it unseen in one of the tokens. */
+static void test_another_mac(void **state) {
+        const struct made *m = *state;
+        _cleanup_(freep) char *text = NULL;
+        struct header_why why;
+        struct crypt_device *cd;
+        struct token t;
+
+        change(m, 1, true);
+        {
+                _cleanup_(header_freep) struct header *h = read_header(m);
+
+                t = find(h, 1)->token;
+        }
+        t.mac[0] ^= 1;
+        assert_int_equal(token_format(&t, &text), 0);
+        cd = as_stranger(m);
+        assert_int_equal(crypt_token_json_set(cd, 1, text), 1);
+        crypt_free(cd);
+        assert_int_equal(find_foreign(m, 0, &why), -EUCLEAN);
+        assert_int_equal(find_foreign(m, 1, &why), -EUCLEAN);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_as_many_as_there_may_be), TEST(test_one_stays), TEST(test_power_fails),
+                TEST(test_token_of_a_stranger), TEST(test_dropped), TEST(test_swapped), TEST(test_another_mac),
+        };
+
+        return cmocka_run_group_tests_name("luks-wrap", tests, NULL, NULL);
+}
