@@ -10,6 +10,7 @@
  * whoever finds an error prints it, once, to standard error: callers pass the code on. Standard output is for results:
  * lines for people, or with --json one JSON document. */
 
+#include "common/disk-proto.h"
 #include "common/util.h"
 #include "common/verdict.h"
 
@@ -18,7 +19,7 @@ enum option_id {
         OPTION_NAME, OPTION_ROLE, OPTION_KEY, OPTION_VAULT, OPTION_KEY_NAME, OPTION_KEY_VERSION,
         OPTION_WIPE, OPTION_ACCEPT_UNSAFE_VAULT, OPTION_READ_ONLY, OPTION_UDEV, OPTION_WAIT, OPTION_DRY_RUN,
         OPTION_EVENT, OPTION_VOLUME, OPTION_SINCE, OPTION_LINES, OPTION_FILE, OPTION_ROOT,
-        OPTION_INITRAMFS, OPTION_UNTIL, OPTION_END, OPTION_SIZE, OPTION_ALL,
+        OPTION_INITRAMFS, OPTION_UNTIL, OPTION_END, OPTION_SIZE, OPTION_ALL, OPTION_REMOVE,
         OPTION_ACTOR, OPTION_UNIT, OPTION_UNAUTHORISED, OPTION_EXPECT, OPTION_WIDE, OPTION_HTML,
         _OPTION_MAX,
 };
@@ -28,6 +29,8 @@ enum option_id {
 struct invocation {
         uint64_t given;                        /* OPTION_BIT()s that were on the command line */
         const char *values[_OPTION_MAX];       /* of those that take one */
+        const char *keys[DISK_WRAPS_MAX];      /* of --key, which may be there several times; the first is in values too */
+        size_t n_keys;
         char **args;                           /* what is left: the verb's own arguments */
         size_t n_args;
 };
@@ -44,7 +47,7 @@ struct verb {
 static inline bool has_option(const struct invocation *in, enum option_id o) { return in->given & OPTION_BIT(o); }
 
 /* Reads the options wherever they stand, up to "--"; what is left is moved to the front of argv and is ret->args. An
- * option that is unknown, given twice or without its value is EXIT_CODE_USAGE. */
+ * option that is unknown, without its value, or given twice (but --key) is EXIT_CODE_USAGE. */
 int options_parse(int argc, char *argv[], struct invocation *ret);
 
 /* EXIT_CODE_USAGE if something was given that is not among allowed. */
@@ -65,6 +68,7 @@ int confirm(const struct invocation *in, const char *what);
 /* The verbs, by family. */
 int verb_status(const struct invocation *in);
 int verb_format(const struct invocation *in);
+int verb_enroll(const struct invocation *in);
 int verb_attach(const struct invocation *in);
 int verb_detach(const struct invocation *in);
 int verb_cut(const struct invocation *in);

@@ -10,6 +10,8 @@ static const struct verb verbs[] = {
         { "status", 0, 64, O(JSON), "[NAME|UUID ...]", "volumes, their leases and the daemon's state", verb_status },
         { "format", 1, 1, O(JSON)|O(YES)|O(NAME)|O(ROLE)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(WIPE)|
                 O(ACCEPT_UNSAFE_VAULT), "DEVICE", "make a device a volume under a customer's key", verb_format },
+        { "enroll", 1, 1, O(JSON)|O(YES)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(REMOVE)|O(ACCEPT_UNSAFE_VAULT),
+          "DEVICE|UUID|NAME", "give a volume one more key, or take one out", verb_enroll },
         { "attach", 0, 4096, O(JSON)|O(ALL)|O(READ_ONLY)|O(UDEV)|O(WAIT), "DEVICE|UUID|NAME ...",
           "open volumes as /dev/mapper/NAME, all at once", verb_attach },
         { "detach", 1, 4096, O(JSON), "NAME ...", "close volumes that nobody uses", verb_detach },

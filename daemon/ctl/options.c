@@ -43,6 +43,7 @@ static const struct {
         [OPTION_HTML] = { "html", 0, true, "--html FILE", "where the report goes; -: standard output" },
         [OPTION_SIZE] = { "size", 0, true, "--size MIB", "of the drill's volume; 64 if it is not said" },
         [OPTION_ALL] = { "all", 'a', false, "-a, --all", "every volume on the node's list" },
+        [OPTION_REMOVE] = { "remove", 0, true, "--remove URI", "take that key out" },
         [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };
 
@@ -119,7 +120,7 @@ int options_parse(int argc, char *argv[], struct invocation *ret) {
                 o = find_option(argv[i], &value);
                 if (o == _OPTION_MAX)
                         return complain_unknown(argv[i]);
-                if (has_option(&in, o))
+                if (has_option(&in, o) && o != OPTION_KEY)
                         return fail(EXIT_CODE_USAGE, "--%s is there twice", options[o].name);
                 if (options[o].takes_value && !value)
                         value = i + 1 < argc ? argv[++i] : "";
@@ -127,8 +128,13 @@ int options_parse(int argc, char *argv[], struct invocation *ret) {
                         return fail(EXIT_CODE_USAGE, "--%s needs a value", options[o].name);
                 if (!options[o].takes_value && value)
                         return fail(EXIT_CODE_USAGE, "--%s takes no value", options[o].name);
+                if (o == OPTION_KEY && in.n_keys == ELEMENTSOF(in.keys))
+                        return fail(EXIT_CODE_USAGE, "a volume has %zu keys at most", ELEMENTSOF(in.keys));
+                if (o == OPTION_KEY)
+                        in.keys[in.n_keys++] = value;
+                if (!has_option(&in, o))
+                        in.values[o] = value;
                 in.given |= OPTION_BIT(o);
-                in.values[o] = value;
         }
         *ret = in;
         return EXIT_CODE_DONE;

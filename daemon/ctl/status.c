@@ -131,6 +131,16 @@ static void add_state(struct table *t, struct json_object *v) {
         table_addf(t, "%s, paused until %s", json_text(v, "state"), text);
 }
 
+static void add_key(struct table *t, struct json_object *v) {
+        struct json_object *wraps;
+
+        if (json_object_object_get_ex(v, "wraps", &wraps) && json_object_is_type(wraps, json_type_array) &&
+            json_object_array_length(wraps) > 1)
+                table_addf(t, "%s (of %zu)", json_text(v, "key"), json_object_array_length(wraps));
+        else
+                table_add(t, json_text(v, "key"));
+}
+
 static int print_list(struct json_object *volumes) {
         static const char *const header[] = {
                 "NAME", "STATE", "ROLE", "VERDICT", "PROOF", "LEASE", "GRACE", "DEVICE", "KEY",
@@ -149,7 +159,7 @@ static int print_list(struct json_object *volumes) {
                 add_span(&t, v, "lease_left_sec");
                 add_span(&t, v, "grace_left_sec");
                 table_add(&t, json_text(v, "device"));
-                table_add(&t, json_text(v, "key"));
+                add_key(&t, v);
         }
         return table_print(&t);
 }
@@ -224,6 +234,29 @@ static void print_notice(struct json_object *v) {
         print_text("announced", line);
 }
 
+/* Of a volume with several keys each, with what its owner last said. */
+static void print_wraps(struct json_object *v) {
+        struct json_object *list;
+
+        if (!json_object_object_get_ex(v, "wraps", &list) || !json_object_is_type(list, json_type_array) ||
+            json_object_array_length(list) < 2)
+                return;
+        for (size_t i = 0; i < json_object_array_length(list); i++) {
+                struct json_object *w = json_object_array_get_idx(list, i);
+                char proof[64] = "never", left[64], line[1024];
+
+                if (json_number(w, "seconds_since_proof") != UINT64_MAX)
+                        format_span(json_number(w, "seconds_since_proof"), proof, sizeof(proof));
+                format_span(json_number(w, "grace_left_sec"), left, sizeof(left));
+                snprintf(line, sizeof(line), "%zu: %s", i + 1, json_text(w, "key"));
+                print_text("key", line);
+                snprintf(line, sizeof(line), "%s, %s%s%sproof %s%s, %s left", json_text(w, "state"), json_text(w, "last_verdict"),
+                         *json_text(w, "last_code") ? " " : "", json_text(w, "last_code"), proof,
+                         json_number(w, "seconds_since_proof") != UINT64_MAX ? " ago" : "", left);
+                print_text("", line);
+        }
+}
+
 static void print_volume(struct json_object *v) {
         print_clean(stdout, json_text(v, "name"));
         putchar('\n');
@@ -236,6 +269,7 @@ static void print_volume(struct json_object *v) {
         print_text("device", json_text(v, "device"));
         print_text("node", json_text(v, "node"));
         print_text("key", json_text(v, "key"));
+        print_wraps(v);
         if (json_number(v, "generation") != UINT64_MAX)
                 printf("  %-12s %llu\n", "generation", (unsigned long long) json_number(v, "generation"));
         print_text("recovery key", json_text(v, "recovery_key"));

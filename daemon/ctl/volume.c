@@ -3,6 +3,7 @@
 #include "names.h"
 #include "print.h"
 #include "udev.h"
+#include "volume.h"
 
 #include "common/key-uri.h"
 #include "common/policy-values.h"
@@ -11,11 +12,18 @@
 
 #define REASON_MAX 256          /* it goes into one field of the trail */
 
-/* buf: of KEY_URI_MAX bytes, for a URI made of --vault, --key-name, --key-version. */
-static int find_key(const struct invocation *in, char *buf) {
-        const char *key = in->values[OPTION_KEY], *host = in->values[OPTION_VAULT], *why = NULL;
-        const char *name = in->values[OPTION_KEY_NAME], *version = in->values[OPTION_KEY_VERSION];
+int check_key(const char *key) {
+        const char *why = NULL;
         struct key_uri u;
+
+        if (strlen(key) >= KEY_URI_MAX)
+                return fail(EXIT_CODE_USAGE, "the key's identifier is too long");
+        return key_uri_parse(key, &u, &why) < 0 ? fail(EXIT_CODE_USAGE, "%s is no key: %s", key, why) : EXIT_CODE_DONE;
+}
+
+int find_key(const struct invocation *in, char *buf) {
+        const char *key = in->values[OPTION_KEY], *host = in->values[OPTION_VAULT];
+        const char *name = in->values[OPTION_KEY_NAME], *version = in->values[OPTION_KEY_VERSION];
         int n;
 
         if (!!key == (host || name || version))
@@ -31,16 +39,14 @@ static int find_key(const struct invocation *in, char *buf) {
                              strempty(version));
         if (n >= (int) KEY_URI_MAX)
                 return fail(EXIT_CODE_USAGE, "the key's identifier is too long");
-        if (key_uri_parse(buf, &u, &why) < 0)
-                return fail(EXIT_CODE_USAGE, "%s is no key: %s", buf, why);
-        return EXIT_CODE_DONE;
+        return check_key(buf);
 }
 
-static int print_format(const char *volume, const char *uuid, bool changed) {
+int print_result(const char *volume, const char *member, const char *value, bool changed) {
         _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
 
         if (!o || json_object_object_add(o, "volume", json_object_new_string(volume)) < 0 ||
-            json_object_object_add(o, "uuid", json_object_new_string(uuid)) < 0 ||
+            (member && json_object_object_add(o, member, json_object_new_string(value)) < 0) ||
             json_object_object_add(o, "changed", json_object_new_boolean(changed)) < 0)
                 return fail(EXIT_CODE_FAILED, "out of memory");
         return print_json(o);
@@ -77,14 +83,26 @@ static int check_format(const struct invocation *in, char *key) {
                 code = fail(EXIT_CODE_USAGE, "%s is no role; there are data, os and scratch", role);
         if (code == EXIT_CODE_DONE)
                 code = find_key(in, key);
+        for (size_t i = 1; code == EXIT_CODE_DONE && i < in->n_keys; i++)
+                code = check_key(in->keys[i]);
         return code == EXIT_CODE_DONE ? check_device(in->args[0]) : code;
+}
+
+/* The keys after the first, one at a time. What is there already stays as it is: the same command once more goes on. */
+static int add_keys(const struct invocation *in, const char *uuid, bool *changed) {
+        int code = EXIT_CODE_DONE;
+
+        for (size_t i = 1; code == EXIT_CODE_DONE && i < in->n_keys; i++)
+                code = enroll_key(uuid, in->keys[i], in->values[OPTION_ACCEPT_UNSAFE_VAULT], changed);
+        return code;
 }
 
 int verb_format(const struct invocation *in) {
         _cleanup_(call_release) struct call c = {};
-        const char *uuid, *role = in->values[OPTION_ROLE] ? in->values[OPTION_ROLE] : "data";
-        char key[KEY_URI_MAX], question[512];
-        int code, r, changed;
+        const char *reply_uuid, *role = in->values[OPTION_ROLE] ? in->values[OPTION_ROLE] : "data";
+        char key[KEY_URI_MAX], question[512], uuid[37];
+        bool changed;
+        int code, r, made;
 
         code = check_format(in, key);
         if (code != EXIT_CODE_DONE)
@@ -98,14 +116,20 @@ int verb_format(const struct invocation *in) {
                 code = call_send(&c, append_format(c.request, in, role, key));
         if (code != EXIT_CODE_DONE)
                 return code;
-        r = sd_bus_message_read(c.reply, "sb", &uuid, &changed);
+        r = sd_bus_message_read(c.reply, "sb", &reply_uuid, &made);
         if (r < 0)
                 return call_misunderstood(r);
-        if (changed)
+        snprintf(uuid, sizeof(uuid), "%s", reply_uuid);
+        changed = made;
+        if (made)
                 wait_for_volume(uuid);
+        code = add_keys(in, uuid, &changed);
+        if (code != EXIT_CODE_DONE)
+                return fail((enum exit_code) code, "%s is the volume %s, but not all of its keys are enrolled: the same command "
+                            "goes on from here", in->args[0], in->values[OPTION_NAME]);
         if (has_option(in, OPTION_JSON))
-                return print_format(in->values[OPTION_NAME], uuid, changed);
-        if (changed)
+                return print_result(in->values[OPTION_NAME], "uuid", uuid, changed);
+        if (made || changed)
                 printf("%s is the volume %s now, UUID %s\n", in->args[0], in->values[OPTION_NAME], uuid);
         else
                 printf("%s is the volume %s already, UUID %s; nothing was changed\n",

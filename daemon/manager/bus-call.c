@@ -58,11 +58,12 @@ static bool *find_flag(struct options *o, const char *key) {
         return streq(key, "wipe")        ? &o->wipe
                : streq(key, "read-only") ? &o->read_only
                : streq(key, "automatic") ? &o->automatic
+               : streq(key, "remove")    ? &o->remove
                                          : NULL;
 }
 
 int read_options(sd_bus_message *m, struct options *ret) {
-        struct options o = { .accept_unsafe = "" };
+        struct options o = { .accept_unsafe = "", .token = UINT32_MAX };
         const char *key;
         int r, v;
 
@@ -73,6 +74,8 @@ int read_options(sd_bus_message *m, struct options *ret) {
                         return r;
                 if (streq(key, "accept-unsafe-vault"))
                         r = sd_bus_message_read(m, "v", "s", &o.accept_unsafe);
+                else if (streq(key, "token"))
+                        r = sd_bus_message_read(m, "v", "u", &o.token);
                 else {
                         bool *flag = find_flag(&o, key);
 

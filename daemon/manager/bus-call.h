@@ -8,7 +8,8 @@
 #include "operation.h"
 
 struct options {
-        bool wipe, read_only, automatic;
+        bool wipe, read_only, automatic, remove;
+        uint32_t token;                /* UINT32_MAX: not said */
         const char *accept_unsafe;
 };
 

@@ -81,6 +81,27 @@ static int method_format(sd_bus_message *message, void *user, sd_bus_error *e _u
         return started(message, format_start(m, &q, &who, on_formatted, sd_bus_message_ref(message)));
 }
 
+static int method_enroll(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct enroll_request q = {};
+        const char *what, *key;
+        struct manager *m = user;
+        struct requester who;
+        struct options o;
+        int r;
+
+        r = sd_bus_message_read(message, "ss", &what, &key);
+        if (!begin(m, message, r, &o, &r))
+                return r;
+        q.remove = o.remove;
+        if ((*what != '/' && !volume_name_is_valid(what)) || !copy(q.what, sizeof(q.what), what) ||
+            !copy(q.key, sizeof(q.key), key) || !copy(q.accept_unsafe, sizeof(q.accept_unsafe), o.accept_unsafe))
+                return reply_error(message, EXIT_CODE_USAGE, "%.300s is no device, UUID or name of a volume, or the key is too long", what);
+        if (*what != '/' && !trust_find_name(m->trust, what) && !trust_find_uuid(m->trust, what))
+                return reply_error(message, EXIT_CODE_POLICY, "There is no volume %s on this node's list; see \"cmkctl trust\"", what);
+        get_requester(message, &who);
+        return started(message, enroll_start(m, &q, &who, on_changed, sd_bus_message_ref(message)));
+}
+
 static int method_attach(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
         struct requester who;
         struct manager *m = user;
@@ -290,9 +311,15 @@ static int method_list_trust(sd_bus_message *message, void *user, sd_bus_error *
                 r = sd_bus_message_open_container(reply, 'a', "(sssstss)");
         for (size_t i = 0; r >= 0 && i < m->trust->n_entries; i++) {
                 const struct trust_entry *t = m->trust->entries + i;
-                char key[KEY_URI_MAX];
+                char key[DISK_WRAPS_MAX * (KEY_URI_MAX + 1)];
+                size_t n = 0;
 
-                key_uri_format(&t->keys[0].key, key, sizeof(key));
+                for (unsigned k = 0; k < t->n_keys; k++) {
+                        if (k > 0)
+                                key[n++] = ' ';
+                        key_uri_format(&t->keys[k].key, key + n, KEY_URI_MAX);
+                        n += strlen(key + n);
+                }
                 r = sd_bus_message_append(reply, "(sssstss)", t->uuid, t->name, role_to_string(t->role), key,
                                           t->keys[0].generation, t->drill ? "drill" : *t->list ? t->list : "node", t->serial);
         }
@@ -392,6 +419,8 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("Format", "ssssa{sv}",
                                  SD_BUS_PARAM(device) SD_BUS_PARAM(name) SD_BUS_PARAM(role) SD_BUS_PARAM(key) SD_BUS_PARAM(options),
                                  "sb", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed), method_format, 0),
+        SD_BUS_METHOD_WITH_NAMES("Enroll", "ssa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(key) SD_BUS_PARAM(options),
+                                 "b", SD_BUS_PARAM(changed), method_enroll, 0),
         SD_BUS_METHOD_WITH_NAMES("Attach", "sa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(options),
                                  "ssb", SD_BUS_PARAM(name) SD_BUS_PARAM(node) SD_BUS_PARAM(changed), method_attach, 0),
         SD_BUS_METHOD_WITH_NAMES("Release", "ssa{sv}", SD_BUS_PARAM(device) SD_BUS_PARAM(what) SD_BUS_PARAM(options),

@@ -89,7 +89,7 @@ int bus_method_release(sd_bus_message *message, void *user, sd_bus_error *e _unu
         if (!c)
                 return reply_error(message, EXIT_CODE_FAILED, "The operation could not be started: %s", strerror(errno));
         get_requester(message, &who);
-        r = release_start(m, device, what, sink, &who, on_released, c);
+        r = release_start(m, device, what, o.token, sink, &who, on_released, c);
         if (r >= 0)
                 return 1;
         safe_close(sink);

@@ -169,8 +169,10 @@ static int get_number(sd_bus *sd _unused_, const char *path _unused_, const char
 
 static int append_wrap(sd_bus_message *m, const struct wrap *w, const struct policy *p) {
         const struct key *k = w->key;
-        struct instant begin = k && k->track.has_grant ? k->track.granted : w->begun;
-        uint64_t since = k && k->track.has_grant ? (now_boottime_usec() - begin.boottime_usec) / USEC_PER_SEC : UINT64_MAX;
+        bool granted = k && k->track.has_grant;
+        /* with Revoke=all who was never granted has no lease */
+        struct instant begin = granted ? k->track.granted : p->revoke == REVOKE_ANY ? w->begun : (struct instant) {};
+        uint64_t since = granted ? (now_boottime_usec() - begin.boottime_usec) / USEC_PER_SEC : UINT64_MAX;
 
         return sd_bus_message_append(m, "a{sv}", 7, "Key", "s", w->uri, "Vault", "s", k ? k->vault : "",
                                      "State", "s", k ? key_state_to_string(k->track.state) : "not allowed on this node",

@@ -2,9 +2,8 @@
 
 /* From a device to a volume that is proven to open:
  *
- *   INSPECT (already so?) ─► get key, checks of the vault ─► wrapKey (permission) ─► challenge by the public key that is
- *   about to be pinned ─► FORMAT (child: W, keyslot, token) ─► unwrap of the real wrapped key ─► record, durable ─►
- *   CHECK (child: opens the keyslot with it) ─► entry on the node's list
+ *   INSPECT (already so?) ─► key-proof.h ─► FORMAT (child: W, keyslot, token) ─► unwrap of the real wrapped key ─► record,
+ *   durable ─► CHECK (child: opens the keyslot with it) ─► entry on the node's list
  *
  * What could not be proven is erased again, by this operation and only what it made itself. */
 
@@ -13,11 +12,11 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "challenge.h"
 #include "common/log.h"
 #include "device-facts.h"
 #include "disk-child.h"
 #include "drill.h"
+#include "key-proof.h"
 #include "manager.h"
 #include "operation.h"
 #include "trust-places.h"
@@ -26,19 +25,11 @@ struct format {
         struct manager *manager;
         struct format_request request;
         struct requester who;
-        struct {                         /* as configured when this began */
-                char name[65];
-                uint64_t timeout_usec;
-                bool accept_unsafe;
-        } vault;
-        struct key_uri key;              /* with version, once the vault has said which is the newest */
-        struct challenge *challenge;
-        struct vault_reply key_reply;
+        struct proven_key key;
         struct vault_reply answer;       /* the last one */
         struct disk_reply made;          /* by FORMAT */
         bool formatted;
         bool drill;                      /* of the drill's volume (drill.h) */
-        uint64_t proof_time;
         int secret_fd;
         char use_id[37];
         struct outcome outcome;
@@ -49,7 +40,6 @@ struct format {
 static struct format *format_free(struct format *f) {
         if (!f)
                 return NULL;
-        challenge_free(f->challenge);
         safe_close(f->secret_fd);
         free(f);
         return NULL;
@@ -68,7 +58,7 @@ static void record(struct format *f, const char *event, bool durable, audit_call
                 audit_record_add(r, "uuid", f->made.uuid);
                 audit_record_add(r, "use", f->use_id);
                 audit_record_add(r, "device", f->request.device);
-                key_uri_format(&f->key, uri, sizeof(uri));
+                key_uri_format(&f->key.uri, uri, sizeof(uri));
                 audit_record_add(r, "key", uri);
                 if (*f->answer.code || f->answer.http_status > 0)
                         manager_record_reply(r, &f->answer);
@@ -137,35 +127,21 @@ static void out_of_memory(struct format *f) {
         refuse(f, EXIT_CODE_FAILED, "%s: out of memory", f->request.device);
 }
 
-static int ask(struct format *f, enum vault_op op, const uint8_t *blob, size_t size, int fd, worker_callback callback) {
+static int unwrap(struct format *f, const struct disk_wrap *w, int fd, worker_callback callback) {
         _cleanup_(freep) struct vault_request *q = calloc(1, sizeof(*q));
 
         if (!q)
                 return -ENOMEM;
-        q->op = (uint8_t) op;
-        q->flags = fd >= 0 ? VAULT_FLAG_DELIVER : 0;
-        q->key = f->key;
-        q->timeout_ms = (uint32_t) (f->vault.timeout_usec / USEC_PER_MSEC);
-        snprintf(q->vault, sizeof(q->vault), "%s", f->vault.name);
-        snprintf(q->algorithm, sizeof(q->algorithm), "RSA-OAEP-256");
+        q->op = VAULT_OP_UNWRAP;
+        q->flags = VAULT_FLAG_DELIVER;
+        q->key = f->key.uri;
+        q->timeout_ms = (uint32_t) (f->key.timeout_usec / USEC_PER_MSEC);
+        snprintf(q->vault, sizeof(q->vault), "%s", f->key.vault);
+        snprintf(q->algorithm, sizeof(q->algorithm), "%s", w->algorithm);
         memcpy(q->client_request_id, f->use_id, sizeof(q->client_request_id));
-        if (size > 0)
-                memcpy(q->blob, blob, size);
-        q->blob_size = size;
+        memcpy(q->blob, w->wrapped, w->wrapped_size);
+        q->blob_size = w->wrapped_size;
         return worker_ask(f->manager->worker, q, fd, callback, f);
-}
-
-/* True when the vault did what it was asked; else the operation has ended. */
-static bool granted(struct format *f, const struct vault_reply *y) {
-        char uri[KEY_URI_MAX];
-
-        f->answer = *y;
-        if (y->verdict == VERDICT_GRANTED)
-                return true;
-        key_uri_format(&f->key, uri, sizeof(uri));
-        outcome_from_vault(&f->outcome, f->request.name, uri, y);
-        fail(f);
-        return false;
 }
 
 static void fill_trust(const struct format *f, struct trust_entry *t) {
@@ -174,14 +150,14 @@ static void fill_trust(const struct format *f, struct trust_entry *t) {
 
         *t = (struct trust_entry) {
                 .role = f->request.role, .n_keys = 1,
-                .keys = { { .key = f->key, .generation = w->generation, .proof_time = f->proof_time,
-                            .spki_size = f->key_reply.spki_size } },
+                .keys = { { .key = f->key.uri, .generation = w->generation, .proof_time = f->key.time,
+                            .spki_size = f->key.spki_size } },
         };
         *t->keys[0].key.version = 0;
         memcpy(t->uuid, f->made.uuid, sizeof(t->uuid));
         memcpy(t->name, f->request.name, sizeof(t->name));
         memcpy(t->digest, f->made.trust_digest, sizeof(t->digest));
-        memcpy(t->keys[0].spki, f->key_reply.spki, f->key_reply.spki_size);
+        memcpy(t->keys[0].spki, f->key.spki, f->key.spki_size);
         memcpy(t->keys[0].proof_request_id, w->proof_request_id, sizeof(w->proof_request_id));
         if (device_facts_read(f->request.device, &facts) >= 0)
                 memcpy(t->serial, facts.serial, sizeof(t->serial));
@@ -238,8 +214,15 @@ static void on_release_recorded(int error, uint64_t sequence _unused_, void *use
 static void on_unwrapped(const struct vault_reply *y, void *user) {
         struct format *f = user;
 
-        if (!granted(f, y))
+        char uri[KEY_URI_MAX];
+
+        f->answer = *y;
+        if (y->verdict != VERDICT_GRANTED) {
+                key_uri_format(&f->key.uri, uri, sizeof(uri));
+                outcome_from_vault(&f->outcome, f->request.name, uri, y);
+                fail(f);
                 return;
+        }
         if (y->delivered != DISK_W_SIZE) {
                 refuse(f, EXIT_CODE_UNREACHABLE, "%s: the vault unwrapped %u bytes where %u were wrapped", f->request.device,
                        y->delivered, DISK_W_SIZE);
@@ -267,97 +250,28 @@ static void on_formatted(const struct disk_reply *y, int fd, void *user) {
         }
         f->secret_fd = fds[0];
         write_end = fds[1];
-        if (ask(f, VAULT_OP_UNWRAP, y->wraps[0].wrapped, y->wraps[0].wrapped_size, write_end, on_unwrapped) < 0)
+        if (unwrap(f, y->wraps, write_end, on_unwrapped) < 0)
                 out_of_memory(f);
 }
 
-static void on_challenged(const struct vault_reply *y, void *user) {
+static void on_proven(const struct outcome *o, const struct proven_key *k, void *user) {
         struct format *f = user;
         struct disk_request q = { .op = DISK_OP_FORMAT };
 
-        if (!granted(f, y))
-                return;
-        if (challenge_check(f->challenge, y->blob, y->blob_size, instant_now(), 60 * USEC_PER_SEC) < 0) {
-                refuse(f, EXIT_CODE_UNREACHABLE, "%s: the vault does not hold the private key of the public key it gave out",
-                       f->request.device);
+        f->key = *k;
+        f->answer = k->answer;
+        if (o->code != EXIT_CODE_DONE) {
+                f->outcome = *o;
+                fail(f);
                 return;
         }
-        f->proof_time = instant_now().realtime_usec / USEC_PER_SEC;
         q.role = (uint8_t) f->request.role;
         q.flags = f->request.wipe ? DISK_FLAG_WIPE : 0;
-        q.generation = 1;
-        q.proof_time = f->proof_time;
         memcpy(q.device, f->request.device, sizeof(q.device));
         memcpy(q.name, f->request.name, sizeof(q.name));
-        key_uri_format(&f->key, q.key, sizeof(q.key));
-        snprintf(q.algorithm, sizeof(q.algorithm), "RSA-OAEP-256");
-        snprintf(q.proof_request_id, sizeof(q.proof_request_id), "%s", y->request_id);
-        memcpy(q.spki, f->key_reply.spki, f->key_reply.spki_size);
-        q.spki_size = f->key_reply.spki_size;
+        key_proof_fill(k, &q);
         automatic_know(f->manager, f->request.device);
         if (disk_child_start(f->manager->children, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_formatted, f, NULL) < 0)
-                out_of_memory(f);
-}
-
-/* The vault wrapped 32 bytes of no value: this node may wrap. */
-static void on_wrapped(const struct vault_reply *y, void *user) {
-        const uint8_t *wrapped;
-        struct format *f = user;
-        size_t size;
-        int r;
-
-        if (!granted(f, y))
-                return;
-        r = challenge_new(f->key_reply.spki, f->key_reply.spki_size, &f->challenge);
-        if (r < 0) {
-                refuse(f, EXIT_CODE_POLICY, "%s: the key is of no use: not an RSA key of 2048, 3072 or 4096 bits", f->request.device);
-                return;
-        }
-        wrapped = challenge_wrapped(f->challenge, &size);
-        if (ask(f, VAULT_OP_UNWRAP, wrapped, size, -EBADF, on_challenged) < 0)
-                out_of_memory(f);
-}
-
-/* What the key's owner and the vault must have arranged. Returns NULL or what is missing. */
-static const char *unfit(const struct format *f, const struct vault_reply *y) {
-        uint64_t now = instant_now().realtime_usec / USEC_PER_SEC;
-
-        if (!(y->key_flags & VAULT_KEY_ENABLED))
-                return "it is disabled";
-        if ((y->not_before > 0 && now < y->not_before) || (y->expires > 0 && now >= y->expires))
-                return "it is outside its dates of validity";
-        if (!(y->key_flags & VAULT_KEY_CAN_WRAP) || !(y->key_flags & VAULT_KEY_CAN_UNWRAP))
-                return "its permitted operations lack wrapKey or unwrapKey";
-        if (challenge_check_key(y->spki, y->spki_size, NULL) < 0)
-                return "it is not an RSA key of 2048, 3072 or 4096 bits";
-        /* Of a drill's volume nothing is lost with the key. */
-        if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !*f->request.accept_unsafe && !f->vault.accept_unsafe &&
-            !f->drill)
-                return "its vault has no purge protection: a deleted key could not be recovered. Switch it on, or say "
-                       "--accept-unsafe-vault=REASON";
-        return NULL;
-}
-
-static void on_key(const struct vault_reply *y, void *user) {
-        struct format *f = user;
-        struct key_uri u;
-        uint8_t bytes[CHALLENGE_SIZE];
-        const char *why;
-
-        if (!granted(f, y))
-                return;
-        f->key_reply = *y;
-        why = unfit(f, y);
-        if (!why && (key_uri_parse(y->kid, &u, NULL) < 0 || !*u.version || !key_uri_same_key(&u, &f->key) ||
-                     (*f->key.version && !streq(f->key.version, u.version))))
-                why = "the vault answered with another key";
-        if (why) {
-                refuse(f, EXIT_CODE_POLICY, "%s: key %s is refused: %s", f->request.device, f->request.key, why);
-                return;
-        }
-        f->key = u;
-        random_bytes(bytes, sizeof(bytes));
-        if (ask(f, VAULT_OP_WRAP, bytes, sizeof(bytes), -EBADF, on_wrapped) < 0)
                 out_of_memory(f);
 }
 
@@ -371,9 +285,14 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         struct format *f = user;
         const struct trust_entry *t = y->error >= 0 ? trust_find_uuid(f->manager->trust, y->uuid) : NULL;
         const struct volume *v = y->error >= 0 ? manager_volume_by_uuid(f->manager, y->uuid) : NULL;
+        const struct key_proof_request p = {
+                .subject = f->request.device, .key = f->request.key, .use_id = f->use_id,
+                /* Of a drill's volume nothing is lost with the key. */
+                .accept_unsafe = f->drill ? "a drill" : f->request.accept_unsafe,
+        };
 
         safe_close(fd);
-        if (t && streq(t->name, f->request.name) && t->role == f->request.role && trust_find_key(t, &f->key)) {
+        if (t && streq(t->name, f->request.name) && t->role == f->request.role && trust_find_key(t, &f->key.uri)) {
                 f->made = *y;
                 snprintf(f->outcome.message, sizeof(f->outcome.message), "%s is volume %s already", f->request.device, t->name);
                 end(f);
@@ -389,36 +308,21 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
                 return;
         }
         record(f, "request", false, NULL);
-        if (ask(f, VAULT_OP_GET_KEY, NULL, 0, -EBADF, on_key) < 0)
+        if (key_proof_start(f->manager, &p, &f->key, on_proven, f) < 0)
                 out_of_memory(f);
 }
 
 /* What can be refused without looking at the disk or asking anybody. */
 static bool request_is_valid(struct format *f) {
-        const struct vault_config *vault;
-        const char *why;
+        const char *why = drill_objects(f->manager, f->request.device, f->request.name, f->request.role);
 
-        why = drill_objects(f->manager, f->request.device, f->request.name, f->request.role);
         if (why) {
                 outcome_set(&f->outcome, EXIT_CODE_POLICY, "%s as %s: %s", f->request.device, f->request.name, why);
                 return false;
         }
-        if (!volume_name_is_valid(f->request.name))
-                outcome_set(&f->outcome, EXIT_CODE_USAGE, "A volume's name is 1 to 64 of A-Z a-z 0-9 _ . -, and begins with "
-                            "none of . and -");
-        else if (key_uri_parse(f->request.key, &f->key, &why) < 0)
-                outcome_set(&f->outcome, EXIT_CODE_USAGE, "%s is no key: %s", f->request.key, why);
-        else {
-                vault = config_find_vault(f->manager->config, &f->key, &why);
-                if (vault) {
-                        snprintf(f->vault.name, sizeof(f->vault.name), "%s", vault->name);
-                        f->vault.timeout_usec = vault->timeout_usec;
-                        f->vault.accept_unsafe = vault->accept_unsafe;
-                        return true;
-                }
-                outcome_set(&f->outcome, EXIT_CODE_POLICY, "Key %s is refused: %s. Allowed vaults are in /etc/cmkd/cmkd.conf, "
-                            "[Vault NAME]", f->request.key, why);
-        }
+        if (volume_name_is_valid(f->request.name))
+                return key_proof_check(f->manager, f->request.key, &f->key, &f->outcome) >= 0;
+        outcome_set(&f->outcome, EXIT_CODE_USAGE, "A volume's name is 1 to 64 of A-Z a-z 0-9 _ . -, and begins with none of . and -");
         return false;
 }
 

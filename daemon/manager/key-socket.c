@@ -105,7 +105,7 @@ static void on_released(const struct outcome *o, void *user) {
 static void release(struct ask *a) {
         int sink = fcntl(a->fd, F_DUPFD_CLOEXEC, 3);
 
-        a->running = sink >= 0 && release_start(a->socket->manager, "", a->name, sink, &a->who, on_released, a) >= 0;
+        a->running = sink >= 0 && release_start(a->socket->manager, "", a->name, UINT32_MAX, sink, &a->who, on_released, a) >= 0;
         if (a->running)
                 return;
         safe_close(sink);

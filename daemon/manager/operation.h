@@ -52,10 +52,10 @@ int resume_start(struct volume *v, const struct requester *who, operation_done d
 
 /* release.c: the same up to the durable record; then the unlock key is written to sink (a pipe, a socket; taken over on
  * success) for whoever makes the mapping. device: a path below /dev, what: the UUID or the name
- * that the disk must have; one of the two may be empty. Afterwards the volume is ATTACHING and v->released,
+ * that the disk must have; one of the two may be empty. token: the key of that token only; UINT32_MAX: any. Afterwards the volume is ATTACHING and v->released,
  * until its mapping is seen, or for RELEASE_UNUSED_USEC. */
-int release_start(struct manager *m, const char *device, const char *what, int sink, const struct requester *who,
-                  operation_done done, void *user);
+int release_start(struct manager *m, const char *device, const char *what, uint32_t token, int sink,
+                  const struct requester *who, operation_done done, void *user);
 
 /* Nobody will make the mapping: recorded, and the volume, which may be freed by this, is as it was before. Nothing happens
  * when it is not v->released. */
@@ -84,6 +84,17 @@ struct format_request {
 };
 int format_start(struct manager *m, const struct format_request *q, const struct requester *who,
                  operation_done done, void *user);
+
+/* enroll.c: one more key for a volume, or one less; done says whether anything changed. what: as for attach; the volume may be
+ * open. Returns 0 (done will be called) or -ENOMEM. */
+struct enroll_request {
+        char what[257];
+        char key[513];             /* to add; to remove: any version of it */
+        bool remove;
+        char accept_unsafe[257];   /* the reason; empty: not accepted */
+};
+int enroll_start(struct manager *m, const struct enroll_request *q, const struct requester *who, operation_done done,
+                 void *user);
 
 /* detach.c: orderly; refuses a volume in use. */
 int detach_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user);

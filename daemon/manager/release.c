@@ -93,8 +93,8 @@ static void write_key(struct unlock *u) {
 
 static const struct unlock_verb release_verb = { .name = "release", .use = write_key };
 
-int release_start(struct manager *m, const char *device, const char *what, int sink, const struct requester *who,
-                  operation_done done, void *user) {
+int release_start(struct manager *m, const char *device, const char *what, uint32_t token, int sink,
+                  const struct requester *who, operation_done done, void *user) {
         struct unlock *u = unlock_new(m, &release_verb, who, done, user);
         int r;
 
@@ -103,6 +103,8 @@ int release_start(struct manager *m, const char *device, const char *what, int s
         unlock_resolve(u, *device ? device : what);
         snprintf(u->name_wanted, sizeof(u->name_wanted), "%s", what);
         u->key_fd = sink;
+        u->pick = token == UINT32_MAX ? PICK_ANY : PICK_TOKEN;
+        u->pick_token = token;
         r = unlock_start(u);
         if (r < 0) {
                 u->key_fd = -EBADF;

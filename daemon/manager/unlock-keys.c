@@ -229,6 +229,13 @@ static void on_unwrapped(const struct vault_reply *y, void *user) {
                 refused_by_key(u);
                 return;
         }
+        if (!k && !u->verb->header_only) {
+                struct outcome o = {};
+
+                outcome_set(&o, EXIT_CODE_BUSY, "%s: its keys changed meanwhile: try again", u->volume->name);
+                unlock_fail(u, &o, "failed");
+                return;
+        }
         /* What is about the header alone opens nothing. */
         u->proof = (struct key_waiter) { .done = on_proven, .user = u };
         if (u->verb->header_only || key_prove(k, &u->proof))

@@ -71,7 +71,8 @@ static int send_request(const struct client_request *q, uint64_t timeout_usec, s
         if (r >= 0)
                 r = sd_bus_message_new_method_call(bus, &request, "org.cmkd1", "/org/cmkd1", "org.cmkd1.Manager", "Release");
         if (r >= 0)
-                r = sd_bus_message_append(request, "ssa{sv}", q->device, q->what, 0);
+                r = q->one_token ? sd_bus_message_append(request, "ssa{sv}", q->device, q->what, 1, "token", "u", q->token)
+                                 : sd_bus_message_append(request, "ssa{sv}", q->device, q->what, 0);
         if (r >= 0)
                 r = sd_bus_call(bus, request, timeout_usec, e, &reply);
         if (r >= 0)

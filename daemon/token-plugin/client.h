@@ -18,6 +18,8 @@ typedef void (*client_say)(void *user, const char *text);
 struct client_request {
         const char *device;      /* a path below /dev; empty: where the UUID is */
         const char *what;        /* UUID or name of the volume */
+        bool one_token;          /* only the key of that token is of use */
+        uint32_t token;
         uint64_t limit_usec;     /* how long to go on trying (retry_limit()) */
         client_say say;          /* each failure once, and that there are more tries */
         void *user;

@@ -95,11 +95,28 @@ static int read_key(struct crypt_device *cd, int fd, char **ret_buffer) {
         return 0;
 }
 
+/* How many tokens of ours there are beside this one, and whether one is still to come. */
+static unsigned count_others(struct crypt_device *cd, int token, bool *ret_more) {
+        unsigned n = 0;
+
+        *ret_more = false;
+        for (int i = 0; i < crypt_token_max(CRYPT_LUKS2); i++) {
+                const char *type = NULL;
+
+                if (i == token || crypt_token_status(cd, i, &type) < CRYPT_TOKEN_INTERNAL || !type || !streq(type, TOKEN_TYPE))
+                        continue;
+                n++;
+                *ret_more |= i > token;
+        }
+        return n;
+}
+
 int cryptsetup_token_open(struct crypt_device *cd, int token, char **ret_buffer, size_t *ret_size, void *user) {
         struct client_request q = { .say = say, .user = cd };
         _cleanup_(closep) int fd = -EBADF;
         const char *json, *uuid;
         struct token t;
+        bool more;
         int r;
 
         (void) user;
@@ -121,6 +138,11 @@ int cryptsetup_token_open(struct crypt_device *cd, int token, char **ret_buffer,
         q.device = strempty(crypt_get_device_name(cd));
         q.what = uuid;
         q.limit_usec = retry_limit(secure_getenv("CMKD_WAIT_SEC"));
+        /* Of several keys this call can use one: the others' turn comes, and the last one is waited for. */
+        q.one_token = count_others(cd, token, &more) > 0;
+        q.token = (uint32_t) token;
+        if (more)
+                q.limit_usec = 0;
         r = client_release(&q, &fd);
         if (r >= 0)
                 r = read_key(cd, fd, ret_buffer);

@@ -29,7 +29,7 @@ if [ -d /run/cmkd ]; then
         cmkctl detach "$name" || dmsetup remove -f "$name" || exit 1
     done
     systemctl stop cmkd.service cmkd-vault.service
-    rm -rf /run/cmkd/cut /run/cmkd/open /run/cmkd/pause /run/cmkd/attributes /var/lib/cmkd/trust /etc/cmkd/trust /etc/cmkd/trust.d \
+    rm -rf /run/cmkd/cut /run/cmkd/open /run/cmkd/pause /run/cmkd/attributes /run/cmkd/wraps /var/lib/cmkd/trust /etc/cmkd/trust /etc/cmkd/trust.d \
         /etc/cmkd/cmkd.conf.d/*
 fi
 for n in 0 1 2 3; do

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus.h"
+#include "names.h"
+#include "volume.h"
+
+#include "common/key-uri.h"
+
+/* cmkctl enroll: one more key for a volume, or one less. */
+
+#define REASON_MAX 256          /* it goes into one field of the trail */
+
+static int call_enroll(const char *what, const char *key, bool remove, const char *reason, bool *changed) {
+        _cleanup_(call_release) struct call c = {};
+        int code, r, yes;
+
+        code = call_begin(&c, BUS_MANAGER, "Enroll");
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = sd_bus_message_append(c.request, "ss", what, key);
+        if (r >= 0)
+                r = sd_bus_message_open_container(c.request, 'a', "{sv}");
+        if (r >= 0 && remove)
+                r = sd_bus_message_append(c.request, "{sv}", "remove", "b", 1);
+        if (r >= 0 && reason)
+                r = sd_bus_message_append(c.request, "{sv}", "accept-unsafe-vault", "s", reason);
+        if (r >= 0)
+                r = sd_bus_message_close_container(c.request);
+        code = call_send(&c, r);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = sd_bus_message_read(c.reply, "b", &yes);
+        if (r < 0)
+                return call_misunderstood(r);
+        *changed |= yes;
+        return EXIT_CODE_DONE;
+}
+
+int enroll_key(const char *what, const char *key, const char *reason, bool *changed) {
+        return call_enroll(what, key, false, reason, changed);
+}
+
+static int take_out(const struct invocation *in) {
+        const char *what = in->args[0], *key = in->values[OPTION_REMOVE];
+        bool changed = false;
+        char question[1024];
+        int code;
+
+        if (in->given & (OPTION_BIT(OPTION_KEY)|OPTION_BIT(OPTION_VAULT)|OPTION_BIT(OPTION_KEY_NAME)|
+                         OPTION_BIT(OPTION_KEY_VERSION)|OPTION_BIT(OPTION_ACCEPT_UNSAFE_VAULT)))
+                return fail(EXIT_CODE_USAGE, "--remove names the key by itself, and adds none");
+        code = check_key(key);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        snprintf(question, sizeof(question), "%s does not open %s any more, and its owner cannot revoke it.", key, what);
+        code = confirm(in, question);
+        if (code == EXIT_CODE_DONE)
+                code = call_enroll(what, key, true, NULL, &changed);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        if (has_option(in, OPTION_JSON))
+                return print_result(what, "removed", key, changed);
+        printf(changed ? "%s: key %s is taken out\n" : "%s does not have key %s; nothing was changed\n", what, key);
+        return EXIT_CODE_DONE;
+}
+
+static int enroll_one(const struct invocation *in, const char *key, bool *any) {
+        bool changed = false;
+        int code;
+
+        code = enroll_key(in->args[0], key, in->values[OPTION_ACCEPT_UNSAFE_VAULT], &changed);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        *any |= changed;
+        if (!has_option(in, OPTION_JSON))
+                printf(changed ? "%s: key %s opens it too now\n" : "%s has key %s already; nothing was changed\n", in->args[0], key);
+        return EXIT_CODE_DONE;
+}
+
+int verb_enroll(const struct invocation *in) {
+        char key[KEY_URI_MAX];
+        bool changed = false;
+        int code;
+
+        code = check_what(in->args[0]);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        if (has_option(in, OPTION_REMOVE))
+                return take_out(in);
+        if (strlen(strempty(in->values[OPTION_ACCEPT_UNSAFE_VAULT])) > REASON_MAX)
+                return fail(EXIT_CODE_USAGE, "the reason after --accept-unsafe-vault is longer than %d", REASON_MAX);
+        code = find_key(in, key);
+        for (size_t i = 1; code == EXIT_CODE_DONE && i < in->n_keys; i++)
+                code = check_key(in->keys[i]);
+        if (code == EXIT_CODE_DONE)
+                code = enroll_one(in, key, &changed);
+        for (size_t i = 1; code == EXIT_CODE_DONE && i < in->n_keys; i++)
+                code = enroll_one(in, in->keys[i], &changed);
+        if (code == EXIT_CODE_DONE && has_option(in, OPTION_JSON))
+                return print_result(in->args[0], "key", key, changed);
+        return code;
+}

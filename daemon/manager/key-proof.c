@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "key-proof.h"
+
+#include "challenge.h"
+#include "manager.h"
+
+#define CHALLENGE_TIMEOUT_USEC (60 * USEC_PER_SEC)
+
+struct key_proof {
+        struct manager *manager;
+        struct proven_key key;
+        char subject[257], text[513], use_id[37];
+        bool accept_unsafe;
+        struct challenge *challenge;
+        key_proof_done done;
+        void *user;
+};
+
+static void end(struct key_proof *p, const struct outcome *o) {
+        p->done(o, &p->key, p->user);
+        challenge_free(p->challenge);
+        free(p);
+}
+
+static void refuse(struct key_proof *p, enum exit_code code, const char *why) {
+        struct outcome o = {};
+
+        outcome_set(&o, code, "%s: key %s is refused: %s", p->subject, p->text, why);
+        end(p, &o);
+}
+
+static void out_of_memory(struct key_proof *p) {
+        struct outcome o = {};
+
+        outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", p->subject);
+        end(p, &o);
+}
+
+static int ask(struct key_proof *p, enum vault_op op, const uint8_t *blob, size_t size, worker_callback callback) {
+        _cleanup_(freep) struct vault_request *q = calloc(1, sizeof(*q));
+
+        if (!q)
+                return -ENOMEM;
+        q->op = (uint8_t) op;
+        q->key = p->key.uri;
+        q->timeout_ms = (uint32_t) (p->key.timeout_usec / USEC_PER_MSEC);
+        snprintf(q->vault, sizeof(q->vault), "%s", p->key.vault);
+        snprintf(q->algorithm, sizeof(q->algorithm), "RSA-OAEP-256");
+        memcpy(q->client_request_id, p->use_id, sizeof(q->client_request_id));
+        if (size > 0)
+                memcpy(q->blob, blob, size);
+        q->blob_size = size;
+        return worker_ask(p->manager->worker, q, -EBADF, callback, p);
+}
+
+/* True when the vault did what it was asked; else this has ended. */
+static bool granted(struct key_proof *p, const struct vault_reply *y) {
+        struct outcome o = {};
+        char uri[KEY_URI_MAX];
+
+        p->key.answer = *y;
+        if (y->verdict == VERDICT_GRANTED)
+                return true;
+        key_uri_format(&p->key.uri, uri, sizeof(uri));
+        outcome_from_vault(&o, p->subject, uri, y);
+        end(p, &o);
+        return false;
+}
+
+static void on_challenged(const struct vault_reply *y, void *user) {
+        struct key_proof *p = user;
+        struct outcome o = {};
+
+        if (!granted(p, y))
+                return;
+        if (challenge_check(p->challenge, y->blob, y->blob_size, instant_now(), CHALLENGE_TIMEOUT_USEC) < 0) {
+                refuse(p, EXIT_CODE_UNREACHABLE, "the vault does not hold the private key of the public key it gave out");
+                return;
+        }
+        p->key.time = instant_now().realtime_usec / USEC_PER_SEC;
+        end(p, &o);
+}
+
+/* The vault wrapped 32 bytes of no value: this node may wrap. */
+static void on_wrapped(const struct vault_reply *y, void *user) {
+        struct key_proof *p = user;
+        const uint8_t *wrapped;
+        size_t size;
+        int r;
+
+        if (!granted(p, y))
+                return;
+        r = challenge_new(p->key.spki, p->key.spki_size, &p->challenge);
+        if (r < 0) {
+                refuse(p, EXIT_CODE_POLICY, "it is not an RSA key of 2048, 3072 or 4096 bits");
+                return;
+        }
+        wrapped = challenge_wrapped(p->challenge, &size);
+        if (ask(p, VAULT_OP_UNWRAP, wrapped, size, on_challenged) < 0)
+                out_of_memory(p);
+}
+
+/* What the key's owner and the vault must have arranged. Returns NULL or what is missing. */
+static const char *unfit(const struct key_proof *p, const struct vault_reply *y) {
+        uint64_t now = instant_now().realtime_usec / USEC_PER_SEC;
+
+        if (!(y->key_flags & VAULT_KEY_ENABLED))
+                return "it is disabled";
+        if ((y->not_before > 0 && now < y->not_before) || (y->expires > 0 && now >= y->expires))
+                return "it is outside its dates of validity";
+        if (!(y->key_flags & VAULT_KEY_CAN_WRAP) || !(y->key_flags & VAULT_KEY_CAN_UNWRAP))
+                return "its permitted operations lack wrapKey or unwrapKey";
+        if (challenge_check_key(y->spki, y->spki_size, NULL) < 0)
+                return "it is not an RSA key of 2048, 3072 or 4096 bits";
+        if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !p->accept_unsafe)
+                return "its vault has no purge protection: a deleted key could not be recovered. Switch it on, or say "
+                       "--accept-unsafe-vault=REASON";
+        return NULL;
+}
+
+static void on_key(const struct vault_reply *y, void *user) {
+        struct key_proof *p = user;
+        struct key_uri u, *wanted = &p->key.uri;
+        uint8_t bytes[CHALLENGE_SIZE];
+        const char *why;
+
+        if (!granted(p, y))
+                return;
+        why = unfit(p, y);
+        if (!why && (key_uri_parse(y->kid, &u, NULL) < 0 || !*u.version || !key_uri_same_key(&u, wanted) ||
+                     (*wanted->version && !streq(wanted->version, u.version))))
+                why = "the vault answered with another key";
+        if (why) {
+                refuse(p, EXIT_CODE_POLICY, why);
+                return;
+        }
+        *wanted = u;
+        memcpy(p->key.spki, y->spki, y->spki_size);
+        p->key.spki_size = y->spki_size;
+        random_bytes(bytes, sizeof(bytes));
+        if (ask(p, VAULT_OP_WRAP, bytes, sizeof(bytes), on_wrapped) < 0)
+                out_of_memory(p);
+}
+
+int key_proof_check(struct manager *m, const char *key, struct proven_key *ret, struct outcome *o) {
+        const struct vault_config *vault;
+        struct proven_key k = {};
+        const char *why;
+
+        if (key_uri_parse(key, &k.uri, &why) < 0) {
+                outcome_set(o, EXIT_CODE_USAGE, "%s is no key: %s", key, why);
+                return -EINVAL;
+        }
+        vault = config_find_vault(m->config, &k.uri, &why);
+        if (!vault) {
+                outcome_set(o, EXIT_CODE_POLICY, "Key %s is refused: %s. Allowed vaults are in /etc/cmkd/cmkd.conf, [Vault NAME]",
+                            key, why);
+                return -EPERM;
+        }
+        snprintf(k.vault, sizeof(k.vault), "%s", vault->name);
+        k.timeout_usec = vault->timeout_usec;
+        *ret = k;
+        return 0;
+}
+
+int key_proof_start(struct manager *m, const struct key_proof_request *q, const struct proven_key *k, key_proof_done done,
+                    void *user) {
+        const struct vault_config *vault = config_vault_by_name(m->config, k->vault);
+        struct key_proof *p = calloc(1, sizeof(*p));
+        int r;
+
+        if (!p)
+                return -ENOMEM;
+        p->manager = m;
+        p->key = *k;
+        p->accept_unsafe = *q->accept_unsafe || (vault && vault->accept_unsafe);
+        snprintf(p->subject, sizeof(p->subject), "%s", q->subject);
+        snprintf(p->text, sizeof(p->text), "%s", q->key);
+        snprintf(p->use_id, sizeof(p->use_id), "%s", q->use_id);
+        p->done = done;
+        p->user = user;
+        r = ask(p, VAULT_OP_GET_KEY, NULL, 0, on_key);
+        if (r < 0)
+                free(p);
+        return r;
+}
+
+void key_proof_fill(const struct proven_key *k, struct disk_request *q) {
+        q->generation = 1;
+        q->proof_time = k->time;
+        key_uri_format(&k->uri, q->key, sizeof(q->key));
+        snprintf(q->algorithm, sizeof(q->algorithm), "RSA-OAEP-256");
+        snprintf(q->proof_request_id, sizeof(q->proof_request_id), "%s", k->answer.request_id);
+        memcpy(q->spki, k->spki, k->spki_size);
+        q->spki_size = k->spki_size;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Whether a key can be a volume's: what format and enroll ask its vault before anything is written.
+ *
+ *   get key, checks of key and vault ─► wrapKey (this node may) ─► challenge by the public key that is about to be pinned */
+
+#include "common/vault-proto.h"
+#include "operation.h"
+
+struct key_proof;
+
+struct key_proof_request {
+        const char *subject;             /* for messages: the device, the volume */
+        const char *key;                 /* as it was said, with a version or without */
+        const char *accept_unsafe;       /* the reason, or empty */
+        const char *use_id;              /* for the vault's own records */
+};
+
+/* A key that is one. */
+struct proven_key {
+        struct key_uri uri;              /* with the version that the vault named */
+        char vault[65];                  /* section of the configuration, as it was when this began */
+        uint64_t timeout_usec;
+        uint8_t spki[DISK_SPKI_MAX];
+        size_t spki_size;
+        uint64_t time;                   /* of the proof, seconds since 1970 */
+        struct vault_reply answer;       /* the last one: of the challenge, or the one that says why not */
+};
+
+/* o: done, or why not. k: with o done; else what is known of it. Both are valid during the call only. */
+typedef void (*key_proof_done)(const struct outcome *o, const struct proven_key *k, void *user);
+
+/* Parses the key and finds its vault. Returns 0 with *ret filled as far as that goes, or -EINVAL (no key) or -EPERM (not
+ * allowed) with the outcome filled in. */
+int key_proof_check(struct manager *m, const char *key, struct proven_key *ret, struct outcome *o);
+
+/* k: as key_proof_check() left it. The texts of q are copied. done is called exactly once, never from inside this call.
+ * Returns 0 or -ENOMEM. */
+int key_proof_start(struct manager *m, const struct key_proof_request *q, const struct proven_key *k, key_proof_done done,
+                    void *user);
+
+/* Fills in what a request to cmkd-disk says of a key that is to be enrolled. */
+void key_proof_fill(const struct proven_key *k, struct disk_request *q);
