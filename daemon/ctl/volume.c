@@ -100,7 +100,8 @@ static int add_keys(const struct invocation *in, const char *uuid, bool *changed
 int verb_format(const struct invocation *in) {
         _cleanup_(call_release) struct call c = {};
         const char *reply_uuid, *role = in->values[OPTION_ROLE] ? in->values[OPTION_ROLE] : "data";
-        char key[KEY_URI_MAX], question[512], uuid[37];
+        _cleanup_(freep) char *uuid = NULL;
+        char key[KEY_URI_MAX], question[512];
         bool changed;
         int code, r, made;
 
@@ -119,7 +120,9 @@ int verb_format(const struct invocation *in) {
         r = sd_bus_message_read(c.reply, "sb", &reply_uuid, &made);
         if (r < 0)
                 return call_misunderstood(r);
-        snprintf(uuid, sizeof(uuid), "%s", reply_uuid);
+        uuid = strdup(reply_uuid);
+        if (!uuid)
+                return fail(EXIT_CODE_FAILED, "out of memory");
         changed = made;
         if (made)
                 wait_for_volume(uuid);

@@ -352,7 +352,7 @@ static struct key *find_key(struct manager *m, const struct key_uri *u, const st
 static struct key *key_new(struct wrap *w, const struct disk_wrap *h, const struct key_uri *u, const struct vault_config *vault) {
         struct manager *m = w->volume->manager;
         const struct trust_entry *t = trust_find_uuid(m->trust, w->volume->uuid);
-        const struct trust_key *listed = t ? trust_find_key(t, u) : NULL;
+        const struct trust_key *listed = !t ? NULL : t->n_keys == 1 ? t->keys : trust_find_key(t, u);
         struct key *k = calloc(1, sizeof(*k));
 
         if (!k)

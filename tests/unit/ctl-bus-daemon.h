@@ -78,6 +78,23 @@ static int on_format(sd_bus_message *m, void *user _unused_, sd_bus_error *e _un
         return sd_bus_reply_method_return(m, "sb", echo, changed);
 }
 
+/* What is not asked as it should be fails. */
+static int on_enroll(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        const char *what, *key;
+        char options[256];
+        int r, changed;
+
+        r = sd_bus_message_read(m, "ss", &what, &key);
+        if (r >= 0)
+                r = read_options(m, options, sizeof(options));
+        if (r < 0 || (r = act(m, what, &changed)))
+                return r;
+        if (!streq(options, streq(key, "https://v/keys/out") ? "[remove=1]" : streq(key, "https://v/keys/unsafe")
+                   ? "[accept-unsafe-vault=a test]" : ""))
+                return refuse(m, EXIT_CODE_FAILED, options);
+        return sd_bus_reply_method_return(m, "b", changed && !streq(key, "https://v/keys/known"));
+}
+
 static int on_attach(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
         const char *what;
         char options[256], node[384];
@@ -218,6 +235,7 @@ static int get_value(sd_bus *b _unused_, const char *path _unused_, const char *
 static const sd_bus_vtable manager_table[] = {
         SD_BUS_VTABLE_START(SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Format", "ssssa{sv}", "sb", on_format, 0),
+        SD_BUS_METHOD("Enroll", "ssa{sv}", "b", on_enroll, 0),
         SD_BUS_METHOD("Attach", "sa{sv}", "ssb", on_attach, 0),
         SD_BUS_METHOD("Detach", "sa{sv}", "b", on_detach, 0),
         SD_BUS_METHOD("Hold", "s", NULL, on_remove, 0),

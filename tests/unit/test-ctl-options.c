@@ -24,6 +24,11 @@ static void options_stand_anywhere(void **state _unused_) {
         assert_string_equal(seen.args[2], "--json");
         assert_string_equal(seen.values[OPTION_NAME], "n1");
         assert_string_equal(seen.values[OPTION_KEY], "https://x");
+        assert_int_equal(RUN(look, "--key", "a", "-k", "b", "--key=c")->code, EXIT_CODE_DONE);
+        assert_int_equal(seen.n_keys, 3);
+        assert_string_equal(seen.keys[2], "c");
+        assert_string_equal(seen.values[OPTION_KEY], "a");
+        assert_int_equal(RUN(look, "a", "-y")->code, EXIT_CODE_DONE);
         assert_true(has_option(&seen, OPTION_YES));
         assert_false(has_option(&seen, OPTION_JSON));
 }
@@ -38,6 +43,7 @@ static void bad_options_are_usage(void **state _unused_) {
         assert_int_equal(RUN(look, "--name=")->code, EXIT_CODE_USAGE);
         assert_int_equal(RUN(look, "--json=yes")->code, EXIT_CODE_USAGE);
         assert_int_equal(RUN(look, "--json", "--json")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(look, "-k", "a", "-k", "b", "-k", "c", "-k", "d", "-k", "e")->code, EXIT_CODE_USAGE);
         assert_int_equal(RUN(look, "-x")->code, EXIT_CODE_USAGE);
         assert_int_equal(RUN(look, "-yn", "x")->code, EXIT_CODE_USAGE);
         assert_int_equal(RUN(look, "--nam", "x")->code, EXIT_CODE_USAGE);
