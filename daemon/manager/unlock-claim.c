@@ -220,10 +220,12 @@ static enum revoke configured_revoke(const struct unlock *u, const char *name, e
 }
 
 int unlock_check_keys(struct unlock *u, const char *name, enum role role, struct outcome *o) {
-        bool all_count = !u->verb->header_only && configured_revoke(u, name, role) == REVOKE_ANY;
         struct wrap_choice allowed = {};
         struct key_uri uri;
+        bool all_count;
 
+        u->revoke = configured_revoke(u, name, role);
+        all_count = !u->verb->header_only && u->revoke == REVOKE_ANY;
         for (unsigned i = 0; i < u->choice.n && all_count; i++)
                 if (!find_vault(u, u->header.wraps + u->choice.at[i], &uri, o)) {
                         size_t n = strlen(o->message);

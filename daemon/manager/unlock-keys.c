@@ -65,11 +65,16 @@ static void record_refusal(struct unlock *u) {
         manager_record(u->manager, r);
 }
 
-/* Whatever the other owners say: opened by their keys it would be cut as soon as this REVOKED is confirmed. */
+/* Whatever the other owners say: opened by their keys it would be cut as soon as this REVOKED is confirmed, and a header is not
+ * changed past an owner who says so. */
 static bool decides_alone(const struct unlock *u) {
         const struct volume *v = u->volume;
 
-        return u->answer.verdict == VERDICT_REVOKED && !u->verb->header_only && v->policy.revoke == REVOKE_ANY &&
+        if (u->answer.verdict != VERDICT_REVOKED)
+                return false;
+        if (u->verb->header_only)
+                return u->revoke == REVOKE_ANY;
+        return v->policy.revoke == REVOKE_ANY &&
                policy_effective_action(&v->policy, v->policy.on_revoked, v->lease.hold_possible, NULL) != ACTION_REPORT;
 }
 

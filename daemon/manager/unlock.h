@@ -71,6 +71,7 @@ struct unlock {
         struct key_uri pick_key;
         struct wrap_choice choice;       /* of header.wraps: all that count */
         struct wrap_choice tries;        /* those by which it may be opened, in order */
+        enum revoke revoke;              /* as configured; what the owners' tags say is known once the keys are bound */
         unsigned at;                     /* the one in tries that is being asked */
         const struct vault_config *vault;    /* of that key, until the worker has been asked: a reload takes it away */
         char refusals[1000];             /* what the keys before it said; exit code: the one that says most */

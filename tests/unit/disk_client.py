@@ -16,9 +16,9 @@ import time
 
 OPERATIONS = ["", "inspect", "format", "check", "erase", "activate", "deactivate", "query", "open", "shut", "cut", "thaw",
               "flush", "kill", "unmount", "remove", "verify", "hold", "resume", "notice", "unlock-key", "recognize",
-              "recovery-add", "recovery-remove", "recovery-test", "no-cores", "uses", "await"]
+              "recovery-add", "recovery-remove", "recovery-test", "no-cores", "uses", "await", "wrap-add", "wrap-remove"]
 HEADERS = {"inspect", "format", "check", "erase", "activate", "resume", "unlock-key", "recognize", "recovery-add",
-           "recovery-remove", "recovery-test"}
+           "recovery-remove", "recovery-test", "wrap-add", "wrap-remove"}
 FLAGS = {"mapped": 1, "ours": 2, "suspended": 4, "error-table": 8, "mounted": 16, "swap": 32, "system": 64, "token": 128,
          "untrusted-ok": 256, "read-only": 512, "wipe": 1024, "recovery-key": 1 << 16, "foreign": 1 << 17,
          "foreign-ok": 1 << 18}
@@ -29,11 +29,12 @@ MAGIC, VERSION, REQUEST, REPLY = 0x646b6d63, 1, 0x0201, 0x0202
 REQUEST_FIELDS = {"op": "B", "flags": "I", "role": "B", "generation": "Q", "device": "s", "name": "s", "uuid": "s",
                   "key": "s", "algorithm": "s", "proof_request_id": "s", "proof_time": "Q", "dev_major": "I",
                   "dev_minor": "I", "sectors": "Q", "spki": "b", "header_digest": "d", "trust_digest": "d",
-                  "mapping": "s"}
-REPLY_FIELDS = {"error": "I", "exit_code": "B", "message": "s", "flags": "I", "role": "B", "generation": "Q", "name": "s",
-                "uuid": "s", "key": "s", "algorithm": "s", "proof_time": "Q", "proof_request_id": "s", "dev_major": "I",
-                "dev_minor": "I", "sectors": "Q", "count": "I", "spki": "b", "wrapped": "b", "header_digest": "b",
+                  "mapping": "s", "opener": "s"}
+REPLY_FIELDS = {"error": "I", "exit_code": "B", "message": "s", "flags": "I", "role": "B", "name": "s", "uuid": "s",
+                "wraps": "w", "dev_major": "I", "dev_minor": "I", "sectors": "Q", "count": "I", "header_digest": "b",
                 "trust_digest": "b"}
+WRAP_FIELDS = {"token": "B", "generation": "Q", "key": "s", "algorithm": "s", "proof_time": "Q", "proof_request_id": "s",
+               "spki": "b", "wrapped": "b"}
 
 
 def encode(fields):
@@ -53,24 +54,37 @@ def encode(fields):
     return struct.pack("<IHHII", MAGIC, VERSION, REQUEST, 0, len(payload)) + payload
 
 
+def take(frame, at, fields):
+    """Reads fields; a "w" is a number and as many wraps."""
+    found = {}
+    for name, kind in fields.items():
+        if kind == "w":
+            n, found[name] = frame[at], []
+            at += 1
+            for _ in range(n):
+                wrap, at = take(frame, at, WRAP_FIELDS)
+                found[name].append(wrap)
+        elif kind in "sb":
+            size, = struct.unpack_from("<H", frame, at)
+            value = frame[at + 2:at + 2 + size]
+            found[name] = value.decode() if kind == "s" else value
+            at += 2 + size
+        else:
+            found[name], = struct.unpack_from("<" + kind, frame, at)
+            at += struct.calcsize("<" + kind)
+    return found, at
+
+
 def decode(frame):
+    """The reply, with what it says of the first key beside wraps."""
     magic, version, kind, _, length = struct.unpack_from("<IHHII", frame)
     if (magic, version, kind, length) != (MAGIC, VERSION, REPLY, len(frame) - 16):
         raise ValueError("not a reply")
-    at, reply = 16, {}
-    for name, kind in REPLY_FIELDS.items():
-        if kind in "sb":
-            size, = struct.unpack_from("<H", frame, at)
-            value = frame[at + 2:at + 2 + size]
-            reply[name] = value.decode() if kind == "s" else value
-            at += 2 + size
-        else:
-            reply[name], = struct.unpack_from("<" + kind, frame, at)
-            at += struct.calcsize("<" + kind)
+    reply, at = take(frame, 16, REPLY_FIELDS)
     if at != len(frame):
         raise ValueError("bytes left over")
     reply["error"] = -reply["error"]
-    return reply
+    return {**(reply["wraps"][0] if reply["wraps"] else {}), **reply}
 
 
 def program_of(op):
@@ -140,8 +154,7 @@ def main():
         name, _, text = field.partition("=")
         fields[name] = parse(name, text)
     reply, seconds = call(options.operation, programs=options.programs, **fields)
-    shown = {k: v.hex() if isinstance(v, bytes) else v for k, v in reply.items()}
-    print(json.dumps({**shown, "seconds": round(seconds, 3)}, indent=1))
+    print(json.dumps({**reply, "seconds": round(seconds, 3)}, indent=1, default=bytes.hex))
     return 1 if reply["error"] else 0
 
 
