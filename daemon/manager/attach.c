@@ -45,6 +45,8 @@ static void on_active(const struct disk_reply *y, int fd, void *user) {
         safe_close(fd);
         u->secret_fd = safe_close(u->secret_fd);
         if (y->error < 0) {
+                if (unlock_try_next(u, y))
+                        return;
                 outcome_from_disk(&o, y);
                 unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
                 return;
@@ -113,6 +115,8 @@ static void on_checked(const struct disk_reply *y, int fd, void *user) {
 
         safe_close(fd);
         u->secret_fd = safe_close(u->secret_fd);
+        if (u->volume->state == VOLUME_RECOVERY && unlock_try_next(u, y))
+                return;
         unlock_disk_request(u, DISK_OP_RECOGNIZE, &q);
         if (y->error < 0 || u->volume->state != VOLUME_RECOVERY) {
                 claim_failed(u, y, "it was closed meanwhile");

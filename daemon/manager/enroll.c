@@ -173,6 +173,8 @@ static void on_changed(const struct disk_reply *y, int fd, void *user) {
 
         safe_close(fd);
         u->secret_fd = safe_close(u->secret_fd);
+        if (unlock_try_next(u, y))
+                return;
         if (y->error < 0) {
                 outcome_from_disk(&o, y);
                 unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
@@ -191,6 +193,8 @@ static void on_checked(const struct disk_reply *y, int fd, void *user) {
 
         safe_close(fd);
         u->secret_fd = safe_close(u->secret_fd);
+        if (unlock_try_next(u, y))
+                return;
         if (y->error < 0)
                 outcome_from_disk(&o, y);
         else if (!t || memcmp(y->trust_digest, t->digest, sizeof(t->digest)) != 0)

@@ -66,6 +66,8 @@ static void on_written(const struct disk_reply *y, int fd, void *user) {
 
         safe_close(fd);
         u->secret_fd = safe_close(u->secret_fd);
+        if (unlock_try_next(u, y))
+                return;
         u->key_fd = safe_close(u->key_fd);
         if (y->error < 0) {
                 outcome_from_disk(&o, y);

@@ -7,6 +7,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "key-attributes.h"
 #include "lease-keys.h"
 #include "manager.h"
@@ -78,13 +79,12 @@ static bool decides_alone(const struct unlock *u) {
                policy_effective_action(&v->policy, v->policy.on_revoked, v->lease.hold_possible, NULL) != ACTION_REPORT;
 }
 
-static void note_refusal(struct unlock *u, enum exit_code code) {
-        const struct vault_reply *y = &u->answer;
+static void note_refusal(struct unlock *u, enum exit_code code, const char *what, const char *detail) {
         size_t n = strlen(u->refusals);
 
         u->refusal_code = weightier(u->refusal_code, code);
-        snprintf(u->refusals + n, sizeof(u->refusals) - n, "%skey %s: %s%s%s%s", n > 0 ? "; " : "", wrap_of(u)->key,
-                 verdict_to_string(y->verdict), *y->code ? " (" : "", y->code, *y->code ? ")" : "");
+        snprintf(u->refusals + n, sizeof(u->refusals) - n, "%skey %s: %s%s%s%s", n > 0 ? "; " : "", wrap_of(u)->key, what,
+                 *detail ? " (" : "", detail, *detail ? ")" : "");
 }
 
 /* This key does not open it, by what u->answer says: the next one's turn, if it may be opened by that. */
@@ -96,7 +96,7 @@ static void refused_by_key(struct unlock *u) {
         outcome_from_vault(&o, u->volume->name, wrap_of(u)->key, &u->answer);
         if (!last && !decides_alone(u)) {
                 record_refusal(u);
-                note_refusal(u, o.code);
+                note_refusal(u, o.code, verdict_to_string(u->answer.verdict), u->answer.code);
                 u->at++;
                 try_key(u);
                 return;
@@ -108,6 +108,16 @@ static void refused_by_key(struct unlock *u) {
         outcome_set(&all, decides_alone(u) ? o.code : weightier(o.code, u->refusal_code), "%s; before it, %s", o.message,
                     u->refusals);
         unlock_fail(u, &all, "verdict");
+}
+
+bool unlock_try_next(struct unlock *u, const struct disk_reply *y) {
+        if (y->error != -ENOKEY || u->at + 1 == u->tries.n)
+                return false;
+        log_alert("%s: %s; the next of its keys is tried", u->volume->name, y->message);
+        note_refusal(u, EXIT_CODE_FAILED, y->message, "");
+        u->at++;
+        try_key(u);
+        return true;
 }
 
 /* ---- what the others say ---- */

@@ -146,6 +146,10 @@ int unlock_claim_header(struct unlock *u, const char *name, enum role role, stru
 /* Asks the first of u->tries; what comes of it is a durable record and verb->use(), or unlock_fail(). */
 void unlock_try_keys(struct unlock *u);
 
+/* What a child said after it was given W: true where the keyslot of this key does not open with it, and the next key is being
+ * asked instead. */
+bool unlock_try_next(struct unlock *u, const struct disk_reply *y);
+
 /* That a key of the volume is asked for. */
 void unlock_record_request(struct unlock *u);
 

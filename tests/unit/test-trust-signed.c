@@ -63,6 +63,24 @@ static void done(struct parsed *p) {
         free(p->why);
 }
 
+static void several_keys(void **state _unused_) {
+        struct parsed p;
+
+        parse(HEAD VOLUME(UUID, "db1", "data1", "7") "Key2=https://w.test/keys/k\nGeneration2=3\nPublicKey2=QUJE\n"
+              VOLUME(UUID2, "*", "data2", "1"), &p);
+        assert_int_equal(p.r, 0);
+        assert_int_equal(p.n, 2);
+        assert_int_equal(p.ours[0].n_keys, 2);
+        assert_int_equal(p.ours[0].keys[1].generation, 3);
+        assert_string_equal(p.ours[0].keys[1].key.host, "w.test");
+        assert_int_equal(p.ours[1].n_keys, 1);
+        done(&p);
+        parse(HEAD VOLUME(UUID, "db1", "data1", "7") "Key2=https://w.test/keys/k\nPublicKey2=QUJE\n", &p);
+        assert_int_equal(p.r, -EINVAL);
+        assert_non_null(strstr(p.why, "Generation2= is missing"));
+        done(&p);
+}
+
 static void for_which_node(void **state _unused_) {
         struct parsed p;
 
@@ -303,7 +321,7 @@ static void not_ours(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(for_which_node), TEST(a_node_without_a_name), TEST(refused), TEST(signatures), TEST(a_directory),
+                TEST(several_keys), TEST(for_which_node), TEST(a_node_without_a_name), TEST(refused), TEST(signatures), TEST(a_directory),
                 TEST(same_names), TEST(not_ours),
         };
 
