@@ -214,9 +214,15 @@ static void ask_others(struct unlock *u) {
                 other->key = k;
                 asked = true;
         }
-        if (!asked || sd_event_add_time_relative(u->manager->event, &u->others_timer, CLOCK_BOOTTIME, UNLOCK_OTHERS_USEC, 0,
-                                                 on_others_late, u) < 0)
+        if (!asked)
                 decide(u);
+        else if (sd_event_add_time_relative(u->manager->event, &u->others_timer, CLOCK_BOOTTIME, UNLOCK_OTHERS_USEC, 0,
+                                            on_others_late, u) < 0) {
+                struct outcome o = {};
+
+                outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", v->name);
+                unlock_fail(u, &o, "failed");
+        }
 }
 
 /* ---- one key ---- */
