@@ -10,7 +10,7 @@
  * The parser is pure; mountinfo's text comes from whoever may mount, and is treated so: a user may have 100,000 mounts in each
  * namespace of his, so nothing here (mounts.c reads, mounts-mark.c marks) compares all of them with all of them. */
 
-#include "stack.h"
+#include "loops.h"
 
 struct mount_line {
         uint64_t id, parent;

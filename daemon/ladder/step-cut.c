@@ -2,8 +2,12 @@
 
 /* STEP_OPEN, SHUT, CUT, THAW, FLUSH: from a file system that is in use to a device that nobody can read. */
 
+#include "apart.h"
+#include "array.h"
 #include "dm.h"
 #include "roots.h"
+
+#include "common/batch.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -17,6 +21,9 @@
 
 /* Part of what the manager gives a step, so that the step itself can say what hangs. */
 #define ROOTS_WAIT_MSEC 800u
+#define SETTLE_WAIT_MSEC 250u
+/* For the volumes below the same stack to be suspended too. */
+#define BATCH_WAIT_USEC (500 * USEC_PER_MSEC)
 
 /* One root for each file system, the highest in the stack first. */
 struct roots {
@@ -112,6 +119,21 @@ static int shut_one(int fd) {
         return ioctl(fd, FS_IOC_SHUT, &how) < 0 ? errno : 0;
 }
 
+/* What is not written to any more is marked clean now and not in a while: an array that is not would be synchronized when
+ * its members are back. */
+static void settle_arrays(const struct disk_request *q) {
+        _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
+        struct disk_reply scratch = {};
+        struct stack stack = {};
+
+        if (mapping_find(&m, q, &scratch) < 0 || !m.present)
+                return;
+        stack_add_above(&stack, m.info.major, m.info.minor, 0);
+        for (size_t i = 0; i < stack.n; i++)
+                if (array_is(stack.d[i].major, stack.d[i].minor))
+                        (void) apart(array_settle, &stack.d[i], SETTLE_WAIT_MSEC);
+}
+
 int op_step_shut(const struct disk_request *q, int in_fd, int *ret_fd _unused_, struct disk_reply *y) {
         static const int fine[] = { EIO, ENOTTY, EOPNOTSUPP };
         int errors[ROOTS_MAX], n, r;
@@ -123,6 +145,7 @@ int op_step_shut(const struct disk_request *q, int in_fd, int *ret_fd _unused_, 
         if (r > 0)
                 return op_fail(y, -r, EXIT_CODE_FAILED, "The file system of %s does not shut down: %s", q->name,
                                strerror(r));
+        settle_arrays(q);
         if (worst(errors, n, fine, 1) != 0)
                 snprintf(y->message, sizeof(y->message),
                          "The file system of %s cannot be shut down: its cache is read until its users are gone",
@@ -135,6 +158,10 @@ int op_step_cut(const struct disk_request *q, int in_fd _unused_, int *ret_fd _u
         int r;
 
         r = mapping_find(&m, q, y);
+        if (r >= 0 && m.present && in_fd >= 0)
+                (void) dm_suspend(m.control, mapping_id(&m), DM_IO_NOFLUSH|DM_IO_SKIP_LOCKFS);
+        if (in_fd >= 0)
+                (void) batch_meet(in_fd, BATCH_WAIT_USEC);
         if (r < 0 || !m.present)
                 return r;
         r = dm_cut(m.control, mapping_id(&m), q->sectors);

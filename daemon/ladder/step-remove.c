@@ -2,12 +2,9 @@
 
 /* STEP_REMOVE, STEP_VERIFY, DEACTIVATE: the end of a mapping, and the proof that nothing is left of it. */
 
+#include "array.h"
 #include "dm.h"
 
-#include <fcntl.h>
-#include <linux/major.h>
-#include <linux/raid/md_u.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -47,12 +44,6 @@ static void remove_node(const struct dm_info *info) {
                 (void) unlink(path);
 }
 
-static void stop_md(uint32_t major, uint32_t minor) {
-        _cleanup_(closep) int fd = block_open(major, minor, O_RDONLY);
-
-        if (fd >= 0)
-                (void) ioctl(fd, STOP_ARRAY, 0);
-}
 
 /* What stands on the mapping goes before it, the highest first. */
 static void remove_above(const struct mapping *m) {
@@ -66,8 +57,8 @@ static void remove_above(const struct mapping *m) {
 
                         if (d->depth != depth)
                                 continue;
-                        if (d->major == MD_MAJOR)
-                                stop_md(d->major, d->minor);
+                        if (array_is(d->major, d->minor))
+                                (void) array_stop(d->major, d->minor, USEC_PER_SEC);
                         else if (dm_query_dev(m->control, d->major, d->minor, &info) >= 0 &&
                                  remove_retried(m->control, (struct dm_id) { .name = info.name }, USEC_PER_SEC) >= 0)
                                 remove_node(&info);

@@ -2,43 +2,28 @@
 
 /* STEP_UNMOUNT: swap off, unmount in every namespace, free loop devices; what does not go by that is made to. */
 
+#include "apart.h"
 #include "namespaces.h"
 
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <linux/major.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/swap.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define UNMOUNT_WAIT_USEC (1500 * USEC_PER_MSEC)
 #define SWAPOFF_WAIT_MSEC 1500
 
-/* swapoff(2) reads everything back and may hang: in a child of its own. */
-static void swap_off(const char *path, void *userdata) {
-        unsigned *failed = userdata;
-        struct pollfd p;
-        int status;
-        pid_t pid;
+static int swap_off_one(const void *path) {
+        return swapoff(path) < 0 ? errno : 0;
+}
 
-        pid = fork();
-        if (pid == 0)
-                _exit(swapoff(path) < 0 && errno != EINVAL);
-        p = (struct pollfd) { pid > 0 ? (int) syscall(SYS_pidfd_open, pid, 0) : -EBADF, POLLIN, 0 };
-        if (p.fd < 0) {
-                (*failed)++;
-                return;
-        }
-        if (poll(&p, 1, SWAPOFF_WAIT_MSEC) == 0) {
-                (void) kill(pid, SIGKILL);
-                (*failed)++;
-        } else if (waitpid(pid, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-                (*failed)++;
-        safe_close(p.fd);
+/* swapoff(2) reads everything back and may hang. */
+static void swap_off(const char *path, void *userdata) {
+        int error = apart(swap_off_one, path, SWAPOFF_WAIT_MSEC);
+
+        *(unsigned *) userdata += error != 0 && error != EINVAL;
 }
 
 static void free_loops(const struct stack *stack) {

@@ -2,6 +2,7 @@
 #include "bus-volume.h"
 
 #include "common/log.h"
+#include "fellows.h"
 #include "key-attributes.h"
 #include "key.h"
 #include "manager.h"
@@ -215,6 +216,7 @@ static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const ch
                         const char *property _unused_, sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
         const struct volume *v = user;
         char budget[160];
+        const char *missing;
         int r;
 
         r = sd_bus_message_open_container(reply, 'a', "s");
@@ -224,6 +226,13 @@ static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const ch
                 r = sd_bus_message_append(reply, "s", "no deadline is set in the breaker");
         if (r >= 0 && v->state == VOLUME_LINGERING)
                 r = sd_bus_message_append(reply, "s", v->lease.cut_done ? "cut, but not clean" : "NOT CUT");
+        missing = v->state == VOLUME_CUT && lease_cause_is_undone(v->cause) ? fellows_missing(v) : NULL;
+        if (r >= 0 && missing) {
+                char text[192];
+
+                snprintf(text, sizeof(text), "waits for %s, which it had a stack in common with", missing);
+                r = sd_bus_message_append(reply, "s", text);
+        }
         if (r >= 0 && *v->second_mapping) {
                 char text[192];
 

@@ -5,6 +5,7 @@
 #include <syslog.h>
 
 #include "common/log.h"
+#include "fellows.h"
 #include "key.h"
 #include "manager.h"
 #include "operation.h"
@@ -36,6 +37,15 @@ static void decide(const struct volume *v, struct lease_decision *ret) {
 
         wraps_lease_keys(v, &keys);
         lease_decide(&v->lease, &keys, &v->policy, instant_now(), ret);
+}
+
+bool key_wants_attach(const struct volume *v) {
+        struct lease_decision d;
+
+        if (!volume_has_key(v))
+                return false;
+        decide(v, &d);
+        return d.verb == LEASE_ATTACH;
 }
 
 static void tell_breaker(struct volume *v) {
@@ -131,6 +141,8 @@ void key_evaluate_volume(struct volume *v) {
                 teardown_call_off(v, d.why ? d.why : "the key is enabled again");
                 break;
         case LEASE_ATTACH:
+                if (fellows_missing(v))
+                        break;
                 r = attach_start(v->manager, v->name, 0, &self, on_own_operation, NULL);
                 break;
         default:

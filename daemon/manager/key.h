@@ -93,6 +93,9 @@ void key_evaluate_volume(struct volume *v);
 /* The same for all volumes of the key. */
 void key_evaluate(struct key *k);
 
+/* Whether it would have the volume, which is closed, attached now. */
+bool key_wants_attach(const struct volume *v);
+
 /* Does what is due now: a poll, or only a look at the volumes whose time has come. Call when a clock may have jumped. */
 void key_look(struct key *k);
 

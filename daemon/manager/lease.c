@@ -10,7 +10,8 @@
 static const char paused_text[] = "actions are paused by the operator";
 
 bool lease_cause_is_undone(enum lease_cause c) {
-        return c == CAUSE_REVOKED || c == CAUSE_DENIED || c == CAUSE_EXPIRED || c == CAUSE_HELD_TOO_LONG;
+        return c == CAUSE_REVOKED || c == CAUSE_DENIED || c == CAUSE_EXPIRED || c == CAUSE_HELD_TOO_LONG ||
+               c == CAUSE_STACK;
 }
 
 void lease_volume_enter(struct lease_volume *v, enum lease_state state, enum lease_cause cause, struct instant now) {
@@ -320,7 +321,7 @@ const char *lease_state_to_string(enum lease_state s) {
 const char *lease_cause_to_string(enum lease_cause c) {
         static const char *const names[_LEASE_CAUSE_MAX] = {
                 "none", "revoked", "denied", "expired", "held too long", "operator", "refused",
-                "disk removed",
+                "disk removed", "stack",
         };
         return (unsigned) c < _LEASE_CAUSE_MAX ? names[c] : "?";
 }

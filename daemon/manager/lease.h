@@ -163,6 +163,7 @@ enum lease_cause {
         CAUSE_OPERATOR,          /* cmkctl hold, detach, cut: not undone by GRANTED */
         CAUSE_REFUSED,           /* opened without cmkd, or not as its header asks: not undone either */
         CAUSE_DISK_REMOVED,      /* the disk below was pulled */
+        CAUSE_STACK,             /* another volume of its stack was cut (fellows.h); undone when all of them may be */
         _LEASE_CAUSE_MAX,
 };
 

@@ -12,6 +12,7 @@
 #include "cut-mark.h"
 #include "disk-child.h"
 #include "drill.h"
+#include "fellows.h"
 #include "key.h"
 #include "key-socket.h"
 #include "mapping-watch.h"
@@ -327,8 +328,10 @@ void manager_volume_changed(struct manager *m, struct volume *v) {
         if (v->state == VOLUME_ATTACHED)
                 unit_return_look(v, false);
         drill_kick(m);
-        if (v->state == VOLUME_ATTACHED || v->state == VOLUME_RECOVERY)
+        if (v->state == VOLUME_ATTACHED || v->state == VOLUME_RECOVERY) {
                 mapping_watch_note(v);
+                fellows_look(v);
+        }
         if (m->bus)
                 bus_volume_changed(m->bus, v);
         if ((v->state == VOLUME_ATTACHED || v->state == VOLUME_RECOVERY) && v->use_flags == 0)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "teardown.h"
 
+#include <fcntl.h>
 #include <syslog.h>
 
 #include "bus.h"
 #include "common/log.h"
 #include "disk-child.h"
 #include "drill.h"
+#include "fellows.h"
 #include "key.h"
 #include "manager.h"
 #include "notice.h"
@@ -22,6 +24,7 @@ struct teardown {
         struct plan plan;
         size_t step;
         int fd;                               /* the mount roots that OPEN found, ladder/roots.h */
+        int batch;                            /* where CUT meets others */
         bool running;
         bool cut_done;                        /* the error table was verified, by us or by the breaker */
         bool failed;                          /* a step whose failure means LINGERING */
@@ -46,6 +49,7 @@ struct teardown *teardown_free(struct teardown *t) {
         audit_cancel(t->volume->manager->audit, t);
         sd_event_source_disable_unref(t->timer);
         safe_close(t->fd);
+        safe_close(t->batch);
         free(t);
         return NULL;
 }
@@ -192,6 +196,8 @@ static void on_step(const struct disk_reply *y, int fd, void *user) {
         /* From here on it would only keep the file system busy, and this process is never killed. */
         if (s->op == DISK_OP_STEP_THAW)
                 t->fd = safe_close(t->fd);
+        if (s->op == DISK_OP_STEP_CUT)
+                t->batch = safe_close(t->batch);
         if (y->error < 0 && s->on_failure == PLAN_ESCALATE)
                 escalate(t);
         if (y->error < 0 && s->on_failure != PLAN_CONTINUE)
@@ -205,6 +211,13 @@ static void on_notice(const struct disk_reply *y, void *user) {
 
         t->notice = NULL;
         on_step(y, -EBADF, t);
+}
+
+/* Only the first attempt at a cut meets the others. */
+static int descriptor_for(const struct teardown *t, const struct plan_step *s) {
+        if (s->op == DISK_OP_STEP_CUT)
+                return t->batch;
+        return s->needs_fd ? t->fd : -EBADF;
 }
 
 static void run_step(struct teardown *t) {
@@ -223,13 +236,15 @@ static void run_step(struct teardown *t) {
                         break;
                 snprintf(t->results[t->step], sizeof(t->results[0]), "not needed: not mounted");
         }
-        if (s->op != DISK_OP_NOTICE && v->state != VOLUME_CUTTING)
+        if (s->op != DISK_OP_NOTICE && v->state != VOLUME_CUTTING) {
                 volume_set_state(v, VOLUME_CUTTING);
+                fellows_take_along(v);
+        }
         volume_disk_request(v, s->op, &q);
         if (s->op == DISK_OP_NOTICE)
                 r = notice_start(v, s, t->action, t->started, on_notice, t, &t->notice);
         else
-                r = disk_child_start(v->manager->children, &q, -EBADF, s->needs_fd ? t->fd : -EBADF, s->budget_usec, on_step, t,
+                r = disk_child_start(v->manager->children, &q, -EBADF, descriptor_for(t, s), s->budget_usec, on_step, t,
                                      &t->child);
         if (r < 0) {
                 struct disk_reply y = { .error = -ENOMEM };
@@ -325,10 +340,13 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
                 return -ENOMEM;
         t->volume = v;
         t->action = action;
-        t->fd = -EBADF;
+        t->fd = t->batch = -EBADF;
         teardown_facts(v, action, &f);
-        if (cause == CAUSE_DISK_REMOVED)
-                f.notice_usec = 0;           /* nobody can do anything in an orderly way any more */
+        /* nobody can do anything in an orderly way any more */
+        if (cause == CAUSE_DISK_REMOVED || cause == CAUSE_STACK)
+                f.notice_usec = 0;
+        if (fellows_are_held(v))
+                f.disk_flags |= DISK_FLAG_SUSPENDED;
         r = plan_make(&f, &t->plan);
         if (r < 0) {
                 free(t);
@@ -353,6 +371,8 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
         if (v->teardown != t)                /* called off, and freed */
                 return 0;
         write_intent(t, action, why);
+        if (v->state == VOLUME_CUTTING && t->plan.then == ACTION_REPORT)
+                fellows_take_along(v);
         return 0;
 }
 
@@ -370,6 +390,35 @@ void teardown_call_off(struct volume *v, const char *why) {
         manager_record_start(r, v, "called_off", LOG_NOTICE, false);
         audit_record_add(r, "why", why);
         manager_record(v->manager, r);
+}
+
+void teardown_hurry(struct volume *v) {
+        struct teardown *t = v->teardown;
+
+        if (v->state != VOLUME_NOTICE || !t)
+                return;
+        t->notice = notice_cancel(t->notice);
+        audit_cancel(v->manager->audit, t);
+        snprintf(t->results[0], sizeof(t->results[0]), "cut short: another volume of its stack is cut");
+        t->step = 1;
+        run_step(t);
+}
+
+void teardown_meet(struct volume *v, int fd) {
+        if (v->teardown && v->teardown->running && v->teardown->batch < 0 && !v->teardown->cut_done)
+                v->teardown->batch = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+bool teardown_cuts_first(const struct volume *v) {
+        const struct plan *p = v->teardown && v->teardown->running ? &v->teardown->plan : NULL;
+        bool cut = false;
+
+        for (size_t i = 0; p && i < p->n_steps; i++) {
+                cut |= p->steps[i].op == DISK_OP_STEP_CUT;
+                if (p->steps[i].op == DISK_OP_STEP_SHUT)
+                        return cut;
+        }
+        return false;
 }
 
 void teardown_notify(struct volume *v, teardown_done done, void *user) {

@@ -25,6 +25,15 @@ void teardown_call_off(struct volume *v, const char *why);
 /* While a notice runs: when it is over at the latest, by the wall clock, and what follows; else USEC_INFINITY. */
 uint64_t teardown_due(const struct volume *v, enum action *ret);
 
+/* A notice is over now, for the sake of another volume of its stack. Nothing happens in any other state. */
+void teardown_hurry(struct volume *v);
+
+/* Its step CUT meets those of others (common/batch.h) whose descriptor that is too; it stays the caller's. */
+void teardown_meet(struct volume *v, int fd);
+
+/* True while a teardown runs that cuts before it shuts down. */
+bool teardown_cuts_first(const struct volume *v);
+
 /* Facts for a plan, without asking the disk: as if the volume were in use. */
 void teardown_facts(const struct volume *v, enum action action, struct plan_facts *ret);
 

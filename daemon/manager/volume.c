@@ -86,8 +86,10 @@ int volume_set_state(struct volume *v, enum volume_state to) {
                 return -EINVAL;
         }
         log_debug("%s: %s -> %s", v->name, volume_state_to_string(v->state), volume_state_to_string(to));
-        if (to == VOLUME_CLOSED || to == VOLUME_ATTACHED || to == VOLUME_RECOVERY)
+        if (to == VOLUME_CLOSED || to == VOLUME_ATTACHED || to == VOLUME_RECOVERY) {
                 v->cause = CAUSE_NONE;
+                v->n_fellows = 0;
+        }
         if (to == VOLUME_CLOSED || to == VOLUME_CUT)
                 v->use_flags = 0;
         /* From here on only what we make, or are told of, is its mapping. */

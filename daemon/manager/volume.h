@@ -27,6 +27,8 @@
 #include "mapping-sysfs.h"
 #include "policy.h"
 
+#define FELLOWS_MAX 31u
+
 struct key;
 struct manager;
 struct teardown;
@@ -92,6 +94,8 @@ struct volume {
         char second_mapping[129];          /* made beside ours by somebody else; empty: none */
         struct below below[8];             /* what it cannot do without: mapping-sysfs.h */
         int n_below;
+        char fellows[FELLOWS_MAX][37];     /* since it was cut: UUIDs of those that it comes back with (fellows.h) */
+        unsigned n_fellows;
         struct teardown *teardown;
         struct unit_return *unit_return;   /* what its notice stopped is being started again */
         sd_event_source *timer;            /* the next decision */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ladder/holders.c daemon/ladder/find-holders.c daemon/ladder/signal-holders.c daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/stack.c
+// sources: daemon/ladder/holders.c daemon/ladder/find-holders.c daemon/ladder/signal-holders.c daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/loops.c
 
 /* Who uses a mount: found by descriptor, directory and memory map on a file system of this machine, and signalled. */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/stack.c
+// sources: daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/loops.c
 
 /* mountinfo: the parser, and which mounts are on a volume. */
 

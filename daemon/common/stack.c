@@ -2,13 +2,6 @@
 #include "stack.h"
 
 #include <dirent.h>
-#include <fcntl.h>
-#include <linux/loop.h>
-#include <linux/mount.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* Deeper stacks than this do not exist; a loop in sysfs would not end otherwise. */
@@ -38,7 +31,7 @@ bool stack_add(struct stack *s, uint32_t major, uint32_t minor, unsigned depth) 
         return true;
 }
 
-static int read_dev(const char *path, uint32_t *ret_major, uint32_t *ret_minor) {
+int stack_read_dev(const char *path, uint32_t *ret_major, uint32_t *ret_minor) {
         _cleanup_(freep) char *text = NULL;
         int r;
 
@@ -64,7 +57,7 @@ static void add_entries(struct stack *s, const char *directory, const char *must
                                 continue;
                 }
                 snprintf(path, sizeof(path), "%s/%s/dev", directory, e->d_name);
-                if (read_dev(path, &major, &minor) >= 0)
+                if (stack_read_dev(path, &major, &minor) >= 0)
                         stack_add_above(s, major, minor, depth + 1);
         }
 }
@@ -81,41 +74,6 @@ void stack_add_above(struct stack *s, uint32_t major, uint32_t minor, unsigned d
         add_entries(s, directory, NULL, depth);
 }
 
-bool stack_add_loops(struct stack *s) {
-        _cleanup_(closedirp) DIR *d = opendir("/sys/block");
-        bool added = false;
-        struct dirent *e;
-
-        while (d && (e = readdir(d))) {
-                _cleanup_(closep) int fd = -EBADF;
-                struct loop_info64 info = {};
-                const struct stack_device *below;
-                uint32_t major, minor;
-                char path[512];
-
-                if (!startswith(e->d_name, "loop"))
-                        continue;
-                snprintf(path, sizeof(path), "/sys/block/%s/loop/backing_file", e->d_name);
-                if (access(path, F_OK) < 0)
-                        continue;
-                snprintf(path, sizeof(path), "/sys/block/%s/dev", e->d_name);
-                if (read_dev(path, &major, &minor) < 0 || stack_find(s, major, minor))
-                        continue;
-                fd = block_open(major, minor, O_RDONLY);
-                if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
-                        continue;
-                /* what its file is on, or the device that it is */
-                below = stack_find(s, major(info.lo_device), minor(info.lo_device));
-                if (!below)
-                        below = stack_find(s, major(info.lo_rdevice), minor(info.lo_rdevice));
-                if (!below)
-                        continue;
-                stack_add_above(s, major, minor, below->depth + 1);
-                added = true;
-        }
-        return added;
-}
-
 /* Links to devices: is this one of them, and one of the set too? */
 static bool shares_directory(const char *directory, const struct stack *s, uint32_t major, uint32_t minor) {
         _cleanup_(closedirp) DIR *d = opendir(directory);
@@ -127,7 +85,7 @@ static bool shares_directory(const char *directory, const struct stack *s, uint3
                 char path[1088];
 
                 snprintf(path, sizeof(path), "%s/%s/dev", directory, e->d_name);
-                if (*e->d_name == '.' || read_dev(path, &x, &y) < 0)
+                if (*e->d_name == '.' || stack_read_dev(path, &x, &y) < 0)
                         continue;
                 has_it |= x == major && y == minor;
                 has_ours |= stack_find(s, x, y) != NULL;
@@ -152,16 +110,15 @@ bool stack_shares_btrfs(const struct stack *s, const char *sysfs, uint32_t major
         return false;
 }
 
-int block_open(uint32_t major, uint32_t minor, int flags) {
-        _cleanup_(closep) int context = -EBADF, tree = -EBADF;
-        int fd;
+bool stack_touches(const struct stack *a, const struct stack *b, const char *sysfs) {
+        for (size_t i = 0; i < b->n; i++)
+                if (stack_find(a, b->d[i].major, b->d[i].minor) || stack_shares_btrfs(a, sysfs, b->d[i].major, b->d[i].minor))
+                        return true;
+        return false;
+}
 
-        context = (int) syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
-        if (context < 0 || syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-                return -errno;
-        tree = (int) syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0);
-        if (tree < 0 || mknodat(tree, "node", S_IFBLK|0600, makedev(major, minor)) < 0)
-                return -errno;
-        fd = openat(tree, "node", flags|O_CLOEXEC|O_NONBLOCK);
-        return fd < 0 ? -errno : fd;
+void stack_merge(struct stack *s, const struct stack *other) {
+        for (size_t i = 0; i < other->n; i++)
+                (void) stack_add(s, other->d[i].major, other->d[i].minor, other->d[i].depth);
+        s->incomplete |= other->incomplete;
 }

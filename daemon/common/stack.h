@@ -10,7 +10,7 @@
  *        252:0 the volume, depth 0
  */
 
-#include "common/util.h"
+#include "util.h"
 
 #define STACK_MAX 256u
 
@@ -35,12 +35,14 @@ bool stack_add(struct stack *s, uint32_t major, uint32_t minor, unsigned depth);
 /* NULL: not in the set. */
 const struct stack_device *stack_find(const struct stack *s, uint32_t major, uint32_t minor);
 
-/* Adds loop devices whose file is on one of the set, or is one of it (LOOP_GET_STATUS64). Returns true if there was a new one. */
-bool stack_add_loops(struct stack *s);
-
 /* Whether a btrfs has that device and one of the set among its devices: mountinfo names but one of them. sysfs: "/sys". */
 bool stack_shares_btrfs(const struct stack *s, const char *sysfs, uint32_t major, uint32_t minor);
 
-/* Opens the block device of that number, whatever udev calls it and whether or not it has a node: through a node in a
- * file system that nobody sees. flags: of open(2). Returns the descriptor, or what fsopen(2), mknod(2), open(2) say. */
-int block_open(uint32_t major, uint32_t minor, int flags);
+/* Whether the two sets have a device in common, or a mounted btrfs does from both. sysfs: "/sys". */
+bool stack_touches(const struct stack *a, const struct stack *b, const char *sysfs);
+
+/* Adds what the other set has. */
+void stack_merge(struct stack *s, const struct stack *other);
+
+/* "253:4" of a file of sysfs. Returns 0, -EINVAL, or as open(2). */
+int stack_read_dev(const char *path, uint32_t *ret_major, uint32_t *ret_minor);
