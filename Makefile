@@ -45,7 +45,7 @@ FOLDER_cmkctl := ctl
 FOLDER_cmkd-breaker := breaker
 FOLDER_cmkd-ladder := ladder
 # a mapping that is there, with its header
-EXTRA_cmkd-disk := daemon/ladder/dm.c daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/loops.c
+EXTRA_cmkd-disk := daemon/ladder/dm.c daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/loops.c daemon/ladder/subs.c
 # the trail's format is read by cmkctl too
 EXTRA_cmkctl := $(wildcard daemon/ctl/doctor/*.c daemon/ctl/review/*.c) daemon/audit/record.c daemon/audit/chain.c daemon/audit/reader.c
 CLIENT := daemon/token-plugin/client.c

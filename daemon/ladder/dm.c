@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dm.h"
+#include "subs.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -76,11 +77,15 @@ static void note_swap(const char *path _unused_, void *userdata) {
 }
 
 int usage_find(struct usage *u, const struct mapping *m, struct disk_reply *y) {
+        struct subs subs;
         int r;
 
         if (!m->present)
                 return 0;
         stack_add_above(&u->stack, m->info.major, m->info.minor, 0);
+        subs_find(m, &subs);
+        for (size_t i = 0; i < subs.n; i++)
+                (void) stack_add(&u->stack, subs.d[i].major, subs.d[i].minor, 0);
         r = mounts_read(&u->mounts);
         if (r >= 0)
                 r = mounts_mark(&u->mounts, &u->stack);

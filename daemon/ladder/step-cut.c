@@ -5,6 +5,7 @@
 #include "apart.h"
 #include "array.h"
 #include "dm.h"
+#include "reencryption.h"
 #include "roots.h"
 
 #include "common/batch.h"
@@ -153,8 +154,21 @@ int op_step_shut(const struct disk_request *q, int in_fd, int *ret_fd _unused_, 
         return 0;
 }
 
-int op_step_cut(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
+/* The mapping, and what it stands on while it is being reencrypted. */
+static int cut_all(const struct mapping *m, const struct subs *subs, uint64_t sectors) {
+        int r = 0, below;
+
+        if (subs->n > 0)
+                subs_kill_writers(subs);
+        if (m->present)
+                r = dm_cut(m->control, mapping_id(m), sectors);
+        below = subs_cut(m, subs);
+        return r < 0 && r != -ENXIO ? r : below < 0 ? below : r;
+}
+
+int op_step_cut(const struct disk_request *q, int in_fd, int *ret_fd _unused_, struct disk_reply *y) {
         _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
+        struct subs subs = {};
         int r;
 
         r = mapping_find(&m, q, y);
@@ -162,9 +176,10 @@ int op_step_cut(const struct disk_request *q, int in_fd _unused_, int *ret_fd _u
                 (void) dm_suspend(m.control, mapping_id(&m), DM_IO_NOFLUSH|DM_IO_SKIP_LOCKFS);
         if (in_fd >= 0)
                 (void) batch_meet(in_fd, BATCH_WAIT_USEC);
-        if (r < 0 || !m.present)
+        if (r < 0)
                 return r;
-        r = dm_cut(m.control, mapping_id(&m), q->sectors);
+        subs_find(&m, &subs);
+        r = cut_all(&m, &subs, q->sectors);
         if (r == -ENXIO) {
                 y->flags &= ~(uint32_t) (DISK_FLAG_MAPPED|DISK_FLAG_OURS);
                 return 0;
@@ -172,7 +187,10 @@ int op_step_cut(const struct disk_request *q, int in_fd _unused_, int *ret_fd _u
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "%s is still readable: its error table is not in place: %s",
                                q->name, strerror(-r));
-        y->flags = (y->flags & ~(uint32_t) DISK_FLAG_SUSPENDED) | DISK_FLAG_ERROR_TABLE;
+        if (m.present)
+                y->flags = (y->flags & ~(uint32_t) DISK_FLAG_SUSPENDED) | DISK_FLAG_ERROR_TABLE;
+        if (subs.n > 0)
+                snprintf(y->message, sizeof(y->message), "It was being reencrypted: %zu mappings below it were cut too", subs.n);
         return 0;
 }
 

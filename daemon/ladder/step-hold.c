@@ -2,7 +2,7 @@
 
 /* QUERY and HOLD: what is there, and taking the key away in a way that can be undone. */
 
-#include "dm.h"
+#include "reencryption.h"
 
 int op_query(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
         _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
@@ -54,6 +54,7 @@ static const char *why_no_hold(const struct usage *u, char *buf, size_t size) {
 int op_hold(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
         _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
         _cleanup_(usage_done) struct usage u = {};
+        struct subs subs = {};
         char why[128];
         int r;
 
@@ -62,6 +63,9 @@ int op_hold(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unuse
                 r = usage_find(&u, &m, y);
         if (r < 0 || !m.present || m.table.all_error)
                 return r;
+        subs_find(&m, &subs);
+        if (subs.n > 0)
+                return op_fail(y, -EPERM, EXIT_CODE_POLICY, "hold of %s: not possible (it is being reencrypted)", q->name);
         if (why_no_hold(&u, why, sizeof(why)))
                 return op_fail(y, -EPERM, EXIT_CODE_POLICY, "hold of %s: not possible (%s)", q->name, why);
         /* With the file system frozen: what is written by now is on the disk, and nothing is half done at a resume. */

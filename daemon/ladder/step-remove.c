@@ -3,7 +3,7 @@
 /* STEP_REMOVE, STEP_VERIFY, DEACTIVATE: the end of a mapping, and the proof that nothing is left of it. */
 
 #include "array.h"
-#include "dm.h"
+#include "reencryption.h"
 
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -95,6 +95,7 @@ static void describe_users(const struct mapping *m, char *buf, size_t size) {
 int op_step_remove(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
         _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
         char users[700] = "";
+        struct subs subs = {};
         int r;
 
         r = mapping_find(&m, q, y);
@@ -104,6 +105,9 @@ int op_step_remove(const struct disk_request *q, int in_fd _unused_, int *ret_fd
                 remove_above(&m);
                 r = remove_mapping(&m, REMOVE_WAIT_USEC, y);
         }
+        subs_find(&m, &subs);
+        if (r >= 0)
+                r = subs_remove(&m, &subs, REMOVE_WAIT_USEC);
         (void) keys_drop(q->uuid, 0);
         if (r >= 0)
                 return 0;
@@ -154,6 +158,7 @@ static int find_any_mapping(int control, const char *uuid, char ret_name[static 
 int op_step_verify(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
         _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
         char other[DM_IOCTL_NAME_SIZE], users[700] = "";
+        struct subs subs = {};
         int r;
 
         if (!*q->name || !*q->uuid)
@@ -167,6 +172,10 @@ int op_step_verify(const struct disk_request *q, int in_fd _unused_, int *ret_fd
                 return op_fail(y, -EBUSY, EXIT_CODE_BUSY, "%s still has a mapping, %s%s", q->name,
                                m.table.all_error ? "cut" : "not cut", users);
         }
+        subs_find(&m, &subs);
+        if (subs.n > 0)
+                return op_fail(y, -EBUSY, EXIT_CODE_BUSY, "%s still has %zu mappings of its reencryption, %s first", q->name,
+                               subs.n, subs.d[0].name);
         r = find_any_mapping(m.control, q->uuid, other);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "The mappings of this machine cannot be listed: %s",

@@ -77,6 +77,10 @@ class Trail:
             if record["seq"] > self.after:
                 self.records.append(record)
 
+    def wait_any(self, event, timeout=60, **fields):
+        """A record of that event and these fields, wherever it is among those since forget()."""
+        return (self.seen(event, **fields) or [self.wait(event, timeout, **fields)])[0]
+
     def forget(self):
         """What follows is counted anew."""
         self.records = self.records[self.taken:]
