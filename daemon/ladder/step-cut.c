@@ -7,6 +7,7 @@
 #include "dm.h"
 #include "reencryption.h"
 #include "roots.h"
+#include "swap.h"
 
 #include "common/batch.h"
 
@@ -14,6 +15,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 /* One number and one meaning for ext4, xfs and f2fs (fs/ext4/ext4.h, fs/xfs/libxfs/xfs_fs.h, fs/f2fs/f2fs.h): 2 is
  * "without flushing the log". */
@@ -22,6 +24,7 @@
 
 /* Part of what the manager gives a step, so that the step itself can say what hangs. */
 #define ROOTS_WAIT_MSEC 800u
+#define SWAPOFF_WAIT_MSEC 300u
 #define SETTLE_WAIT_MSEC 250u
 /* For the volumes below the same stack to be suspended too. */
 #define BATCH_WAIT_USEC (500 * USEC_PER_MSEC)
@@ -62,6 +65,23 @@ static void open_root(struct roots *roots, const struct mount *m, unsigned depth
         roots->n++;
 }
 
+/* A file on a file system that is shut down cannot be opened, and swap to it not be switched off. So that is done before;
+ * where it takes too long the file system is not shut down, and there is another attempt after the cut. */
+struct swapped {
+        struct stack keeps;              /* file systems */
+        char last[256];
+};
+
+static void swap_file_off(const char *path, void *userdata) {
+        struct swapped *s = userdata;
+        struct stat st;
+
+        if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || swap_switch_off(path, SWAPOFF_WAIT_MSEC) == 0)
+                return;
+        (void) stack_add(&s->keeps, major(st.st_dev), minor(st.st_dev), 0);
+        snprintf(s->last, sizeof(s->last), "%s", path);
+}
+
 static int pack(const struct roots *roots, const struct disk_request *q, int *ret_fd, struct disk_reply *y) {
         int fd = roots_pack(roots->fd, roots->n);
 
@@ -78,6 +98,7 @@ int op_step_open(const struct disk_request *q, int in_fd _unused_, int *ret_fd, 
         _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
         _cleanup_(usage_done) struct usage u = {};
         _cleanup_(roots_done) struct roots roots = {};
+        struct swapped swapped = {};
         int r;
 
         r = mapping_find(&m, q, y);
@@ -86,11 +107,13 @@ int op_step_open(const struct disk_request *q, int in_fd _unused_, int *ret_fd, 
         if (r < 0)
                 return r;
         y->count = usage_count_mounts(&u);
+        (void) usage_for_each_swap(&u, swap_file_off, &swapped);
         for (size_t i = 0; i < u.mounts.n; i++) {
                 const struct mount *mount = &u.mounts.m[i];
                 const struct stack_device *d = stack_find(&u.stack, mount->line.major, mount->line.minor);
 
-                if (mount->on_volume && d && !streq(mount->line.type, "overlay"))
+                if (mount->on_volume && d && !streq(mount->line.type, "overlay") &&
+                    !stack_find(&swapped.keeps, mount->line.major, mount->line.minor))
                         open_root(&roots, mount, d->depth);
         }
         if (roots.n > 0)
@@ -98,6 +121,8 @@ int op_step_open(const struct disk_request *q, int in_fd _unused_, int *ret_fd, 
         if (roots.error < 0)
                 return op_fail(y, roots.error, EXIT_CODE_FAILED, "None of the %u mounts of %s can be opened: %s", y->count,
                                q->name, strerror(-roots.error));
+        if (*swapped.last)
+                snprintf(y->message, sizeof(y->message), "Swap to %s takes long to switch off: not shut down", swapped.last);
         return 0;
 }
 

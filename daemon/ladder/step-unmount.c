@@ -2,26 +2,20 @@
 
 /* STEP_UNMOUNT: swap off, unmount in every namespace, free loop devices; what does not go by that is made to. */
 
-#include "apart.h"
 #include "namespaces.h"
+#include "swap.h"
 
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <linux/major.h>
 #include <signal.h>
 #include <sys/ioctl.h>
-#include <sys/swap.h>
 
 #define UNMOUNT_WAIT_USEC (1500 * USEC_PER_MSEC)
 #define SWAPOFF_WAIT_MSEC 1500
 
-static int swap_off_one(const void *path) {
-        return swapoff(path) < 0 ? errno : 0;
-}
-
-/* swapoff(2) reads everything back and may hang. */
 static void swap_off(const char *path, void *userdata) {
-        int error = apart(swap_off_one, path, SWAPOFF_WAIT_MSEC);
+        int error = swap_switch_off(path, SWAPOFF_WAIT_MSEC);
 
         *(unsigned *) userdata += error != 0 && error != EINVAL;
 }
