@@ -272,7 +272,7 @@ static void test_btrfs_devices(void **state _unused_) {
                 { "fs/btrfs/77aa/devices/vdc", "4000:32\n" }, { "fs/btrfs/77aa/devices/vdd", "4000:48\n" },
         };
         char root[] = "/dev/shm/cmkd-test-XXXXXX", command[256];
-        struct stack s = {};
+        struct stack s = {}, other = {};
 
         assert_non_null(mkdtemp(root));
         for (size_t i = 0; i < ELEMENTSOF(devices); i++) {
@@ -286,6 +286,13 @@ static void test_btrfs_devices(void **state _unused_) {
         assert_false(stack_shares_btrfs(&s, root, 4000, 32));
         assert_false(stack_shares_btrfs(&s, root, 4000, 1));
         assert_false(stack_shares_btrfs(&s, "/nowhere", 4000, 16));
+        (void) stack_add(&other, 4000, 32, 0);
+        assert_false(stack_touches(&s, &other, root));
+        (void) stack_add(&other, 4000, 16, 1);
+        assert_true(stack_touches(&s, &other, root) && stack_touches(&other, &s, root));
+        assert_false(stack_touches(&s, &other, "/nowhere"));
+        stack_merge(&other, &s);
+        assert_true(other.n == 3 && stack_touches(&s, &other, "/nowhere"));
         snprintf(command, sizeof(command), "rm -r %s", root);
         assert_int_equal(system(command), 0);
 }
