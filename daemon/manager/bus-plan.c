@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/uses.h"
 #include "disk-child.h"
+#include "fellows.h"
 #include "manager.h"
 #include "notice-file.h"
 #include "teardown.h"
@@ -28,6 +29,7 @@ struct asked {
         struct uses uses;
         struct unit_set *set;
         const char *note;                /* why there are no units, or NULL */
+        char along[512];                 /* who goes with it, or empty */
 };
 
 static void asked_free(struct asked *a) {
@@ -178,6 +180,17 @@ static int add_totals(const struct asked *a, sd_bus_message *m) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+static int add_notes(const struct asked *a, sd_bus_message *m) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "s");
+        if (r >= 0 && a->note)
+                r = sd_bus_message_append(m, "s", a->note);
+        if (r >= 0 && *a->along)
+                r = sd_bus_message_append(m, "s", a->along);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 static void reply(struct asked *a) {
         sd_bus_message *m = NULL;
         int r;
@@ -192,7 +205,7 @@ static void reply(struct asked *a) {
         if (r >= 0)
                 r = add_totals(a, m);
         if (r >= 0)
-                r = a->note ? sd_bus_message_append(m, "as", 1, a->note) : sd_bus_message_append(m, "as", 0);
+                r = add_notes(a, m);
         if (r >= 0)
                 r = sd_bus_message_send(m);
         if (r < 0)
@@ -250,6 +263,7 @@ int bus_plan_start(struct volume *v, sd_bus_message *message) {
         if (r >= 0 && a->plan.n_steps > 0 && a->plan.steps[0].op == DISK_OP_NOTICE)
                 a->times = notice_times(a->plan.steps[0].wait_usec, v->role);
         if (r >= 0) {
+                fellows_describe(v, a->along, sizeof(a->along));
                 volume_disk_request(v, DISK_OP_USES, &q);
                 q.flags |= DISK_FLAG_DEEP;
                 r = disk_child_start(v->manager->children, &q, -EBADF, -EBADF, USES_TIMEOUT_USEC, on_uses, a, NULL);

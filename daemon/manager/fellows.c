@@ -120,6 +120,22 @@ void fellows_take_along(struct volume *v) {
                 cut_mark_update(g.member[i]);
 }
 
+void fellows_describe(struct volume *v, char *buf, size_t size) {
+        static const char end[] = ": they are cut together";
+        struct group g = {};
+        size_t n;
+
+        *buf = 0;
+        if (may_go_along(v))
+                find(&g, v);
+        if (g.n < 2)
+                return;
+        n = (size_t) snprintf(buf, size, "a stack stands on it and on ");
+        for (size_t i = 1; i < g.n && n + strlen(g.member[i]->name) + 2 + sizeof(end) < size; i++)
+                n += (size_t) snprintf(buf + n, size - n, "%s%s", i > 1 ? ", " : "", g.member[i]->name);
+        (void) snprintf(buf + n, size - n, "%s", end);
+}
+
 static struct volume *fellow(const struct volume *v, size_t i) {
         return manager_volume_by_uuid(v->manager, v->fellows[i]);
 }

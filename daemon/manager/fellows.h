@@ -17,6 +17,9 @@
  * already. */
 void fellows_take_along(struct volume *v);
 
+/* "a stack stands on it and on data2, data3: they are cut together", as it is now. Empty: nobody would be taken along. */
+void fellows_describe(struct volume *v, char *buf, size_t size);
+
 /* True while another of them is cut from the held state: what is shut down first would hang. */
 bool fellows_are_held(const struct volume *v);
 
