@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/unit-mark.c daemon/manager/unit-set.c daemon/manager/unit-name.c daemon/manager/lease.c
+// sources: daemon/manager/unit-mark.c daemon/manager/unit-set.c daemon/manager/unit-name.c daemon/manager/lease.c daemon/manager/key-track.c daemon/manager/lease-keys.c
 // sources: daemon/manager/policy.c
 
 /* What cmkd reads of who uses a volume: the list of a child, whose names are of whoever may mount and start processes; the

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/notice-file.c daemon/manager/lease.c daemon/manager/policy.c
+// sources: daemon/manager/notice-file.c daemon/manager/lease.c daemon/manager/key-track.c daemon/manager/lease-keys.c daemon/manager/policy.c
 
 /* How a notice's time is shared out, and what its hooks are told. */
 

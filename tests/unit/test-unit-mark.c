@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/unit-mark.c daemon/manager/unit-set.c daemon/manager/unit-name.c daemon/manager/lease.c
+// sources: daemon/manager/unit-mark.c daemon/manager/unit-set.c daemon/manager/unit-name.c daemon/manager/lease.c daemon/manager/key-track.c daemon/manager/lease-keys.c
 // sources: daemon/manager/policy.c
 
 /* The mark of what was stopped: only what was written by us; and which of it is started again. */
