@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus.h"
 #include "names.h"
+#include "print.h"
 #include "volume.h"
 
 #include "common/key-uri.h"
@@ -39,6 +40,16 @@ int enroll_key(const char *what, const char *key, const char *reason, bool *chan
         return call_enroll(what, key, false, reason, changed);
 }
 
+static int print_enrolled(const char *volume, const char *member, const char *key, bool changed) {
+        _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
+
+        if (!o || json_object_object_add(o, "volume", json_object_new_string(volume)) < 0 ||
+            json_object_object_add(o, member, json_object_new_string(key)) < 0 ||
+            json_object_object_add(o, "changed", json_object_new_boolean(changed)) < 0)
+                return fail(EXIT_CODE_FAILED, "out of memory");
+        return print_json(o);
+}
+
 static int take_out(const struct invocation *in) {
         const char *what = in->args[0], *key = in->values[OPTION_REMOVE];
         bool changed = false;
@@ -58,7 +69,7 @@ static int take_out(const struct invocation *in) {
         if (code != EXIT_CODE_DONE)
                 return code;
         if (has_option(in, OPTION_JSON))
-                return print_result(what, "removed", key, changed);
+                return print_enrolled(what, "removed", key, changed);
         printf(changed ? "%s: key %s is taken out\n" : "%s does not have key %s; nothing was changed\n", what, key);
         return EXIT_CODE_DONE;
 }
@@ -96,6 +107,6 @@ int verb_enroll(const struct invocation *in) {
         for (size_t i = 1; code == EXIT_CODE_DONE && i < in->n_keys; i++)
                 code = enroll_one(in, in->keys[i], &changed);
         if (code == EXIT_CODE_DONE && has_option(in, OPTION_JSON))
-                return print_result(in->args[0], "key", key, changed);
+                return print_enrolled(in->args[0], "key", key, changed);
         return code;
 }

@@ -42,11 +42,11 @@ int find_key(const struct invocation *in, char *buf) {
         return check_key(buf);
 }
 
-int print_result(const char *volume, const char *member, const char *value, bool changed) {
+static int print_format(const char *volume, const char *uuid, bool changed) {
         _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
 
         if (!o || json_object_object_add(o, "volume", json_object_new_string(volume)) < 0 ||
-            (member && json_object_object_add(o, member, json_object_new_string(value)) < 0) ||
+            json_object_object_add(o, "uuid", json_object_new_string(uuid)) < 0 ||
             json_object_object_add(o, "changed", json_object_new_boolean(changed)) < 0)
                 return fail(EXIT_CODE_FAILED, "out of memory");
         return print_json(o);
@@ -131,7 +131,7 @@ int verb_format(const struct invocation *in) {
                 return fail((enum exit_code) code, "%s is the volume %s, but not all of its keys are enrolled: the same command "
                             "goes on from here", in->args[0], in->values[OPTION_NAME]);
         if (has_option(in, OPTION_JSON))
-                return print_result(in->values[OPTION_NAME], "uuid", uuid, changed);
+                return print_format(in->values[OPTION_NAME], uuid, changed);
         if (made || changed)
                 printf("%s is the volume %s now, UUID %s\n", in->args[0], in->values[OPTION_NAME], uuid);
         else

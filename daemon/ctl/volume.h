@@ -5,14 +5,10 @@
 
 #include "ctl.h"
 
-/* A key's identifier. */
 int check_key(const char *key);
 
 /* buf: of KEY_URI_MAX bytes, for the first --key or a URI made of --vault, --key-name, --key-version. */
 int find_key(const struct invocation *in, char *buf);
-
-/* The results of format and enroll, as an object. */
-int print_result(const char *volume, const char *member, const char *value, bool changed);
 
 /* enroll.c: one more key. *changed becomes true if it was not there. reason: for a vault that is not safe, or NULL. */
 int enroll_key(const char *what, const char *key, const char *reason, bool *changed);

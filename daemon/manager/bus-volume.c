@@ -239,14 +239,12 @@ static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const ch
                 snprintf(text, sizeof(text), "also mapped as %s, not by cmkd", v->second_mapping);
                 r = sd_bus_message_append(reply, "s", text);
         }
-        for (unsigned i = 0; r >= 0 && i < v->n_wraps; i++) {
-                const struct key *k = v->wraps[i]->key;
-
-                if (k && attributes_expired(&k->attributes, instant_now()))
+        for (unsigned i = 0; r >= 0 && i < v->n_wraps; i++)
+                if (v->wraps[i]->key && attributes_expired(&v->wraps[i]->key->attributes, instant_now()))
                         r = sd_bus_message_append(reply, "s", "its key is past its expiry date");
-                if (r >= 0 && k && key_is_over_budget(k, budget, sizeof(budget)))
+        for (unsigned i = 0; r >= 0 && i < v->n_wraps; i++)
+                if (v->wraps[i]->key && key_is_over_budget(v->wraps[i]->key, budget, sizeof(budget)))
                         r = sd_bus_message_append(reply, "s", budget);
-        }
         if (r >= 0 && v->n_wraps > 1 && v->policy.revoke == REVOKE_ALL)
                 r = sd_bus_message_append(reply, "s", "Revoke=all: one of its owners alone cannot revoke it");
         if (r >= 0 && v->n_wraps > 0)

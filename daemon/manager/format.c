@@ -286,9 +286,8 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         const struct trust_entry *t = y->error >= 0 ? trust_find_uuid(f->manager->trust, y->uuid) : NULL;
         const struct volume *v = y->error >= 0 ? manager_volume_by_uuid(f->manager, y->uuid) : NULL;
         const struct key_proof_request p = {
-                .subject = f->request.device, .key = f->request.key, .use_id = f->use_id,
-                /* Of a drill's volume nothing is lost with the key. */
-                .accept_unsafe = f->drill ? "a drill" : f->request.accept_unsafe,
+                .subject = f->request.device, .key = f->request.key, .accept_unsafe = f->request.accept_unsafe, .use_id = f->use_id,
+                .nothing_lost = f->drill,
         };
 
         safe_close(fd);

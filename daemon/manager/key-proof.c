@@ -173,7 +173,7 @@ int key_proof_start(struct manager *m, const struct key_proof_request *q, const 
                 return -ENOMEM;
         p->manager = m;
         p->key = *k;
-        p->accept_unsafe = *q->accept_unsafe || (vault && vault->accept_unsafe);
+        p->accept_unsafe = q->nothing_lost || *q->accept_unsafe || (vault && vault->accept_unsafe);
         snprintf(p->subject, sizeof(p->subject), "%s", q->subject);
         snprintf(p->text, sizeof(p->text), "%s", q->key);
         snprintf(p->use_id, sizeof(p->use_id), "%s", q->use_id);

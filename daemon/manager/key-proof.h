@@ -14,6 +14,7 @@ struct key_proof_request {
         const char *subject;             /* for messages: the device, the volume */
         const char *key;                 /* as it was said, with a version or without */
         const char *accept_unsafe;       /* the reason, or empty */
+        bool nothing_lost;               /* with the key: of a drill's volume, purge protection or not */
         const char *use_id;              /* for the vault's own records */
 };
 

@@ -8,9 +8,6 @@
 #include "key-attributes.h"
 #include "manager.h"
 #include "open-mark.h"
-#include "operation.h"
-#include "pause.h"
-#include "teardown.h"
 #include "unit-return.h"
 #include "wrap.h"
 

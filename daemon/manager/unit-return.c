@@ -234,13 +234,12 @@ static int begin(struct unit_return *r) {
 }
 
 void unit_return_look(struct volume *v, bool called_off) {
-        const struct key *telling = wraps_telling_key(v);
         struct unit_return *r;
         struct unit_mark m;
         int k;
 
         /* A volume that a new manager finds open may be one whose notice had begun. */
-        if (v->unit_return || (!called_off && !(telling && telling->track.state == KEY_GRANTED)))
+        if (v->unit_return || (!called_off && !wraps_are_granted(v)))
                 return;
         notice_file_remove(v->name);
         k = unit_mark_read(v->uuid, &m);

@@ -146,6 +146,15 @@ struct instant wraps_lease_begin(const struct volume *v) {
         return s.has_lease ? s.lease : (struct instant) {};
 }
 
+bool wraps_are_granted(const struct volume *v) {
+        const struct key *worst = wraps_telling_key(v);
+        bool one = false;
+
+        for (unsigned i = 0; i < v->n_wraps; i++)
+                one |= v->wraps[i]->key && v->wraps[i]->key->track.state == KEY_GRANTED;
+        return one && (v->policy.revoke == REVOKE_ALL || !(worst->track.revoked_seen || worst->track.denied_seen));
+}
+
 struct key *wraps_telling_key(const struct volume *v) {
         struct lease_keys k;
 

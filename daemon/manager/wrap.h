@@ -33,6 +33,9 @@ void wraps_lease_keys(const struct volume *v, struct lease_keys *ret);
 /* From when the volume's lease counts now; zero: there is none. */
 struct instant wraps_lease_begin(const struct volume *v);
 
+/* Whether the last answer of one of its owners is yes, and with Revoke=any no other says no. */
+bool wraps_are_granted(const struct volume *v);
+
 /* The key whose verdict is the one to tell: with Revoke=any the worst, else the best. NULL: there is none. */
 struct key *wraps_telling_key(const struct volume *v);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/fellows.c daemon/manager/cut-mark.c daemon/manager/volume.c daemon/manager/lease.c daemon/manager/policy.c
+// sources: daemon/manager/fellows.c daemon/manager/cut-mark.c daemon/manager/volume.c daemon/manager/lease.c daemon/manager/lease-keys.c daemon/manager/key-track.c daemon/manager/policy.c
 // libs: libsystemd
 
 /* Volumes that were cut together wait for one another, and the next manager knows of whom. Who has a stack in common with
@@ -24,6 +24,7 @@ static struct volume *wants, *asked;
 
 void manager_volume_changed(struct manager *m _unused_, struct volume *v _unused_) { }
 struct teardown *teardown_free(struct teardown *t _unused_) { return NULL; }
+struct unit_return *unit_return_free(struct unit_return *r _unused_) { return NULL; }
 void teardown_hurry(struct volume *v _unused_) { fail(); }
 void teardown_meet(struct volume *v _unused_, int fd _unused_) { fail(); }
 bool teardown_is_cut(const struct volume *v _unused_) { return false; }
