@@ -273,6 +273,8 @@ int dm_list(int control, void *buffer, size_t size, int (*f)(const struct dm_inf
         int r;
 
         prepare_any(p, size);
+        /* Where there is no mapping the kernel writes the header back and nothing behind it: its "no device" is ours. */
+        memset((uint8_t *) buffer + sizeof(*p), 0, MIN_OF(size - sizeof(*p), sizeof(struct dm_name_list) + 64));
         r = call(control, DM_LIST_DEVICES, p);
         if (r < 0)
                 return r;

@@ -15,6 +15,7 @@
 #include "manager/key.h"
 #include "manager/manager.h"
 #include "manager/teardown.h"
+#include "manager/unit-return.h"
 
 #define A "01234567-89ab-cdef-0123-456789abcdef"
 #define B "11234567-89ab-cdef-0123-456789abcdef"
