@@ -4,11 +4,13 @@
 
 #include "namespaces.h"
 
+#include <poll.h>
 #include <signal.h>
 
 #define KILL_ROUNDS 3
 #define KILL_WAIT_USEC (700 * USEC_PER_MSEC)
 #define UNUSED_WAIT_USEC (1 * USEC_PER_SEC)
+#define UNUSED_RETRY_MSEC 100
 
 /* The same for those who only have it mapped, which takes longer to find out, and is a race with the cut. */
 static int tell_mapped(const struct stack *stack, int signal, struct holders *found, unsigned *count) {
@@ -108,8 +110,13 @@ int op_step_kill(const struct disk_request *q, int in_fd _unused_, int *ret_fd _
         int r;
 
         r = usage_open(&m, &u, q, y);
-        if (r <= 0 || has_no_user(&m, &u))
-                return MIN_OF(r, 0);
+        if (r <= 0)
+                return r;
+        if (has_no_user(&m, &u))
+                return 0;
+        (void) poll(NULL, 0, UNUSED_RETRY_MSEC);
+        if (has_no_user(&m, &u))
+                return 0;
         for (unsigned i = 0; i < KILL_ROUNDS; i++) {
                 holders_free(&left);
                 r = kill_round(&m, i > 0, y, &killed, &left);
