@@ -3,6 +3,7 @@
 /* NOTICE, NO_CORES and STEP_KILL: the processes that use a volume, asked and then made to go. */
 
 #include "namespaces.h"
+#include "subs.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -93,9 +94,14 @@ static int kill_round(const struct mapping *m, bool deep, struct disk_reply *y, 
  * once. */
 static bool has_no_user(const struct mapping *m, const struct usage *u) {
         _cleanup_(freep) struct namespaces *n = calloc(1, sizeof(*n));
+        struct subs subs;
         struct dm_info now;
         int r;
 
+        /* What a reencryption left below may be open while the mapping is not. */
+        subs_find(m, &subs);
+        if (subs.n > 0)
+                return false;
         if (!n || u->swap || namespaces_unmount(u, false, UNUSED_WAIT_USEC, n) < 0)
                 return false;
         r = dm_query(m->control, mapping_id(m), &now);
