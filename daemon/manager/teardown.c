@@ -357,7 +357,9 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
         v->cause = cause;
         t->running = true;
         t->started = instant_now();
-        unit_return_remember(v);
+        /* Nothing comes back to a drill's volume. */
+        if (!drill_of(v->manager, v->name))
+                unit_return_remember(v);
         announce(t);
         if (has_notice(t))
                 volume_set_state(v, VOLUME_NOTICE);
