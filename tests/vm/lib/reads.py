@@ -25,7 +25,8 @@ def test(node, fs, has_shutdown=True):
     uuid = steps.luks(node)
     sectors = int(node.out("blockdev --getsz /dev/mapper/vol"))
     node.sh(f"dmsetup create top --table '0 {sectors} linear /dev/mapper/vol 0'")
-    steps.mkfs(node, fs, "/dev/mapper/top", "/mnt/vol")
+    # blocks as large as those that the raw readers look for
+    steps.mkfs(node, "ext4 -b 4096" if fs == "ext4" else fs, "/dev/mapper/top", "/mnt/vol")
     running = node.start_command(["python3", f"{steps.TOOLS}/readers.py", "/mnt/vol", "/dev/mapper/vol", "/dev/mapper/top"],
                                  stdin=None)
     running.expect("^ready$", 120)
