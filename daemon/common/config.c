@@ -425,6 +425,7 @@ int config_load(const char *root, struct config **ret, char **ret_why) {
         if (!c)
                 return -ENOMEM;
         policy_settings_init(&c->policy);
+        c->read_usec = now_boottime_usec();
         l.config = c;
         r = load_all(&l, root);
         if (r >= 0)

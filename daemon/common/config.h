@@ -50,6 +50,7 @@ struct vault_config {
 };
 
 struct config {
+        uint64_t read_usec;            /* when reading began, CLOCK_BOOTTIME: what was written before that is in it */
         int trust;                     /* enum trust_mode */
         int on_trail_failure;          /* enum trail_failure */
         char **owner_keys;             /* PEM files of those whose signed lists are trusted; NULL-terminated, or NULL */

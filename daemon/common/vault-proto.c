@@ -72,6 +72,7 @@ int vault_request_encode(const struct vault_request *q, uint32_t id, struct wire
         wire_put_string(ret, q->client_request_id);
         wire_put_u32(ret, q->timeout_ms);
         wire_put_bytes(ret, q->blob, q->blob_size);
+        wire_put_u64(ret, q->configured_usec);
         return wire_finish(ret);
 }
 
@@ -90,6 +91,7 @@ int vault_request_decode(struct wire_cursor *c, struct vault_request *ret) {
         wire_get_string(c, q.client_request_id, sizeof(q.client_request_id));
         q.timeout_ms = wire_get_u32(c);
         wire_get_bytes(c, q.blob, sizeof(q.blob), &q.blob_size);
+        q.configured_usec = wire_get_u64(c);
         r = wire_end(c);
         if (r < 0)
                 return r;

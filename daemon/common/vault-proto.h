@@ -53,6 +53,7 @@ struct vault_request {
         char algorithm[33];            /* "RSA-OAEP-256" */
         char client_request_id[37];    /* a UUID, sent to the vault and recorded */
         uint32_t timeout_ms;           /* of the whole operation */
+        uint64_t configured_usec;      /* when the asker read its configuration (CLOCK_BOOTTIME); 0: any will do */
         uint8_t blob[VAULT_BLOB_MAX];  /* what to wrap (never a secret of ours: a challenge) or unwrap */
         size_t blob_size;
 };

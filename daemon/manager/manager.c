@@ -175,6 +175,8 @@ static int set_up(struct manager *m) {
         if (r >= 0)
                 r = worker_link_new(m->event, &m->worker);
         if (r >= 0)
+                worker_link_configured(m->worker, m->config->read_usec);
+        if (r >= 0)
                 r = audit_link_new(m->event, on_trail_failed, m, &m->audit);
         if (r >= 0)
                 r = breaker_link_new(m->event, &breaker_events, m, &m->breaker);

@@ -25,6 +25,7 @@ struct question {
 struct worker_link {
         sd_event *event;
         struct rpc *rpc;
+        uint64_t configured_usec;
         LIST_HEAD(, question) questions;
 };
 
@@ -80,6 +81,7 @@ static int ask(struct question *q) {
         uint32_t id = rpc_next_id(w->rpc);
         int r;
 
+        q->request.configured_usec = w->configured_usec;
         r = vault_request_encode(&q->request, id, &f);
         if (r < 0)
                 return r;
@@ -155,6 +157,10 @@ void worker_cancel(struct worker_link *w, void *user) {
         LIST_FOREACH(q, &w->questions, questions)
                 if (q->user == user)
                         q->callback = NULL;
+}
+
+void worker_link_configured(struct worker_link *w, uint64_t usec) {
+        w->configured_usec = usec;
 }
 
 bool worker_is_connected(const struct worker_link *w) {

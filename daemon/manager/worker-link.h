@@ -25,4 +25,8 @@ int worker_ask(struct worker_link *w, const struct vault_request *q, int fd, wor
 /* Questions with this user pointer end silently. */
 void worker_cancel(struct worker_link *w, void *user);
 
+/* When the configuration was read that requests are made from (CLOCK_BOOTTIME): a worker that read an earlier one ends
+ * instead of answering, and the next one is asked. */
+void worker_link_configured(struct worker_link *w, uint64_t usec);
+
 bool worker_is_connected(const struct worker_link *w);

@@ -67,6 +67,7 @@ int main(int argc, char *argv[]) {
         r = sandbox_enter(o.user, &what);
         if (r < 0)
                 return fail(what, r);
-        r = serve(vaults, &(struct serve_options) { .socket_fd = fd, .allowed_uid = started_as });
+        r = serve(vaults, &(struct serve_options) { .socket_fd = fd, .allowed_uid = started_as,
+                                                        .configured_usec = vaults->config->read_usec });
         return r < 0 ? fail("cannot serve", r) : EXIT_CODE_DONE;
 }

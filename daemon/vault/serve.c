@@ -27,6 +27,7 @@ struct server {
         int listen_fd, signal_fd;
         bool single;                    /* was started with one connected peer: ends with it */
         uid_t allowed_uid;
+        uint64_t configured_usec;
         struct peer peers[PEERS_MAX];
         uint64_t released_usec;         /* when W was last in memory; 0: never */
         uint64_t stop_usec;             /* SIGTERM: end by then; 0: go on */
@@ -133,6 +134,8 @@ static int take_request(struct server *s, struct peer *p) {
         r = vault_request_decode(&c, &q);
         if (r < 0)
                 return r;
+        if (q.configured_usec > s->configured_usec)
+                return -ESTALE;
         r = new_job(&q, p, id, &pipe_fd, &job);
         if (r >= 0 && jobs_submit(s->jobs, job) < 0) {
                 job_free(job);
@@ -151,7 +154,10 @@ static void on_peer(struct server *s, struct peer *p) {
         r = take_request(s, p);
         if (r == 0 || p->fd < 0)
                 return;
-        if (r != -EPIPE && r != -ECONNRESET)
+        if (r == -ESTALE) {
+                log_info("the configuration was read again: a new worker is to read it too");
+                s->stop_usec = now_boottime_usec();
+        } else if (r != -EPIPE && r != -ECONNRESET)
                 log_warning("dropped a connection: %s", strerror(-r));
         drop_peer(s, p);
 }
@@ -266,6 +272,7 @@ int serve(struct vaults *v, const struct serve_options *o) {
                 return -ENOMEM;
         s->listen_fd = -EBADF;
         s->allowed_uid = o->allowed_uid;
+        s->configured_usec = o->configured_usec;
         for (size_t i = 0; i < PEERS_MAX; i++)
                 s->peers[i].fd = -EBADF;
         signal_set(&set);

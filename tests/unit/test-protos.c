@@ -169,6 +169,7 @@ static struct vault_request a_vault_request(void) {
         struct vault_request q = {
                 .op = VAULT_OP_UNWRAP, .flags = VAULT_FLAG_DELIVER, .vault = "prod", .algorithm = "RSA-OAEP-256",
                 .client_request_id = UUID, .timeout_ms = 10000, .blob = { 7 }, .blob_size = 256,
+                .configured_usec = 0x0123456789abcdef,
         };
 
         assert_int_equal(key_uri_parse("https://v.example/keys/k/0123", &q.key, NULL), 0);

@@ -33,10 +33,11 @@ def frame(kind, ident, payload):
     return struct.pack("<IHHII", MAGIC, VERSION, kind, ident, len(payload)) + payload
 
 
-def request(op, key, blob=b"", flags=0, vault="main", algorithm="RSA-OAEP-256", timeout_ms=5000, client_id=None):
+def request(op, key, blob=b"", flags=0, vault="main", algorithm="RSA-OAEP-256", timeout_ms=5000, client_id=None,
+            configured_usec=0):
     texts = [vault, key, algorithm, client_id or str(uuid.uuid4())]
     return struct.pack("<BB", op, flags) + b"".join(_bytes(t.encode()) for t in texts) + \
-        struct.pack("<I", timeout_ms) + _bytes(blob)
+        struct.pack("<I", timeout_ms) + _bytes(blob) + struct.pack("<Q", configured_usec)
 
 
 class Cursor:

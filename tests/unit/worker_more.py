@@ -461,6 +461,23 @@ def hangup_and_terminate(b):
 
 
 @check
+def older_configuration_ends_the_worker(b):
+    """Nothing is answered from a configuration that is older than the asker's; the next worker's is not."""
+    b.connect_to_new_worker()
+    b.challenge()
+    sent = b.vault.log(op="unwrap")
+    asked = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+    ident = b.client.send(UNWRAP, b.kid, b.wrap(b.spki, b"\7" * 32), configured_usec=asked)
+    try:
+        return "answered: %r" % b.client.receive(ident)
+    except EOFError:
+        why = differs("status", b.worker.proc.wait(5), 0)
+    b.reset()
+    return first(why, differs("sent on", b.vault.log(op="unwrap"), sent),
+                 differs("the next one", b.challenge(configured_usec=asked).verdict, "GRANTED"))
+
+
+@check
 def connected_socket_ends_with_its_peer(b):
     import subprocess
     from worker_client import Client
