@@ -78,7 +78,7 @@ def plug_path(node, number, disk, wwn):
     """One more path to a disk whose file was added: id pathN."""
     node.qmp("device_add", driver="virtio-scsi-pci", id=f"scsi{number}", bus=f"hp{number}")
     node.qmp("device_add", driver="scsi-hd", id=f"path{number}", bus=f"scsi{number}.0", drive=disk, serial=disk, wwn=wwn,
-             share_rw=True)
+             **{"share-rw": True})
 
 
 def unplug_path(node, number):
