@@ -165,9 +165,9 @@ class Listener:
 
     def drop(self):
         with self.lock:
-            for conn in list(self.open.values()):
+            for sock in self.open.values():
                 try:
-                    socket.socket.shutdown(conn.sock, socket.SHUT_RDWR)
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
                 except OSError:
                     pass
         return time.time()
@@ -181,9 +181,18 @@ class Listener:
                     return
                 time.sleep(0.05)
                 continue
-            threading.Thread(target=self._run, args=(sock, peer[0]), daemon=True).start()
+            threading.Thread(target=self._run, args=(listening, sock, peer[0]), daemon=True).start()
 
-    def _handshake(self, sock, kind):
+    def _enter(self, listening, sock):
+        """The connection's number, from now on it can be dropped; None when the listener is down already."""
+        with self.lock:
+            if self.sock is not listening:
+                return None
+            self.number += 1
+            self.open[self.number] = sock
+            return self.number
+
+    def _handshake(self, sock, kind, number):
         """The socket to speak HTTP on; None if a fault ended it."""
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.contexts is None:
@@ -191,23 +200,27 @@ class Listener:
         if kind and kind.startswith("tls-"):
             return transport.no_handshake(sock, kind)
         sock.settimeout(10)
-        return self.contexts[kind or ""].wrap_socket(sock, server_side=True)
+        with self.lock:
+            # wrapping takes the descriptor over
+            self.open[number] = secure = self.contexts[kind or ""].wrap_socket(sock, server_side=True,
+                                                                               do_handshake_on_connect=False)
+        secure.do_handshake()
+        return secure
 
-    def _run(self, sock, peer):
+    def _run(self, listening, sock, peer):
+        number = self._enter(listening, sock)
+        if number is None:
+            sock.close()
+            return
         conn, error, defect = None, None, False
         rule = self.faults.take("connect") if self.contexts else None
         fault = rule.kind if rule else None
-        with self.lock:
-            self.number += 1
-            number = self.number
         started = time.time()
         try:
-            secure = self._handshake(sock, fault)
+            secure = self._handshake(sock, fault, number)
             if secure is not None:
                 sock = secure
                 conn = Connection(self, sock, peer, number)
-                with self.lock:
-                    self.open[number] = conn
                 conn.serve()
                 conn.goodbye()
         except Gone:
@@ -217,8 +230,8 @@ class Listener:
             defect = not isinstance(e, (OSError, ValueError))     # this server's own: the self tests look for it
         finally:
             with self.lock:
-                self.open.pop(number, None)
-            sock.close()
+                last = self.open.pop(number)
+            last.close()
         if defect or self.contexts is not None and (conn is None or not conn.served) and (error or fault):
             entry = {"time": started, "where": self.app.where, "conn": number, "peer": peer, "op": "connect",
                      "status": 0, "fault": fault, "error": error}

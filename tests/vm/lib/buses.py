@@ -72,15 +72,17 @@ def nbd_server(node, disk):
         process.wait()
 
 
-# SCSI: a controller of its own for each path
+# SCSI: a controller of its own for each path. It stays: 6.1's virtio_scsi warns when a controller is unplugged.
+
+def controller(node, number):
+    node.qmp("device_add", driver="virtio-scsi-pci", id=f"scsi{number}", bus=f"hp{number}")
+
 
 def plug_path(node, number, disk, wwn):
     """One more path to a disk whose file was added: id pathN."""
-    node.qmp("device_add", driver="virtio-scsi-pci", id=f"scsi{number}", bus=f"hp{number}")
     node.qmp("device_add", driver="scsi-hd", id=f"path{number}", bus=f"scsi{number}.0", drive=disk, serial=disk, wwn=wwn,
              **{"share-rw": True})
 
 
 def unplug_path(node, number):
     unplug(node, f"path{number}")
-    unplug(node, f"scsi{number}")
