@@ -18,9 +18,7 @@ int op_fail(struct disk_reply *y, int error, enum exit_code code, const char *fo
         va_start(ap, format);
         (void) vsnprintf(y->message, sizeof(y->message), format, ap);
         va_end(ap);
-        for (char *p = y->message; *p; p++)
-                if ((unsigned char) *p < ' ' || (unsigned char) *p >= 127)
-                        *p = '?';
+        replace_unprintable(y->message);
         y->error = error;
         y->exit_code = (uint8_t) code;
         return error;

@@ -40,6 +40,12 @@ void replace_controls(char *s) {
         *to = 0;
 }
 
+void replace_unprintable(char *s) {
+        for (; *s; s++)
+                if ((unsigned char) *s < ' ' || (unsigned char) *s >= 127)
+                        *s = '?';
+}
+
 int free_and_strdup(char **p, const char *s) {
         char *copy = NULL;
 

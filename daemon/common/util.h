@@ -61,6 +61,9 @@ size_t control_length(const char *s) _pure_;
 /* Puts a question mark in place of each. */
 void replace_controls(char *s);
 
+/* The same for each byte that is not printable ASCII. */
+void replace_unprintable(char *s);
+
 /* Replaces *p by a copy of s (NULL allowed). Returns 0 or -ENOMEM (*p is unchanged then). */
 int free_and_strdup(char **p, const char *s);
 

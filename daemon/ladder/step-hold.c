@@ -26,9 +26,7 @@ int op_query(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unus
         }
         y->count = usage_count_mounts(&u);
         usage_describe_mounts(&u, y->message, sizeof(y->message));
-        for (char *p = y->message; *p; p++)
-                if ((unsigned char) *p < ' ' || (unsigned char) *p >= 127)
-                        *p = '?';
+        replace_unprintable(y->message);
         return 0;
 }
 

@@ -103,7 +103,8 @@ static int add_item(sd_bus_message *m, const char *step, const char *kind, const
         char clean[NAME_SIZE], clean_detail[NAME_SIZE];
 
         use_text_escape(name, clean, sizeof(clean));
-        use_text_escape(detail, clean_detail, sizeof(clean_detail));
+        snprintf(clean_detail, sizeof(clean_detail), "%s", detail);
+        replace_unprintable(clean_detail);
         return sd_bus_message_append(m, "(sssuss)", step, kind, clean, pid, clean_detail, spared);
 }
 

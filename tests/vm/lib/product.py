@@ -29,8 +29,8 @@ if [ -d /run/cmkd ]; then
         cmkctl detach "$name" || dmsetup remove -f "$name" || exit 1
     done
     systemctl stop cmkd.service cmkd-vault.service
-    rm -rf /run/cmkd/cut /run/cmkd/open /run/cmkd/pause /run/cmkd/attributes /run/cmkd/wraps /var/lib/cmkd/trust /etc/cmkd/trust /etc/cmkd/trust.d \
-        /etc/cmkd/cmkd.conf.d/*
+    rm -rf /run/cmkd/cut /run/cmkd/open /run/cmkd/pause /run/cmkd/attributes /run/cmkd/wraps /run/cmkd/units /run/cmkd/notice
+    rm -rf /var/lib/cmkd/trust /etc/cmkd/trust /etc/cmkd/trust.d /etc/cmkd/cmkd.conf.d/*
 fi
 for n in 0 1 2 3; do
     blkdiscard -fz /dev/disk/by-id/virtio-data$n || exit 1
