@@ -54,6 +54,9 @@ static void find(struct group *g, struct volume *v) {
         size_t before;
 
         add(g, v);
+        /* Most stand alone: a look at every other volume for each of many would take longer than their cuts. */
+        if (g->stack.n == 1 && !stack_shares_btrfs(&g->stack, "/sys", v->dev_major, v->dev_minor))
+                return;
         do {
                 before = g->n;
                 LIST_FOREACH(w, &v->manager->volumes, volumes)
