@@ -210,6 +210,26 @@ static void kick(struct mount_watch *w) {
                 log_warning("A change of mounts goes unnoticed: out of memory");
 }
 
+/* Its own mapping changes all the time; that something new stands on it, or btrfs took it in, does not. */
+static bool is_built_upon(uint32_t major, uint32_t minor) {
+        struct stack above = {};
+        struct mapping_seen seen;
+
+        if (mapping_sysfs_read(major, minor, &seen) < 0)
+                return true;
+        stack_add_above(&above, major, minor, 0);
+        return above.n > 1 || stack_shares_btrfs(&above, "/sys", major, minor);
+}
+
+void mount_watch_device(struct mount_watch *w, uint32_t major, uint32_t minor) {
+        uint64_t before = w->number;
+
+        if (is_built_upon(major, minor))
+                (void) mark_below(w, major, minor);
+        if (w->number != before)
+                kick(w);
+}
+
 static int on_change(sd_event_source *s _unused_, int fd, uint32_t events _unused_, void *user) {
         char first;
 

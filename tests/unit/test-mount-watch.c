@@ -134,6 +134,9 @@ static void assert_asked(const char *numbers) {
 
 static void test_own_attach(void **state _unused_) {
         mount_watch_run(manager.mounts);
+        for (unsigned i = 0; i < N; i++)
+                mount_watch_device(manager.mounts, 4000, i);
+        mount_watch_run(manager.mounts);
         assert_asked("");
 }
 
