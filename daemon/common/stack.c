@@ -41,7 +41,8 @@ int stack_read_dev(const char *path, uint32_t *ret_major, uint32_t *ret_minor) {
         return sscanf(text, "%u:%u", ret_major, ret_minor) == 2 ? 0 : -EINVAL;
 }
 
-static void add_entries(struct stack *s, const char *directory, const char *must_have, unsigned depth) {
+static void add_entries(struct stack *s, const char *directory, const char *must_have, unsigned depth,
+                        void (*add)(struct stack *s, uint32_t major, uint32_t minor, unsigned depth)) {
         _cleanup_(closedirp) DIR *d = opendir(directory);
         struct dirent *e;
 
@@ -58,7 +59,7 @@ static void add_entries(struct stack *s, const char *directory, const char *must
                 }
                 snprintf(path, sizeof(path), "%s/%s/dev", directory, e->d_name);
                 if (stack_read_dev(path, &major, &minor) >= 0)
-                        stack_add_above(s, major, minor, depth + 1);
+                        add(s, major, minor, depth + 1);
         }
 }
 
@@ -69,9 +70,27 @@ void stack_add_above(struct stack *s, uint32_t major, uint32_t minor, unsigned d
                 return;
         (void) stack_add(s, major, minor, depth);
         snprintf(directory, sizeof(directory), "/sys/dev/block/%u:%u", major, minor);
-        add_entries(s, directory, "partition", depth);
+        add_entries(s, directory, "partition", depth, stack_add_above);
         snprintf(directory, sizeof(directory), "/sys/dev/block/%u:%u/holders", major, minor);
-        add_entries(s, directory, NULL, depth);
+        add_entries(s, directory, NULL, depth, stack_add_above);
+}
+
+void stack_add_below(struct stack *s, uint32_t major, uint32_t minor, unsigned depth) {
+        uint32_t disk_major, disk_minor;
+        char path[128];
+
+        if (depth > DEPTH_MAX)
+                s->incomplete = true;
+        if (depth > DEPTH_MAX || !stack_add(s, major, minor, depth))
+                return;
+        snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", major, minor);
+        add_entries(s, path, NULL, depth, stack_add_below);
+        snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition", major, minor);
+        if (access(path, F_OK) < 0)
+                return;
+        snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../dev", major, minor);
+        if (stack_read_dev(path, &disk_major, &disk_minor) >= 0)
+                stack_add_below(s, disk_major, disk_minor, depth + 1);
 }
 
 /* Links to devices: is this one of them, and one of the set too? */

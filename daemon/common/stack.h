@@ -29,6 +29,10 @@ struct stack {
  * already only gets the larger depth. Never fails: a device that goes meanwhile is not in the set. */
 void stack_add_above(struct stack *s, uint32_t major, uint32_t minor, unsigned depth);
 
+/* Adds a device and, through sysfs, what it is made of, and of a partition its disk, down to the disks; depth grows
+ * downwards here. Below a loop device nothing is known. What is too deep or too much only makes the set incomplete. */
+void stack_add_below(struct stack *s, uint32_t major, uint32_t minor, unsigned depth);
+
 /* Adds one device as it is. Returns true if it was not there before. */
 bool stack_add(struct stack *s, uint32_t major, uint32_t minor, unsigned depth);
 

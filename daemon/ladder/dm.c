@@ -106,18 +106,13 @@ void usage_done(struct usage *u) {
 }
 
 const char *usage_of_system(const struct usage *u) {
-        static const char *const places[] = {
-                "/", "/usr", "/etc", "/run", "/var", "/var/lib", "/var/lib/cmkd", "/var/log", "/var/log/cmkd",
-                "/var/log/journal", "/var/lib/systemd",
-        };
-
         if (u->swap)
                 return "swap";
-        for (size_t i = 0; i < ELEMENTSOF(places); i++) {
-                const struct mount *m = mounts_find_path(&u->mounts, places[i]);
+        for (const char *const *place = system_places; *place; place++) {
+                const struct mount *m = mounts_find_path(&u->mounts, *place);
 
                 if (m && m->on_volume)
-                        return places[i];
+                        return *place;
         }
         return NULL;
 }

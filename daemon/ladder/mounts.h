@@ -7,22 +7,11 @@
  *
  * On a volume is a mount of a device of the set; an overlay with a layer below a mount point that is; a btrfs of which
  * a device is in the set. Those add their anonymous device to the set, so the closure is taken until nothing is new.
- * The parser is pure; mountinfo's text comes from whoever may mount, and is treated so: a user may have 100,000 mounts in each
- * namespace of his, so nothing here (mounts.c reads, mounts-mark.c marks) compares all of them with all of them. */
+ * The text comes from whoever may mount, and is treated so: a user may have 100,000 mounts in each namespace of his, so
+ * nothing here (mounts.c reads, mounts-mark.c marks) compares all of them with all of them. */
 
+#include "common/mountinfo.h"
 #include "loops.h"
-
-struct mount_line {
-        uint64_t id, parent;
-        uint32_t major, minor;
-        const char *root, *point, *type, *source, *options;    /* into the line, unescaped */
-};
-
-/* Parses one line of mountinfo (proc(5)), without its newline, in place. Returns 0 or -EINVAL. */
-int mount_line_parse(char *line, struct mount_line *ret);
-
-/* The path of a line of /proc/swaps as swapoff(2) wants it, in place; NULL: there is none (the heading). */
-char *swap_line_path(char *line);
 
 struct mount {
         struct mount_line line;
@@ -61,9 +50,6 @@ bool mounts_have_id(const struct mounts *s, uint64_t id);
 /* The mount of the calling process's namespace that an absolute path is on, by mount points alone; no file system is
  * touched. NULL: none. */
 const struct mount *mounts_find_path(const struct mounts *s, const char *path);
-
-/* Whether path is the directory or below it, by their text. */
-bool path_is_below(const char *path, const char *directory);
 
 /* Opens the root of a mount, through /proc/PID/root, never leaving that root, and proves by the mount id that it is the
  * one. Returns a descriptor, -ESTALE (another mount covers it), or what openat2(2) says. */

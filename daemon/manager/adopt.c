@@ -13,6 +13,7 @@
 #include "key.h"
 #include "manager.h"
 #include "mapping-watch.h"
+#include "mount-watch.h"
 #include "operation.h"
 #include "pause.h"
 #include "recognize.h"
@@ -260,6 +261,7 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         v->dev_major = y->dev_major;
         v->dev_minor = y->dev_minor;
         v->sectors = y->sectors;
+        mount_watch_mark(c->manager->mounts, v);
         if (what == RECOGNIZED_RECOVERY)
                 adopt_recovery(c, v, y, why);
         else if (what == RECOGNIZED_CUT)

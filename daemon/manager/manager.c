@@ -336,8 +336,8 @@ void manager_volume_changed(struct manager *m, struct volume *v) {
         }
         if (m->bus)
                 bus_volume_changed(m->bus, v);
-        if ((v->state == VOLUME_ATTACHED || v->state == VOLUME_RECOVERY) && v->use_flags == 0)
-                mount_watch_kick(m->mounts);
+        if (v->look.due > 0)
+                mount_watch_run(m->mounts);
 }
 
 static bool hung_task_panics(void) {

@@ -10,6 +10,7 @@
 #include "adopt.h"
 #include "common/log.h"
 #include "manager.h"
+#include "mount-watch.h"
 #include "uevent.h"
 
 #define KERNEL_GROUP 1u
@@ -151,8 +152,11 @@ static void on_uevent(struct mapping_watch *w, const struct uevent *e) {
         if (e->action == UEVENT_REMOVE) {
                 forget_finding(w, e->major, e->minor);
                 look_at_volumes(w);
-        } else if (mapping_sysfs_read(e->major, e->minor, &s) >= 0)
+                return;
+        }
+        if (mapping_sysfs_read(e->major, e->minor, &s) >= 0)
                 (void) on_mapping(&s, w);
+        mount_watch_device(w->manager->mounts, e->major, e->minor);
 }
 
 /* Returns 1 (there was a message), 0 (there is none now) or -errno. */

@@ -90,8 +90,10 @@ int volume_set_state(struct volume *v, enum volume_state to) {
                 v->cause = CAUSE_NONE;
                 v->n_fellows = 0;
         }
-        if (to == VOLUME_CLOSED || to == VOLUME_CUT)
+        if (to == VOLUME_CLOSED || to == VOLUME_CUT) {
                 v->use_flags = 0;
+                v->look = (struct volume_look) {};
+        }
         /* From here on only what we make, or are told of, is its mapping. */
         if (to == VOLUME_ATTACHING)
                 snprintf(v->mapping, sizeof(v->mapping), "%s", v->name);

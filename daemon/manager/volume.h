@@ -60,6 +60,13 @@ struct wrap {
         struct instant begun;              /* while the key has no grant: its silence counts from there */
 };
 
+/* mount-watch.h */
+struct volume_look {
+        uint64_t due;                      /* place in the queue of those whose use is not known; 0: known */
+        uint64_t running;                  /* number of the look whose answer is waited for; 0: none */
+        bool failed;                       /* ... is tried again, later */
+};
+
 struct volume {
         LIST_ENTRY(volume) volumes;        /* of the manager */
         struct manager *manager;
@@ -79,6 +86,7 @@ struct volume {
         uint32_t dev_major, dev_minor;     /* of the mapping */
         uint64_t sectors;
         uint32_t use_flags;                /* enum disk_flags of the last look: mounted, swap, system */
+        struct volume_look look;
         bool breaker_set;
         struct lease_volume lease;         /* the state as lease.c sees it; cause: why it is held, cut or closed */
         enum lease_cause cause;            /* of the hold or cut that is about to begin */

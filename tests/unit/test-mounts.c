@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/loops.c
 
-/* mountinfo: the parser, and which mounts are on a volume. */
+/* Which mounts are on a volume. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,71 +13,6 @@
 #include <fcntl.h>
 #include <time.h>
 #include <unistd.h>
-
-static void test_line(void **state _unused_) {
-        char line[] = "36 35 98:0 /mnt1 /mnt\\0402/a\\134b rw,noatime master:1 propagate_from:2 - ext3 /dev/root "
-                      "rw,errors=continue";
-        struct mount_line m;
-
-        assert_int_equal(mount_line_parse(line, &m), 0);
-        assert_int_equal(m.id, 36);
-        assert_int_equal(m.parent, 35);
-        assert_int_equal(m.major, 98);
-        assert_int_equal(m.minor, 0);
-        assert_string_equal(m.root, "/mnt1");
-        assert_string_equal(m.point, "/mnt 2/a\\b");
-        assert_string_equal(m.type, "ext3");
-        assert_string_equal(m.source, "/dev/root");
-        assert_string_equal(m.options, "rw,errors=continue");
-}
-
-static void test_swap_line(void **state _unused_) {
-        static const struct { const char *line, *path; } cases[] = {
-                { "/dev/dm-1                               partition\t1048572\t\t0\t\t-2", "/dev/dm-1" },
-                { "/srv/my\\040swap\\011x\\134y\tfile\t1048572\t0\t-3", "/srv/my swap\tx\\y" },
-                { "/srv/\\012line file 1 0 -3", "/srv/\nline" },
-                { "Filename\t\t\t\tType\t\tSize", NULL },
-                { "", NULL },
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                _cleanup_(freep) char *line = strdup(cases[i].line);
-                const char *path = swap_line_path(line);
-
-                assert_int_equal(!path, !cases[i].path);
-                if (path)
-                        assert_string_equal(path, cases[i].path);
-        }
-}
-
-static void test_bad_lines(void **state _unused_) {
-        static const char *const bad[] = {
-                "", " ", "36", "36 35", "36 35 98:0 / /mnt rw", "36 35 98:0 / /mnt rw - ext4",
-                "36 35 98:0 / /mnt rw ext4 /dev/x rw", "x 35 98:0 / /mnt rw - ext4 /dev/x rw",
-                "36 35 98 / /mnt rw - ext4 /dev/x rw", "36 35 :0 / /mnt rw - ext4 /dev/x rw",
-                "36 35 98: / /mnt rw - ext4 /dev/x rw", "36 -1 98:0 / /mnt rw - ext4 /dev/x rw",
-                "99999999999 35 98:0 / /mnt rw - ext4 /dev/x rw", "36 35 98:4294967296 / /mnt rw - ext4 /dev/x rw",
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
-                _cleanup_(freep) char *line = strdup(bad[i]);
-                struct mount_line m = { .id = 7 };
-
-                assert_int_equal(mount_line_parse(line, &m), -EINVAL);
-                assert_int_equal(m.id, 7);
-        }
-}
-
-static void test_odd_lines(void **state _unused_) {
-        char broken_escape[] = "36 35 98:0 / /a\\04 rw - ext4 \\ rw", empty_source[] = "36 35 0:5 / /a rw - tmpfs  rw";
-        struct mount_line m;
-
-        assert_int_equal(mount_line_parse(broken_escape, &m), 0);
-        assert_string_equal(m.point, "/a\\04");
-        assert_string_equal(m.source, "\\");
-        assert_int_equal(mount_line_parse(empty_source, &m), 0);
-        assert_string_equal(m.source, "");
-}
 
 /* Mounts as mounts_read() would give them; numbers that no machine has. */
 static void add(struct mounts *s, uint64_t ns, uint64_t id, uint64_t parent, uint32_t minor, const char *point,
@@ -316,8 +251,7 @@ static void test_this_machine(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_line), cmocka_unit_test(test_swap_line), cmocka_unit_test(test_bad_lines),
-                cmocka_unit_test(test_odd_lines), cmocka_unit_test(test_mark), cmocka_unit_test(test_layers),
+                cmocka_unit_test(test_mark), cmocka_unit_test(test_layers),
                 cmocka_unit_test(test_many_deep), cmocka_unit_test(test_btrfs_devices),
                 cmocka_unit_test(test_many_ids), cmocka_unit_test(test_many_overlays), cmocka_unit_test(test_find_path),
                 cmocka_unit_test(test_fdinfo), cmocka_unit_test(test_stack_depth), cmocka_unit_test(test_this_machine),
