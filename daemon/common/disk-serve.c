@@ -5,6 +5,7 @@
 #include "link.h"
 #include "log.h"
 #include "secret.h"
+#include "template.h"
 
 #include <stdarg.h>
 #include <sys/mman.h>
@@ -85,6 +86,20 @@ static int serve_one(const struct disk_operation *operations, bool again, struct
         if (r >= 0)
                 r = link_send(CHILD_SOCKET_FD, frame, out_fd);
         return r < 0 ? r : (q.flags & DISK_FLAG_STAY) && y.error == 0;
+}
+
+int disk_be_template(const char *program, int (*warm_up)(void), char *shown) {
+        int r;
+
+        log_init(program, LOG_INFO);
+        r = secret_process_init();
+        if (r >= 0)
+                r = warm_up();
+        if (r >= 0)
+                r = template_serve(shown);
+        if (r < 0)
+                log_error("No template of this program: %s", strerror(-r));
+        return r < 0 ? EXIT_FAILURE + 1 : r > 0 ? EXIT_SUCCESS + 1 : 0;
 }
 
 int disk_serve(const char *program, const struct disk_operation *operations) {

@@ -5,8 +5,6 @@
 #include "ops.h"
 
 #include "common/child.h"
-#include "common/log.h"
-#include "common/secret.h"
 #include "common/template.h"
 
 #include <fcntl.h>
@@ -46,26 +44,11 @@ static int warm_up(void) {
         return 0;
 }
 
-/* Returns 0 in a child, else the exit status, plus 1. */
-static int be_template(char *shown) {
-        int r;
-
-        log_init("cmkd-disk", LOG_INFO);
-        r = secret_process_init();
-        if (r >= 0)
-                r = warm_up();
-        if (r >= 0)
-                r = template_serve(shown);
-        if (r < 0)
-                log_error("No template of this program: %s", strerror(-r));
-        return r < 0 ? EXIT_FAILURE + 1 : r > 0 ? EXIT_SUCCESS + 1 : 0;
-}
-
 int main(int argc, char *argv[]) {
         int r;
 
         (void) setpriority(PRIO_PROCESS, 0, 0);     /* cmkd's own (Nice= of its unit) is for what makes volumes unreadable */
-        r = argc == 2 && streq(argv[1], TEMPLATE_WORD) ? be_template(argv[1]) : 0;
+        r = argc == 2 && streq(argv[1], TEMPLATE_WORD) ? disk_be_template("cmkd-disk", warm_up, argv[1]) : 0;
         if (r > 0)
                 return r - 1;
         return disk_serve("cmkd-disk", operations);

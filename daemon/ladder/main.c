@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* cmkd-ladder OPERATION: what a mapping needs that is there, up to its end. The argument is for ps and the priority only: the
- * operation itself comes as a request. */
+/* cmkd-ladder OPERATION: what a mapping needs that is there, up to its end. The argument is for ps and the priority only, unless
+ * it is TEMPLATE_WORD: the operation itself comes as a request. */
 
 #include "ops.h"
 
+#include "common/template.h"
+
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 static const struct disk_operation operations[_DISK_OP_MAX] = {
@@ -43,7 +46,16 @@ static void choose_priority(const char *operation) {
         (void) setpriority(PRIO_PROCESS, 0, nice);
 }
 
+/* What it is copied from stays in memory, also when that is short and the disk is gone. */
+static int stay(void) {
+        return mlockall(MCL_CURRENT) < 0 ? -errno : 0;
+}
+
 int main(int argc, char *argv[]) {
+        int r = argc == 2 && streq(argv[1], TEMPLATE_WORD) ? disk_be_template("cmkd-ladder", stay, argv[1]) : 0;
+
+        if (r > 0)
+                return r - 1;
         if (argc == 2)
                 choose_priority(argv[1]);
         return disk_serve("cmkd-ladder", operations);

@@ -14,15 +14,20 @@
 #include "common/log.h"
 #include "disk-template.h"
 
+enum { PROGRAM_DISK, PROGRAM_LADDER, _PROGRAM_MAX };
+
+static const char *const programs[_PROGRAM_MAX] = { DISK_PROGRAMS "cmkd-disk", DISK_PROGRAMS "cmkd-ladder" };
+
 struct disk_children {
         sd_event *event;
-        struct disk_template *template;
+        struct disk_template *templates[_PROGRAM_MAX];
 };
 
 struct disk_child {
         struct disk_children *children;
         sd_event *event;
         struct child child;
+        struct disk_template *template;
         bool starting;                 /* the template was asked: its process is not known yet */
         bool doomed;                   /* ... and is killed as soon as it is */
         enum disk_op op;
@@ -106,7 +111,7 @@ static int on_deadline(sd_event_source *s _unused_, uint64_t usec _unused_, void
         struct disk_child *d = user;
 
         if (d->starting)
-                disk_template_kill(d->children->template);
+                disk_template_kill(d->template);
         kill_it(d);
         finish_error(d, -ETIMEDOUT, "was killed at its deadline");
         return 0;
@@ -119,7 +124,7 @@ static int on_exit_event(sd_event_source *s _unused_, int fd _unused_, uint32_t 
         if (child_reap(&d->child, &status) == 0)
                 return 0;
         if (WIFSIGNALED(status) && !d->doomed)
-                disk_template_retire(d->children->template);
+                disk_template_retire(d->template);
         if (d->callback) {
                 /* The answer may still wait in the socket: it was sent before the process ended. */
                 on_io(NULL, d->child.sock, 0, d);
@@ -144,7 +149,7 @@ static int on_not_started(sd_event_source *s _unused_, uint64_t usec _unused_, v
 }
 
 /* Whatever needs no header and no key is the static program's: it must start at once. */
-static const char *program_of(enum disk_op op) {
+static size_t program_of(enum disk_op op) {
         switch (op) {
         case DISK_OP_DEACTIVATE:
         case DISK_OP_QUERY:
@@ -154,9 +159,9 @@ static const char *program_of(enum disk_op op) {
         case DISK_OP_USES:
         case DISK_OP_AWAIT:
         case DISK_OP_STEP_OPEN ... DISK_OP_STEP_VERIFY:
-                return "cmkd-ladder";
+                return PROGRAM_LADDER;
         default:
-                return "cmkd-disk";
+                return PROGRAM_DISK;
         }
 }
 
@@ -214,7 +219,7 @@ static int copy_template(struct disk_child *d, const char *name, int secret_fd) 
         if (socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0, pair) < 0)
                 return -EAGAIN;
         r = fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0 ? -errno
-                : disk_template_start(d->children->template, name, pair[1], secret_fd, on_started, d);
+                : disk_template_start(d->template, name, pair[1], secret_fd, on_started, d);
         safe_close(pair[1]);
         if (r < 0) {
                 safe_close(pair[0]);
@@ -226,18 +231,17 @@ static int copy_template(struct disk_child *d, const char *name, int secret_fd) 
 }
 
 static int launch(struct disk_child *d, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec) {
-        char *argv[] = { (char *) program_of(d->op), (char *) disk_op_to_string(d->op), NULL };
-        char path[sizeof(DISK_PROGRAMS) + 32];
+        const char *program = programs[program_of(d->op)];
+        char *argv[] = { strrchr(program, '/') + 1, (char *) disk_op_to_string(d->op), NULL };
         struct wire_frame f;
         int r;
 
         r = disk_request_encode(q, &f);
         if (r < 0)
                 return r;
-        if (streq(argv[0], "cmkd-disk") && copy_template(d, argv[1], secret_fd) >= 0)
+        if (copy_template(d, argv[1], secret_fd) >= 0)
                 return submit(d, &f, in_fd, timeout_usec);
-        snprintf(path, sizeof(path), DISK_PROGRAMS "%s", argv[0]);
-        r = child_spawn(path, argv, secret_fd, &d->child);
+        r = child_spawn(program, argv, secret_fd, &d->child);
         if (r < 0)
                 return r;
         r = watch_exit(d);
@@ -255,7 +259,7 @@ int disk_child_start(struct disk_children *c, const struct disk_request *q, int 
                 return -ENOMEM;
         *d = (struct disk_child) {
                 .children = c, .event = sd_event_ref(c->event), .child = { .pidfd = -EBADF, .sock = -EBADF },
-                .op = (enum disk_op) q->op, .stays = q->flags & DISK_FLAG_STAY, .callback = callback, .user = user,
+                .template = c->templates[program_of((enum disk_op) q->op)], .op = (enum disk_op) q->op, .stays = q->flags & DISK_FLAG_STAY, .callback = callback, .user = user,
         };
         d->error = launch(d, q, secret_fd, in_fd, timeout_usec);
         if (d->error < 0 &&
@@ -307,12 +311,14 @@ int disk_children_new(sd_event *event, struct disk_children **ret) {
 
         if (!c)
                 return -ENOMEM;
-        r = disk_template_new(event, DISK_PROGRAMS "cmkd-disk", &c->template);
-        if (r < 0) {
-                free(c);
-                return r;
-        }
         c->event = sd_event_ref(event);
+        for (size_t i = 0; i < _PROGRAM_MAX; i++) {
+                r = disk_template_new(event, programs[i], &c->templates[i]);
+                if (r < 0) {
+                        disk_children_free(c);
+                        return r;
+                }
+        }
         *ret = c;
         return 0;
 }
@@ -320,7 +326,8 @@ int disk_children_new(sd_event *event, struct disk_children **ret) {
 struct disk_children *disk_children_free(struct disk_children *c) {
         if (!c)
                 return NULL;
-        disk_template_free(c->template);
+        for (size_t i = 0; i < _PROGRAM_MAX; i++)
+                disk_template_free(c->templates[i]);
         sd_event_unref(c->event);
         free(c);
         return NULL;

@@ -13,7 +13,7 @@
 
 struct disk_child;
 
-/* What they are started with: the event loop, and the template of cmkd-disk (disk-template.h). Returns 0 or -ENOMEM. */
+/* What they are started with: the event loop, and the templates of both programs (disk-template.h). Returns 0 or -ENOMEM. */
 struct disk_children;
 int disk_children_new(sd_event *event, struct disk_children **ret);
 struct disk_children *disk_children_free(struct disk_children *c);

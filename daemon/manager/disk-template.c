@@ -104,7 +104,7 @@ static bool is_current(const struct disk_template *t) {
 }
 
 static void launch(struct disk_template *t) {
-        char *argv[] = { (char *) "cmkd-disk", (char *) TEMPLATE_WORD, NULL };
+        char *argv[] = { strrchr(t->path, '/') + 1, (char *) TEMPLATE_WORD, NULL };
         int r;
 
         t->not_before_usec = now_boottime_usec() + RESTART_USEC;

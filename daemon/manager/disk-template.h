@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The template of cmkd-disk (common/template.h): one is kept ready, since the start of the program and of its libraries is
- * a third of what opening a volume costs. It is a convenience: while there is none (it starts, it died, the program on the
+/* The template of a program of the manager's (common/template.h): one is kept ready, since the start of cmkd-disk and of its
+ * libraries is a third of what opening a volume costs, and that of cmkd-ladder most of what a step of a cut does, of which many
+ * volumes take ten each at the same time. It is a convenience: while there is none (it starts, it died, the program on the
  * disk is another by now) children are started the long way. A new one takes its place after a child crashed. */
 
 #include <systemd/sd-event.h>
@@ -12,7 +13,7 @@ struct disk_template;
 /* pid: of the child, which is ours to reap; or a negative errno: there is none (-EPIPE: the template died). */
 typedef void (*disk_template_started)(int pid, void *user);
 
-/* Starts one of path, as soon as there is something to start. path must outlive it. Returns 0 or -ENOMEM. */
+/* Starts one of path (absolute), as soon as there is something to start. path must outlive it. Returns 0 or -ENOMEM. */
 int disk_template_new(sd_event *event, const char *path, struct disk_template **ret);
 struct disk_template *disk_template_free(struct disk_template *t);
 
