@@ -18,6 +18,7 @@
 #define RECEIVE_BUFFER (4 << 20)
 #define MESSAGES_A_TURN 64
 #define FINDINGS_MAX 64u
+#define SKIPPED_MAX 256u
 
 struct mapping_watch {
         struct manager *manager;
@@ -26,7 +27,23 @@ struct mapping_watch {
         sd_event_source *source, *timer;
         struct mapping_seen findings[FINDINGS_MAX];       /* said already, as long as they are there */
         size_t n_findings;
+        struct { char uuid[37]; uint32_t major, minor; } skipped[SKIPPED_MAX];   /* 0:0: the volume itself */
+        size_t n_skipped;
+        bool skipped_more, all;
 };
+
+static void skip(struct mapping_watch *w, const char *uuid, uint32_t major, uint32_t minor) {
+        size_t i = w->n_skipped;
+
+        if (i == SKIPPED_MAX) {
+                w->skipped_more = true;
+                return;
+        }
+        snprintf(w->skipped[i].uuid, sizeof(w->skipped[i].uuid), "%s", uuid);
+        w->skipped[i].major = major;
+        w->skipped[i].minor = minor;
+        w->n_skipped++;
+}
 
 static bool is_new_finding(struct mapping_watch *w, const struct mapping_seen *s) {
         for (size_t i = 0; i < w->n_findings; i++)
@@ -59,8 +76,10 @@ static int on_mapping(const struct mapping_seen *s, void *user) {
         struct volume *v = manager_volume_by_uuid(m, s->uuid);
         bool waits = v && v->state == VOLUME_ATTACHING && v->released;
 
-        if (v && v->state == VOLUME_ATTACHING && !waits)
-                return 0;                                 /* it is being made */
+        if (v && v->state == VOLUME_ATTACHING && !waits) {
+                skip(w, s->uuid, s->major, s->minor);     /* it is being made */
+                return 0;
+        }
         if (v && volume_is_open(v)) {
                 if (streq(v->mapping, s->mapping)) {
                         if (v->state == VOLUME_HELD)
@@ -101,21 +120,33 @@ static void look_below(struct volume *v) {
                 }
 }
 
-static void look_at_volumes(struct mapping_watch *w) {
+static void look_at(struct volume *v) {
+        struct mapping_seen s;
+
+        if (may_go(v) && (mapping_sysfs_read(v->dev_major, v->dev_minor, &s) < 0 || !streq(s.uuid, v->uuid) ||
+                          !streq(s.mapping, v->mapping)))
+                adopt_gone(v);
+        else if (may_be_pulled(v))
+                look_below(v);
+}
+
+static bool stands_on(const struct volume *v, uint32_t major, uint32_t minor) {
+        for (int i = 0; i < v->n_below; i++)
+                if (v->below[i].major == major && v->below[i].minor == minor)
+                        return true;
+        return (v->dev_major == major && v->dev_minor == minor) || v->n_below == (int) ELEMENTSOF(v->below);
+}
+
+static void look_at_gone(struct mapping_watch *w, uint32_t major, uint32_t minor) {
         struct volume *v;
 
-        LIST_FOREACH(v, &w->manager->volumes, volumes) {
-                struct mapping_seen s;
-
-                if (may_go(v) && (mapping_sysfs_read(v->dev_major, v->dev_minor, &s) < 0 || !streq(s.uuid, v->uuid) ||
-                                  !streq(s.mapping, v->mapping)))
-                        adopt_gone(v);
-                else if (may_be_pulled(v))
-                        look_below(v);
-        }
+        LIST_FOREACH(v, &w->manager->volumes, volumes)
+                if (stands_on(v, major, minor))
+                        look_at(v);
 }
 
 static void look_at_all(struct mapping_watch *w) {
+        struct volume *v;
         int r;
 
         if (!w->manager->adopted)
@@ -123,20 +154,58 @@ static void look_at_all(struct mapping_watch *w) {
         r = mapping_sysfs_for_each(on_mapping, w);
         if (r < 0)
                 log_warning("The mappings of this machine cannot be listed: %s", strerror(-r));
-        look_at_volumes(w);
+        LIST_FOREACH(v, &w->manager->volumes, volumes)
+                look_at(v);
+}
+
+/* What was skipped and is to be skipped again is there once more. */
+static void look_at_skipped(struct mapping_watch *w) {
+        size_t n = w->n_skipped;
+
+        w->n_skipped = 0;
+        for (size_t i = 0; i < n; i++) {
+                const typeof(w->skipped[0]) x = w->skipped[i];
+                struct mapping_seen s;
+                struct volume *v;
+
+                if (x.major > 0 && mapping_sysfs_read(x.major, x.minor, &s) >= 0)
+                        (void) on_mapping(&s, w);
+                v = manager_volume_by_uuid(w->manager, x.uuid);
+                if (v)
+                        look_at(v);
+        }
 }
 
 static int on_kicked(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
         struct mapping_watch *w = user;
 
         w->timer = sd_event_source_disable_unref(w->timer);
-        look_at_all(w);
+        if (w->all || w->skipped_more) {
+                w->all = w->skipped_more = false;
+                w->n_skipped = 0;
+                look_at_all(w);
+        } else if (w->manager->adopted)
+                look_at_skipped(w);
         return 0;
 }
 
-void mapping_watch_kick(struct mapping_watch *w) {
-        if (w && !w->timer && sd_event_add_time_relative(w->event, &w->timer, CLOCK_BOOTTIME, 0, 0, on_kicked, w) < 0)
+static void soon(struct mapping_watch *w) {
+        if (!w->timer && sd_event_add_time_relative(w->event, &w->timer, CLOCK_BOOTTIME, 0, 0, on_kicked, w) < 0)
                 log_warning("Mappings are not looked for: out of memory");
+}
+
+void mapping_watch_kick(struct mapping_watch *w) {
+        if (!w)
+                return;
+        w->all = true;
+        soon(w);
+}
+
+void mapping_watch_made(struct mapping_watch *w, const struct volume *v) {
+        if (!w)
+                return;
+        skip(w, v->uuid, 0, 0);
+        soon(w);
 }
 
 void mapping_watch_note(struct volume *v) {
@@ -151,7 +220,7 @@ static void on_uevent(struct mapping_watch *w, const struct uevent *e) {
                 return;
         if (e->action == UEVENT_REMOVE) {
                 forget_finding(w, e->major, e->minor);
-                look_at_volumes(w);
+                look_at_gone(w, e->major, e->minor);
                 return;
         }
         if (mapping_sysfs_read(e->major, e->minor, &s) >= 0)

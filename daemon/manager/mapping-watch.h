@@ -21,8 +21,11 @@ struct volume;
 int mapping_watch_new(struct manager *m, sd_event *event, struct mapping_watch **ret);
 struct mapping_watch *mapping_watch_free(struct mapping_watch *w);
 
-/* Looks at everything, soon: after the start, and where an event may have been ignored for an operation's sake. */
+/* Looks at everything, soon: after the start, and where events were lost. */
 void mapping_watch_kick(struct mapping_watch *w);
+
+/* An operation on the volume has ended, for whose sake events were ignored: it and they are looked at, soon. */
+void mapping_watch_made(struct mapping_watch *w, const struct volume *v);
 
 /* The volume has just been opened: remembers what is below it. */
 void mapping_watch_note(struct volume *v);

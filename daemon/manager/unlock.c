@@ -76,7 +76,8 @@ void unlock_end(struct unlock *u, struct outcome *o) {
         if (v && v->owner == u)
                 v->owner = NULL;
         /* A mapping that appeared meanwhile was taken for what we make. */
-        mapping_watch_kick(m->mappings);
+        if (v)
+                mapping_watch_made(m->mappings, v);
         o->volume = v;
         if (v)
                 tell_joined(v, o);
