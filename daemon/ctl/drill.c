@@ -100,6 +100,8 @@ static int check_arguments(struct run *run) {
                 return fail(EXIT_CODE_USAGE, "%s is no role for a drill; there are data and scratch", role);
         if (size && (parse_u64(size, DRILL_SIZE_MAX_MIB, &r->size_mib) < 0 || r->size_mib < DRILL_SIZE_MIN_MIB))
                 return fail(EXIT_CODE_USAGE, "--size takes MiB, %u to %u", DRILL_SIZE_MIN_MIB, DRILL_SIZE_MAX_MIB);
+        if (in->n_keys > 1)
+                return fail(EXIT_CODE_USAGE, "--key may be there once: a drill is one volume's, and its own");
         if (!key)
                 return choose_key(r->key);
         if (key_uri_parse(key, &u, &why) < 0)

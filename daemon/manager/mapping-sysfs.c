@@ -109,6 +109,25 @@ static int read_slave(const struct below *of, struct below *ret) {
         return n == 1;
 }
 
+bool mapping_sysfs_has_other(uint32_t major, uint32_t minor, const char *name) {
+        _cleanup_(closedirp) DIR *d = NULL;
+        struct dirent *e;
+        char path[300];
+
+        snprintf(path, sizeof(path), SYSFS_DEVICE "/slaves", major, minor);
+        d = opendir(path);
+        while (d && (e = readdir(d))) {
+                uint32_t other_major, other_minor;
+
+                if (e->d_name[0] == '.' || streq(e->d_name, name))
+                        continue;
+                snprintf(path, sizeof(path), SYSFS_DEVICE "/slaves/%.64s/dev", major, minor, e->d_name);
+                if (read_dev(path, &other_major, &other_minor) >= 0 && mapping_sysfs_exists(other_major, other_minor))
+                        return true;
+        }
+        return false;
+}
+
 int mapping_sysfs_below(uint32_t major, uint32_t minor, struct below *ret, size_t max) {
         struct below at = { .major = major, .minor = minor }, next = {};
         size_t n = 0;

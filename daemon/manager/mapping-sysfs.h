@@ -29,5 +29,9 @@ struct below {
  * Returns how many there are (0: the device has been pulled), or -ENOENT (there is no such mapping). */
 int mapping_sysfs_below(uint32_t major, uint32_t minor, struct below *ret, size_t max);
 
+/* Whether a device is made of another one too, than that of this name: it has got a second path, or mirror, since it was said
+ * that it cannot do without. */
+bool mapping_sysfs_has_other(uint32_t major, uint32_t minor, const char *name);
+
 /* Whether there is a block device of that number. */
 bool mapping_sysfs_exists(uint32_t major, uint32_t minor);

@@ -101,7 +101,8 @@ static bool may_be_pulled(const struct volume *v) {
         return volume_is_open(v) && v->state != VOLUME_NOTICE && v->state != VOLUME_CUTTING && v->state != VOLUME_LINGERING;
 }
 
-/* A device that is not below the volume any more (pvmove) may go; of one that is, sysfs keeps the link when it goes. */
+/* A device that is not below the volume any more (pvmove), or not alone (multipath), may go; of one that is, sysfs keeps the link
+ * when it goes. */
 static bool is_below(const struct volume *v, int i) {
         uint32_t major = i == 0 ? v->dev_major : v->below[i - 1].major;
         uint32_t minor = i == 0 ? v->dev_minor : v->below[i - 1].minor;
@@ -109,7 +110,9 @@ static bool is_below(const struct volume *v, int i) {
         struct stat st;
 
         snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves/%s", major, minor, v->below[i].name);
-        return (i > 0 && !mapping_sysfs_exists(major, minor)) || lstat(path, &st) >= 0;
+        if (i > 0 && !mapping_sysfs_exists(major, minor))
+                return true;
+        return lstat(path, &st) >= 0 && !mapping_sysfs_has_other(major, minor, v->below[i].name);
 }
 
 static void look_below(struct volume *v) {
