@@ -116,11 +116,19 @@ static bool is_below(const struct volume *v, int i) {
 }
 
 static void look_below(struct volume *v) {
-        for (int i = 0; i < v->n_below; i++)
-                if (!mapping_sysfs_exists(v->below[i].major, v->below[i].minor) && is_below(v, i)) {
+        bool other = false;
+
+        for (int i = 0; i < v->n_below; i++) {
+                if (mapping_sysfs_exists(v->below[i].major, v->below[i].minor))
+                        continue;
+                if (is_below(v, i)) {
                         adopt_pulled(v, v->below[i].name);
                         return;
                 }
+                other = true;
+        }
+        if (other)
+                mapping_watch_note(v);
 }
 
 static void look_at(struct volume *v) {
