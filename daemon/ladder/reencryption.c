@@ -92,7 +92,8 @@ int subs_cut(const struct mapping *m, const struct subs *s) {
         int first = 0;
 
         for (size_t i = 0; i < s->n; i++) {
-                int r = dm_cut(m->control, (struct dm_id) { .uuid = s->d[i].uuid }, 0);
+                struct dm_id id = { .uuid = s->d[i].uuid };
+                int r = i < s->n_disks ? dm_cut(m->control, id, 0) : dm_remove(m->control, id, false);
 
                 if (r < 0 && r != -ENXIO && first == 0)
                         first = r;

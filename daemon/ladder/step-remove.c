@@ -14,7 +14,6 @@
 #define PAUSE_MIN_MSEC 10u
 #define PAUSE_MAX_MSEC 160u
 #define KEYS_WAIT_USEC (500 * USEC_PER_MSEC)
-#define LIST_SIZE (256u * 1024u)
 
 /* There is no event for "the last opener is gone": ask again, ever less often. */
 static int remove_retried(int control, struct dm_id id, uint64_t wait_usec) {
@@ -138,7 +137,7 @@ static int match_uuid(const struct dm_info *listed, void *userdata) {
 
 /* Any mapping of the same LUKS2 volume, under whatever name. Returns 1 (found), 0 or -errno. */
 static int find_any_mapping(int control, const char *uuid, char ret_name[static DM_IOCTL_NAME_SIZE]) {
-        _cleanup_(freep) void *buffer = malloc(LIST_SIZE);
+        _cleanup_(freep) void *buffer = malloc(DM_LIST_SIZE);
         struct search s = { .control = control };
         char full[DM_IOCTL_UUID_SIZE];
         int r;
@@ -149,7 +148,7 @@ static int find_any_mapping(int control, const char *uuid, char ret_name[static 
         if (r < 0)
                 return r;
         snprintf(s.prefix, sizeof(s.prefix), "%.*s", (int) strlen(full) - 1, full);
-        r = dm_list(control, buffer, LIST_SIZE, match_uuid, &s);
+        r = dm_list(control, buffer, DM_LIST_SIZE, match_uuid, &s);
         if (r > 0)
                 memcpy(ret_name, s.found, sizeof(s.found));
         return r;

@@ -2,6 +2,7 @@
 #include "subs.h"
 
 #include <dirent.h>
+#include <unistd.h>
 
 #define HEX 32
 
@@ -20,13 +21,41 @@ static int read_line(const char *directory, const char *file, char *buf, size_t 
         return 0;
 }
 
+struct search {
+        int control;
+        const char *prefix;
+        struct subs *found;
+};
+
+/* What never had a table is no disk yet, and in no directory of sysfs: one may be loaded into it, with a key. */
+static int add_without_table(const struct dm_info *listed, void *userdata) {
+        struct search *s = userdata;
+        struct dm_info *i = &s->found->d[s->found->n];
+        char path[64];
+
+        snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", listed->major, listed->minor);
+        if (access(path, F_OK) >= 0)
+                return 0;
+        if (dm_query(s->control, (struct dm_id) { .name = listed->name }, i) >= 0 && startswith(i->uuid, s->prefix))
+                s->found->n++;
+        return s->found->n == SUBS_MAX;
+}
+
+static void find_without_table(const struct mapping *m, const char *prefix, struct subs *ret) {
+        _cleanup_(freep) void *buffer = malloc(DM_LIST_SIZE);
+        struct search s = { .control = m->control, .prefix = prefix, .found = ret };
+
+        if (buffer && m->control >= 0 && ret->n < SUBS_MAX)
+                (void) dm_list(m->control, buffer, DM_LIST_SIZE, add_without_table, &s);
+}
+
 void subs_find(const struct mapping *m, struct subs *ret) {
         _cleanup_(closedirp) DIR *d = opendir("/sys/block");
         const char *hex = startswith(m->dm_uuid, DM_CRYPT_UUID_PREFIX);
         char prefix[64], directory[300], dev[32];
         struct dirent *e;
 
-        ret->n = 0;
+        ret->n = ret->n_disks = 0;
         if (!hex || strlen(hex) < HEX)
                 return;
         snprintf(prefix, sizeof(prefix), "CRYPT-SUBDEV-%.*s-", HEX, hex);
@@ -42,4 +71,6 @@ void subs_find(const struct mapping *m, struct subs *ret) {
                     sscanf(dev, "%u:%u", &i->major, &i->minor) == 2)
                         ret->n++;
         }
+        ret->n_disks = ret->n;
+        find_without_table(m, prefix, ret);
 }

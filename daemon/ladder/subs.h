@@ -10,7 +10,8 @@
 struct subs {
         struct dm_info d[SUBS_MAX];
         size_t n;
+        size_t n_disks;                  /* the first; those behind them never had a table, and nobody can have opened one */
 };
 
-/* Those of the volume whose mapping that is, by sysfs; the mapping may be gone. */
+/* Those of the volume whose mapping that is, by sysfs and device-mapper's own list; the mapping may be gone. */
 void subs_find(const struct mapping *m, struct subs *ret);
