@@ -3,11 +3,8 @@
 
 #include <ctype.h>
 #include <curl/curl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <time.h>
 
 #define IDLE_MAX 4u
@@ -16,9 +13,6 @@
 #define CONNECTIONS_EAGER 6u
 #define SHARE_PATIENCE_USEC USEC_PER_SEC
 #define CONNECT_TIMEOUT_MS 5000
-/* The other end of a kept connection may have forgotten it without a word: a machine put back to a snapshot, a gateway that was
- * replaced. libcurl then asks on a new one, but only once the kernel has given up, which would take minutes. */
-#define UNACKNOWLEDGED_MS 4000u
 
 struct http_pool {
         pthread_mutex_t lock;
@@ -221,13 +215,6 @@ static int translate(CURLcode c, const struct http_response *y) {
 
 #define SET(option, value) do { if (c == CURLE_OK) c = curl_easy_setopt(h, option, value); } while (0)
 
-static int on_socket(void *user _unused_, curl_socket_t fd, curlsocktype purpose _unused_) {
-        unsigned ms = UNACKNOWLEDGED_MS;
-
-        (void) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
-        return CURL_SOCKOPT_OK;
-}
-
 /* QUICK_EXIT: a name server that does not answer must not hold up the deadline; the resolver's thread ends alone. */
 static CURLcode set_up_transport(CURL *h, const struct http_pool *p, const struct http_request *q, long left_ms) {
         CURLcode c = CURLE_OK;
@@ -246,7 +233,6 @@ static CURLcode set_up_transport(CURL *h, const struct http_pool *p, const struc
         SET(CURLOPT_CONNECTTIMEOUT_MS, MIN_OF(left_ms, (long) CONNECT_TIMEOUT_MS));
         SET(CURLOPT_QUICK_EXIT, 1L);
         SET(CURLOPT_TCP_KEEPALIVE, 1L);
-        SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
         SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
         SET(CURLOPT_SSL_VERIFYPEER, 1L);
         SET(CURLOPT_SSL_VERIFYHOST, 2L);
