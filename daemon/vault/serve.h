@@ -10,8 +10,8 @@
  * After it released a secret W the worker ends (exit status 0) as soon as nothing is under way and RECYCLE_USEC have
  * passed: nothing that was in its memory outlives that. The same after SIGHUP (a changed configuration), and at once
  * upon SIGTERM or a request made from a configuration that was read after the worker's own (a manager that was started
- * again, while the socket's backlog had kept the worker of the one before alive). Socket activation, or cmkd, starts it again; a client whose connection ends without a reply asks
- * once more. */
+ * again, while the socket's backlog had kept the worker of the one before alive). Socket activation, or cmkd, starts it
+ * again; a client whose connection ends without a reply asks once more. */
 
 #include "vault.h"
 
@@ -20,7 +20,7 @@
 struct serve_options {
         int socket_fd;           /* listening, or connected to the one peer */
         uid_t allowed_uid;       /* beside root */
-        uint64_t configured_usec; /* when the configuration was read, CLOCK_BOOTTIME */
+        uint64_t configured_usec;   /* when the configuration was read, CLOCK_BOOTTIME */
 };
 
 /* Serves until there is reason to end. Takes over the descriptor. SIGTERM, SIGINT and SIGHUP must be blocked. Returns
