@@ -41,6 +41,7 @@ static void run(const struct disk_operation *o, const struct disk_request *q, in
                 op_fail(y, -EOPNOTSUPP, EXIT_CODE_FAILED, "Operation %u is not known here", q->op);
                 return;
         }
+        (void) setpriority(PRIO_PROCESS, 0, o->nice);
         r = o->sees_keys ? lock_memory() : 0;
         if (r < 0) {
                 op_fail(y, r, EXIT_CODE_FAILED, "The pages of this process cannot be locked: %s", strerror(-r));
@@ -76,7 +77,7 @@ static int serve_one(const struct disk_operation *operations, bool again, struct
         if (r <= 0)
                 return r < 0 ? r : -ENODATA;
         r = disk_request_decode(&c, &q);
-        if (r >= 0 && again && in_fd >= 0)
+        if (r >= 0 && again && in_fd >= 0 && operations[q.op].sees_keys)
                 r = take_secret_pipe(TAKE_FD(in_fd));
         if (r < 0)
                 op_fail(&y, r, EXIT_CODE_FAILED, "The request cannot be read");
@@ -85,7 +86,7 @@ static int serve_one(const struct disk_operation *operations, bool again, struct
         r = disk_reply_encode(&y, frame);
         if (r >= 0)
                 r = link_send(CHILD_SOCKET_FD, frame, out_fd);
-        return r < 0 ? r : (q.flags & DISK_FLAG_STAY) && y.error == 0;
+        return r < 0 ? r : (q.flags & DISK_FLAG_STAY) && y.error == 0 && !(again && operations[q.op].sees_keys);
 }
 
 int disk_be_template(const char *program, int (*warm_up)(void), char *shown) {
@@ -104,6 +105,7 @@ int disk_be_template(const char *program, int (*warm_up)(void), char *shown) {
 
 int disk_serve(const char *program, const struct disk_operation *operations) {
         static struct wire_frame frame;
+        bool again = false;
         int r;
 
         log_init(program, getenv("CMKD_DEBUG") ? LOG_DEBUG : LOG_INFO);
@@ -113,9 +115,8 @@ int disk_serve(const char *program, const struct disk_operation *operations) {
                 log_error("This process cannot be made undumpable: %s", strerror(-r));
                 return EXIT_FAILURE;
         }
-        r = serve_one(operations, false, &frame);
-        if (r > 0)
-                r = serve_one(operations, true, &frame);
+        for (r = 1; r > 0; again = true)
+                r = serve_one(operations, again, &frame);
         if (r < 0) {
                 log_error("No request on descriptor %d, or no reply: %s", CHILD_SOCKET_FD, strerror(-r));
                 return EXIT_FAILURE;

@@ -2,7 +2,7 @@
 #pragma once
 
 /* The children's side of disk-proto.h, shared by cmkd-disk (headers and keys) and cmkd-ladder (mappings): one request on
- * fd 3, one reply, exit; with DISK_FLAG_STAY one request more.
+ * fd 3, one reply, exit; with DISK_FLAG_STAY one request more, and as many as are asked that way where no key is seen.
  *
  *   frame on fd 3 ─► disk_serve: decode, look up ─► op_NAME(q, in_fd, ret_fd, y) ─► encode, send, exit
  *
@@ -18,6 +18,7 @@ typedef int (*disk_op_function)(const struct disk_request *q, int in_fd, int *re
 struct disk_operation {
         disk_op_function run;            /* NULL: not one of this program's */
         bool sees_keys;                  /* no page of the process may go to swap */
+        int nice;                        /* setpriority(2): taken where the process may */
 };
 
 /* All of main(): operations has _DISK_OP_MAX entries, program is what log lines begin with. Returns the exit status. */

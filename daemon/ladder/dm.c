@@ -76,7 +76,13 @@ static void note_swap(const char *path _unused_, void *userdata) {
         *(bool *) userdata = true;
 }
 
-int usage_find(struct usage *u, const struct mapping *m, struct disk_reply *y) {
+static int read_own(struct mounts *ret) {
+        _cleanup_(closep) int proc = open("/proc", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+        return proc < 0 ? -errno : mounts_read_own(proc, ret);
+}
+
+static int find_usage(struct usage *u, const struct mapping *m, int (*read_mounts)(struct mounts *ret), struct disk_reply *y) {
         struct subs subs;
         int r;
 
@@ -86,7 +92,11 @@ int usage_find(struct usage *u, const struct mapping *m, struct disk_reply *y) {
         subs_find(m, &subs);
         for (size_t i = 0; i < subs.n; i++)
                 (void) stack_add(&u->stack, subs.d[i].major, subs.d[i].minor, 0);
-        r = mounts_read(&u->mounts);
+        /* A mount, swap and whatever stands on a device have it open. */
+        u->none = m->info.open_count == 0 && subs.n == 0;
+        if (u->none)
+                return 0;
+        r = read_mounts(&u->mounts);
         if (r >= 0)
                 r = mounts_mark(&u->mounts, &u->stack);
         if (r < 0)
@@ -99,6 +109,14 @@ int usage_find(struct usage *u, const struct mapping *m, struct disk_reply *y) {
         if (usage_of_system(u))
                 y->flags |= DISK_FLAG_SYSTEM;
         return 0;
+}
+
+int usage_find(struct usage *u, const struct mapping *m, struct disk_reply *y) {
+        return find_usage(u, m, mounts_read, y);
+}
+
+int usage_find_own(struct usage *u, const struct mapping *m, struct disk_reply *y) {
+        return find_usage(u, m, read_own, y);
 }
 
 void usage_done(struct usage *u) {
@@ -128,16 +146,25 @@ static int refuse_root(const struct usage *u, const struct disk_request *q, stru
                                                     "is killed or unmounted", q->name);
 }
 
-int usage_open(struct mapping *m, struct usage *u, const struct disk_request *q, struct disk_reply *y) {
+static int open_usage(struct mapping *m, struct usage *u, const struct disk_request *q, int (*read_mounts)(struct mounts *ret),
+                      struct disk_reply *y) {
         int r;
 
         r = mapping_find(m, q, y);
         if (r >= 0)
-                r = usage_find(u, m, y);
+                r = find_usage(u, m, read_mounts, y);
         if (r < 0 || !m->present)
                 return r < 0 ? r : 0;
         r = refuse_root(u, q, y);
         return r < 0 ? r : 1;
+}
+
+int usage_open(struct mapping *m, struct usage *u, const struct disk_request *q, struct disk_reply *y) {
+        return open_usage(m, u, q, mounts_read, y);
+}
+
+int usage_open_own(struct mapping *m, struct usage *u, const struct disk_request *q, struct disk_reply *y) {
+        return open_usage(m, u, q, read_own, y);
 }
 
 unsigned usage_count_mounts(const struct usage *u) {

@@ -37,10 +37,15 @@ struct usage {
         struct stack stack;
         struct mounts mounts;
         bool swap;                       /* one of the stack, or a file on it, is swapped to */
+        bool none;                       /* nobody had it open when the mapping was found: no mounts were read */
 };
 
 /* Fills u, which must be zeroed. Fills y on failure: -ENOMEM, or what opening /proc says. */
 int usage_find(struct usage *u, const struct mapping *m, struct disk_reply *y);
+
+/* The same with the mounts of the calling process's namespace only: all there is on most machines, and the others are most of
+ * the work. */
+int usage_find_own(struct usage *u, const struct mapping *m, struct disk_reply *y);
 void usage_done(struct usage *u);
 
 /* Says what of the volume the system cannot do without, or NULL: swap, or one of the places listed in dm.c. */
@@ -49,6 +54,9 @@ const char *usage_of_system(const struct usage *u);
 /* What NOTICE, KILL and UNMOUNT begin with: the mapping, what is on it, and not the root of this system. Returns 1 (there
  * is something to do), 0 (there is no such mapping), or an error as of op_fail(). */
 int usage_open(struct mapping *m, struct usage *u, const struct disk_request *q, struct disk_reply *y);
+
+/* The same with usage_find_own(). */
+int usage_open_own(struct mapping *m, struct usage *u, const struct disk_request *q, struct disk_reply *y);
 
 unsigned usage_count_mounts(const struct usage *u);
 

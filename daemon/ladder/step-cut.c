@@ -94,33 +94,52 @@ static int pack(const struct roots *roots, const struct disk_request *q, int *re
         return 0;
 }
 
+static void open_roots(struct roots *roots, const struct usage *u, const struct swapped *swapped) {
+        for (size_t i = 0; i < u->mounts.n; i++) {
+                const struct mount *mount = &u->mounts.m[i];
+                const struct stack_device *d = stack_find(&u->stack, mount->line.major, mount->line.minor);
+
+                if (mount->on_volume && d && !streq(mount->line.type, "overlay") &&
+                    !stack_find(&swapped->keeps, mount->line.major, mount->line.minor))
+                        open_root(roots, mount, d->depth);
+        }
+}
+
+/* Whether no other namespace can have one: one device, and its only file system was opened. */
+static bool roots_are_all(const struct roots *roots, const struct usage *u, const struct mapping *m) {
+        for (size_t i = 0; i < u->stack.n; i++)
+                if (u->stack.d[i].major != 0 && (u->stack.d[i].major != m->info.major || u->stack.d[i].minor != m->info.minor))
+                        return false;
+        return roots->error == 0 && stack_find(&roots->opened, m->info.major, m->info.minor);
+}
+
 int op_step_open(const struct disk_request *q, int in_fd _unused_, int *ret_fd, struct disk_reply *y) {
         _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
-        _cleanup_(usage_done) struct usage u = {};
+        _cleanup_(usage_done) struct usage own = {}, u = {};
         _cleanup_(roots_done) struct roots roots = {};
         struct swapped swapped = {};
         int r;
 
         r = mapping_find(&m, q, y);
         if (r >= 0)
-                r = usage_find(&u, &m, y);
+                r = usage_find_own(&own, &m, y);
         if (r < 0)
                 return r;
-        y->count = usage_count_mounts(&u);
-        (void) usage_for_each_swap(&u, swap_file_off, &swapped);
-        for (size_t i = 0; i < u.mounts.n; i++) {
-                const struct mount *mount = &u.mounts.m[i];
-                const struct stack_device *d = stack_find(&u.stack, mount->line.major, mount->line.minor);
-
-                if (mount->on_volume && d && !streq(mount->line.type, "overlay") &&
-                    !stack_find(&swapped.keeps, mount->line.major, mount->line.minor))
-                        open_root(&roots, mount, d->depth);
+        (void) usage_for_each_swap(&own, swap_file_off, &swapped);
+        open_roots(&roots, &own, &swapped);
+        if (!roots_are_all(&roots, &own, &m)) {
+                r = usage_find(&u, &m, y);
+                if (r < 0)
+                        return r;
+                roots.error = 0;
+                open_roots(&roots, &u, &swapped);
         }
+        y->count = (uint32_t) roots.n;
         if (roots.n > 0)
                 return pack(&roots, q, ret_fd, y);
         if (roots.error < 0)
-                return op_fail(y, roots.error, EXIT_CODE_FAILED, "None of the %u mounts of %s can be opened: %s", y->count,
-                               q->name, strerror(-roots.error));
+                return op_fail(y, roots.error, EXIT_CODE_FAILED, "None of the %u mounts of %s can be opened: %s",
+                               usage_count_mounts(&u), q->name, strerror(-roots.error));
         if (*swapped.last)
                 snprintf(y->message, sizeof(y->message), "Swap to %s takes long to switch off: not shut down", swapped.last);
         return 0;

@@ -37,8 +37,8 @@ static int tell_users(const struct disk_request *q, int signal, struct disk_repl
         int r;
 
         r = usage_open(&m, &u, q, y);
-        if (r <= 0)
-                return r;
+        if (r <= 0 || u.none)
+                return MIN_OF(r, 0);
         r = holders_find_open(&u.mounts, &u.stack, false, &found);
         if (r >= 0)
                 r = holders_signal(&found, signal, 0, &y->count, NULL);
@@ -91,7 +91,7 @@ static int kill_round(const struct mapping *m, bool deep, struct disk_reply *y, 
 
 /* Most users of a file system that was shut down end by themselves. What can be unmounted the ordinary way has no user, and a
  * device that nobody has open then has none either: all of /proc need not be read, which is what costs where many volumes go at
- * once. */
+ * once. Unmounted in our own namespace it goes from those that take part in it too. */
 static bool has_no_user(const struct mapping *m, const struct usage *u) {
         _cleanup_(freep) struct namespaces *n = calloc(1, sizeof(*n));
         struct subs subs;
@@ -115,9 +115,9 @@ int op_step_kill(const struct disk_request *q, int in_fd _unused_, int *ret_fd _
         char names[512];
         int r;
 
-        r = usage_open(&m, &u, q, y);
-        if (r <= 0)
-                return r;
+        r = usage_open_own(&m, &u, q, y);
+        if (r <= 0 || u.none)
+                return MIN_OF(r, 0);
         if (has_no_user(&m, &u))
                 return 0;
         (void) poll(NULL, 0, UNUSED_RETRY_MSEC);

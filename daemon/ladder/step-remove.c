@@ -76,13 +76,14 @@ static int remove_mapping(const struct mapping *m, uint64_t wait_usec, struct di
 }
 
 /* " by NAME (PID), ...; mounted on ...", whatever there is of it. */
-static void describe_users(const struct mapping *m, char *buf, size_t size) {
+static void describe_users(const struct mapping *mapping, char *buf, size_t size) {
         _cleanup_(holders_free) struct holders found = {};
         _cleanup_(usage_done) struct usage u = {};
+        struct mapping now = *mapping;
         struct disk_reply scratch = {};
         char names[256] = "", where[256] = "";
 
-        if (usage_find(&u, m, &scratch) < 0)
+        if (dm_query(now.control, mapping_id(&now), &now.info) < 0 || usage_find(&u, &now, &scratch) < 0)
                 return;
         (void) holders_find(&u.mounts, &u.stack, true, &found);
         holders_describe(&found, names, sizeof(names));

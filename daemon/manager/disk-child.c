@@ -274,19 +274,20 @@ int disk_child_start(struct disk_children *c, const struct disk_request *q, int 
         return 0;
 }
 
-int disk_child_again(struct disk_child *d, const struct disk_request *q, int secret_fd, uint64_t timeout_usec,
+int disk_child_again(struct disk_child *d, const struct disk_request *q, int fd, uint64_t timeout_usec,
                      disk_callback callback, void *user) {
         struct wire_frame f;
         int r;
 
         r = d->ended ? -EPIPE : disk_request_encode(q, &f);
         if (r >= 0)
-                r = submit(d, &f, secret_fd, timeout_usec);
+                r = submit(d, &f, fd, timeout_usec);
         if (r < 0) {
                 disk_child_cancel(d);
                 return r;
         }
         d->kept = false;
+        d->stays = q->flags & DISK_FLAG_STAY;
         d->op = (enum disk_op) q->op;
         d->callback = callback;
         d->user = user;

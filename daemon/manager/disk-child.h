@@ -31,9 +31,10 @@ typedef void (*disk_callback)(const struct disk_reply *y, int fd, void *user);
 int disk_child_start(struct disk_children *c, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec,
                      disk_callback callback, void *user, struct disk_child **ret);
 
-/* One request more for a child that stayed, which is the caller's no longer. secret_fd: as above. Returns 0, or a negative
- * errno: it is gone, no callback comes, a new one has to be started. */
-int disk_child_again(struct disk_child *d, const struct disk_request *q, int secret_fd, uint64_t timeout_usec,
+/* One request more for a child that stayed, which is the caller's no longer, but for disk_child_cancel(); with DISK_FLAG_STAY
+ * again, to a program that sees no keys, it may stay once more. fd: in_fd, and of an operation that sees keys secret_fd, as
+ * above. Returns 0, or a negative errno: it is gone, no callback comes, a new one has to be started. */
+int disk_child_again(struct disk_child *d, const struct disk_request *q, int fd, uint64_t timeout_usec,
                      disk_callback callback, void *user);
 
 /* Kills the child; the callback will not come. */

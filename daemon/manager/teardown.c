@@ -30,7 +30,8 @@ struct teardown {
         bool failed;                          /* a step whose failure means LINGERING */
         struct instant started;
         enum action action;
-        struct disk_child *child;
+        struct disk_child *child;             /* one for all steps, and a new one after each that failed */
+        bool child_stays;                     /* it was asked to wait for one step more */
         struct notice *notice;
         sd_event_source *timer;               /* the retry */
         char results[PLAN_STEPS_MAX][161];
@@ -138,6 +139,8 @@ static void finish(struct teardown *t) {
         teardown_done done;
 
         t->fd = safe_close(t->fd);
+        if (t->child)
+                disk_child_cancel(TAKE_PTR(t->child));
         if (t->plan.then == ACTION_POWEROFF || t->plan.then == ACTION_REBOOT) {
                 power(t);
                 return;
@@ -178,7 +181,8 @@ static void on_step(const struct disk_reply *y, int fd, void *user) {
         struct teardown *t = user;
         const struct plan_step *s = t->plan.steps + t->step;
 
-        t->child = NULL;
+        if (!t->child_stays || y->error != 0)
+                t->child = NULL;
         if (s->gives_fd && y->error >= 0) {
                 safe_close(t->fd);
                 t->fd = fd;
@@ -220,10 +224,23 @@ static int descriptor_for(const struct teardown *t, const struct plan_step *s) {
         return s->needs_fd ? t->fd : -EBADF;
 }
 
+static int ask_child(struct teardown *t, const struct plan_step *s) {
+        struct disk_request q;
+        int fd = descriptor_for(t, s);
+
+        volume_disk_request(t->volume, s->op, &q);
+        t->child_stays = t->step + 1 < t->plan.n_steps;
+        if (t->child_stays)
+                q.flags |= DISK_FLAG_STAY;
+        if (t->child && disk_child_again(t->child, &q, fd, s->budget_usec, on_step, t) >= 0)
+                return 0;
+        t->child = NULL;
+        return disk_child_start(t->volume->manager->children, &q, -EBADF, fd, s->budget_usec, on_step, t, &t->child);
+}
+
 static void run_step(struct teardown *t) {
         struct volume *v = t->volume;
         const struct plan_step *s;
-        struct disk_request q;
         int r;
 
         for (;; t->step++) {
@@ -240,12 +257,10 @@ static void run_step(struct teardown *t) {
                 volume_set_state(v, VOLUME_CUTTING);
                 fellows_take_along(v);
         }
-        volume_disk_request(v, s->op, &q);
         if (s->op == DISK_OP_NOTICE)
                 r = notice_start(v, s, t->action, t->started, on_notice, t, &t->notice);
         else
-                r = disk_child_start(v->manager->children, &q, -EBADF, descriptor_for(t, s), s->budget_usec, on_step, t,
-                                     &t->child);
+                r = ask_child(t, s);
         if (r < 0) {
                 struct disk_reply y = { .error = -ENOMEM };
 

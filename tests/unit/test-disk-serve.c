@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/common/disk-serve.c
 
-/* The children's side of a request, in a process of its own with operations of ours: one request, or two. */
+/* The children's side of a request, in a process of its own with operations of ours: one request, or more. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,9 +32,15 @@ static int op_activate(const struct disk_request *q _unused_, int in_fd, int *re
         return 0;
 }
 
+/* Says what came with the request. */
+static int op_step(const struct disk_request *q _unused_, int in_fd, int *ret_fd _unused_, struct disk_reply *y) {
+        return read(in_fd, y->message, sizeof(y->message) - 1) < 0 ? -errno : 0;
+}
+
 static const struct disk_operation operations[_DISK_OP_MAX] = {
-        [DISK_OP_INSPECT] = { op_inspect, false },
-        [DISK_OP_ACTIVATE] = { op_activate, false },
+        [DISK_OP_INSPECT] = { op_inspect, true, 0 },
+        [DISK_OP_ACTIVATE] = { op_activate, true, 0 },
+        [DISK_OP_STEP_SHUT] = { op_step, false, 0 },
 };
 
 struct served {
@@ -130,7 +136,27 @@ static void test_two(void **state) {
         ended(&s, EXIT_SUCCESS);
 }
 
-/* STAY is for one request more, also where that asks for it again. */
+/* Where no key is seen it stays as often as it is asked to; what comes with a request is that one's. */
+static void test_many(void **state _unused_) {
+        static const char *const words[] = { "one", "two", "three", "four" };
+        struct served s = start();
+        struct disk_reply y;
+        int p[2];
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+                assert_int_equal(pipe(p), 0);
+                assert_int_equal(write(p[1], words[i], strlen(words[i])), (ssize_t) strlen(words[i]));
+                close(p[1]);
+                ask(&s, DISK_OP_STEP_SHUT, i + 1 < ELEMENTSOF(words) ? DISK_FLAG_STAY : 0, "good", p[0]);
+                close(p[0]);
+                told(&s, &y);
+                assert_int_equal(y.error, 0);
+                assert_string_equal(y.message, words[i]);
+        }
+        ended(&s, EXIT_SUCCESS);
+}
+
+/* Where keys are seen STAY is for one request more, also where that asks for it again. */
 static void test_not_three(void **state _unused_) {
         struct served s = start();
         struct disk_reply y;
@@ -185,6 +211,7 @@ int main(void) {
                 cmocka_unit_test(test_one),
                 cmocka_unit_test(test_two),
                 cmocka_unit_test_prestate(test_two, (void *) operations),
+                cmocka_unit_test(test_many),
                 cmocka_unit_test(test_not_three),
                 cmocka_unit_test(test_a_failure_does_not_stay),
                 cmocka_unit_test(test_nothing_more),
