@@ -13,6 +13,9 @@
 #define CONNECTIONS_EAGER 6u
 #define SHARE_PATIENCE_USEC USEC_PER_SEC
 #define CONNECT_TIMEOUT_MS 5000
+/* What was open before this machine was put back to a snapshot, or a load balancer forgot, swallows a request without a word. So
+ * long a kept connection may be silent before the question is asked again on a new one. */
+#define KEPT_PATIENCE_USEC (3 * USEC_PER_SEC)
 
 struct http_pool {
         pthread_mutex_t lock;
@@ -68,7 +71,7 @@ static void wait_for_handle(struct http_pool *p) {
         p->n_waiting--;
 }
 
-static CURL *take_handle(struct http_pool *p, bool fresh) {
+static CURL *take_handle(struct http_pool *p, bool fresh, bool *ret_kept) {
         CURL *h = NULL;
 
         pthread_mutex_lock(&p->lock);
@@ -78,6 +81,7 @@ static CURL *take_handle(struct http_pool *p, bool fresh) {
                 h = p->idle[--p->n_idle];
         p->n_busy++;
         pthread_mutex_unlock(&p->lock);
+        *ret_kept = h != NULL;
         if (!h)
                 h = curl_easy_init();
         if (!h) {
@@ -86,6 +90,14 @@ static CURL *take_handle(struct http_pool *p, bool fresh) {
                 pthread_mutex_unlock(&p->lock);
         }
         return h;
+}
+
+/* Those that were kept with one that turned out to be dead. */
+static void drop_idle(struct http_pool *p) {
+        pthread_mutex_lock(&p->lock);
+        while (p->n_idle > 0)
+                curl_easy_cleanup(p->idle[--p->n_idle]);
+        pthread_mutex_unlock(&p->lock);
 }
 
 /* Resetting keeps the connection and forgets the token. One that a secret came by is kept only for somebody who waits for
@@ -115,6 +127,14 @@ static int map_body(struct http_response *y) {
             madvise(p, HTTP_BODY_MAX, MADV_WIPEONFORK) < 0)
                 return -EPERM;
         return 0;
+}
+
+/* As it was before the question. */
+static void response_again(struct http_response *y) {
+        char *body = y->body;
+
+        explicit_bzero(body, y->body_size);
+        *y = (struct http_response) { .body = body };
 }
 
 void http_response_clear(struct http_response *y) {
@@ -306,9 +326,10 @@ static int make_headers(const struct http_request *q, struct curl_slist **ret) {
         return r;
 }
 
-static int perform_on(CURL *h, struct http_pool *p, const struct http_request *q, struct http_response *ret) {
+static int perform_on(CURL *h, struct http_pool *p, const struct http_request *q, uint64_t deadline_usec,
+                      struct http_response *ret) {
         _cleanup_(free_headers) struct curl_slist *headers = NULL;
-        uint64_t start = now_boottime_usec();
+        uint64_t now = now_boottime_usec();
         curl_off_t retry_after = 0;
         long status = 0, left_ms;
         CURLcode c;
@@ -317,7 +338,7 @@ static int perform_on(CURL *h, struct http_pool *p, const struct http_request *q
         r = make_headers(q, &headers);
         if (r < 0)
                 return r;
-        left_ms = q->deadline_usec > start ? (long) ((q->deadline_usec - start) / USEC_PER_MSEC) : 0;
+        left_ms = deadline_usec > now ? (long) ((deadline_usec - now) / USEC_PER_MSEC) : 0;
         if (left_ms == 0)
                 return -ETIMEDOUT;
         c = set_up_transport(h, p, q, left_ms);
@@ -325,7 +346,6 @@ static int perform_on(CURL *h, struct http_pool *p, const struct http_request *q
                 c = set_up_request(h, q, headers, ret);
         if (c == CURLE_OK)
                 c = curl_easy_perform(h);
-        ret->usec = (uint32_t) MIN_OF(now_boottime_usec() - start, (uint64_t) UINT32_MAX);
         r = translate(c, ret);
         if (r < 0) {
                 if (ret->too_large)
@@ -342,8 +362,33 @@ static int perform_on(CURL *h, struct http_pool *p, const struct http_request *q
         return 0;
 }
 
-int http_perform(struct http_pool *p, const struct http_request *q, struct http_response *ret) {
+/* On a kept connection if there is one, and where that is silent on one of its own. */
+static int perform(struct http_pool *p, const struct http_request *q, struct http_response *ret) {
+        uint64_t patience;
+        bool kept;
         CURL *h;
+        int r;
+
+        h = take_handle(p, q->fresh_connection, &kept);
+        if (!h)
+                return -ENOMEM;
+        patience = now_boottime_usec() + KEPT_PATIENCE_USEC;
+        r = perform_on(h, p, q, kept ? MIN_OF(q->deadline_usec, patience) : q->deadline_usec, ret);
+        give_back(p, h, r >= 0 && !q->fresh_connection, q->carries_secret);
+        if (r != -ETIMEDOUT || !kept || patience >= q->deadline_usec)
+                return r;
+        drop_idle(p);
+        response_again(ret);
+        h = take_handle(p, true, &kept);
+        if (!h)
+                return -ENOMEM;
+        r = perform_on(h, p, q, q->deadline_usec, ret);
+        give_back(p, h, r >= 0, q->carries_secret);
+        return r;
+}
+
+int http_perform(struct http_pool *p, const struct http_request *q, struct http_response *ret) {
+        uint64_t start = now_boottime_usec();
         int r;
 
         *ret = (struct http_response) {};
@@ -352,11 +397,8 @@ int http_perform(struct http_pool *p, const struct http_request *q, struct http_
                 snprintf(ret->error, sizeof(ret->error), "cannot lock memory for the answer (RLIMIT_MEMLOCK)");
                 return r;
         }
-        h = take_handle(p, q->fresh_connection);
-        if (!h)
-                return -ENOMEM;
-        r = perform_on(h, p, q, ret);
-        give_back(p, h, r >= 0 && !q->fresh_connection, q->carries_secret);
+        r = perform(p, q, ret);
+        ret->usec = (uint32_t) MIN_OF(now_boottime_usec() - start, (uint64_t) UINT32_MAX);
         return r;
 }
 

@@ -8,7 +8,9 @@
  *
  * Never follows a redirect, never uses a proxy, never speaks another protocol than the one asked for. Bodies above
  * HTTP_BODY_MAX and headers above HTTP_HEADERS_MAX end the transfer. A handle that has carried a secret is not kept:
- * closing it returns its buffers through the wiping allocator of memory.h. */
+ * closing it returns its buffers through the wiping allocator of memory.h. A kept connection that is silent for 3 s is
+ * taken for dead, and the question asked again on a new one, within the same deadline: what is asked of a vault changes
+ * nothing there. */
 
 #include "common/secret.h"
 

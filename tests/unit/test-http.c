@@ -221,11 +221,75 @@ static void test_memory(void **state _unused_) {
         assert_null(memory_realloc(memory_alloc(8), 0));
 }
 
+/* Answers the first request of a connection and swallows all others of it. */
+struct swallower {
+        int fd, connections[2];
+        unsigned n_connections, n_requests;
+        pthread_t thread;
+};
+
+static void *swallow(void *arg) {
+        static const char reply[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+        struct swallower *s = arg;
+        char request[4096];
+
+        for (; s->n_connections < 2; s->n_connections++) {
+                int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
+
+                if (fd < 0)
+                        break;
+                s->connections[s->n_connections] = fd;
+                if (read(fd, request, sizeof(request)) > 0 && send(fd, reply, strlen(reply), MSG_NOSIGNAL) > 0)
+                        s->n_requests++;
+        }
+        return NULL;
+}
+
+/* What a kept connection swallows is asked again, once and in time; a deadline that is nearer than that is the caller's. */
+static void test_silent_connection(void **state _unused_) {
+        struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t n = sizeof(a);
+        struct swallower s = { .fd = socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, 0) };
+        struct http_request q = { .metadata = true };
+        struct http_response y;
+        struct http_pool *pool;
+        uint64_t start;
+        char url[64];
+
+        assert_int_equal(bind(s.fd, (struct sockaddr *) &a, sizeof(a)), 0);
+        assert_int_equal(listen(s.fd, 4), 0);
+        assert_int_equal(getsockname(s.fd, (struct sockaddr *) &a, &n), 0);
+        snprintf(url, sizeof(url), "http://127.0.0.1:%u/x", ntohs(a.sin_port));
+        q.url = url;
+        assert_int_equal(http_pool_new(NULL, &pool), 0);
+        assert_int_equal(pthread_create(&s.thread, NULL, swallow, &s), 0);
+        for (int i = 0; i < 2; i++) {
+                start = now_boottime_usec();
+                q.deadline_usec = start + 60 * USEC_PER_SEC;
+                assert_int_equal(http_perform(pool, &q, &y), 0);
+                assert_memory_equal(y.body, "{}", 2);
+                assert_int_equal(y.usec >= 3 * USEC_PER_SEC, i == 1);
+                assert_true(y.usec <= now_boottime_usec() - start);
+                http_response_clear(&y);
+        }
+        pthread_join(s.thread, NULL);
+        assert_int_equal(s.n_connections, 2);
+        assert_int_equal(s.n_requests, 2);
+        q.deadline_usec = now_boottime_usec() + 500 * USEC_PER_MSEC;
+        assert_int_equal(http_perform(pool, &q, &y), -ETIMEDOUT);
+        assert_true(*y.error && y.usec >= 400 * USEC_PER_MSEC);
+        http_response_clear(&y);
+        http_pool_free(pool);
+        for (int i = 0; i < 2; i++)
+                safe_close(s.connections[i]);
+        safe_close(s.fd);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_body_limit), cmocka_unit_test(test_header_limit), cmocka_unit_test(test_headers),
                 cmocka_unit_test(test_request), cmocka_unit_test(test_refusals), cmocka_unit_test(test_escaping),
-                cmocka_unit_test(test_memory),
+                cmocka_unit_test(test_silent_connection), cmocka_unit_test(test_memory),
         };
 
         return memory_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
