@@ -23,6 +23,7 @@
 #define DISK_SPKI_MAX 1024u
 #define DISK_SALT_SIZE 32u
 #define DISK_WRAPS_MAX 4u               /* keys that one volume may have */
+#define DISK_CORES_LIST_MAX 65536u
 
 enum disk_message { DISK_MSG_REQUEST = 0x0201, DISK_MSG_REPLY = 0x0202 };
 
@@ -55,7 +56,8 @@ enum disk_op {
         DISK_OP_RECOVERY_ADD,    /* W, descriptor: a pipe to write the new key's text into */
         DISK_OP_RECOVERY_REMOVE, /* W */
         DISK_OP_RECOVERY_TEST,   /* descriptor: a pipe to read the text from. No W */
-        DISK_OP_NO_CORES,        /* dev: the holders may not dump core any more; what NOTICE does without a signal */
+        DISK_OP_NO_CORES,        /* descriptor: a file with the dm uuids of volumes, a line each, at most DISK_CORES_LIST_MAX
+                                  * bytes: their holders may not dump core any more; what NOTICE does without a signal */
         DISK_OP_USES,            /* name, uuid -> descriptor: who and what is on it, common/uses.h. Changes nothing */
         DISK_OP_AWAIT,           /* name, uuid: replies when no holder is left but protected ones; the deadline is the caller's */
         /* As RECOVERY_ADD and _REMOVE, of one more key that opens the volume: key, and for ADD algorithm, spki, proof_* */

@@ -10,13 +10,12 @@
 #include <sys/mman.h>
 
 /* Many volumes may go at once, on a machine that is busy with them. cmkd itself comes first (Nice= of its unit), and a step the
- * sooner the nearer it is to its volume's cut; what cleans up behind one gives way to the next volume's, and what runs beside it
- * to all. */
+ * sooner the nearer it is to its volume's cut; what cleans up behind one gives way to the next volume's. */
 static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_QUERY]        = { op_query,        false, 0 },
         [DISK_OP_HOLD]         = { op_hold,         false, -12 },
         [DISK_OP_NOTICE]       = { op_notice,       false, 0 },
-        [DISK_OP_NO_CORES]     = { op_no_cores,     false, 19 },
+        [DISK_OP_NO_CORES]     = { op_no_cores,     false, 0 },
         [DISK_OP_USES]         = { op_uses,         false, 0 },
         [DISK_OP_AWAIT]        = { op_await,        false, 0 },
         [DISK_OP_STEP_OPEN]    = { op_step_open,    false, -9 },

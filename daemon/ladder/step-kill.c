@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <unistd.h>
 
 #define KILL_ROUNDS 3
 #define KILL_WAIT_USEC (700 * USEC_PER_MSEC)
@@ -30,20 +31,15 @@ static int tell_mapped(const struct stack *stack, int signal, struct holders *fo
 }
 
 /* signal 0: they lose the right to dump core, and nothing else happens to them. */
-static int tell_users(const struct disk_request *q, int signal, struct disk_reply *y) {
-        _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
+static int tell_users(const struct disk_request *q, const struct usage *u, int signal, struct disk_reply *y) {
         _cleanup_(holders_free) struct holders found = {};
-        _cleanup_(usage_done) struct usage u = {};
         int r;
 
-        r = usage_open(&m, &u, q, y);
-        if (r <= 0 || u.none)
-                return MIN_OF(r, 0);
-        r = holders_find_open(&u.mounts, &u.stack, false, &found);
+        r = holders_find_open(&u->mounts, &u->stack, false, &found);
         if (r >= 0)
                 r = holders_signal(&found, signal, 0, &y->count, NULL);
         if (r >= 0)
-                r = tell_mapped(&u.stack, signal, &found, &y->count);
+                r = tell_mapped(&u->stack, signal, &found, &y->count);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "The users of %s cannot be told: %s", q->name, strerror(-r));
         holders_describe(&found, y->message, sizeof(y->message));
@@ -51,11 +47,37 @@ static int tell_users(const struct disk_request *q, int signal, struct disk_repl
 }
 
 int op_notice(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
-        return tell_users(q, SIGTERM, y);
+        _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
+        _cleanup_(usage_done) struct usage u = {};
+        int r;
+
+        r = usage_open(&m, &u, q, y);
+        return r <= 0 || u.none ? MIN_OF(r, 0) : tell_users(q, &u, SIGTERM, y);
 }
 
-int op_no_cores(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
-        return tell_users(q, 0, y);
+int op_no_cores(const struct disk_request *q, int in_fd, int *ret_fd _unused_, struct disk_reply *y) {
+        _cleanup_(freep) char *list = calloc(1, DISK_CORES_LIST_MAX + 1);
+        _cleanup_(usage_done) struct usage u = {};
+        _cleanup_(closep) int control = -EBADF;
+        struct dm_info info;
+        ssize_t n;
+        int r;
+
+        control = dm_open_control();
+        n = list && control >= 0 ? read(in_fd, list, DISK_CORES_LIST_MAX) : -1;
+        if (n < 0)
+                return op_fail(y, -errno, EXIT_CODE_FAILED, "The list of volumes cannot be read: %s", strerror(errno));
+        for (char *line, *p = list; (line = strsep(&p, "\n"));)
+                if (*line && dm_query(control, (struct dm_id) { .uuid = line }, &info) >= 0 && info.open_count > 0)
+                        stack_add_above(&u.stack, info.major, info.minor, 0);
+        if (u.stack.n == 0)
+                return 0;
+        r = mounts_read(&u.mounts);
+        if (r >= 0)
+                r = mounts_mark(&u.mounts, &u.stack);
+        if (r < 0)
+                return op_fail(y, r, EXIT_CODE_FAILED, "The mounts of this machine cannot be read: %s", strerror(-r));
+        return tell_users(q, &u, 0, y);
 }
 
 /* SIGKILL to who was found, wait. Returns how many there were. */

@@ -17,6 +17,7 @@
 #include "key-socket.h"
 #include "mapping-watch.h"
 #include "mount-watch.h"
+#include "no-cores.h"
 #include "open-mark.h"
 #include "pause.h"
 #include "teardown.h"
@@ -173,6 +174,8 @@ static int set_up(struct manager *m) {
         if (r >= 0)
                 r = disk_children_new(m->event, &m->children);
         if (r >= 0)
+                r = no_cores_new(m, m->event, &m->no_cores);
+        if (r >= 0)
                 r = worker_link_new(m->event, &m->worker);
         if (r >= 0)
                 worker_link_configured(m->worker, m->config->read_usec);
@@ -248,6 +251,7 @@ struct manager *manager_free(struct manager *m) {
         breaker_link_free(m->breaker);
         trust_free(m->trust);
         config_free(m->config);
+        no_cores_free(m->no_cores);
         disk_children_free(m->children);
         sd_event_unref(m->event);
         free(m);

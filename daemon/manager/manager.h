@@ -33,11 +33,13 @@ struct mapping_watch;
 struct mount_watch;
 struct clock_watch;
 struct disk_children;
+struct no_cores;
 struct drill;
 
 struct manager {
         sd_event *event;
         struct disk_children *children;
+        struct no_cores *no_cores;
         struct config *config;
         struct trust_list *trust;
         bool trust_early;                  /* it was read from its copy: /var is not there yet */

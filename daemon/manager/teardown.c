@@ -11,13 +11,13 @@
 #include "fellows.h"
 #include "key.h"
 #include "manager.h"
+#include "no-cores.h"
 #include "notice.h"
 #include "unit-return.h"
 #include "wrap.h"
 
 #define RETRY_USEC (15 * USEC_PER_SEC)
 #define POWER_RETRY_USEC (1 * USEC_PER_SEC)
-#define NO_CORES_TIMEOUT_USEC (5 * USEC_PER_SEC)
 
 struct teardown {
         struct volume *volume;
@@ -289,22 +289,6 @@ static void write_intent(struct teardown *t, enum action action, const char *why
         run_step(t);
 }
 
-static void on_no_cores(const struct disk_reply *y, int fd, void *user _unused_) {
-        safe_close(fd);
-        if (y->error < 0)
-                log_debug("Core dumps of a volume's users could not be forbidden: %s", y->message);
-}
-
-/* After the cut whoever touches a page that he mapped gets SIGBUS and would dump what he had read. A notice takes care of
- * that; where there is none, it is done while the intent is written and the cut begins, which wait for nothing. */
-static void forbid_cores(struct volume *v) {
-        struct disk_request q;
-
-        volume_disk_request(v, DISK_OP_NO_CORES, &q);
-        if (disk_child_start(v->manager->children, &q, -EBADF, -EBADF, NO_CORES_TIMEOUT_USEC, on_no_cores, NULL, NULL) < 0)
-                log_debug("%s: its users may dump core: out of memory", v->name);
-}
-
 void teardown_facts(const struct volume *v, enum action action, struct plan_facts *ret) {
         *ret = (struct plan_facts) {
                 .dev_major = v->dev_major, .dev_minor = v->dev_minor, .sectors = v->sectors, .in_use_unknown = true,
@@ -381,7 +365,7 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
         else {
                 volume_set_state(v, VOLUME_CUTTING);
                 if (action == ACTION_CUT)
-                        forbid_cores(v);
+                        no_cores_forbid(v->manager->no_cores, v);
         }
         key_evaluate_volume(v);              /* the breaker hears of it */
         wraps_schedule(v);
