@@ -51,6 +51,10 @@ int dm_open_control(void) {
         return fd < 0 ? -errno : fd;
 }
 
+/* Few have more than one of a prefix; what is larger costs, as the kernel copies all of it twice. */
+#define LIST_SMALL 4096u
+#define LIST_LARGE (256u * 1024u)
+
 static void prepare_any(struct dm_ioctl *p, size_t size) {
         memset(p, 0, sizeof(*p));
         p->version[0] = DM_VERSION_MAJOR;
@@ -266,13 +270,26 @@ int dm_remove(int control, struct dm_id id, bool deferred) {
         return call(control, DM_DEV_REMOVE, &p);
 }
 
-int dm_list(int control, void *buffer, size_t size, int (*f)(const struct dm_info *info, void *userdata),
-            void *userdata) {
+/* One entry; whether the mapping is there and one of those is asked once more: an older kernel lists all. */
+static int tell_listed(int control, const char *prefix, const char *name, int (*f)(const struct dm_info *info, void *userdata),
+                       void *userdata) {
+        struct dm_info info;
+
+        if (dm_query(control, (struct dm_id) { .name = name }, &info) < 0 || !startswith(info.uuid, prefix))
+                return 0;
+        return f(&info, userdata);
+}
+
+/* buffer: aligned to 8. Returns -E2BIG before f was called. */
+static int list_into(int control, const char *prefix, void *buffer, size_t size,
+                     int (*f)(const struct dm_info *info, void *userdata), void *userdata) {
         struct dm_ioctl *p = buffer;
         size_t at;
         int r;
 
-        prepare_any(p, size);
+        r = prepare(p, size, (struct dm_id) { .uuid = prefix });
+        if (r < 0)
+                return r;
         /* Where there is no mapping the kernel writes the header back and nothing behind it: its "no device" is ours. */
         memset((uint8_t *) buffer + sizeof(*p), 0, MIN_OF(size - sizeof(*p), sizeof(struct dm_name_list) + 64));
         r = call(control, DM_LIST_DEVICES, p);
@@ -281,24 +298,34 @@ int dm_list(int control, void *buffer, size_t size, int (*f)(const struct dm_inf
         if (p->flags & DM_BUFFER_FULL_FLAG)
                 return -E2BIG;
         for (at = p->data_start;;) {
-                struct dm_info info = {};
+                char listed[DM_IOCTL_NAME_SIZE];
                 struct dm_name_list entry;
                 size_t name = at + offsetof(struct dm_name_list, name);
 
                 if (at > size || size - at < sizeof(entry))
-                        return -E2BIG;
+                        return -EBADMSG;
                 memcpy(&entry, (uint8_t *) buffer + at, sizeof(entry));
                 if (entry.dev == 0)
                         return 0;
-                info.major = major(entry.dev);
-                info.minor = minor(entry.dev);
-                snprintf(info.name, sizeof(info.name), "%.*s", (int) MIN_OF(size - name, sizeof(info.name) - 1),
+                snprintf(listed, sizeof(listed), "%.*s", (int) MIN_OF(size - name, sizeof(listed) - 1),
                          (const char *) buffer + name);
-                r = f(&info, userdata);
+                r = tell_listed(control, prefix, listed, f, userdata);
                 if (r != 0 || entry.next == 0)
                         return r;
                 at += entry.next;
         }
+}
+
+int dm_list(int control, const char *prefix, int (*f)(const struct dm_info *info, void *userdata), void *userdata) {
+        _cleanup_(freep) void *large = NULL;
+        uint64_t small[LIST_SMALL / sizeof(uint64_t)];
+        int r;
+
+        r = list_into(control, prefix, small, sizeof(small), f, userdata);
+        if (r != -E2BIG)
+                return r;
+        large = malloc(LIST_LARGE);
+        return large ? list_into(control, prefix, large, LIST_LARGE, f, userdata) : -ENOMEM;
 }
 
 int dm_crypt_uuid(const char *uuid, const char *name, char ret[static DM_IOCTL_UUID_SIZE]) {

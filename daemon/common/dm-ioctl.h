@@ -87,13 +87,11 @@ int dm_message(int control, struct dm_id id, const char *message);
 /* Removes a mapping; deferred: when its last user goes. Returns 0, -ENXIO, -EBUSY (somebody has it open). */
 int dm_remove(int control, struct dm_id id, bool deferred);
 
-#define DM_LIST_SIZE (256u * 1024u)
-
-/* Calls f for each mapping (name and device number are set in the info, the rest only by a dm_query of its own) until
- * it returns other than 0. buffer: scratch space for the kernel's list, aligned to 8, of DM_LIST_SIZE where nothing speaks against it. Returns what f returned, 0,
- * -E2BIG (the list is larger than the buffer), or what ioctl(2) says. */
-int dm_list(int control, void *buffer, size_t size, int (*f)(const struct dm_info *info, void *userdata),
-            void *userdata);
+/* Calls f for each mapping whose dm uuid begins with that prefix until it returns other than 0. The kernel itself leaves out the
+ * others (from Linux 5.13 on): what many mappings cost is not paid for each of them. Returns what f returned, 0, -EINVAL (the
+ * prefix is empty or too long), -ENOMEM, -E2BIG (thousands of them), -EBADMSG (not what the kernel documents), or
+ * what ioctl(2) says. */
+int dm_list(int control, const char *prefix, int (*f)(const struct dm_info *info, void *userdata), void *userdata);
 
 /* "CRYPT-LUKS2-<uuid without dashes>-<name>", the dm uuid that libcryptsetup gives the mapping NAME of a LUKS2 volume.
  * Returns 0 or -EINVAL (uuid not canonical, name empty or too long). */

@@ -119,40 +119,21 @@ int op_step_remove(const struct disk_request *q, int in_fd _unused_, int *ret_fd
         return op_fail(y, r, EXIT_CODE_FAILED, "The mapping of %s is not removed: %s%s", q->name, strerror(-r), users);
 }
 
-struct search {
-        int control;
-        char prefix[64];
-        char found[DM_IOCTL_NAME_SIZE];
-};
-
-static int match_uuid(const struct dm_info *listed, void *userdata) {
-        struct search *s = userdata;
-        struct dm_info info;
-
-        if (dm_query(s->control, (struct dm_id) { .name = listed->name }, &info) < 0 ||
-            !startswith(info.uuid, s->prefix))
-                return 0;
-        memcpy(s->found, info.name, sizeof(s->found));
+static int take_name(const struct dm_info *info, void *userdata) {
+        memcpy(userdata, info->name, DM_IOCTL_NAME_SIZE);
         return 1;
 }
 
 /* Any mapping of the same LUKS2 volume, under whatever name. Returns 1 (found), 0 or -errno. */
 static int find_any_mapping(int control, const char *uuid, char ret_name[static DM_IOCTL_NAME_SIZE]) {
-        _cleanup_(freep) void *buffer = malloc(DM_LIST_SIZE);
-        struct search s = { .control = control };
-        char full[DM_IOCTL_UUID_SIZE];
+        char prefix[DM_IOCTL_UUID_SIZE];
         int r;
 
-        if (!buffer)
-                return -ENOMEM;
-        r = dm_crypt_uuid(uuid, "x", full);
+        r = dm_crypt_uuid(uuid, "x", prefix);
         if (r < 0)
                 return r;
-        snprintf(s.prefix, sizeof(s.prefix), "%.*s", (int) strlen(full) - 1, full);
-        r = dm_list(control, buffer, DM_LIST_SIZE, match_uuid, &s);
-        if (r > 0)
-                memcpy(ret_name, s.found, sizeof(s.found));
-        return r;
+        prefix[strlen(prefix) - 1] = 0;
+        return dm_list(control, prefix, take_name, ret_name);
 }
 
 int op_step_verify(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {

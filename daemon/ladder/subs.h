@@ -13,5 +13,5 @@ struct subs {
         size_t n_disks;                  /* the first; those behind them never had a table, and nobody can have opened one */
 };
 
-/* Those of the volume whose mapping that is, by sysfs and device-mapper's own list; the mapping may be gone. */
+/* Those of the volume whose mapping that is, by device-mapper's own list; the mapping may be gone. */
 void subs_find(const struct mapping *m, struct subs *ret);
