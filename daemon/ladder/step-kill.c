@@ -5,14 +5,19 @@
 #include "namespaces.h"
 #include "subs.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #define KILL_ROUNDS 3
 #define KILL_WAIT_USEC (700 * USEC_PER_MSEC)
 #define UNUSED_WAIT_USEC (1 * USEC_PER_SEC)
 #define UNUSED_RETRY_MSEC 100
+#define UNUSED_RETRY_MAX_MSEC 400
+#define TURN_WAIT_USEC (2 * USEC_PER_SEC)
+#define TURN_FILE "/run/cmkd/kill.lock"
 
 /* The same for those who only have it mapped, which takes longer to find out, and is a race with the cut. */
 static int tell_mapped(const struct stack *stack, int signal, struct holders *found, unsigned *count) {
@@ -130,20 +135,44 @@ static bool has_no_user(const struct mapping *m, const struct usage *u) {
         return r == -ENXIO || (r >= 0 && now.open_count == 0);
 }
 
+/* Of many volumes that go at once one after the other has its users looked for: all of them together would take as long as each
+ * of them may, and meanwhile most of the others' users end. Nobody depends on it: who waits long enough goes. */
+static int take_turn(void) {
+        _cleanup_(closep) int fd = open(TURN_FILE, O_RDWR|O_CREAT|O_CLOEXEC|O_NOFOLLOW, 0600);
+
+        return fd < 0 || flock(fd, LOCK_EX|LOCK_NB) >= 0 ? TAKE_FD(fd) : -EWOULDBLOCK;
+}
+
+/* Returns true once nobody uses it; false: they have to be looked for, and it is our turn. */
+static bool ends_by_itself(const struct mapping *m, const struct usage *u, int *ret_turn) {
+        uint64_t until = now_boottime_usec() + TURN_WAIT_USEC;
+        int pause = UNUSED_RETRY_MSEC;
+
+        if (has_no_user(m, u))
+                return true;
+        for (;;) {
+                (void) poll(NULL, 0, pause);
+                if (has_no_user(m, u))
+                        return true;
+                *ret_turn = take_turn();
+                if (*ret_turn != -EWOULDBLOCK || now_boottime_usec() >= until)
+                        return false;
+                pause = MIN_OF(pause * 3 / 2, UNUSED_RETRY_MAX_MSEC);
+        }
+}
+
 int op_step_kill(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
         _cleanup_(holders_free) struct holders killed = {}, left = {};
         _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
         _cleanup_(usage_done) struct usage u = {};
+        _cleanup_(closep) int turn = -EBADF;
         char names[512];
         int r;
 
         r = usage_open_own(&m, &u, q, y);
         if (r <= 0 || u.none)
                 return MIN_OF(r, 0);
-        if (has_no_user(&m, &u))
-                return 0;
-        (void) poll(NULL, 0, UNUSED_RETRY_MSEC);
-        if (has_no_user(&m, &u))
+        if (ends_by_itself(&m, &u, &turn))
                 return 0;
         for (unsigned i = 0; i < KILL_ROUNDS; i++) {
                 holders_free(&left);
