@@ -16,7 +16,7 @@
 #define UNUSED_WAIT_USEC (1 * USEC_PER_SEC)
 #define UNUSED_RETRY_MSEC 100
 #define UNUSED_RETRY_MAX_MSEC 400
-#define TURN_WAIT_USEC (2 * USEC_PER_SEC)
+#define TURN_WAIT_USEC (3 * USEC_PER_SEC)
 #define TURN_FILE "/run/cmkd/kill.lock"
 
 /* The same for those who only have it mapped, which takes longer to find out, and is a race with the cut. */
