@@ -15,8 +15,8 @@
 #define KILL_WAIT_USEC (700 * USEC_PER_MSEC)
 #define UNUSED_WAIT_USEC (1 * USEC_PER_SEC)
 #define UNUSED_RETRY_MSEC 100
-#define UNUSED_RETRY_MAX_MSEC 400
-#define TURN_WAIT_USEC (3 * USEC_PER_SEC)
+#define UNUSED_RETRY_MAX_MSEC 800
+#define TURN_WAIT_USEC (4 * USEC_PER_SEC)
 #define TURN_FILE "/run/cmkd/kill.lock"
 
 /* The same for those who only have it mapped, which takes longer to find out, and is a race with the cut. */
@@ -157,7 +157,7 @@ static bool ends_by_itself(const struct mapping *m, const struct usage *u, int *
                 *ret_turn = take_turn();
                 if (*ret_turn != -EWOULDBLOCK || now_boottime_usec() >= until)
                         return false;
-                pause = MIN_OF(pause * 3 / 2, UNUSED_RETRY_MAX_MSEC);
+                pause = MIN_OF(pause * 2, UNUSED_RETRY_MAX_MSEC);
         }
 }
 
