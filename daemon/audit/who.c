@@ -186,11 +186,22 @@ static void resolve_cgroup(struct who *w, const struct cmkd_event *e, struct who
         memcpy(g->path, ret->cgroup, sizeof(g->path));
 }
 
+bool who_program_is_ours(const char *exe) {
+        /* What is gone from /proc already has no more of its path than the kernel's names of three directories */
+        static const char *const places[] = { "/usr/lib/cmkd/", ".../usr/lib/cmkd/", "/lib/cmkd/" };
+
+        for (size_t i = 0; i < ELEMENTSOF(places); i++)
+                if (startswith(exe, places[i]))
+                        return true;
+        return false;
+}
+
+/* Whoever is root may move into our cgroup: one of our programs counts, in it. Without systemd (an initramfs) all share one
+ * cgroup: the path counts, if /proc vouches for it. */
 void who_resolve(struct who *w, const struct cmkd_event *e, struct who_names *ret) {
         resolve_exe(w, e, ret);
         resolve_cgroup(w, e, ret);
-        ret->ours = who_cgroup_is_ours(ret->cgroup);
-        /* Without systemd (an initramfs) all share one cgroup: the path counts, if /proc vouches for it */
-        if (!ret->ours && (!ret->cgroup[0] || streq(ret->cgroup, "/")))
-                ret->ours = ret->exe_from_proc && startswith(ret->exe, "/usr/lib/cmkd/");
+        ret->ours = who_program_is_ours(ret->exe) &&
+                    (who_cgroup_is_ours(ret->cgroup) ||
+                     (ret->exe_from_proc && (!ret->cgroup[0] || streq(ret->cgroup, "/"))));
 }

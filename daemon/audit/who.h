@@ -16,7 +16,7 @@ struct who_names {
         char exe[WHO_PATH_MAX];            /* absolute from /proc; else what the kernel's dentries say, "…/" if cut */
         bool exe_from_proc;
         char cgroup[WHO_PATH_MAX];         /* below the cgroup root, beginning with "/"; empty: not known */
-        bool ours;                         /* one of cmkd's own units, or below them */
+        bool ours;                         /* a program of cmkd's, in one of its units or below them */
 };
 
 /* Returns 0 or -ENOMEM. Without /sys/fs/cgroup cgroups have no names. */
@@ -27,6 +27,9 @@ void who_resolve(struct who *w, const struct cmkd_event *e, struct who_names *re
 
 /* The executable as the kernel names it; pure. */
 void who_exe_from_event(const struct cmkd_event *e, char *buf, size_t size);
+
+/* Whether an executable, as in struct who_names, is where cmkd's are; pure. */
+bool who_program_is_ours(const char *exe) _pure_;
 
 /* True for the cgroups of cmkd's units; pure. */
 bool who_cgroup_is_ours(const char *cgroup) _pure_;
