@@ -88,12 +88,16 @@ void subs_kill_writers(const struct subs *s) {
                 (void) holders_signal(&found, SIGKILL, 0, &sent, NULL);
 }
 
-int subs_cut(const struct mapping *m, const struct subs *s) {
+int subs_cut(const struct mapping *m, const struct subs *s, bool suspended) {
         int first = 0;
 
         for (size_t i = 0; i < s->n; i++) {
                 struct dm_id id = { .uuid = s->d[i].uuid };
-                int r = i < s->n_disks ? dm_cut(m->control, id, 0) : dm_remove(m->control, id, false);
+                int r;
+
+                if (!(s->d[i].state & DM_STATE_SUSPENDED) == suspended)
+                        continue;
+                r = i < s->n_disks ? dm_cut(m->control, id, 0) : dm_remove(m->control, id, false);
 
                 if (r < 0 && r != -ENXIO && first == 0)
                         first = r;

@@ -13,8 +13,9 @@
 /* SIGKILL to the processes that write to the disks below: before the error table, since they could load another one over it. */
 void subs_kill_writers(const struct subs *s);
 
-/* Each gets its error table. Returns 0 or the first error as of dm_cut(). */
-int subs_cut(const struct mapping *m, const struct subs *s);
+/* Each of those that were suspended when they were found, or of the others, gets its error table. Returns 0 or the first error as
+ * of dm_cut(). */
+int subs_cut(const struct mapping *m, const struct subs *s, bool suspended);
 
 /* Removes them, those first on which none of the others stands. Returns 0, -EBUSY, or what ioctl(2) says. */
 int subs_remove(const struct mapping *m, const struct subs *s, uint64_t wait_usec);

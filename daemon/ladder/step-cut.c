@@ -198,15 +198,19 @@ int op_step_shut(const struct disk_request *q, int in_fd, int *ret_fd _unused_, 
         return 0;
 }
 
-/* The mapping, and what it stands on while it is being reencrypted. */
+/* The mapping, and what it stands on while it is being reencrypted. What waits in one of those that is suspended (cryptsetup was
+ * about to replace its table) would keep the mapping from being suspended for its own. */
 static int cut_all(const struct mapping *m, const struct subs *subs, uint64_t sectors) {
-        int r = 0, below;
+        int r = 0, suspended, below;
 
         if (subs->n > 0)
                 subs_kill_writers(subs);
+        suspended = subs_cut(m, subs, true);
         if (m->present)
                 r = dm_cut(m->control, mapping_id(m), sectors);
-        below = subs_cut(m, subs);
+        below = subs_cut(m, subs, false);
+        if (suspended < 0)
+                below = suspended;
         return r < 0 && r != -ENXIO ? r : below < 0 ? below : r;
 }
 
