@@ -6,8 +6,8 @@
  * fd 3: a SEQPACKET socket for both frames; a descriptor may travel with either (the mount root of a teardown).
  * fd 4: for CHECK, ACTIVATE, UNLOCK_KEY and RESUME, a pipe that yields the DISK_W_SIZE bytes of secret W.
  *
- * With DISK_FLAG_STAY a child that succeeded serves one request more: the start of a program with all of libcryptsetup
- * is a good part of what an attach takes.
+ * With DISK_FLAG_STAY a child that succeeded serves one request more, and cmkd-ladder as many as are asked that way: the start of
+ * a program is a good part of what an attach takes, and of a teardown.
  *
  * cmkd-disk has the operations on headers and with keys: the unlock key and the volume key exist in it only, and the
  * unlock key in what UNLOCK_KEY writes to. cmkd-ladder has those on mappings alone: QUERY, USES, DEACTIVATE, HOLD, NOTICE,
@@ -84,7 +84,7 @@ enum disk_flags {
         DISK_FLAG_FOREIGN = 1 << 17,      /* ACTIVATE, CHECK: keyslots or tokens that are not enrolled; message names them */
         DISK_FLAG_FOREIGN_OK = 1 << 18,   /* ACTIVATE: OnForeignKeyslot=report, open it all the same */
         DISK_FLAG_DEEP = 1 << 20,         /* USES: look at all descriptors of all threads; takes longer */
-        DISK_FLAG_STAY = 1 << 19,         /* any request: once it is done, wait for one more, whose descriptor is W's pipe */
+        DISK_FLAG_STAY = 1 << 19,         /* any request: then wait for one more; of one that needs W the descriptor is its pipe */
 };
 
 struct disk_request {

@@ -82,6 +82,19 @@ static int read_own(struct mounts *ret) {
         return proc < 0 ? -errno : mounts_read_own(proc, ret);
 }
 
+static int find_mounts(struct usage *u, int (*read_mounts)(struct mounts *ret), struct disk_reply *y) {
+        int r;
+
+        r = read_mounts(&u->mounts);
+        if (r >= 0)
+                r = mounts_mark(&u->mounts, &u->stack);
+        return r < 0 ? op_fail(y, r, EXIT_CODE_FAILED, "The mounts of this machine cannot be read: %s", strerror(-r)) : 0;
+}
+
+int usage_find_mounts(struct usage *u, struct disk_reply *y) {
+        return find_mounts(u, mounts_read, y);
+}
+
 static int find_usage(struct usage *u, const struct mapping *m, int (*read_mounts)(struct mounts *ret), struct disk_reply *y) {
         struct subs subs;
         int r;
@@ -96,11 +109,9 @@ static int find_usage(struct usage *u, const struct mapping *m, int (*read_mount
         u->none = m->info.open_count == 0 && subs.n == 0;
         if (u->none)
                 return 0;
-        r = read_mounts(&u->mounts);
-        if (r >= 0)
-                r = mounts_mark(&u->mounts, &u->stack);
+        r = find_mounts(u, read_mounts, y);
         if (r < 0)
-                return op_fail(y, r, EXIT_CODE_FAILED, "The mounts of this machine cannot be read: %s", strerror(-r));
+                return r;
         (void) usage_for_each_swap(u, note_swap, &u->swap);
         if (usage_count_mounts(u) > 0)
                 y->flags |= DISK_FLAG_MOUNTED;

@@ -46,6 +46,10 @@ int usage_find(struct usage *u, const struct mapping *m, struct disk_reply *y);
 /* The same with the mounts of the calling process's namespace only: all there is on most machines, and the others are most of
  * the work. */
 int usage_find_own(struct usage *u, const struct mapping *m, struct disk_reply *y);
+
+/* Only the mounts, of a stack that is filled already: of several mappings. As usage_find(). */
+int usage_find_mounts(struct usage *u, struct disk_reply *y);
+
 void usage_done(struct usage *u);
 
 /* Says what of the volume the system cannot do without, or NULL: swap, or one of the places listed in dm.c. */

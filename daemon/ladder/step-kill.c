@@ -77,12 +77,8 @@ int op_no_cores(const struct disk_request *q, int in_fd, int *ret_fd _unused_, s
                         stack_add_above(&u.stack, info.major, info.minor, 0);
         if (u.stack.n == 0)
                 return 0;
-        r = mounts_read(&u.mounts);
-        if (r >= 0)
-                r = mounts_mark(&u.mounts, &u.stack);
-        if (r < 0)
-                return op_fail(y, r, EXIT_CODE_FAILED, "The mounts of this machine cannot be read: %s", strerror(-r));
-        return tell_users(q, &u, 0, y);
+        r = usage_find_mounts(&u, y);
+        return r < 0 ? r : tell_users(q, &u, 0, y);
 }
 
 /* SIGKILL to who was found, wait. Returns how many there were. */

@@ -174,7 +174,7 @@ static int set_up(struct manager *m) {
         if (r >= 0)
                 r = disk_children_new(m->event, &m->children);
         if (r >= 0)
-                r = no_cores_new(m, m->event, &m->no_cores);
+                r = no_cores_new(m->children, m->event, &m->no_cores);
         if (r >= 0)
                 r = worker_link_new(m->event, &m->worker);
         if (r >= 0)

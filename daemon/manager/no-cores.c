@@ -6,12 +6,12 @@
 
 #include "common/log.h"
 #include "disk-child.h"
-#include "manager.h"
+#include "volume.h"
 
 #define TIMEOUT_USEC (5 * USEC_PER_SEC)
 
 struct no_cores {
-        struct manager *manager;
+        struct disk_children *children;
         sd_event *event;
         sd_event_source *defer;
         struct disk_request request;   /* as of the first volume */
@@ -19,12 +19,12 @@ struct no_cores {
         size_t size;
 };
 
-int no_cores_new(struct manager *m, sd_event *event, struct no_cores **ret) {
+int no_cores_new(struct disk_children *children, sd_event *event, struct no_cores **ret) {
         struct no_cores *n = calloc(1, sizeof(*n));
 
         if (!n)
                 return -ENOMEM;
-        n->manager = m;
+        n->children = children;
         n->event = sd_event_ref(event);
         *ret = n;
         return 0;
@@ -53,7 +53,7 @@ static int start(struct no_cores *n) {
         if (r >= 0 && lseek(fd, 0, SEEK_SET) < 0)
                 r = -errno;
         if (r >= 0)
-                r = disk_child_start(n->manager->children, &n->request, -EBADF, fd, TIMEOUT_USEC, on_done, NULL, NULL);
+                r = disk_child_start(n->children, &n->request, -EBADF, fd, TIMEOUT_USEC, on_done, NULL, NULL);
         n->size = 0;
         return r;
 }

@@ -6,12 +6,12 @@
 
 #include <systemd/sd-event.h>
 
-struct manager;
+struct disk_children;
 struct no_cores;
 struct volume;
 
 /* Returns 0 or -ENOMEM. */
-int no_cores_new(struct manager *m, sd_event *event, struct no_cores **ret);
+int no_cores_new(struct disk_children *children, sd_event *event, struct no_cores **ret);
 
 /* Accepts NULL, returns NULL. */
 struct no_cores *no_cores_free(struct no_cores *n);

@@ -46,11 +46,24 @@ int http_pool_new(const char *ca_pem, struct http_pool **ret) {
         return 0;
 }
 
+/* Ending a connection may say goodbye to its peer: not under the lock. */
+static void drop_idle(struct http_pool *p) {
+        CURL *idle[IDLE_MAX];
+        size_t n;
+
+        pthread_mutex_lock(&p->lock);
+        n = p->n_idle;
+        memcpy(idle, p->idle, sizeof(idle));
+        p->n_idle = 0;
+        pthread_mutex_unlock(&p->lock);
+        while (n > 0)
+                curl_easy_cleanup(idle[--n]);
+}
+
 struct http_pool *http_pool_free(struct http_pool *p) {
         if (!p)
                 return NULL;
-        while (p->n_idle > 0)
-                curl_easy_cleanup(p->idle[--p->n_idle]);
+        drop_idle(p);
         pthread_cond_destroy(&p->given_back);
         pthread_mutex_destroy(&p->lock);
         free(p->ca_pem);
@@ -90,14 +103,6 @@ static CURL *take_handle(struct http_pool *p, bool fresh, bool *ret_kept) {
                 pthread_mutex_unlock(&p->lock);
         }
         return h;
-}
-
-/* Those that were kept with one that turned out to be dead. */
-static void drop_idle(struct http_pool *p) {
-        pthread_mutex_lock(&p->lock);
-        while (p->n_idle > 0)
-                curl_easy_cleanup(p->idle[--p->n_idle]);
-        pthread_mutex_unlock(&p->lock);
 }
 
 /* Resetting keeps the connection and forgets the token. One that a secret came by is kept only for somebody who waits for
@@ -377,7 +382,7 @@ static int perform(struct http_pool *p, const struct http_request *q, struct htt
         give_back(p, h, r >= 0 && !q->fresh_connection, q->carries_secret);
         if (r != -ETIMEDOUT || !kept || patience >= q->deadline_usec)
                 return r;
-        drop_idle(p);
+        drop_idle(p);                  /* kept with one that turned out to be dead */
         response_again(ret);
         h = take_handle(p, true, &kept);
         if (!h)
