@@ -198,20 +198,37 @@ int op_step_shut(const struct disk_request *q, int in_fd, int *ret_fd _unused_, 
         return 0;
 }
 
-/* The mapping, and what it stands on while it is being reencrypted. What waits in one of those that is suspended (cryptsetup was
- * about to replace its table) would keep the mapping from being suspended for its own. */
-static int cut_all(const struct mapping *m, const struct subs *subs, uint64_t sectors) {
+/* What a volume stands on while it is being reencrypted. What waits in one of those that is suspended (cryptsetup was about to
+ * replace its table) would keep the volume's mapping from being suspended for its own: those go first. */
+static int cut_suspended_below(const struct mapping *m, struct subs *ret) {
+        subs_find(m, ret);
+        if (ret->n == 0)
+                return 0;
+        subs_kill_writers(ret);
+        return subs_cut(m, ret, true);
+}
+
+static int cut_all(const struct mapping *m, struct subs *ret, uint64_t sectors) {
         int r = 0, suspended, below;
 
-        if (subs->n > 0)
-                subs_kill_writers(subs);
-        suspended = subs_cut(m, subs, true);
+        suspended = cut_suspended_below(m, ret);
         if (m->present)
                 r = dm_cut(m->control, mapping_id(m), sectors);
-        below = subs_cut(m, subs, false);
+        below = subs_cut(m, ret, false);
         if (suspended < 0)
                 below = suspended;
         return r < 0 && r != -ENXIO ? r : below < 0 ? below : r;
+}
+
+/* One of the volumes below a stack, which are all suspended before one of them gives an error: see common/batch.h. */
+static void meet_suspended(const struct mapping *m, int in_fd) {
+        struct subs subs = {};
+
+        if (m->present) {
+                (void) cut_suspended_below(m, &subs);
+                (void) dm_suspend(m->control, mapping_id(m), DM_IO_NOFLUSH|DM_IO_SKIP_LOCKFS);
+        }
+        (void) batch_meet(in_fd, BATCH_WAIT_USEC);
 }
 
 int op_step_cut(const struct disk_request *q, int in_fd, int *ret_fd _unused_, struct disk_reply *y) {
@@ -220,13 +237,10 @@ int op_step_cut(const struct disk_request *q, int in_fd, int *ret_fd _unused_, s
         int r;
 
         r = mapping_find(&m, q, y);
-        if (r >= 0 && m.present && in_fd >= 0)
-                (void) dm_suspend(m.control, mapping_id(&m), DM_IO_NOFLUSH|DM_IO_SKIP_LOCKFS);
         if (in_fd >= 0)
-                (void) batch_meet(in_fd, BATCH_WAIT_USEC);
+                meet_suspended(&m, in_fd);
         if (r < 0)
                 return r;
-        subs_find(&m, &subs);
         r = cut_all(&m, &subs, q->sectors);
         if (r == -ENXIO) {
                 y->flags &= ~(uint32_t) (DISK_FLAG_MAPPED|DISK_FLAG_OURS);

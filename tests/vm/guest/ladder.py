@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the ladder as the manager does, one cmkd-ladder a step: ladder.py NAME UUID [STEP...]
+"""Runs the ladder as the manager does, one cmkd-ladder a step: ladder.py NAME UUID [--batch] [STEP...]
 
-Prints one JSON object: for each step what it said and how long it took, and when the volume was unreadable.
+--batch: as for a volume below a stack, where CUT waits for the others (common/batch.h): here there are none. Prints one JSON object: for each step what it said and how long it took, and when the volume was unreadable.
 """
 
 import json
@@ -17,16 +17,24 @@ import disk_client  # noqa: E402
 
 LADDER = ["open", "shut", "cut", "thaw", "flush", "kill", "unmount", "remove", "verify"]
 TAKES_FD = {"shut", "thaw"}
+BATCH = struct.Struct("=IIQ")        # expected, there, until (CLOCK_BOOTTIME)
 
 
-def run(name, uuid, steps=None):
+def batch_of_one():
+    fd = os.memfd_create("batch")
+    os.write(fd, BATCH.pack(1, 0, time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000 + 60_000_000))
+    return fd
+
+
+def run(name, uuid, steps=None, batch=None):
     found, fd = {}, None
     began = time.monotonic()
     query, _ = disk_client.call("query", name=name, uuid=uuid)
     volume = {"name": name, "uuid": uuid, "dev_major": query["dev_major"], "dev_minor": query["dev_minor"],
               "sectors": query["sectors"]}
     for step in steps or LADDER:
-        reply, seconds = disk_client.call(step, fd=fd if step in TAKES_FD else None, **volume)
+        given = fd if step in TAKES_FD else batch if step == "cut" else None
+        reply, seconds = disk_client.call(step, fd=given, **volume)
         fd = reply.get("fd", fd)
         if step == "thaw" and fd is not None:
             os.close(fd)
@@ -48,4 +56,5 @@ def probes(began):
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(sys.argv[1], sys.argv[2], sys.argv[3:])))
+    named = [word for word in sys.argv[3:] if word != "--batch"]
+    print(json.dumps(run(sys.argv[1], sys.argv[2], named, batch_of_one() if "--batch" in sys.argv else None)))

@@ -45,9 +45,10 @@ def hold(node, where, device, kinds):
     return {kind: int(pid) for kind, pid in (line.split() for line in out.splitlines()[:-1])}
 
 
-def ladder(node, uuid, name="vol", steps=(), timeout=120):
-    """Runs the ladder, or those steps of it."""
-    found = json.loads(node.out(f"python3 {TOOLS}/ladder.py {name} {uuid} {' '.join(steps)}", timeout=timeout))
+def ladder(node, uuid, name="vol", steps=(), timeout=120, batch=False):
+    """Runs the ladder, or those steps of it. batch: as for a volume below a stack."""
+    words = [*(["--batch"] if batch else []), *steps]
+    found = json.loads(node.out(f"python3 {TOOLS}/ladder.py {name} {uuid} {' '.join(words)}", timeout=timeout))
     for step, said in found["steps"].items():
         print(f"{step:8} {said['at']:7.3f} s ({said['seconds']:.3f}) {said['error']} {said['message']}")
     for probe, last in found["probes"].items():
