@@ -9,6 +9,9 @@
 
 #include "ladder/dm.h"
 
+/* At one that changes meanwhile. */
+#define LOOKS 4
+
 static void check_table(const struct mapping *m, const struct volume *v, uint64_t sectors, struct disk_reply *y) {
         const struct live_table_expected e = {
                 .name = m->info.name, .dm_uuid = m->dm_uuid, .uuid = v->header->copy.uuid, .major = v->device.major,
@@ -28,29 +31,50 @@ static void check_table(const struct mapping *m, const struct volume *v, uint64_
                 snprintf(y->message, sizeof(y->message), "its table is not what the header of the device asks for: %s", why);
 }
 
-int op_recognize(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
-        _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
+static int look(struct mapping *ret, const struct disk_request *q, struct disk_reply *y) {
         _cleanup_(volume_done) struct volume v = VOLUME_NONE;
         _cleanup_(usage_done) struct usage u = {};
         uint64_t sectors;
         int r;
 
-        r = mapping_find(&m, q, y);
-        if (r < 0 || !m.present)
+        r = mapping_find(ret, q, y);
+        if (r < 0 || !ret->present)
                 return r;
-        if (m.table.targets == 0) {
+        if (ret->table.targets == 0) {
                 y->flags |= DISK_FLAG_NO_TABLE;
                 return 0;
         }
-        r = usage_find(&u, &m, y);
+        r = usage_find(&u, ret, y);
         if (r < 0)
                 return r;
         r = volume_read(&v, q, y);
         sectors = y->sectors;
-        y->dev_major = m.info.major;
-        y->dev_minor = m.info.minor;
-        y->sectors = m.table.sectors;
-        if (r >= 0 && !m.table.all_error)
-                check_table(&m, &v, sectors, y);
+        y->dev_major = ret->info.major;
+        y->dev_minor = ret->info.minor;
+        y->sectors = ret->table.sectors;
+        if (r >= 0 && !ret->table.all_error)
+                check_table(ret, &v, sectors, y);
         return r;
+}
+
+static bool has_changed(const struct mapping *m, const struct disk_request *q) {
+        _cleanup_(mapping_done) struct mapping now = MAPPING_NONE;
+        struct disk_reply scratch = {};
+
+        return mapping_find(&now, q, &scratch) >= 0 &&
+               (now.present != m->present || now.info.state != m->info.state || now.table.all_error != m->table.all_error);
+}
+
+/* A mapping that is cut by the breaker while it is looked at has for a moment a table that is neither. */
+int op_recognize(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
+        const struct disk_reply before = *y;
+
+        for (unsigned n = 1;; n++) {
+                _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
+                int r = look(&m, q, y);
+
+                if (n == LOOKS || !has_changed(&m, q))
+                        return r;
+                *y = before;
+        }
 }
