@@ -3,8 +3,8 @@
 """The guest's side of the VM harness: runs commands for the host over a virtio-serial port.
 
 Frames in both directions: channel (u32), kind (u8), length (u32), payload; big endian. A session starts with SYNC:
-everything before it is left over from another session and is thrown away. That makes the port usable after a restored
-snapshot. When the host goes away all commands of its session are killed.
+everything before it is left over from another session and is thrown away; between two frames it ends the session that
+was. That makes the port usable after a restored snapshot, even one that was taken within a session. When the host goes away all commands of its session are killed.
 
   host  -> EXEC {argv, env, cwd}  DATA stdin  EOF  KILL signal  HELLO  SETUP {time, seed, hostname}  BYE
   guest -> OUT  ERR  EXIT {status, signal}  HELLO {kernel, boot_id}  SETUP  BYE
@@ -127,6 +127,10 @@ class Agent:
                 self.set_connected(False)
                 return
             self.received += data
+        if self.synced and self.received.startswith(SYNC):      # no frame is that long
+            received = self.received
+            self.reset()
+            self.received = received
         if not self.synced and not self.find_sync():
             return
         while len(self.received) >= HEADER.size:
