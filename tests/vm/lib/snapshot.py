@@ -47,9 +47,8 @@ def copy(path, directory):
 
 
 def save(node, directory, timeout=180):
-    """The node goes on afterwards."""
+    """The node goes on afterwards. It is not stopped before: a copy would start as it was saved, and wait."""
     node.qmp("migrate-set-parameters", max_bandwidth=1 << 40)
-    node.qmp("stop")
     node.qmp("migrate", uri=f"exec:cat > '{directory}/state'")
     deadline = time.monotonic() + timeout
     while (status := node.qmp("query-migrate")["status"]) != "completed":
