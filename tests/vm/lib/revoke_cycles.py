@@ -10,7 +10,8 @@ from . import product, revoke
 from .common import VM
 
 CENSUS = "/usr/local/lib/cmkd-test/census.py"
-WRITER = "i=0; while :; do i=$((i+1)); echo $i > /mnt/busy && sync /mnt/busy || exit 1; echo line $i; sleep 0.05; done"
+# One that sleeps through all of it writes to what /mnt is then: not into a file of the volume
+WRITER = "i=0; while :; do i=$((i+1)); [ -e /mnt/known ] && echo $i > /mnt/busy && sync /mnt/busy || exit 1; echo line $i; sleep 0.05; done"
 # What the kernel and the other programs of the node use varies; ours may not grow
 SLACK_KIB, SLACK_SLAB_KIB = 96, 4096
 
