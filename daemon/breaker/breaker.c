@@ -44,7 +44,8 @@ static void finish(struct breaker *b, int i, int error, struct instant now) {
                 say(LOG_ALERT, "%.64s: cut, %llu ms after it was due", s->name, (unsigned long long)
                     ((now.boottime_usec - (w->due_since_usec ?: now.boottime_usec)) / USEC_PER_MSEC));
         else if (error != w->last_error)
-                say(LOG_ALERT, "%.64s: cannot be cut (%s), trying on", s->name, strerror(-error));
+                say(LOG_ALERT, error == -ENXIO ? "%.64s: there is no such mapping (%s), looking on"
+                                               : "%.64s: cannot be cut (%s), trying on", s->name, strerror(-error));
         w->last_error = error;
         w->retry_usec = now.boottime_usec + BREAKER_RETRY_USEC;
         clients_finish_act(b, i, error);
