@@ -20,6 +20,7 @@
 #include "no-cores.h"
 #include "open-mark.h"
 #include "pause.h"
+#include "restore-watch.h"
 #include "teardown.h"
 #include "trust-places.h"
 #include "unit-return.h"
@@ -114,6 +115,14 @@ void manager_restored(struct manager *m) {
                 key_restored(k);
 }
 
+static void watch_restores(struct manager *m) {
+        int r = restore_watch_new(m, m->event);
+
+        if (r < 0)
+                log_notice("Whether this machine goes on from a snapshot is not seen, keys are asked for with their next poll: %s",
+                           strerror(-r));
+}
+
 static int on_hangup(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_, void *user) {
         _cleanup_(freep) char *why = NULL;
 
@@ -189,6 +198,8 @@ static int set_up(struct manager *m) {
                 r = mount_watch_new(m, m->event, &m->mounts);
         if (r >= 0)
                 r = mapping_watch_new(m, m->event, &m->mappings);
+        if (r >= 0)
+                watch_restores(m);
         if (r >= 0)
                 r = bus_new(m, m->event, &m->bus);
         if (r >= 0)

@@ -261,8 +261,6 @@ static int receive(struct mapping_watch *w) {
                 return 1;
         if (uevent_parse(buffer, (size_t) n, &e) >= 0)
                 on_uevent(w, &e);
-        else if (uevent_is_restore(buffer, (size_t) n))
-                manager_restored(w->manager);
         return 1;
 }
 

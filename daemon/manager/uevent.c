@@ -24,17 +24,6 @@ static enum uevent_action parse_action(const char *s) {
         return UEVENT_OTHER;
 }
 
-bool uevent_is_restore(const char *data, size_t size) {
-        const char *p, *end = data + size;
-
-        if (size == 0 || end[-1] != 0 || !strchr(data, '@'))
-                return false;
-        for (p = data + strlen(data) + 1; p < end; p += strlen(p) + 1)
-                if (streq(p, "NEW_VMGENID=1"))
-                        return true;
-        return false;
-}
-
 int uevent_parse(const char *data, size_t size, struct uevent *ret) {
         struct uevent e = { .action = UEVENT_OTHER };
         bool has_action = false, has_major = false, has_minor = false, is_block = false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A message of the kernel's uevent socket, about a block device or the machine itself. Pure. Only a hint: what it is about is
+/* A message of the kernel's uevent socket, about a block device. Pure. Only a hint: what it is about is
  * looked up in sysfs, whatever else the message says. Format: lib/kobject_uevent.c, "ACTION@DEVPATH", NUL, then "KEY=VALUE", NUL ... */
 
 #include "common/util.h"
@@ -15,7 +15,3 @@ struct uevent {
 
 /* Returns 0, -ENOENT (well-formed, and not about a block device) or -EBADMSG. */
 int uevent_parse(const char *data, size_t size, struct uevent *ret);
-
-/* Whether it says that this machine goes on from a snapshot, or as a copy: its generation id has changed (vmgenid, from Linux
- * 6.10 on). What a process makes the kernel say has other names (SYNTH_ARG_...). */
-bool uevent_is_restore(const char *data, size_t size);

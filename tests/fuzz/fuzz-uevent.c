@@ -24,7 +24,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         s[size] = 0;
         if (uevent_parse(s, size, &e) == 0)
                 check(e.action <= UEVENT_OTHER && e.major <= 999999999 && e.minor <= 999999999);
-        (void) uevent_is_restore(s, size);
         if (dm_crypt_uuid_parse(s, uuid, mapping) == 0) {
                 check(uuid_is_valid(uuid) && dm_mapping_name_is_valid(mapping) && !strchr(mapping, '/'));
                 check(dm_crypt_uuid(uuid, mapping, again) == 0 && streq(again, s));

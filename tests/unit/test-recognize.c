@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/recognize.c daemon/manager/lease.c daemon/manager/key-track.c daemon/manager/lease-keys.c daemon/manager/policy.c daemon/manager/uevent.c daemon/manager/open-mark.c
+// sources: daemon/manager/recognize.c daemon/manager/lease.c daemon/manager/key-track.c daemon/manager/lease-keys.c daemon/manager/policy.c daemon/manager/uevent.c daemon/manager/open-mark.c daemon/manager/restore-watch.c
+// libs: libsystemd
 
 /* What a mapping that stands is to us: cases by name, then every combination against the invariants. And the uevents by
  * which it is heard of. */
@@ -9,7 +10,9 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "manager/manager.h"
 #include "manager/recognize.h"
+#include "manager/restore-watch.h"
 #include "manager/uevent.h"
 #include "manager/wrap-mark.h"
 #include "manager/wrap.h"
@@ -20,6 +23,10 @@ struct instant wraps_lease_begin(const struct volume *v _unused_) {
 }
 
 void wrap_mark_update(const struct volume *v _unused_) {
+}
+
+/* of manager.c */
+void manager_restored(struct manager *m _unused_) {
 }
 
 #define LIVE (DISK_FLAG_MAPPED|DISK_FLAG_OURS|DISK_FLAG_TABLE_OK)
@@ -150,13 +157,29 @@ static void test_uevent(void **state _unused_) {
         assert_int_equal(uevent_parse(EVENT("libudev"), &e), -EBADMSG);
         assert_int_equal(uevent_parse(BLOCK, sizeof(BLOCK) - 1, &e), -EBADMSG);
         assert_int_equal(uevent_parse("", 0, &e), -EBADMSG);
-        assert_true(uevent_is_restore(EVENT("change@/devices/x\0ACTION=change\0SUBSYSTEM=platform\0NEW_VMGENID=1\0SEQNUM=9")));
-        assert_false(uevent_is_restore(EVENT("change@/devices/x\0ACTION=change\0SYNTH_ARG_NEW_VMGENID=1")));
-        assert_false(uevent_is_restore(EVENT("change@/devices/x\0NEW_VMGENID=12")));
-        assert_false(uevent_is_restore(EVENT("NEW_VMGENID=1")));
-        assert_false(uevent_is_restore("a@b\0NEW_VMGENID=1", 17));
-        assert_false(uevent_is_restore("", 0));
-        assert_false(uevent_is_restore(EVENT(BLOCK)));
+}
+
+static bool told(const char *record) {
+        return restore_is_told(record, strlen(record));
+}
+
+static void test_restore(void **state _unused_) {
+        assert_true(told("5,339,5140900,-;random: crng reseeded due to virtual machine fork\n"));
+        assert_true(told("5,339,5140900,-,caller=T1;random: crng reseeded due to virtual machine fork\n SUBSYSTEM=x\n"));
+        assert_true(told("0,1,1,-;random: crng reseeded due to virtual machine fork"));
+        /* a process's own words: facility 1 and others */
+        assert_false(told("13,339,5140900,-;random: crng reseeded due to virtual machine fork\n"));
+        assert_false(told("8,339,5140900,-;random: crng reseeded due to virtual machine fork\n"));
+        assert_false(told("4294967296,339,5140900,-;random: crng reseeded due to virtual machine fork\n"));
+        assert_false(told("5,339,5140900,-;x: random: crng reseeded due to virtual machine fork\n"));
+        assert_false(told("5,339,5140900,-;random: crng reseeded due to virtual machine forks\n"));
+        assert_false(told("5,339,5140900,-;random: crng reseeded due to virtual machine for"));
+        assert_false(told("5;random: crng reseeded due to virtual machine fork\n"));
+        assert_false(told(",;random: crng reseeded due to virtual machine fork\n"));
+        assert_false(told("5,339,5140900,-"));
+        assert_false(told("5,"));
+        assert_false(told("5"));
+        assert_false(told(""));
 }
 
 static void test_open_mark(void **state _unused_) {
@@ -183,7 +206,7 @@ static void test_open_mark(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_cases), cmocka_unit_test(test_all), cmocka_unit_test(test_uevent),
-                cmocka_unit_test(test_open_mark),
+                cmocka_unit_test(test_open_mark), cmocka_unit_test(test_restore),
         };
 
         return cmocka_run_group_tests_name("recognize", tests, NULL, NULL);
