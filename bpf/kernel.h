@@ -25,7 +25,7 @@ enum {
         BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PERCPU_ARRAY = 6, BPF_MAP_TYPE_LRU_HASH = 9,
         BPF_MAP_TYPE_RINGBUF = 27,
 };
-enum { BPF_ANY = 0 };
+enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 
 /* The context of cgroup/sysctl: stable, not relocated. */
 struct bpf_sysctl {
@@ -51,7 +51,7 @@ struct path { struct vfsmount *mnt; struct dentry *dentry; };
 struct file { struct path f_path; };
 struct mm_struct { struct file *exe_file; };
 struct kernfs_node { __u64 id; };
-struct cgroup { struct kernfs_node *kn; };
+struct cgroup { int level; struct kernfs_node *kn; };
 struct css_set { struct cgroup *dfl_cgrp; };
 
 struct task_struct {
@@ -69,8 +69,13 @@ struct task_struct {
 
 struct key { int serial; char *description; };
 
-struct gendisk { int major, first_minor; void *private_data; };
+struct gendisk { int major, first_minor; char disk_name[32]; void *private_data; };
 struct block_device { struct gendisk *bd_disk; };
+struct cgroup_subsys_state { struct cgroup *cgroup; };
+struct blkcg { struct cgroup_subsys_state css; };
+struct blkcg_gq { struct blkcg *blkcg; };
+struct bvec_iter { unsigned int bi_size; };
+struct bio { struct block_device *bi_bdev; unsigned int bi_opf; struct bvec_iter bi_iter; struct blkcg_gq *bi_blkg; };
 
 /* drivers/md/dm-ioctl.c, dm-core.h, include/linux/device-mapper.h */
 struct hash_cell { char *name, *uuid; };

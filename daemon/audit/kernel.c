@@ -5,6 +5,7 @@
 #include "probes.h"
 #include "probes-old.h"
 #include "who.h"
+#include "workloads.h"
 #include "common/log.h"
 
 #include <inttypes.h>
@@ -22,6 +23,7 @@ struct kernel {
         struct who *who;
         struct probes *probes;
         struct ring *ring;
+        struct workloads *workloads;       /* NULL: nothing counts */
         uint64_t consumed, lost;           /* events: written, lost */
         uint64_t sent_usec, heard_usec;    /* of the last heartbeat */
         uint64_t echo_position;            /* its echo is before that place in the ring */
@@ -38,6 +40,7 @@ struct kernel *kernel_free(struct kernel *k) {
         sd_event_source_disable_unref(k->ring_source);
         sd_event_source_disable_unref(k->retry_source);
         ring_free(k->ring);
+        workloads_free(k->workloads);
         probes_free(k->probes);
         who_free(k->who);
         free(k);
@@ -67,6 +70,8 @@ static int append_event(struct kernel *k, const void *data, size_t size, const c
                 audit_record_add(&k->record, "ring", ring);
         } else if (r >= 0)
                 uses_join(k->uses, &k->record);
+        if (r >= 0 && k->workloads && e->kind == CMKD_DM_REMOVE && e->result == 0)
+                workloads_removed(k->workloads, e->uuid, k->record.boottime_usec);
         return writer_append(k->writer, &k->record, RECORD_KERNEL);
 }
 
@@ -314,6 +319,10 @@ int kernel_new(sd_event *event, struct writer *writer, struct uses *uses, uint32
         r = ring_open(probes_events_fd(k->probes), &k->ring);
         if (r < 0)
                 return r;
+        if (probes_workloads_fd(k->probes) >= 0)
+                r = workloads_new(probes_workloads_fd(k->probes), probes_unattributed_fd(k->probes), &k->workloads);
+        if (r < 0)
+                return r;
         writer_set_ring(writer, k->ring);
         skip_written(k->ring, probes_events_name(k->probes), last_ring);
         r = listen_to_ring(k, event);
@@ -327,6 +336,8 @@ void kernel_housekeep(struct kernel *k) {
         report_lost(k);
         probes_check_pins(k->probes, on_pin_missing, k);
         check_echo(k);
+        if (k->workloads)
+                workloads_housekeep(k->workloads, k->who, k->uses, k->writer, &k->record);
 }
 
 void kernel_fill_status(struct kernel *k, struct audit_status *s) {

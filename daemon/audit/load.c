@@ -4,6 +4,7 @@
 #include "chain.h"
 #include "crypt.skel.h"
 #include "dm.skel.h"
+#include "io.skel.h"
 #include "lsm.skel.h"
 
 #include <bpf/bpf.h>
@@ -20,6 +21,7 @@ struct object {
 
 static const struct object objects[] = {
         { "lsm", NULL, lsm_bpf__elf_bytes },
+        { "io", NULL, io_bpf__elf_bytes },
         { "dm", "dm_mod", dm_bpf__elf_bytes },
         { "crypt", "dm_crypt", crypt_bpf__elf_bytes },
 };

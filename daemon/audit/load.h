@@ -9,7 +9,7 @@
 #include "probes.h"
 
 #define PROBES_DIR_MAX 96
-#define LOAD_OBJECTS 3u
+#define LOAD_OBJECTS 4u
 
 struct load {
         const char *dir;

@@ -22,6 +22,7 @@ struct probes {
         struct pins *pins;
         struct load load;
         int events_fd, lost_fd, submitted_fd, reported_fd;     /* stay with pins */
+        int workloads_fd, unattributed_fd;                     /* or -errno */
         struct probes_coverage coverage;
 };
 
@@ -36,6 +37,8 @@ struct probes *probes_free(struct probes *p) {
 const struct probes_coverage *probes_coverage(const struct probes *p) { return &p->coverage; }
 const char *probes_dir(const struct probes *p) { return p->dir; }
 int probes_events_fd(const struct probes *p) { return p->events_fd; }
+int probes_workloads_fd(const struct probes *p) { return p->workloads_fd; }
+int probes_unattributed_fd(const struct probes *p) { return p->unattributed_fd; }
 const char *probes_events_name(const struct probes *p) { return p->events_name; }
 
 /* What is attached writes to maps that cannot be had any more: all is loaded anew. Returns whether it was so. */
@@ -79,6 +82,8 @@ static int open_maps(struct probes *p) {
         p->lost_fd = open_map(p, "lost");
         p->submitted_fd = open_map(p, "submitted");
         p->reported_fd = open_map(p, "reported");
+        p->workloads_fd = open_map(p, "workloads");
+        p->unattributed_fd = open_map(p, "unattributed");
         if (self_fd < 0 || p->events_fd < 0 || p->lost_fd < 0 || p->submitted_fd < 0 || p->reported_fd < 0)
                 return -ENOENT;
         if (bpf_map_update_elem(self_fd, &zero, &tgid, BPF_ANY) < 0 ||
@@ -109,7 +114,7 @@ int probes_open(uint32_t ring_size, struct probes **ret) {
 
         if (!p)
                 return -ENOMEM;
-        p->events_fd = p->lost_fd = p->submitted_fd = p->reported_fd = -EBADF;
+        p->events_fd = p->lost_fd = p->submitted_fd = p->reported_fd = p->workloads_fd = p->unattributed_fd = -EBADF;
         p->coverage.reused = true;
         libbpf_set_print(print_debug);
         p->load = (struct load) {

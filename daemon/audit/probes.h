@@ -4,6 +4,7 @@
 /* Loads, attaches and pins the programs of bpf/, and finds them again after a restart.
  *
  *   /sys/fs/bpf/cmkd/v1-DIGEST/   events lost submitted reported self      the shared maps
+ *                                 workloads unattributed                   of io.bpf.c
  *                                 link-PROGRAM ...                         what keeps a program attached
  *                                 loaded-OBJECT                            all that this object could attach is pinned
  *                                 failed-PROGRAM                           and this one could not be attached
@@ -52,6 +53,10 @@ const struct probes_coverage *probes_coverage(const struct probes *p);
 /* The ring buffer's map, and a name for it: never the same for another one ("BOOT.ID"). */
 int probes_events_fd(const struct probes *p);
 const char *probes_events_name(const struct probes *p);
+
+/* The maps of io.bpf.c (workloads.h), or -errno: that one is not loaded. */
+int probes_workloads_fd(const struct probes *p);
+int probes_unattributed_fd(const struct probes *p);
 
 /* Where the pins are. What another build left beside it is detached: see probes-old.h. */
 const char *probes_dir(const struct probes *p);

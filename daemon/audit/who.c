@@ -167,23 +167,24 @@ static int read_cgroup(const struct who *w, uint64_t id, char *buf, size_t size)
         return 0;
 }
 
-static void resolve_cgroup(struct who *w, const struct cmkd_event *e, struct who_names *ret) {
+bool who_cgroup(struct who *w, uint64_t id, char ret[static WHO_PATH_MAX]) {
         struct group *g;
 
         for (unsigned i = 0; i < CACHE_SIZE; i++) {
                 g = w->groups + i;
-                if (e->cgroup_id != 0 && g->id == e->cgroup_id) {
-                        memcpy(ret->cgroup, g->path, sizeof(ret->cgroup));
-                        return;
+                if (id != 0 && g->id == id) {
+                        memcpy(ret, g->path, WHO_PATH_MAX);
+                        return true;
                 }
         }
-        if (w->cgroup_fd < 0 || read_cgroup(w, e->cgroup_id, ret->cgroup, sizeof(ret->cgroup)) < 0) {
-                ret->cgroup[0] = 0;
-                return;
+        if (w->cgroup_fd < 0 || read_cgroup(w, id, ret, WHO_PATH_MAX) < 0) {
+                ret[0] = 0;
+                return false;
         }
         g = w->groups + w->next_group++ % CACHE_SIZE;
-        g->id = e->cgroup_id;
-        memcpy(g->path, ret->cgroup, sizeof(g->path));
+        g->id = id;
+        memcpy(g->path, ret, sizeof(g->path));
+        return true;
 }
 
 bool who_program_is_ours(const char *exe) {
@@ -200,7 +201,7 @@ bool who_program_is_ours(const char *exe) {
  * cgroup: the path counts, if /proc vouches for it. */
 void who_resolve(struct who *w, const struct cmkd_event *e, struct who_names *ret) {
         resolve_exe(w, e, ret);
-        resolve_cgroup(w, e, ret);
+        (void) who_cgroup(w, e->cgroup_id, ret->cgroup);
         ret->ours = who_program_is_ours(ret->exe) &&
                     (who_cgroup_is_ours(ret->cgroup) ||
                      (ret->exe_from_proc && (!ret->cgroup[0] || streq(ret->cgroup, "/"))));

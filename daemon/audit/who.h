@@ -25,6 +25,9 @@ struct who *who_free(struct who *w);
 
 void who_resolve(struct who *w, const struct cmkd_event *e, struct who_names *ret);
 
+/* The path of a cgroup, from its id. Returns whether it is known: one that is gone, and was not asked for lately, is not. */
+bool who_cgroup(struct who *w, uint64_t id, char ret[static WHO_PATH_MAX]);
+
 /* The executable as the kernel names it; pure. */
 void who_exe_from_event(const struct cmkd_event *e, char *buf, size_t size);
 

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "workloads.h"
+
+#include <bpf/bpf.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <syslog.h>
+
+#define BATCH 256u
+#define REMOVED_MAX 64u                    /* of more within a second the counters go on with the next use */
+
+struct entry {
+        struct cmkd_workload key;
+        struct cmkd_io io;
+        char *cgroup;                      /* its path, while it was there; or NULL */
+        bool changed;                      /* since its last record */
+};
+
+struct removed {
+        char hex[CMKD_LUKS_HEX];
+        uint64_t boottime_usec;
+};
+
+struct workloads {
+        int map_fd, rest_fd;
+        struct entry *entries;             /* by key */
+        size_t n, n_sorted, allocated;
+        struct removed removed[REMOVED_MAX];
+        size_t n_removed;
+        uint64_t reported_usec;            /* when all were */
+        uint64_t rest[2];                  /* that stand in the trail */
+        struct cmkd_workload keys[BATCH];
+        struct cmkd_io values[BATCH];
+};
+
+int workloads_new(int map_fd, int rest_fd, struct workloads **ret) {
+        struct workloads *w = calloc(1, sizeof(*w));
+
+        if (!w)
+                return -ENOMEM;
+        w->map_fd = map_fd;
+        w->rest_fd = rest_fd;
+        w->reported_usec = now_boottime_usec();
+        *ret = w;
+        return 0;
+}
+
+struct workloads *workloads_free(struct workloads *w) {
+        if (!w)
+                return NULL;
+        for (size_t i = 0; i < w->n; i++)
+                free(w->entries[i].cgroup);
+        free(w->entries);
+        free(w);
+        return NULL;
+}
+
+void workloads_removed(struct workloads *w, const char *dm_uuid, uint64_t boottime_usec) {
+        const char *hex = startswith(dm_uuid, "CRYPT-LUKS2-");
+
+        if (!hex || strlen(hex) < CMKD_LUKS_HEX || w->n_removed == REMOVED_MAX)
+                return;
+        memcpy(w->removed[w->n_removed].hex, hex, CMKD_LUKS_HEX);
+        w->removed[w->n_removed++].boottime_usec = boottime_usec;
+}
+
+static int compare(const void *a, const void *b) {
+        return memcmp(&((const struct entry *) a)->key, &((const struct entry *) b)->key, sizeof(struct cmkd_workload));
+}
+
+static struct entry *add(struct workloads *w, const struct cmkd_workload *key) {
+        struct entry *e;
+
+        if (w->n == w->allocated) {
+                e = realloc(w->entries, (w->allocated + BATCH) * sizeof(*e));
+                if (!e)
+                        return NULL;
+                w->entries = e;
+                w->allocated += BATCH;
+        }
+        e = w->entries + w->n++;
+        *e = (struct entry) { .key = *key };
+        return e;
+}
+
+static void note(struct workloads *w, struct who *who, const struct cmkd_workload *key, const struct cmkd_io *io) {
+        const struct entry wanted = { .key = *key };
+        struct entry *e = bsearch(&wanted, w->entries, w->n_sorted, sizeof(*e), compare);
+        char path[WHO_PATH_MAX];
+
+        if (!e) {
+                e = add(w, key);
+                if (e && who_cgroup(who, key->cgroup_id, path))
+                        e->cgroup = strdup(path);
+        }
+        if (e && memcmp(&e->io, io, sizeof(*io)) != 0) {
+                e->io = *io;
+                e->changed = true;
+        }
+}
+
+/* What the kernel has now. */
+static void look(struct workloads *w, struct who *who) {
+        uint32_t n = BATCH;
+        uint64_t at = 0;
+
+        for (bool first = true;; first = false) {
+                int r = bpf_map_lookup_batch(w->map_fd, first ? NULL : &at, &at, w->keys, w->values, &n, NULL);
+
+                if (r < 0 && errno != ENOENT)
+                        return;
+                for (uint32_t i = 0; i < n; i++)
+                        note(w, who, w->keys + i, w->values + i);
+                if (r < 0)
+                        break;             /* that was the end */
+                n = BATCH;
+        }
+        if (w->n > w->n_sorted)
+                qsort(w->entries, w->n, sizeof(*w->entries), compare);
+        w->n_sorted = w->n;
+}
+
+static int say(struct entry *e, const struct removed *removed, const struct uses *uses, struct writer *writer,
+               struct audit_message_record *m) {
+        const char *p = e->key.hex;
+
+        audit_record_start(m, "io", LOG_INFO, false);
+        if (removed && removed->boottime_usec < m->boottime_usec) {
+                m->realtime_usec -= m->boottime_usec - removed->boottime_usec;
+                m->boottime_usec = removed->boottime_usec;
+        }
+        audit_record_addf(m, "uuid", "%.8s-%.4s-%.4s-%.4s-%.12s", p, p + 8, p + 12, p + 16, p + 20);
+        audit_record_add(m, "cgroup", e->cgroup);
+        audit_record_addf(m, "cgroup_id", "%" PRIu64, (uint64_t) e->key.cgroup_id);
+        audit_record_addf(m, "read_bytes", "%" PRIu64, (uint64_t) e->io.read);
+        audit_record_addf(m, "written_bytes", "%" PRIu64, (uint64_t) e->io.written);
+        audit_record_addf(m, "reads", "%" PRIu64, (uint64_t) e->io.reads);
+        audit_record_addf(m, "writes", "%" PRIu64, (uint64_t) e->io.writes);
+        audit_record_add(m, "last", removed ? "yes" : NULL);
+        uses_join(uses, m);
+        return writer_say(writer, m);
+}
+
+static const struct removed *find_removed(const struct workloads *w, const struct entry *e) {
+        for (size_t i = 0; i < w->n_removed; i++)
+                if (memcmp(w->removed[i].hex, e->key.hex, CMKD_LUKS_HEX) == 0)
+                        return w->removed + i;
+        return NULL;
+}
+
+static void report(struct workloads *w, bool all, const struct uses *uses, struct writer *writer,
+                   struct audit_message_record *m) {
+        size_t kept = 0;
+
+        for (size_t i = 0; i < w->n; i++) {
+                struct entry *e = w->entries + i;
+                const struct removed *removed = find_removed(w, e);
+
+                if (removed || (all && e->changed))
+                        e->changed = say(e, removed, uses, writer, m) < 0;
+                if (removed && !e->changed) {
+                        (void) bpf_map_delete_elem(w->map_fd, &e->key);
+                        free(e->cgroup);
+                } else
+                        w->entries[kept++] = *e;
+        }
+        w->n = w->n_sorted = kept;
+        w->n_removed = 0;
+}
+
+/* More cgroups than the map has room for: how much is not known of whom. */
+static void report_rest(struct workloads *w, struct writer *writer, struct audit_message_record *m) {
+        uint64_t rest[2] = {};
+
+        for (uint32_t i = 0; i < 2; i++)
+                (void) bpf_map_lookup_elem(w->rest_fd, &i, rest + i);
+        if (memcmp(rest, w->rest, sizeof(rest)) == 0)
+                return;
+        audit_record_start(m, "io_unattributed", LOG_WARNING, false);
+        audit_record_addf(m, "read_bytes", "%" PRIu64, rest[0]);
+        audit_record_addf(m, "written_bytes", "%" PRIu64, rest[1]);
+        if (writer_say(writer, m) >= 0)
+                memcpy(w->rest, rest, sizeof(rest));
+}
+
+void workloads_housekeep(struct workloads *w, struct who *who, const struct uses *uses, struct writer *writer,
+                         struct audit_message_record *m) {
+        uint64_t now = now_boottime_usec();
+        bool all = now - w->reported_usec >= WORKLOADS_PERIOD_USEC;
+
+        look(w, who);
+        if (w->n_removed > 0 || all)
+                report(w, all, uses, writer, m);
+        if (!all)
+                return;
+        report_rest(w, writer, m);
+        w->reported_usec = now;
+}

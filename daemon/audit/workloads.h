@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Use by workload: what io.bpf.c counted, as records "io", one for each volume and cgroup.
+ *
+ *   each second: who is new is given a name, while its cgroup is there
+ *   each ten minutes: a record of those that changed          a mapping was removed: the last one, and the counters go
+ *
+ * The numbers are sums since the mapping was made, or since this node counts: of one use and cgroup a later record replaces
+ * an earlier one, so that one that is written twice counts once. */
+
+#include "io.h"
+#include "uses.h"
+#include "who.h"
+#include "writer.h"
+
+#define WORKLOADS_PERIOD_USEC (600 * USEC_PER_SEC)
+
+struct workloads;
+
+/* map_fd, rest_fd: of the maps "workloads" and "unattributed"; they stay the caller's. Returns 0 or -ENOMEM. */
+int workloads_new(int map_fd, int rest_fd, struct workloads **ret);
+struct workloads *workloads_free(struct workloads *w);
+static inline void workloads_freep(struct workloads **w) { workloads_free(*w); }
+
+/* A mapping with that dm uuid was removed, then (CLOCK_BOOTTIME): its last records come with workloads_housekeep(). */
+void workloads_removed(struct workloads *w, const char *dm_uuid, uint64_t boottime_usec);
+
+/* Once a second. m: room for a record. */
+void workloads_housekeep(struct workloads *w, struct who *who, const struct uses *uses, struct writer *writer,
+                         struct audit_message_record *m);
