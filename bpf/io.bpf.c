@@ -52,7 +52,7 @@ static __always_inline bool find_volume(struct gendisk *disk, struct cmkd_worklo
 }
 
 /* The request's own says who dirtied its pages. Where the io controller is not on it is the root's, level 0: then who asks. */
-static __always_inline __u64 cgroup_of(struct bio *bio) {
+static __always_inline struct cgroup *cgroup_of(struct bio *bio) {
         struct task_struct *task = (void *) bpf_get_current_task();
         struct cgroup *cgroup = NULL;
 
@@ -60,16 +60,26 @@ static __always_inline __u64 cgroup_of(struct bio *bio) {
                 cgroup = BPF_CORE_READ(bio, bi_blkg, blkcg, css.cgroup);
         if (!cgroup || BPF_CORE_READ(cgroup, level) == 0)
                 cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
-        return BPF_CORE_READ(cgroup, kn, id);
+        return cgroup;
 }
 
-static __always_inline void count_bytes(struct cmkd_workload *key, __u32 write, __u64 bytes) {
+static __always_inline void read_names(struct cmkd_io *io, struct cgroup *cgroup) {
+#pragma unroll
+        for (int i = 0; i < CMKD_CGROUP_NAMES; i++) {
+                READ_TEXT(io->cgroup[i], BPF_CORE_READ(cgroup, kn, name));
+                cgroup = BPF_CORE_READ(cgroup, self.parent, cgroup);
+        }
+}
+
+static __always_inline void count_bytes(struct cmkd_workload *key, struct cgroup *cgroup, __u32 write, __u64 bytes) {
         struct cmkd_io *io = bpf_map_lookup_elem(&workloads, key);
         __u64 *rest;
 
         if (!io) {
                 bpf_map_update_elem(&workloads, key, &none, BPF_NOEXIST);
                 io = bpf_map_lookup_elem(&workloads, key);
+                if (io)
+                        read_names(io, cgroup);
         }
         if (io && write) {
                 __sync_fetch_and_add(&io->written, bytes);
@@ -89,6 +99,7 @@ int on_bio_queue(__u64 *ctx) {
         struct bio *bio = (struct bio *) ctx[0];
         struct gendisk *disk = BPF_CORE_READ(bio, bi_bdev, bd_disk);
         struct cmkd_workload key = {};
+        struct cgroup *cgroup;
         __u32 op, write;
         __u64 bytes;
 
@@ -99,7 +110,8 @@ int on_bio_queue(__u64 *ctx) {
         if (op > OP_WRITE || bytes == 0 || !find_volume(disk, &key))
                 return 0;
         write = op == OP_WRITE;
-        key.cgroup_id = cgroup_of(bio);
-        count_bytes(&key, write, bytes);
+        cgroup = cgroup_of(bio);
+        key.cgroup_id = BPF_CORE_READ(cgroup, kn, id);
+        count_bytes(&key, cgroup, write, bytes);
         return 0;
 }

@@ -17,9 +17,13 @@ struct cmkd_workload {
         __u64 cgroup_id;             /* in the unified hierarchy */
 };
 
+#define CMKD_CGROUP_NAMES 3
+#define CMKD_CGROUP_NAME_SIZE 64
+
 struct cmkd_io {
         __u64 read, written;         /* bytes */
         __u64 reads, writes;         /* requests */
+        char cgroup[CMKD_CGROUP_NAMES][CMKD_CGROUP_NAME_SIZE];   /* its name, its parent's, ...: it may be gone when we look */
 };
 
-_Static_assert(sizeof(struct cmkd_workload) == 40 && sizeof(struct cmkd_io) == 32, "the layout is the contract of both sides");
+_Static_assert(sizeof(struct cmkd_workload) == 40 && sizeof(struct cmkd_io) == 224, "the layout is the contract of both sides");

@@ -50,8 +50,9 @@ struct vfsmount { struct super_block *mnt_sb; };
 struct path { struct vfsmount *mnt; struct dentry *dentry; };
 struct file { struct path f_path; };
 struct mm_struct { struct file *exe_file; };
-struct kernfs_node { __u64 id; };
-struct cgroup { int level; struct kernfs_node *kn; };
+struct kernfs_node { const char *name; __u64 id; };
+struct cgroup_subsys_state { struct cgroup *cgroup; struct cgroup_subsys_state *parent; };
+struct cgroup { struct cgroup_subsys_state self; int level; struct kernfs_node *kn; };
 struct css_set { struct cgroup *dfl_cgrp; };
 
 struct task_struct {
@@ -71,7 +72,6 @@ struct key { int serial; char *description; };
 
 struct gendisk { int major, first_minor; char disk_name[32]; void *private_data; };
 struct block_device { struct gendisk *bd_disk; };
-struct cgroup_subsys_state { struct cgroup *cgroup; };
 struct blkcg { struct cgroup_subsys_state css; };
 struct blkcg_gq { struct blkcg *blkcg; };
 struct bvec_iter { unsigned int bi_size; };

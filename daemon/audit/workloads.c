@@ -12,7 +12,7 @@
 struct entry {
         struct cmkd_workload key;
         struct cmkd_io io;
-        char *cgroup;                      /* its path, while it was there; or NULL */
+        char *cgroup;                      /* its path; or NULL */
         bool changed;                      /* since its last record */
 };
 
@@ -83,6 +83,18 @@ static struct entry *add(struct workloads *w, const struct cmkd_workload *key) {
         return e;
 }
 
+/* One that is gone already has the names that the kernel read when it came: the last three, from the end. */
+static void name_from_kernel(const struct cmkd_io *io, char ret[static WHO_PATH_MAX]) {
+        unsigned n = 0;
+        size_t used;
+
+        while (n < CMKD_CGROUP_NAMES && io->cgroup[n][0] && io->cgroup[n][0] != '/')
+                n++;
+        used = (size_t) snprintf(ret, WHO_PATH_MAX, n == CMKD_CGROUP_NAMES ? "..." : n == 0 ? "/" : "");
+        while (n-- > 0)
+                used += (size_t) snprintf(ret + used, WHO_PATH_MAX - used, "/%.*s", CMKD_CGROUP_NAME_SIZE, io->cgroup[n]);
+}
+
 static void note(struct workloads *w, struct who *who, const struct cmkd_workload *key, const struct cmkd_io *io) {
         const struct entry wanted = { .key = *key };
         struct entry *e = bsearch(&wanted, w->entries, w->n_sorted, sizeof(*e), compare);
@@ -90,7 +102,9 @@ static void note(struct workloads *w, struct who *who, const struct cmkd_workloa
 
         if (!e) {
                 e = add(w, key);
-                if (e && who_cgroup(who, key->cgroup_id, path))
+                if (!who_cgroup(who, key->cgroup_id, path))
+                        name_from_kernel(io, path);
+                if (e)
                         e->cgroup = strdup(path);
         }
         if (e && memcmp(&e->io, io, sizeof(*io)) != 0) {
