@@ -12,7 +12,9 @@
  * than an answer, here and in the vault. */
 #define CONNECTIONS_EAGER 6u
 #define SHARE_PATIENCE_USEC USEC_PER_SEC
-#define CONNECT_TIMEOUT_MS 5000
+/* Half of the time that is left may go into a connection, and so much in any case: on a machine that opens many volumes at
+ * once the handshakes wait for each other. */
+#define CONNECT_TIMEOUT_MS 5000L
 /* What was open before this machine was put back to a snapshot, or a load balancer forgot, swallows a request without a word. So
  * long a kept connection may be silent before the question is asked again on a new one. */
 #define KEPT_PATIENCE_USEC (3 * USEC_PER_SEC)
@@ -242,6 +244,7 @@ static int translate(CURLcode c, const struct http_response *y) {
 
 /* QUICK_EXIT: a name server that does not answer must not hold up the deadline; the resolver's thread ends alone. */
 static CURLcode set_up_transport(CURL *h, const struct http_pool *p, const struct http_request *q, long left_ms) {
+        long connect_ms = MAX_OF(left_ms / 2, CONNECT_TIMEOUT_MS);
         CURLcode c = CURLE_OK;
 
         SET(CURLOPT_NOSIGNAL, 1L);
@@ -255,7 +258,7 @@ static CURLcode set_up_transport(CURL *h, const struct http_pool *p, const struc
         SET(CURLOPT_HTTP09_ALLOWED, 0L);
         SET(CURLOPT_MAXFILESIZE, (long) HTTP_BODY_MAX);
         SET(CURLOPT_TIMEOUT_MS, left_ms);
-        SET(CURLOPT_CONNECTTIMEOUT_MS, MIN_OF(left_ms, (long) CONNECT_TIMEOUT_MS));
+        SET(CURLOPT_CONNECTTIMEOUT_MS, MIN_OF(left_ms, connect_ms));
         SET(CURLOPT_QUICK_EXIT, 1L);
         SET(CURLOPT_TCP_KEEPALIVE, 1L);
         SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
