@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/audit/chain.c daemon/audit/record.c daemon/audit/reader.c
+// sources: daemon/audit/chain.c daemon/audit/seal.c daemon/audit/record.c daemon/audit/reader.c
+// sources: daemon/audit/segments.c daemon/audit/seal-rsa.c daemon/audit/epochs.c daemon/audit/verify.c
 // libs: json-c
 // A trail is what somebody found on a disk: any bytes are read, judged and never believed.
 
-#include "audit/reader.h"
+#include "audit/verify.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
