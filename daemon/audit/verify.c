@@ -156,6 +156,9 @@ static void judge_join(struct walk *w, const struct record *r) {
 static void judge_file(struct walk *w, const struct record *r) {
         if (w->files == reader_files(w->reader))
                 return;
+        if (reader_files(w->reader) - w->files > 1)
+                problem(w, TRAIL_MISPLACED, r->sequence, r->sequence, "a file before %s has no record in it",
+                        reader_file(w->reader));
         w->files = reader_files(w->reader);
         if (reader_segment(w->reader) != 0 && reader_segment(w->reader) != r->sequence)
                 problem(w, TRAIL_MISPLACED, r->sequence, r->sequence, "%s begins with record %" PRIu64
@@ -254,6 +257,7 @@ static int walk_record(struct walk *w, const char *line, size_t size) {
 }
 
 static void read_head(struct walk *w, const char *path) {
+        static const uint8_t zero[CHAIN_HASH_SIZE];
         _cleanup_(freep) char *text = NULL;
         char head[4096];
 
@@ -261,7 +265,8 @@ static void read_head(struct walk *w, const char *path) {
                 return;
         w->report->head_checked = true;
         w->head_empty = !*text;
-        if (!w->head_empty && trail_head_parse(text, &w->head_sequence, w->head_hash) < 0)
+        if (!w->head_empty && (trail_head_parse(text, &w->head_sequence, w->head_hash) < 0 ||
+                               (w->head_sequence == 0 && memcmp(w->head_hash, zero, sizeof(zero)) != 0)))
                 problem(w, TRAIL_TRUNCATED, 0, 0, "the head beside the trail is not readable");
 }
 
