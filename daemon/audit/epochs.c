@@ -4,7 +4,7 @@
 #include "common/base64.h"
 
 #define LIST_MAX (1024u * 1024u)
-#define STEPS_MAX UINT64_C(10000000)       /* over records that are not there, in the whole trail: a minute at most */
+#define STEPS_MAX UINT64_C(2000000)        /* over records that are not there, in the whole trail: a few seconds */
 
 struct known {
         struct known *next;
@@ -166,7 +166,7 @@ static int check(struct epochs *e, bool has_key, uint64_t sequence, const char *
         else if (sequence < e->next)
                 *ret = EPOCH_REPEATED;
         else if (ahead > e->steps)
-                *ret = EPOCH_FORGED;
+                *ret = EPOCH_TOO_FAR;
         if (!has_key || sequence < e->next || ahead > e->steps)
                 return 0;
         e->steps -= ahead;
@@ -236,7 +236,8 @@ int epochs_judge(struct epochs *e, const struct record *r, const char *line, siz
                 *ret = EPOCH_ASTRAY;
         else
                 k = check(e, e->list[e->n_list - 1].has_key, r->sequence, line, size, ret);
-        if (k < 0 || !e->open || *ret == EPOCH_FORGED || *ret == EPOCH_ASTRAY || *ret == EPOCH_REPEATED)
+        if (k < 0 || !e->open || *ret == EPOCH_FORGED || *ret == EPOCH_ASTRAY || *ret == EPOCH_REPEATED ||
+            *ret == EPOCH_TOO_FAR)
                 return k;
         x = e->list + e->n_list - 1;
         x->last = r->sequence;

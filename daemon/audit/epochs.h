@@ -38,6 +38,7 @@ enum epoch_answer {
         EPOCH_UNCHECKED,     /* sealed; no keys were given at all */
         EPOCH_NO_KEY,        /* sealed; keys were given, none for this epoch */
         EPOCH_REPEATED,      /* its number was there already, the key for it is gone: the chain says it */
+        EPOCH_TOO_FAR,       /* too many records are missing before it to find its key */
         EPOCH_FORGED,        /* the seal is not the one that this record has to have */
         EPOCH_UNFINISHED,    /* not sealed, in an epoch that did not end */
         EPOCH_ASTRAY,        /* sealed, in no epoch */

@@ -189,6 +189,9 @@ static int walk_seal(struct walk *w, const struct record *r, const char *line, s
         if (answer == EPOCH_FORGED && !changed)
                 problem(w, TRAIL_FORGED, r->sequence, r->sequence, "record %" PRIu64
                         " does not have the seal that it was written with: it is not what was recorded", r->sequence);
+        else if (answer == EPOCH_TOO_FAR)
+                problem(w, TRAIL_UNPROVEN, r->sequence, r->sequence, "record %" PRIu64
+                        " is too far from the last one that was proven: its seal was not checked", r->sequence);
         else if (answer == EPOCH_UNFINISHED)
                 problem(w, TRAIL_UNSEALED, r->sequence, r->sequence, "record %" PRIu64
                         " has no seal, and epoch %s did not end", r->sequence, x->id);

@@ -21,6 +21,29 @@ static void check_record(const struct record *r) {
                 abort();
 }
 
+/* The key of the seeds that are sealed: bytes 0 to 31. */
+static struct epochs *auditor(void) {
+        static const char list[] = "00112233445566778899aabbccddeeff AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
+        _cleanup_(closep) int fd = memfd_create("keys", MFD_CLOEXEC);
+        struct epochs *e;
+        unsigned line;
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        if (fd < 0 || write_all(fd, list, sizeof(list) - 1) < 0 || epochs_new(&e) < 0 || epochs_add_list(e, path, &line) < 0)
+                abort();
+        return e;
+}
+
+static void check_seals(const char *path) {
+        _cleanup_(epochs_freep) struct epochs *e = auditor();
+        static struct trail_report report;
+
+        if (trail_verify_seals(path, e, &report) < 0 || report.proven > report.sealed ||
+            report.sealed + report.unsealed != report.records)
+                abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(reader_freep) struct reader *reader = NULL;
         _cleanup_(closep) int fd = memfd_create("trail", MFD_CLOEXEC);
@@ -47,5 +70,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
         if (trail_verify(path, &report) < 0 || report.records > good)
                 abort();
+        check_seals(path);
         return 0;
 }
