@@ -23,7 +23,9 @@ struct epochs {
 };
 
 const char *epoch_handover_to_string(enum epoch_handover h) {
-        static const char *const names[] = { [EPOCH_FIRST] = "first", [EPOCH_CLEAN] = "clean", [EPOCH_LOST] = "lost" };
+        static const char *const names[] = {
+                [EPOCH_FIRST] = "first", [EPOCH_CLEAN] = "clean", [EPOCH_ENDED] = "ended", [EPOCH_LOST] = "lost",
+        };
 
         return (unsigned) h < ELEMENTSOF(names) ? names[h] : NULL;
 }
@@ -201,7 +203,7 @@ static int judge_epoch(struct epochs *e, const struct record *r, const char *lin
                 return k == -EBADMSG ? 0 : k;
         x = e->list + e->n_list - 1;
         by_itself = !streq(x->reason, "rotated");
-        x->handover = was_open ? by_itself ? EPOCH_LOST : EPOCH_CLEAN : e->n_list == 1 ? EPOCH_FIRST : EPOCH_CLEAN;
+        x->handover = was_open ? by_itself ? EPOCH_LOST : EPOCH_CLEAN : e->n_list == 1 ? EPOCH_FIRST : EPOCH_ENDED;
         if (!by_itself) {
                 k = check(e, had_key, r->sequence, line, size, ret);
                 if (k < 0)

@@ -13,11 +13,12 @@ struct epochs;
 
 enum epoch_handover {
         EPOCH_FIRST,         /* nothing was sealed before */
-        EPOCH_CLEAN,         /* sealed by the epoch before, or that one had ended */
+        EPOCH_CLEAN,         /* sealed by the epoch before: nothing is between them */
+        EPOCH_ENDED,         /* the one before ended in order, and is whole; an epoch between them may have been cut out */
         EPOCH_LOST,          /* neither: what the one before recorded at its end may have been cut off */
 };
 
-/* "first", "clean", "lost". */
+/* "first", "clean", "ended", "lost". */
 const char *epoch_handover_to_string(enum epoch_handover h);
 
 struct epoch {

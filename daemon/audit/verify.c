@@ -181,6 +181,7 @@ static int walk_seal(struct walk *w, const struct record *r, const char *line, s
         while ((x = epochs_get(w->epochs, w->report->epochs))) {
                 w->report->epochs++;
                 w->report->lost_epochs += x->handover == EPOCH_LOST;
+                w->report->ended_epochs += x->handover == EPOCH_ENDED;
         }
         x = last_epoch(w);
         w->report->sealed += r->sealed;

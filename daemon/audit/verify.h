@@ -46,7 +46,8 @@ struct trail_report {
         unsigned files;
         uint64_t sealed, unsealed;   /* records that have a seal, and that have none */
         uint64_t proven;             /* records whose seal was checked and holds */
-        uint64_t epochs, lost_epochs;        /* and those that did not take over from the one before */
+        uint64_t epochs;             /* and those that did not take over from the one before: that was lost; that had ended */
+        uint64_t lost_epochs, ended_epochs;
         uint64_t n_problems;         /* all of them; the first TRAIL_PROBLEMS_MAX are described */
         struct trail_problem problems[TRAIL_PROBLEMS_MAX];
 };

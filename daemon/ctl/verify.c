@@ -23,6 +23,7 @@ static int add_numbers(struct json_object *o, const struct trail_report *t, enum
         const struct { const char *name; uint64_t value; } numbers[] = {
                 { "files", t->files }, { "sealed", t->sealed }, { "unsealed", t->unsealed }, { "proven", t->proven },
                 { "epochs", t->epochs }, { "lost_epochs", t->lost_epochs },
+                { "ended_epochs", t->ended_epochs },
         };
         int r = json_object_object_add(o, "checked", json_object_new_string(worth_names[worth]));
 
@@ -69,7 +70,7 @@ static void seals_to_people(const struct trail_report *t, enum worth worth, cons
                 puts("not sealed: only the hash chain was checked, which whoever is root can compute anew (PublicKey= in cmkd.conf)");
                 return;
         }
-        printf("%llu records are sealed, in %llu epochs; %llu are not\n", (unsigned long long) t->sealed,
+        printf("sealed: %llu records, epochs: %llu, not sealed: %llu records\n", (unsigned long long) t->sealed,
                (unsigned long long) t->epochs, (unsigned long long) t->unsealed);
         if (worth == WORTH_UNCHECKED)
                 puts("only the hash chain was checked, which whoever is root can compute anew: the seals need --private-key or "
@@ -81,12 +82,15 @@ static void seals_to_people(const struct trail_report *t, enum worth worth, cons
                         printf("epoch %s, from record %llu, did not take over from the one before, whose key was lost (\"%s\"): "
                                "what had been recorded just before it may have been cut off\n", x->id,
                                (unsigned long long) x->first, x->reason);
+        if (t->ended_epochs > 0)
+                printf("epochs that began after one that had ended: %llu; whether there was another between them only who knows "
+                       "the epochs can tell\n", (unsigned long long) t->ended_epochs);
 }
 
 static void to_people(const struct trail_report *t, enum worth worth, const struct epochs *e, const char *path,
                       const char *head) {
         print_clean(stdout, path);
-        printf(": %llu records, numbers %llu to %llu, in %u files\n", (unsigned long long) t->records,
+        printf(": %llu records, numbers %llu to %llu, files: %u\n", (unsigned long long) t->records,
                (unsigned long long) t->first_sequence, (unsigned long long) t->last_sequence, t->files);
         seals_to_people(t, worth, e);
         if (t->gaps || t->lost)

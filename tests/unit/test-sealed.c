@@ -297,7 +297,7 @@ static void new_public_key_takes_over(void **state _unused_) {
         assert_int_equal(sealed_trail_write(&s, 3, "event"), 0);
         expect(false, 0);
         assert_int_equal(report.epochs, 2);
-        assert_int_equal(report.lost_epochs, 0);
+        assert_int_equal(report.lost_epochs + report.ended_epochs, 0);
         /* The new key alone proves the new epoch, and says that the old one is not proven */
         expect_one(true, TRAIL_UNPROVEN, 1);
         assert_int_equal(report.proven, 6);
@@ -324,6 +324,7 @@ static void end_is_recorded_and_nothing_sealed_after(void **state _unused_) {
         expect(true, 0);
         assert_int_equal(report.epochs, 2);
         assert_int_equal(report.lost_epochs, 0);
+        assert_int_equal(report.ended_epochs, 1);
 }
 
 static void others_write_no_epochs(void **state _unused_) {
