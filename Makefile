@@ -197,6 +197,7 @@ bench: setup all
 	$(Q)tests/bench/many
 	$(Q)tests/bench/ram
 	$(Q)tests/bench/init-on-free
+	$(Q)tests/bench/verify
 
 demo: setup all
 	$(Q)tests/vm/demo

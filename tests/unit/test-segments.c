@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -25,6 +26,18 @@
 static struct sealed_trail s;
 static struct trail_report report;
 static char rotated[SEGMENT_NAME_MAX];
+
+/* What happens just before the reader looks whether its file was rotated. */
+static void (*before_look)(void);
+
+int fstatat(int fd, const char *restrict name, struct stat *restrict st, int flags) {
+        void (*f)(void) = before_look;
+
+        before_look = NULL;
+        if (f)
+                f();
+        return (int) syscall(SYS_newfstatat, fd, name, st, flags);
+}
 
 /* Numbers 1 (the epoch) to 11, 12 to 21, 22 to 31, and 32 to 41 in trail.jsonl. */
 static int set_up(void **state _unused_) {
@@ -317,6 +330,26 @@ static void following_goes_on_in_the_next_file(void **state _unused_) {
         reader_free(r);
 }
 
+static void write_and_rotate(void) {
+        assert_int_equal(sealed_trail_write(&s, 2, "event"), 0);
+        assert_int_equal(trail_rotate(s.trail, rotated), 0);
+        assert_int_equal(sealed_trail_write(&s, 2, "event"), 0);
+}
+
+/* Written and rotated after the reader saw the end of the file: what was written there is not skipped. */
+static void rotation_behind_the_readers_back(void **state _unused_) {
+        struct reader *r;
+        uint64_t last = 0;
+
+        assert_int_equal(reader_open(s.path, &r), 0);
+        assert_int_equal(drain(r, &last), 41);
+        before_look = write_and_rotate;
+        assert_int_equal(drain(r, &last), 4);
+        assert_null(before_look);
+        assert_int_equal(reader_files(r), 5);
+        reader_free(r);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void) {
@@ -325,7 +358,7 @@ int main(void) {
                 TEST(killed_in_a_rotation), TEST(ring_is_found_in_the_file_before), TEST(taken_name_stops_the_rotation),
                 TEST(missing_files_are_found), TEST(missing_last_file_is_found), TEST(renamed_files_are_found),
                 TEST(doubled_file_is_found), TEST(replaced_file_is_found), TEST(torn_older_file_is_found),
-                TEST(following_goes_on_in_the_next_file),
+                TEST(following_goes_on_in_the_next_file), TEST(rotation_behind_the_readers_back),
         };
 
         return cmocka_run_group_tests_name("segments", tests, NULL, NULL);
