@@ -47,7 +47,8 @@ FOLDER_cmkd-ladder := ladder
 # a mapping that is there, with its header
 EXTRA_cmkd-disk := daemon/ladder/dm.c daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/loops.c daemon/ladder/subs.c
 # the trail's format is read by cmkctl too
-EXTRA_cmkctl := $(wildcard daemon/ctl/doctor/*.c daemon/ctl/review/*.c) daemon/audit/record.c daemon/audit/chain.c daemon/audit/reader.c
+EXTRA_cmkctl := $(wildcard daemon/ctl/doctor/*.c daemon/ctl/review/*.c) $(addprefix daemon/audit/,record.c chain.c reader.c \
+	segments.c verify.c epochs.c seal.c seal-rsa.c)
 CLIENT := daemon/token-plugin/client.c
 EXTRA_cmkd-keyscript := $(CLIENT)
 # libcryptsetup's plugin: the same sources compiled for a shared object, and only those that it needs
@@ -196,6 +197,7 @@ bench: setup all
 	$(Q)tests/bench/many
 	$(Q)tests/bench/ram
 	$(Q)tests/bench/init-on-free
+	$(Q)tests/bench/verify
 
 demo: setup all
 	$(Q)tests/vm/demo

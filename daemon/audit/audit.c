@@ -3,6 +3,8 @@
 
 #include "join.h"
 #include "kernel.h"
+#include "leaving.h"
+#include "sealing.h"
 #include "common/log.h"
 #include "common/place.h"
 
@@ -19,7 +21,8 @@ struct audit {
         struct writer *writer;
         struct kernel *kernel;             /* NULL: no events of the kernel */
         struct serve *serve;
-        const char *trail_dir;
+        const struct audit_options *options;
+        struct sealing sealing;
         bool early, early_stays;           /* the trail is the one in /run; and that is how it is to be */
         struct audit_message_record record;
         struct uses uses;
@@ -32,6 +35,7 @@ struct audit *audit_free(struct audit *a) {
         serve_free(a->serve);
         kernel_free(a->kernel);
         writer_free(a->writer);
+        sealer_free(a->sealing.sealer);
         sd_event_source_disable_unref(a->timer_source);
         sd_event_unref(a->event);
         free(a);
@@ -55,6 +59,7 @@ static void on_gone(void *user, struct client *c) {
 static void write_status(struct audit *a) {
         struct audit_status s = {
                 .trail = writer_trail(a->writer), .early = a->early, .mirror_lost = writer_mirror_lost(a->writer),
+                .seal_why = a->sealing.why,
         };
         int r;
 
@@ -65,36 +70,75 @@ static void write_status(struct audit *a) {
                 log_debug("%s: %s", AUDIT_STATUS_FILE, strerror(-r));
 }
 
-static void report_recovery(struct audit *a, const struct trail_recovery *recovery) {
-        if (recovery->kind == TRAIL_RECOVERED_NOTHING)
-                return;
+static void report_gap(struct audit *a, const char *reason, const struct trail_recovery *recovery) {
         audit_record_start(&a->record, "gap", LOG_ALERT, true);
-        audit_record_add(&a->record, "reason", trail_recovery_to_string(recovery->kind));
+        audit_record_add(&a->record, "reason", reason);
         if (recovery->bytes > 0)
                 audit_record_addf(&a->record, "bytes", "%" PRIu64, recovery->bytes);
         if (recovery->last_lost > 0) {
                 audit_record_addf(&a->record, "first", "%" PRIu64, recovery->first_lost);
                 audit_record_addf(&a->record, "last", "%" PRIu64, recovery->last_lost);
         }
-        log_alert("The trail's end had to be repaired: %s", trail_recovery_to_string(recovery->kind));
         (void) writer_say(a->writer, &a->record);
 }
 
-static int open_trail(struct audit *a, const struct audit_options *options, struct trail_recovery *recovery) {
+/* What was found when the trail was opened; how it is sealed from now on. */
+static void report_recovery(struct audit *a, const struct trail_recovery *recovery) {
+        if (recovery->kind != TRAIL_RECOVERED_NOTHING) {
+                log_alert("The trail's end had to be repaired: %s", trail_recovery_to_string(recovery->kind));
+                report_gap(a, trail_recovery_to_string(recovery->kind), recovery);
+        }
+        if (recovery->seal_lost)
+                report_gap(a, "key_lost", &(const struct trail_recovery) {});
+        if (a->early)
+                return;
+        if (a->sealing.is_over && writer_end_epoch(a->writer, "not configured") < 0)
+                log_error("The end of the trail's sealing is not recorded");
+        if (!*a->sealing.why)
+                return;
+        log_alert("The trail's seal is not as configured: %s", a->sealing.why);
+        audit_record_start(&a->record, "seal_failed", LOG_ALERT, true);
+        audit_record_add(&a->record, "why", a->sealing.why);
+        (void) writer_say(a->writer, &a->record);
+}
+
+/* The trail where it belongs, sealed if that is possible. */
+static int open_real(struct audit *a, struct trail **ret, struct trail_recovery *recovery) {
+        _cleanup_(trail_freep) struct trail *t = NULL;
+        int r;
+
+        r = trail_open(a->options->trail_dir, &t, recovery);
+        if (r < 0)
+                return r;
+        if (a->sealing.sealer) {
+                r = trail_seal(t, TAKE_PTR(a->sealing.sealer), recovery);
+                if (r < 0) {
+                        (void) sd_event_exit(a->event, r);         /* the key is kept: the next start finds its way */
+                        return r;
+                }
+        }
+        trail_set_limits(t, a->options->max_file_size, a->options->max_file_age_usec);
+        *ret = TAKE_PTR(t);
+        return 0;
+}
+
+static int open_trail(struct audit *a, struct trail_recovery *recovery) {
+        const char *dir = a->options->trail_dir;
         struct trail *trail;
         int r = -EROFS;
 
-        a->trail_dir = options->trail_dir;
-        a->early_stays = options->early;
-        a->early = options->early || !place_ready(a->trail_dir, "/etc/fstab");
+        a->early_stays = a->options->early;
+        a->early = a->early_stays || !place_ready(dir, "/etc/fstab");
+        if (!a->early_stays)
+                sealing_open(a->options->public_key, a->options->config_known, &a->sealing);
         if (!a->early)
-                r = trail_open(a->trail_dir, &trail, recovery);
+                r = open_real(a, &trail, recovery);
         if (r == -EROFS) {
                 a->early = true;
                 r = trail_open(EARLY_TRAIL_DIR, &trail, recovery);
         }
         if (r < 0) {
-                log_error("Trail in %s: %s", a->early ? EARLY_TRAIL_DIR : a->trail_dir, strerror(-r));
+                log_error("Trail in %s: %s", a->early ? EARLY_TRAIL_DIR : dir, strerror(-r));
                 return r;
         }
         return writer_new(a->event, trail, a->early, &a->writer);
@@ -102,15 +146,16 @@ static int open_trail(struct audit *a, const struct audit_options *options, stru
 
 /* Goes over to the real trail once its file system is there. */
 static void leave_early(struct audit *a) {
+        const char *dir = a->options->trail_dir;
         struct trail_recovery recovery;
         struct trail *real;
         int r;
 
-        if (!place_ready(a->trail_dir, "/etc/fstab"))
+        if (!place_ready(dir, "/etc/fstab"))
                 return;
-        r = trail_open(a->trail_dir, &real, &recovery);
+        r = open_real(a, &real, &recovery);
         if (r < 0) {
-                log_debug("Trail in %s: %s", a->trail_dir, strerror(-r));
+                log_debug("Trail in %s: %s", dir, strerror(-r));
                 return;
         }
         writer_set_trail(a->writer, real, false);
@@ -131,6 +176,7 @@ static int on_timer(sd_event_source *s, uint64_t usec _unused_, void *user) {
         if (a->kernel)
                 kernel_housekeep(a->kernel);
         writer_report_dropped(a->writer, &a->record);
+        writer_rotate(a->writer, &a->record);
         if (trail_is_dirty(writer_trail(a->writer)))
                 (void) writer_commit(a->writer, true);
         write_status(a);
@@ -171,7 +217,8 @@ int audit_new(const struct audit_options *options, struct audit **ret) {
         r = add_sources(a);
         if (r < 0)
                 return r;
-        r = open_trail(a, options, &recovery);
+        a->options = options;
+        r = open_trail(a, &recovery);
         if (r < 0)
                 return r;
         report_recovery(a, &recovery);
@@ -207,6 +254,8 @@ int audit_run(struct audit *a) {
         audit_record_start(&a->record, "audit_stop", LOG_INFO, true);
         (void) writer_say(a->writer, &a->record);
         (void) writer_commit(a->writer, true);
+        if (service_is_leaving())
+                (void) writer_end_epoch(a->writer, "stopped");
         write_status(a);
         return r;
 }

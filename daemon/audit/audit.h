@@ -11,6 +11,8 @@
  * arrives meanwhile waits for the next. One thread: while the disk is slow the kernel's ring fills up, and past its end
  * losses are counted there.
  *
+ * Where an auditor's key is configured the records are sealed (sealing.h, seal.h); the early trail is not.
+ *
  * Invariants: an event leaves the ring only when it is in the file (a killed cmkd-audit loses none; "ring" in the last
  * record tells which were written already). A durable record is acknowledged only after fdatasync(2). Whatever is lost,
  * torn, missing or blind becomes a record: events "lost", "gap", "probes", "blind". While the file system of the trail is
@@ -28,10 +30,13 @@ struct audit_options {
         const char *socket;                /* used if systemd does not hand one over */
         uint32_t ring_size;                /* bytes, a power of two of pages; 0: CMKD_RING_SIZE */
         bool kernel;                       /* false: records of the daemons only */
+        const char *public_key;            /* NULL: records are not sealed; sealing.h */
+        bool config_known;                 /* the configuration could be read: what it does not say is not wanted */
+        uint64_t max_file_size, max_file_age_usec;     /* of the trail's files; 0: no limit */
         bool early;                        /* an initramfs: the real trail is not here and will not come (early.h) */
 };
 
-/* Opens trail, probes and socket. Without probes it goes on and says so in the status and in a record; without a trail
+/* Opens trail, probes and socket. options: stay the caller's, and as long as the audit. Without probes it goes on and says so in the status and in a record; without a trail
  * it does not. Returns 0 or -errno (of the trail or the socket). */
 int audit_new(const struct audit_options *options, struct audit **ret);
 struct audit *audit_free(struct audit *a);

@@ -42,6 +42,20 @@ int chain_hash_line(const uint8_t prev[static CHAIN_HASH_SIZE], const char *line
         return 0;
 }
 
+int chain_find_mac(const char *line, size_t size, size_t *ret_covered, uint8_t ret_mac[static CHAIN_HASH_SIZE]) {
+        static const char open[] = ",\"mac\":\"";
+        const char *member;
+
+        if (size <= CHAIN_TAIL_SIZE + CHAIN_MAC_SIZE)
+                return -EBADMSG;
+        member = line + size - CHAIN_TAIL_SIZE - CHAIN_MAC_SIZE;
+        if (memcmp(member, open, sizeof(open) - 1) != 0 || member[CHAIN_MAC_SIZE - 1] != '"' ||
+            chain_from_hex(member + sizeof(open) - 1, CHAIN_HEX_SIZE, ret_mac) < 0)
+                return -EBADMSG;
+        *ret_covered = (size_t) (member - line);
+        return 0;
+}
+
 void chain_to_hex(const uint8_t hash[static CHAIN_HASH_SIZE], char ret[static CHAIN_HEX_SIZE + 1]) {
         for (size_t i = 0; i < CHAIN_HASH_SIZE; i++) {
                 ret[2 * i] = "0123456789abcdef"[hash[i] >> 4];

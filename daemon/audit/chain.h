@@ -18,6 +18,7 @@
 #define CHAIN_HASH_SIZE 32u
 #define CHAIN_HEX_SIZE 64u
 #define CHAIN_TAIL_SIZE (sizeof(",\"hash\":\"\"}") - 1 + CHAIN_HEX_SIZE)   /* what follows the hashed part in a line */
+#define CHAIN_MAC_SIZE (sizeof(",\"mac\":\"\"") - 1 + CHAIN_HEX_SIZE)      /* the member before it in a sealed line */
 
 /* The hash of a record: prev and body, where body is the line without its hash member, from "{" to "}". Returns 0 or
  * -EIO (libcrypto has no SHA-256). */
@@ -28,6 +29,10 @@ int chain_hash(const uint8_t prev[static CHAIN_HASH_SIZE], const char *body, siz
  * stated in the line. Returns 0, -EBADMSG (the line does not end in a hash member), or -EIO. */
 int chain_hash_line(const uint8_t prev[static CHAIN_HASH_SIZE], const char *line, size_t size,
                     uint8_t ret_stated[static CHAIN_HASH_SIZE], uint8_t ret_computed[static CHAIN_HASH_SIZE]);
+
+/* What the seal of a finished line covers (seal.h): the first *ret_covered bytes, all before its mac member; the mac that
+ * is stated there. Returns 0 or -EBADMSG (no mac member before the hash). */
+int chain_find_mac(const char *line, size_t size, size_t *ret_covered, uint8_t ret_mac[static CHAIN_HASH_SIZE]);
 
 void chain_to_hex(const uint8_t hash[static CHAIN_HASH_SIZE], char ret[static CHAIN_HEX_SIZE + 1]);
 

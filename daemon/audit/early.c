@@ -2,7 +2,7 @@
 #include "early.h"
 
 #include "common/log.h"
-#include "reader.h"
+#include "verify.h"
 
 #include <fcntl.h>
 #include <limits.h>

@@ -105,8 +105,24 @@ static int format_time(uint64_t usec, char *buf, size_t size) {
         return 0;
 }
 
+/* Seals what is there of the line. */
+static int put_mac(struct writer *w, struct seal_key *key, const char *line) {
+        char hex[CHAIN_HEX_SIZE + 1];
+        uint8_t mac[SEAL_SIZE];
+        int r;
+
+        r = seal_mac(key, line, (size_t) (w->p - line), mac);
+        if (r < 0)
+                return r;
+        chain_to_hex(mac, hex);
+        puts_to(w, ",\"mac\":\"");
+        puts_to(w, hex);
+        put(w, "\"", 1);
+        return 0;
+}
+
 int record_encode(const struct audit_message_record *m, enum record_source source, uint64_t sequence,
-                  const uint8_t prev[static CHAIN_HASH_SIZE], struct record_line *ret) {
+                  const uint8_t prev[static CHAIN_HASH_SIZE], struct seal_key *key, struct record_line *ret) {
         struct writer w = { .p = ret->text, .end = ret->text + sizeof(ret->text) };
         char hex[CHAIN_HEX_SIZE + 1], when[40];
         int r;
@@ -114,7 +130,9 @@ int record_encode(const struct audit_message_record *m, enum record_source sourc
         r = format_time(m->realtime_usec, when, sizeof(when));
         if (r < 0)
                 return r;
-        puts_to(&w, "{\"v\":1,\"seq\":");
+        puts_to(&w, "{\"v\":");
+        put_u64(&w, key ? RECORD_VERSION_SEALED : RECORD_VERSION);
+        puts_to(&w, ",\"seq\":");
         put_u64(&w, sequence);
         puts_to(&w, ",\"time\":\"");
         puts_to(&w, when);
@@ -136,9 +154,13 @@ int record_encode(const struct audit_message_record *m, enum record_source sourc
         puts_to(&w, "},\"prev\":\"");
         chain_to_hex(prev, hex);
         puts_to(&w, hex);
-        puts_to(&w, "\"}");
-        if (w.full || (size_t) (w.end - w.p) < CHAIN_TAIL_SIZE)
+        put(&w, "\"", 1);
+        if (w.full || (size_t) (w.end - w.p) < CHAIN_MAC_SIZE + CHAIN_TAIL_SIZE + 1)
                 return -EMSGSIZE;
+        r = key ? put_mac(&w, key, ret->text) : 0;
+        if (r < 0)
+                return r;
+        put(&w, "}", 1);
         r = chain_hash(prev, ret->text, (size_t) (w.p - ret->text), ret->hash);
         if (r < 0)
                 return r;
@@ -238,6 +260,7 @@ static int get_fields(struct json_object *o, struct record *r) {
 
 static int get_members(struct json_object *o, struct record *r) {
         const char *when, *source, *event;
+        uint8_t mac[SEAL_SIZE];
         uint64_t priority;
 
         if (get_number(o, "seq", UINT64_MAX - 1, &r->sequence) < 0 || r->sequence == 0 ||
@@ -246,7 +269,8 @@ static int get_members(struct json_object *o, struct record *r) {
             get_text(o, "source", 16, &source) < 0 || get_text(o, "event", AUDIT_NAME_MAX, &event) < 0 ||
             !audit_name_is_valid(event) ||
             get_number(o, "priority", LOG_DEBUG, &priority) < 0 || get_hash(o, "prev", r->prev) < 0 ||
-            get_hash(o, "hash", r->hash) < 0 || json_object_object_length(o) != 10)
+            get_hash(o, "hash", r->hash) < 0 || (r->sealed && get_hash(o, "mac", mac) < 0) ||
+            json_object_object_length(o) != (r->sealed ? 11 : 10))
                 return -EBADMSG;
         r->source = _RECORD_SOURCE_MAX;
         for (unsigned i = 0; i < _RECORD_SOURCE_MAX; i++)
@@ -294,7 +318,7 @@ int record_early(const struct record *r, uint64_t *ret_sequence, uint8_t ret_has
 int record_decode(const char *line, size_t size, struct record *ret) {
         struct json_object *o;
         struct record r = {};
-        uint64_t version;
+        uint64_t version = 0;
         int e;
 
         e = size > RECORD_LINE_MAX ? -EBADMSG : json_parse(line, size, &o);
@@ -302,10 +326,11 @@ int record_decode(const char *line, size_t size, struct record *ret) {
                 return e;
         r.json = o;
         e = get_number(o, "v", UINT64_MAX, &version);
-        if (e >= 0 && version > RECORD_VERSION)
+        r.sealed = version == RECORD_VERSION_SEALED;
+        if (e >= 0 && version > RECORD_VERSION_SEALED)
                 e = -EPROTONOSUPPORT;
         else if (e >= 0)
-                e = version == RECORD_VERSION ? get_members(o, &r) : -EBADMSG;
+                e = version >= RECORD_VERSION ? get_members(o, &r) : -EBADMSG;
         if (e < 0) {
                 record_done(&r);
                 return e;

@@ -10,14 +10,18 @@
  * microseconds), "seq" the place in the trail. "fields" holds text only, names [a-z0-9_]. A reader of version 1 may
  * meet fields that it does not know, never another member. Bytes that are not UTF-8 are written as U+FFFD.
  *
+ * Version 2 is the same with a member "mac" before "hash": the record's seal (seal.h), over the line's bytes before that
+ * member. Where nothing seals, lines stay version 1.
+ *
  * Field "early", always the last: "SEQ HASH". The record was written before the trail could be reached, in a chain of its
  * own in /run, as number SEQ with that hash, and was joined later (early.h). Without that field it is the record that
  * stood there: its line can be written again, and has that hash. */
 
-#include "chain.h"
+#include "seal.h"
 #include "common/audit-proto.h"
 
 #define RECORD_VERSION 1u
+#define RECORD_VERSION_SEALED 2u
 #define RECORD_EARLY_FIELD "early"
 #define RECORD_LINE_MAX (256u * 1024u)     /* a full frame, every byte of it escaped, and the frame around it */
 
@@ -36,6 +40,7 @@ struct record_line {
 /* A decoded line. The texts live in the record until record_done(). */
 struct record {
         uint64_t sequence;
+        bool sealed;                       /* version 2 */
         uint64_t realtime_usec;
         uint64_t boottime_usec;
         enum record_source source;
@@ -48,10 +53,11 @@ struct record {
         void *json;                        /* owned: what the texts point into */
 };
 
-/* Writes m as the record of that sequence that follows prev, and its hash. Returns 0, -EMSGSIZE (larger than
+/* Writes m as the record of that sequence that follows prev, and its hash. key: what it is sealed with, and stays as it
+ * is; NULL: version 1. Returns 0, -EMSGSIZE (larger than
  * RECORD_LINE_MAX: cannot happen to what came in a frame), -ERANGE (a time after the year 9999), or -EIO. */
 int record_encode(const struct audit_message_record *m, enum record_source source, uint64_t sequence,
-                  const uint8_t prev[static CHAIN_HASH_SIZE], struct record_line *ret);
+                  const uint8_t prev[static CHAIN_HASH_SIZE], struct seal_key *key, struct record_line *ret);
 
 /* Reads a line (without its newline). Checks the schema, not the hash. Returns 0, -EBADMSG (not such a record),
  * -EPROTONOSUPPORT (a later version), -ENOMEM. */

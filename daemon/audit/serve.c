@@ -131,14 +131,16 @@ static int on_connection(sd_event_source *source _unused_, int fd, uint32_t even
         return 0;
 }
 
+/* The socket among what the service manager hands over; there may be the sealer's file too (keep.h). */
 static int listen_somewhere(const char *path) {
         int n = sd_listen_fds(1);
 
         if (n < 0)
                 return n;
-        if (n > 1)
-                return -EINVAL;
-        return n == 1 ? SD_LISTEN_FDS_START : link_listen(path, 0600);
+        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++)
+                if (sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, 1) > 0)
+                        return fd;
+        return link_listen(path, 0600);
 }
 
 int serve_new(sd_event *event, const char *path, const struct serve_handler *handler, struct serve **ret) {

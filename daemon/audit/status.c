@@ -19,6 +19,14 @@ static void write_coverage(FILE *f, const struct probes_coverage *c) {
                         fprintf(f, "missing_%s=%s\n", c->items[i].program, c->items[i].why);
 }
 
+static void write_seal(FILE *f, const struct audit_status *s) {
+        const struct sealer *sealer = trail_sealer(s->trail);
+        bool open = sealer && sealer_is_open(sealer);
+
+        fprintf(f, "sealed=%s\nepoch=%s\nseal_why=%s\n", open ? "yes" : "no", open ? sealer_epoch(sealer) : "",
+                strempty(s->seal_why));
+}
+
 int audit_status_write(const char *path, const struct audit_status *s) {
         _cleanup_(freep) char *text = NULL;
         char hex[CHAIN_HEX_SIZE + 1];
@@ -39,6 +47,7 @@ int audit_status_write(const char *path, const struct audit_status *s) {
         fprintf(f, "blind=%s\nsubmitted=%" PRIu64 "\nconsumed=%" PRIu64 "\nlost=%" PRIu64 "\nmirror_lost=%" PRIu64 "\n",
                 s->blind ? "yes" : "no", s->submitted, s->consumed, s->lost, s->mirror_lost);
         fprintf(f, "place=%s\n", s->early ? "early" : "trail");
+        write_seal(f, s);
         if (fclose(f) != 0)
                 return -ENOMEM;
         return write_file_atomic(path, text, size, 0644);

@@ -4,7 +4,8 @@
 /* /run/cmkd/audit.status: what is covered and how far the trail is, as NAME=VALUE lines for status and doctor.
  *
  *   version=1 pid= trail=ok|ERROR seq= hash= probes=all|some|none covered=PROGRAM ... missing=PROGRAM ...
- *   missing_PROGRAM=REASON blind=yes|no submitted= consumed= lost= mirror_lost= place=trail|early */
+ *   missing_PROGRAM=REASON blind=yes|no submitted= consumed= lost= mirror_lost= place=trail|early
+ *   sealed=yes|no epoch=ID seal_why=TEXT: what is not as configured */
 
 #include "probes.h"
 #include "trail.h"
@@ -13,6 +14,7 @@ struct audit_status {
         const struct trail *trail;
         const struct probes_coverage *coverage;    /* NULL: no probes */
         bool blind, early;
+        const char *seal_why;
         uint64_t submitted, consumed, lost, mirror_lost;
 };
 

@@ -8,13 +8,19 @@
 #include <limits.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
+#define STEM "trail"
+#define ACTIVE STEM SEGMENT_SUFFIX
+#define NEXT "trail.next"
 #define TAIL_MAX (2 * RECORD_LINE_MAX)     /* of the file: looked at when it is opened */
+#define UNKEPT_MAX (TRAIL_PENDING_MAX + RECORD_LINE_MAX)   /* of it that may be written and not known to the sealer */
 
 struct end {
         uint64_t sequence;
         uint8_t hash[CHAIN_HASH_SIZE];
+        bool sealed;                       /* and its epoch goes on */
 };
 
 struct trail {
@@ -22,6 +28,10 @@ struct trail {
         int error;                         /* sticky: of fdatasync(2) */
         off_t size;                        /* of the file, whole records */
         struct end end, pending_end;
+        struct end first;                  /* of this file; its hash is of no interest */
+        uint64_t first_usec;               /* CLOCK_REALTIME */
+        uint64_t max_size, max_age_usec;   /* 0: none */
+        struct sealer *sealer;             /* NULL: nothing is sealed */
         bool unsynced;
         size_t n_pending;
         char pending[TRAIL_PENDING_MAX];
@@ -34,6 +44,7 @@ struct trail *trail_free(struct trail *t) {
         safe_close(t->fd);
         safe_close(t->head_fd);
         safe_close(t->dir_fd);
+        sealer_free(t->sealer);
         free(t);
         return NULL;
 }
@@ -42,7 +53,7 @@ const char *trail_recovery_to_string(enum trail_recovery_kind k) {
         static const char *const names[] = {
                 [TRAIL_RECOVERED_TORN] = "torn", [TRAIL_RECOVERED_UNREADABLE] = "unreadable",
                 [TRAIL_RECOVERED_TRUNCATED] = "truncated", [TRAIL_RECOVERED_REWRITTEN] = "rewritten",
-                [TRAIL_RECOVERED_HEADLESS] = "headless",
+                [TRAIL_RECOVERED_HEADLESS] = "headless", [TRAIL_RECOVERED_FORGED] = "forged",
         };
 
         return (unsigned) k < ELEMENTSOF(names) ? names[k] : NULL;
@@ -59,6 +70,7 @@ static bool line_is_good(const char *line, size_t size, struct end *ret, struct 
                 return false;
         ret->sequence = r.sequence;
         memcpy(ret->hash, stated, sizeof(stated));
+        ret->sealed = r.sealed && !streq(r.event, EPOCH_END_EVENT);
         (void) record_early(&r, &recovery->early_sequence, recovery->early_hash);
         ring = r.source == RECORD_KERNEL ? record_field(&r, "ring") : NULL;
         if (ring)
@@ -66,12 +78,8 @@ static bool line_is_good(const char *line, size_t size, struct end *ret, struct 
         return true;
 }
 
-/* Finds the last good record in the file's last TAIL_MAX bytes; ret_good_end is the offset behind it, 0: none. */
-static int scan_tail(int fd, off_t size, struct end *ret, off_t *ret_good_end, struct trail_recovery *recovery) {
-        off_t start = size > (off_t) TAIL_MAX ? size - (off_t) TAIL_MAX : 0;
-        size_t n = (size_t) (size - start), at = 0;
+static int read_range(int fd, off_t start, size_t n, char **ret) {
         _cleanup_(freep) char *buf = malloc(n + 1);
-        off_t good = 0;
 
         if (!buf)
                 return -ENOMEM;
@@ -82,6 +90,21 @@ static int scan_tail(int fd, off_t size, struct end *ret, off_t *ret_good_end, s
                         return k < 0 ? -errno : -EIO;
                 done += (size_t) k;
         }
+        *ret = TAKE_PTR(buf);
+        return 0;
+}
+
+/* Finds the last good record in the file's last TAIL_MAX bytes; ret_good_end is the offset behind it, 0: none. */
+static int scan_tail(int fd, off_t size, struct end *ret, off_t *ret_good_end, struct trail_recovery *recovery) {
+        off_t start = size > (off_t) TAIL_MAX ? size - (off_t) TAIL_MAX : 0;
+        size_t n = (size_t) (size - start), at = 0;
+        _cleanup_(freep) char *buf = NULL;
+        off_t good = 0;
+        int r;
+
+        r = read_range(fd, start, n, &buf);
+        if (r < 0)
+                return r;
         while (at < n) {
                 char *newline = memchr(buf + at, '\n', n - at);
 
@@ -119,11 +142,9 @@ static int set_aside(struct trail *t, off_t offset, off_t size) {
 }
 
 static int open_file(struct trail *t) {
-        t->fd = openat(t->dir_fd, "trail.jsonl", O_RDWR|O_CREAT|O_APPEND|O_CLOEXEC|O_NOFOLLOW, 0600);
+        t->fd = openat(t->dir_fd, ACTIVE, O_RDWR|O_CREAT|O_APPEND|O_CLOEXEC|O_NOFOLLOW, 0600);
         if (t->fd < 0)
                 return -errno;
-        if (flock(t->fd, LOCK_EX|LOCK_NB) < 0)
-                return errno == EWOULDBLOCK ? -EBUSY : -errno;
         return fsync(t->dir_fd) < 0 ? -errno : 0;
 }
 
@@ -131,11 +152,58 @@ static int replace_file(struct trail *t) {
         char name[NAME_MAX];
 
         snprintf(name, sizeof(name), "trail.unreadable-%" PRIu64, instant_now().realtime_usec);
-        if (renameat(t->dir_fd, "trail.jsonl", t->dir_fd, name) < 0)
+        if (renameat(t->dir_fd, ACTIVE, t->dir_fd, name) < 0)
                 return -errno;
         t->fd = safe_close(t->fd);
         t->size = 0;
         return open_file(t);
+}
+
+/* A trail.jsonl that is short follows on another file: that one's end is looked at first. One that is that very file was
+ * being rotated when cmkd-audit was killed, and is no segment yet. */
+static int scan_segment(struct trail *t, const struct stat *active, struct trail_recovery *recovery) {
+        _cleanup_(closep) int fd = -EBADF;
+        char name[SEGMENT_NAME_MAX];
+        struct stat st;
+        uint64_t first;
+        off_t good;
+        int r;
+
+        r = segments_last(t->dir_fd, STEM, &first);
+        if (r <= 0)
+                return r;
+        r = segment_name(STEM, first, name, sizeof(name));
+        if (r < 0)
+                return r;
+        fd = openat(t->dir_fd, name, O_RDONLY|O_CLOEXEC|O_NOFOLLOW);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        if (st.st_dev == active->st_dev && st.st_ino == active->st_ino)
+                return unlinkat(t->dir_fd, name, 0) < 0 ? -errno : scan_segment(t, active, recovery);
+        return active->st_size < (off_t) TAIL_MAX ? scan_tail(fd, st.st_size, &t->end, &good, recovery) : 0;
+}
+
+/* The first record of this file. One that cannot be read lends its place to the last. */
+static int read_first(struct trail *t) {
+        _cleanup_(freep) char *buf = NULL;
+        _cleanup_(record_done) struct record r = {};
+        size_t n = (size_t) MIN_OF(t->size, (off_t) RECORD_LINE_MAX);
+        char *newline;
+        int e;
+
+        t->first.sequence = t->size == 0 ? t->end.sequence + 1 : t->end.sequence;
+        t->first_usec = instant_now().realtime_usec;
+        if (t->size == 0)
+                return 0;
+        e = read_range(t->fd, 0, n, &buf);
+        if (e < 0)
+                return e;
+        newline = memchr(buf, '\n', n);
+        if (newline && record_decode(buf, (size_t) (newline - buf), &r) >= 0) {
+                t->first.sequence = r.sequence;
+                t->first_usec = r.realtime_usec;
+        }
+        return 0;
 }
 
 static int repair_file(struct trail *t, struct trail_recovery *recovery) {
@@ -145,6 +213,9 @@ static int repair_file(struct trail *t, struct trail_recovery *recovery) {
 
         if (fstat(t->fd, &st) < 0)
                 return -errno;
+        r = scan_segment(t, &st, recovery);
+        if (r < 0)
+                return r;
         t->size = st.st_size;
         if (st.st_size == 0)
                 return 0;
@@ -207,7 +278,8 @@ static int compare_head(struct trail *t, struct trail_recovery *recovery) {
                 recovery->kind = TRAIL_RECOVERED_REWRITTEN;
                 recovery->first_lost = recovery->last_lost = head.sequence;
         }
-        t->end = head;
+        t->end.sequence = head.sequence;
+        memcpy(t->end.hash, head.hash, CHAIN_HASH_SIZE);
         return 0;
 }
 
@@ -225,6 +297,8 @@ int trail_open(const char *dir, struct trail **ret, struct trail_recovery *ret_r
         t->dir_fd = open(dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
         if (t->dir_fd < 0)
                 return -errno;
+        if (flock(t->dir_fd, LOCK_EX|LOCK_NB) < 0)
+                return errno == EWOULDBLOCK ? -EBUSY : -errno;
         r = open_file(t);
         if (r < 0)
                 return r;
@@ -232,6 +306,8 @@ int trail_open(const char *dir, struct trail **ret, struct trail_recovery *ret_r
         if (r < 0)
                 return r;
         r = compare_head(t, &recovery);
+        if (r >= 0)
+                r = read_first(t);
         if (r < 0)
                 return r;
         t->pending_end = t->end;
@@ -240,15 +316,104 @@ int trail_open(const char *dir, struct trail **ret, struct trail_recovery *ret_r
         return 0;
 }
 
-int trail_append(struct trail *t, const struct audit_message_record *m, enum record_source source,
-                 const struct record_line **ret_line, uint64_t *ret_sequence) {
+/* Brings the sealer's key up to the end of the file, over records that were written and not kept. Returns 0, -EBADMSG: they
+ * are not what this key sealed; -EKEYEXPIRED: an epoch of theirs ended, or another began: its key is gone. */
+static int catch_up(struct trail *t, const struct keep_state *from) {
+        off_t start = t->size > (off_t) UNKEPT_MAX ? t->size - (off_t) UNKEPT_MAX : 0;
+        struct end at = { .sequence = from->sequence };
+        size_t n = (size_t) (t->size - start);
+        _cleanup_(freep) char *buf = NULL;
+        char *newline;
         int r;
 
-        r = record_encode(m, source, t->pending_end.sequence + 1, t->pending_end.hash, &t->line);
+        memcpy(at.hash, from->hash, CHAIN_HASH_SIZE);
+        r = read_range(t->fd, start, n, &buf);
+        if (r < 0)
+                return r;
+        for (char *p = buf; (newline = memchr(p, '\n', n - (size_t) (p - buf))); p = newline + 1) {
+                _cleanup_(record_done) struct record x = {};
+
+                r = record_decode(p, (size_t) (newline - p), &x);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0 || x.sequence <= from->sequence)
+                        continue;
+                if (x.sequence != at.sequence + 1 || memcmp(x.prev, at.hash, CHAIN_HASH_SIZE) != 0 ||
+                    seal_check_line(sealer_key(t->sealer), p, (size_t) (newline - p)) < 0)
+                        return -EBADMSG;
+                if (streq(x.event, EPOCH_EVENT) || streq(x.event, EPOCH_END_EVENT))
+                        return -EKEYEXPIRED;
+                r = sealer_advance(t->sealer);
+                if (r < 0)
+                        return r;
+                at.sequence = x.sequence;
+                memcpy(at.hash, x.hash, CHAIN_HASH_SIZE);
+        }
+        if (at.sequence != t->end.sequence || memcmp(at.hash, t->end.hash, CHAIN_HASH_SIZE) != 0)
+                return -EBADMSG;
+        sealer_keep(t->sealer, at.sequence, at.hash);
+        return 0;
+}
+
+/* What was kept is right, the file is not. */
+static void hang_on_kept(struct trail *t, const struct keep_state *state, struct trail_recovery *recovery) {
+        enum trail_recovery_kind kind = TRAIL_RECOVERED_FORGED;
+
+        if (t->end.sequence <= state->sequence) {
+                kind = t->end.sequence < state->sequence ? TRAIL_RECOVERED_TRUNCATED : TRAIL_RECOVERED_REWRITTEN;
+                if (recovery->first_lost == 0)
+                        recovery->first_lost = MIN_OF(t->end.sequence + 1, state->sequence);
+                recovery->last_lost = state->sequence;
+        } else {
+                recovery->first_lost = state->sequence + 1;
+                recovery->last_lost = t->end.sequence;
+        }
+        if (recovery->kind == TRAIL_RECOVERED_NOTHING || recovery->kind == TRAIL_RECOVERED_HEADLESS ||
+            kind == TRAIL_RECOVERED_FORGED)
+                recovery->kind = kind;
+        t->end.sequence = state->sequence;
+        memcpy(t->end.hash, state->hash, CHAIN_HASH_SIZE);
+        t->pending_end = t->end;
+        sealer_take_back(t->sealer);
+}
+
+int trail_seal(struct trail *t, struct sealer *sealer, struct trail_recovery *recovery) {
+        struct keep_state state;
+        int r = 0;
+
+        t->sealer = sealer;
+        if (!sealer_state(sealer, &state))
+                r = t->end.sealed ? -EKEYEXPIRED : 0;
+        else if (t->end.sequence > state.sequence)
+                r = catch_up(t, &state);
+        else if (t->end.sequence < state.sequence || memcmp(t->end.hash, state.hash, CHAIN_HASH_SIZE) != 0)
+                r = -EBADMSG;
+        if (r == -EBADMSG)
+                hang_on_kept(t, &state, recovery);
+        else if (r == -EKEYEXPIRED) {
+                sealer_forget(sealer, t->end.sealed);
+                recovery->seal_lost = t->end.sealed;
+        } else
+                return r;
+        return 0;
+}
+
+bool trail_needs_epoch(const struct trail *t) { return t->sealer && sealer_is_due(t->sealer); }
+const struct sealer *trail_sealer(const struct trail *t) { return t->sealer; }
+
+static int append(struct trail *t, const struct audit_message_record *m, enum record_source source,
+                  const struct record_line **ret_line, uint64_t *ret_sequence) {
+        int r;
+
+        r = record_encode(m, source, t->pending_end.sequence + 1, t->pending_end.hash,
+                          t->sealer ? sealer_key(t->sealer) : NULL, &t->line);
         if (r < 0)
                 return r;
         if (t->line.size > sizeof(t->pending) - t->n_pending)
                 return -ENOBUFS;
+        r = t->sealer ? sealer_advance(t->sealer) : 0;
+        if (r < 0)
+                return t->error = r;           /* the key is spoilt: what waits is taken back, nothing more is taken */
         memcpy(t->pending + t->n_pending, t->line.text, t->line.size);
         t->n_pending += t->line.size;
         t->pending_end.sequence++;
@@ -259,6 +424,43 @@ int trail_append(struct trail *t, const struct audit_message_record *m, enum rec
         return 0;
 }
 
+int trail_append(struct trail *t, const struct audit_message_record *m, enum record_source source,
+                 const struct record_line **ret_line, uint64_t *ret_sequence) {
+        if (streq(m->event, EPOCH_EVENT) || streq(m->event, EPOCH_END_EVENT))
+                return -EINVAL;
+        return trail_needs_epoch(t) ? -ENOKEY : append(t, m, source, ret_line, ret_sequence);
+}
+
+int trail_begin_epoch(struct trail *t, struct audit_message_record *m, const struct record_line **ret_line,
+                      uint64_t *ret_sequence) {
+        int r = sealer_begin(t->sealer, m);
+
+        return r < 0 ? r : append(t, m, RECORD_DAEMON, ret_line, ret_sequence);
+}
+
+int trail_end_epoch(struct trail *t, const char *reason, struct audit_message_record *m,
+                    const struct record_line **ret_line, uint64_t *ret_sequence) {
+        int r;
+
+        if (!t->sealer || !sealer_is_open(t->sealer))
+                return -ENOKEY;
+        audit_record_start(m, EPOCH_END_EVENT, LOG_NOTICE, true);
+        audit_record_add(m, "epoch", sealer_epoch(t->sealer));
+        audit_record_add(m, "reason", reason);
+        r = append(t, m, RECORD_DAEMON, ret_line, ret_sequence);
+        if (r >= 0)
+                sealer_end(t->sealer);
+        return r;
+}
+
+/* The numbers, and the keys, of what waits are given out again. */
+static void take_back(struct trail *t) {
+        t->pending_end = t->end;
+        t->n_pending = 0;
+        if (t->sealer)
+                sealer_take_back(t->sealer);
+}
+
 static int write_pending(struct trail *t) {
         int r;
 
@@ -267,12 +469,12 @@ static int write_pending(struct trail *t) {
                 /* Half a line must not stay: if it cannot be taken back either, nothing more is appended to it */
                 if (ftruncate(t->fd, t->size) < 0)
                         t->error = -errno;
-                t->pending_end = t->end;
-                t->n_pending = 0;
                 return r;
         }
         t->size += (off_t) t->n_pending;
         t->end = t->pending_end;
+        if (t->sealer)
+                sealer_keep(t->sealer, t->end.sequence, t->end.hash);
         t->unsynced = true;
         t->n_pending = 0;
         return 0;
@@ -285,8 +487,7 @@ int trail_commit(struct trail *t, bool sync, bool *ret_kept) {
         if (t->n_pending > 0) {
                 r = t->error < 0 ? t->error : write_pending(t);
                 if (r < 0) {
-                        t->pending_end = t->end;
-                        t->n_pending = 0;
+                        take_back(t);
                         *ret_kept = false;
                         return r;
                 }
@@ -300,6 +501,46 @@ int trail_commit(struct trail *t, bool sync, bool *ret_kept) {
         t->unsynced = false;
         write_head(t);
         return 0;
+}
+
+void trail_set_limits(struct trail *t, uint64_t max_size, uint64_t max_age_usec) {
+        t->max_size = max_size;
+        t->max_age_usec = max_age_usec;
+}
+
+bool trail_is_full(const struct trail *t) {
+        uint64_t now = instant_now().realtime_usec;
+
+        if (t->size == 0 || t->error < 0)
+                return false;
+        return (t->max_size > 0 && (uint64_t) t->size >= t->max_size) ||
+               (t->max_age_usec > 0 && now > t->first_usec && now - t->first_usec >= t->max_age_usec);
+}
+
+/* The link is what makes it a segment, the rename what ends it as trail.jsonl; in between it is both, and is known by that. */
+int trail_rotate(struct trail *t, char ret_name[static SEGMENT_NAME_MAX]) {
+        _cleanup_(closep) int fd = -EBADF;
+        int r;
+
+        if (t->n_pending > 0 || t->unsynced)
+                return -EBUSY;
+        r = segment_name(STEM, t->first.sequence, ret_name, SEGMENT_NAME_MAX);
+        if (r < 0)
+                return r;
+        fd = openat(t->dir_fd, NEXT, O_RDWR|O_CREAT|O_TRUNC|O_APPEND|O_CLOEXEC|O_NOFOLLOW, 0600);
+        if (fd < 0 || linkat(t->dir_fd, ACTIVE, t->dir_fd, ret_name, 0) < 0)
+                return -errno;
+        if (renameat(t->dir_fd, NEXT, t->dir_fd, ACTIVE) < 0) {
+                r = -errno;
+                (void) unlinkat(t->dir_fd, ret_name, 0);
+                return r;
+        }
+        safe_close(t->fd);
+        t->fd = TAKE_FD(fd);
+        t->size = 0;
+        t->first.sequence = t->end.sequence + 1;
+        t->first_usec = instant_now().realtime_usec;
+        return fsync(t->dir_fd) < 0 ? -errno : 0;
 }
 
 bool trail_is_dirty(const struct trail *t) {

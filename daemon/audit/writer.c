@@ -20,6 +20,8 @@ struct writer {
         struct ring *ring;
         size_t n_waiting;
         struct waiting waiting[WRITER_ACKS_MAX];
+        bool rotation_failed;
+        struct audit_message_record epoch; /* room for one */
         uint64_t unsure, dropped;          /* records nobody waits for: appended, not yet in the file; and not kept */
 };
 
@@ -108,10 +110,24 @@ void writer_set_ring(struct writer *w, struct ring *ring) { w->ring = ring; }
 uint64_t writer_dropped(const struct writer *w) { return w->dropped; }
 uint64_t writer_mirror_lost(const struct writer *w) { return mirror_lost(w->mirror); }
 
+static int begin_epoch(struct writer *w) {
+        const struct record_line *line;
+        uint64_t sequence;
+        int r;
+
+        r = trail_begin_epoch(w->trail, &w->epoch, &line, &sequence);
+        if (r >= 0)
+                mirror_queue(w->mirror, &w->epoch, RECORD_DAEMON, sequence, line->hash);
+        return r;
+}
+
 static int append(struct writer *w, struct audit_message_record *m, enum record_source source, uint64_t *ret_sequence) {
         const struct record_line *line;
         int r;
 
+        r = trail_needs_epoch(w->trail) ? begin_epoch(w) : 0;
+        if (r < 0)
+                return r;
         if (w->early && m->n_fields == AUDIT_FIELDS_MAX)
                 m->n_fields--;                 /* room for the mark that the joined record gets */
         r = trail_append(w->trail, m, source, &line, ret_sequence);
@@ -138,6 +154,40 @@ static int append_daemon(struct writer *w, struct audit_message_record *m, uint6
         }
         (void) sd_event_source_set_enabled(w->commit_source, SD_EVENT_ONESHOT);
         return r;
+}
+
+int writer_end_epoch(struct writer *w, const char *reason) {
+        const struct record_line *line;
+        uint64_t sequence;
+        int r;
+
+        r = writer_commit(w, true);
+        if (r >= 0)
+                r = trail_end_epoch(w->trail, reason, &w->epoch, &line, &sequence);
+        if (r < 0)
+                return r == -ENOKEY ? 0 : r;
+        mirror_queue(w->mirror, &w->epoch, RECORD_DAEMON, sequence, line->hash);
+        return writer_commit(w, true);
+}
+
+void writer_rotate(struct writer *w, struct audit_message_record *m) {
+        char name[SEGMENT_NAME_MAX] = "";
+        int r;
+
+        if (!trail_is_full(w->trail) || writer_commit(w, true) < 0)
+                return;
+        r = trail_rotate(w->trail, name);
+        if (r < 0) {
+                if (!w->rotation_failed)
+                        log_warning("The trail goes on in the file that it is in, %s cannot be made: %s", name, strerror(-r));
+                w->rotation_failed = true;
+                return;
+        }
+        w->rotation_failed = false;
+        audit_record_start(m, "segment", LOG_INFO, true);
+        audit_record_add(m, "file", name);
+        audit_record_addf(m, "last", "%" PRIu64, trail_sequence(w->trail));
+        (void) writer_say(w, m);
 }
 
 int writer_say(struct writer *w, struct audit_message_record *m) {

@@ -42,6 +42,13 @@ void writer_receive(struct writer *w, struct client *c, uint32_t id, struct audi
 /* The client is gone: nobody is answered. */
 void writer_forget(struct writer *w, const struct client *c);
 
+/* Ends the epoch that is open (sealer.h), durably; without one it does nothing. Returns 0 or -errno: it goes on. */
+int writer_end_epoch(struct writer *w, const char *reason);
+
+/* Begins the trail's next file if this one has had enough, and says so in it. m: room for the record. That it failed is
+ * logged once; the trail goes on in the old one. */
+void writer_rotate(struct writer *w, struct audit_message_record *m);
+
 /* What cmkd-audit itself has to say. Returns 0, or -errno: it is not kept, which is counted and logged. */
 int writer_say(struct writer *w, struct audit_message_record *m);
 

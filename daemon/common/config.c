@@ -13,7 +13,7 @@
 
 static const char *const directories[] = { "/etc/cmkd", "/run/cmkd", "/usr/lib/cmkd" };
 
-enum section { SECTION_NODE, SECTION_POLICY, SECTION_VAULT };   /* a [Volume] has the keys of [Policy] */
+enum section { SECTION_NODE, SECTION_POLICY, SECTION_VAULT, SECTION_AUDIT };   /* a [Volume] has the keys of [Policy] */
 
 typedef int (*word_parser)(const char *);
 
@@ -61,6 +61,27 @@ static int parse_count(const char *value, void *to, word_parser words _unused_) 
                 return -EINVAL;
         *(uint64_t *) to = n;
         return 0;
+}
+
+/* Bytes, or with K, M or G. */
+static int parse_size(const char *value, void *to, word_parser words _unused_) {
+        static const char units[] = "KMG";
+        char number[24];
+        size_t n = strspn(value, "0123456789");
+        const char *unit = value[n] ? strchr(units, value[n]) : NULL;
+        uint64_t size;
+
+        if (n >= sizeof(number) || (value[n] && (!unit || value[n + 1])))
+                return -EINVAL;
+        snprintf(number, sizeof(number), "%.*s", (int) n, value);
+        if (parse_u64(number, UINT64_MAX >> 32, &size) < 0)
+                return -EINVAL;
+        *(uint64_t *) to = unit ? size << (10 * (unit - units + 1)) : size;
+        return 0;
+}
+
+static int parse_path(const char *value, void *to, word_parser words _unused_) {
+        return *value == '/' ? free_and_strdup(to, value) : -EINVAL;
 }
 
 /* HOST or HOST:PORT, exactly as it stands in the keys' identifiers. Fills the vault, not one field. */
@@ -151,6 +172,11 @@ static const struct setting settings[] = {
         { SECTION_NODE, "OwnerKeys", parse_paths, offsetof(struct config, owner_keys), NULL,
           "paths of PEM files, separated by spaces" },
         { SECTION_NODE, "AllowRemovable", parse_bool, offsetof(struct config, allow_removable), NULL, "yes or no" },
+        { SECTION_AUDIT, "PublicKey", parse_path, offsetof(struct config, audit.public_key), NULL,
+          "the path of a PEM file" },
+        { SECTION_AUDIT, "MaxFileSize", parse_size, offsetof(struct config, audit.max_file_size), NULL,
+          "a number of bytes, or with K, M or G; 0 is no limit" },
+        { SECTION_AUDIT, "MaxFileAge", parse_time, offsetof(struct config, audit.max_file_age_usec), NULL, SPAN },
         IN_POLICY("OnRevoked", parse_word, on_revoked, action_from_string, ACTIONS),
         IN_POLICY("OnDenied", parse_word, on_denied, action_from_string, ACTIONS),
         IN_POLICY("OnUnreachable", parse_word, on_unreachable, action_from_string, ACTIONS),
@@ -249,6 +275,10 @@ static void *find_target(struct loader *l, const char *section, enum section *re
                 *ret = SECTION_NODE;
                 return l->config;
         }
+        if (streq(section, "Audit")) {
+                *ret = SECTION_AUDIT;
+                return l->config;
+        }
         if (streq(section, "Policy")) {
                 *ret = SECTION_POLICY;
                 return &l->config->policy;
@@ -265,7 +295,7 @@ static void *find_target(struct loader *l, const char *section, enum section *re
                 *ret = SECTION_VAULT;
                 return get_vault(l->config, name);
         }
-        complain(l, "[%s] is no section; there are [Node], [Policy], [Volume NAME] and [Vault NAME]", section);
+        complain(l, "[%s] is no section; there are [Node], [Policy], [Audit], [Volume NAME] and [Vault NAME]", section);
         return NULL;
 }
 
@@ -425,6 +455,8 @@ int config_load(const char *root, struct config **ret, char **ret_why) {
         if (!c)
                 return -ENOMEM;
         policy_settings_init(&c->policy);
+        c->audit.max_file_size = UINT64_C(64) << 20;
+        c->audit.max_file_age_usec = 30 * 86400 * USEC_PER_SEC;
         c->read_usec = now_boottime_usec();
         l.config = c;
         r = load_all(&l, root);
@@ -462,6 +494,7 @@ struct config *config_free(struct config *c) {
                 free(v);
         }
         free_strings(c->owner_keys);
+        free(c->audit.public_key);
         free(c);
         return NULL;
 }

@@ -6,6 +6,7 @@
  *   [Node]            Trust= OnTrailFailure= Guard...      what holds for the node
  *   [Policy]          OnRevoked= PollSec= ...              for every volume
  *   [Volume NAME]     the same keys, for one volume
+ *   [Audit]           PublicKey= MaxFileSize= ...          how the trail is kept
  *   [Vault NAME]      Host= Keys= CAFile= Identity= ...    the allow-list: what is not here is refused
  *
  * Files: cmkd.conf from the first of /etc/cmkd, /run/cmkd, /usr/lib/cmkd that has it, then the .conf files in cmkd.conf.d of all
@@ -49,6 +50,12 @@ struct vault_config {
         bool accept_unsafe;            /* AcceptUnsafeVault=: no purge protection, said by the owner in writing */
 };
 
+struct audit_config {
+        char *public_key;              /* PEM file; NULL: the trail is not sealed */
+        uint64_t max_file_size;        /* bytes; 0: no limit */
+        uint64_t max_file_age_usec;    /* the same */
+};
+
 struct config {
         uint64_t read_usec;            /* when reading began, CLOCK_BOOTTIME: what was written before that is in it */
         int trust;                     /* enum trust_mode */
@@ -56,6 +63,7 @@ struct config {
         char **owner_keys;             /* PEM files of those whose signed lists are trusted; NULL-terminated, or NULL */
         bool allow_removable;          /* udev may have loop, nbd, zram, USB and removable devices attached */
         struct policy_settings policy;
+        struct audit_config audit;
         struct volume_config *volumes;
         struct vault_config *vaults;
 };

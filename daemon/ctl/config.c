@@ -81,6 +81,17 @@ static struct json_object *vault_section(const struct vault_config *v) {
         return o;
 }
 
+static struct json_object *audit_section(const struct audit_config *a) {
+        struct json_object *o = json_object_new_object();
+        char size[24];
+
+        snprintf(size, sizeof(size), "%llu", (unsigned long long) a->max_file_size);
+        put_text(o, "PublicKey", a->public_key);
+        put_text(o, "MaxFileSize", size);
+        put_span(o, "MaxFileAge", a->max_file_age_usec);
+        return o;
+}
+
 static struct json_object *to_json(const struct config *c) {
         struct json_object *o = json_object_new_object(), *node = json_object_new_object();
         char title[80];
@@ -91,6 +102,7 @@ static struct json_object *to_json(const struct config *c) {
         put_text(node, "AllowRemovable", c->allow_removable ? "yes" : "no");
         json_object_object_add(o, "Node", node);
         json_object_object_add(o, "Policy", policy_section(&c->policy));
+        json_object_object_add(o, "Audit", audit_section(&c->audit));
         for (const struct volume_config *v = c->volumes; v; v = v->next) {
                 snprintf(title, sizeof(title), "Volume %s", v->name);
                 json_object_object_add(o, title, policy_section(&v->policy));

@@ -2,11 +2,37 @@
 #include "ctl.h"
 #include "print.h"
 
-#include "audit/reader.h"
+#include "audit/verify.h"
 
-/* cmkctl audit verify: the whole chain, and the head beside the trail. */
+/* cmkctl audit verify: the whole chain, the head beside the trail, and with an auditor's keys the seals. */
 
-static int to_json(const struct trail_report *t, const char *path, const char *head) {
+/* What this verification is worth. */
+enum worth {
+        WORTH_CHAIN,         /* there is no seal in the trail */
+        WORTH_UNCHECKED,     /* there are seals, and no key was given */
+        WORTH_SEALED,        /* the seals were checked */
+};
+
+static const char *const worth_names[] = { "chain", "seals-unchecked", "seals" };
+
+static enum worth worth_of(const struct trail_report *t, const struct epochs *e) {
+        return epochs_have_keys(e) ? WORTH_SEALED : t->sealed > 0 ? WORTH_UNCHECKED : WORTH_CHAIN;
+}
+
+static int add_numbers(struct json_object *o, const struct trail_report *t, enum worth worth) {
+        const struct { const char *name; uint64_t value; } numbers[] = {
+                { "files", t->files }, { "sealed", t->sealed }, { "unsealed", t->unsealed }, { "proven", t->proven },
+                { "epochs", t->epochs }, { "lost_epochs", t->lost_epochs },
+                { "ended_epochs", t->ended_epochs },
+        };
+        int r = json_object_object_add(o, "checked", json_object_new_string(worth_names[worth]));
+
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(numbers); i++)
+                r = json_object_object_add(o, numbers[i].name, json_object_new_uint64(numbers[i].value));
+        return r;
+}
+
+static int to_json(const struct trail_report *t, enum worth worth, const char *path, const char *head) {
         _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
         struct json_object *problems = json_object_new_array();
 
@@ -20,6 +46,7 @@ static int to_json(const struct trail_report *t, const char *path, const char *h
             json_object_object_add(o, "gaps", json_object_new_uint64(t->gaps)) < 0 ||
             json_object_object_add(o, "lost", json_object_new_uint64(t->lost)) < 0 ||
             json_object_object_add(o, "head", json_object_new_string(head)) < 0 ||
+            add_numbers(o, t, worth) < 0 ||
             json_object_object_add(o, "head_checked", json_object_new_boolean(t->head_checked)) < 0 ||
             json_object_object_add(o, "problem_count", json_object_new_uint64(t->n_problems)) < 0 ||
             json_object_object_add(o, "problems", problems) < 0)
@@ -28,6 +55,7 @@ static int to_json(const struct trail_report *t, const char *path, const char *h
                 struct json_object *p = json_object_new_object();
 
                 json_object_object_add(p, "kind", json_object_new_string(trail_problem_to_string(t->problems[i].kind)));
+                json_object_object_add(p, "file", json_object_new_string(t->problems[i].file));
                 json_object_object_add(p, "line", json_object_new_uint64(t->problems[i].line));
                 json_object_object_add(p, "text", json_object_new_string(t->problems[i].text));
                 json_object_array_add(problems, p);
@@ -35,10 +63,36 @@ static int to_json(const struct trail_report *t, const char *path, const char *h
         return print_json(o);
 }
 
-static void to_people(const struct trail_report *t, const char *path, const char *head) {
+static void seals_to_people(const struct trail_report *t, enum worth worth, const struct epochs *e) {
+        const struct epoch *x;
+
+        if (worth == WORTH_CHAIN) {
+                puts("not sealed: only the hash chain was checked, which whoever is root can compute anew (PublicKey= in cmkd.conf)");
+                return;
+        }
+        printf("sealed: %llu records, epochs: %llu, not sealed: %llu records\n", (unsigned long long) t->sealed,
+               (unsigned long long) t->epochs, (unsigned long long) t->unsealed);
+        if (worth == WORTH_UNCHECKED)
+                puts("only the hash chain was checked, which whoever is root can compute anew: the seals need --private-key or "
+                     "--epoch-keys");
+        else
+                printf("the seals of %llu records were checked and hold\n", (unsigned long long) t->proven);
+        for (size_t i = 0; (x = epochs_get(e, i)); i++)
+                if (x->handover == EPOCH_LOST)
+                        printf("epoch %s, from record %llu, did not take over from the one before, whose key was lost (\"%s\"): "
+                               "what had been recorded just before it may have been cut off\n", x->id,
+                               (unsigned long long) x->first, x->reason);
+        if (t->ended_epochs > 0)
+                printf("epochs that began after one that had ended: %llu; whether there was another between them only who knows "
+                       "the epochs can tell\n", (unsigned long long) t->ended_epochs);
+}
+
+static void to_people(const struct trail_report *t, enum worth worth, const struct epochs *e, const char *path,
+                      const char *head) {
         print_clean(stdout, path);
-        printf(": %llu records, numbers %llu to %llu\n", (unsigned long long) t->records,
-               (unsigned long long) t->first_sequence, (unsigned long long) t->last_sequence);
+        printf(": %llu records, numbers %llu to %llu, files: %u\n", (unsigned long long) t->records,
+               (unsigned long long) t->first_sequence, (unsigned long long) t->last_sequence, t->files);
+        seals_to_people(t, worth, e);
         if (t->gaps || t->lost)
                 printf("cmkd-audit itself recorded %llu gaps and %llu losses of events\n",
                        (unsigned long long) t->gaps, (unsigned long long) t->lost);
@@ -51,7 +105,8 @@ static void to_people(const struct trail_report *t, const char *path, const char
         printf("head %s%s\n", head,
                t->head_checked ? "" : " (no head file beside the trail: an end that was cut off would not show)");
         for (uint64_t i = 0; i < MIN_OF(t->n_problems, (uint64_t) TRAIL_PROBLEMS_MAX); i++) {
-                printf("line %llu: %s: ", (unsigned long long) t->problems[i].line,
+                print_clean(stdout, t->problems[i].file);
+                printf(" line %llu: %s: ", (unsigned long long) t->problems[i].line,
                        trail_problem_to_string(t->problems[i].kind));
                 print_clean(stdout, t->problems[i].text);
                 putchar('\n');
@@ -60,26 +115,97 @@ static void to_people(const struct trail_report *t, const char *path, const char
                 printf("and %llu more\n", (unsigned long long) (t->n_problems - TRAIL_PROBLEMS_MAX));
 }
 
-int verb_audit_verify(const struct invocation *in) {
-        _cleanup_(freep) struct trail_report *report = calloc(1, sizeof(*report));
-        const char *path = in->values[OPTION_FILE] ? in->values[OPTION_FILE] : TRAIL_PATH;
+/* The auditor's keys, as far as they were given. */
+static int open_keys(const struct invocation *in, struct epochs *e) {
+        const char *private = in->values[OPTION_PRIVATE_KEY], *list = in->values[OPTION_EPOCH_KEYS], *why = "";
+        unsigned line = 0;
+        int r;
+
+        r = private ? epochs_add_private(e, private, &why) : 0;
+        if (r < 0)
+                return fail(EXIT_CODE_FAILED, "%s: %s", private, why);
+        r = list ? epochs_add_list(e, list, &line) : 0;
+        if (r < 0 && line > 0)
+                return fail(EXIT_CODE_FAILED, "%s:%u: a line is an epoch's id, a space and 32 bytes in base64", list, line);
+        if (r < 0)
+                return fail(EXIT_CODE_FAILED, "%s: %s", list, strerror(-r));
+        return list && !epochs_have_keys(e) ? fail(EXIT_CODE_FAILED, "%s: there is no key in it", list) : EXIT_CODE_DONE;
+}
+
+static int list_to_json(const struct epochs *e) {
+        _cleanup_(json_object_putp) struct json_object *list = json_object_new_array();
+        const struct epoch *x;
+
+        for (size_t i = 0; (x = epochs_get(e, i)); i++) {
+                const struct { const char *name, *value; } texts[] = {
+                        { "epoch", x->id }, { "reason", x->reason }, { "handover", epoch_handover_to_string(x->handover) },
+                        { "digest", x->digest }, { "algorithm", SEAL_ALGORITHM }, { "wrapped", x->wrapped },
+                };
+                struct json_object *o = json_object_new_object();
+
+                for (size_t k = 0; k < ELEMENTSOF(texts); k++)
+                        json_object_object_add(o, texts[k].name, json_object_new_string(texts[k].value));
+                json_object_object_add(o, "first", json_object_new_uint64(x->first));
+                json_object_object_add(o, "last", json_object_new_uint64(x->last));
+                json_object_array_add(list, o);
+        }
+        return print_json(list);
+}
+
+/* Lines as --epoch-keys reads them, but for what is wrapped. */
+static int list_epochs(const struct epochs *e, bool json) {
+        const struct epoch *x;
+
+        if (json)
+                return list_to_json(e);
+        for (size_t i = 0; (x = epochs_get(e, i)); i++) {
+                printf("# records %llu to %llu; handover: %s; " SEAL_ALGORITHM ", SHA-256 of the public key ",
+                       (unsigned long long) x->first, (unsigned long long) x->last, epoch_handover_to_string(x->handover));
+                print_clean(stdout, x->digest);
+                printf("\n%s ", x->id);
+                print_clean(stdout, x->wrapped);
+                putchar('\n');
+        }
+        return EXIT_CODE_DONE;
+}
+
+static int verify(const struct invocation *in, const char *path, struct epochs *e, struct trail_report *report) {
         char head[CHAIN_HEX_SIZE + 1];
+        enum worth worth;
         int r, code = EXIT_CODE_DONE;
 
-        r = report ? trail_verify(path, report) : -ENOMEM;
+        r = trail_verify_seals(path, e, report);
         if (r == -ENOENT)
                 return fail(EXIT_CODE_FAILED, "%s: there is no trail; was cmkd-audit ever started here?", path);
         if (r < 0)
                 return fail(EXIT_CODE_FAILED, "%s: %s", path, strerror(-r));
+        if (has_option(in, OPTION_LIST_EPOCHS))
+                return list_epochs(e, has_option(in, OPTION_JSON));
+        worth = worth_of(report, e);
         chain_to_hex(report->head, head);
         if (has_option(in, OPTION_JSON))
-                code = to_json(report, path, head);
+                code = to_json(report, worth, path, head);
         else
-                to_people(report, path, head);
+                to_people(report, worth, e, path, head);
         if (code == EXIT_CODE_DONE && report->n_problems > 0)
                 return fail(EXIT_CODE_TRAIL, "%s does not verify: %llu problems", path,
                             (unsigned long long) report->n_problems);
         if (!has_option(in, OPTION_JSON))
-                puts("verified: nothing was changed, removed or inserted");
+                puts(worth == WORTH_SEALED ? "verified: nothing was changed, removed or inserted, and the seals hold"
+                                           : "verified: nothing was changed, removed or inserted by who did not compute the chain anew");
         return code;
+}
+
+int verb_audit_verify(const struct invocation *in) {
+        _cleanup_(freep) struct trail_report *report = calloc(1, sizeof(*report));
+        _cleanup_(epochs_freep) struct epochs *e = NULL;
+        int r, code;
+
+        r = report ? epochs_new(&e) : -ENOMEM;
+        if (r < 0)
+                return fail(EXIT_CODE_FAILED, "no memory for keys: %s", strerror(-r));
+        code = open_keys(in, e);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        return verify(in, in->values[OPTION_FILE] ? in->values[OPTION_FILE] : TRAIL_PATH, e, report);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/audit/chain.c
+// sources: daemon/audit/chain.c daemon/audit/seal.c
 // The hash chain: known answers, and what links of a chain are judged to be.
 
 #include <setjmp.h>

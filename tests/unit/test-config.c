@@ -84,6 +84,7 @@ static void test_every_key(void **state _unused_) {
             "# comment\n[Node]\nTrust=allowed-keys\nOnTrailFailure=stop\n"
             "[Policy]\nOnRevoked=poweroff\nOnDenied=cut\nOnUnreachable=report\nOnReenable=nothing\n"
             "OnKeyExpiry=revoke\n"
+            "[Audit]\nPublicKey=/etc/cmkd/auditor.pem\nMaxFileSize=3K\nMaxFileAge=2h\n[Policy]\n"
             "NoticeSec=1\nPollSec=2\nLeaseSec=3min\nGraceSec=4h\nHoldSec=5d\nConfirmSec=600ms\nDeniedConfirmSec=7s\n"
             "[Volume a.b-c_d]\nPollSec=8\n"
             "[Vault prod]\nHost=V.Example:8443\nKeys=One two,three\nProvider=azure\nCAFile=/ca.pem\nClientId=me\n"
@@ -93,6 +94,9 @@ static void test_every_key(void **state _unused_) {
         p = &c->policy;
         assert_int_equal(c->trust, TRUST_ALLOWED_KEYS);
         assert_int_equal(c->on_trail_failure, TRAIL_STOP);
+        assert_string_equal(c->audit.public_key, "/etc/cmkd/auditor.pem");
+        assert_int_equal(c->audit.max_file_size, 3072);
+        assert_int_equal(c->audit.max_file_age_usec, 7200 * USEC_PER_SEC);
         assert_int_equal(p->on_revoked, ACTION_POWEROFF);
         assert_int_equal(p->on_denied, ACTION_CUT);
         assert_int_equal(p->on_unreachable, ACTION_REPORT);
@@ -134,6 +138,8 @@ static void test_vault_defaults(void **state _unused_) {
         put("/etc/cmkd/cmkd.conf", "[Vault v]\nHost=v.example\nKeys=k\n");
         c = load();
         v = c->vaults;
+        assert_null(c->audit.public_key);
+        assert_int_equal(c->audit.max_file_size, 64u << 20);
         assert_int_equal(v->port, 443);
         assert_string_equal(v->provider, "azure");
         assert_string_equal(v->metadata_endpoint, "http://169.254.169.254");
@@ -156,6 +162,13 @@ static void test_errors_say_where_and_what(void **state _unused_) {
         REFUSE("[Policy]\nPollSec=3 parsecs\n", "PollSec=3 parsecs", "a time span");
         REFUSE("[Policy]\nPollSec=\n", "a time span");
         REFUSE("[Node]\nTrust=everyone\n", "listed or allowed-keys");
+        REFUSE("[Audit]\nPublicKey=auditor.pem\n", "PublicKey=auditor.pem", "the path of a PEM file");
+        REFUSE("[Audit]\nMaxFileSize=\n", "a number of bytes");
+        REFUSE("[Audit]\nMaxFileSize=M\n", "a number of bytes");
+        REFUSE("[Audit]\nMaxFileSize=1MB\n", "a number of bytes");
+        REFUSE("[Audit]\nMaxFileSize=-1\n", "a number of bytes");
+        REFUSE("[Audit]\nMaxFileSize=99999999999999999999G\n", "a number of bytes");
+        REFUSE("[Audit]\nPollSec=3\n", "no PollSec= in [Audit]");
         REFUSE("[Vault v]\nHost=*.example\nKeys=k\n", "without wildcards");
         REFUSE("[Vault v]\nHost=v/keys\nKeys=k\n", "HOST:PORT");
         REFUSE("[Vault v]\nHost=v:0\nKeys=k\n", "HOST:PORT");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/ctl/drill-report.c daemon/ctl/drill-trail.c daemon/ctl/drill-disk.c
 // sources: daemon/ctl/options.c daemon/ctl/print.c
-// sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/reader.c
+// sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/seal.c daemon/audit/reader.c
+// sources: daemon/audit/segments.c
 // libs: libsystemd json-c
 #include "audit/reader.h"
 #include "ctl-capture.h"

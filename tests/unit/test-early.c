@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/audit/chain.c daemon/audit/record.c daemon/audit/reader.c daemon/audit/trail.c daemon/audit/early.c
-// libs: json-c
+// sources: daemon/audit/chain.c daemon/audit/seal.c daemon/audit/record.c daemon/audit/reader.c daemon/audit/trail.c daemon/audit/early.c
+// sources: daemon/audit/segments.c daemon/audit/seal-rsa.c daemon/audit/epochs.c daemon/audit/verify.c daemon/audit/sealer.c daemon/audit/keep.c
+// libs: json-c libsystemd
 // Records from before the trail was there: joined once, with time and hash, verified again from the real trail alone.
 
 #include <setjmp.h>
@@ -16,7 +17,7 @@
 
 #include "audit/early.h"
 #include "common/place.h"
-#include "audit/reader.h"
+#include "audit/verify.h"
 
 static char dir[64], early_dir[80], real_dir[80], real_path[128], early_path[128];
 static struct audit_message_record message;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/audit/mirror.c daemon/audit/chain.c daemon/audit/record.c
+// sources: daemon/audit/mirror.c daemon/audit/chain.c daemon/audit/seal.c daemon/audit/record.c
 // libs: json-c
 // The mirror in the journal: what goes there, and how much of it. connect(2) and send(2) are this file's.
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/audit/chain.c daemon/audit/record.c daemon/audit/describe.c
+// sources: daemon/audit/chain.c daemon/audit/seal.c daemon/audit/record.c daemon/audit/describe.c
 // libs: json-c
 // Records as lines: the exact form, awkward texts, refusals; kernel events as records.
 
@@ -33,7 +33,7 @@ static void exact_form(void **state _unused_) {
 
         start("release");
         audit_record_add(&message, "volume", "data");
-        assert_int_equal(record_encode(&message, RECORD_DAEMON, 7, zero, &line), 0);
+        assert_int_equal(record_encode(&message, RECORD_DAEMON, 7, zero, NULL, &line), 0);
         assert_int_equal(line.size, sizeof(body) - 1 + CHAIN_HEX_SIZE + 3);
         assert_memory_equal(line.text, body, sizeof(body) - 1);
         assert_int_equal(line.text[line.size - 1], '\n');
@@ -48,7 +48,7 @@ static void decode_gives_back(void **state _unused_) {
         start("verdict");
         audit_record_add(&message, "volume", "a\"b\\c");
         audit_record_add(&message, "why", "key gr\xc3\xbc\xc3\x9f" "e \xf0\x9f\x94\x91");
-        assert_int_equal(record_encode(&message, RECORD_KERNEL, UINT64_C(1) << 60, zero, &line), 0);
+        assert_int_equal(record_encode(&message, RECORD_KERNEL, UINT64_C(1) << 60, zero, NULL, &line), 0);
         assert_int_equal(record_decode(line.text, line.size - 1, &r), 0);
         assert_true(r.sequence == UINT64_C(1) << 60);
         assert_true(r.realtime_usec == message.realtime_usec);
@@ -75,7 +75,7 @@ static void awkward_bytes_stay_inside(void **state _unused_) {
                         message.n_fields = 1;
                         strcpy(message.fields[0].name, "f");
                         strcpy(message.fields[0].value, value);
-                        assert_int_equal(record_encode(&message, RECORD_DAEMON, 1, zero, &line), 0);
+                        assert_int_equal(record_encode(&message, RECORD_DAEMON, 1, zero, NULL, &line), 0);
                         assert_ptr_equal(memchr(line.text, '\n', line.size), line.text + line.size - 1);
                         assert_int_equal(record_decode(line.text, line.size - 1, &r), 0);
                         assert_int_equal(r.n_fields, 1);
@@ -93,12 +93,12 @@ static void largest_record_fits(void **state _unused_) {
                 memset(message.fields[i].value, 0xff, AUDIT_VALUE_MAX);        /* six bytes each in the line */
                 message.fields[i].value[AUDIT_VALUE_MAX] = 0;
         }
-        assert_int_equal(record_encode(&message, RECORD_DAEMON, UINT64_MAX - 1, zero, &line), 0);
+        assert_int_equal(record_encode(&message, RECORD_DAEMON, UINT64_MAX - 1, zero, NULL, &line), 0);
         assert_int_equal(record_decode(line.text, line.size - 1, &r), 0);
         assert_int_equal(r.n_fields, AUDIT_FIELDS_MAX);
         record_done(&r);
         message.realtime_usec = UINT64_MAX;
-        assert_int_equal(record_encode(&message, RECORD_DAEMON, 1, zero, &line), -ERANGE);
+        assert_int_equal(record_encode(&message, RECORD_DAEMON, 1, zero, NULL, &line), -ERANGE);
 }
 
 /* Replaces one piece of a good line and expects that it is refused. */
@@ -109,7 +109,7 @@ static void refused(const char *what, const char *by, int error) {
 
         start("release");
         audit_record_add(&message, "volume", "data");
-        assert_int_equal(record_encode(&message, RECORD_DAEMON, 7, zero, &line), 0);
+        assert_int_equal(record_encode(&message, RECORD_DAEMON, 7, zero, NULL, &line), 0);
         line.text[line.size - 1] = 0;
         p = strstr(line.text, what);
         assert_non_null(p);
@@ -121,7 +121,10 @@ static void refused(const char *what, const char *by, int error) {
 }
 
 static void other_schemas_are_refused(void **state _unused_) {
-        refused("\"v\":1", "\"v\":2", -EPROTONOSUPPORT);
+        refused("\"v\":1", "\"v\":3", -EPROTONOSUPPORT);
+        refused("\"v\":1", "\"v\":2", -EBADMSG);           /* no seal */
+        refused(",\"hash\"", ",\"mac\":\"0000000000000000000000000000000000000000000000000000000000000000\",\"hash\"",
+                -EBADMSG);                                 /* and one too many */
         refused("\"v\":1", "\"v\":0", -EBADMSG);
         refused("\"v\":1", "\"v\":\"1\"", -EBADMSG);
         refused("\"v\":1,", "", -EBADMSG);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/audit/chain.c daemon/audit/record.c daemon/audit/reader.c daemon/audit/trail.c
-// libs: json-c
+// sources: daemon/audit/chain.c daemon/audit/seal.c daemon/audit/record.c daemon/audit/reader.c daemon/audit/trail.c
+// sources: daemon/audit/segments.c daemon/audit/seal-rsa.c daemon/audit/epochs.c daemon/audit/verify.c daemon/audit/sealer.c daemon/audit/keep.c
+// libs: json-c libsystemd
 // The trail on disk: each kind of tampering is found where it was done; torn ends are repaired and said; following.
 
 #include <setjmp.h>
@@ -18,7 +19,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "audit/reader.h"
+#include "audit/verify.h"
 #include "audit/trail.h"
 
 #define RECORDS 10u
@@ -152,7 +153,7 @@ static void rehashed_change_is_found(void **state _unused_) {
         read_lines(lines);
         assert_int_equal(record_decode(lines[4], strlen(lines[4]) - 1, &r), 0);
         audit_record_start(&message, "forged", LOG_INFO, true);
-        assert_int_equal(record_encode(&message, RECORD_DAEMON, 5, r.prev, forged), 0);
+        assert_int_equal(record_encode(&message, RECORD_DAEMON, 5, r.prev, NULL, forged), 0);
         lines[4] = kept(strndup(forged->text, forged->size));
         write_lines(lines, RECORDS);
         expect_one(TRAIL_CHANGED, 6, 5, 5);
@@ -194,7 +195,7 @@ static void rewritten_end_is_found(void **state _unused_) {
         read_lines(lines);
         assert_int_equal(record_decode(lines[9], strlen(lines[9]) - 1, &r), 0);
         audit_record_start(&message, "forged", LOG_INFO, true);
-        assert_int_equal(record_encode(&message, RECORD_DAEMON, 10, r.prev, forged), 0);
+        assert_int_equal(record_encode(&message, RECORD_DAEMON, 10, r.prev, NULL, forged), 0);
         lines[9] = kept(strndup(forged->text, forged->size));
         write_lines(lines, RECORDS);
         expect_one(TRAIL_TRUNCATED, 11, 10, 10);
@@ -214,7 +215,7 @@ static void insertions_are_found(void **state _unused_) {
 
         assert_int_equal(record_decode(lines[3], strlen(lines[3]) - 1, &r), 0);
         audit_record_start(&message, "forged", LOG_INFO, true);
-        assert_int_equal(record_encode(&message, RECORD_DAEMON, 5, r.hash, forged), 0);
+        assert_int_equal(record_encode(&message, RECORD_DAEMON, 5, r.hash, NULL, forged), 0);
         lines[4] = kept(strndup(forged->text, forged->size));    /* a good link, but the number comes twice */
         write_lines(lines, RECORDS + 1);
         expect_one(TRAIL_INSERTED, 6, 5, 5);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/audit/chain.c daemon/audit/record.c daemon/audit/reader.c daemon/audit/trail.c
-// sources: daemon/audit/mirror.c daemon/audit/writer.c
+// sources: daemon/audit/chain.c daemon/audit/seal.c daemon/audit/record.c daemon/audit/reader.c daemon/audit/trail.c
+// sources: daemon/audit/mirror.c daemon/audit/writer.c tests/unit/sealed-trail.c
+// sources: daemon/audit/segments.c daemon/audit/seal-rsa.c daemon/audit/epochs.c daemon/audit/verify.c daemon/audit/sealer.c daemon/audit/keep.c
 // libs: json-c libsystemd
 // Who is told what, and when: with a disk that is full and one that fails. Clients, ring and journal are this file's.
 
-#include "audit/reader.h"
+#include "audit/verify.h"
 #include "audit/writer.h"
+#include "sealed-trail.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -167,12 +169,44 @@ static void mirrored_when_kept(void **state _unused_) {
         assert_int_equal(records(), 1);
 }
 
+/* What the trail writes about itself is in the journal too: its numbers have no gaps there. */
+static void epochs_and_files_are_mirrored(void **state _unused_) {
+        static struct trail_report report;
+        struct sealed_trail sealed;
+        char expected[32];
+
+        sealed_trail_begin(&sealed);
+        trail_set_limits(sealed.trail, 1, 0);
+        writer_set_trail(writer, TAKE_PTR(sealed.trail), false);
+        assert_int_equal(say("first_one"), 0);
+        writer_rotate(writer, &message);           /* nothing is in the file yet */
+        assert_int_equal(writer_commit(writer, false), 0);
+        writer_rotate(writer, &message);
+        assert_int_equal(writer_commit(writer, true), 0);
+        assert_int_equal(writer_end_epoch(writer, "stopped"), 0);
+        assert_int_equal(writer_end_epoch(writer, "again"), 0);
+        for (unsigned i = 1; i <= 4; i++) {
+                snprintf(expected, sizeof(expected), "CMKD_SEQ=%u\n", i);
+                assert_non_null(strstr(journal, expected));
+        }
+        assert_null(strstr(journal, "CMKD_SEQ=5\n"));
+        assert_non_null(strstr(journal, "CMKD_EVENT=epoch\n"));
+        assert_non_null(strstr(journal, "CMKD_EVENT=segment\n"));
+        assert_non_null(strstr(journal, "CMKD_FILE=trail-00000000000000000001.jsonl\n"));
+        assert_non_null(strstr(journal, "CMKD_EVENT=epoch_end\n"));
+        sealed_trail_verify(&sealed, true, &report);
+        assert_int_equal(report.n_problems, 0);
+        assert_int_equal(report.proven, 4);
+        assert_int_equal(report.files, 2);
+        sealed_trail_end(&sealed);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(acknowledged_when_durable), TEST(failed_sync_is_an_error), TEST(full_house_on_a_full_disk),
-                TEST(mirrored_when_kept),
+                TEST(mirrored_when_kept), TEST(epochs_and_files_are_mirrored),
         };
 
         return cmocka_run_group_tests_name("writer", tests, NULL, NULL);

@@ -11,7 +11,7 @@
 
 #include "filter.h"
 
-#include "audit/reader.h"
+#include "audit/verify.h"
 #include "common/verdict.h"
 
 #define LEDGER_VOLUMES_MAX 1024u

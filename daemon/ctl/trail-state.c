@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "trail-state.h"
+
+#include <limits.h>
+
+#define STATUS_FILE "/run/cmkd/audit.status"
+#define STATUS_MAX 65536u
+
+/* The value in a line NAME=VALUE of the text, cut off at its end; "" if there is none. */
+static void find(const char *text, const char *name, char *ret, size_t size) {
+        size_t n = strlen(name);
+
+        *ret = 0;
+        for (const char *p = text; p && *p; p = strchr(p, '\n'), p = p ? p + 1 : NULL)
+                if (strncmp(p, name, n) == 0 && p[n] == '=') {
+                        snprintf(ret, size, "%.*s", (int) strcspn(p + n + 1, "\n"), p + n + 1);
+                        return;
+                }
+}
+
+void trail_state_text(const char *root, char *ret, size_t size) {
+        char path[PATH_MAX], sealed[8], epoch[40], why[256], place[8];
+        _cleanup_(freep) char *text = NULL;
+
+        if (snprintf(path, sizeof(path), "%s" STATUS_FILE, root) >= (int) sizeof(path) ||
+            read_small_file(path, STATUS_MAX, &text, NULL) < 0) {
+                snprintf(ret, size, "not known: cmkd-audit has not run");
+                return;
+        }
+        find(text, "sealed", sealed, sizeof(sealed));
+        find(text, "epoch", epoch, sizeof(epoch));
+        find(text, "seal_why", why, sizeof(why));
+        find(text, "place", place, sizeof(place));
+        if (streq(place, "early"))
+                snprintf(ret, size, "in /run, and not sealed before it is joined to that in /var/log/cmkd");
+        else if (streq(sealed, "yes"))
+                snprintf(ret, size, "sealed, epoch %s%s%s", epoch, *why ? ", but: " : "", why);
+        else if (*why)
+                snprintf(ret, size, "NOT SEALED: %s", why);
+        else
+                snprintf(ret, size, "a hash chain only, which whoever is root can write anew (PublicKey= in cmkd.conf)");
+}

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "common/util.h"
+
+/* A sentence on how the trail is sealed, from what cmkd-audit says of itself (audit/status.h) below root. What stands
+ * there is cleaned of control characters by whoever prints it. */
+void trail_state_text(const char *root, char *ret, size_t size);
