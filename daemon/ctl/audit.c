@@ -5,6 +5,8 @@
 
 #include "audit/reader.h"
 
+#include <unistd.h>
+
 /* cmkctl audit: reads the trail itself, whether or not cmkd-audit runs. What a line holds came from processes and
  * disks: it is printed with control characters replaced; --json prints the lines as they stand, which is what a chain
  * can be checked against. */
@@ -79,11 +81,13 @@ static void print_short(const struct record *r) {
                         print_field(details[i], record_field(r, details[i]));
 }
 
-static void print_record(const struct record *r, bool wide) {
+static void print_record(const struct record *r, enum rule rule, bool wide) {
         const char *volume = record_volume(r);
 
-        printf("%s %-6s %-18s ", r->time, record_source_to_string(r->source), r->event);
+        printf("%7llu %s %-6s %-18s ", (unsigned long long) r->sequence, r->time, record_source_to_string(r->source), r->event);
         print_clean(stdout, volume ? volume : "-");
+        if (rule != RULE_NONE)
+                printf(" finding=%s", rule_id(rule));
         if (!wide)
                 print_short(r);
         for (size_t i = 0; wide && i < r->n_fields; i++)
@@ -131,8 +135,14 @@ static int step(struct lister *l, uint64_t *skip, bool quiet) {
         if (l->json)
                 printf("%.*s\n", (int) size, line);
         else
-                print_record(&record, l->wide);
+                print_record(&record, rule, l->wide);
         return 1;
+}
+
+/* On a terminal only: what reads the lines needs none. */
+static void print_header(const struct lister *l) {
+        if (!l->json && isatty(STDOUT_FILENO))
+                printf("%7s %-27s %-6s %-18s %s\n", "RECORD", "TIME", "SOURCE", "EVENT", "VOLUME, AND WHAT MATTERS OF IT");
 }
 
 /* Everything that is there now. EXIT_CODE_TRAIL when a line was no record. */
@@ -175,7 +185,11 @@ static int lister_new(const struct invocation *in, uint64_t lines_otherwise, str
                 code = read_lines(in, lines_otherwise, &lines);
         if (code == EXIT_CODE_DONE)
                 code = lister_start(l);
-        return code == EXIT_CODE_DONE ? count_to_skip(l, lines, ret_skip) : code;
+        if (code == EXIT_CODE_DONE)
+                code = count_to_skip(l, lines, ret_skip);
+        if (code == EXIT_CODE_DONE)
+                print_header(l);
+        return code;
 }
 
 int verb_audit_list(const struct invocation *in) {

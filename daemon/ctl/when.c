@@ -48,20 +48,40 @@ static int make_time(struct tm tm, bool utc, uint64_t *ret_usec) {
         return 0;
 }
 
+/* ".123456", as a record has it: up to six digits. */
+static bool take_fraction(const char **s, unsigned *ret_usec) {
+        unsigned worth = 100000, usec = 0;
+
+        if (!take(s, '.'))
+                return true;
+        if (**s < '0' || **s > '9')
+                return false;
+        for (; **s >= '0' && **s <= '9'; (*s)++, worth /= 10)
+                usec += worth * (unsigned) (**s - '0');
+        *ret_usec = usec;
+        return true;
+}
+
 static int parse_date(const char *s, uint64_t *ret_usec) {
         struct tm tm = {};
+        unsigned usec = 0;
+        uint64_t at;
         bool utc;
+        int r;
 
         if (!take_date(&s, &tm))
                 return -EINVAL;
-        if ((take(&s, ' ') || take(&s, 'T')) && !take_time(&s, &tm))
+        if ((take(&s, ' ') || take(&s, 'T')) && (!take_time(&s, &tm) || !take_fraction(&s, &usec)))
                 return -EINVAL;
         utc = take(&s, 'Z');
         if (*s)
                 return -EINVAL;
         tm.tm_year -= 1900;
         tm.tm_mon -= 1;
-        return make_time(tm, utc, ret_usec);
+        r = make_time(tm, utc, &at);
+        if (r >= 0)
+                *ret_usec = at + usec;
+        return r;
 }
 
 static int parse_time_of_today(const char *s, uint64_t now_usec, uint64_t *ret_usec) {
@@ -80,16 +100,71 @@ static int parse_time_of_today(const char *s, uint64_t now_usec, uint64_t *ret_u
         return make_time(tm, utc, ret_usec);
 }
 
-int parse_when(const char *s, uint64_t now_usec, uint64_t *ret_usec) {
-        uint64_t span;
+/* now, today, yesterday, tomorrow: the days' beginnings, local, as journalctl has them. */
+static int parse_word(const char *s, uint64_t now_usec, uint64_t *ret_usec) {
+        static const struct { const char *word; int days; } words[] = { { "today", 0 }, { "yesterday", -1 }, { "tomorrow", 1 } };
+        time_t now = (time_t) (now_usec / USEC_PER_SEC);
+        struct tm today;
 
-        if (parse_span(s, &span) == 0) {
-                if (span > now_usec)
-                        return -EINVAL;
-                *ret_usec = now_usec - span;
+        if (streq(s, "now")) {
+                *ret_usec = now_usec;
                 return 0;
         }
-        return parse_date(s, ret_usec);
+        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+                struct tm tm = {};
+                time_t t;
+
+                if (!streq(s, words[i].word) || !localtime_r(&now, &today))
+                        continue;
+                tm.tm_year = today.tm_year;
+                tm.tm_mon = today.tm_mon;
+                tm.tm_mday = today.tm_mday + words[i].days;        /* mktime() makes a date of the 0th */
+                tm.tm_isdst = -1;
+                t = mktime(&tm);
+                if (t < 0)
+                        return -EINVAL;
+                *ret_usec = (uint64_t) t * USEC_PER_SEC;
+                return 0;
+        }
+        return -EINVAL;
+}
+
+/* "10min", "-10min", "10min ago"; "+10min": to come. */
+static int parse_distance(const char *s, uint64_t now_usec, uint64_t *ret_usec) {
+        const char *digits = *s == '-' || *s == '+' ? s + 1 : s;
+        size_t n = strlen(digits);
+        char text[64];
+        uint64_t span;
+
+        if (n > 4 && streq(digits + n - 4, " ago") && *s != '+')
+                n -= 4;
+        if (n >= sizeof(text))
+                return -EINVAL;
+        snprintf(text, sizeof(text), "%.*s", (int) n, digits);
+        if (parse_span(text, &span) < 0)
+                return -EINVAL;
+        if (*s == '+')
+                return __builtin_add_overflow(now_usec, span, ret_usec) ? -EINVAL : 0;
+        return __builtin_sub_overflow(now_usec, span, ret_usec) ? -EINVAL : 0;
+}
+
+static int parse_epoch(const char *s, uint64_t *ret_usec) {
+        uint64_t seconds;
+
+        if (*s != '@' || parse_u64(s + 1, INT64_C(253402300799), &seconds) < 0)
+                return -EINVAL;
+        *ret_usec = seconds * USEC_PER_SEC;
+        return 0;
+}
+
+int parse_when(const char *s, uint64_t now_usec, uint64_t *ret_usec) {
+        uint64_t at;
+
+        if (parse_distance(s, now_usec, &at) < 0 && parse_word(s, now_usec, &at) < 0 && parse_epoch(s, &at) < 0 &&
+            parse_time_of_today(s, now_usec, &at) < 0 && parse_date(s, &at) < 0)
+                return -EINVAL;
+        *ret_usec = at;
+        return 0;
 }
 
 /* A number alone could be meant as seconds, minutes, a year or an hour. */

@@ -135,6 +135,31 @@ static void points_in_time(void **state _unused_) {
         assert_int_equal(parse_when("2026-01-31 12:00x", now, &t), -EINVAL);
         assert_int_equal(parse_when("", now, &t), -EINVAL);
         assert_int_equal(parse_when("99999d", now, &t), -EINVAL);
+        assert_int_equal(t, 86400 * USEC_PER_SEC);
+}
+
+/* 2026-11-26 14:00:30 UTC, in a place where that is 15:00:30. */
+static void points_in_time_as_in_journalctl(void **state _unused_) {
+        const uint64_t now = UINT64_C(1795701630) * USEC_PER_SEC, minute = 60 * USEC_PER_SEC, day = 24 * 60 * minute;
+        const uint64_t midnight = now - 15 * 60 * minute - 30 * USEC_PER_SEC;
+        const struct { const char *s; int r; uint64_t at; } cases[] = {
+                { "now", 0, now }, { "today", 0, midnight }, { "yesterday", 0, midnight - day }, { "tomorrow", 0, midnight + day },
+                { "-1h", 0, now - 60 * minute }, { "1h 30min ago", 0, now - 90 * minute }, { "+5min", 0, now + 5 * minute },
+                { "09:30", 0, midnight + 570 * minute }, { "@1795701630", 0, now },
+                { "2026-11-26T14:00:30.000250Z", 0, now + 250 }, { "2026-11-26 15:00:30.5", 0, now + 500000 },
+                { "2026-11-26T14:00:30.Z", -EINVAL, 0 }, { "+5min ago", -EINVAL, 0 }, { "--1h", -EINVAL, 0 }, { "@", -EINVAL, 0 },
+                { "@-1", -EINVAL, 0 }, { "Today", -EINVAL, 0 }, { "25:00", -EINVAL, 0 }, { " ago", -EINVAL, 0 }, { "-", -EINVAL, 0 },
+                { "+18446744073709551615", -EINVAL, 0 },
+        };
+
+        setenv("TZ", "XXX-1", 1);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                uint64_t t = 0;
+
+                assert_int_equal(parse_when(cases[i].s, now, &t), cases[i].r);
+                assert_int_equal(t, cases[i].at);
+        }
+        unsetenv("TZ");
 }
 
 /* 2026-11-26 14:00:30 UTC, in a place where that is 15:00:30. */
@@ -182,7 +207,7 @@ int main(void) {
                 cmocka_unit_test(distances),
                 cmocka_unit_test(spans),
                 cmocka_unit_test(tables_align_and_are_clean),
-                cmocka_unit_test(points_in_time),
+                cmocka_unit_test(points_in_time), cmocka_unit_test(points_in_time_as_in_journalctl),
                 cmocka_unit_test(points_in_time_to_come),
         };
 

@@ -247,10 +247,55 @@ static void filters(void **state _unused_) {
         assert_int_equal(listed("--actor", "loginuid=100"), 0);
         assert_int_equal(listed("--unit", "session-3.scope"), 3);
         assert_int_equal(listed("--unit", "cmkd.service"), 1);
-        assert_int_equal(listed("--until", "2023-11-14 22:13:22Z"), 2);
+        assert_int_equal(listed("--unit", "user.slice"), 3);
+        assert_int_equal(listed("--unit", "session-3"), 0);
+        assert_int_equal(listed("--event", "key_*,cut"), 2);
+        assert_int_equal(listed("--event", "ke*,cu,*t"), 1);
+        assert_int_equal(listed("--event", "*"), 11);
+        assert_int_equal(listed("--volume", UUID), 9);
+        assert_int_equal(listed("--until", "2023-11-14 22:13:22Z"), 3);
         assert_int_equal(listed("--since", "2023-11-14 22:13:29Z"), 2);
         assert_int_equal(RUN(verb_audit_list, "--file", trail_file, "--since", "2023-11-15Z", "--until", "2023-11-14Z")->code,
                          EXIT_CODE_USAGE);
+}
+
+#define CONTAINER "8a1f00d5c0ffee8a1f00d5c0ffee8a1f00d5c0ffee8a1f00d5c0ffee8a1f00d5"
+
+/* By unit, and by what people know a container by. */
+static void units_and_containers(void **state _unused_) {
+        static const struct { const char *cgroup, *unit; bool is; } cases[] = {
+                { "/system.slice/docker-" CONTAINER ".scope", CONTAINER, true },
+                { "/system.slice/docker-" CONTAINER ".scope", "8a1f00d5c0ff", true },
+                { "/system.slice/docker-" CONTAINER ".scope", "8a1f00d5c0f", false },        /* fewer than 12 */
+                { "/system.slice/docker-" CONTAINER ".scope", "f00d5c0ffee8", false },
+                { "/system.slice/docker-" CONTAINER ".scope", "docker-" CONTAINER ".scope", true },
+                { "/docker/" CONTAINER, "8a1f00d5c0ff", true },
+                { "/kubepods.slice/kubepods-pod12.slice/cri-containerd-" CONTAINER ".scope", "8a1f00d5c0ffee", true },
+                { "/kubepods.slice/kubepods-pod12.slice/cri-containerd-" CONTAINER ".scope", "kubepods-pod12.slice", true },
+                { "/machine.slice/systemd-nspawn@web.service/payload", "web", true },
+                { "/machine.slice/machine-web.scope", "web", true }, { "/machine.slice/machine-web2.scope", "web", false },
+                { "/user.slice/user-1000.slice/user@1000.service/app.slice/sync.service", "sync.service", true },
+                { "/user.slice/user-1000.slice/user@1000.service/app.slice/sync.service", "user@1000.service", true },
+                { "", "x.service", false }, { "/", "x.service", false }, { "/system.slice/x.service.d", "x.service", false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                if (cgroup_is_of(cases[i].cgroup, cases[i].unit) != cases[i].is)
+                        fail_msg("%s of %s", cases[i].unit, cases[i].cgroup);
+}
+
+/* Its number, for audit show, and why it is one of those that need an answer. */
+static void a_line_says_what_to_look_at(void **state _unused_) {
+        struct captured *c;
+
+        write_story();
+        c = RUN(verb_audit_list, "--file", trail_file, "--unauthorised");
+        assert_non_null(strstr(c->out, "      7 2023-11-14T22:13:26.000000Z kernel volume_open        data1 finding=raw-open by="));
+        c = RUN(verb_audit_list, "--file", trail_file, "--wide", "--since", "2023-11-14T22:13:26.000000Z",
+                "--until", "2023-11-14T22:13:26.000000Z");
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_non_null(strstr(c->out, " finding=raw-open volume=data1 dm_uuid=" DM_UUID));
+        assert_null(strstr(strchr(c->out, '\n') + 1, "\n"));
 }
 
 static void one_use_from_request_to_end(void **state _unused_) {
@@ -310,7 +355,7 @@ int main(void) {
                 TEST(a_format_releases_nothing_to_the_kernel), TEST(a_release_that_was_not_used_is_over),
                 TEST(a_key_in_a_table_is_found_whoever_put_it_there), TEST(a_call_that_failed_used_nothing),
                 TEST(opens_of_every_day_are_known), TEST(who_works_against_the_recording), TEST(a_drill_uses_its_own_volume),
-                TEST(numbers), TEST(filters),
+                TEST(numbers), TEST(filters), TEST(units_and_containers), TEST(a_line_says_what_to_look_at),
                 TEST(one_use_from_request_to_end), TEST(a_report_is_text), TEST(a_report_of_a_changed_trail_says_so),
         };
 

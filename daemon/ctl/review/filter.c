@@ -5,7 +5,8 @@
 
 static int read_time(const char *text, uint64_t *ret) {
         if (text && parse_when(text, instant_now().realtime_usec, ret) < 0)
-                return fail(EXIT_CODE_USAGE, "%s is no time: YYYY-MM-DD, YYYY-MM-DD HH:MM:SS, or a span such as 10min", text);
+                return fail(EXIT_CODE_USAGE, "%s is no time: YYYY-MM-DD[ HH:MM[:SS]], HH:MM, today, yesterday, or a span ago such as 10min",
+                            text);
         return EXIT_CODE_DONE;
 }
 
@@ -20,8 +21,8 @@ int filter_read(const struct invocation *in, struct filter *ret) {
         code = read_time(in->values[OPTION_SINCE], &f.since_usec);
         if (code == EXIT_CODE_DONE)
                 code = read_time(in->values[OPTION_UNTIL], &f.until_usec);
-        if (code == EXIT_CODE_DONE && f.until_usec > 0 && f.until_usec <= f.since_usec)
-                code = fail(EXIT_CODE_USAGE, "--until is not after --since");
+        if (code == EXIT_CODE_DONE && f.until_usec > 0 && f.until_usec < f.since_usec)
+                code = fail(EXIT_CODE_USAGE, "--until is before --since");
         if (code == EXIT_CODE_DONE)
                 *ret = f;
         return code;
@@ -73,12 +74,12 @@ void record_who(const struct record *r, char *buf, size_t size) {
                  strempty(login), *unit ? ", " : "", unit);
 }
 
-/* Whether a word is among those of a list with these characters between them. */
-static bool is_among(const char *list, const char *separators, const char *word, size_t n) {
+/* Whether a name is among those of a list with commas between them; "key_*": all that begin so. */
+static bool is_among(const char *list, const char *name) {
         while (*list) {
-                size_t k = strcspn(list, separators);
+                size_t k = strcspn(list, ","), n = k > 0 && list[k - 1] == '*' ? k - 1 : k;
 
-                if (k == n && memcmp(list, word, n) == 0)
+                if (k > 0 && strncmp(list, name, n) == 0 && (n < k || !name[n]))
                         return true;
                 list += list[k] ? k + 1 : k;
         }
@@ -95,7 +96,7 @@ static bool is_key(const char *wanted, const char *key) {
 }
 
 static bool is_actor(const char *wanted, const struct record *r) {
-        static const char *const numbers[] = { "uid", "loginuid", "pid" };
+        static const char *const numbers[] = { "uid", "loginuid", "pid", "session" };
         const char *exe = record_field(r, "exe"), *base = exe ? strrchr(exe, '/') : NULL, *by = strempty(record_field(r, "by"));
 
         if (streq_ptr(wanted, record_field(r, "comm")) || streq_ptr(wanted, exe) || (base && streq(wanted, base + 1)))
@@ -118,27 +119,59 @@ static bool is_actor(const char *wanted, const struct record *r) {
         return false;
 }
 
-static bool is_of_unit(const char *wanted, const struct record *r) {
-        char unit[256];
+static bool is_between(const char *s, size_t n, const char *before, const char *word, const char *after) {
+        size_t b = strlen(before), w = strlen(word), a = strlen(after);
 
-        if (!record_field(r, "cgroup"))
-                return false;
-        cgroup_unit(record_field(r, "cgroup"), unit, sizeof(unit));
-        return streq(unit, wanted);
+        return n == b + w + a && memcmp(s, before, b) == 0 && memcmp(s + b, word, w) == 0 && memcmp(s + b + w, after, a) == 0;
+}
+
+/* Containers' groups are "docker-ID.scope", "cri-containerd-ID.scope", "libpod-ID.scope" or the id alone; people know the id's
+ * first twelve digits. Machines' are named as below. */
+static bool is_container(const char *wanted, const char *s, size_t n) {
+        static const char *const machines[][2] = { { "machine-", ".scope" }, { "systemd-nspawn@", ".service" } };
+        const char *dash = memrchr(s, '-', n), *id = dash ? dash + 1 : s;
+        size_t size = strlen(wanted);
+
+        for (size_t i = 0; i < ELEMENTSOF(machines); i++)
+                if (is_between(s, n, machines[i][0], wanted, machines[i][1]))
+                        return true;
+        return size >= 12 && strspn(wanted, "0123456789abcdef") == size && (size_t) (s + n - id) >= size &&
+               memcmp(id, wanted, size) == 0;
+}
+
+bool cgroup_is_of(const char *cgroup, const char *unit) {
+        for (const char *p = cgroup; *p; ) {
+                size_t n = strcspn(p, "/");
+
+                if (is_between(p, n, "", unit, "") || is_container(unit, p, n))
+                        return true;
+                p += p[n] ? n + 1 : n;
+        }
+        return false;
+}
+
+/* A record may have a name, the name that a disk claims, a UUID, or several of them. */
+static bool is_of_volume(const char *wanted, const struct record *r) {
+        static const char *const names[] = { "volume", "claimed_name", "uuid", "new_name" };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (streq_ptr(record_field(r, names[i]), wanted))
+                        return true;
+        return false;
 }
 
 bool filter_wants(const struct filter *f, const struct record *r, enum rule rule) {
-        if (r->realtime_usec < f->since_usec || (f->until_usec > 0 && r->realtime_usec >= f->until_usec))
+        if (r->realtime_usec < f->since_usec || (f->until_usec > 0 && r->realtime_usec > f->until_usec))
                 return false;
-        if (f->event && !is_among(f->event, ",", r->event, strlen(r->event)))
+        if (f->event && !is_among(f->event, r->event))
                 return false;
-        if (f->volume && !streq_ptr(f->volume, record_volume(r)) && !streq_ptr(f->volume, record_field(r, "uuid")))
+        if (f->volume && !is_of_volume(f->volume, r))
                 return false;
         if (f->key && !is_key(f->key, strempty(record_field(r, "key"))))
                 return false;
         if (f->actor && !is_actor(f->actor, r))
                 return false;
-        if (f->unit && !is_of_unit(f->unit, r))
+        if (f->unit && !cgroup_is_of(strempty(record_field(r, "cgroup")), f->unit))
                 return false;
         return !f->unauthorised || rule_is_unauthorised(rule);
 }

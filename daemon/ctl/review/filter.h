@@ -11,14 +11,14 @@
                         OPTION_BIT(OPTION_SINCE) | OPTION_BIT(OPTION_UNTIL))
 
 struct filter {
-        const char *event;                 /* one or more, with commas between them; NULL: all; the others likewise */
+        const char *event;                 /* one or more, with commas between them, * at an end; NULL: all; the others likewise */
         const char *volume;                /* name or UUID */
         const char *key;                   /* URI with or without its version, or the key's name */
-        const char *actor;                 /* program (path or name), or uid=N, loginuid=N, pid=N */
-        const char *unit;
+        const char *actor;                 /* program (path or name), or uid=N, loginuid=N, pid=N, session=N */
+        const char *unit;                  /* cgroup_is_of() */
         const char *expected;              /* rules_new() */
         bool unauthorised;
-        uint64_t since_usec, until_usec;   /* until 0: no end */
+        uint64_t since_usec, until_usec;   /* both included; until 0: no end */
 };
 
 /* Reads them; EXIT_CODE_USAGE, said, where one makes no sense. */
@@ -32,6 +32,10 @@ const char *record_volume(const struct record *r) _pure_;
 
 /* The unit at the end of a cgroup's path ("/system.slice/x.service/y": x.service), else the path. */
 void cgroup_unit(const char *cgroup, char *buf, size_t size);
+
+/* Whether a cgroup belongs to a unit (also one of a user's manager, or a slice), to a container by the first 12 or more digits of
+ * its id, or to a machine by its name. */
+bool cgroup_is_of(const char *cgroup, const char *unit) _pure_;
 
 /* Who did it: of a kernel record program, user and unit, of a daemon's the field "by"; "" where nobody is named. */
 void record_who(const struct record *r, char *buf, size_t size);
