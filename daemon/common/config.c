@@ -130,7 +130,21 @@ static int parse_keys(const char *value, void *to, word_parser words _unused_) {
         return n > 0 ? 0 : -EINVAL;
 }
 
-static int parse_paths(const char *value, void *to, word_parser words _unused_) {
+static bool is_path(const char *word) {
+        return *word == '/';
+}
+
+static bool is_path_or_unit(const char *word) {
+        static const char *const endings[] = { ".service", ".scope", ".socket", ".mount", ".swap", ".slice" };
+        const char *dot = strrchr(word, '.');
+
+        for (size_t i = 0; dot && dot > word && i < ELEMENTSOF(endings); i++)
+                if (streq(dot, endings[i]) && !strchr(word, '/'))
+                        return true;
+        return is_path(word);
+}
+
+static int parse_words(const char *value, void *to, bool (*is_good)(const char *)) {
         _cleanup_(freep) char *copy = strdup(value);
         char *rest = copy, *word, **list;
         size_t n = 0;
@@ -144,7 +158,7 @@ static int parse_paths(const char *value, void *to, word_parser words _unused_) 
         while (r >= 0 && (word = strsep(&rest, " \t"))) {
                 if (!*word)
                         continue;
-                r = *word == '/' ? 0 : -EINVAL;
+                r = is_good(word) ? 0 : -EINVAL;
                 if (r >= 0 && !(list[n++] = strdup(word)))
                         r = -ENOMEM;
         }
@@ -155,6 +169,14 @@ static int parse_paths(const char *value, void *to, word_parser words _unused_) 
         free_strings(*(char ***) to);
         *(char ***) to = list;
         return n > 0 ? 0 : -EINVAL;
+}
+
+static int parse_paths(const char *value, void *to, word_parser words _unused_) {
+        return parse_words(value, to, is_path);
+}
+
+static int parse_baseline(const char *value, void *to, word_parser words _unused_) {
+        return parse_words(value, to, is_path_or_unit);
 }
 
 #define ACTIONS "report, hold, cut, poweroff or reboot"
@@ -177,6 +199,8 @@ static const struct setting settings[] = {
         { SECTION_AUDIT, "MaxFileSize", parse_size, offsetof(struct config, audit.max_file_size), NULL,
           "a number of bytes, or with K, M or G; 0 is no limit" },
         { SECTION_AUDIT, "MaxFileAge", parse_time, offsetof(struct config, audit.max_file_age_usec), NULL, SPAN },
+        { SECTION_AUDIT, "Baseline", parse_baseline, offsetof(struct config, baseline), NULL,
+          "paths of programs and names of units, separated by spaces" },
         IN_POLICY("OnRevoked", parse_word, on_revoked, action_from_string, ACTIONS),
         IN_POLICY("OnDenied", parse_word, on_denied, action_from_string, ACTIONS),
         IN_POLICY("OnUnreachable", parse_word, on_unreachable, action_from_string, ACTIONS),
@@ -495,6 +519,7 @@ struct config *config_free(struct config *c) {
         }
         free_strings(c->owner_keys);
         free(c->audit.public_key);
+        free_strings(c->baseline);
         free(c);
         return NULL;
 }

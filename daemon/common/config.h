@@ -6,7 +6,7 @@
  *   [Node]            Trust= OnTrailFailure= Guard...      what holds for the node
  *   [Policy]          OnRevoked= PollSec= ...              for every volume
  *   [Volume NAME]     the same keys, for one volume
- *   [Audit]           PublicKey= MaxFileSize= ...          how the trail is kept
+ *   [Audit]           PublicKey= MaxFileSize= Baseline= ...   how the trail is kept, what is normal in it
  *   [Vault NAME]      Host= Keys= CAFile= Identity= ...    the allow-list: what is not here is refused
  *
  * Files: cmkd.conf from the first of /etc/cmkd, /run/cmkd, /usr/lib/cmkd that has it, then the .conf files in cmkd.conf.d of all
@@ -62,6 +62,7 @@ struct config {
         int on_trail_failure;          /* enum trail_failure */
         char **owner_keys;             /* PEM files of those whose signed lists are trusted; NULL-terminated, or NULL */
         bool allow_removable;          /* udev may have loop, nbd, zram, USB and removable devices attached */
+        char **baseline;               /* programs (paths) and units that may open decrypted devices; NULL-terminated, or NULL */
         struct policy_settings policy;
         struct audit_config audit;
         struct volume_config *volumes;

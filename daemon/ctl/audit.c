@@ -32,6 +32,7 @@ struct lister {
 static void lister_done(struct lister *l) {
         rules_free(l->rules);
         reader_free(l->reader);
+        filter_done(&l->filter);
 }
 
 static int read_lines(const struct invocation *in, uint64_t otherwise, uint64_t *ret) {
@@ -55,7 +56,7 @@ static int open_trail(const char *path, struct reader **ret) {
 static int lister_start(struct lister *l) {
         l->rules = rules_free(l->rules);
         l->reader = reader_free(l->reader);
-        if (rules_new(l->filter.expected, &l->rules) < 0)
+        if (filter_rules(&l->filter, &l->rules) < 0)
                 return fail(EXIT_CODE_FAILED, "out of memory");
         return open_trail(l->path, &l->reader);
 }

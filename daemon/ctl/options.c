@@ -38,7 +38,7 @@ static const struct {
         [OPTION_ACTOR] = { "actor", 0, true, "--actor WHO", "only what this program did, or uid=N, loginuid=N, pid=N, session=N" },
         [OPTION_UNIT] = { "unit", 'u', true, "-u, --unit UNIT", "only what happened in this systemd unit, or container (its id)" },
         [OPTION_UNAUTHORISED] = { "unauthorised", 0, false, "--unauthorised", "only uses that cmkd did not authorise" },
-        [OPTION_EXPECT] = { "expect", 0, true, "--expect PATH[,PATH...]", "programs that may open decrypted devices" },
+        [OPTION_EXPECT] = { "expect", 0, true, "--expect PATH|UNIT[,...]", "programs and units that may open decrypted devices" },
         [OPTION_WIDE] = { "wide", 'w', false, "-w, --wide", "every field of a record" },
         [OPTION_HTML] = { "html", 0, true, "--html FILE", "where the report goes; -: standard output" },
         [OPTION_PRIVATE_KEY] = { "private-key", 0, true, "--private-key FILE", "the auditor's, PEM: check the seals too" },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ctl/review/filter.c daemon/ctl/review/html.c daemon/ctl/review/ledger.c daemon/ctl/review/report.c
+// sources: daemon/ctl/review/cgroup.c daemon/ctl/review/filter.c daemon/ctl/review/html.c daemon/ctl/review/ledger.c daemon/ctl/review/report.c
 // sources: daemon/ctl/review/review.c daemon/ctl/review/rules.c daemon/ctl/review/stats.c daemon/ctl/review/story.c
 // sources: daemon/ctl/audit.c daemon/ctl/when.c daemon/ctl/options.c daemon/ctl/print.c
 // sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/seal.c daemon/audit/reader.c daemon/audit/trail.c daemon/common/verdict.c
@@ -8,6 +8,7 @@
 #include "audit/trail.h"
 #include "ctl-capture.h"
 #include "ctl/print.h"
+#include "ctl/review/cgroup.h"
 #include "ctl/review/review.h"
 
 #include <syslog.h>
@@ -67,13 +68,15 @@ static void write_record(enum record_source source, const char *event, const cha
 #define CMKD "by=cmkd", "comm=cmkd-disk", "exe=/usr/lib/cmkd/cmkd-disk", "cgroup=/system.slice/cmkd.service", "uid=0"
 #define OTHER(program) "by=other", "comm=x", "exe=" program, "cgroup=/user.slice/session-3.scope", "uid=0", "loginuid=1000"
 
+static char *const *baseline;              /* of the node's configuration */
+
 /* What the last record is. */
 static enum rule judged(const char *expected) {
         _cleanup_(reader_freep) struct reader *reader = NULL;
         _cleanup_(rules_freep) struct rules *rules = NULL;
         enum rule rule = _RULE_MAX;
 
-        assert_int_equal(rules_new(expected, &rules), 0);
+        assert_int_equal(rules_new(expected, baseline, &rules), 0);
         assert_int_equal(reader_open(trail_file, &reader), 0);
         for (;;) {
                 _cleanup_(record_done) struct record r = {};
@@ -152,6 +155,48 @@ static void opens_of_every_day_are_known(void **state _unused_) {
         assert_int_equal(judged("/usr/bin/res,/usr/bin/restic2"), RULE_RAW_OPEN);
 }
 
+/* What the configuration lists is normal, and only for what it lists: nothing that reaches for a key. */
+static void a_node_has_its_own_baseline(void **state _unused_) {
+        static char *const listed[] = { (char *) "/usr/bin/restic", (char *) "backup.service", NULL };
+
+        baseline = listed;
+        KERNEL("volume_open", "mode=read", OTHER("/usr/bin/restic"));
+        assert_int_equal(judged(NULL), RULE_NONE);
+        KERNEL("volume_open", "mode=read", OTHER("/usr/bin/restic2"));
+        assert_int_equal(judged(NULL), RULE_RAW_OPEN);
+        KERNEL("volume_open", "mode=read", "by=other", "exe=/usr/bin/cp", "cgroup=/system.slice/backup.service");
+        assert_int_equal(judged(NULL), RULE_NONE);
+        KERNEL("volume_open", "mode=read", "by=other", "exe=/usr/bin/cp", "cgroup=/system.slice/x.service/backup.service");
+        assert_int_equal(judged(NULL), RULE_RAW_OPEN);
+        KERNEL("volume_open", "mode=read", "by=other", "exe=/usr/bin/cp", "cgroup=/user.slice/user-7.slice/backup.service");
+        assert_int_equal(judged(NULL), RULE_RAW_OPEN);
+        KERNEL("volume_open", "mode=read", "by=other", "exe=/usr/bin/cp", "cgroup=/system.slice/night.service");
+        assert_int_equal(judged(NULL), RULE_RAW_OPEN);
+        assert_int_equal(judged("night.service"), RULE_NONE);
+        KERNEL("key_read", OTHER("/usr/bin/restic"));
+        assert_int_equal(judged(NULL), RULE_KEY_READ);
+        KERNEL("key_set", "key=keyring", OTHER("/usr/bin/restic"));
+        assert_int_equal(judged(NULL), RULE_KEY_SET);
+        baseline = NULL;
+}
+
+/* dmsetup table, with --showkeys or without, which the kernel cannot tell apart. */
+static void who_looks_for_the_key_is_found(void **state _unused_) {
+        KERNEL("dm_table_read", "flags=table", OTHER("/usr/sbin/dmsetup"));
+        assert_int_equal(judged(NULL), RULE_TABLE_READ);
+        KERNEL("dm_table_read", "flags=table", OTHER("/root/reader"));
+        assert_int_equal(judged(NULL), RULE_TABLE_READ);
+        KERNEL("dm_table_read", "flags=table", OTHER("/usr/sbin/cryptsetup"));
+        assert_int_equal(judged(NULL), RULE_NONE);
+        KERNEL("dm_table_read", "flags=table", OTHER("/usr/lib/systemd/systemd-udevd"));
+        assert_int_equal(judged(NULL), RULE_NONE);
+        KERNEL("dm_table_read", "flags=table", CMKD);
+        assert_int_equal(judged(NULL), RULE_NONE);
+        write_record(RECORD_KERNEL, "dm_table_read", (const char *const[]) { "volume=x", "dm_uuid=CRYPT-PLAIN-x", "result=ok",
+                                                                               OTHER("/usr/sbin/dmsetup"), NULL });
+        assert_int_equal(judged(NULL), RULE_NONE);        /* no volume of ours */
+}
+
 static void a_drill_uses_its_own_volume(void **state _unused_) {
         KERNEL("volume_open", "mode=read", OTHER("/usr/bin/cmkctl"));
         assert_int_equal(judged(NULL), RULE_RAW_OPEN);
@@ -188,6 +233,26 @@ static void write_story(void) {
         DAEMON("verdict", "key=" KEY, "verdict=REVOKED", "counted_as=REVOKED", "volume=data1", "round_trip_usec=4000");
         DAEMON("cut", "volume=data1", "uuid=" UUID, "use=" USE, "step=cut");
         DAEMON("removed", "volume=data1", "uuid=" UUID, "use=" USE, "cause=revoked");
+}
+
+/* The node's own configuration is read for its own trail; for another one that of --root. */
+static void the_baseline_is_read_from_the_configuration(void **state _unused_) {
+        static const char text[] = "[Audit]\nBaseline=/usr/bin/dd x.service\n", bad[] = "[Audit]\nBaseline=dd\n";
+        struct captured *c;
+        char path[128];
+
+        write_story();
+        snprintf(path, sizeof(path), "%s/etc/cmkd", dir);
+        assert_int_equal(mkdir_parents(path, 0755), 0);
+        snprintf(path, sizeof(path), "%s/etc/cmkd/cmkd.conf", dir);
+        assert_int_equal(write_file_atomic(path, text, sizeof(text) - 1, 0644), 0);
+        assert_non_null(strstr(RUN(verb_audit_stats, "--file", trail_file, "--root", dir)->out, "\n0 findings"));
+        assert_non_null(strstr(RUN(verb_audit_stats, "--file", trail_file)->out, "\n1 finding\n"));
+        assert_int_equal(write_file_atomic(path, bad, sizeof(bad) - 1, 0644), 0);
+        c = RUN(verb_audit_stats, "--file", trail_file, "--root", dir);
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_non_null(strstr(c->out, "\n1 finding\n"));
+        assert_non_null(strstr(c->err, "Baseline=dd: allowed is paths of programs"));
 }
 
 static void numbers(void **state _unused_) {
@@ -354,8 +419,10 @@ int main(void) {
                 TEST(a_released_key_is_authorised_once), TEST(a_key_given_to_others_is_theirs_to_set),
                 TEST(a_format_releases_nothing_to_the_kernel), TEST(a_release_that_was_not_used_is_over),
                 TEST(a_key_in_a_table_is_found_whoever_put_it_there), TEST(a_call_that_failed_used_nothing),
-                TEST(opens_of_every_day_are_known), TEST(who_works_against_the_recording), TEST(a_drill_uses_its_own_volume),
-                TEST(numbers), TEST(filters), TEST(units_and_containers), TEST(a_line_says_what_to_look_at),
+                TEST(opens_of_every_day_are_known), TEST(who_works_against_the_recording),
+                TEST(a_drill_uses_its_own_volume), TEST(a_node_has_its_own_baseline), TEST(who_looks_for_the_key_is_found),
+                TEST(the_baseline_is_read_from_the_configuration), TEST(numbers), TEST(filters), TEST(units_and_containers),
+                TEST(a_line_says_what_to_look_at),
                 TEST(one_use_from_request_to_end), TEST(a_report_is_text), TEST(a_report_of_a_changed_trail_says_so),
         };
 

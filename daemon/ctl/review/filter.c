@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "filter.h"
 
+#include "cgroup.h"
 #include "ctl/when.h"
 
 static int read_time(const char *text, uint64_t *ret) {
@@ -8,6 +9,18 @@ static int read_time(const char *text, uint64_t *ret) {
                 return fail(EXIT_CODE_USAGE, "%s is no time: YYYY-MM-DD[ HH:MM[:SS]], HH:MM, today, yesterday, or a span ago such as 10min",
                             text);
         return EXIT_CODE_DONE;
+}
+
+/* A configuration with a mistake is no reason not to look: more is a finding then. */
+static void read_baseline(const struct invocation *in, struct filter *f) {
+        _cleanup_(freep) char *why = NULL;
+        int r;
+
+        if (in->values[OPTION_FILE] && !in->values[OPTION_ROOT])
+                return;
+        r = config_load(strempty(in->values[OPTION_ROOT]), &f->config, &why);
+        if (r < 0)
+                fail(EXIT_CODE_DONE, "%s; what is normal here is not known therefore", why ? why : strerror(-r));
 }
 
 int filter_read(const struct invocation *in, struct filter *ret) {
@@ -18,6 +31,7 @@ int filter_read(const struct invocation *in, struct filter *ret) {
         };
         int code;
 
+        read_baseline(in, &f);
         code = read_time(in->values[OPTION_SINCE], &f.since_usec);
         if (code == EXIT_CODE_DONE)
                 code = read_time(in->values[OPTION_UNTIL], &f.until_usec);
@@ -25,7 +39,17 @@ int filter_read(const struct invocation *in, struct filter *ret) {
                 code = fail(EXIT_CODE_USAGE, "--until is before --since");
         if (code == EXIT_CODE_DONE)
                 *ret = f;
+        else
+                filter_done(&f);
         return code;
+}
+
+void filter_done(struct filter *f) {
+        f->config = config_free(f->config);
+}
+
+int filter_rules(const struct filter *f, struct rules **ret) {
+        return rules_new(f->expected, f->config ? f->config->baseline : NULL, ret);
 }
 
 const char *record_volume(const struct record *r) {
@@ -35,29 +59,6 @@ const char *record_volume(const struct record *r) {
                 if (record_field(r, names[i]))
                         return record_field(r, names[i]);
         return NULL;
-}
-
-void cgroup_unit(const char *cgroup, char *buf, size_t size) {
-        static const char *const endings[] = { ".service", ".scope", ".mount", ".socket", ".swap" };
-        const char *p = cgroup, *found = NULL, *end = NULL;
-
-        while (*p) {
-                const char *next = strchrnul(p, '/');
-
-                for (size_t i = 0; i < ELEMENTSOF(endings); i++) {
-                        size_t n = strlen(endings[i]);
-
-                        if ((size_t) (next - p) > n && memcmp(next - n, endings[i], n) == 0) {
-                                found = p;
-                                end = next;
-                        }
-                }
-                p = *next ? next + 1 : next;
-        }
-        if (found)
-                snprintf(buf, size, "%.*s", (int) (end - found), found);
-        else
-                snprintf(buf, size, "%s", cgroup);
 }
 
 void record_who(const struct record *r, char *buf, size_t size) {
@@ -115,37 +116,6 @@ static bool is_actor(const char *wanted, const struct record *r) {
                 if ((n == strlen(wanted) && memcmp(p, wanted, n) == 0) ||
                     (name != p && n - 5 == strlen(wanted) && memcmp(name, wanted, n - 5) == 0))
                         return true;
-        }
-        return false;
-}
-
-static bool is_between(const char *s, size_t n, const char *before, const char *word, const char *after) {
-        size_t b = strlen(before), w = strlen(word), a = strlen(after);
-
-        return n == b + w + a && memcmp(s, before, b) == 0 && memcmp(s + b, word, w) == 0 && memcmp(s + b + w, after, a) == 0;
-}
-
-/* Containers' groups are "docker-ID.scope", "cri-containerd-ID.scope", "libpod-ID.scope" or the id alone; people know the id's
- * first twelve digits. Machines' are named as below. */
-static bool is_container(const char *wanted, const char *s, size_t n) {
-        static const char *const machines[][2] = { { "machine-", ".scope" }, { "systemd-nspawn@", ".service" } };
-        const char *dash = memrchr(s, '-', n), *id = dash ? dash + 1 : s;
-        size_t size = strlen(wanted);
-
-        for (size_t i = 0; i < ELEMENTSOF(machines); i++)
-                if (is_between(s, n, machines[i][0], wanted, machines[i][1]))
-                        return true;
-        return size >= 12 && strspn(wanted, "0123456789abcdef") == size && (size_t) (s + n - id) >= size &&
-               memcmp(id, wanted, size) == 0;
-}
-
-bool cgroup_is_of(const char *cgroup, const char *unit) {
-        for (const char *p = cgroup; *p; ) {
-                size_t n = strcspn(p, "/");
-
-                if (is_between(p, n, "", unit, "") || is_container(unit, p, n))
-                        return true;
-                p += p[n] ? n + 1 : n;
         }
         return false;
 }

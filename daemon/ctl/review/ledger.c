@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ledger.h"
 
+#include "cgroup.h"
+
 static const char *const conditions[_CONDITION_MAX] = {
         [CONDITION_CLOSED] = "closed", [CONDITION_OPEN] = "open", [CONDITION_HELD] = "held",
         [CONDITION_RECOVERY] = "open without the vault", [CONDITION_CUT] = "cut",
@@ -323,7 +325,7 @@ int ledger_read(const char *path, const struct filter *f, struct ledger **ret) {
         _cleanup_(rules_freep) struct rules *rules = NULL;
         int r;
 
-        r = l ? rules_new(f->expected, &rules) : -ENOMEM;
+        r = l ? filter_rules(f, &rules) : -ENOMEM;
         if (r >= 0)
                 r = reader_open(path, &reader);
         while (r >= 0) {

@@ -30,7 +30,7 @@ int verb_audit_report(const struct invocation *in) {
         _cleanup_(ledger_freep) struct ledger *l = NULL;
         _cleanup_(freep) struct trail_report *t = NULL;
         const char *file = in->values[OPTION_HTML];
-        struct filter f;
+        _cleanup_(filter_done) struct filter f = {};
         int code, r;
 
         if (!file)

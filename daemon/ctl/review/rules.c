@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rules.h"
 
+#include "cgroup.h"
+
 /* What the rules know of a volume while they read. */
 struct seen {
         char uuid[37];
@@ -11,6 +13,7 @@ struct seen {
 
 struct rules {
         const char *expected;
+        char *const *baseline;
         struct seen *seen;
         size_t n_seen;
 };
@@ -29,8 +32,11 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
         [RULE_MAPPING] = { "mapping", "A mapping of a volume was worked on past cmkd",
                 "dmsetup or cryptsetup was used on it: ask who did.", GRAVITY_WARNING },
         [RULE_RAW_OPEN] = { "raw-open", "The decrypted device was opened by a program that has no business there",
-                "A copy of the plaintext may have been made. If the program is meant to do that, name it with --expect.",
-                GRAVITY_WARNING },
+                "A copy of the plaintext may have been made. If the program is meant to do that, name it or its unit in Baseline= of "
+                "cmkd.conf, or with --expect.", GRAVITY_WARNING },
+        [RULE_TABLE_READ] = { "table-read", "The table of a volume was asked for, as dmsetup table --showkeys does",
+                "cmkd keeps the key in the kernel's keyring and out of the table: nothing was learned from it, but somebody was "
+                "looking for the key. A key that was in the table is a finding of its own.", GRAVITY_WARNING },
         [RULE_SECOND_MAPPING] = { "second-mapping", "A second mapping of an open volume was made",
                 "Remove it (dmsetup remove): a cut of the volume does not end before.", GRAVITY_ALERT },
         [RULE_RESUMED_ELSEWHERE] = { "resumed-elsewhere", "A volume that was held was given a key past cmkd",
@@ -102,6 +108,9 @@ static const char *const known_names[] = {
 /* Its own volume only, which has nothing of anybody's on it. */
 static const char *const drill_names[] = { "cmkctl" };
 
+/* Of those above, the ones that nothing in a boot lets look at a volume's table. */
+static const char *const table_names[] = { "dmsetup" };
+
 static bool is_in(const char *exe, const char *const *names, size_t n) {
         for (size_t i = 0; i < ELEMENTSOF(known_dirs); i++) {
                 const char *name = startswith(exe, known_dirs[i]);
@@ -117,23 +126,39 @@ static bool is_known(const char *exe) {
         return is_in(exe, known_names, ELEMENTSOF(known_names));
 }
 
-static bool is_expected(const struct rules *r, const char *exe) {
-        size_t n = strlen(exe);
+static bool is_listed(const char *word, size_t n, const char *exe, const char *cgroup) {
+        char unit[256];
 
-        for (const char *p = strempty(r->expected), *end; n > 0 && *p; p = *end ? end + 1 : end) {
+        if (n == 0 || n >= sizeof(unit))
+                return false;
+        if (*word == '/')
+                return strlen(exe) == n && memcmp(word, exe, n) == 0;
+        snprintf(unit, sizeof(unit), "%.*s", (int) n, word);
+        return cgroup_is_unit(cgroup, unit);
+}
+
+/* What the node's configuration or the command line says is normal there. */
+static bool is_expected(const struct rules *r, const struct record *record) {
+        const char *exe = strempty(record_field(record, "exe")), *cgroup = strempty(record_field(record, "cgroup"));
+
+        for (char *const *word = r->baseline; word && *word; word++)
+                if (is_listed(*word, strlen(*word), exe, cgroup))
+                        return true;
+        for (const char *p = strempty(r->expected), *end; *p; p = *end ? end + 1 : end) {
                 end = strchrnul(p, ',');
-                if ((size_t) (end - p) == n && memcmp(p, exe, n) == 0)
+                if (is_listed(p, (size_t) (end - p), exe, cgroup))
                         return true;
         }
         return false;
 }
 
-int rules_new(const char *expected, struct rules **ret) {
+int rules_new(const char *expected, char *const *baseline, struct rules **ret) {
         struct rules *r = calloc(1, sizeof(*r));
 
         if (!r)
                 return -ENOMEM;
         r->expected = expected;
+        r->baseline = baseline;
         *ret = r;
         return 0;
 }
@@ -243,6 +268,7 @@ static bool is_of_volume(const struct record *record) {
 static enum rule judge_kernel(struct rules *r, const struct record *record) {
         static const char *const changes[] = { "dm_load", "dm_clear", "dm_suspend", "dm_resume", "dm_rename", "dm_message" };
         struct seen *s = find(r, record_field(record, "uuid"));
+        const char *exe = strempty(record_field(record, "exe"));
 
         if (streq(record->event, "key_read"))
                 return RULE_KEY_READ;
@@ -254,11 +280,15 @@ static enum rule judge_kernel(struct rules *r, const struct record *record) {
         if (has(record, "by", "cmkd") || !has(record, "result", "ok") || !is_of_volume(record))
                 return RULE_NONE;
         if (streq(record->event, "volume_open")) {
-                const char *exe = strempty(record_field(record, "exe"));
-
                 if (s && s->drill && is_in(exe, drill_names, ELEMENTSOF(drill_names)))
                         return RULE_NONE;
-                return is_known(exe) || is_expected(r, exe) ? RULE_NONE : RULE_RAW_OPEN;
+                return is_known(exe) || is_expected(r, record) ? RULE_NONE : RULE_RAW_OPEN;
+        }
+        /* The kernel cannot tell --showkeys from a plain look at the table, and dmsetup has no other reason for one */
+        if (streq(record->event, "dm_table_read")) {
+                bool known = is_known(exe) && !is_in(exe, table_names, ELEMENTSOF(table_names));
+
+                return known || is_makers(s, record) || is_expected(r, record) ? RULE_NONE : RULE_TABLE_READ;
         }
         for (size_t i = 0; i < ELEMENTSOF(changes); i++)
                 if (streq(record->event, changes[i]))

@@ -8,7 +8,7 @@
  *
  * A key that reaches the kernel is authorised when a release of cmkd's precedes it that nothing has used yet: by cmkd-disk,
  * or by whoever cmkd gave the key to (token plugin, keyscript, key-file socket). Opening the decrypted device is what
- * udev, mount, fsck, LVM and the like do all day; those are known by the path of their program, and more can be named.
+ * udev, mount, fsck, LVM and the like do all day; those are known by the path of their program, and more can be named (Baseline=).
  * Paths are what the kernel saw: somebody with root can put another program there, which then is a finding of the
  * package's checksums, not of this. */
 
@@ -22,6 +22,7 @@ enum rule {
         RULE_KEY_SET,
         RULE_MAPPING,
         RULE_RAW_OPEN,
+        RULE_TABLE_READ,
         RULE_SECOND_MAPPING,
         RULE_RESUMED_ELSEWHERE,
         /* somebody works against the recording, or it has holes */
@@ -61,9 +62,10 @@ bool rule_is_unauthorised(enum rule r);
 
 struct rules;
 
-/* expected: paths of programs that may open a decrypted device, with commas between them; NULL: only those that are
- * known; it has to outlive the rules. Returns 0 or -ENOMEM. */
-int rules_new(const char *expected, struct rules **ret);
+/* What is normal here, beyond what is everywhere: paths of programs and names of units that may open a decrypted device or look at
+ * its table. expected: with commas between them, or NULL; baseline: NULL-terminated, or NULL. Both have to outlive the rules.
+ * Returns 0 or -ENOMEM. */
+int rules_new(const char *expected, char *const *baseline, struct rules **ret);
 struct rules *rules_free(struct rules *r);
 static inline void rules_freep(struct rules **r) { rules_free(*r); }
 

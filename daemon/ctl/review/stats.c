@@ -202,7 +202,7 @@ static void print_findings(const struct ledger *l) {
 
 int verb_audit_stats(const struct invocation *in) {
         _cleanup_(ledger_freep) struct ledger *l = NULL;
-        struct filter f;
+        _cleanup_(filter_done) struct filter f = {};
         char first[64], last[64];
         int code;
 
