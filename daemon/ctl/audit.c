@@ -22,16 +22,16 @@ static const char *const details[] = {
 
 /* Reading from one trail for one question. */
 struct lister {
-        const char *path;
+        const struct invocation *in;
         struct filter filter;
         struct rules *rules;
-        struct reader *reader;
+        struct source *source;
         bool json, wide;
 };
 
 static void lister_done(struct lister *l) {
         rules_free(l->rules);
-        reader_free(l->reader);
+        source_free(l->source);
         filter_done(&l->filter);
 }
 
@@ -44,21 +44,13 @@ static int read_lines(const struct invocation *in, uint64_t otherwise, uint64_t 
         return EXIT_CODE_DONE;
 }
 
-static int open_trail(const char *path, struct reader **ret) {
-        int r = reader_open(path, ret);
-
-        if (r == -ENOENT)
-                return fail(EXIT_CODE_FAILED, "%s: there is no trail; was cmkd-audit ever started here?", path);
-        return r < 0 ? fail(EXIT_CODE_FAILED, "%s: %s", path, strerror(-r)) : EXIT_CODE_DONE;
-}
-
 /* Begins (again) at the start of the trail, knowing nothing. */
 static int lister_start(struct lister *l) {
         l->rules = rules_free(l->rules);
-        l->reader = reader_free(l->reader);
+        l->source = source_free(l->source);
         if (filter_rules(&l->filter, &l->rules) < 0)
                 return fail(EXIT_CODE_FAILED, "out of memory");
-        return open_trail(l->path, &l->reader);
+        return source_new(l->in, &l->source);
 }
 
 static void print_field(const char *name, const char *value) {
@@ -96,9 +88,11 @@ static void print_record(const struct record *r, enum rule rule, bool wide) {
         putchar('\n');
 }
 
-/* This line is no record, and the next may be one; every other error would come again. */
-static bool is_of_a_line(int r) {
-        return r == -EBADMSG || r == -EMSGSIZE || r == -EPROTONOSUPPORT;
+static void print_line(const struct source *s) {
+        size_t size;
+        const char *line = source_line(s, &size);
+
+        printf("%.*s\n", (int) size, line);
 }
 
 /* The next record; one that is wanted is printed unless *skip counts it off, or quiet. Returns 2 (quiet: it was wanted), 1, 0
@@ -106,23 +100,19 @@ static bool is_of_a_line(int r) {
 static int step(struct lister *l, uint64_t *skip, bool quiet) {
         _cleanup_(record_done) struct record record = {};
         enum rule rule;
-        const char *line;
-        size_t size;
         int r;
 
-        r = reader_next_line(l->reader, &line, &size);
+        r = source_next(l->source, &record);
         if (r == 0)
                 return 0;
         if (r > 0)
-                r = record_decode(line, size, &record);
-        if (r >= 0)
                 r = rules_judge(l->rules, &record, &rule);
-        if (r < 0 && !is_of_a_line(r))
+        if (r < 0 && !source_is_of_one(r))
                 return r;
         if (r < 0) {
                 if (!quiet)
-                        fail(EXIT_CODE_TRAIL, "%s: line %llu is not a record: %s", l->path,
-                             (unsigned long long) reader_line(l->reader), strerror(-r));
+                        fail(EXIT_CODE_TRAIL, "%s: line %llu is not a record: %s", source_name(l->source),
+                             (unsigned long long) source_place(l->source), strerror(-r));
                 return -EBADMSG;
         }
         if (!filter_wants(&l->filter, &record, rule))
@@ -134,7 +124,7 @@ static int step(struct lister *l, uint64_t *skip, bool quiet) {
         if (quiet)
                 return 2;
         if (l->json)
-                printf("%.*s\n", (int) size, line);
+                print_line(l->source);
         else
                 print_record(&record, rule, l->wide);
         return 1;
@@ -152,7 +142,7 @@ static int print_all(struct lister *l, uint64_t skip) {
 
         while ((r = step(l, &skip, false)) != 0) {
                 if (r < 0 && r != -EBADMSG)
-                        return fail(EXIT_CODE_FAILED, "%s: %s", l->path, strerror(-r));
+                        return fail(EXIT_CODE_FAILED, "%s: %s", source_name(l->source), strerror(-r));
                 if (r < 0)
                         code = EXIT_CODE_TRAIL;
         }
@@ -178,7 +168,7 @@ static int lister_new(const struct invocation *in, uint64_t lines_otherwise, str
         uint64_t lines = 0;
         int code;
 
-        l->path = review_path(in);
+        l->in = in;
         l->json = has_option(in, OPTION_JSON);
         l->wide = has_option(in, OPTION_WIDE);
         code = filter_read(in, &l->filter);
@@ -213,9 +203,9 @@ int verb_audit_follow(const struct invocation *in) {
                 skip = 0;
                 if (fflush(stdout) != 0 || code == EXIT_CODE_FAILED)
                         return EXIT_CODE_FAILED;
-                r = reader_wait(l.reader, -1);
+                r = source_wait(l.source);
                 if (r < 0 && r != -EINTR)
-                        return fail(EXIT_CODE_FAILED, "cannot watch %s: %s", l.path, strerror(-r));
+                        return fail(EXIT_CODE_FAILED, "cannot watch %s: %s", source_name(l.source), strerror(-r));
         }
 }
 
@@ -237,33 +227,31 @@ static void print_whole(const struct record *r) {
 }
 
 int verb_audit_show(const struct invocation *in) {
-        _cleanup_(reader_freep) struct reader *reader = NULL;
-        const char *path = review_path(in), *line;
+        _cleanup_(source_freep) struct source *source = NULL;
         uint64_t wanted;
-        size_t size;
         int code, r;
 
         if (uuid_is_valid(in->args[0]))
-                return show_story(path, in->args[0], has_option(in, OPTION_JSON));
+                return show_story(review_path(in), in->args[0], has_option(in, OPTION_JSON));
         if (parse_u64(in->args[0], UINT64_MAX, &wanted) < 0)
                 return fail(EXIT_CODE_USAGE, "%s is neither the number of a record nor the id of a use", in->args[0]);
-        code = open_trail(path, &reader);
+        code = source_new(in, &source);
         if (code != EXIT_CODE_DONE)
                 return code;
-        while ((r = reader_next_line(reader, &line, &size)) != 0) {
+        for (;;) {
                 _cleanup_(record_done) struct record record = {};
 
-                if (r > 0)
-                        r = record_decode(line, size, &record);
-                if (r < 0 && !is_of_a_line(r))
-                        return fail(EXIT_CODE_FAILED, "%s: %s", path, strerror(-r));
+                r = source_next(source, &record);
+                if (r == 0)
+                        return fail(EXIT_CODE_FAILED, "%s has no record %llu", source_name(source), (unsigned long long) wanted);
+                if (r < 0 && !source_is_of_one(r))
+                        return fail(EXIT_CODE_FAILED, "%s: %s", source_name(source), strerror(-r));
                 if (r < 0 || record.sequence != wanted)
                         continue;
                 if (has_option(in, OPTION_JSON))
-                        printf("%.*s\n", (int) size, line);
+                        print_line(source);
                 else
                         print_whole(&record);
                 return EXIT_CODE_DONE;
         }
-        return fail(EXIT_CODE_FAILED, "%s has no record %llu", path, (unsigned long long) wanted);
 }

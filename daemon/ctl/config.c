@@ -93,7 +93,7 @@ static struct json_object *audit_section(const struct audit_config *a) {
 }
 
 static struct json_object *to_json(const struct config *c) {
-        struct json_object *o = json_object_new_object(), *node = json_object_new_object(), *audit = json_object_new_object();
+        struct json_object *o = json_object_new_object(), *node = json_object_new_object(), *audit;
         char title[80];
 
         put_text(node, "Trust", trust_mode_to_string(c->trust));
@@ -101,10 +101,10 @@ static struct json_object *to_json(const struct config *c) {
         put_keys(node, "OwnerKeys", c->owner_keys);
         put_text(node, "AllowRemovable", c->allow_removable ? "yes" : "no");
         json_object_object_add(o, "Node", node);
+        json_object_object_add(o, "Policy", policy_section(&c->policy));
+        audit = audit_section(&c->audit);
         put_keys(audit, "Baseline", c->baseline);
         json_object_object_add(o, "Audit", audit);
-        json_object_object_add(o, "Policy", policy_section(&c->policy));
-        json_object_object_add(o, "Audit", audit_section(&c->audit));
         for (const struct volume_config *v = c->volumes; v; v = v->next) {
                 snprintf(title, sizeof(title), "Volume %s", v->name);
                 json_object_object_add(o, title, policy_section(&v->policy));

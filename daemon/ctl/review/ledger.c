@@ -319,22 +319,19 @@ static void finish(struct ledger *l) {
                         l->volumes[i].spans[l->volumes[i].n_spans - 1].to_usec = l->last_usec;
 }
 
-int ledger_read(const char *path, const struct filter *f, struct ledger **ret) {
+int ledger_read(struct source *source, const struct filter *f, struct ledger **ret) {
         _cleanup_(ledger_freep) struct ledger *l = calloc(1, sizeof(*l));
-        _cleanup_(reader_freep) struct reader *reader = NULL;
         _cleanup_(rules_freep) struct rules *rules = NULL;
         int r;
 
         r = l ? filter_rules(f, &rules) : -ENOMEM;
-        if (r >= 0)
-                r = reader_open(path, &reader);
         while (r >= 0) {
                 _cleanup_(record_done) struct record record = {};
 
-                r = reader_next(reader, &record);
+                r = source_next(source, &record);
                 if (r == 0)
                         break;
-                if (r == -EBADMSG || r == -EPROTONOSUPPORT || r == -EMSGSIZE) {
+                if (source_is_of_one(r)) {
                         l->broken++;
                         r = 1;
                         continue;

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A whole trail, added up: what stats and report show. Reads through audit/reader.h, prints nothing.
+/* A whole trail, added up: what stats and report show. Prints nothing.
  *
- *   reader ─► record ─┬─► rules ─► findings (the same thing again: counted)
+ *   source ─► record ─┬─► rules ─► findings (the same thing again: counted)
  *                     ├─► volume: what happened to it, who opened it, who used it how often
  *                     └─► key: verdicts
  *
  * Bounded: a trail may be of any length and was written by many hands. What is beyond a bound is counted, never silent. */
 
 #include "filter.h"
+#include "source.h"
 
 #include "audit/verify.h"
 #include "common/verdict.h"
@@ -88,8 +89,8 @@ struct ledger {
         uint64_t more_volumes, more_keys, more_findings;   /* records beyond the bounds */
 };
 
-/* Reads the trail. Findings come out with the gravest first, then by time. Returns 0, -ENOMEM, or what the reader says. */
-int ledger_read(const char *path, const struct filter *f, struct ledger **ret);
+/* Reads all of it. Findings come out with the gravest first, then by time. Returns 0, -ENOMEM, or what source_next() says. */
+int ledger_read(struct source *source, const struct filter *f, struct ledger **ret);
 struct ledger *ledger_free(struct ledger *l);
 static inline void ledger_freep(struct ledger **l) { ledger_free(*l); }
 

@@ -14,9 +14,13 @@ static int complain(const char *path, int error) {
 }
 
 int review_read(const struct invocation *in, const struct filter *f, struct ledger **ret) {
-        int r = ledger_read(review_path(in), f, ret);
+        _cleanup_(source_freep) struct source *s = NULL;
+        int r, code = source_new(in, &s);
 
-        return r < 0 ? complain(review_path(in), r) : EXIT_CODE_DONE;
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = ledger_read(s, f, ret);
+        return r < 0 ? complain(source_name(s), r) : EXIT_CODE_DONE;
 }
 
 int review_verify(const struct invocation *in, struct trail_report **ret) {
