@@ -14,13 +14,15 @@
 #include "common/util.h"
 #include "common/verdict.h"
 
+#define VERSION "0.1"
+
 enum option_id {
         OPTION_JSON, OPTION_YES, OPTION_HELP, OPTION_VERSION,
         OPTION_NAME, OPTION_ROLE, OPTION_KEY, OPTION_VAULT, OPTION_KEY_NAME, OPTION_KEY_VERSION,
         OPTION_WIPE, OPTION_ACCEPT_UNSAFE_VAULT, OPTION_READ_ONLY, OPTION_UDEV, OPTION_WAIT, OPTION_DRY_RUN,
         OPTION_EVENT, OPTION_VOLUME, OPTION_SINCE, OPTION_LINES, OPTION_FILE, OPTION_ROOT,
         OPTION_INITRAMFS, OPTION_UNTIL, OPTION_END, OPTION_SIZE, OPTION_ALL, OPTION_REMOVE,
-        OPTION_ACTOR, OPTION_UNIT, OPTION_UNAUTHORISED, OPTION_EXPECT, OPTION_WIDE, OPTION_HTML,
+        OPTION_ACTOR, OPTION_UNIT, OPTION_UNAUTHORISED, OPTION_EXPECT, OPTION_WIDE, OPTION_HTML, OPTION_FORMAT,
         OPTION_PRIVATE_KEY, OPTION_EPOCH_KEYS, OPTION_LIST_EPOCHS,
         _OPTION_MAX,
 };
@@ -86,6 +88,7 @@ int verb_audit_follow(const struct invocation *in);
 int verb_audit_show(const struct invocation *in);
 int verb_audit_verify(const struct invocation *in);
 int verb_audit_stats(const struct invocation *in);
+int verb_audit_export(const struct invocation *in);
 int verb_audit_report(const struct invocation *in);
 int verb_config_check(const struct invocation *in);
 int verb_config_reload(const struct invocation *in);

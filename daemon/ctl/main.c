@@ -2,7 +2,6 @@
 #include "ctl.h"
 #include "review/filter.h"
 
-#define VERSION "0.1"
 
 #define O(o) OPTION_BIT(OPTION_##o)
 
@@ -37,6 +36,8 @@ static const struct verb verbs[] = {
         { "audit stats", 0, 0, FILTER_OPTIONS|O(JSON)|O(FILE), "", "the trail in numbers, and what in it needs an answer",
           verb_audit_stats },
         { "audit report", 0, 0, FILTER_OPTIONS|O(HTML)|O(FILE), "", "a report for people, as one file", verb_audit_report },
+        { "audit export", 1, 1, FILTER_OPTIONS|O(FORMAT)|O(FILE), "DIR|FILE",
+          "the trail with its proofs for an auditor; or a sheet of records", verb_audit_export },
         { "audit verify", 0, 0, O(JSON)|O(FILE)|O(PRIVATE_KEY)|O(EPOCH_KEYS)|O(LIST_EPOCHS), "",
           "check that no record was changed or removed", verb_audit_verify },
         { "config show", 0, 0, O(JSON)|O(ROOT), "", "what the configuration files say", verb_config_show },
