@@ -37,6 +37,15 @@ static void record_answer(struct key *k, const char *event, enum verdict counted
         manager_record(k->manager, r);
 }
 
+static void record_polls(struct key *k) {
+        _cleanup_(freep) struct audit_message_record *r = k->polls.n > 0 ? malloc(sizeof(*r)) : NULL;
+
+        if (!r)
+                return;
+        poll_log_take(&k->polls, k->uri_text, r);
+        manager_record(k->manager, r);
+}
+
 /* The next manager's lease counts from there too, whatever the breaker was told; and what was stopped may come back. */
 static void write_marks(const struct key *k) {
         const struct wrap *w;
@@ -109,8 +118,10 @@ static void count_event(struct key *k, uint32_t flags, struct instant issued) {
                 write_marks(k);
                 key_attributes_look(k);
         }
-        if (counted != last || k->track.state != before)
+        if (counted != last || k->track.state != before) {
+                record_polls(k);
                 record_answer(k, "verdict", counted, counted == VERDICT_GRANTED ? LOG_NOTICE : LOG_WARNING);
+        }
         if (counted != last)
                 log_full(counted == VERDICT_GRANTED ? LOG_NOTICE : LOG_WARNING, "Key %s: %s (%s: %s)", k->uri_text,
                          verdict_to_string(counted), k->answer.code, k->answer.text);
@@ -186,6 +197,7 @@ static void on_answer(const struct vault_reply *y, void *user) {
         if (!k->challenge)         /* given up meanwhile */
                 return;
         if (y->verdict == VERDICT_GRANTED) {
+                poll_log_granted(&k->polls);
                 r = challenge_check(k->challenge, y->blob, y->blob_size, instant_now(), LEASE_ASK_USEC);
                 if (r < 0) {
                         k->answer.verdict = VERDICT_BROKEN;
@@ -221,6 +233,9 @@ static void poll_key(struct key *k, const struct key_poll *p) {
                 r = challenge_new(k->spki, k->spki_size, &k->challenge);
         if (r >= 0) {
                 key_fill_request(k, VAULT_OP_UNWRAP, q);
+                if (poll_log_is_due(&k->polls, now_boottime_usec()))
+                        record_polls(k);
+                poll_log_asked(&k->polls, q->client_request_id, now_boottime_usec());
                 wrapped = challenge_wrapped(k->challenge, &q->blob_size);
                 memcpy(q->blob, wrapped, q->blob_size);
                 k->poll_flags = 0;
@@ -406,6 +421,7 @@ void key_unbind(struct wrap *w) {
 struct key *key_free(struct key *k) {
         if (!k)
                 return NULL;
+        record_polls(k);
         worker_cancel(k->manager->worker, k);
         worker_cancel(k->manager->worker, &k->attributes);
         LIST_REMOVE(k, keys);

@@ -18,6 +18,7 @@
 #include "challenge.h"
 #include "common/vault-proto.h"
 #include "lease.h"
+#include "poll-log.h"
 #include "volume.h"
 
 /* Somebody who wants to know whether the owner says yes now. */
@@ -45,6 +46,7 @@ struct key {
         struct attributes attributes;
         struct challenge *challenge;       /* of the poll under way */
         uint32_t poll_flags;               /* enum key_event_flags of it */
+        struct poll_log polls;
         struct vault_reply answer;         /* the last one */
         sd_event_source *timer;
 };
