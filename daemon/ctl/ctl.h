@@ -89,6 +89,7 @@ int verb_audit_show(const struct invocation *in);
 int verb_audit_verify(const struct invocation *in);
 int verb_audit_stats(const struct invocation *in);
 int verb_audit_export(const struct invocation *in);
+int verb_audit_reconcile(const struct invocation *in);
 int verb_audit_report(const struct invocation *in);
 int verb_config_check(const struct invocation *in);
 int verb_config_reload(const struct invocation *in);

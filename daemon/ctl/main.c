@@ -38,6 +38,8 @@ static const struct verb verbs[] = {
         { "audit report", 0, 0, FILTER_OPTIONS|O(HTML)|O(FILE), "", "a report for people, as one file", verb_audit_report },
         { "audit export", 1, 1, FILTER_OPTIONS|O(FORMAT)|O(FILE), "DIR|FILE",
           "the trail with its proofs for an auditor; or a sheet of records", verb_audit_export },
+        { "audit reconcile", 1, 4096, O(JSON)|O(FILE)|O(SINCE)|O(UNTIL)|O(KEY), "VAULT-LOG [TRAIL ...]",
+          "the vault's own log against what the trail says was asked", verb_audit_reconcile },
         { "audit verify", 0, 0, O(JSON)|O(FILE)|O(PRIVATE_KEY)|O(EPOCH_KEYS)|O(LIST_EPOCHS), "",
           "check that no record was changed or removed", verb_audit_verify },
         { "config show", 0, 0, O(JSON)|O(ROOT), "", "what the configuration files say", verb_config_show },

@@ -4,11 +4,8 @@
 /* How results look: JSON documents, tables with columns as wide as their contents, spans of time.
  * What comes from a disk, a process or the vault is printed with control characters replaced. */
 
+#include "common/json-text.h"
 #include "ctl.h"
-
-#include <json-c/json.h>
-
-static inline void json_object_putp(struct json_object **o) { json_object_put(*o); }
 
 #define TABLE_COLUMNS_MAX 12u
 
