@@ -2,6 +2,7 @@
 #include "ctl.h"
 #include "print.h"
 #include "review/review.h"
+#include "review/sheet.h"
 
 #include "audit/reader.h"
 
@@ -74,9 +75,12 @@ static void print_short(const struct record *r) {
                         print_field(details[i], record_field(r, details[i]));
 }
 
-static void print_record(const struct record *r, enum rule rule, bool wide) {
+static void print_record(const char *node, const struct record *r, enum rule rule, bool wide) {
         const char *volume = record_volume(r);
 
+        print_clean(stdout, node);
+        if (*node)
+                putchar(' ');
         printf("%7llu %s %-6s %-18s ", (unsigned long long) r->sequence, r->time, record_source_to_string(r->source), r->event);
         print_clean(stdout, volume ? volume : "-");
         if (rule != RULE_NONE)
@@ -88,11 +92,16 @@ static void print_record(const struct record *r, enum rule rule, bool wide) {
         putchar('\n');
 }
 
-static void print_line(const struct source *s) {
+/* As it stands in the trail, which a chain can be checked against; of a journal, what is known of it. */
+static int print_line(const struct source *s, const struct record *r, enum rule rule) {
+        _cleanup_(json_object_putp) struct json_object *o = NULL;
         size_t size;
         const char *line = source_line(s, &size);
 
-        printf("%.*s\n", (int) size, line);
+        if (line)
+                return printf("%.*s\n", (int) size, line) < 0 ? -errno : 1;
+        o = record_to_json(source_node(s), r, rule);
+        return !o ? -ENOMEM : puts(json_object_to_json_string_ext(o, RECORD_JSON_FLAGS)) < 0 ? -errno : 1;
 }
 
 /* The next record; one that is wanted is printed unless *skip counts it off, or quiet. Returns 2 (quiet: it was wanted), 1, 0
@@ -106,13 +115,13 @@ static int step(struct lister *l, uint64_t *skip, bool quiet) {
         if (r == 0)
                 return 0;
         if (r > 0)
-                r = rules_judge(l->rules, &record, &rule);
+                r = rules_judge(l->rules, source_node(l->source), &record, &rule);
         if (r < 0 && !source_is_of_one(r))
                 return r;
         if (r < 0) {
                 if (!quiet)
-                        fail(EXIT_CODE_TRAIL, "%s: line %llu is not a record: %s", source_name(l->source),
-                             (unsigned long long) source_place(l->source), strerror(-r));
+                        fail(EXIT_CODE_TRAIL, "%s: %s %llu is not a record: %s", source_name(l->source),
+                             has_option(l->in, OPTION_DIRECTORY) ? "entry" : "line", (unsigned long long) source_place(l->source), strerror(-r));
                 return -EBADMSG;
         }
         if (!filter_wants(&l->filter, &record, rule))
@@ -124,9 +133,8 @@ static int step(struct lister *l, uint64_t *skip, bool quiet) {
         if (quiet)
                 return 2;
         if (l->json)
-                print_line(l->source);
-        else
-                print_record(&record, rule, l->wide);
+                return print_line(l->source, &record, rule);
+        print_record(source_node(l->source), &record, rule, l->wide);
         return 1;
 }
 
@@ -248,10 +256,10 @@ int verb_audit_show(const struct invocation *in) {
                         return fail(EXIT_CODE_FAILED, "%s: %s", source_name(source), strerror(-r));
                 if (r < 0 || record.sequence != wanted)
                         continue;
-                if (has_option(in, OPTION_JSON))
-                        print_line(source);
-                else
+                if (!has_option(in, OPTION_JSON))
                         print_whole(&record);
+                else if (print_line(source, &record, RULE_NONE) < 0)
+                        return EXIT_CODE_FAILED;
                 return EXIT_CODE_DONE;
         }
 }

@@ -45,6 +45,7 @@ static const struct {
         [OPTION_EPOCH_KEYS] = { "epoch-keys", 0, true, "--epoch-keys FILE", "lines EPOCH BASE64: keys that were unwrapped elsewhere" },
         [OPTION_LIST_EPOCHS] = { "list-epochs", 0, false, "--list-epochs", "print the epochs and their wrapped keys, check nothing" },
         [OPTION_FORMAT] = { "format", 0, true, "--format csv|json", "a sheet of the records that the filters leave" },
+        [OPTION_DIRECTORY] = { "directory", 'D', true, "-D, --directory DIR", "journals of many nodes, as systemd-journal-remote has them" },
         [OPTION_SIZE] = { "size", 0, true, "--size MIB", "of the drill's volume; 64 if it is not said" },
         [OPTION_ALL] = { "all", 'a', false, "-a, --all", "every volume on the node's list" },
         [OPTION_REMOVE] = { "remove", 0, true, "--remove URI", "take that key out" },

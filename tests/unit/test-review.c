@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/ctl/review/cgroup.c daemon/ctl/review/filter.c daemon/ctl/review/html.c daemon/ctl/review/ledger.c daemon/ctl/review/report.c
-// sources: daemon/ctl/review/review.c daemon/ctl/review/rules.c daemon/ctl/review/source.c daemon/ctl/review/stats.c daemon/ctl/review/story.c
+// sources: daemon/ctl/review/review.c daemon/ctl/review/rules.c daemon/ctl/review/source.c daemon/ctl/review/source-journal.c daemon/ctl/review/stats.c daemon/ctl/review/story.c
+// sources: daemon/ctl/review/sheet.c
 // sources: daemon/ctl/audit.c daemon/ctl/when.c daemon/ctl/options.c daemon/ctl/print.c
 // sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/seal.c daemon/audit/reader.c daemon/audit/trail.c daemon/common/verdict.c
 // sources: daemon/audit/segments.c daemon/audit/seal-rsa.c daemon/audit/epochs.c daemon/audit/verify.c daemon/audit/sealer.c daemon/audit/keep.c
@@ -31,7 +32,7 @@ static enum rule judged(const char *expected) {
 
                 if (reader_next(reader, &r) <= 0)
                         return rule;
-                assert_int_equal(rules_judge(rules, &r, &rule), 0);
+                assert_int_equal(rules_judge(rules, "", &r, &rule), 0);
         }
 }
 

@@ -25,6 +25,8 @@ static int export_bundle(const struct invocation *in, const struct filter *f) {
                             .baseline = f->config ? f->config->baseline : NULL };
         int r, code;
 
+        if (in->values[OPTION_DIRECTORY])
+                return fail(EXIT_CODE_USAGE, "journals prove nothing: export the trails of the nodes, or a sheet with --format");
         code = refuse_filters(in);
         if (code == EXIT_CODE_DONE)
                 code = review_verify(in, &t);

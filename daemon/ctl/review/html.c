@@ -93,6 +93,11 @@ static void put_time(FILE *f, uint64_t usec) {
 static void verification(FILE *f, const struct trail_report *t) {
         char hex[CHAIN_HEX_SIZE + 1];
 
+        if (!t) {
+                put(f, "<p class=\"seal note\">Journals of several nodes: not verified</p>\n<p>Records that are missing from them are "
+                       "findings. What was changed in them does not show: verify the trails of the nodes for that.</p>\n");
+                return;
+        }
         chain_to_hex(t->head, hex);
         if (t->n_problems == 0)
                 put(f, "<p class=\"seal good\">Verified: nothing was changed, removed or inserted</p>\n");
@@ -110,12 +115,14 @@ static void verification(FILE *f, const struct trail_report *t) {
 }
 
 static void facts(FILE *f, const struct ledger *l, const struct trail_report *t) {
-        uint64_t releases = 0, unauthorised = 0, granted = 0, revoked = 0;
+        uint64_t releases = 0, unauthorised = 0, granted = 0, revoked = 0, lost = 0;
 
         for (size_t i = 0; i < l->n_volumes; i++)
                 releases += l->volumes[i].releases;
         for (size_t i = 0; i < l->n_findings; i++)
                 unauthorised += rule_is_unauthorised(l->findings[i].rule) ? l->findings[i].count : 0;
+        for (size_t i = 0; i < l->n_events; i++)
+                lost += streq(l->events[i].event, "lost") ? l->events[i].daemon : 0;
         for (size_t i = 0; i < l->n_keys; i++) {
                 granted += l->keys[i].verdicts[VERDICT_GRANTED];
                 revoked += l->keys[i].verdicts[VERDICT_REVOKED];
@@ -123,7 +130,7 @@ static void facts(FILE *f, const struct ledger *l, const struct trail_report *t)
         put(f, "<ul class=\"facts\"><li><b>%u</b>records</li><li><b>%u</b>volumes</li><li><b>%u</b>keys released</li>"
                "<li><b>%u</b>answers of the vault: granted</li><li><b>%u</b>revoked</li><li><b>%u</b>unauthorised uses</li>"
                "<li><b>%u</b>events lost</li></ul>\n", l->records, (uint64_t) l->n_volumes, releases, granted, revoked,
-            unauthorised, t->lost);
+            unauthorised, t ? t->lost : lost);
 }
 
 static void findings(FILE *f, const struct ledger *l) {
@@ -143,8 +150,8 @@ static void findings(FILE *f, const struct ledger *l) {
                         put(f, " to ");
                         put_time(f, x->last_usec);
                 }
-                put(f, " &middot; record %u%s%s%s%s</p>\n", x->first_sequence, *x->volume ? " · volume " : "", x->volume,
-                    *x->who ? " · by " : "", x->who);
+                put(f, "%s%s &middot; record %u%s%s%s%s</p>\n", *x->node ? " · node " : "", x->node, x->first_sequence,
+                    *x->volume ? " · volume " : "", x->volume, *x->who ? " · by " : "", x->who);
                 if (*x->detail)
                         put(f, "<p class=\"mono\">%s</p>\n", x->detail);
                 if (*rule_cure(x->rule))
@@ -225,8 +232,8 @@ static void volumes(FILE *f, const struct ledger *l) {
         for (size_t i = 0; i < l->n_volumes; i++) {
                 const struct ledger_volume *v = l->volumes + i;
 
-                put(f, "<section>\n<h2>Volume %s</h2>\n<p class=\"soft\">UUID <code>%s</code>%s<code>%s</code></p>\n", v->name,
-                    v->uuid, *v->key ? " · key " : "", v->key);
+                put(f, "<section>\n<h2>Volume %s%s%s</h2>\n<p class=\"soft\">UUID <code>%s</code>%s<code>%s</code></p>\n", v->name,
+                    *v->node ? " on " : "", v->node, v->uuid, *v->key ? " · key " : "", v->key);
                 bar(f, l, v);
                 history(f, v);
                 users(f, v);
@@ -261,10 +268,12 @@ static void keys(FILE *f, const struct ledger *l) {
 }
 
 static void recording(FILE *f, const struct ledger *l, const struct trail_report *t) {
-        put(f, "<h2>The recording itself</h2>\n<p>%u gaps and %u losses of events were recorded by cmkd-audit; %u lines are no "
-               "records; %u records were joined from early trails.</p>\n<div class=\"scroll\"><table><thead><tr><th>Event</th>"
-               "<th class=\"n\">By cmkd</th><th class=\"n\">By the kernel</th></tr></thead><tbody>\n", t->gaps, t->lost,
-            l->broken, t->early);
+        put(f, "<h2>The recording itself</h2>\n<p>");
+        if (t)
+                put(f, "%u gaps and %u losses of events were recorded by cmkd-audit; %u records were joined from early trails; ", t->gaps,
+                    t->lost, t->early);
+        put(f, "%u %s no records.</p>\n<div class=\"scroll\"><table><thead><tr><th>Event</th><th class=\"n\">By cmkd</th>"
+               "<th class=\"n\">By the kernel</th></tr></thead><tbody>\n", l->broken, t ? "lines are" : "entries are");
         for (size_t i = 0; i < l->n_events; i++)
                 put(f, "<tr><td>%s</td><td class=\"n\">%u</td><td class=\"n\">%u</td></tr>\n", l->events[i].event,
                     l->events[i].daemon, l->events[i].kernel);

@@ -55,26 +55,26 @@ static int add_event(struct ledger *l, const struct record *r) {
         return 0;
 }
 
-static struct ledger_volume *find_volume(struct ledger *l, const char *uuid, const char *name) {
+static struct ledger_volume *find_volume(struct ledger *l, const char *node, const char *uuid, const char *name) {
         for (size_t i = 0; uuid && i < l->n_volumes; i++)
-                if (streq(l->volumes[i].uuid, uuid))
+                if (streq(l->volumes[i].uuid, uuid) && streq(l->volumes[i].node, node))
                         return l->volumes + i;
         /* Before a format there is a name only, and a verdict names the volume alone */
         for (size_t i = l->n_volumes; !uuid && i-- > 0;)
-                if (streq(l->volumes[i].name, name))
+                if (streq(l->volumes[i].name, name) && streq(l->volumes[i].node, node))
                         return l->volumes + i;
         return NULL;
 }
 
-static int volume_of(struct ledger *l, const struct record *r, struct ledger_volume **ret) {
+static int volume_of(struct ledger *l, const char *node, const struct record *r, struct ledger_volume **ret) {
         const char *uuid = record_field(r, "uuid"), *name = record_volume(r);
         struct ledger_volume *v;
 
         *ret = NULL;
         /* A name alone makes no volume: a mapping of somebody else's has one too */
-        if (!name || (!uuid && !find_volume(l, NULL, name)))
+        if (!name || (!uuid && !find_volume(l, node, NULL, name)))
                 return 0;
-        v = find_volume(l, uuid, name);
+        v = find_volume(l, node, uuid, name);
         if (!v && l->n_volumes >= LEDGER_VOLUMES_MAX) {
                 l->more_volumes++;
                 return 0;
@@ -83,6 +83,7 @@ static int volume_of(struct ledger *l, const struct record *r, struct ledger_vol
                 v = grow(&l->volumes, &l->n_volumes, sizeof(*v));
                 if (!v)
                         return -ENOMEM;
+                copy(v->node, sizeof(v->node), node);
                 copy(v->uuid, sizeof(v->uuid), uuid);
         }
         /* cmkd's own word for the name; a mapping of the kernel's has it before cmkd named the volume */
@@ -124,7 +125,7 @@ static const struct { const char *event; int condition; } history[] = {
 /* The fields that say what is not in the event's name, in this order. */
 static const char *const telling[] = {
         "verb", "action", "cause", "verdict", "code", "http_status", "condition", "until", "why", "reason", "result", "detail",
-        "floors", "expires", "request_id", "by",
+        "floors", "expires", "request_id", "by", "first", "last", "count", "after",
 };
 
 static void describe(const struct record *r, char *buf, size_t size) {
@@ -202,11 +203,11 @@ static int add_user(struct ledger_volume *v, const struct record *r, enum rule r
         return 0;
 }
 
-static int add_to_volume(struct ledger *l, const struct record *r, enum rule rule) {
+static int add_to_volume(struct ledger *l, const char *node, const struct record *r, enum rule rule) {
         struct ledger_volume *v;
         int k;
 
-        k = volume_of(l, r, &v);
+        k = volume_of(l, node, r, &v);
         if (k < 0 || !v)
                 return k;
         v->records++;
@@ -250,10 +251,11 @@ static int add_verdict(struct ledger *l, const struct record *r) {
         return 0;
 }
 
-static int add_finding(struct ledger *l, const struct record *r, enum rule rule) {
+static int add_finding(struct ledger *l, const char *node, const struct record *r, enum rule rule) {
         struct review_finding one = { .rule = rule, .count = 1, .first_sequence = r->sequence, .last_sequence = r->sequence,
                                       .first_usec = r->realtime_usec, .last_usec = r->realtime_usec }, *at;
 
+        copy(one.node, sizeof(one.node), node);
         copy(one.volume, sizeof(one.volume), record_volume(r));
         record_who(r, one.who, sizeof(one.who));
         if (r->source == RECORD_KERNEL)
@@ -264,7 +266,7 @@ static int add_finding(struct ledger *l, const struct record *r, enum rule rule)
         /* Of the daemon's records each is a story of its own; what a program does again and again is one */
         for (size_t i = 0; r->source == RECORD_KERNEL && i < l->n_findings; i++) {
                 at = l->findings + i;
-                if (at->rule == rule && streq(at->volume, one.volume) && streq(at->who, one.who) &&
+                if (at->rule == rule && streq(at->node, node) && streq(at->volume, one.volume) && streq(at->who, one.who) &&
                     streq(at->detail, one.detail)) {
                         at->count++;
                         at->last_sequence = r->sequence;
@@ -283,23 +285,23 @@ static int add_finding(struct ledger *l, const struct record *r, enum rule rule)
         return 0;
 }
 
-static int add(struct ledger *l, const struct filter *f, struct rules *rules, const struct record *r) {
+static int add(struct ledger *l, const struct filter *f, struct rules *rules, const char *node, const struct record *r) {
         enum rule rule;
         int k;
 
         /* The rules see everything: what came before decides what a record means */
-        k = rules_judge(rules, r, &rule);
+        k = rules_judge(rules, node, r, &rule);
         if (k < 0 || !filter_wants(f, r, rule))
                 return k;
         l->records++;
         extend(&l->first_usec, &l->last_usec, r->realtime_usec);
         k = add_event(l, r);
         if (k >= 0)
-                k = add_to_volume(l, r, rule);
+                k = add_to_volume(l, node, r, rule);
         if (k >= 0)
                 k = add_verdict(l, r);
         if (k >= 0 && rule != RULE_NONE)
-                k = add_finding(l, r, rule);
+                k = add_finding(l, node, r, rule);
         return k;
 }
 
@@ -337,7 +339,7 @@ int ledger_read(struct source *source, const struct filter *f, struct ledger **r
                         continue;
                 }
                 if (r > 0)
-                        r = add(l, f, rules, &record);
+                        r = add(l, f, rules, source_node(source), &record);
         }
         if (r < 0)
                 return r;

@@ -47,6 +47,7 @@ struct user {
 };
 
 struct ledger_volume {
+        char node[80];                     /* "" where there is one only; so below */
         char name[129], uuid[37], key[513];
         uint64_t records, releases, key_sets, first_usec, last_usec;
         struct moment *moments;
@@ -68,7 +69,7 @@ struct ledger_key {
 
 struct review_finding {
         enum rule rule;
-        char volume[129];
+        char node[80], volume[129];
         char who[LEDGER_TEXT_MAX];
         char detail[LEDGER_TEXT_MAX];
         uint64_t count, first_usec, last_usec, first_sequence, last_sequence;

@@ -36,16 +36,16 @@ int verb_audit_report(const struct invocation *in) {
         if (!file)
                 return fail(EXIT_CODE_USAGE, "say where to: --html FILE, or --html - for standard output");
         code = filter_read(in, &f);
-        if (code == EXIT_CODE_DONE)
+        if (code == EXIT_CODE_DONE && !in->values[OPTION_DIRECTORY])
                 code = review_verify(in, &t);
         if (code == EXIT_CODE_DONE)
                 code = review_read(in, &f, &l);
         if (code != EXIT_CODE_DONE)
                 return code;
-        r = write_report(file, review_path(in), l, t);
+        r = write_report(file, review_name(in), l, t);
         if (r < 0)
                 return fail(EXIT_CODE_FAILED, "cannot write %s: %s", file, strerror(-r));
-        if (t->n_problems > 0)
+        if (t && t->n_problems > 0)
                 return fail(EXIT_CODE_TRAIL, "%s does not verify: %llu problems; the report says which", review_path(in),
                             (unsigned long long) t->n_problems);
         if (!streq(file, "-"))

@@ -7,6 +7,10 @@ const char *review_path(const struct invocation *in) {
         return in->values[OPTION_FILE] ? in->values[OPTION_FILE] : TRAIL_PATH;
 }
 
+const char *review_name(const struct invocation *in) {
+        return in->values[OPTION_DIRECTORY] ? in->values[OPTION_DIRECTORY] : review_path(in);
+}
+
 static int complain(const char *path, int error) {
         if (error == -ENOENT)
                 return fail(EXIT_CODE_FAILED, "%s: there is no trail; was cmkd-audit ever started here?", path);

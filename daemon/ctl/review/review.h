@@ -14,10 +14,14 @@ int review_verify(const struct invocation *in, struct trail_report **ret);
 
 const char *review_path(const struct invocation *in);
 
+/* The same, or the directory of journals. */
+const char *review_name(const struct invocation *in);
+
 /* "2026-01-31 12:00:30.123" in UTC. */
 void review_time(uint64_t usec, char *buf, size_t size);
 
-/* The report as HTML: one document without outside references, scripts or fonts. Returns 0 or -EIO. */
+/* The report as HTML: one document without outside references, scripts or fonts. t: NULL of journals, which cannot be verified.
+ * Returns 0 or -EIO. */
 int report_html(FILE *f, const char *path, const struct ledger *l, const struct trail_report *t, uint64_t now_usec);
 
 /* Prints all records of one use, in the order of their times: a table, or with json the lines as they stand. */

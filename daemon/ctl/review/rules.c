@@ -5,13 +5,14 @@
 
 /* What the rules know of a volume while they read. */
 struct seen {
-        char uuid[37];
+        char node[80], uuid[37];
         bool released;                     /* a key is out that no mapping has used yet */
         bool drill;                        /* `cmkctl drill` made it, and uses it */
         char maker[16];                    /* pid of who set the key, until the volume is attached; "": nobody */
 };
 
 struct rules {
+        const char *node;                  /* of the record that is judged */
         const char *expected;
         char *const *baseline;
         struct seen *seen;
@@ -47,6 +48,9 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
                 GRAVITY_ALERT },
         [RULE_LOST] = { "lost", "Events are missing from the trail", "The records say how many, of which kind, and why.",
                 GRAVITY_WARNING },
+        [RULE_SEQUENCE_GAP] = { "sequence-gap", "Records of a node are missing from the collected journals",
+                "The node's trail has them: the journal leaves some out where many come at once, and may lose others on their way. What the "
+                "trail lacks too was removed.", GRAVITY_WARNING },
         [RULE_RECOVERY] = { "recovery", "A volume was opened without the vault",
                 "By a recovery key, or by another keyslot. `cmkctl attach NAME` proves it against the vault again.", GRAVITY_ALERT },
         [RULE_FOREIGN_KEYSLOT] = { "foreign-keyslot", "The volume has a keyslot or token that nobody enrolled",
@@ -172,7 +176,7 @@ struct rules *rules_free(struct rules *r) {
 
 static struct seen *find(struct rules *r, const char *uuid) {
         for (size_t i = 0; uuid && i < r->n_seen; i++)
-                if (streq(r->seen[i].uuid, uuid))
+                if (streq(r->seen[i].uuid, uuid) && streq(r->seen[i].node, r->node))
                         return r->seen + i;
         return NULL;
 }
@@ -188,6 +192,7 @@ static struct seen *find_or_add(struct rules *r, const char *uuid) {
         r->seen = bigger;
         s = r->seen + r->n_seen++;
         *s = (struct seen) {};
+        snprintf(s->node, sizeof(s->node), "%s", r->node);
         snprintf(s->uuid, sizeof(s->uuid), "%s", uuid);
         return s;
 }
@@ -199,7 +204,8 @@ static bool has(const struct record *r, const char *name, const char *value) {
 static const struct { const char *event; enum rule rule; } of_daemon[] = {
         { "second_mapping", RULE_SECOND_MAPPING }, { "foreign_mapping", RULE_SECOND_MAPPING },
         { "resumed_elsewhere", RULE_RESUMED_ELSEWHERE }, { "guard_unpin", RULE_GUARD }, { "blind", RULE_BLIND },
-        { "gap", RULE_LOST }, { "lost", RULE_LOST }, { "early_not_joined", RULE_LOST }, { "recovery", RULE_RECOVERY },
+        { "gap", RULE_LOST }, { "lost", RULE_LOST }, { "early_not_joined", RULE_LOST },
+        { "sequence_gap", RULE_SEQUENCE_GAP }, { "recovery", RULE_RECOVERY },
         { "foreign_keyslot", RULE_FOREIGN_KEYSLOT }, { "recovery_key_added", RULE_RECOVERY_KEY },
         { "recovery_key_removed", RULE_RECOVERY_KEY }, { "paused", RULE_PAUSED }, { "lingering", RULE_LINGERING },
         { "reported", RULE_REPORTED }, { "breaker", RULE_BREAKER }, { "refused", RULE_REFUSED },
@@ -296,10 +302,11 @@ static enum rule judge_kernel(struct rules *r, const struct record *record) {
         return RULE_NONE;
 }
 
-int rules_judge(struct rules *r, const struct record *record, enum rule *ret) {
+int rules_judge(struct rules *r, const char *node, const struct record *record, enum rule *ret) {
         enum rule rule = RULE_NONE;
         int k = 0;
 
+        r->node = node;
         if (record->source == RECORD_DAEMON)
                 k = judge_daemon(r, record, &rule);
         else

@@ -29,6 +29,7 @@ enum rule {
         RULE_GUARD,
         RULE_BLIND,
         RULE_LOST,
+        RULE_SEQUENCE_GAP,
         /* a way round the customer's key, or their word not followed */
         RULE_RECOVERY,
         RULE_FOREIGN_KEYSLOT,
@@ -69,5 +70,5 @@ int rules_new(const char *expected, char *const *baseline, struct rules **ret);
 struct rules *rules_free(struct rules *r);
 static inline void rules_freep(struct rules **r) { rules_free(*r); }
 
-/* Judges the next record of a trail. Returns 0 (*ret: RULE_NONE or what it is) or -ENOMEM. */
-int rules_judge(struct rules *r, const struct record *record, enum rule *ret);
+/* Judges the next record of a trail, or of that node's where there are several ("": one). Returns 0 (*ret: RULE_NONE or what it is) or -ENOMEM. */
+int rules_judge(struct rules *r, const char *node, const struct record *record, enum rule *ret);

@@ -51,16 +51,17 @@ static void other_fields(const struct record *r, char *buf, size_t size) {
 }
 
 static void csv_head(FILE *f) {
-        fputs("number,time,source,event,priority,finding,gravity,unit", f);
+        fputs("node,number,time,source,event,priority,finding,gravity,unit", f);
         for (size_t i = 0; i < ELEMENTSOF(columns); i++)
                 fprintf(f, ",%s", columns[i]);
         fputs(",other,hash\r\n", f);
 }
 
-static void csv_record(FILE *f, const struct record *r, enum rule rule) {
+static void csv_record(FILE *f, const char *node, const struct record *r, enum rule rule) {
         char text[AUDIT_FIELDS_MAX * (AUDIT_NAME_MAX + AUDIT_VALUE_MAX + 4)], hex[CHAIN_HEX_SIZE + 1];
 
-        number(f, true, r->sequence);
+        cell(f, true, node);
+        number(f, false, r->sequence);
         cell(f, false, r->time);
         cell(f, false, record_source_to_string(r->source));
         cell(f, false, r->event);
@@ -82,15 +83,17 @@ static void add_text(struct json_object *o, const char *name, const char *value)
         json_object_object_add(o, name, json_object_new_string(value));
 }
 
-static int json_record(FILE *f, const struct record *r, enum rule rule, bool first) {
-        _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
-        struct json_object *fields = json_object_new_object();
+struct json_object *record_to_json(const char *node, const struct record *r, enum rule rule) {
+        struct json_object *o = json_object_new_object(), *fields = json_object_new_object();
         char hex[CHAIN_HEX_SIZE + 1];
 
         if (!o || !fields) {
+                json_object_put(o);
                 json_object_put(fields);
-                return -ENOMEM;
+                return NULL;
         }
+        if (*node)
+                add_text(o, "node", node);
         json_object_object_add(o, "number", json_object_new_uint64(r->sequence));
         add_text(o, "time", r->time);
         json_object_object_add(o, "boottime_us", json_object_new_uint64(r->boottime_usec));
@@ -104,8 +107,15 @@ static int json_record(FILE *f, const struct record *r, enum rule rule, bool fir
         json_object_object_add(o, "fields", fields);
         chain_to_hex(r->hash, hex);
         add_text(o, "hash", hex);
-        fprintf(f, "%s%s", first ? "\n" : ",\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN|
-                                                                                  JSON_C_TO_STRING_NOSLASHESCAPE));
+        return o;
+}
+
+static int json_record(FILE *f, const char *node, const struct record *r, enum rule rule, bool first) {
+        _cleanup_(json_object_putp) struct json_object *o = record_to_json(node, r, rule);
+
+        if (!o)
+                return -ENOMEM;
+        fprintf(f, "%s%s", first ? "\n" : ",\n", json_object_to_json_string_ext(o, RECORD_JSON_FLAGS));
         return 0;
 }
 
@@ -132,13 +142,13 @@ int sheet_write(FILE *f, struct source *s, const struct filter *filter, enum she
                         continue;
                 }
                 if (r > 0)
-                        r = rules_judge(rules, &record, &rule);
+                        r = rules_judge(rules, source_node(s), &record, &rule);
                 if (r < 0 || !filter_wants(filter, &record, rule))
                         continue;
                 if (format == SHEET_CSV)
-                        csv_record(f, &record, rule);
+                        csv_record(f, source_node(s), &record, rule);
                 else
-                        r = json_record(f, &record, rule, records == 0);
+                        r = json_record(f, source_node(s), &record, rule, records == 0);
                 records++;
         }
         if (r < 0)

@@ -35,5 +35,5 @@ const char *source_line(const struct source *s, size_t *ret_size);
 /* What is read, for messages and titles. */
 const char *source_name(const struct source *s);
 
-/* Waits until there may be more. Returns 1, -EINTR or another -errno; -EOPNOTSUPP of a directory of journals. */
+/* Waits until there may be more. Returns 1, -EINTR or another -errno. */
 int source_wait(struct source *s);

@@ -27,6 +27,8 @@ static struct json_object *volumes_json(const struct ledger *l) {
                 const struct ledger_volume *v = l->volumes + i;
                 struct json_object *o = json_object_new_object(), *users = json_object_new_array();
 
+                if (*v->node)
+                        add_text(o, "node", v->node);
                 add_text(o, "volume", v->name);
                 add_text(o, "uuid", v->uuid);
                 add_text(o, "key", v->key);
@@ -83,6 +85,8 @@ static struct json_object *findings_json(const struct ledger *l) {
                 add_text(o, "gravity", gravity_to_string(rule_gravity(f->rule)));
                 json_object_object_add(o, "unauthorised", json_object_new_boolean(rule_is_unauthorised(f->rule)));
                 add_text(o, "what", rule_what(f->rule));
+                if (*f->node)
+                        add_text(o, "node", f->node);
                 add_text(o, "volume", f->volume);
                 add_text(o, "who", f->who);
                 add_text(o, "detail", f->detail);
@@ -117,15 +121,18 @@ static int to_json(const struct ledger *l, const char *path) {
 }
 
 static int print_volumes(const struct ledger *l) {
-        static const char *const header[] = { "VOLUME", "UUID", "RELEASES", "KEYS SET", "OPENED BY", "LAST RECORD" };
+        static const char *const header[] = { "NODE", "VOLUME", "UUID", "RELEASES", "KEYS SET", "OPENED BY", "LAST RECORD" };
+        bool nodes = *l->volumes->node;
         struct table t;
         char time[64];
 
-        table_start(&t, header, ELEMENTSOF(header));
+        table_start(&t, header + !nodes, ELEMENTSOF(header) - !nodes);
         for (size_t i = 0; i < l->n_volumes; i++) {
                 const struct ledger_volume *v = l->volumes + i;
 
                 review_time(v->last_usec, time, sizeof(time));
+                if (nodes)
+                        table_add(&t, v->node);
                 table_add(&t, v->name);
                 table_add(&t, v->uuid);
                 table_addf(&t, "%llu", (unsigned long long) v->releases);
@@ -184,7 +191,9 @@ static void print_findings(const struct ledger *l) {
                 printf("%s: %s", gravity_to_string(rule_gravity(f->rule)), rule_what(f->rule));
                 if (f->count > 1)
                         printf(", %llu times", (unsigned long long) f->count);
-                printf("\n    %s, record %llu%s", time, (unsigned long long) f->first_sequence, *f->volume ? ", volume " : "");
+                printf("\n    %s, %s", time, *f->node ? "node " : "");
+                print_clean(stdout, f->node);
+                printf("%srecord %llu%s", *f->node ? ", " : "", (unsigned long long) f->first_sequence, *f->volume ? ", volume " : "");
                 print_clean(stdout, f->volume);
                 if (*f->who) {
                         fputs(", by ", stdout);
@@ -212,7 +221,7 @@ int verb_audit_stats(const struct invocation *in) {
         if (code != EXIT_CODE_DONE)
                 return code;
         if (has_option(in, OPTION_JSON))
-                return to_json(l, review_path(in));
+                return to_json(l, review_name(in));
         review_time(l->first_usec, first, sizeof(first));
         review_time(l->last_usec, last, sizeof(last));
         if (l->records > 0)
