@@ -204,6 +204,7 @@ static void numbers(void **state _unused_) {
         one = json_object_array_get_idx(list, 0);
         assert_int_equal(json_number(one, "round_trip_usec_mean"), 3000);
         assert_int_equal(json_number(one, "round_trip_usec_max"), 4000);
+        assert_int_equal(json_number(one, "polls"), 0);
         assert_true(json_object_object_get_ex(o, "findings", &list));
         assert_int_equal(json_object_array_length(list), 1);
         one = json_object_array_get_idx(list, 0);
@@ -213,6 +214,15 @@ static void numbers(void **state _unused_) {
         assert_int_equal(json_number(one, "last_record"), 8);
         assert_non_null(strstr(RUN(verb_audit_stats, "--file", trail_file)->out, "GRANTED 1, REVOKED 1"));
         assert_non_null(strstr(RUN(verb_audit_stats, "--file", trail_file, "--expect", "/usr/bin/dd")->out, "0 findings"));
+}
+
+/* One record for many polls, of which those count that the vault met. */
+static void polls_are_counted(void **state _unused_) {
+        write_story();
+        DAEMON("polls", "key=" KEY, "count=4", "ids=" USE " " USE " " USE, "ids_other=" USE);
+        DAEMON("polls", "key=" KEY, "count=1", "ids_other=" USE);
+        assert_non_null(strstr(RUN(verb_audit_stats, "--file", trail_file)->out, "GRANTED 1, REVOKED 1  3              3 ms, at most 4 ms"));
+        assert_non_null(strstr(RUN(verb_audit_report, "--file", trail_file, "--html", "-")->out, "<b>3</b>challenges met"));
 }
 
 static size_t listed(const char *option, const char *value) {
@@ -351,7 +361,7 @@ int main(void) {
                 TEST(a_key_in_a_table_is_found_whoever_put_it_there), TEST(a_call_that_failed_used_nothing),
                 TEST(opens_of_every_day_are_known), TEST(who_works_against_the_recording),
                 TEST(a_drill_uses_its_own_volume), TEST(a_node_has_its_own_baseline), TEST(who_looks_for_the_key_is_found),
-                TEST(the_baseline_is_read_from_the_configuration), TEST(numbers), TEST(filters), TEST(units_and_containers),
+                TEST(the_baseline_is_read_from_the_configuration), TEST(numbers), TEST(polls_are_counted), TEST(filters), TEST(units_and_containers),
                 TEST(a_line_says_what_to_look_at),
                 TEST(one_use_from_request_to_end), TEST(a_report_is_text), TEST(a_report_of_a_changed_trail_says_so),
         };

@@ -16,7 +16,7 @@ static const char head[] =
         ":root{color-scheme:light dark;--ink:#1a1d21;--soft:#5b636d;--line:#d9dde2;--page:#fff;--box:#f5f6f8;"
         "--alert:#b3261e;--warning:#8a5a00;--note:#3a5a7d;--good:#1c6b3a;"
         "--open:#2f7d4f;--held:#c58a12;--recovery:#8e3fa8;--cut:#b3261e;--closed:#c3c8ce}\n"
-        "@media (prefers-color-scheme:dark){:root{--ink:#e4e7ea;--soft:#a0a8b1;--line:#383e45;--page:#16191c;--box:#1f2327;"
+        "@media screen and (prefers-color-scheme:dark){:root{--ink:#e4e7ea;--soft:#a0a8b1;--line:#383e45;--page:#16191c;--box:#1f2327;"
         "--alert:#ff8a80;--warning:#e8b45a;--note:#8fb8e0;--good:#7fd19b}}\n"
         "*{box-sizing:border-box}body{margin:0 auto;max-width:76rem;padding:2rem 1.5rem 4rem;background:var(--page);"
         "color:var(--ink);font:15px/1.5 system-ui,-apple-system,\"Segoe UI\",Roboto,\"DejaVu Sans\",sans-serif}\n"
@@ -30,7 +30,7 @@ static const char head[] =
         ".facts li{background:var(--box);border-radius:.4rem;padding:.45rem .8rem}.facts b{display:block;font-size:1.15rem}\n"
         ".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92rem}"
         "th,td{text-align:left;vertical-align:top;padding:.34rem .7rem .34rem 0;border-bottom:1px solid var(--line)}"
-        "th{color:var(--soft);font-weight:600;white-space:nowrap}td.n,th.n{text-align:right}td.t{white-space:nowrap}"
+        "th{color:var(--soft);font-weight:600;white-space:nowrap}td.n,th.n{text-align:right;padding-right:1.4rem}td.t{white-space:nowrap}"
         "td.w{unicode-bidi:isolate;overflow-wrap:anywhere}\n"
         ".bar{position:relative;height:1.4rem;background:var(--box);border-radius:.3rem;margin:.6rem 0 .2rem;overflow:hidden;"
         "print-color-adjust:exact;-webkit-print-color-adjust:exact}.bar i{position:absolute;top:0;bottom:0;min-width:2px}"
@@ -43,8 +43,9 @@ static const char head[] =
         ".finding{border-left:4px solid;padding:.1rem 0 .1rem .9rem;margin:.9rem 0;break-inside:avoid}"
         ".finding p,.finding h3{color:var(--ink);margin:.15rem 0}.finding h3 span{text-transform:uppercase;font-size:.75rem;"
         "letter-spacing:.05em;margin-right:.5rem}\n"
-        "@media print{body{max-width:none;padding:0;font-size:10.5pt}h2{break-after:avoid}tr{break-inside:avoid}"
-        ".scroll{overflow:visible}thead{display:table-header-group}}\n</style>\n</head>\n<body>\n";
+        "@page{margin:15mm}@media print{body{max-width:none;padding:0;font-size:9.5pt}h2,h3{break-after:avoid}"
+        "tr,.bar,.ends,.legend,.facts li,.seal{break-inside:avoid}.bar,.ends,.legend{break-after:avoid}p{orphans:3;widows:3}"
+        ".facts li{print-color-adjust:exact;-webkit-print-color-adjust:exact}.scroll{overflow:visible}thead{display:table-header-group}}\n</style>\n</head>\n<body>\n";
 
 static const char *const classes[_CONDITION_MAX] = {
         [CONDITION_CLOSED] = "closed", [CONDITION_OPEN] = "open", [CONDITION_HELD] = "held",
@@ -124,13 +125,14 @@ static void facts(FILE *f, const struct ledger *l, const struct trail_report *t)
         for (size_t i = 0; i < l->n_events; i++)
                 lost += streq(l->events[i].event, "lost") ? l->events[i].daemon : 0;
         for (size_t i = 0; i < l->n_keys; i++) {
-                granted += l->keys[i].verdicts[VERDICT_GRANTED];
+                granted += l->keys[i].polls;
                 revoked += l->keys[i].verdicts[VERDICT_REVOKED];
         }
         put(f, "<ul class=\"facts\"><li><b>%u</b>records</li><li><b>%u</b>volumes</li><li><b>%u</b>keys released</li>"
-               "<li><b>%u</b>answers of the vault: granted</li><li><b>%u</b>revoked</li><li><b>%u</b>unauthorised uses</li>"
-               "<li><b>%u</b>events lost</li></ul>\n", l->records, (uint64_t) l->n_volumes, releases, granted, revoked,
-            unauthorised, t ? t->lost : lost);
+               "<li><b>%u</b>challenges met by the vault</li><li><b>%u</b>answers: revoked</li>"
+               "<li><b class=\"%s\">%u</b>unauthorised uses</li><li><b class=\"%s\">%u</b>findings</li><li><b>%u</b>events lost</li></ul>\n",
+            l->records, (uint64_t) l->n_volumes, releases, granted, revoked, unauthorised > 0 ? "alert" : "good", unauthorised,
+            l->n_findings > 0 ? "warning" : "good", (uint64_t) l->n_findings, t ? t->lost : lost);
 }
 
 static void findings(FILE *f, const struct ledger *l) {
@@ -246,8 +248,8 @@ static void volumes(FILE *f, const struct ledger *l) {
 static void keys(FILE *f, const struct ledger *l) {
         if (l->n_keys == 0)
                 return;
-        put(f, "<h2>Keys</h2>\n<div class=\"scroll\"><table><thead><tr><th>Key</th><th>Answers, as counted</th>"
-               "<th class=\"n\">Round trip, mean</th><th>Last record</th></tr></thead><tbody>\n");
+        put(f, "<h2>Keys</h2>\n<div class=\"scroll\"><table><thead><tr><th>Key</th><th>Answers, when they changed</th>"
+               "<th class=\"n\">Challenges met</th><th class=\"n\">Round trip, mean</th><th>Last record</th></tr></thead><tbody>\n");
         for (size_t i = 0; i < l->n_keys; i++) {
                 const struct ledger_key *k = l->keys + i;
                 bool first = true;
@@ -259,12 +261,12 @@ static void keys(FILE *f, const struct ledger *l) {
                         put(f, "%s%s %u", first ? "" : ", ", verdict_to_string((enum verdict) v), k->verdicts[v]);
                         first = false;
                 }
-                put(f, "</td><td class=\"n\">%u ms</td><td class=\"t\">",
+                put(f, "</td><td class=\"n\">%u</td><td class=\"n\">%u ms</td><td class=\"t\">", k->polls,
                     k->round_trips > 0 ? k->round_trip_usec / k->round_trips / USEC_PER_MSEC : UINT64_C(0));
                 put_time(f, k->last_usec);
                 put(f, "</td></tr>\n");
         }
-        put(f, "</tbody></table></div>\n<p class=\"soft\">Answers are recorded when they change, not at every poll.</p>\n");
+        put(f, "</tbody></table></div>\n<p class=\"soft\">Each challenge that the vault met renewed the lease of the key's volumes.</p>\n");
 }
 
 static void recording(FILE *f, const struct ledger *l, const struct trail_report *t) {

@@ -113,7 +113,7 @@ static int add_span(struct ledger_volume *v, enum condition c, uint64_t now) {
 
 /* Events of a volume's history, and what they make of it. */
 static const struct { const char *event; int condition; } history[] = {
-        { "request", -1 }, { "release", -1 }, { "formatted", -1 }, { "attached", CONDITION_OPEN }, { "adopted", CONDITION_OPEN },
+        { "verdict", -1 }, { "request", -1 }, { "release", -1 }, { "formatted", -1 }, { "attached", CONDITION_OPEN }, { "adopted", CONDITION_OPEN },
         { "resumed", CONDITION_OPEN }, { "held", CONDITION_HELD }, { "recovery", CONDITION_RECOVERY }, { "cut", CONDITION_CUT },
         { "removed", -1 }, { "detached", CONDITION_CLOSED }, { "closed_elsewhere", CONDITION_CLOSED }, { "intent", -1 },
         { "called_off", -1 }, { "refused", -1 }, { "reported", -1 }, { "lingering", -1 }, { "paused", -1 },
@@ -124,7 +124,7 @@ static const struct { const char *event; int condition; } history[] = {
 
 /* The fields that say what is not in the event's name, in this order. */
 static const char *const telling[] = {
-        "verb", "action", "cause", "verdict", "code", "http_status", "condition", "until", "why", "reason", "result", "detail",
+        "verb", "action", "cause", "verdict", "counted_as", "key_state", "code", "http_status", "condition", "until", "why", "reason", "result", "detail",
         "floors", "expires", "request_id", "by", "first", "last", "count", "after",
 };
 
@@ -219,13 +219,21 @@ static int add_to_volume(struct ledger *l, const char *node, const struct record
         return add_history(v, r);
 }
 
+static uint64_t count_words(const char *list) {
+        uint64_t n = 0;
+
+        for (const char *p = strempty(list); *p; p += strcspn(p, " "), p += strspn(p, " "))
+                n++;
+        return n;
+}
+
 static int add_verdict(struct ledger *l, const struct record *r) {
         const char *key = record_field(r, "key"), *word = record_field(r, "counted_as"),
                    *trip = record_field(r, "round_trip_usec");
         struct ledger_key *k = NULL;
         uint64_t usec;
 
-        if (!key || !word || r->source != RECORD_DAEMON)
+        if (!key || (!word && !streq(r->event, "polls")) || r->source != RECORD_DAEMON)
                 return 0;
         for (size_t i = 0; i < l->n_keys && !k; i++)
                 if (streq(l->keys[i].key, key))
@@ -241,7 +249,8 @@ static int add_verdict(struct ledger *l, const struct record *r) {
                 copy(k->key, sizeof(k->key), key);
         }
         for (unsigned v = 0; v < _VERDICT_MAX; v++)
-                k->verdicts[v] += streq(verdict_to_string((enum verdict) v), word);
+                k->verdicts[v] += word && streq(verdict_to_string((enum verdict) v), word);
+        k->polls += count_words(record_field(r, "ids"));
         extend(&k->first_usec, &k->last_usec, r->realtime_usec);
         if (trip && parse_u64(trip, UINT32_MAX, &usec) >= 0) {
                 k->round_trips++;

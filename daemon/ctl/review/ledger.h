@@ -62,7 +62,8 @@ struct ledger_volume {
 
 struct ledger_key {
         char key[513];
-        uint64_t verdicts[_VERDICT_MAX];   /* as counted */
+        uint64_t verdicts[_VERDICT_MAX];   /* as counted, when they changed */
+        uint64_t polls;                    /* challenges that the vault met */
         uint64_t first_usec, last_usec;
         uint64_t round_trips, round_trip_usec, round_trip_max_usec;
 };

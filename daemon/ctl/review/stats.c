@@ -67,6 +67,7 @@ static struct json_object *keys_json(const struct ledger *l) {
                         if (k->verdicts[v] > 0)
                                 add_number(verdicts, verdict_to_string((enum verdict) v), k->verdicts[v]);
                 json_object_object_add(o, "verdicts", verdicts);
+                add_number(o, "polls", k->polls);
                 add_number(o, "round_trip_usec_mean", k->round_trips > 0 ? k->round_trip_usec / k->round_trips : 0);
                 add_number(o, "round_trip_usec_max", k->round_trip_max_usec);
                 json_object_array_add(list, o);
@@ -144,7 +145,7 @@ static int print_volumes(const struct ledger *l) {
 }
 
 static int print_keys(const struct ledger *l) {
-        static const char *const header[] = { "KEY", "VERDICTS", "ROUND TRIP" };
+        static const char *const header[] = { "KEY", "VERDICTS", "POLLS GRANTED", "ROUND TRIP" };
         struct table t;
 
         table_start(&t, header, ELEMENTSOF(header));
@@ -160,6 +161,7 @@ static int print_keys(const struct ledger *l) {
                                                        (unsigned long long) k->verdicts[v]);
                 table_add(&t, k->key);
                 table_add(&t, text);
+                table_addf(&t, "%llu", (unsigned long long) k->polls);
                 if (k->round_trips > 0)
                         table_addf(&t, "%.0f ms, at most %.0f ms", (double) k->round_trip_usec / (double) k->round_trips / 1e3,
                                    (double) k->round_trip_max_usec / 1e3);
