@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ctl/review/cgroup.c daemon/ctl/review/filter.c daemon/ctl/review/html.c daemon/ctl/review/ledger.c daemon/ctl/review/report.c
+// sources: daemon/ctl/review/cgroup.c daemon/ctl/review/filter.c daemon/ctl/review/html.c daemon/ctl/review/ledger.c daemon/ctl/review/workload.c daemon/ctl/review/report.c
 // sources: daemon/ctl/review/review.c daemon/ctl/review/rules.c daemon/ctl/review/source.c daemon/ctl/review/source-journal.c daemon/ctl/review/stats.c daemon/ctl/review/story.c
 // sources: daemon/ctl/review/sheet.c
 // sources: daemon/ctl/audit.c daemon/ctl/when.c daemon/ctl/options.c daemon/ctl/print.c
@@ -225,6 +225,36 @@ static void polls_are_counted(void **state _unused_) {
         assert_non_null(strstr(RUN(verb_audit_report, "--file", trail_file, "--html", "-")->out, "<b>3</b>challenges met"));
 }
 
+#define OTHER_USE "cbad6906-f311-4d54-bf2c-d69b2835ccc6"
+#define IO(use, cgroup, read, written) DAEMON("io", "uuid=" UUID, "volume=data1", "use=" use, "cgroup=" cgroup, "cgroup_id=7", \
+                                              "read_bytes=" read, "written_bytes=" written)
+
+/* Of one use a later record takes the place of an earlier one; uses add up. */
+static void bytes_by_workload(void **state _unused_) {
+        _cleanup_(json_object_putp) struct json_object *o = NULL;
+        struct json_object *list, *one;
+        struct captured *c;
+
+        write_story();
+        IO(USE, "/system.slice/a.service", "1000", "0");
+        IO(USE, "/system.slice/a.service", "5000", "10");
+        IO(USE, "/system.slice/a.service", "5000", "10");
+        IO(USE, "/system.slice/b.service", "1", "3670016");
+        IO(OTHER_USE, "/system.slice/a.service", "700", "1");
+        o = json_tokener_parse(RUN(verb_audit_stats, "--file", trail_file, "--json")->out);
+        assert_true(json_object_object_get_ex(o, "volumes", &list));
+        assert_true(json_object_object_get_ex(json_object_array_get_idx(list, 0), "workloads", &list));
+        assert_int_equal(json_object_array_length(list), 2);
+        one = json_object_array_get_idx(list, 1);
+        assert_string_equal(json_text(one, "cgroup"), "/system.slice/a.service");
+        assert_int_equal(json_number(one, "read_bytes"), 5700);
+        assert_int_equal(json_number(one, "written_bytes"), 11);
+        c = RUN(verb_audit_stats, "--file", trail_file);
+        assert_non_null(strstr(c->out, "data1   /system.slice/b.service  1 B      3.5 MiB\n"));
+        c = RUN(verb_audit_report, "--file", trail_file, "--html", "-");
+        assert_non_null(strstr(c->out, "<td class=\"w\">/system.slice/a.service</td><td class=\"n\">5.6 KiB</td><td class=\"n\">11 B</td>"));
+}
+
 static size_t listed(const char *option, const char *value) {
         struct captured *c = value ? RUN(verb_audit_list, "--file", trail_file, option, value) :
                                      RUN(verb_audit_list, "--file", trail_file, option);
@@ -361,7 +391,7 @@ int main(void) {
                 TEST(a_key_in_a_table_is_found_whoever_put_it_there), TEST(a_call_that_failed_used_nothing),
                 TEST(opens_of_every_day_are_known), TEST(who_works_against_the_recording),
                 TEST(a_drill_uses_its_own_volume), TEST(a_node_has_its_own_baseline), TEST(who_looks_for_the_key_is_found),
-                TEST(the_baseline_is_read_from_the_configuration), TEST(numbers), TEST(polls_are_counted), TEST(filters), TEST(units_and_containers),
+                TEST(the_baseline_is_read_from_the_configuration), TEST(numbers), TEST(polls_are_counted), TEST(bytes_by_workload), TEST(filters), TEST(units_and_containers),
                 TEST(a_line_says_what_to_look_at),
                 TEST(one_use_from_request_to_end), TEST(a_report_is_text), TEST(a_report_of_a_changed_trail_says_so),
         };

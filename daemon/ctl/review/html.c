@@ -31,7 +31,7 @@ static const char head[] =
         ".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92rem}"
         "th,td{text-align:left;vertical-align:top;padding:.34rem .7rem .34rem 0;border-bottom:1px solid var(--line)}"
         "th{color:var(--soft);font-weight:600;white-space:nowrap}td.n,th.n{text-align:right;padding-right:1.4rem}td.t{white-space:nowrap}"
-        "td.w{unicode-bidi:isolate;overflow-wrap:anywhere}\n"
+        "td.w{unicode-bidi:isolate;overflow-wrap:anywhere;min-width:9rem}\n"
         ".bar{position:relative;height:1.4rem;background:var(--box);border-radius:.3rem;margin:.6rem 0 .2rem;overflow:hidden;"
         "print-color-adjust:exact;-webkit-print-color-adjust:exact}.bar i{position:absolute;top:0;bottom:0;min-width:2px}"
         ".open{background:var(--open)}.held{background:var(--held)}.recovery{background:var(--recovery)}"
@@ -230,6 +230,23 @@ static void users(FILE *f, const struct ledger_volume *v) {
                 put(f, "<p>And %u times by others, who are not listed.</p>\n", v->more_users);
 }
 
+static void workloads(FILE *f, const struct ledger_volume *v) {
+        char read[32], written[32];
+
+        if (v->io.n == 0)
+                return;
+        put(f, "<h3>Bytes by workload</h3>\n<div class=\"scroll\"><table><thead><tr><th>Control group</th><th class=\"n\">Read</th>"
+               "<th class=\"n\">Written</th></tr></thead><tbody>\n");
+        for (size_t i = 0; i < v->io.n; i++) {
+                format_bytes(v->io.w[i].read, read, sizeof(read));
+                format_bytes(v->io.w[i].written, written, sizeof(written));
+                put(f, "<tr><td class=\"w\">%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td></tr>\n", v->io.w[i].cgroup, read, written);
+        }
+        put(f, "</tbody></table></div>\n");
+        if (v->io.more > 0)
+                put(f, "<p>And %u records of others, who are not listed.</p>\n", v->io.more);
+}
+
 static void volumes(FILE *f, const struct ledger *l) {
         for (size_t i = 0; i < l->n_volumes; i++) {
                 const struct ledger_volume *v = l->volumes + i;
@@ -239,6 +256,7 @@ static void volumes(FILE *f, const struct ledger *l) {
                 bar(f, l, v);
                 history(f, v);
                 users(f, v);
+                workloads(f, v);
                 put(f, "</section>\n");
         }
         if (l->more_volumes > 0)

@@ -214,6 +214,8 @@ static int add_to_volume(struct ledger *l, const char *node, const struct record
         extend(&v->first_usec, &v->last_usec, r->realtime_usec);
         v->releases += streq(r->event, "release");
         v->key_sets += r->source == RECORD_KERNEL && streq(r->event, "key_set") && streq_ptr(record_field(r, "result"), "ok");
+        if (streq(r->event, "io") && r->source == RECORD_DAEMON)
+                return workloads_add(&v->io, r);
         if (streq(r->event, "volume_open") && r->source == RECORD_KERNEL && streq_ptr(record_field(r, "result"), "ok"))
                 return add_user(v, r, rule);
         return add_history(v, r);
@@ -326,6 +328,8 @@ static void finish(struct ledger *l) {
         if (l->n_findings > 0)
                 qsort(l->findings, l->n_findings, sizeof(*l->findings), by_gravity);
         for (size_t i = 0; i < l->n_volumes; i++)
+                workloads_sort(&l->volumes[i].io);
+        for (size_t i = 0; i < l->n_volumes; i++)
                 if (l->volumes[i].n_spans > 0)
                         l->volumes[i].spans[l->volumes[i].n_spans - 1].to_usec = l->last_usec;
 }
@@ -364,6 +368,7 @@ struct ledger *ledger_free(struct ledger *l) {
                 free(l->volumes[i].moments);
                 free(l->volumes[i].spans);
                 free(l->volumes[i].users);
+                free(l->volumes[i].io.w);
         }
         free(l->volumes);
         free(l->keys);

@@ -11,6 +11,7 @@
 
 #include "filter.h"
 #include "source.h"
+#include "workload.h"
 
 #include "audit/verify.h"
 #include "common/verdict.h"
@@ -58,6 +59,7 @@ struct ledger_volume {
         struct user *users;
         size_t n_users;
         uint64_t more_users;               /* opens by others than those */
+        struct workloads_sum io;
 };
 
 struct ledger_key {

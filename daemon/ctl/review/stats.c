@@ -20,6 +20,20 @@ static void add_time(struct json_object *o, const char *name, uint64_t usec) {
         add_text(o, name, usec > 0 ? text : "");
 }
 
+static struct json_object *workloads_json(const struct ledger_volume *v) {
+        struct json_object *list = json_object_new_array();
+
+        for (size_t i = 0; i < v->io.n; i++) {
+                struct json_object *o = json_object_new_object();
+
+                add_text(o, "cgroup", v->io.w[i].cgroup);
+                add_number(o, "read_bytes", v->io.w[i].read);
+                add_number(o, "written_bytes", v->io.w[i].written);
+                json_object_array_add(list, o);
+        }
+        return list;
+}
+
 static struct json_object *volumes_json(const struct ledger *l) {
         struct json_object *list = json_object_new_array();
 
@@ -50,6 +64,7 @@ static struct json_object *volumes_json(const struct ledger *l) {
                         json_object_array_add(users, one);
                 }
                 json_object_object_add(o, "opened_by", users);
+                json_object_object_add(o, "workloads", workloads_json(v));
                 json_object_array_add(list, o);
         }
         return list;
@@ -144,6 +159,33 @@ static int print_volumes(const struct ledger *l) {
         return table_print(&t);
 }
 
+static bool has_workloads(const struct ledger *l) {
+        for (size_t i = 0; i < l->n_volumes; i++)
+                if (l->volumes[i].io.n > 0)
+                        return true;
+        return false;
+}
+
+static int print_workloads(const struct ledger *l) {
+        static const char *const header[] = { "VOLUME", "WORKLOAD", "READ", "WRITTEN" };
+        char read[32], written[32];
+        struct table t;
+
+        table_start(&t, header, ELEMENTSOF(header));
+        for (size_t i = 0; i < l->n_volumes; i++)
+                for (size_t k = 0; k < l->volumes[i].io.n; k++) {
+                        const struct workload *w = l->volumes[i].io.w + k;
+
+                        format_bytes(w->read, read, sizeof(read));
+                        format_bytes(w->written, written, sizeof(written));
+                        table_add(&t, l->volumes[i].name);
+                        table_add(&t, w->cgroup);
+                        table_add(&t, read);
+                        table_add(&t, written);
+                }
+        return table_print(&t);
+}
+
 static int print_keys(const struct ledger *l) {
         static const char *const header[] = { "KEY", "VERDICTS", "POLLS GRANTED", "ROUND TRIP" };
         struct table t;
@@ -234,6 +276,8 @@ int verb_audit_stats(const struct invocation *in) {
                 printf("%llu lines are no records: see cmkctl audit verify\n", (unsigned long long) l->broken);
         if (l->n_volumes > 0)
                 code = (putchar('\n'), print_volumes(l));
+        if (code == EXIT_CODE_DONE && has_workloads(l))
+                code = (putchar('\n'), print_workloads(l));
         if (code == EXIT_CODE_DONE && l->n_keys > 0)
                 code = (putchar('\n'), print_keys(l));
         if (code == EXIT_CODE_DONE && l->n_events > 0)
