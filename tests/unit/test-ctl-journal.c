@@ -74,9 +74,9 @@ static void write_two_nodes(void) {
         struct node a = node_begin("web1", 'a'), b = node_begin("web2", 'b');
 
         RECORD(&a, 0, 7, "release", RELEASE);
-        RECORD(&a, 2, 8, "key_set", KEY_SET);              /* released on this node */
+        RECORD(&a, 3, 8, "key_set", KEY_SET);              /* released on this node */
         RECORD(&b, 1, 1, "audit_start", "");
-        RECORD(&b, 3, 2, "key_set", KEY_SET);              /* and not on that one, the same disk or a copy of it */
+        RECORD(&b, 2, 2, "key_set", KEY_SET);              /* and not on that one, the same disk or a copy of it */
         RECORD(&b, 4, 6, "attached", "CMKD_VOLUME=data1\nCMKD_UUID=" UUID "\n");
         entry(&b, 5, 7, "logger.service", "cut", "CMKD_VOLUME=data1\n");        /* anybody's words */
         RECORD(&b, 6, 7, "detached", "CMKD_VOLUME=data1\nCMKD_UUID=" UUID "\nCMKD_CAUSE=x\xc2\x9b" "2J\n");
