@@ -120,7 +120,7 @@ static int step(struct lister *l, uint64_t *skip, bool quiet) {
                 return r;
         if (r < 0) {
                 if (!quiet)
-                        fail(EXIT_CODE_TRAIL, "%s: %s %llu is not a record: %s", source_name(l->source),
+                        fail(EXIT_CODE_TRAIL, "%s: %s %llu is not a record: %s", source_file(l->source),
                              has_option(l->in, OPTION_DIRECTORY) ? "entry" : "line", (unsigned long long) source_place(l->source), strerror(-r));
                 return -EBADMSG;
         }

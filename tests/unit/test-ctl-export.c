@@ -3,7 +3,8 @@
 // sources: daemon/ctl/review/cgroup.c daemon/ctl/review/filter.c daemon/ctl/review/html.c daemon/ctl/review/ledger.c daemon/ctl/review/workload.c daemon/ctl/review/report.c
 // sources: daemon/ctl/review/review.c daemon/ctl/review/rules.c daemon/ctl/review/source.c daemon/ctl/review/source-journal.c daemon/ctl/review/stats.c daemon/ctl/review/story.c
 // sources: daemon/ctl/audit.c daemon/ctl/when.c daemon/ctl/options.c daemon/ctl/print.c
-// sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/reader.c daemon/audit/trail.c daemon/common/verdict.c
+// sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/seal.c daemon/audit/reader.c daemon/audit/trail.c daemon/common/verdict.c
+// sources: daemon/audit/segments.c daemon/audit/seal-rsa.c daemon/audit/epochs.c daemon/audit/verify.c daemon/audit/sealer.c daemon/audit/keep.c
 // libs: json-c libsystemd
 #include "ctl-capture.h"
 #include "ctl/print.h"
@@ -86,6 +87,25 @@ static void a_stretch_of_time_keeps_its_chain(void **state _unused_) {
         assert_int_equal(c->code, EXIT_CODE_USAGE);
 }
 
+/* A trail of two files: both go out, and a stretch that begins in the one and ends in the other is one. */
+static void a_trail_of_several_files(void **state _unused_) {
+        _cleanup_(freep) struct trail_report *t = calloc(1, sizeof(*t));
+
+        write_story();
+        assert_int_equal(run("cd %s && head -n 5 trail.jsonl > trail-00000000000000000001.jsonl && tail -n +6 trail.jsonl > x && "
+                             "mv x trail.jsonl", dir), 0);
+        assert_int_equal(RUN(verb_audit_export, "--file", trail_file, in_dir("all"))->code, EXIT_CODE_DONE);
+        assert_int_equal(trail_verify(in_dir("all/trail.jsonl"), t), 0);
+        assert_int_equal(t->n_problems, 0);
+        assert_int_equal(t->records, 11);
+        assert_int_equal(RUN(verb_audit_export, "--file", trail_file, "--since", "@1700000003", "--until", "@1700000007",
+                             in_dir("part"))->code, EXIT_CODE_DONE);
+        assert_int_equal(trail_verify(in_dir("part/trail.jsonl"), t), 0);
+        assert_int_equal(t->records, 5);
+        assert_int_equal(t->first_sequence, 4);
+        assert_int_equal(t->n_problems, 1);
+}
+
 /* A line that is being written is none yet; a changed one goes out as it is, and that is said. */
 static void an_export_hides_nothing(void **state _unused_) {
         _cleanup_(freep) struct trail_report *t = calloc(1, sizeof(*t));
@@ -159,7 +179,8 @@ static void a_sheet_has_what_the_filter_wants(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(an_export_stands_alone), TEST(a_stretch_of_time_keeps_its_chain), TEST(an_export_hides_nothing),
+                TEST(an_export_stands_alone), TEST(a_stretch_of_time_keeps_its_chain), TEST(a_trail_of_several_files),
+                TEST(an_export_hides_nothing),
                 TEST(a_sheet_computes_nothing), TEST(a_sheet_has_what_the_filter_wants),
         };
 

@@ -3,7 +3,8 @@
 // sources: daemon/ctl/review/review.c daemon/ctl/review/rules.c daemon/ctl/review/source.c daemon/ctl/review/source-journal.c
 // sources: daemon/ctl/review/sheet.c daemon/ctl/review/stats.c daemon/ctl/review/story.c
 // sources: daemon/ctl/audit.c daemon/ctl/when.c daemon/ctl/options.c daemon/ctl/print.c
-// sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/reader.c daemon/common/verdict.c
+// sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/seal.c daemon/audit/reader.c daemon/common/verdict.c
+// sources: daemon/audit/segments.c daemon/audit/seal-rsa.c daemon/audit/epochs.c daemon/audit/verify.c
 // libs: json-c libsystemd
 #include "ctl-capture.h"
 #include "ctl/print.h"

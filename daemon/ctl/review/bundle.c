@@ -41,6 +41,7 @@ static bool is_inside(const struct bundle *b, const struct record *r) {
 static int find_stretch(const struct bundle *b, struct stretch *ret) {
         _cleanup_(reader_freep) struct reader *reader = NULL;
         struct stretch s = {};
+        uint64_t line = 0;                 /* of all files together */
         int r = reader_open(b->trail, &reader);
 
         while (r >= 0) {
@@ -49,15 +50,16 @@ static int find_stretch(const struct bundle *b, struct stretch *ret) {
                 r = reader_next(reader, &record);
                 if (r == 0)
                         break;
+                line++;
                 if (r == -EBADMSG || r == -EPROTONOSUPPORT)
                         r = 1;
                 else if (r > 0 && is_inside(b, &record)) {
                         if (s.first_line == 0) {
-                                s.first_line = reader_line(reader);
+                                s.first_line = line;
                                 s.first = record.sequence;
                                 memcpy(s.before, record.prev, sizeof(s.before));
                         }
-                        s.last_line = reader_line(reader);
+                        s.last_line = line;
                         s.last = record.sequence;
                         memcpy(s.hash, record.hash, sizeof(s.hash));
                 }
@@ -73,16 +75,17 @@ static int find_stretch(const struct bundle *b, struct stretch *ret) {
 static int write_lines(const struct bundle *b, const struct stretch *s, struct bundle_file *f) {
         _cleanup_(reader_freep) struct reader *reader = NULL;
         const char *line;
+        uint64_t n = 0;
         size_t size;
         int r = reader_open(b->trail, &reader);
 
         while (r >= 0) {
                 r = reader_next_line(reader, &line, &size);
-                if (r == 0 || reader_line(reader) > s->last_line)
+                if (r == 0 || ++n > s->last_line)
                         return 0;
                 if (r == -EMSGSIZE)
                         r = 1;             /* too long to be a record: verify says so of the trail */
-                else if (r > 0 && reader_line(reader) >= s->first_line) {
+                else if (r > 0 && n >= s->first_line) {
                         r = bundle_file_add(f, line, size);
                         if (r >= 0)
                                 r = bundle_file_add(f, "\n", 1);
@@ -171,6 +174,8 @@ static struct json_object *verification(const struct trail_report *t) {
 
         json_object_object_add(o, "verified", json_object_new_boolean(t->n_problems == 0));
         add_number(o, "records", t->records);
+        add_number(o, "sealed", t->sealed);
+        add_number(o, "files", t->files);
         add_number(o, "first", t->first_sequence);
         add_number(o, "last", t->last_sequence);
         add_hash(o, "head", t->head);
@@ -180,6 +185,7 @@ static struct json_object *verification(const struct trail_report *t) {
                 struct json_object *p = json_object_new_object();
 
                 add_text(p, "kind", trail_problem_to_string(t->problems[i].kind));
+                add_text(p, "file", t->problems[i].file);
                 add_number(p, "line", t->problems[i].line);
                 add_text(p, "text", t->problems[i].text);
                 json_object_array_add(list, p);
@@ -218,6 +224,7 @@ static void add_node(struct json_object *o) {
 static int write_manifest(const struct bundle *b, struct bundle_files *files, const struct stretch *s) {
         _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
         struct json_object *list = json_object_new_array();
+        _cleanup_(freep) char *text = NULL;
         char made[64];
 
         if (!o || !list)
@@ -254,8 +261,10 @@ static int write_manifest(const struct bundle *b, struct bundle_files *files, co
                 json_object_array_add(list, one);
         }
         json_object_object_add(o, "files", list);
-        return bundle_file_text(files, "MANIFEST.json", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY|
-                                                                JSON_C_TO_STRING_SPACED|JSON_C_TO_STRING_NOSLASHESCAPE));
+        if (asprintf(&text, "%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY|JSON_C_TO_STRING_SPACED|
+                                                                      JSON_C_TO_STRING_NOSLASHESCAPE)) < 0)
+                return -ENOMEM;
+        return bundle_file_text(files, "MANIFEST.json", text);
 }
 
 static int fill(const struct bundle *b, struct bundle_files *files, char ret_sum[static CHAIN_HEX_SIZE + 1]) {

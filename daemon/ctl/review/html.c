@@ -106,10 +106,13 @@ static void verification(FILE *f, const struct trail_report *t) {
                 put(f, "<p class=\"seal alert\">The trail does not verify: %u problems</p>\n", t->n_problems);
         put(f, "<p>Records %u to %u, head <code>%s</code>%s</p>\n", t->first_sequence, t->last_sequence, hex,
             t->head_checked ? "" : " (no head file beside the trail: an end that was cut off would not show)");
+        if (t->sealed > 0)
+                put(f, "<p>%u of them are sealed. Whether the seals hold only the auditor's key says: <code>cmkctl audit verify "
+                       "--private-key FILE</code>.</p>\n", t->sealed);
         if (t->n_problems > 0) {
                 put(f, "<ul>\n");
                 for (uint64_t i = 0; i < MIN_OF(t->n_problems, (uint64_t) TRAIL_PROBLEMS_MAX); i++)
-                        put(f, "<li>line %u: %s: %s</li>\n", t->problems[i].line, trail_problem_to_string(t->problems[i].kind),
+                        put(f, "<li>%s line %u: %s: %s</li>\n", t->problems[i].file, t->problems[i].line, trail_problem_to_string(t->problems[i].kind),
                             t->problems[i].text);
                 put(f, "</ul>\n");
         }

@@ -78,6 +78,10 @@ const char *source_name(const struct source *s) {
         return s->name;
 }
 
+const char *source_file(const struct source *s) {
+        return s->journal ? s->name : reader_file(s->reader);
+}
+
 int source_wait(struct source *s) {
         return s->journal ? journal_source_wait(s->journal) : reader_wait(s->reader, -1);
 }

@@ -32,8 +32,9 @@ const char *source_node(const struct source *s);
 uint64_t source_place(const struct source *s);
 const char *source_line(const struct source *s, size_t *ret_size);
 
-/* What is read, for messages and titles. */
+/* What is read, for messages and titles; and the file of it that the last record stands in. */
 const char *source_name(const struct source *s);
+const char *source_file(const struct source *s);
 
 /* Waits until there may be more. Returns 1, -EINTR or another -errno. */
 int source_wait(struct source *s);
