@@ -46,6 +46,7 @@ static void on_record(void *user, struct client *c, uint32_t id, const struct au
         struct audit *a = user;
 
         uses_note(&a->uses, m);
+        kernel_note(a->kernel, m);
         a->record = *m;
         writer_receive(a->writer, c, id, &a->record);
 }

@@ -22,6 +22,9 @@ struct kernel *kernel_free(struct kernel *k);
 void kernel_report_coverage(const struct kernel *k, int error, struct writer *writer,
                             struct audit_message_record *record);
 
+/* Looks at a client's record: it may be a word to the guard. k may be NULL. */
+void kernel_note(struct kernel *k, const struct audit_message_record *m);
+
 /* Once a second. */
 void kernel_housekeep(struct kernel *k);
 
