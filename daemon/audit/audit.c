@@ -175,7 +175,7 @@ static int on_timer(sd_event_source *s, uint64_t usec _unused_, void *user) {
         if (join_is_due(&a->join, now_boottime_usec()))
                 (void) join_run(&a->join, a->writer, ring);
         if (a->kernel)
-                kernel_housekeep(a->kernel);
+                a->kernel = kernel_housekeep(a->kernel);
         writer_report_dropped(a->writer, &a->record);
         writer_rotate(a->writer, &a->record);
         if (trail_is_dirty(writer_trail(a->writer)))

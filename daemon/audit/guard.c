@@ -22,7 +22,7 @@ struct guard {
         enum guard_state state;
         const char *why;                   /* it is not what was configured; static */
         int recognised;                    /* by the kernel's programs, as one of ours: 1, 0, -1: not known yet */
-        bool is_loaded, is_told;
+        bool is_loaded, is_told, is_released;
         uint64_t devices_usec, programs_usec, saved_usec;
 };
 
@@ -235,6 +235,12 @@ void guard_tick(struct guard *g, bool seeing, struct audit_message_record *recor
 void guard_note(struct guard *g, const struct audit_message_record *m) {
         if (streq(m->event, "guard_confirm") && guard_plan_confirm(&g->plan, now_boottime_usec()) < 0)
                 log_info("There is nothing to confirm: the guard is not armed");
+        if (streq(m->event, "guard_release"))
+                g->is_released = kernel_mode(g->state) != CMKD_GUARD_ENFORCE;
+}
+
+bool guard_is_released(const struct guard *g) {
+        return g->is_released;
 }
 
 void guard_fill_status(const struct guard *g, struct audit_status *s) {

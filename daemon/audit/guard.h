@@ -30,7 +30,10 @@ void guard_heard(struct guard *g, const struct cmkd_event *e);
 /* Once a second. record: room for one. */
 void guard_tick(struct guard *g, bool seeing, struct audit_message_record *record);
 
-/* A record of a client: "guard_confirm" confirms. */
+/* A record of a client: "guard_confirm" confirms, "guard_release" wants all programs out of the kernel. */
 void guard_note(struct guard *g, const struct audit_message_record *m);
+
+/* It was wanted, and the guard does not refuse anything now. */
+bool guard_is_released(const struct guard *g);
 
 void guard_fill_status(const struct guard *g, struct audit_status *s);

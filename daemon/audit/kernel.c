@@ -343,13 +343,29 @@ int kernel_new(sd_event *event, struct writer *writer, struct uses *uses, uint32
         return 0;
 }
 
-void kernel_housekeep(struct kernel *k) {
+/* The packages' removal: what happened until now is written, and that it is over. */
+static struct kernel *release(struct kernel *k) {
+        while (drain(k, k->ring, probes_events_name(k->probes), BATCH) > 0 && writer_commit(k->writer, true) >= 0)
+                ;
+        audit_record_start(&k->record, "probes", LOG_WARNING, true);
+        audit_record_add(&k->record, "loaded", "released");
+        audit_record_addf(&k->record, "pins", "%u", probes_release());
+        (void) writer_say(k->writer, &k->record);
+        (void) writer_commit(k->writer, true);
+        log_warning("The probes were taken out of the kernel: nothing is recorded from it any more");
+        return kernel_free(k);
+}
+
+struct kernel *kernel_housekeep(struct kernel *k) {
+        if (guard_is_released(k->guard))
+                return release(k);
         report_lost(k);
         probes_check_pins(k->probes, on_pin_missing, k);
         check_echo(k);
         if (k->workloads)
                 workloads_housekeep(k->workloads, k->who, k->uses, k->writer, &k->record);
         guard_tick(k->guard, !k->blind, &k->record);
+        return k;
 }
 
 void kernel_note(struct kernel *k, const struct audit_message_record *m) {
