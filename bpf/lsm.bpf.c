@@ -3,8 +3,8 @@
 /* What needs no module: who works against the recording, or against our processes. Somebody with root who may load modules
  * defeats all of it.
  *
- * Two things are refused in Mode=audit as well, since they end the recording and nobody has any other use for them: the
- * unmount of a bpffs, and kernel.ftrace_enabled=0. */
+ * Three things are refused in Mode=audit as well, since they end the recording and nobody has any other use for them: the
+ * unmount of a bpffs, kernel.ftrace_enabled=0, and detaching the program that refuses the latter. */
 
 #include "guard.h"
 
@@ -167,7 +167,7 @@ static __always_inline struct bpf_prog_aux *program_of_link(__u32 fd) {
         return BPF_CORE_READ(link, prog, aux);
 }
 
-/* Only a cgroup's link can be detached or given another program: ours is the one of cgroup/sysctl. */
+/* Only a cgroup's link can be detached or given another program: ours is the one of cgroup/sysctl, and detached it stays. */
 SEC("lsm/bpf")
 int on_bpf(__u64 *ctx) {
         struct bpf_prog_aux *aux;
@@ -181,7 +181,7 @@ int on_bpf(__u64 *ctx) {
         id = BPF_CORE_READ(aux, id) | CMKD_OWN_PROGRAM;
         if (!bpf_map_lookup_elem(&own, &id) || is_quiet())
                 return 0;
-        how = judge(false);
+        how = judge(true);
         e = event_begin(CMKD_GUARD_BPF);
         if (e) {
                 e->number = (int) ctx[0];
