@@ -7,7 +7,7 @@
  *                                    └─ no room: lost[kind]++ on this CPU (never silent)
  *
  * Maps, pinned by name and shared by the objects: events, lost, submitted (per CPU, by kind), reported (what of lost
- * already stands in the trail; written by cmkd-audit), self (cmkd-audit's pid), and for the guard: guard (the mode, and
+ * already stands in the trail; written by cmkd-audit), self (cmkd-audit's pid, for whoever looks), and for the guard: guard (the mode, and
  * where our programs are), programs (who may do what), devices (the volumes, and the disks below them), own (the
  * numbers of our maps and programs).
  *

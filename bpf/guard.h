@@ -56,12 +56,12 @@ static __always_inline bool is_ours(struct task_struct *task) {
                BPF_CORE_READ(d, d_sb, s_dev) == g->dir_dev;
 }
 
-/* In a cgroup with our name: where the service manager puts our programs. */
+/* In a cgroup with our name: where the service manager puts our programs. An initramfs has the root's only. */
 static __always_inline bool is_at_home(struct task_struct *task) {
         char name[8] = "";
 
         READ_TEXT(name, BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, name));
-        return name[0] == 'c' && name[1] == 'm' && name[2] == 'k' && name[3] == 'd';
+        return !name[0] || (name[0] == 'c' && name[1] == 'm' && name[2] == 'k' && name[3] == 'd');
 }
 
 static __always_inline __u32 current_tgid(void) {
@@ -72,7 +72,7 @@ static __always_inline __u32 current_tgid(void) {
 static __always_inline bool is_quiet(void) {
         struct task_struct *task = (void *) bpf_get_current_task();
 
-        return current_tgid() == self_tgid() || (is_ours(task) && is_at_home(task));
+        return is_ours(task) && is_at_home(task);
 }
 
 static __always_inline __u32 program_may(void) {

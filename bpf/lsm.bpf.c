@@ -73,7 +73,8 @@ int on_ptrace_access_check(__u64 *ctx) {
         return answer(how);
 }
 
-/* The socket's name is the one that it was bound to, whatever path led to it. The keys' socket is everybody's. */
+/* The socket's name is the one that it was bound to, whatever path led to it. The keys' socket is everybody's, and
+ * cmkd-keyscript runs in others' units. */
 SEC("lsm/unix_stream_connect")
 int on_unix_connect(__u64 *ctx) {
         static const char want[] = "/run/cmkd/";
@@ -88,7 +89,8 @@ int on_unix_connect(__u64 *ctx) {
         for (unsigned i = 0; i < sizeof(want) - 1; i++)
                 if (path[i] != want[i])
                         return 0;
-        if (path[10] == 'k' || (program_may() & CMKD_MAY_CONNECT) || current_tgid() == INIT || is_quiet())
+        if (path[10] == 'k' || (program_may() & CMKD_MAY_CONNECT) || current_tgid() == INIT ||
+            is_ours((void *) bpf_get_current_task()))
                 return 0;
         e = event_begin(CMKD_GUARD_CONNECT);
         if (e) {
@@ -191,6 +193,13 @@ int on_bpf(__u64 *ctx) {
         return answer(how);
 }
 
+/* /var/log/cmkd, /usr/lib/cmkd, /var/lib/cmkd, and the ones in the roots of /run and bpffs. */
+static __always_inline bool is_our_directory(struct dentry *d) {
+        struct dentry *parent = BPF_CORE_READ(d, d_parent);
+
+        return IS_NAME(d, "cmkd") && (IS_NAME(parent, "log") || IS_NAME(parent, "lib") || IS_NAME(parent, "/"));
+}
+
 static __always_inline int mounted_over(const struct path *path) {
         struct task_struct *task = (void *) bpf_get_current_task();
         const struct cmkd_guard *g = guard_get();
@@ -200,7 +209,7 @@ static __always_inline int mounted_over(const struct path *path) {
 
         if (!g || BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) != g->mnt_ns)
                 return 0;
-        if ((!IS_NAME(d, "cmkd") && !IS_NAME(BPF_CORE_READ(d, d_parent), "cmkd")) || is_quiet())
+        if ((!is_our_directory(d) && !is_our_directory(BPF_CORE_READ(d, d_parent))) || is_quiet())
                 return 0;
         how = judge(false);
         e = event_begin(CMKD_GUARD_MOUNT);

@@ -288,6 +288,19 @@ static int try_program(struct load *l, const struct object *o, const char *name)
         return bpf_object__load(obj);
 }
 
+/* So that the next start does not take them for links that were removed. */
+static void mark_refused(struct load *l, const struct bpf_object *obj) {
+        int self_fd = bpf_map__fd(bpf_object__find_map_by_name(obj, "self"));
+        struct bpf_program *prog;
+        char path[PATH_SIZE];
+
+        bpf_object__for_each_program(prog, obj)
+                if (!bpf_program__autoload(prog) && !holds_link(l, prog)) {
+                        pin_path(l, "failed", bpf_program__name(prog), path);
+                        (void) bpf_obj_pin(self_fd, path);
+                }
+}
+
 /* The object was refused as a whole: once more, without those that are to blame. Returns 1 (*ret: loaded) or 0. */
 static int load_without_refused(struct load *l, const struct object *o, const struct bpf_object *whole,
                                 struct bpf_object **ret) {
@@ -313,6 +326,7 @@ static int load_without_refused(struct load *l, const struct object *o, const st
         }
         if (left == 0 || bpf_object__load(obj) < 0)
                 return 0;
+        mark_refused(l, obj);
         *ret = TAKE_PTR(obj);
         return 1;
 }
