@@ -50,20 +50,22 @@ int on_file_open(__u64 *ctx) {
 #define MISC_MAJOR 10
 #define MAPPER_CTRL_MINOR 236
 
+static __always_inline bool is_table_status(__u64 *ctx) {
+        struct file *file = (struct file *) ctx[0];
+        __u32 cmd = (__u32) ctx[1];
+
+        return ((cmd >> 8) & 0xff) == DM_IOCTL && (cmd & 0xff) == DM_TABLE_STATUS_CMD &&
+               BPF_CORE_READ(file, f_inode, i_rdev) == CMKD_KERNEL_DEV(MISC_MAJOR, MAPPER_CTRL_MINOR);
+}
+
 /* A table as dmsetup table asks for it. The flags are read before the kernel reads them: a second thread that changes them
  * in between gets past, and is seen by dm.bpf.c and crypt.bpf.c all the same. */
-static __always_inline int table_asked(__u64 *ctx) {
-        struct file *file = (struct file *) ctx[0];
+static __always_inline int table_asked(__u64 *ctx, __u32 flags) {
         const struct dm_ioctl *user = (const struct dm_ioctl *) ctx[2];
-        __u32 cmd = (__u32) ctx[1], flags = 0, how;
         struct cmkd_event *e;
+        __u32 how;
 
-        if (((cmd >> 8) & 0xff) != DM_IOCTL || (cmd & 0xff) != DM_TABLE_STATUS_CMD ||
-            BPF_CORE_READ(file, f_inode, i_rdev) != CMKD_KERNEL_DEV(MISC_MAJOR, MAPPER_CTRL_MINOR))
-                return 0;
-        if (bpf_copy_from_user(&flags, sizeof(flags), &user->flags) < 0 || !(flags & DM_STATUS_TABLE_FLAG))
-                return 0;
-        if ((program_may() & CMKD_MAY_TABLE) || is_quiet())
+        if (!(flags & DM_STATUS_TABLE_FLAG) || (program_may() & CMKD_MAY_TABLE) || is_quiet())
                 return 0;
         how = judge(false);
         e = event_begin(CMKD_GUARD_TABLE);
@@ -76,13 +78,24 @@ static __always_inline int table_asked(__u64 *ctx) {
 
 SEC("lsm.s/file_ioctl")
 int on_file_ioctl(__u64 *ctx) {
-        return table_asked(ctx);
+        __u32 flags = 0;
+
+        if (!is_table_status(ctx) ||
+            bpf_copy_from_user(&flags, sizeof(flags), &((const struct dm_ioctl *) ctx[2])->flags) < 0)
+                return 0;
+        return table_asked(ctx, flags);
 }
 
-/* From a 32-bit program; its structure is the same. Newer than 6.1.0: where the hook is missing, file_ioctl has it too. */
-SEC("lsm.s/file_ioctl_compat")
+/* From a 32-bit program, whose structure is the same. May not sleep on 6.1: what is not in memory now may be anything. */
+SEC("lsm/file_ioctl_compat")
 int on_file_ioctl_compat(__u64 *ctx) {
-        return table_asked(ctx);
+        __u32 flags = 0;
+
+        if (!is_table_status(ctx))
+                return 0;
+        if (bpf_probe_read_user(&flags, sizeof(flags), &((const struct dm_ioctl *) ctx[2])->flags) < 0)
+                flags = DM_STATUS_TABLE_FLAG;
+        return table_asked(ctx, flags);
 }
 
 static __always_inline bool is_volume_key(const struct key *key) {

@@ -68,11 +68,12 @@ static __always_inline __u32 current_tgid(void) {
         return (__u32) (bpf_get_current_pid_tgid() >> 32);
 }
 
-/* Whom nobody needs to hear of. */
+/* Whom nobody needs to hear of; and while cmkd-audit loads the programs for the first time, nobody is known yet. */
 static __always_inline bool is_quiet(void) {
         struct task_struct *task = (void *) bpf_get_current_task();
+        const struct cmkd_guard *g = guard_get();
 
-        return is_ours(task) && is_at_home(task);
+        return !g || !g->dir_ino || (is_ours(task) && is_at_home(task));
 }
 
 static __always_inline __u32 program_may(void) {
