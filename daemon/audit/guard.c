@@ -11,6 +11,7 @@
 
 #define DEVICES_USEC (10 * USEC_PER_SEC)
 #define PROGRAMS_USEC (60 * USEC_PER_SEC)
+#define RECOGNISE_USEC (30 * USEC_PER_SEC)     /* our own echo comes long before */
 #define SAVE_USEC (60 * USEC_PER_SEC)
 
 struct guard {
@@ -22,8 +23,8 @@ struct guard {
         enum guard_state state;
         const char *why;                   /* it is not what was configured; static */
         int recognised;                    /* by the kernel's programs, as one of ours: 1, 0, -1: not known yet */
-        bool is_loaded, is_told, is_released;
-        uint64_t devices_usec, programs_usec, saved_usec;
+        bool is_loaded, is_told, is_said, is_released;
+        uint64_t since_usec, devices_usec, programs_usec, saved_usec;
 };
 
 /* All of these have to be attached: a guard with holes is none. */
@@ -69,6 +70,36 @@ static void read_config(struct guard *g) {
         }
 }
 
+/* NULL: all that is needed is there. */
+static const char *why_impossible(const struct guard *g) {
+        const struct probes_coverage *c = probes_coverage(g->probes);
+        uint64_t until;
+
+        if (!g->maps)
+                return "it is not known where cmkd's own programs are";
+        for (size_t i = 0; i < ELEMENTSOF(needed); i++) {
+                size_t k;
+
+                for (k = 0; k < c->n && !streq(c->items[k].program, needed[i]); k++)
+                        ;
+                if (k == c->n || c->items[k].why[0])
+                        return k == c->n ? "a program is not loaded" : c->items[k].why;
+        }
+        if (g->recognised < 0 && guard_maps_enforces(g->maps, &until))
+                return NULL;
+        return g->recognised > 0 ? NULL : g->recognised < 0 ? "it is not known yet whether the kernel recognises cmkd's programs"
+                                                            : "the kernel does not recognise cmkd's own programs";
+}
+
+static void settle(struct guard *g, uint64_t now, bool seeing) {
+        const char *why = why_impossible(g);
+
+        g->plan.possible = !why && g->is_loaded;
+        if (g->plan.mode == GUARD_ENFORCE)
+                g->why = why ? why : g->is_loaded ? NULL : "the trail is not there yet";
+        g->state = guard_plan_tick(&g->plan, now, seeing);
+}
+
 static void load_state(struct guard *g) {
         _cleanup_(freep) char *text = NULL;
         char *rest, *line;
@@ -94,8 +125,10 @@ static void take_up(struct guard *g) {
         g->is_loaded = access(EARLY_OVER_MARK, F_OK) >= 0;
         if (g->is_loaded)
                 load_state(g);
-        if (!g->maps)
+        if (!g->maps) {
+                settle(g, now_boottime_usec(), false);
                 return;
+        }
         if (g->plan.mode == GUARD_ENFORCE && guard_maps_enforces(g->maps, &until) &&
             (g->plan.confirmed ? until == 0 : until > now_boottime_usec()))
                 mode = CMKD_GUARD_ENFORCE;
@@ -103,6 +136,7 @@ static void take_up(struct guard *g) {
                 until = 0;
         g->plan.armed_until_usec = until;
         (void) guard_maps_set(g->maps, mode, until);
+        settle(g, now_boottime_usec(), false);
 }
 
 int guard_new(const struct probes *probes, struct writer *writer, struct guard **ret) {
@@ -113,8 +147,8 @@ int guard_new(const struct probes *probes, struct writer *writer, struct guard *
                 return -ENOMEM;
         g->probes = probes;
         g->writer = writer;
-        g->state = _GUARD_STATE_MAX;
         g->recognised = -1;
+        g->since_usec = now_boottime_usec();
         read_config(g);
         r = guard_maps_new(probes, g->config ? g->config->guard.allow : NULL, &g->maps);
         if (r == -ENOMEM)
@@ -136,27 +170,6 @@ void guard_event(struct guard *g, struct cmkd_event *e) {
 
 void guard_heard(struct guard *g, const struct cmkd_event *e) {
         g->recognised = (e->how & CMKD_HOW_OURS) != 0;
-}
-
-/* NULL: all that is needed is there. */
-static const char *why_impossible(const struct guard *g) {
-        const struct probes_coverage *c = probes_coverage(g->probes);
-        uint64_t until;
-
-        if (!g->maps)
-                return "it is not known where cmkd's own programs are";
-        for (size_t i = 0; i < ELEMENTSOF(needed); i++) {
-                size_t k;
-
-                for (k = 0; k < c->n && !streq(c->items[k].program, needed[i]); k++)
-                        ;
-                if (k == c->n || c->items[k].why[0])
-                        return k == c->n ? "a program is not loaded" : c->items[k].why;
-        }
-        if (g->recognised < 0 && guard_maps_enforces(g->maps, &until))
-                return NULL;
-        return g->recognised > 0 ? NULL : g->recognised < 0 ? "it is not known yet whether the kernel recognises cmkd's programs"
-                                                            : "the kernel does not recognise cmkd's own programs";
 }
 
 static void save_state(struct guard *g, uint64_t now) {
@@ -212,23 +225,23 @@ static void refresh(struct guard *g, uint64_t now) {
 void guard_tick(struct guard *g, bool seeing, struct audit_message_record *record) {
         uint64_t now = now_boottime_usec();
         enum guard_state before = g->state;
-        const char *why;
+        bool is_new;
 
         refresh(g, now);
         if (!g->is_loaded && access(EARLY_OVER_MARK, F_OK) >= 0) {
                 load_state(g);
                 g->is_loaded = true;
         }
-        why = why_impossible(g);
-        g->plan.possible = !why && g->is_loaded;
-        if (g->plan.mode == GUARD_ENFORCE)
-                g->why = why ? why : g->is_loaded ? NULL : "the trail is not there yet";
-        g->state = guard_plan_tick(&g->plan, now, seeing);
-        if (g->state != before || !g->is_told)
+        settle(g, now, seeing);
+        if (g->plan.mode == GUARD_ENFORCE && g->recognised < 0 && now - g->since_usec < RECOGNISE_USEC)
+                return;
+        is_new = g->state != before || !g->is_said;
+        if (is_new || !g->is_told)
                 tell_kernel(g);
-        if (g->state != before)
+        if (is_new)
                 say(g, record);
-        if (g->is_loaded && (g->state != before || now - g->saved_usec >= SAVE_USEC))
+        g->is_said = true;
+        if (g->is_loaded && (is_new || now - g->saved_usec >= SAVE_USEC))
                 save_state(g, now);
 }
 

@@ -13,7 +13,8 @@
  * that it may go on refusing, which is a record of the trail like any other. */
 
 #define STATUS_FILE "/run/cmkd/audit.status"
-#define ANSWER_MSEC 10000
+#define ANSWER_MSEC 30000
+#define LOOK_MSEC 200
 
 /* The value of a NAME=VALUE line, or NULL; text loses its newlines one by one. */
 static const char *value_of(struct json_object *o, const char *name) {
@@ -154,6 +155,18 @@ int verb_guard_confirm(const struct invocation *in _unused_) {
         return code;
 }
 
+/* cmkd-audit does it once the record is durable, and says so in its status. */
+static bool is_released(void) {
+        for (unsigned i = 0; i < ANSWER_MSEC / LOOK_MSEC; i++) {
+                _cleanup_(json_object_putp) struct json_object *o = NULL;
+
+                if (read_status(&o) == EXIT_CODE_DONE && !value_of(o, "guard"))
+                        return true;
+                (void) poll(NULL, 0, LOOK_MSEC);
+        }
+        return false;
+}
+
 int verb_guard_release(const struct invocation *in) {
         _cleanup_(json_object_putp) struct json_object *o = NULL;
         int code;
@@ -167,7 +180,10 @@ int verb_guard_release(const struct invocation *in) {
                        "alarmed.");
         if (code == EXIT_CODE_DONE)
                 code = tell("guard_release");
-        if (code == EXIT_CODE_DONE)
-                puts("the probes are taken out of the kernel");
-        return code;
+        if (code != EXIT_CODE_DONE)
+                return code;
+        if (!is_released())
+                return fail(EXIT_CODE_FAILED, "cmkd-audit did not do it within %d s: see its journal", ANSWER_MSEC / 1000);
+        puts("the probes are out of the kernel");
+        return EXIT_CODE_DONE;
 }
