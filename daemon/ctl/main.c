@@ -39,7 +39,6 @@ static const struct verb verbs[] = {
         { "audit report", 0, 0, FILTER_OPTIONS|O(HTML)|O(FILE), "", "a report for people, as one file", verb_audit_report },
         { "audit verify", 0, 0, O(JSON)|O(FILE)|O(PRIVATE_KEY)|O(EPOCH_KEYS)|O(LIST_EPOCHS), "",
           "check that no record was changed or removed", verb_audit_verify },
-        { "audit verify", 0, 0, O(JSON)|O(FILE), "", "check that no record was changed or removed", verb_audit_verify },
         { "guard status", 0, 0, O(JSON), "", "what the kernel refuses on this node, and what it does not see", verb_guard_status },
         { "guard confirm", 0, 0, 0, "", "let an armed guard go on refusing", verb_guard_confirm },
         { "guard release", 0, 0, O(YES), "", "take the probes out of the kernel, before the package is removed",
