@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ctl/review/rules.c daemon/audit/record.c daemon/audit/chain.c
+// sources: daemon/ctl/review/rules.c daemon/audit/record.c daemon/audit/chain.c daemon/audit/seal.c
 // libs: json-c
 
 /* Which of the guard's records need an answer: what the service manager, cmkd and time daemons do is none. */
