@@ -6,6 +6,7 @@
  * it is copied only where it begins with a colon, and only one byte of it is looked at before. */
 
 #include "emit.h"
+#include "devices.h"
 
 /* The key that a thread brought to crypt_ctr or crypt_message: at their exit the word has been wiped. */
 struct call {
@@ -108,6 +109,20 @@ int on_crypt_ctr(__u64 *ctx) {
         return 0;
 }
 
+/* From now on the guard looks at who opens the volume, and who writes to the disk below it. */
+static __always_inline void remember_devices(const struct cmkd_event *e, struct crypt_config *cc) {
+        __u32 volume = CMKD_KERNEL_DEV(e->dev_major, e->dev_minor), is_volume = CMKD_DEVICE_VOLUME;
+        __u32 disk = BPF_CORE_READ(cc, dev, bdev, bd_dev), is_disk = CMKD_DEVICE_DISK, *what;
+
+        if (e->uuid[6] != 'L' || e->uuid[10] != '2')       /* CRYPT-LUKS2-... */
+                return;
+        what = bpf_map_lookup_elem(&devices, &disk);
+        if (what)
+                is_disk |= *what;      /* a volume on a volume */
+        bpf_map_update_elem(&devices, &volume, &is_volume, BPF_ANY);
+        bpf_map_update_elem(&devices, &disk, &is_disk, BPF_ANY);
+}
+
 SEC("fexit/crypt_ctr")
 int on_crypt_ctr_done(__u64 *ctx) {
         struct dm_target *ti = (struct dm_target *) arg_of(ctx, 0);
@@ -130,6 +145,7 @@ int on_crypt_ctr_done(__u64 *ctx) {
                 names = bpf_map_lookup_elem(&targets, &target);
                 if (names)
                         __builtin_memcpy(names, e->name, sizeof(*names));
+                remember_devices(e, cc);
         }
         event_send(e);
         return 0;

@@ -6,7 +6,7 @@
  * what they filled in: name, uuid and number of the mapping. What follows data_start may hold a key: of it only a
  * target's type, a new name or the first word of a message is ever read. */
 
-#include "emit.h"
+#include "guard.h"
 
 /* Linux 6.5 and later: dm_blk_open has a gendisk where it had a block_device. blk_mode_t came with it. */
 typedef unsigned int blk_mode_t;
@@ -92,6 +92,8 @@ int on_table_status(__u64 *ctx) {
                 return 0;
         if (e->result == 0)
                 read_target(e, p);
+        if (is_ours((void *) bpf_get_current_task()))
+                e->how |= CMKD_HOW_OURS;
         event_send(e);
         return 0;
 }

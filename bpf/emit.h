@@ -46,12 +46,6 @@ static __always_inline void count(void *map, __u32 kind) {
                 __sync_fetch_and_add(n, 1);
 }
 
-static __always_inline __u32 self_tgid(void) {
-        __u32 zero = 0, *tgid = bpf_map_lookup_elem(&self, &zero);
-
-        return tgid ? *tgid : 0;
-}
-
 /* The path of the executable within its file system, from the base name upwards. */
 static __always_inline void fill_exe(struct cmkd_event *e, struct task_struct *task) {
         struct dentry *d = BPF_CORE_READ(task, mm, exe_file, f_path.dentry);

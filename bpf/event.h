@@ -3,11 +3,13 @@
 
 /* What the programs in the kernel tell cmkd-audit: the one header that both sides share.
  *
- *   dm.bpf.c  crypt.bpf.c  lsm.bpf.c ── struct cmkd_event ──► ring buffer "events" ──► cmkd-audit ──► trail
+ *   dm.bpf.c  crypt.bpf.c  lsm.bpf.c  guard.bpf.c ── struct cmkd_event ──► ring buffer "events" ──► cmkd-audit ──► trail
  *                                    └─ no room: lost[kind]++ on this CPU (never silent)
  *
- * Maps, pinned by name and shared by the three objects: events, lost, submitted (per CPU, by kind), reported (what of
- * lost already stands in the trail; written by cmkd-audit), self (cmkd-audit's pid, for the guards).
+ * Maps, pinned by name and shared by the objects: events, lost, submitted (per CPU, by kind), reported (what of lost
+ * already stands in the trail; written by cmkd-audit), self (cmkd-audit's pid, for whoever looks), and for the guard: guard (the mode, and
+ * where our programs are), programs (who may do what), devices (the volumes, and the disks below them), own (the
+ * numbers of our maps and programs).
  *
  * Invariants: no event ever holds a key. Texts end in NUL. A field that a kind does not have is zero. Whoever changes
  * the struct or the numbers of the kinds raises CMKD_EVENT_VERSION. */
@@ -16,7 +18,7 @@
 #include <linux/types.h>
 #endif
 
-#define CMKD_EVENT_VERSION 1
+#define CMKD_EVENT_VERSION 2
 #define CMKD_RING_SIZE (16u * 1024u * 1024u)      /* about 23,000 events while nobody reads */
 #define CMKD_HEARTBEAT "cmkd-heartbeat"           /* a mapping that does not exist: its table status is our own echo */
 
@@ -42,9 +44,20 @@ enum cmkd_event_kind {
         CMKD_VOLUME_OPEN,
         /* somebody works against the recording itself */
         CMKD_GUARD_UMOUNT,       /* of a bpffs */
-        CMKD_GUARD_SIGNAL,       /* to cmkd-audit: number */
-        CMKD_GUARD_PTRACE,       /* of cmkd-audit */
+        CMKD_GUARD_SIGNAL,       /* to one of our processes: number; target, other_pid: which */
+        CMKD_GUARD_PTRACE,       /* of one: attached to, or its memory opened */
         CMKD_GUARD_SYSCTL,       /* kernel.ftrace_enabled, which would switch all of this off */
+        CMKD_GUARD_CONNECT,      /* to a socket of ours, by a program that has no business there; text: which */
+        CMKD_GUARD_PIN,          /* one of our pins removed or renamed; text: which */
+        CMKD_GUARD_BPF,          /* text: a map of ours that was opened (CMKD_HOW_WRITE), or a program detached: number: command */
+        CMKD_GUARD_MOUNT,        /* something mounted over a directory of ours; text: its name */
+        CMKD_GUARD_OPEN,         /* a volume opened by a program that is not on the list */
+        CMKD_GUARD_TABLE,        /* a table read by one */
+        CMKD_MODULE_LOAD,        /* of device-mapper, or one that is not the kernel's own (CMKD_HOW_FOREIGN); text: its name */
+        CMKD_MODULE_FREE,
+        CMKD_CLOCK_BACK,         /* the wall clock set back; number: by so many seconds */
+        CMKD_KEY_ASKED,          /* a volume key in a keyring was searched for, read, linked; number: enum cmkd_key_need */
+        CMKD_HEADER_OPEN,        /* the disk below a volume opened for writing */
         _CMKD_EVENT_MAX,
 };
 
@@ -55,7 +68,45 @@ enum cmkd_event_how {
         CMKD_HOW_RESUME = 1 << 3,
         CMKD_HOW_UUID = 1 << 4,
         CMKD_HOW_REFUSED = 1 << 5,
+        CMKD_HOW_WOULD = 1 << 6,           /* Mode=enforce would have refused it */
+        CMKD_HOW_OURS = 1 << 7,            /* by an executable in our directory */
+        CMKD_HOW_FOREIGN = 1 << 8,
 };
+
+/* What the kernel asks a key for; 6.1 to 7.2. */
+enum cmkd_key_need { CMKD_NEED_READ = 2, CMKD_NEED_SEARCH = 4, CMKD_NEED_LINK = 5, CMKD_NEED_SETATTR = 6 };
+
+enum cmkd_guard_mode { CMKD_GUARD_AUDIT, CMKD_GUARD_OFF, CMKD_GUARD_ENFORCE };
+
+/* The one cell of the map "guard". All zero until cmkd-audit has filled it in: nothing is ours then. */
+struct cmkd_guard {
+        __u32 mode;                    /* enum cmkd_guard_mode */
+        __u32 dir_dev;                 /* of the file system of the directory with our programs, as the kernel has it */
+        __u64 dir_ino;                 /* and its inode: whoever is in it is ours */
+        __u64 enforce_until_ns;        /* boot time; over: as in audit. 0: without an end */
+        __u32 mnt_ns;                  /* of cmkd-audit: what is mounted in others covers nothing here */
+        __u32 zero;
+};
+
+/* A program that may do what others may not. */
+struct cmkd_program {
+        __u64 ino;
+        __u32 dev;                     /* of its file system, as the kernel has it */
+        __u32 zero;
+};
+
+enum cmkd_program_may {
+        CMKD_MAY_OPEN = 1 << 0,        /* volumes */
+        CMKD_MAY_TABLE = 1 << 1,       /* read tables */
+        CMKD_MAY_CONNECT = 1 << 2,     /* to our sockets */
+        CMKD_MAY_KEYS = 1 << 3,        /* have to do with volume keys in keyrings: recorded as keys set already */
+        CMKD_MAY_SIGNAL = 1 << 4,
+};
+
+enum cmkd_device { CMKD_DEVICE_VOLUME = 1 << 0, CMKD_DEVICE_DISK = 1 << 1 };
+
+#define CMKD_KERNEL_DEV(major, minor) ((__u32) (major) << 20 | (__u32) (minor))
+#define CMKD_OWN_PROGRAM (1u << 31)    /* in the map "own": the number of a program, not of a map */
 
 #define CMKD_COMM_SIZE 16
 #define CMKD_EXE_SIZE 64
@@ -81,7 +132,9 @@ struct cmkd_event {
         __u32 how;                     /* enum cmkd_event_how */
         __u32 key_size;
         __s32 key_serial;
-        __s32 number;                  /* GUARD_SIGNAL: the signal */
+        __s32 number;                  /* see the kind */
+        __u32 other_pid;               /* the process that it was done to */
+        __u32 zero;
         char comm[CMKD_COMM_SIZE];
         char parent_comm[CMKD_COMM_SIZE];
         char exe[CMKD_EXE_SIZE];       /* base name of the executable, below exe_dir[0], below exe_dir[1], ... */
@@ -92,4 +145,4 @@ struct cmkd_event {
         char text[CMKD_TEXT_SIZE];
 };
 
-_Static_assert(sizeof(struct cmkd_event) == 696, "the layout of an event is the contract of both sides");
+_Static_assert(sizeof(struct cmkd_event) == 704, "the layout of an event is the contract of both sides");

@@ -44,11 +44,14 @@ struct mnt_namespace { struct ns_common ns; };
 struct nsproxy { struct mnt_namespace *mnt_ns; struct pid_namespace *pid_ns_for_children; };
 struct cred { kuid_t uid; struct user_namespace *user_ns; };
 struct qstr { const unsigned char *name; };
-struct super_block { unsigned long s_magic; };
-struct dentry { struct dentry *d_parent; struct qstr d_name; };
+struct super_block { unsigned long s_magic; __u32 s_dev; };
+struct inode { unsigned short i_mode; __u32 i_rdev; unsigned long i_ino; };
+struct dentry { struct dentry *d_parent; struct qstr d_name; struct inode *d_inode; struct super_block *d_sb; };
 struct vfsmount { struct super_block *mnt_sb; };
 struct path { struct vfsmount *mnt; struct dentry *dentry; };
-struct file { struct path f_path; };
+struct file { struct path f_path; struct inode *f_inode; unsigned int f_mode; void *private_data; };
+struct fdtable { unsigned int max_fds; struct file **fd; };
+struct files_struct { struct fdtable *fdt; };
 struct mm_struct { struct file *exe_file; };
 struct kernfs_node { const char *name; __u64 id; };
 struct cgroup_subsys_state { struct cgroup *cgroup; struct cgroup_subsys_state *parent; };
@@ -64,14 +67,29 @@ struct task_struct {
         struct nsproxy *nsproxy;
         struct mm_struct *mm;
         struct css_set *cgroups;
+        struct files_struct *files;
         kuid_t loginuid;
         unsigned int sessionid;
 };
 
-struct key { int serial; char *description; };
+struct key_type { const char *name; };
+struct key { int serial; char *description; struct key_type *type; };
+
+struct bpf_map { char name[16]; __u32 id; };
+struct bpf_prog_aux { __u32 id; char name[16]; };
+struct bpf_prog { struct bpf_prog_aux *aux; };
+struct bpf_link { struct bpf_prog *prog; };
+
+struct sockaddr_un { unsigned short sun_family; char sun_path[108]; };
+struct unix_address { int len; struct sockaddr_un name[]; };
+struct unix_sock { struct unix_address *addr; };
+struct module { char name[56]; unsigned long taints; };
+struct timespec64 { __s64 tv_sec; };
+struct __kernel_timex_timeval { __s64 tv_sec; };
+struct __kernel_timex { unsigned int modes; struct __kernel_timex_timeval time; };
 
 struct gendisk { int major, first_minor; char disk_name[32]; void *private_data; };
-struct block_device { struct gendisk *bd_disk; };
+struct block_device { struct gendisk *bd_disk; __u32 bd_dev; };
 struct blkcg { struct cgroup_subsys_state css; };
 struct blkcg_gq { struct blkcg *blkcg; };
 struct bvec_iter { unsigned int bi_size; };
@@ -84,7 +102,8 @@ struct dm_table { struct mapped_device *md; };
 struct dm_target { struct dm_table *table; void *private; };
 
 /* drivers/md/dm-crypt.c */
-struct crypt_config { unsigned long flags; char *key_string; unsigned int key_size; };
+struct dm_dev { struct block_device *bdev; };
+struct crypt_config { struct dm_dev *dev; unsigned long flags; char *key_string; unsigned int key_size; };
 enum { DM_CRYPT_KEY_VALID = 1 };          /* a bit of flags, by its number */
 
 #pragma clang attribute pop
@@ -112,6 +131,10 @@ struct dm_target_spec {
         __u32 next;
         char target_type[16];
 };
+
+/* union bpf_attr of BPF_LINK_DETACH and BPF_LINK_UPDATE: stable. */
+struct bpf_attr_link { __u32 link_fd; };
+enum { BPF_LINK_UPDATE = 29, BPF_LINK_DETACH = 34 };
 
 #define DM_SUSPEND_FLAG (1u << 1)
 #define DM_STATUS_TABLE_FLAG (1u << 4)

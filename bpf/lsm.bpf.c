@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 
-/* What needs no module: who works against the recording. Somebody with root who may load modules defeats all of it. */
+/* What needs no module: who works against the recording, or against our processes. Somebody with root who may load modules
+ * defeats all of it.
+ *
+ * Three things are refused in Mode=audit as well, since they end the recording and nobody has any other use for them: the
+ * unmount of a bpffs, kernel.ftrace_enabled=0, and detaching the program that refuses the latter. */
 
-#include "emit.h"
+#include "guard.h"
 
-/* Set between open and load. Not bool: clang makes -x of "x ? -1 : 0" then, which 6.12 refuses as a verdict. */
-const volatile __u32 refuse_umount = 1;
-const volatile __u32 refuse_sysctl = 1;
+/* The event of something that was done to a process of ours. */
+static __always_inline struct cmkd_event *begin_against(__u32 kind, struct task_struct *task) {
+        struct cmkd_event *e = event_begin(kind);
 
-#define EPERM 1
-
-static __always_inline bool is_self(struct task_struct *task) {
-        __u32 tgid = self_tgid();
-
-        return tgid != 0 && BPF_CORE_READ(task, tgid) == (int) tgid &&
-               (__u32) (bpf_get_current_pid_tgid() >> 32) != tgid;
+        if (!e)
+                return NULL;
+        e->other_pid = BPF_CORE_READ(task, tgid);
+        READ_TEXT(e->target, BPF_CORE_READ(exe_of(task), d_name.name));
+        return e;
 }
 
-/* Whoever has a user namespace of his own may mount and unmount in a mount namespace that belongs to it, and nowhere
- * else: what he unmounts there is a copy. */
-static __always_inline bool is_in_initial_user_ns(void) {
-        struct task_struct *task = (void *) bpf_get_current_task();
-
-        return BPF_CORE_READ(task, cred, user_ns, ns.inum) == PROC_USER_INIT_INO;
+/* A process of ours, and it is somebody else's. */
+static __always_inline bool is_against_us(struct task_struct *task) {
+        return is_ours(task) && BPF_CORE_READ(task, tgid) != (int) current_tgid() && !is_quiet();
 }
 
 /* The pins are what keeps events flowing while cmkd-audit is not there; they go with an unmount. Each mount of bpffs
@@ -31,27 +30,25 @@ SEC("lsm/sb_umount")
 int on_sb_umount(__u64 *ctx) {
         struct vfsmount *mnt = (struct vfsmount *) ctx[0];
         struct cmkd_event *e;
+        __u32 how;
 
         if (BPF_CORE_READ(mnt, mnt_sb, s_magic) != BPF_FS_MAGIC || !is_in_initial_user_ns())
                 return 0;
+        how = judge(true);
         e = event_begin(CMKD_GUARD_UMOUNT);
-        if (e) {
-                if (refuse_umount) {
-                        e->how = CMKD_HOW_REFUSED;
-                        e->result = -EPERM;
-                }
-                event_send(e);
-        }
-        return refuse_umount ? -EPERM : 0;
+        if (e)
+                send_judged(e, how);
+        return answer(how);
 }
 
 SEC("lsm/task_kill")
 int on_task_kill(__u64 *ctx) {
+        struct task_struct *task = (struct task_struct *) ctx[0];
         struct cmkd_event *e;
 
-        if (!is_self((struct task_struct *) ctx[0]) || (int) ctx[2] == 0)
+        if ((int) ctx[2] == 0 || !is_against_us(task))
                 return 0;
-        e = event_begin(CMKD_GUARD_SIGNAL);
+        e = begin_against(CMKD_GUARD_SIGNAL, task);
         if (e) {
                 e->number = (int) ctx[2];
                 event_send(e);
@@ -59,17 +56,205 @@ int on_task_kill(__u64 *ctx) {
         return 0;
 }
 
-/* Reading /proc/PID of it asks too, with PTRACE_MODE_READ (1): ps is no attack. */
+/* Attaching, /proc/PID/mem, process_vm_readv, pidfd_getfd. Reading /proc/PID of it asks too, with PTRACE_MODE_READ (1): ps is
+ * no attack. */
 SEC("lsm/ptrace_access_check")
 int on_ptrace_access_check(__u64 *ctx) {
+        struct task_struct *task = (struct task_struct *) ctx[0];
+        struct cmkd_event *e;
+        __u32 how;
+
+        if (!((unsigned) ctx[1] & 2) || !is_against_us(task))
+                return 0;
+        how = judge(false);
+        e = begin_against(CMKD_GUARD_PTRACE, task);
+        if (e)
+                send_judged(e, how);
+        return answer(how);
+}
+
+/* The socket's name is the one that it was bound to, whatever path led to it. The keys' socket is everybody's, and
+ * cmkd-keyscript runs in others' units. */
+SEC("lsm/unix_stream_connect")
+int on_unix_connect(__u64 *ctx) {
+        static const char want[] = "/run/cmkd/";
+        struct unix_address *addr = BPF_CORE_READ((struct unix_sock *) ctx[1], addr);
+        char path[32] = "";
         struct cmkd_event *e;
 
-        if (!is_self((struct task_struct *) ctx[0]) || !((unsigned) ctx[1] & 2))
+        if (!addr)
                 return 0;
-        e = event_begin(CMKD_GUARD_PTRACE);
-        if (e)
+        READ_TEXT(path, &addr->name[0].sun_path);
+#pragma unroll
+        for (unsigned i = 0; i < sizeof(want) - 1; i++)
+                if (path[i] != want[i])
+                        return 0;
+        if (path[10] == 'k' || (program_may() & CMKD_MAY_CONNECT) || current_tgid() == INIT ||
+            is_ours((void *) bpf_get_current_task()))
+                return 0;
+        e = event_begin(CMKD_GUARD_CONNECT);
+        if (e) {
+                __builtin_memcpy(e->text, path, sizeof(path));
                 event_send(e);
+        }
         return 0;
+}
+
+/* Below our directory, or the directory itself: cmkd/v2-DIGEST/link-on_crypt_ctr. */
+static __always_inline bool is_pin(struct dentry *d) {
+        struct dentry *parent = BPF_CORE_READ(d, d_parent);
+
+        return BPF_CORE_READ(d, d_sb, s_magic) == BPF_FS_MAGIC &&
+               (IS_NAME(d, "cmkd") || IS_NAME(parent, "cmkd") || IS_NAME(BPF_CORE_READ(parent, d_parent), "cmkd"));
+}
+
+static __always_inline int touch_pin(struct dentry *d) {
+        struct cmkd_event *e;
+        __u32 how;
+
+        if (!is_pin(d) || is_quiet())
+                return 0;
+        how = judge(false);
+        e = event_begin(CMKD_GUARD_PIN);
+        if (e) {
+                READ_TEXT(e->text, BPF_CORE_READ(d, d_name.name));
+                send_judged(e, how);
+        }
+        return answer(how);
+}
+
+SEC("lsm/inode_unlink")
+int on_inode_unlink(__u64 *ctx) {
+        return touch_pin((struct dentry *) ctx[1]);
+}
+
+SEC("lsm/inode_rename")
+int on_inode_rename(__u64 *ctx) {
+        return touch_pin((struct dentry *) ctx[1]);
+}
+
+/* A map of ours in somebody else's hands: with the right to write, counters and the ring can be falsified. To look at
+ * them (bpftool) is recorded and never refused. */
+SEC("lsm/bpf_map")
+int on_bpf_map(__u64 *ctx) {
+        struct bpf_map *map = (struct bpf_map *) ctx[0];
+        __u32 id = BPF_CORE_READ(map, id), how = 0;
+        struct cmkd_event *e;
+
+        if (!bpf_map_lookup_elem(&own, &id) || is_quiet())
+                return 0;
+        if (ctx[1] & 2)
+                how = judge(false);
+        e = event_begin(CMKD_GUARD_BPF);
+        if (e) {
+                if (ctx[1] & 2)
+                        e->how |= CMKD_HOW_WRITE;
+                READ_TEXT(e->text, &map->name);
+                send_judged(e, how);
+        }
+        return answer(how);
+}
+
+/* The program of the link that a descriptor of this process is, by its number; any other file gives nonsense, safely. */
+static __always_inline struct bpf_prog_aux *program_of_link(__u32 fd) {
+        struct task_struct *task = (void *) bpf_get_current_task();
+        struct fdtable *t = BPF_CORE_READ(task, files, fdt);
+        struct file **files = BPF_CORE_READ(t, fd), *file = NULL;
+        struct bpf_link *link;
+
+        if (fd >= BPF_CORE_READ(t, max_fds))
+                return NULL;
+        bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+        link = BPF_CORE_READ(file, private_data);
+        return BPF_CORE_READ(link, prog, aux);
+}
+
+/* Only a cgroup's link can be detached or given another program: ours is the one of cgroup/sysctl, and detached it stays. */
+SEC("lsm/bpf")
+int on_bpf(__u64 *ctx) {
+        struct bpf_prog_aux *aux;
+        struct cmkd_event *e;
+        __u32 fd = 0, id, how;
+
+        if ((int) ctx[0] != BPF_LINK_DETACH && (int) ctx[0] != BPF_LINK_UPDATE)
+                return 0;
+        bpf_probe_read_kernel(&fd, sizeof(fd), (const void *) ctx[1]);
+        aux = program_of_link(fd);
+        id = BPF_CORE_READ(aux, id) | CMKD_OWN_PROGRAM;
+        if (!bpf_map_lookup_elem(&own, &id) || is_quiet())
+                return 0;
+        how = judge(true);
+        e = event_begin(CMKD_GUARD_BPF);
+        if (e) {
+                e->number = (int) ctx[0];
+                READ_TEXT(e->text, &aux->name);
+                send_judged(e, how);
+        }
+        return answer(how);
+}
+
+/* /var/log/cmkd, /usr/lib/cmkd, /var/lib/cmkd, and the ones in the roots of /run and bpffs. */
+static __always_inline bool is_our_directory(struct dentry *d) {
+        struct dentry *parent = BPF_CORE_READ(d, d_parent);
+
+        return IS_NAME(d, "cmkd") && (IS_NAME(parent, "log") || IS_NAME(parent, "lib") || IS_NAME(parent, "/"));
+}
+
+static __always_inline int mounted_over(const struct path *path) {
+        struct task_struct *task = (void *) bpf_get_current_task();
+        const struct cmkd_guard *g = guard_get();
+        struct dentry *d = BPF_CORE_READ(path, dentry);
+        struct cmkd_event *e;
+        __u32 how;
+
+        if (!g || BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) != g->mnt_ns)
+                return 0;
+        if ((!is_our_directory(d) && !is_our_directory(BPF_CORE_READ(d, d_parent))) || is_quiet())
+                return 0;
+        how = judge(false);
+        e = event_begin(CMKD_GUARD_MOUNT);
+        if (e) {
+                READ_TEXT(e->text, BPF_CORE_READ(d, d_name.name));
+                send_judged(e, how);
+        }
+        return answer(how);
+}
+
+SEC("lsm/sb_mount")
+int on_sb_mount(__u64 *ctx) {
+        return mounted_over((const struct path *) ctx[1]);
+}
+
+SEC("lsm/move_mount")
+int on_move_mount(__u64 *ctx) {
+        return mounted_over((const struct path *) ctx[1]);
+}
+
+#define CLOCK_SLACK_SEC 2
+
+static __always_inline int clock_back(__s64 seconds) {
+        struct cmkd_event *e;
+
+        if (seconds < CLOCK_SLACK_SEC)
+                return 0;
+        e = event_begin(CMKD_CLOCK_BACK);
+        if (e) {
+                e->number = seconds < 0x7fffffff ? (__s32) seconds : 0x7fffffff;
+                event_send(e);
+        }
+        return 0;
+}
+
+/* The kernel gives a program TAI, which may be ahead of the wall clock by the leap seconds that somebody told it. */
+#define LEAP_SECONDS 37
+
+SEC("lsm/settime")
+int on_settime(__u64 *ctx) {
+        const struct timespec64 *ts = (const struct timespec64 *) ctx[0];
+
+        if (!ts)
+                return 0;
+        return clock_back((__s64) (bpf_ktime_get_tai_ns() / 1000000000) - LEAP_SECONDS - BPF_CORE_READ(ts, tv_sec));
 }
 
 /* Independent of ftrace, unlike all the others: ftrace_enabled=0 would silence them without a word. */
@@ -78,6 +263,7 @@ int on_sysctl(struct bpf_sysctl *ctx) {
         static const char want[] = "kernel/ftrace_enabled";
         char name[32] = "";
         struct cmkd_event *e;
+        __u32 how;
 
         if (!ctx->write || bpf_sysctl_get_name(ctx, name, sizeof(name), 0) != sizeof(want) - 1)
                 return 1;
@@ -85,13 +271,9 @@ int on_sysctl(struct bpf_sysctl *ctx) {
         for (unsigned i = 0; i < sizeof(want); i++)
                 if (name[i] != want[i])
                         return 1;
+        how = judge(true);
         e = event_begin(CMKD_GUARD_SYSCTL);
-        if (e) {
-                if (refuse_sysctl) {
-                        e->how = CMKD_HOW_REFUSED;
-                        e->result = -EPERM;
-                }
-                event_send(e);
-        }
-        return refuse_sysctl ? 0 : 1;
+        if (e)
+                send_judged(e, how);
+        return how & CMKD_HOW_REFUSED ? 0 : 1;
 }

@@ -46,6 +46,7 @@ static void on_record(void *user, struct client *c, uint32_t id, const struct au
         struct audit *a = user;
 
         uses_note(&a->uses, m);
+        kernel_note(a->kernel, m);
         a->record = *m;
         writer_receive(a->writer, c, id, &a->record);
 }
@@ -174,7 +175,7 @@ static int on_timer(sd_event_source *s, uint64_t usec _unused_, void *user) {
         if (join_is_due(&a->join, now_boottime_usec()))
                 (void) join_run(&a->join, a->writer, ring);
         if (a->kernel)
-                kernel_housekeep(a->kernel);
+                a->kernel = kernel_housekeep(a->kernel);
         writer_report_dropped(a->writer, &a->record);
         writer_rotate(a->writer, &a->record);
         if (trail_is_dirty(writer_trail(a->writer)))

@@ -25,6 +25,17 @@ static const struct { const char *name; int priority; } kinds[_CMKD_EVENT_MAX] =
         [CMKD_GUARD_SIGNAL] = { "guard_signal", LOG_WARNING },
         [CMKD_GUARD_PTRACE] = { "guard_ptrace", LOG_ALERT },
         [CMKD_GUARD_SYSCTL] = { "guard_sysctl", LOG_ALERT },
+        [CMKD_GUARD_CONNECT] = { "guard_connect", LOG_WARNING },
+        [CMKD_GUARD_PIN] = { "guard_pin", LOG_ALERT },
+        [CMKD_GUARD_BPF] = { "guard_bpf", LOG_ALERT },
+        [CMKD_GUARD_MOUNT] = { "guard_mount", LOG_ALERT },
+        [CMKD_GUARD_OPEN] = { "guard_open", LOG_WARNING },
+        [CMKD_GUARD_TABLE] = { "guard_table", LOG_WARNING },
+        [CMKD_MODULE_LOAD] = { "module_load", LOG_NOTICE },
+        [CMKD_MODULE_FREE] = { "module_free", LOG_NOTICE },
+        [CMKD_CLOCK_BACK] = { "clock_back", LOG_WARNING },
+        [CMKD_KEY_ASKED] = { "key_asked", LOG_ALERT },
+        [CMKD_HEADER_OPEN] = { "header_open", LOG_WARNING },
 };
 
 static const struct { uint32_t flag; const char *name; } dm_flags[] = {
@@ -95,7 +106,8 @@ static void add_mapping(struct audit_message_record *m, const struct cmkd_event 
         add_luks_uuid(m, e->uuid);
         if (e->dev_major != 0)
                 audit_record_addf(m, "dev", "%u:%u", e->dev_major, e->dev_minor);
-        audit_record_add(m, "target", e->target);
+        if (e->other_pid == 0)
+                audit_record_add(m, "target", e->target);
         if (e->kind >= CMKD_DM_LOAD && e->kind <= CMKD_DM_MESSAGE)
                 add_flags(m, e->flags);
 }
@@ -114,6 +126,52 @@ static void add_key(struct audit_message_record *m, const struct cmkd_event *e) 
                 add_uuid_of_key(m, e->text);
 }
 
+static const char *need_to_string(int need) {
+        switch (need) {
+        case CMKD_NEED_READ:
+                return "read";
+        case CMKD_NEED_SEARCH:
+                return "search";
+        case CMKD_NEED_LINK:
+                return "link";
+        case CMKD_NEED_SETATTR:
+                return "setattr";
+        default:
+                return NULL;
+        }
+}
+
+static void add_guard(struct audit_message_record *m, const struct cmkd_event *e) {
+        switch (e->kind) {
+        case CMKD_GUARD_CONNECT:
+                audit_record_add(m, "socket", e->text);
+                break;
+        case CMKD_GUARD_PIN:
+                audit_record_add(m, "pin", e->text);
+                break;
+        case CMKD_GUARD_BPF:
+                audit_record_add(m, e->number != 0 ? "program" : "map", e->text);
+                if (e->number == 0)
+                        audit_record_add(m, "mode", e->how & CMKD_HOW_WRITE ? "write" : "read");
+                break;
+        case CMKD_GUARD_MOUNT:
+                audit_record_add(m, "point", e->text);
+                break;
+        case CMKD_GUARD_OPEN:
+        case CMKD_HEADER_OPEN:
+                audit_record_add(m, "mode", e->how & CMKD_HOW_WRITE ? "write" : "read");
+                break;
+        case CMKD_MODULE_LOAD:
+        case CMKD_MODULE_FREE:
+                audit_record_add(m, "module", e->text);
+                audit_record_add(m, "foreign", e->how & CMKD_HOW_FOREIGN ? "yes" : NULL);
+                break;
+        case CMKD_CLOCK_BACK:
+                audit_record_addf(m, "seconds", "%d", e->number);
+                break;
+        }
+}
+
 static void add_particulars(struct audit_message_record *m, const struct cmkd_event *e) {
         switch (e->kind) {
         case CMKD_KEY_SET ... CMKD_KEY_READ:
@@ -128,12 +186,21 @@ static void add_particulars(struct audit_message_record *m, const struct cmkd_ev
         case CMKD_VOLUME_OPEN:
                 audit_record_add(m, "mode", e->how & CMKD_HOW_WRITE ? "write" : "read");
                 break;
+        case CMKD_KEY_ASKED:
+                add_key(m, e);
+                add_uuid_of_key(m, e->text);
+                audit_record_add(m, "need", need_to_string(e->number));
+                break;
         case CMKD_GUARD_SIGNAL:
                 audit_record_addf(m, "signal", "%d", e->number);
                 break;
+        default:
+                add_guard(m, e);
         }
-        if (e->how & CMKD_HOW_REFUSED)
-                audit_record_add(m, "refused", "yes");
+        if (e->other_pid > 0)
+                audit_record_addf(m, "to", "%s[%" PRIu32 "]", e->target, e->other_pid);
+        if (e->how & (CMKD_HOW_REFUSED|CMKD_HOW_WOULD))
+                audit_record_add(m, "refused", e->how & CMKD_HOW_REFUSED ? "yes" : "would");
 }
 
 static void add_who(struct audit_message_record *m, const struct cmkd_event *e, const struct who_names *names) {

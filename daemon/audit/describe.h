@@ -6,7 +6,8 @@
  *   volume dm_uuid uuid dev target flags         the mapping; uuid is the LUKS one
  *   result                                       "ok" or the error's name
  *   key ("keyring", "inline") key_size key_serial key_description
- *   mode ("read", "write") new_name new_uuid message signal refused
+ *   mode ("read", "write") new_name new_uuid message signal refused ("yes"; "would": Mode=enforce had)
+ *   to ("PROGRAM[PID]") socket pin map program point module foreign seconds need
  *   pid tid ppid parent uid loginuid session comm exe exe_from ("proc", "kernel") cgroup cgroup_id
  *   pid_ns mnt_ns user_ns by ("cmkd", "other") ring */
 

@@ -2,6 +2,7 @@
 #include "kernel.h"
 
 #include "describe.h"
+#include "guard.h"
 #include "probes.h"
 #include "probes-old.h"
 #include "who.h"
@@ -22,6 +23,7 @@ struct kernel {
         struct uses *uses;
         struct who *who;
         struct probes *probes;
+        struct guard *guard;
         struct ring *ring;
         struct workloads *workloads;       /* NULL: nothing counts */
         uint64_t consumed, lost;           /* events: written, lost */
@@ -41,6 +43,7 @@ struct kernel *kernel_free(struct kernel *k) {
         sd_event_source_disable_unref(k->retry_source);
         ring_free(k->ring);
         workloads_free(k->workloads);
+        guard_free(k->guard);
         probes_free(k->probes);
         who_free(k->who);
         free(k);
@@ -50,19 +53,24 @@ struct kernel *kernel_free(struct kernel *k) {
 static void kernel_freep(struct kernel **k) { kernel_free(*k); }
 
 static int append_event(struct kernel *k, const void *data, size_t size, const char *ring) {
-        const struct cmkd_event *e = data;
+        struct cmkd_event e = {};
         struct instant now;
         int r;
 
-        if (size >= sizeof(*e) && describe_is_heartbeat(e)) {
-                if (e->tgid == (uint32_t) getpid())
+        memcpy(&e, data, MIN_OF(size, sizeof(e)));
+        if (size >= sizeof(e) && describe_is_heartbeat(&e)) {
+                if (e.tgid == (uint32_t) getpid()) {
                         k->heard_usec = now_boottime_usec();
+                        guard_heard(k->guard, &e);
+                }
                 return 0;
         }
         now = instant_now();
-        if (size >= sizeof(*e))
-                who_resolve(k->who, e, &k->names);
-        r = describe_event(e, size, &k->names, &now, ring, &k->record);
+        if (size >= sizeof(e)) {
+                guard_event(k->guard, &e);
+                who_resolve(k->who, &e, &k->names);
+        }
+        r = describe_event(&e, size, &k->names, &now, ring, &k->record);
         if (r == -EBADMSG) {
                 audit_record_start(&k->record, "lost", LOG_WARNING, false);
                 audit_record_add(&k->record, "reason", "an event that this version does not know");
@@ -70,8 +78,8 @@ static int append_event(struct kernel *k, const void *data, size_t size, const c
                 audit_record_add(&k->record, "ring", ring);
         } else if (r >= 0)
                 uses_join(k->uses, &k->record);
-        if (r >= 0 && k->workloads && e->kind == CMKD_DM_REMOVE && e->result == 0)
-                workloads_removed(k->workloads, e->uuid, k->record.boottime_usec);
+        if (r >= 0 && k->workloads && e.kind == CMKD_DM_REMOVE && e.result == 0)
+                workloads_removed(k->workloads, e.uuid, k->record.boottime_usec);
         return writer_append(k->writer, &k->record, RECORD_KERNEL);
 }
 
@@ -315,6 +323,9 @@ int kernel_new(sd_event *event, struct writer *writer, struct uses *uses, uint32
         r = probes_open(ring_size, &k->probes);
         if (r < 0)
                 return r;
+        r = guard_new(k->probes, writer, &k->guard);
+        if (r < 0)
+                return r;
         take_over_all(k);
         r = ring_open(probes_events_fd(k->probes), &k->ring);
         if (r < 0)
@@ -332,12 +343,34 @@ int kernel_new(sd_event *event, struct writer *writer, struct uses *uses, uint32
         return 0;
 }
 
-void kernel_housekeep(struct kernel *k) {
+/* The packages' removal: what happened until now is written, and that it is over. */
+static struct kernel *release(struct kernel *k) {
+        while (drain(k, k->ring, probes_events_name(k->probes), BATCH) > 0 && writer_commit(k->writer, true) >= 0)
+                ;
+        audit_record_start(&k->record, "probes", LOG_WARNING, true);
+        audit_record_add(&k->record, "loaded", "released");
+        audit_record_addf(&k->record, "pins", "%u", probes_release());
+        (void) writer_say(k->writer, &k->record);
+        (void) writer_commit(k->writer, true);
+        log_warning("The probes were taken out of the kernel: nothing is recorded from it any more");
+        return kernel_free(k);
+}
+
+struct kernel *kernel_housekeep(struct kernel *k) {
+        if (guard_is_released(k->guard))
+                return release(k);
         report_lost(k);
         probes_check_pins(k->probes, on_pin_missing, k);
         check_echo(k);
         if (k->workloads)
                 workloads_housekeep(k->workloads, k->who, k->uses, k->writer, &k->record);
+        guard_tick(k->guard, !k->blind, &k->record);
+        return k;
+}
+
+void kernel_note(struct kernel *k, const struct audit_message_record *m) {
+        if (k)
+                guard_note(k->guard, m);
 }
 
 void kernel_fill_status(struct kernel *k, struct audit_status *s) {
@@ -346,4 +379,5 @@ void kernel_fill_status(struct kernel *k, struct audit_status *s) {
         s->consumed = k->consumed;
         s->lost = k->lost;
         s->blind = k->blind;
+        guard_fill_status(k->guard, s);
 }

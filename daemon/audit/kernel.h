@@ -22,7 +22,10 @@ struct kernel *kernel_free(struct kernel *k);
 void kernel_report_coverage(const struct kernel *k, int error, struct writer *writer,
                             struct audit_message_record *record);
 
-/* Once a second. */
-void kernel_housekeep(struct kernel *k);
+/* Looks at a client's record: it may be a word to the guard. k may be NULL. */
+void kernel_note(struct kernel *k, const struct audit_message_record *m);
+
+/* Once a second. Returns k, or NULL: it was released, nothing of it is attached or pinned any more. */
+struct kernel *kernel_housekeep(struct kernel *k);
 
 void kernel_fill_status(struct kernel *k, struct audit_status *s);

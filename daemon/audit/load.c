@@ -4,6 +4,7 @@
 #include "chain.h"
 #include "crypt.skel.h"
 #include "dm.skel.h"
+#include "guard.skel.h"
 #include "io.skel.h"
 #include "lsm.skel.h"
 
@@ -22,6 +23,7 @@ struct object {
 static const struct object objects[] = {
         { "lsm", NULL, lsm_bpf__elf_bytes },
         { "io", NULL, io_bpf__elf_bytes },
+        { "guard", NULL, guard_bpf__elf_bytes },
         { "dm", "dm_mod", dm_bpf__elf_bytes },
         { "crypt", "dm_crypt", crypt_bpf__elf_bytes },
 };
@@ -57,7 +59,7 @@ static const char *hook_function(const struct bpf_program *prog, char *buf, size
 
         if ((name = startswith(section, "fexit/")) || (name = startswith(section, "fentry/")))
                 snprintf(buf, size, "%s", name);
-        else if ((name = startswith(section, "lsm/")))
+        else if ((name = startswith(section, "lsm/")) || (name = startswith(section, "lsm.s/")))
                 snprintf(buf, size, "bpf_lsm_%s", name);
         else
                 return NULL;
@@ -259,18 +261,85 @@ static int find_pinned(struct load *l, const struct object *o, struct bpf_object
         return r < 0 ? r : r == 0;
 }
 
-static int load_object(struct load *l, const struct object *o, struct bpf_object *obj) {
-        char why[96], path[PATH_SIZE];
+static int open_elf(struct load *l, const struct object *o, struct bpf_object **ret) {
+        LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = o->name, .pin_root_path = l->dir);
+        size_t size;
+        const void *elf = o->elf(&size);
+        struct bpf_object *obj = bpf_object__open_mem(elf, size, &opts);
+
+        if (!obj)
+                return -errno;
+        (void) bpf_map__set_max_entries(bpf_object__find_map_by_name(obj, "events"), l->ring_size);
+        *ret = obj;
+        return 0;
+}
+
+/* Loads one program of an object, alone, and throws it away. Returns 0 or why it is refused. */
+static int try_program(struct load *l, const struct object *o, const char *name) {
+        _cleanup_(bpf_object_freep) struct bpf_object *obj = NULL;
         struct bpf_program *prog;
         int r;
 
-        r = bpf_object__load(obj);
-        if (r < 0) {
-                snprintf(why, sizeof(why), "loading failed: %s", strerror(-r));
-                bpf_object__for_each_program(prog, obj)
-                        if (!holds_link(l, prog))
-                                set_status(l, bpf_program__name(prog), why);
+        r = open_elf(l, o, &obj);
+        if (r < 0)
+                return r;
+        bpf_object__for_each_program(prog, obj)
+                bpf_program__set_autoload(prog, streq(bpf_program__name(prog), name));
+        return bpf_object__load(obj);
+}
+
+/* So that the next start does not take them for links that were removed. */
+static void mark_refused(struct load *l, const struct bpf_object *obj) {
+        int self_fd = bpf_map__fd(bpf_object__find_map_by_name(obj, "self"));
+        struct bpf_program *prog;
+        char path[PATH_SIZE];
+
+        bpf_object__for_each_program(prog, obj)
+                if (!bpf_program__autoload(prog) && !holds_link(l, prog)) {
+                        pin_path(l, "failed", bpf_program__name(prog), path);
+                        (void) bpf_obj_pin(self_fd, path);
+                }
+}
+
+/* The object was refused as a whole: once more, without those that are to blame. Returns 1 (*ret: loaded) or 0. */
+static int load_without_refused(struct load *l, const struct object *o, const struct bpf_object *whole,
+                                struct bpf_object **ret) {
+        _cleanup_(bpf_object_freep) struct bpf_object *obj = NULL;
+        struct bpf_program *prog, *same;
+        size_t left = 0;
+        char why[96];
+        int r;
+
+        if (open_elf(l, o, &obj) < 0)
                 return 0;
+        bpf_object__for_each_program(prog, whole) {
+                const char *name = bpf_program__name(prog);
+
+                r = bpf_program__autoload(prog) ? try_program(l, o, name) : -ENOENT;
+                same = bpf_object__find_program_by_name(obj, name);
+                bpf_program__set_autoload(same, r >= 0);
+                left += r >= 0;
+                if (r >= 0 || !bpf_program__autoload(prog) || holds_link(l, prog))
+                        continue;
+                snprintf(why, sizeof(why), "this kernel refuses it: %s", strerror(-r));
+                set_status(l, name, why);
+        }
+        if (left == 0 || bpf_object__load(obj) < 0)
+                return 0;
+        mark_refused(l, obj);
+        *ret = TAKE_PTR(obj);
+        return 1;
+}
+
+static int load_object(struct load *l, const struct object *o, struct bpf_object *obj) {
+        _cleanup_(bpf_object_freep) struct bpf_object *rest = NULL;
+        char path[PATH_SIZE];
+        int r;
+
+        if (bpf_object__load(obj) < 0) {
+                if (load_without_refused(l, o, obj, &rest) == 0)
+                        return 0;
+                obj = rest;
         }
         attach_all(l, o, obj);
         pin_path(l, "loaded", o->name, path);
@@ -285,23 +354,20 @@ static int load_object(struct load *l, const struct object *o, struct bpf_object
 
 /* Returns 1 (loaded now), 0 (was there, or cannot be had: see the coverage), or -errno. */
 static int open_object(struct load *l, const struct object *o, bool *settled) {
-        LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = o->name, .pin_root_path = l->dir);
         _cleanup_(bpf_object_freep) struct bpf_object *obj = NULL;
-        size_t size, wanted;
-        const void *elf = o->elf(&size);
+        size_t wanted;
         int r;
 
         if (*settled)
                 return 0;
-        obj = bpf_object__open_mem(elf, size, &opts);
-        if (!obj)
-                return -errno;
+        r = open_elf(l, o, &obj);
+        if (r < 0)
+                return r;
         r = find_pinned(l, o, obj);
         if (r != 0) {
                 *settled = r > 0;
                 return MIN_OF(r, 0);
         }
-        (void) bpf_map__set_max_entries(bpf_object__find_map_by_name(obj, "events"), l->ring_size);
         r = choose_programs(l, o, obj, &wanted);
         if (r < 0 || wanted == 0)
                 return r;
@@ -341,4 +407,3 @@ int load_dir(uint32_t ring_size, char ret[static PROBES_DIR_MAX]) {
         snprintf(ret, PROBES_DIR_MAX, "%s/v%u-%.16s", PROBES_ROOT, CMKD_EVENT_VERSION, hex);
         return 0;
 }
-

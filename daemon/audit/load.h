@@ -3,13 +3,14 @@
 
 /* Loads and attaches the programs of bpf/, object by object, and finds again what is pinned (probes.h has the names).
  * All links are held open: see pins.h. An object of which a link was removed is loaded once more; each of its programs
- * takes the place of the one that is attached, so that nothing is blind meanwhile. */
+ * takes the place of the one that is attached, so that nothing is blind meanwhile. A program that this kernel's verifier
+ * refuses is left out, and the others of its object are loaded without it. */
 
 #include "pins.h"
 #include "probes.h"
 
 #define PROBES_DIR_MAX 96
-#define LOAD_OBJECTS 4u
+#define LOAD_OBJECTS 5u
 
 struct load {
         const char *dir;

@@ -5,7 +5,7 @@
 #include <limits.h>
 #include <unistd.h>
 
-#define PINS_MAX 64u
+#define PINS_MAX 128u
 
 struct pin {
         char name[PIN_NAME_MAX];

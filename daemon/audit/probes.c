@@ -41,15 +41,21 @@ int probes_workloads_fd(const struct probes *p) { return p->workloads_fd; }
 int probes_unattributed_fd(const struct probes *p) { return p->unattributed_fd; }
 const char *probes_events_name(const struct probes *p) { return p->events_name; }
 
+static const char *const maps[] = {
+        "events", "lost", "submitted", "reported", "self", "guard", "programs", "devices", "own",
+};
+
+/* These may not be there: nothing is counted then. */
+static const char *const io_maps[] = { "workloads", "unattributed" };
+
 /* What is attached writes to maps that cannot be had any more: all is loaded anew. Returns whether it was so. */
 static bool drop_without_maps(const struct probes *p) {
-        static const char *const names[] = { "events", "lost", "submitted", "reported", "self" };
         size_t missing = 0;
         char path[PATH_SIZE];
         unsigned links;
 
-        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
-                snprintf(path, sizeof(path), "%s/%s", p->dir, names[i]);
+        for (size_t i = 0; i < ELEMENTSOF(maps); i++) {
+                snprintf(path, sizeof(path), "%s/%s", p->dir, maps[i]);
                 missing += access(path, F_OK) < 0;
         }
         if (missing == 0)
@@ -59,41 +65,67 @@ static bool drop_without_maps(const struct probes *p) {
         return links > 0;
 }
 
+int probes_map(const struct probes *p, const char *name) {
+        return pins_fd(p->pins, name);
+}
+
 static int open_map(struct probes *p, const char *name) {
         char path[PATH_SIZE];
-        int fd, r;
+        int fd;
 
         snprintf(path, sizeof(path), "%s/%s", p->dir, name);
         fd = bpf_obj_get(path);
-        if (fd < 0)
-                return -errno;
-        r = pins_hold(p->pins, name, fd);
-        return r < 0 ? r : fd;
+        return fd < 0 ? -errno : pins_hold(p->pins, name, fd);
+}
+
+/* The numbers of our maps, and of the one program whose link can be detached: whoever opens or changes them is seen. */
+static int list_own(const struct probes *p) {
+        struct bpf_map_info map = {};
+        struct bpf_link_info link = {};
+        uint32_t size, one = 1, id;
+        int own_fd = probes_map(p, "own"), r = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(maps) && r >= 0; i++) {
+                size = sizeof(map);
+                if (bpf_obj_get_info_by_fd(probes_map(p, maps[i]), &map, &size) < 0 ||
+                    bpf_map_update_elem(own_fd, &map.id, &one, BPF_ANY) < 0)
+                        r = -errno;
+        }
+        size = sizeof(link);
+        if (r < 0 || pins_fd(p->pins, "link-on_sysctl") < 0 ||
+            bpf_obj_get_info_by_fd(pins_fd(p->pins, "link-on_sysctl"), &link, &size) < 0)
+                return r;
+        id = link.prog_id | CMKD_OWN_PROGRAM;
+        return bpf_map_update_elem(own_fd, &id, &one, BPF_ANY) < 0 ? -errno : 0;
 }
 
 static int open_maps(struct probes *p) {
-        int self_fd = open_map(p, "self");
         _cleanup_(freep) char *boot = NULL;
         struct bpf_map_info info = {};
         uint32_t size = sizeof(info), zero = 0, tgid = (uint32_t) getpid();
         int r;
 
-        p->events_fd = open_map(p, "events");
-        p->lost_fd = open_map(p, "lost");
-        p->submitted_fd = open_map(p, "submitted");
-        p->reported_fd = open_map(p, "reported");
-        p->workloads_fd = open_map(p, "workloads");
-        p->unattributed_fd = open_map(p, "unattributed");
-        if (self_fd < 0 || p->events_fd < 0 || p->lost_fd < 0 || p->submitted_fd < 0 || p->reported_fd < 0)
-                return -ENOENT;
-        if (bpf_map_update_elem(self_fd, &zero, &tgid, BPF_ANY) < 0 ||
+        for (size_t i = 0; i < ELEMENTSOF(maps); i++) {
+                r = open_map(p, maps[i]);
+                if (r < 0)
+                        return r;
+        }
+        p->events_fd = probes_map(p, "events");
+        p->lost_fd = probes_map(p, "lost");
+        p->submitted_fd = probes_map(p, "submitted");
+        p->reported_fd = probes_map(p, "reported");
+        for (size_t i = 0; i < ELEMENTSOF(io_maps); i++)
+                (void) open_map(p, io_maps[i]);
+        p->workloads_fd = probes_map(p, "workloads");
+        p->unattributed_fd = probes_map(p, "unattributed");
+        if (bpf_map_update_elem(probes_map(p, "self"), &zero, &tgid, BPF_ANY) < 0 ||
             bpf_obj_get_info_by_fd(p->events_fd, &info, &size) < 0)
                 return -errno;
         r = read_small_file("/proc/sys/kernel/random/boot_id", 64, &boot, NULL);
         if (r < 0)
                 return r;
         snprintf(p->events_name, sizeof(p->events_name), "%.8s.%" PRIu32, boot, info.id);
-        return 0;
+        return list_own(p);
 }
 
 /* libbpf's words go to debug: what failed is said once, in the coverage. */
@@ -148,6 +180,18 @@ int probes_retry(struct probes *p) {
 
 void probes_check_pins(struct probes *p, pins_missing missing, void *user) {
         pins_check(p->pins, missing, user);
+}
+
+unsigned probes_release(void) {
+        struct probes_old old;
+        unsigned n = 0;
+
+        while (probes_old_next("/", &old) > 0) {
+                n += probes_unpin(old.path, "");
+                if (probes_old_done(&old, true) < 0)
+                        break;
+        }
+        return n;
 }
 
 int64_t probes_lost(struct probes *p, uint64_t ret[static _CMKD_EVENT_MAX]) {

@@ -3,7 +3,8 @@
 
 /* Loads, attaches and pins the programs of bpf/, and finds them again after a restart.
  *
- *   /sys/fs/bpf/cmkd/v1-DIGEST/   events lost submitted reported self      the shared maps
+ *   /sys/fs/bpf/cmkd/v2-DIGEST/   events lost submitted reported self      the shared maps
+ *                                 guard programs devices own               and those of the guard (event.h)
  *                                 workloads unattributed                   of io.bpf.c
  *                                 link-PROGRAM ...                         what keeps a program attached
  *                                 loaded-OBJECT                            all that this object could attach is pinned
@@ -18,7 +19,7 @@
 #include "pins.h"
 
 #define PROBES_ROOT "/sys/fs/bpf/cmkd"
-#define PROBES_MAX 32u
+#define PROBES_MAX 64u
 
 struct probe_status {
         char program[32];                  /* "on_crypt_ctr" */
@@ -68,6 +69,13 @@ int probes_lost_reported(struct probes *p, const uint64_t lost[static _CMKD_EVEN
 
 /* Events that were put into the ring since it is there. */
 uint64_t probes_submitted(struct probes *p);
+
+/* Removes what is pinned, of this build and of others: all programs are detached once nobody else holds them. Returns how
+ * many pins that were. */
+unsigned probes_release(void);
+
+/* A map by its name ("guard"), which stays with p, or -ENOENT. */
+int probes_map(const struct probes *p, const char *name);
 
 /* Asks device-mapper for the status of a mapping that does not exist: an event has to come of it. Returns 0, or
  * -errno (no device-mapper: no echo to expect). */

@@ -27,6 +27,17 @@ static void write_seal(FILE *f, const struct audit_status *s) {
                 strempty(s->seal_why));
 }
 
+static void write_guard(FILE *f, const struct audit_status *s) {
+        uint64_t now = now_boottime_usec();
+
+        fprintf(f, "guard=%s\nguard_mode=%s\nguard_clean=%" PRIu64 "\nguard_need=%" PRIu64 "\n", s->guard_state, s->guard_mode,
+                s->guard_clean_usec / USEC_PER_SEC, s->guard_need_usec / USEC_PER_SEC);
+        if (s->guard_until_usec > now)
+                fprintf(f, "guard_left=%" PRIu64 "\n", (s->guard_until_usec - now) / USEC_PER_SEC);
+        if (s->guard_why)
+                fprintf(f, "guard_why=%s\n", s->guard_why);
+}
+
 int audit_status_write(const char *path, const struct audit_status *s) {
         _cleanup_(freep) char *text = NULL;
         char hex[CHAIN_HEX_SIZE + 1];
@@ -48,6 +59,8 @@ int audit_status_write(const char *path, const struct audit_status *s) {
                 s->blind ? "yes" : "no", s->submitted, s->consumed, s->lost, s->mirror_lost);
         fprintf(f, "place=%s\n", s->early ? "early" : "trail");
         write_seal(f, s);
+        if (s->guard_state)
+                write_guard(f, s);
         if (fclose(f) != 0)
                 return -ENOMEM;
         return write_file_atomic(path, text, size, 0644);

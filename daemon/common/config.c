@@ -13,7 +13,7 @@
 
 static const char *const directories[] = { "/etc/cmkd", "/run/cmkd", "/usr/lib/cmkd" };
 
-enum section { SECTION_NODE, SECTION_POLICY, SECTION_VAULT, SECTION_AUDIT };   /* a [Volume] has the keys of [Policy] */
+enum section { SECTION_NODE, SECTION_GUARD, SECTION_POLICY, SECTION_VAULT, SECTION_AUDIT };   /* a [Volume] has [Policy]'s keys */
 
 typedef int (*word_parser)(const char *);
 
@@ -201,6 +201,12 @@ static const struct setting settings[] = {
         { SECTION_AUDIT, "MaxFileAge", parse_time, offsetof(struct config, audit.max_file_age_usec), NULL, SPAN },
         { SECTION_AUDIT, "Baseline", parse_baseline, offsetof(struct config, baseline), NULL,
           "paths of programs and names of units, separated by spaces" },
+        { SECTION_GUARD, "Mode", parse_word, offsetof(struct config, guard.mode), guard_mode_from_string,
+          "off, audit or enforce" },
+        { SECTION_GUARD, "ArmAfterSec", parse_time, offsetof(struct config, guard.arm_after_usec), NULL, SPAN },
+        { SECTION_GUARD, "ConfirmWithinSec", parse_time, offsetof(struct config, guard.confirm_usec), NULL, SPAN },
+        { SECTION_GUARD, "Allow", parse_paths, offsetof(struct config, guard.allow), NULL,
+          "paths of programs, separated by spaces" },
         IN_POLICY("OnRevoked", parse_word, on_revoked, action_from_string, ACTIONS),
         IN_POLICY("OnDenied", parse_word, on_denied, action_from_string, ACTIONS),
         IN_POLICY("OnUnreachable", parse_word, on_unreachable, action_from_string, ACTIONS),
@@ -303,6 +309,10 @@ static void *find_target(struct loader *l, const char *section, enum section *re
                 *ret = SECTION_AUDIT;
                 return l->config;
         }
+        if (streq(section, "Guard")) {
+                *ret = SECTION_GUARD;
+                return l->config;
+        }
         if (streq(section, "Policy")) {
                 *ret = SECTION_POLICY;
                 return &l->config->policy;
@@ -319,7 +329,8 @@ static void *find_target(struct loader *l, const char *section, enum section *re
                 *ret = SECTION_VAULT;
                 return get_vault(l->config, name);
         }
-        complain(l, "[%s] is no section; there are [Node], [Policy], [Audit], [Volume NAME] and [Vault NAME]", section);
+        complain(l, "[%s] is no section; there are [Node], [Guard], [Policy], [Audit], [Volume NAME] and [Vault NAME]",
+                 section);
         return NULL;
 }
 
@@ -481,6 +492,8 @@ int config_load(const char *root, struct config **ret, char **ret_why) {
         policy_settings_init(&c->policy);
         c->audit.max_file_size = UINT64_C(64) << 20;
         c->audit.max_file_age_usec = 30 * 86400 * USEC_PER_SEC;
+        c->guard.arm_after_usec = 24 * 3600 * USEC_PER_SEC;
+        c->guard.confirm_usec = 600 * USEC_PER_SEC;
         c->read_usec = now_boottime_usec();
         l.config = c;
         r = load_all(&l, root);
@@ -520,6 +533,7 @@ struct config *config_free(struct config *c) {
         free_strings(c->owner_keys);
         free(c->audit.public_key);
         free_strings(c->baseline);
+        free_strings(c->guard.allow);
         free(c);
         return NULL;
 }

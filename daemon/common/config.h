@@ -7,6 +7,7 @@
  *   [Policy]          OnRevoked= PollSec= ...              for every volume
  *   [Volume NAME]     the same keys, for one volume
  *   [Audit]           PublicKey= MaxFileSize= Baseline= ...   how the trail is kept, what is normal in it
+ *   [Guard]           Mode= Allow= ...                     what the kernel refuses
  *   [Vault NAME]      Host= Keys= CAFile= Identity= ...    the allow-list: what is not here is refused
  *
  * Files: cmkd.conf from the first of /etc/cmkd, /run/cmkd, /usr/lib/cmkd that has it, then the .conf files in cmkd.conf.d of all
@@ -56,6 +57,12 @@ struct audit_config {
         uint64_t max_file_age_usec;    /* the same */
 };
 
+struct guard_settings {
+        int mode;                      /* enum guard_mode */
+        uint64_t arm_after_usec, confirm_usec;
+        char **allow;                  /* programs that may open volumes; NULL-terminated, or NULL */
+};
+
 struct config {
         uint64_t read_usec;            /* when reading began, CLOCK_BOOTTIME: what was written before that is in it */
         int trust;                     /* enum trust_mode */
@@ -63,6 +70,7 @@ struct config {
         char **owner_keys;             /* PEM files of those whose signed lists are trusted; NULL-terminated, or NULL */
         bool allow_removable;          /* udev may have loop, nbd, zram, USB and removable devices attached */
         char **baseline;               /* programs (paths) and units that may open decrypted devices; NULL-terminated, or NULL */
+        struct guard_settings guard;
         struct policy_settings policy;
         struct audit_config audit;
         struct volume_config *volumes;

@@ -9,6 +9,7 @@ static const char *const foreigns[_FOREIGN_MAX] = { "refuse", "report" };
 static const char *const key_expiries[_KEY_EXPIRY_MAX] = { "report", "revoke" };
 static const char *const revokes[_REVOKE_MAX] = { "any", "all" };
 static const char *const trail_failures[_TRAIL_FAILURE_MAX] = { "deny-new", "stop", "continue" };
+static const char *const guard_modes[_GUARD_MODE_MAX] = { "audit", "off", "enforce" };
 static const char *const trust_modes[_TRUST_MAX] = { "listed", "allowed-keys" };
 
 static int lookup(const char *const *table, size_t n, const char *s) {
@@ -31,3 +32,4 @@ DEFINE_WORDS(key_expiry, key_expiry, key_expiries)
 DEFINE_WORDS(revoke, revoke, revokes)
 DEFINE_WORDS(trail_failure, trail_failure, trail_failures)
 DEFINE_WORDS(trust_mode, trust_mode, trust_modes)
+DEFINE_WORDS(guard_mode, guard_mode, guard_modes)

@@ -18,7 +18,7 @@
 static const char *const details[] = {
         "verb", "step", "action", "cause", "until", "verdict", "counted_as", "code", "http_status", "request_id", "mode",
         "refused", "signal", "count", "reason", "why", "detail", "message", "missing", "pin", "detached", "error", "floors",
-        "ignored", "expires",
+        "ignored", "expires", "to", "socket", "program", "map", "point", "module", "seconds", "need", "state",
 };
 
 /* Reading from one trail for one question. */

@@ -94,6 +94,7 @@ static struct json_object *audit_section(const struct audit_config *a) {
 
 static struct json_object *to_json(const struct config *c) {
         struct json_object *o = json_object_new_object(), *node = json_object_new_object(), *audit;
+        struct json_object *guard = json_object_new_object();
         char title[80];
 
         put_text(node, "Trust", trust_mode_to_string(c->trust));
@@ -101,6 +102,11 @@ static struct json_object *to_json(const struct config *c) {
         put_keys(node, "OwnerKeys", c->owner_keys);
         put_text(node, "AllowRemovable", c->allow_removable ? "yes" : "no");
         json_object_object_add(o, "Node", node);
+        put_text(guard, "Mode", guard_mode_to_string(c->guard.mode));
+        put_span(guard, "ArmAfterSec", c->guard.arm_after_usec);
+        put_span(guard, "ConfirmWithinSec", c->guard.confirm_usec);
+        put_keys(guard, "Allow", c->guard.allow);
+        json_object_object_add(o, "Guard", guard);
         json_object_object_add(o, "Policy", policy_section(&c->policy));
         audit = audit_section(&c->audit);
         put_keys(audit, "Baseline", c->baseline);

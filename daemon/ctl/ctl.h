@@ -94,5 +94,8 @@ int verb_audit_report(const struct invocation *in);
 int verb_config_check(const struct invocation *in);
 int verb_config_reload(const struct invocation *in);
 int verb_config_show(const struct invocation *in);
+int verb_guard_status(const struct invocation *in);
+int verb_guard_confirm(const struct invocation *in);
+int verb_guard_release(const struct invocation *in);
 int verb_drill(const struct invocation *in);
 int verb_doctor(const struct invocation *in);

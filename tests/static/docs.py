@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the manual pages, the sample and the two sides of D-Bus say, against the tables in the code."""
 
+import ast
 import re
 
 MAIN, OPTIONS = "daemon/ctl/main.c", "daemon/ctl/options.c"
@@ -98,3 +99,21 @@ def readme_tests(tree):
     for name in sorted(named):
         if f"tests/vm/{name}" not in tree.files:
             yield f"README.md names the test {name}, which does not exist"
+
+
+RED_TEAM, RED_TEAM_HEAD = "tests/vm/audit-red-team", "| an insider | the record | with `Mode=enforce` |\n|-|-|-|\n"
+
+
+def red_team(tree):
+    """The table in the README is what the test tries."""
+    found = re.search(r"^TRIES = (\[.*?^\])$", tree.need(RED_TEAM), re.M | re.S)
+    tries = ast.literal_eval(found.group(1)) if found else []
+    if len(tries) < 25:
+        yield f"{RED_TEAM} tries {len(tries)} things, 25 were promised"
+    ours = [f"| {what} | {f'`{event}`' if event else '-'} | {then} |" for _, what, event, then in tries]
+    text = tree.need("README.md").partition(RED_TEAM_HEAD)[2]
+    theirs = re.match(r"(?:\|.*\n)*", text).group(0).splitlines()
+    for line in [line for line in ours if line not in theirs]:
+        yield f"README.md does not have the row {line}"
+    for line in [line for line in theirs if line not in ours]:
+        yield f"README.md has a row that {RED_TEAM} does not try: {line}"

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 
+import docs
 import linkage
 from tree import Skip, Tree
 
@@ -42,7 +43,9 @@ GOOD = {
     "daemon/man/cmkctl.1": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH VERBS\n.TP\n.BR cut " \\fINAME\\fR"\nx\n.TP\n'
                            ".B audit list\nx\n.SH OPTIONS\n.TP\n.B \\-\\-json\nx\n",
     "daemon/man/cmkd.conf.5": '.\\" SPDX-License-Identifier: Apache-2.0\n.TP\n.B Trust=\nx\n.TP\n.B PollSec=\nx\n',
-    "README.md": "shown by `main-life`\n",
+    "README.md": "shown by `main-life`\n\n" + docs.RED_TEAM_HEAD + "".join(f"| thing {n} | `e` | refused |\n" for n in range(25)),
+    "tests/vm/audit-red-team": "# SPDX-License-Identifier: Apache-2.0\nTRIES = [\n" +
+                               "".join(f'    ("x{n}", "thing {n}", "e", "refused"),\n' for n in range(25)) + "]\n",
     "tests/vm/main-life": "# SPDX-License-Identifier: Apache-2.0\n",
     "bpf/event.h": "/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */\n",
     "bpf/dm.bpf.c": '/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */\n#include "event.h"\n',
@@ -125,6 +128,8 @@ FAULTS = {
     "ctl-shows-config-keys": [{"daemon/ctl/config.c": SPDX + 'put_text(o, "Trust", x);\n'}],
     "bus-methods": [{"daemon/manager/bus.c": SPDX + 'SD_BUS_METHOD("Hold", "s")\n'}],
     "readme-tests": [{"README.md": "`main-gone`\n"}, {"README.md": "no test\n"}],
+    "readme-red-team": [{"README.md": GOOD["README.md"].replace("thing 7", "thing 99")},
+                        {"tests/vm/audit-red-team": 'TRIES = [\n    ("x", "thing 0", "e", "refused"),\n]\n'}],
 }
 
 # check: (program, soname that it is linked with) which is wrong

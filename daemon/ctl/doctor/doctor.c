@@ -8,6 +8,7 @@
 
 #include "config-copy.h"
 #include "findings.h"
+#include "blindness.h"
 #include "leaks.h"
 #include "unpack.h"
 
@@ -79,6 +80,7 @@ static int judge(struct report *r, const char *root) {
 
 static int examine_node(struct findings *l, const char *root) {
         find_leaks(root, l);
+        find_blindness(root, l);
         findings_sort(l);
         return l->out_of_memory ? fail(EXIT_CODE_FAILED, "out of memory") : EXIT_CODE_DONE;
 }

@@ -115,6 +115,13 @@ static const struct {
                 "nothing to do where no service raises the limit (LimitCORE=)" },
         [FINDING_KEXEC] = { "kexec", SEVERITY_NOTE,
                 "the next kernel starts with this one's memory as it is", "reboot through the firmware (kexec -u)" },
+        [FINDING_NOT_COVERED] = { "not-covered", SEVERITY_RISK,
+                "what these programs watch is not recorded, nor refused",
+                "where it is for want of the BPF LSM, add bpf to lsm= on the kernel's command line" },
+        [FINDING_BLIND] = { "blind", SEVERITY_RISK, "uses of keys are not recorded now",
+                "see whether kernel.ftrace_enabled is 1; the trail says since when" },
+        [FINDING_GUARD] = { "guard", SEVERITY_RISK, "Mode=enforce is configured, and nothing is refused",
+                "cmkctl guard status says what is missing" },
 };
 
 const char *finding_id(enum finding_kind kind) {

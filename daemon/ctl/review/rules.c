@@ -30,6 +30,10 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
         [RULE_KEY_SET] = { "key-set", "A volume key reached the kernel that cmkd did not release",
                 "Another keyslot, a recovery key or a copied volume key opened it: see who, and `cmkctl status` for foreign "
                 "keyslots.", GRAVITY_ALERT },
+        [RULE_KEY_ASKED] = { "key-asked", "A volume key in a keyring was asked for by a program that has nothing to do with it",
+                "dm-crypt's keys are in a keyring for a moment while a volume is opened. Find out who looked for them.", GRAVITY_ALERT },
+        [RULE_HEADER] = { "header-write", "The disk below an open volume was opened for writing past cmkd",
+                "A keyslot may have been added, or the header spoilt: `cmkctl status` names foreign keyslots.", GRAVITY_ALERT },
         [RULE_MAPPING] = { "mapping", "A mapping of a volume was worked on past cmkd",
                 "dmsetup or cryptsetup was used on it: ask who did.", GRAVITY_WARNING },
         [RULE_RAW_OPEN] = { "raw-open", "The decrypted device was opened by a program that has no business there",
@@ -44,6 +48,8 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
                 "It was cut. Ask who had the key.", GRAVITY_ALERT },
         [RULE_GUARD] = { "guard", "Somebody worked against the recording",
                 "Treat what was recorded after this as incomplete, and ask who did it.", GRAVITY_ALERT },
+        [RULE_CLOCK] = { "clock-back", "The wall clock was set back", "Times of records may lie; their order and the boot clock do "
+                "not, and leases end by both clocks.", GRAVITY_WARNING },
         [RULE_BLIND] = { "blind", "The kernel's events did not arrive", "Uses of keys in that time are not recorded.",
                 GRAVITY_ALERT },
         [RULE_LOST] = { "lost", "Events are missing from the trail", "The records say how many, of which kind, and why.",
@@ -72,6 +78,8 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
         [RULE_CLOSED_ELSEWHERE] = { "closed-elsewhere", "A volume was closed past cmkd", "", GRAVITY_NOTE },
         [RULE_KEY_EXPIRED] = { "key-expired", "A key is past its expiry date",
                 "Its owner should rotate it, or set another date.", GRAVITY_WARNING },
+        [RULE_MODULE] = { "module", "A kernel module was loaded that is not the kernel's own, or one of device-mapper removed",
+                "A module can do anything, unseen. If it is a driver of yours, there is nothing to do.", GRAVITY_NOTE },
 };
 
 const char *rule_id(enum rule r) {
@@ -114,6 +122,10 @@ static const char *const drill_names[] = { "cmkctl" };
 
 /* Of those above, the ones that nothing in a boot lets look at a volume's table. */
 static const char *const table_names[] = { "dmsetup" };
+
+/* Who sets the clock, and who writes to the disks below volumes, in the course of their work. */
+static const char *const clock_names[] = { "systemd-timesyncd", "chronyd", "ntpd", "ntpdate" };
+static const char *const disk_names[] = { "systemd", "systemd-udevd", "lvm", "mdadm", "multipathd", "dmeventd" };
 
 static bool is_in(const char *exe, const char *const *names, size_t n) {
         for (size_t i = 0; i < ELEMENTSOF(known_dirs); i++) {
@@ -203,7 +215,8 @@ static bool has(const struct record *r, const char *name, const char *value) {
 
 static const struct { const char *event; enum rule rule; } of_daemon[] = {
         { "second_mapping", RULE_SECOND_MAPPING }, { "foreign_mapping", RULE_SECOND_MAPPING },
-        { "resumed_elsewhere", RULE_RESUMED_ELSEWHERE }, { "guard_unpin", RULE_GUARD }, { "blind", RULE_BLIND },
+        { "resumed_elsewhere", RULE_RESUMED_ELSEWHERE }, { "guard_unpin", RULE_GUARD }, { "guard_release", RULE_GUARD },
+        { "blind", RULE_BLIND },
         { "gap", RULE_LOST }, { "lost", RULE_LOST }, { "early_not_joined", RULE_LOST },
         { "sequence_gap", RULE_SEQUENCE_GAP }, { "recovery", RULE_RECOVERY },
         { "foreign_keyslot", RULE_FOREIGN_KEYSLOT }, { "recovery_key_added", RULE_RECOVERY_KEY },
@@ -271,6 +284,16 @@ static bool is_of_volume(const struct record *record) {
         return startswith(strempty(record_field(record, "dm_uuid")), "CRYPT-LUKS2-") != NULL;
 }
 
+/* PID 1 stops our units by a signal, as it does every one. What a volume or a table was opened for has a finding of its own,
+ * unless it was refused. */
+static enum rule judge_guard(const struct record *record) {
+        if (has(record, "pid", "1") || has(record, "by", "cmkd"))
+                return RULE_NONE;
+        if ((streq(record->event, "guard_open") || streq(record->event, "guard_table")) && !has(record, "refused", "yes"))
+                return RULE_NONE;
+        return RULE_GUARD;
+}
+
 static enum rule judge_kernel(struct rules *r, const struct record *record) {
         static const char *const changes[] = { "dm_load", "dm_clear", "dm_suspend", "dm_resume", "dm_rename", "dm_message" };
         struct seen *s = find(r, record_field(record, "uuid"));
@@ -281,8 +304,15 @@ static enum rule judge_kernel(struct rules *r, const struct record *record) {
         if (streq(record->event, "key_set") || streq(record->event, "key_replaced"))
                 return judge_key(s, record);
         if (startswith(record->event, "guard_"))
-                /* PID 1 stops cmkd-audit by a signal, as it does every service */
-                return streq(record->event, "guard_signal") && has(record, "pid", "1") ? RULE_NONE : RULE_GUARD;
+                return judge_guard(record);
+        if (streq(record->event, "key_asked"))
+                return RULE_KEY_ASKED;
+        if (streq(record->event, "header_open"))
+                return is_in(strempty(record_field(record, "exe")), disk_names, ELEMENTSOF(disk_names)) ? RULE_NONE : RULE_HEADER;
+        if (streq(record->event, "clock_back"))
+                return is_in(strempty(record_field(record, "exe")), clock_names, ELEMENTSOF(clock_names)) ? RULE_NONE : RULE_CLOCK;
+        if (streq(record->event, "module_free") || (streq(record->event, "module_load") && has(record, "foreign", "yes")))
+                return RULE_MODULE;
         if (has(record, "by", "cmkd") || !has(record, "result", "ok") || !is_of_volume(record))
                 return RULE_NONE;
         if (streq(record->event, "volume_open")) {

@@ -20,6 +20,8 @@ enum rule {
         RULE_KEY_READ,
         RULE_KEY_INLINE,
         RULE_KEY_SET,
+        RULE_KEY_ASKED,
+        RULE_HEADER,
         RULE_MAPPING,
         RULE_RAW_OPEN,
         RULE_TABLE_READ,
@@ -27,6 +29,7 @@ enum rule {
         RULE_RESUMED_ELSEWHERE,
         /* somebody works against the recording, or it has holes */
         RULE_GUARD,
+        RULE_CLOCK,
         RULE_BLIND,
         RULE_LOST,
         RULE_SEQUENCE_GAP,
@@ -44,6 +47,7 @@ enum rule {
         RULE_DISK_REMOVED,
         RULE_CLOSED_ELSEWHERE,
         RULE_KEY_EXPIRED,
+        RULE_MODULE,
         _RULE_MAX,
 };
 

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guard-maps.h"
+
+#include "common/mountinfo.h"
+
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define GONE_MAX 64u
+
+struct guard_maps {
+        int guard_fd, programs_fd, devices_fd;
+        char *const *allow;
+        struct cmkd_guard guard;
+        char *mounts;                      /* the text of mountinfo, while programs are looked up */
+        uint32_t gone[GONE_MAX];           /* devices that the last look did not find any more */
+        size_t n_gone;
+};
+
+static const char *const dirs[] = { "/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/lib/systemd", "/lib/systemd" };
+
+/* The programs of units that nobody may be locked out of: udev, mount, fsck, LVM, md, multipath; and cmkctl. None that
+ * copies a device. */
+static const struct { const char *name; uint32_t may; } known[] = {
+        { "systemd", CMKD_MAY_OPEN|CMKD_MAY_TABLE }, { "systemd-executor", CMKD_MAY_OPEN|CMKD_MAY_TABLE },
+        { "systemd-shutdown", CMKD_MAY_OPEN|CMKD_MAY_TABLE }, { "udevadm", CMKD_MAY_OPEN|CMKD_MAY_TABLE },
+        { "systemd-udevd", CMKD_MAY_OPEN|CMKD_MAY_TABLE },
+        { "systemd-cryptsetup", CMKD_MAY_OPEN|CMKD_MAY_TABLE|CMKD_MAY_CONNECT|CMKD_MAY_KEYS },
+        { "cryptsetup", CMKD_MAY_OPEN|CMKD_MAY_TABLE|CMKD_MAY_CONNECT|CMKD_MAY_KEYS },
+        { "integritysetup", CMKD_MAY_OPEN|CMKD_MAY_TABLE },
+        { "cmkctl", CMKD_MAY_OPEN|CMKD_MAY_TABLE|CMKD_MAY_CONNECT },
+        { "lvm", CMKD_MAY_OPEN|CMKD_MAY_TABLE }, { "dmeventd", CMKD_MAY_OPEN|CMKD_MAY_TABLE },
+        { "multipathd", CMKD_MAY_OPEN|CMKD_MAY_TABLE }, { "multipath", CMKD_MAY_OPEN|CMKD_MAY_TABLE },
+        { "kpartx", CMKD_MAY_OPEN|CMKD_MAY_TABLE }, { "grub-probe", CMKD_MAY_OPEN|CMKD_MAY_TABLE },
+        { "dmsetup", CMKD_MAY_OPEN }, { "mdadm", CMKD_MAY_OPEN }, { "systemd-fsck", CMKD_MAY_OPEN },
+        { "systemd-makefs", CMKD_MAY_OPEN }, { "systemd-growfs", CMKD_MAY_OPEN }, { "mount", CMKD_MAY_OPEN },
+        { "umount", CMKD_MAY_OPEN }, { "blkid", CMKD_MAY_OPEN }, { "lsblk", CMKD_MAY_OPEN },
+        { "blockdev", CMKD_MAY_OPEN }, { "wipefs", CMKD_MAY_OPEN }, { "fstrim", CMKD_MAY_OPEN },
+        { "findfs", CMKD_MAY_OPEN }, { "swapon", CMKD_MAY_OPEN }, { "swapoff", CMKD_MAY_OPEN },
+        { "mkswap", CMKD_MAY_OPEN }, { "fsfreeze", CMKD_MAY_OPEN }, { "fsck", CMKD_MAY_OPEN },
+        { "mke2fs", CMKD_MAY_OPEN }, { "e2fsck", CMKD_MAY_OPEN }, { "resize2fs", CMKD_MAY_OPEN },
+        { "tune2fs", CMKD_MAY_OPEN }, { "dumpe2fs", CMKD_MAY_OPEN }, { "mkfs.xfs", CMKD_MAY_OPEN },
+        { "xfs_repair", CMKD_MAY_OPEN }, { "xfs_growfs", CMKD_MAY_OPEN }, { "mkfs.btrfs", CMKD_MAY_OPEN },
+        { "btrfs", CMKD_MAY_OPEN }, { "mkfs.fat", CMKD_MAY_OPEN }, { "fsck.fat", CMKD_MAY_OPEN },
+        { "partx", CMKD_MAY_OPEN }, { "sfdisk", CMKD_MAY_OPEN }, { "fdisk", CMKD_MAY_OPEN },
+        { "parted", CMKD_MAY_OPEN }, { "smartctl", CMKD_MAY_OPEN },
+};
+
+static void closedirp(DIR **d) { if (*d) closedir(*d); }
+
+/* The kernel's number of the file system under a mount: not always what stat(2) says (btrfs). */
+static int dev_of_mount(const char *mounts, uint64_t id, uint32_t *ret) {
+        for (const char *p = mounts; p && *p; p = strchr(p, '\n'), p += p != NULL) {
+                _cleanup_(freep) char *line = strndup(p, strcspn(p, "\n"));
+                struct mount_line m;
+
+                if (!line || mount_line_parse(line, &m) < 0 || m.id != id)
+                        continue;
+                *ret = CMKD_KERNEL_DEV(m.major, m.minor);
+                return 0;
+        }
+        return -ENOENT;
+}
+
+static int identify(const struct guard_maps *m, const char *path, struct cmkd_program *ret) {
+        struct statx sx;
+        uint32_t dev;
+        int r;
+
+        if (statx(AT_FDCWD, path, 0, STATX_INO|STATX_MNT_ID|STATX_TYPE, &sx) < 0)
+                return -errno;
+        r = dev_of_mount(m->mounts, sx.stx_mnt_id, &dev);
+        if (r < 0)
+                return r;
+        *ret = (struct cmkd_program) { .ino = sx.stx_ino, .dev = dev };
+        return 0;
+}
+
+static int read_mounts(struct guard_maps *m) {
+        _cleanup_(closep) int fd = open("/proc/self/mountinfo", O_RDONLY|O_CLOEXEC);
+
+        free(TAKE_PTR(m->mounts));
+        return fd < 0 ? -errno : mountinfo_read(fd, &m->mounts);
+}
+
+/* The directory that this program itself was started from. */
+static int find_home(struct guard_maps *m) {
+        struct cmkd_program dir;
+        char path[PATH_MAX], *slash;
+        struct stat st;
+        ssize_t n;
+        int r;
+
+        n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+        if (n <= 0)
+                return n < 0 ? -errno : -ENOENT;
+        path[n] = 0;
+        slash = strrchr(path, '/');
+        if (!slash || slash == path)
+                return -ENOENT;
+        *slash = 0;
+        r = read_mounts(m);
+        if (r >= 0)
+                r = identify(m, path, &dir);
+        if (r < 0)
+                return r;
+        m->guard.dir_ino = dir.ino;
+        m->guard.dir_dev = dir.dev;
+        if (stat("/proc/self/ns/mnt", &st) >= 0)
+                m->guard.mnt_ns = (uint32_t) st.st_ino;
+        return 0;
+}
+
+int guard_maps_new(const struct probes *p, char *const *allow, struct guard_maps **ret) {
+        _cleanup_(guard_maps_freep) struct guard_maps *m = calloc(1, sizeof(*m));
+        int r;
+
+        if (!m)
+                return -ENOMEM;
+        m->allow = allow;
+        m->guard_fd = probes_map(p, "guard");
+        m->programs_fd = probes_map(p, "programs");
+        m->devices_fd = probes_map(p, "devices");
+        if (m->guard_fd < 0 || m->programs_fd < 0 || m->devices_fd < 0)
+                return -ENOENT;
+        r = find_home(m);
+        if (r < 0)
+                return r;
+        guard_maps_programs(m);
+        guard_maps_devices(m);
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+struct guard_maps *guard_maps_free(struct guard_maps *m) {
+        if (m)
+                free(m->mounts);
+        free(m);
+        return NULL;
+}
+
+bool guard_maps_enforces(const struct guard_maps *m, uint64_t *ret_until_usec) {
+        struct cmkd_guard g = {};
+        uint32_t zero = 0;
+
+        if (bpf_map_lookup_elem(m->guard_fd, &zero, &g) < 0)
+                return false;
+        *ret_until_usec = g.enforce_until_ns / NSEC_PER_USEC;
+        return g.mode == CMKD_GUARD_ENFORCE;
+}
+
+int guard_maps_set(struct guard_maps *m, enum cmkd_guard_mode mode, uint64_t until_usec) {
+        uint32_t zero = 0;
+
+        m->guard.mode = mode;
+        m->guard.enforce_until_ns = until_usec * NSEC_PER_USEC;
+        return bpf_map_update_elem(m->guard_fd, &zero, &m->guard, BPF_ANY) < 0 ? -errno : 0;
+}
+
+struct program_list { struct cmkd_program items[512]; size_t n; };
+
+static void add_program(const struct guard_maps *m, struct program_list *l, const char *path, uint32_t may) {
+        if (l->n == ELEMENTSOF(l->items) || identify(m, path, l->items + l->n) < 0)
+                return;
+        if (bpf_map_update_elem(m->programs_fd, l->items + l->n, &may, BPF_ANY) >= 0)
+                l->n++;
+}
+
+static void drop_other_programs(const struct guard_maps *m, const struct program_list *l) {
+        struct cmkd_program key, other[64];
+        size_t n = 0, i;
+
+        for (int r = bpf_map_get_next_key(m->programs_fd, NULL, &key); r >= 0 && n < ELEMENTSOF(other);
+             r = bpf_map_get_next_key(m->programs_fd, &key, &key)) {
+                for (i = 0; i < l->n && (l->items[i].ino != key.ino || l->items[i].dev != key.dev); i++)
+                        ;
+                if (i == l->n)
+                        other[n++] = key;
+        }
+        while (n-- > 0)
+                (void) bpf_map_delete_elem(m->programs_fd, other + n);
+}
+
+void guard_maps_programs(struct guard_maps *m) {
+        struct program_list l = { .n = 0 };
+        char path[PATH_MAX];
+
+        if (read_mounts(m) < 0)
+                return;
+        for (char *const *p = m->allow; p && *p; p++)
+                add_program(m, &l, *p, CMKD_MAY_OPEN);
+        for (size_t d = 0; d < ELEMENTSOF(dirs); d++)
+                for (size_t i = 0; i < ELEMENTSOF(known); i++) {
+                        snprintf(path, sizeof(path), "%s/%s", dirs[d], known[i].name);
+                        add_program(m, &l, path, known[i].may);
+                }
+        drop_other_programs(m, &l);
+        free(TAKE_PTR(m->mounts));
+}
+
+/* ---- devices ---- */
+
+struct device_list { uint32_t devs[4096]; uint32_t what[4096]; size_t n; };
+
+static int read_line(const char *path, char *buf, size_t size) {
+        _cleanup_(freep) char *text = NULL;
+        int r = read_small_file(path, 4096, &text, NULL);
+
+        if (r < 0)
+                return r;
+        text[strcspn(text, "\n")] = 0;
+        snprintf(buf, size, "%s", text);
+        return 0;
+}
+
+static void add_device(struct device_list *l, const char *directory, uint32_t what) {
+        unsigned major, minor;
+        char path[PATH_MAX], text[32];
+
+        snprintf(path, sizeof(path), "%s/dev", directory);
+        if (read_line(path, text, sizeof(text)) < 0 || sscanf(text, "%u:%u", &major, &minor) != 2)
+                return;
+        for (size_t i = 0; i < l->n; i++)
+                if (l->devs[i] == CMKD_KERNEL_DEV(major, minor)) {
+                        l->what[i] |= what;
+                        return;
+                }
+        if (l->n == ELEMENTSOF(l->devs))
+                return;
+        l->devs[l->n] = CMKD_KERNEL_DEV(major, minor);
+        l->what[l->n++] = what;
+}
+
+/* A volume, what it lies on, and the whole disk around a partition. */
+static void add_volume(struct device_list *l, const char *name) {
+        char directory[300], path[700];
+        _cleanup_(closedirp) DIR *d = NULL;
+        struct dirent *e;
+
+        snprintf(directory, sizeof(directory), "/sys/block/%s", name);
+        add_device(l, directory, CMKD_DEVICE_VOLUME);
+        snprintf(path, sizeof(path), "%s/slaves", directory);
+        d = opendir(path);
+        while (d && (e = readdir(d))) {
+                if (e->d_name[0] == '.')
+                        continue;
+                snprintf(path, sizeof(path), "%s/slaves/%s", directory, e->d_name);
+                add_device(l, path, CMKD_DEVICE_DISK);
+                snprintf(path, sizeof(path), "%s/slaves/%s/partition", directory, e->d_name);
+                if (access(path, F_OK) < 0)
+                        continue;
+                snprintf(path, sizeof(path), "%s/slaves/%s/..", directory, e->d_name);
+                add_device(l, path, CMKD_DEVICE_DISK);
+        }
+}
+
+/* What two looks in a row did not find: what a volume lies on is not in sysfs yet when the kernel adds it. */
+static void drop_gone(struct guard_maps *m, const struct device_list *l) {
+        uint32_t key, gone[GONE_MAX], done[GONE_MAX];
+        size_t n = 0, n_done = 0, i;
+
+        for (int r = bpf_map_get_next_key(m->devices_fd, NULL, &key); r >= 0 && n < GONE_MAX;
+             r = bpf_map_get_next_key(m->devices_fd, &key, &key)) {
+                for (i = 0; i < l->n && l->devs[i] != key; i++)
+                        ;
+                if (i < l->n)
+                        continue;
+                for (i = 0; i < m->n_gone && m->gone[i] != key; i++)
+                        ;
+                if (i < m->n_gone)
+                        done[n_done++] = key;
+                gone[n++] = key;
+        }
+        while (n_done-- > 0)
+                (void) bpf_map_delete_elem(m->devices_fd, done + n_done);
+        memcpy(m->gone, gone, n * sizeof(*gone));
+        m->n_gone = n;
+}
+
+void guard_maps_devices(struct guard_maps *m) {
+        _cleanup_(freep) struct device_list *l = calloc(1, sizeof(*l));
+        _cleanup_(closedirp) DIR *d = opendir("/sys/block");
+        char path[300], uuid[CMKD_DM_UUID_SIZE];
+        struct dirent *e;
+
+        if (!d || !l)
+                return;
+        while ((e = readdir(d))) {
+                snprintf(path, sizeof(path), "/sys/block/%s/dm/uuid", e->d_name);
+                if (startswith(e->d_name, "dm-") && read_line(path, uuid, sizeof(uuid)) >= 0 &&
+                    startswith(uuid, "CRYPT-LUKS2-"))
+                        add_volume(l, e->d_name);
+        }
+        for (size_t i = 0; i < l->n; i++)
+                (void) bpf_map_update_elem(m->devices_fd, l->devs + i, l->what + i, BPF_ANY);
+        drop_gone(m, l);
+}
+
+static bool name_from(struct cmkd_event *e, const char *directory) {
+        char path[PATH_MAX];
+
+        snprintf(path, sizeof(path), "%s/dm/uuid", directory);
+        if (read_line(path, e->uuid, sizeof(e->uuid)) < 0 || !startswith(e->uuid, "CRYPT-LUKS2-")) {
+                e->uuid[0] = 0;
+                return false;
+        }
+        snprintf(path, sizeof(path), "%s/dm/name", directory);
+        (void) read_line(path, e->name, sizeof(e->name));
+        return true;
+}
+
+void guard_maps_name(struct cmkd_event *e) {
+        _cleanup_(closedirp) DIR *d = NULL;
+        char directory[64], path[400];
+        struct dirent *h;
+
+        if ((e->kind != CMKD_GUARD_OPEN && e->kind != CMKD_HEADER_OPEN) || e->dev_major == 0)
+                return;
+        snprintf(directory, sizeof(directory), "/sys/dev/block/%u:%u", e->dev_major, e->dev_minor);
+        if (e->kind == CMKD_GUARD_OPEN) {
+                (void) name_from(e, directory);
+                return;
+        }
+        snprintf(path, sizeof(path), "%s/holders", directory);
+        d = opendir(path);
+        while (d && (h = readdir(d))) {
+                snprintf(path, sizeof(path), "%s/holders/%s", directory, h->d_name);
+                if (h->d_name[0] != '.' && name_from(e, path))
+                        return;
+        }
+}
