@@ -133,6 +133,14 @@ const char *json_text(struct json_object *o, const char *member) {
         return json_object_get_string(v);
 }
 
+void json_put_text(struct json_object *o, const char *member, const char *text) {
+        json_object_object_add(o, member, text ? json_object_new_string(text) : NULL);
+}
+
+void json_put_number(struct json_object *o, const char *member, uint64_t n) {
+        json_object_object_add(o, member, json_object_new_uint64(n));
+}
+
 uint64_t json_number(struct json_object *o, const char *member) {
         struct json_object *v;
 

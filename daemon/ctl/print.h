@@ -37,6 +37,10 @@ const char *json_text(struct json_object *o, const char *member);
 /* Number of a member; null, absent or not a number: UINT64_MAX. */
 uint64_t json_number(struct json_object *o, const char *member);
 
+/* Adds a member; a text that is NULL is null. */
+void json_put_text(struct json_object *o, const char *member, const char *text);
+void json_put_number(struct json_object *o, const char *member, uint64_t n);
+
 /* Prints text with control characters replaced; and between quotes, with those in it escaped. */
 void print_clean(FILE *f, const char *text);
 void print_quoted(FILE *f, const char *text);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bundle.h"
 
+#include "ctl/print.h"
 #include "bundle-file.h"
 #include "common/json-text.h"
 #include "review.h"
@@ -19,19 +20,11 @@ struct stretch {
         uint8_t before[CHAIN_HASH_SIZE], hash[CHAIN_HASH_SIZE];
 };
 
-static void add_text(struct json_object *o, const char *name, const char *value) {
-        json_object_object_add(o, name, value ? json_object_new_string(value) : NULL);
-}
-
-static void add_number(struct json_object *o, const char *name, uint64_t v) {
-        json_object_object_add(o, name, json_object_new_uint64(v));
-}
-
 static void add_hash(struct json_object *o, const char *name, const uint8_t hash[static CHAIN_HASH_SIZE]) {
         char hex[CHAIN_HEX_SIZE + 1];
 
         chain_to_hex(hash, hex);
-        add_text(o, name, hex);
+        json_put_text(o, name, hex);
 }
 
 static bool is_inside(const struct bundle *b, const struct record *r) {
@@ -173,21 +166,21 @@ static struct json_object *verification(const struct trail_report *t) {
         struct json_object *o = json_object_new_object(), *list = json_object_new_array();
 
         json_object_object_add(o, "verified", json_object_new_boolean(t->n_problems == 0));
-        add_number(o, "records", t->records);
-        add_number(o, "sealed", t->sealed);
-        add_number(o, "files", t->files);
-        add_number(o, "first", t->first_sequence);
-        add_number(o, "last", t->last_sequence);
+        json_put_number(o, "records", t->records);
+        json_put_number(o, "sealed", t->sealed);
+        json_put_number(o, "files", t->files);
+        json_put_number(o, "first", t->first_sequence);
+        json_put_number(o, "last", t->last_sequence);
         add_hash(o, "head", t->head);
         json_object_object_add(o, "head_checked", json_object_new_boolean(t->head_checked));
-        add_number(o, "problem_count", t->n_problems);
+        json_put_number(o, "problem_count", t->n_problems);
         for (uint64_t i = 0; i < MIN_OF(t->n_problems, (uint64_t) TRAIL_PROBLEMS_MAX); i++) {
                 struct json_object *p = json_object_new_object();
 
-                add_text(p, "kind", trail_problem_to_string(t->problems[i].kind));
-                add_text(p, "file", t->problems[i].file);
-                add_number(p, "line", t->problems[i].line);
-                add_text(p, "text", t->problems[i].text);
+                json_put_text(p, "kind", trail_problem_to_string(t->problems[i].kind));
+                json_put_text(p, "file", t->problems[i].file);
+                json_put_number(p, "line", t->problems[i].line);
+                json_put_text(p, "text", t->problems[i].text);
                 json_object_array_add(list, p);
         }
         json_object_object_add(o, "problems", list);
@@ -214,10 +207,10 @@ static void add_node(struct json_object *o) {
 
         (void) uname(&u);
         os_name(os, sizeof(os));
-        add_text(node, "name", u.nodename);
-        add_text(node, "kernel", u.release);
-        add_text(node, "architecture", u.machine);
-        add_text(node, "os", os);
+        json_put_text(node, "name", u.nodename);
+        json_put_text(node, "kernel", u.release);
+        json_put_text(node, "architecture", u.machine);
+        json_put_text(node, "os", os);
         json_object_object_add(o, "node", node);
 }
 
@@ -230,20 +223,20 @@ static int write_manifest(const struct bundle *b, struct bundle_files *files, co
         if (!o || !list)
                 return -ENOMEM;
         review_time(instant_now().realtime_usec, made, sizeof(made));
-        add_text(o, "format", "cmkd audit export 1");
-        add_text(o, "made_utc", made);
-        add_text(o, "cmkd", VERSION);
+        json_put_text(o, "format", "cmkd audit export 1");
+        json_put_text(o, "made_utc", made);
+        json_put_text(o, "cmkd", VERSION);
         if (b->own)
                 add_node(o);
         else
                 json_object_object_add(o, "node", NULL);
-        add_text(o, "trail", b->trail);
+        json_put_text(o, "trail", b->trail);
         json_object_object_add(o, "whole_trail", verification(b->report));
         if (s) {
                 struct json_object *part = json_object_new_object();
 
-                add_number(part, "first", s->first);
-                add_number(part, "last", s->last);
+                json_put_number(part, "first", s->first);
+                json_put_number(part, "last", s->last);
                 add_hash(part, "follows", s->before);
                 add_hash(part, "head", s->hash);
                 json_object_object_add(o, "part", part);
@@ -255,9 +248,9 @@ static int write_manifest(const struct bundle *b, struct bundle_files *files, co
         for (size_t i = 0; i < files->n; i++) {
                 struct json_object *one = json_object_new_object();
 
-                add_text(one, "name", files->f[i].name);
-                add_number(one, "size", files->f[i].size);
-                add_text(one, "sha256", files->f[i].sum);
+                json_put_text(one, "name", files->f[i].name);
+                json_put_number(one, "size", files->f[i].size);
+                json_put_text(one, "sha256", files->f[i].sum);
                 json_object_array_add(list, one);
         }
         json_object_object_add(o, "files", list);

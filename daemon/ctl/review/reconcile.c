@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "review.h"
 
-#include "ctl/print.h"
 #include "match.h"
 #include "vault-log.h"
 
@@ -81,58 +80,43 @@ static int read_log(const char *path, struct match *m, uint64_t *ret_unreadable,
         return r < 0 ? fail(EXIT_CODE_FAILED, "%s: %s", path, strerror(-r)) : EXIT_CODE_DONE;
 }
 
-static void add_number(struct json_object *o, const char *name, uint64_t v) {
-        json_object_object_add(o, name, json_object_new_uint64(v));
-}
-
-static void add_text(struct json_object *o, const char *name, const char *v) {
-        json_object_object_add(o, name, json_object_new_string(v));
-}
-
-static void add_time(struct json_object *o, const char *name, uint64_t usec) {
-        char text[64];
-
-        review_time(usec, text, sizeof(text));
-        add_text(o, name, usec > 0 ? text : "");
-}
-
 static int to_json(const struct match *m, const char *path, uint64_t unreadable) {
         _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
         struct json_object *list = json_object_new_array();
 
-        add_text(o, "log", path);
-        add_number(o, "entries", m->entries);
-        add_number(o, "unreadable", unreadable);
-        add_time(o, "first", m->first_usec);
-        add_time(o, "last", m->last_usec);
-        add_number(o, "uses_of_keys", m->unwraps);
-        add_number(o, "ours", m->ours);
-        add_number(o, "refused", m->refused);
-        add_number(o, "before_the_trail", m->before);
-        add_number(o, "of_other_keys", m->other_keys);
+        json_put_text(o, "log", path);
+        json_put_number(o, "entries", m->entries);
+        json_put_number(o, "unreadable", unreadable);
+        review_put_time(o, "first", m->first_usec);
+        review_put_time(o, "last", m->last_usec);
+        json_put_number(o, "uses_of_keys", m->unwraps);
+        json_put_number(o, "ours", m->ours);
+        json_put_number(o, "refused", m->refused);
+        json_put_number(o, "before_the_trail", m->before);
+        json_put_number(o, "of_other_keys", m->other_keys);
         for (size_t i = 0; i < m->n_findings; i++) {
                 const struct match_finding *f = m->findings + i;
                 struct json_object *one = json_object_new_object();
 
-                add_text(one, "finding", mismatch_id(f->kind));
-                add_text(one, "what", mismatch_what(f->kind));
-                add_text(one, "key", f->key->text);
-                add_text(one, "operation", f->operation);
-                add_text(one, "address", f->address);
-                add_text(one, "identity", f->identity);
-                add_text(one, "client", f->client);
-                add_text(one, "request", f->id);
-                add_number(one, f->kind == MISMATCH_MISSING ? "record" : "line", f->place);
-                add_number(one, "count", f->count);
-                add_time(one, "first", f->first_usec);
-                add_time(one, "last", f->last_usec);
+                json_put_text(one, "finding", mismatch_id(f->kind));
+                json_put_text(one, "what", mismatch_what(f->kind));
+                json_put_text(one, "key", f->key->text);
+                json_put_text(one, "operation", f->operation);
+                json_put_text(one, "address", f->address);
+                json_put_text(one, "identity", f->identity);
+                json_put_text(one, "client", f->client);
+                json_put_text(one, "request", f->id);
+                json_put_number(one, f->kind == MISMATCH_MISSING ? "record" : "line", f->place);
+                json_put_number(one, "count", f->count);
+                review_put_time(one, "first", f->first_usec);
+                review_put_time(one, "last", f->last_usec);
                 if (f->started_usec > 0)
-                        add_time(one, "cmkd_started", f->started_usec);
-                add_text(one, "cure", mismatch_cure(f->kind));
+                        review_put_time(one, "cmkd_started", f->started_usec);
+                json_put_text(one, "cure", mismatch_cure(f->kind));
                 json_object_array_add(list, one);
         }
         json_object_object_add(o, "findings", list);
-        add_number(o, "left_out", m->more_findings);
+        json_put_number(o, "left_out", m->more_findings);
         return print_json(o);
 }
 

@@ -45,3 +45,10 @@ void review_time(uint64_t usec, char *buf, size_t size) {
         n = gmtime_r(&t, &tm) ? strftime(buf, size, "%Y-%m-%d %H:%M:%S", &tm) : 0;
         snprintf(buf + n, size - n, ".%03u", (unsigned) (usec % USEC_PER_SEC / USEC_PER_MSEC));
 }
+
+void review_put_time(struct json_object *o, const char *member, uint64_t usec) {
+        char text[64];
+
+        review_time(usec, text, sizeof(text));
+        json_put_text(o, member, usec > 0 ? text : "");
+}

@@ -3,7 +3,7 @@
 
 /* What the verbs that review a trail share. As in ctl.h, what returns int returns an exit code and has said why. */
 
-#include "ctl/ctl.h"
+#include "ctl/print.h"
 #include "ledger.h"
 
 /* The ledger of --file, or of this node's trail. */
@@ -19,6 +19,9 @@ const char *review_name(const struct invocation *in);
 
 /* "2026-01-31 12:00:30.123" in UTC. */
 void review_time(uint64_t usec, char *buf, size_t size);
+
+/* Adds a member with that time, or with "" for 0. */
+void review_put_time(struct json_object *o, const char *member, uint64_t usec);
 
 /* The report as HTML: one document without outside references, scripts or fonts. t: NULL of journals, which cannot be verified.
  * Returns 0 or -EIO. */

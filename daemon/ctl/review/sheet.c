@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sheet.h"
 
+#include "ctl/print.h"
 #include "common/json-text.h"
 #include "cgroup.h"
 
@@ -79,10 +80,6 @@ static void csv_record(FILE *f, const char *node, const struct record *r, enum r
         fputs("\r\n", f);
 }
 
-static void add_text(struct json_object *o, const char *name, const char *value) {
-        json_object_object_add(o, name, json_object_new_string(value));
-}
-
 struct json_object *record_to_json(const char *node, const struct record *r, enum rule rule) {
         struct json_object *o = json_object_new_object(), *fields = json_object_new_object();
         char hex[CHAIN_HEX_SIZE + 1];
@@ -93,20 +90,20 @@ struct json_object *record_to_json(const char *node, const struct record *r, enu
                 return NULL;
         }
         if (*node)
-                add_text(o, "node", node);
+                json_put_text(o, "node", node);
         json_object_object_add(o, "number", json_object_new_uint64(r->sequence));
-        add_text(o, "time", r->time);
+        json_put_text(o, "time", r->time);
         json_object_object_add(o, "boottime_us", json_object_new_uint64(r->boottime_usec));
-        add_text(o, "source", record_source_to_string(r->source));
-        add_text(o, "event", r->event);
+        json_put_text(o, "source", record_source_to_string(r->source));
+        json_put_text(o, "event", r->event);
         json_object_object_add(o, "priority", json_object_new_int(r->priority));
-        add_text(o, "finding", rule == RULE_NONE ? "" : rule_id(rule));
+        json_put_text(o, "finding", rule == RULE_NONE ? "" : rule_id(rule));
         json_object_object_add(o, "unauthorised", json_object_new_boolean(rule_is_unauthorised(rule)));
         for (size_t i = 0; i < r->n_fields; i++)
-                add_text(fields, r->fields[i].name, r->fields[i].value);
+                json_put_text(fields, r->fields[i].name, r->fields[i].value);
         json_object_object_add(o, "fields", fields);
         chain_to_hex(r->hash, hex);
-        add_text(o, "hash", hex);
+        json_put_text(o, "hash", hex);
         return o;
 }
 

@@ -1,24 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "review.h"
 
-#include "ctl/print.h"
-
 /* cmkctl audit stats: a trail in numbers, with its findings. */
-
-static void add_number(struct json_object *o, const char *name, uint64_t v) {
-        json_object_object_add(o, name, json_object_new_uint64(v));
-}
-
-static void add_text(struct json_object *o, const char *name, const char *v) {
-        json_object_object_add(o, name, json_object_new_string(v));
-}
-
-static void add_time(struct json_object *o, const char *name, uint64_t usec) {
-        char text[64];
-
-        review_time(usec, text, sizeof(text));
-        add_text(o, name, usec > 0 ? text : "");
-}
 
 static struct json_object *workloads_json(const struct ledger_volume *v) {
         struct json_object *list = json_object_new_array();
@@ -26,9 +9,9 @@ static struct json_object *workloads_json(const struct ledger_volume *v) {
         for (size_t i = 0; i < v->io.n; i++) {
                 struct json_object *o = json_object_new_object();
 
-                add_text(o, "cgroup", v->io.w[i].cgroup);
-                add_number(o, "read_bytes", v->io.w[i].read);
-                add_number(o, "written_bytes", v->io.w[i].written);
+                json_put_text(o, "cgroup", v->io.w[i].cgroup);
+                json_put_number(o, "read_bytes", v->io.w[i].read);
+                json_put_number(o, "written_bytes", v->io.w[i].written);
                 json_object_array_add(list, o);
         }
         return list;
@@ -42,25 +25,25 @@ static struct json_object *volumes_json(const struct ledger *l) {
                 struct json_object *o = json_object_new_object(), *users = json_object_new_array();
 
                 if (*v->node)
-                        add_text(o, "node", v->node);
-                add_text(o, "volume", v->name);
-                add_text(o, "uuid", v->uuid);
-                add_text(o, "key", v->key);
-                add_number(o, "records", v->records);
-                add_number(o, "releases", v->releases);
-                add_number(o, "keys_set", v->key_sets);
-                add_time(o, "first", v->first_usec);
-                add_time(o, "last", v->last_usec);
+                        json_put_text(o, "node", v->node);
+                json_put_text(o, "volume", v->name);
+                json_put_text(o, "uuid", v->uuid);
+                json_put_text(o, "key", v->key);
+                json_put_number(o, "records", v->records);
+                json_put_number(o, "releases", v->releases);
+                json_put_number(o, "keys_set", v->key_sets);
+                review_put_time(o, "first", v->first_usec);
+                review_put_time(o, "last", v->last_usec);
                 for (size_t k = 0; k < v->n_users; k++) {
                         const struct user *u = v->users + k;
                         struct json_object *one = json_object_new_object();
 
-                        add_text(one, "exe", u->exe);
-                        add_text(one, "unit", u->unit);
-                        add_text(one, "uid", u->uid);
-                        add_text(one, "loginuid", u->loginuid);
-                        add_number(one, "reads", u->reads);
-                        add_number(one, "writes", u->writes);
+                        json_put_text(one, "exe", u->exe);
+                        json_put_text(one, "unit", u->unit);
+                        json_put_text(one, "uid", u->uid);
+                        json_put_text(one, "loginuid", u->loginuid);
+                        json_put_number(one, "reads", u->reads);
+                        json_put_number(one, "writes", u->writes);
                         json_object_array_add(users, one);
                 }
                 json_object_object_add(o, "opened_by", users);
@@ -77,14 +60,14 @@ static struct json_object *keys_json(const struct ledger *l) {
                 const struct ledger_key *k = l->keys + i;
                 struct json_object *o = json_object_new_object(), *verdicts = json_object_new_object();
 
-                add_text(o, "key", k->key);
+                json_put_text(o, "key", k->key);
                 for (unsigned v = 0; v < _VERDICT_MAX; v++)
                         if (k->verdicts[v] > 0)
-                                add_number(verdicts, verdict_to_string((enum verdict) v), k->verdicts[v]);
+                                json_put_number(verdicts, verdict_to_string((enum verdict) v), k->verdicts[v]);
                 json_object_object_add(o, "verdicts", verdicts);
-                add_number(o, "polls", k->polls);
-                add_number(o, "round_trip_usec_mean", k->round_trips > 0 ? k->round_trip_usec / k->round_trips : 0);
-                add_number(o, "round_trip_usec_max", k->round_trip_max_usec);
+                json_put_number(o, "polls", k->polls);
+                json_put_number(o, "round_trip_usec_mean", k->round_trips > 0 ? k->round_trip_usec / k->round_trips : 0);
+                json_put_number(o, "round_trip_usec_max", k->round_trip_max_usec);
                 json_object_array_add(list, o);
         }
         return list;
@@ -97,21 +80,21 @@ static struct json_object *findings_json(const struct ledger *l) {
                 const struct review_finding *f = l->findings + i;
                 struct json_object *o = json_object_new_object();
 
-                add_text(o, "finding", rule_id(f->rule));
-                add_text(o, "gravity", gravity_to_string(rule_gravity(f->rule)));
+                json_put_text(o, "finding", rule_id(f->rule));
+                json_put_text(o, "gravity", gravity_to_string(rule_gravity(f->rule)));
                 json_object_object_add(o, "unauthorised", json_object_new_boolean(rule_is_unauthorised(f->rule)));
-                add_text(o, "what", rule_what(f->rule));
+                json_put_text(o, "what", rule_what(f->rule));
                 if (*f->node)
-                        add_text(o, "node", f->node);
-                add_text(o, "volume", f->volume);
-                add_text(o, "who", f->who);
-                add_text(o, "detail", f->detail);
-                add_number(o, "count", f->count);
-                add_time(o, "first", f->first_usec);
-                add_time(o, "last", f->last_usec);
-                add_number(o, "first_record", f->first_sequence);
-                add_number(o, "last_record", f->last_sequence);
-                add_text(o, "cure", rule_cure(f->rule));
+                        json_put_text(o, "node", f->node);
+                json_put_text(o, "volume", f->volume);
+                json_put_text(o, "who", f->who);
+                json_put_text(o, "detail", f->detail);
+                json_put_number(o, "count", f->count);
+                review_put_time(o, "first", f->first_usec);
+                review_put_time(o, "last", f->last_usec);
+                json_put_number(o, "first_record", f->first_sequence);
+                json_put_number(o, "last_record", f->last_sequence);
+                json_put_text(o, "cure", rule_cure(f->rule));
                 json_object_array_add(list, o);
         }
         return list;
@@ -121,18 +104,18 @@ static int to_json(const struct ledger *l, const char *path) {
         _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
         struct json_object *events = json_object_new_object();
 
-        add_text(o, "file", path);
-        add_number(o, "records", l->records);
-        add_number(o, "broken_lines", l->broken);
-        add_time(o, "first", l->first_usec);
-        add_time(o, "last", l->last_usec);
+        json_put_text(o, "file", path);
+        json_put_number(o, "records", l->records);
+        json_put_number(o, "broken_lines", l->broken);
+        review_put_time(o, "first", l->first_usec);
+        review_put_time(o, "last", l->last_usec);
         for (size_t i = 0; i < l->n_events; i++)
-                add_number(events, l->events[i].event, l->events[i].daemon + l->events[i].kernel);
+                json_put_number(events, l->events[i].event, l->events[i].daemon + l->events[i].kernel);
         json_object_object_add(o, "events", events);
         json_object_object_add(o, "volumes", volumes_json(l));
         json_object_object_add(o, "keys", keys_json(l));
         json_object_object_add(o, "findings", findings_json(l));
-        add_number(o, "left_out", l->more_findings + l->more_keys + l->more_volumes);
+        json_put_number(o, "left_out", l->more_findings + l->more_keys + l->more_volumes);
         return print_json(o);
 }
 
