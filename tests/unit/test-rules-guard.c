@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ctl/review/rules.c daemon/audit/record.c daemon/audit/chain.c daemon/audit/seal.c
+// sources: daemon/ctl/review/rules.c daemon/ctl/review/cgroup.c daemon/audit/record.c daemon/audit/chain.c daemon/audit/seal.c
 // libs: json-c
 
 /* Which of the guard's records need an answer: what the service manager, cmkd and time daemons do is none. */
@@ -19,13 +19,13 @@ static enum rule judge(const char *event, const struct field fields[3]) {
         _cleanup_(rules_freep) struct rules *rules = NULL;
         enum rule rule;
 
-        assert_int_equal(rules_new(NULL, &rules), 0);
+        assert_int_equal(rules_new(NULL, NULL, &rules), 0);
         snprintf(r.event, sizeof(r.event), "%s", event);
         for (size_t i = 0; i < 3 && fields[i].name; i++) {
                 r.fields[i].name = fields[i].name;
                 r.fields[r.n_fields++].value = fields[i].value;
         }
-        assert_int_equal(rules_judge(rules, &r, &rule), 0);
+        assert_int_equal(rules_judge(rules, "", &r, &rule), 0);
         return rule;
 }
 

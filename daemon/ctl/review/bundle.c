@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bundle.h"
 
-#include "ctl/print.h"
 #include "bundle-file.h"
 #include "common/json-text.h"
 #include "review.h"
