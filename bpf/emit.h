@@ -76,6 +76,7 @@ static __always_inline void fill_task(struct cmkd_event *e) {
         e->mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
         e->pid_ns = BPF_CORE_READ(task, nsproxy, pid_ns_for_children, ns.inum);
         e->cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+        READ_TEXT(e->cgroup, BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, name));
         e->loginuid = e->sessionid = ~0u;
         if (bpf_core_field_exists(task->loginuid))
                 e->loginuid = BPF_CORE_READ(task, loginuid.val);

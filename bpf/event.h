@@ -19,7 +19,7 @@
 #endif
 
 #define CMKD_EVENT_VERSION 2
-#define CMKD_RING_SIZE (16u * 1024u * 1024u)      /* about 23,000 events while nobody reads */
+#define CMKD_RING_SIZE (16u * 1024u * 1024u)      /* about 21,000 events while nobody reads */
 #define CMKD_HEARTBEAT "cmkd-heartbeat"           /* a mapping that does not exist: its table status is our own echo */
 
 enum cmkd_event_kind {
@@ -110,6 +110,7 @@ enum cmkd_device { CMKD_DEVICE_VOLUME = 1 << 0, CMKD_DEVICE_DISK = 1 << 1 };
 
 #define CMKD_COMM_SIZE 16
 #define CMKD_EXE_SIZE 64
+#define CMKD_CGROUP_LEAF_SIZE 64
 #define CMKD_EXE_DIRS 3
 #define CMKD_EXE_DIR_SIZE 32
 #define CMKD_DM_NAME_SIZE 128
@@ -138,6 +139,7 @@ struct cmkd_event {
         char comm[CMKD_COMM_SIZE];
         char parent_comm[CMKD_COMM_SIZE];
         char exe[CMKD_EXE_SIZE];       /* base name of the executable, below exe_dir[0], below exe_dir[1], ... */
+        char cgroup[CMKD_CGROUP_LEAF_SIZE];   /* the last part of its path: it may be gone when we look */
         char exe_dir[CMKD_EXE_DIRS][CMKD_EXE_DIR_SIZE];   /* "/" where the file system of the executable begins */
         char name[CMKD_DM_NAME_SIZE];
         char uuid[CMKD_DM_UUID_SIZE];  /* behind name: crypt.bpf.c copies both at once */
@@ -145,4 +147,4 @@ struct cmkd_event {
         char text[CMKD_TEXT_SIZE];
 };
 
-_Static_assert(sizeof(struct cmkd_event) == 704, "the layout of an event is the contract of both sides");
+_Static_assert(sizeof(struct cmkd_event) == 768, "the layout of an event is the contract of both sides");

@@ -201,7 +201,8 @@ bool who_program_is_ours(const char *exe) {
  * cgroup: the path counts, if /proc vouches for it. */
 void who_resolve(struct who *w, const struct cmkd_event *e, struct who_names *ret) {
         resolve_exe(w, e, ret);
-        (void) who_cgroup(w, e->cgroup_id, ret->cgroup);
+        if (!who_cgroup(w, e->cgroup_id, ret->cgroup) && e->cgroup[0])
+                snprintf(ret->cgroup, sizeof(ret->cgroup), ".../%.*s", CMKD_CGROUP_LEAF_SIZE, e->cgroup);
         ret->ours = who_program_is_ours(ret->exe) &&
                     (who_cgroup_is_ours(ret->cgroup) ||
                      (ret->exe_from_proc && (!ret->cgroup[0] || streq(ret->cgroup, "/"))));

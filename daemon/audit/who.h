@@ -15,7 +15,7 @@ struct who;
 struct who_names {
         char exe[WHO_PATH_MAX];            /* absolute from /proc; else what the kernel's dentries say, "…/" if cut */
         bool exe_from_proc;
-        char cgroup[WHO_PATH_MAX];         /* below the cgroup root, beginning with "/"; empty: not known */
+        char cgroup[WHO_PATH_MAX];         /* below the cgroup root, beginning with "/"; gone: ".../" and its last part; "" */
         bool ours;                         /* a program of cmkd's, in one of its units or below them */
 };
 
