@@ -3,8 +3,8 @@
 
 /* Whether this machine goes on from a snapshot, or as a copy of another one. A hypervisor that has a generation id (vmgenid)
  * changes it then, and the kernel makes its random numbers anew (from Linux 5.18 on, add_vmfork_randomness() in
- * drivers/char/random.c). There is no event of that: Linux 6.9's went again before it was released. What there is, is a line in
- * the kernel's log, which no process can write: what comes from one has a facility other than 0. */
+ * drivers/char/random.c). There is no uevent of that (looked for on 6.12: none comes). What there is, is a line in the
+ * kernel's log, which no process can write: what comes from one has a facility other than 0. */
 
 #include <stdbool.h>
 #include <stddef.h>
