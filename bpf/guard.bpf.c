@@ -173,18 +173,6 @@ int on_module_free(__u64 *ctx) {
 SEC("fentry/do_adjtimex")
 int on_adjtimex(__u64 *ctx) {
         const struct __kernel_timex *txc = (const struct __kernel_timex *) ctx[0];
-        struct cmkd_event *e;
-        __s64 seconds;
 
-        if (!(BPF_CORE_READ(txc, modes) & ADJ_SETOFFSET))
-                return 0;
-        seconds = -BPF_CORE_READ(txc, time.tv_sec);
-        if (seconds < 2)
-                return 0;
-        e = event_begin(CMKD_CLOCK_BACK);
-        if (e) {
-                e->number = seconds < 0x7fffffff ? (__s32) seconds : 0x7fffffff;
-                event_send(e);
-        }
-        return 0;
+        return BPF_CORE_READ(txc, modes) & ADJ_SETOFFSET ? clock_back(-BPF_CORE_READ(txc, time.tv_sec)) : 0;
 }

@@ -120,6 +120,22 @@ static __always_inline int answer(__u32 how) {
         return r;
 }
 
+/* The wall clock was set back by so much. */
+#define CLOCK_SLACK_SEC 2
+
+static __always_inline int clock_back(__s64 seconds) {
+        struct cmkd_event *e;
+
+        if (seconds < CLOCK_SLACK_SEC)
+                return 0;
+        e = event_begin(CMKD_CLOCK_BACK);
+        if (e) {
+                e->number = seconds < 0x7fffffff ? (__s32) seconds : 0x7fffffff;
+                event_send(e);
+        }
+        return 0;
+}
+
 /* Whoever has a user namespace of his own may mount and unmount in a mount namespace that belongs to it, and nowhere
  * else: what he unmounts there is a copy. */
 static __always_inline bool is_in_initial_user_ns(void) {

@@ -230,21 +230,6 @@ int on_move_mount(__u64 *ctx) {
         return mounted_over((const struct path *) ctx[1]);
 }
 
-#define CLOCK_SLACK_SEC 2
-
-static __always_inline int clock_back(__s64 seconds) {
-        struct cmkd_event *e;
-
-        if (seconds < CLOCK_SLACK_SEC)
-                return 0;
-        e = event_begin(CMKD_CLOCK_BACK);
-        if (e) {
-                e->number = seconds < 0x7fffffff ? (__s32) seconds : 0x7fffffff;
-                event_send(e);
-        }
-        return 0;
-}
-
 /* The kernel gives a program TAI, which may be ahead of the wall clock by the leap seconds that somebody told it. */
 #define LEAP_SECONDS 37
 
