@@ -122,8 +122,14 @@ $(BUILD)/tests/$(notdir $(1:.c=)): $(1) $(call objects,$(call sources_of,$(1))) 
 		$$(call pkg,cmocka libcrypto $(call libs_of,$(1))) -lpthread -o $$@
 endef
 $(foreach t,$(wildcard tests/unit/test-*.c tests/fuzz/fuzz-*.c),$(eval $(call test_rule,$(t))))
-# A fuzz target is replayed over its corpus by a main of ours; make fuzz-NAME builds the fuzzer itself, with clang.
+# A fuzz target is replayed over its corpus by a main of ours; make fuzz-NAME builds the fuzzer itself, with clang (and Debian's
+# libclang-rt-dev): build/fuzz/fuzz-NAME -max_total_time=60 DIR
 $(FUZZERS): $(call objects,tests/fuzz/replay-main.c)
+fuzz-%: tests/fuzz/fuzz-%.c | $(BPF_SKELETONS)
+	@mkdir -p $(BUILD)/fuzz
+	$(Q)$(CLANG) -std=gnu17 -D_GNU_SOURCE -O1 -g -Idaemon -Ibpf -I$(BUILD)/bpf -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -Wno-gnu-variable-sized-type-not-at-end $< $(call sources_of,$<) \
+		$(wildcard daemon/common/*.c) $(call pkg,libcrypto $(call libs_of,$<)) -lpthread -o $(BUILD)/fuzz/$@
 
 # ---- install: what goes where. DESTDIR= for packages and images ----
 INSTALL ?= install

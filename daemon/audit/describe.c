@@ -2,6 +2,7 @@
 #include "describe.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/dm-ioctl.h>
 #include <syslog.h>
 
@@ -59,7 +60,7 @@ static void add_number(struct audit_message_record *m, const char *name, uint64_
 }
 
 static void add_result(struct audit_message_record *m, int result) {
-        const char *name = result == 0 ? "ok" : strerrorname_np(-result);
+        const char *name = result == 0 ? "ok" : result > INT_MIN ? strerrorname_np(-result) : NULL;
 
         if (name)
                 audit_record_add(m, "result", name);
@@ -84,6 +85,9 @@ static void add_uuid_of_key(struct audit_message_record *m, const char *descript
         const char *p = startswith(description, "cryptsetup:");
         char uuid[37];
 
+        for (size_t i = 0; i < m->n_fields; i++)
+                if (streq(m->fields[i].name, "uuid"))
+                        return;
         if (!p || strlen(p) < sizeof(uuid))
                 return;
         memcpy(uuid, p, sizeof(uuid) - 1);
@@ -115,7 +119,7 @@ static void add_mapping(struct audit_message_record *m, const struct cmkd_event 
 static void add_key(struct audit_message_record *m, const struct cmkd_event *e) {
         if (e->how & CMKD_HOW_KEYRING)
                 audit_record_add(m, "key", "keyring");
-        if (e->how & CMKD_HOW_INLINE)
+        else if (e->how & CMKD_HOW_INLINE)
                 audit_record_add(m, "key", "inline");
         if (e->key_size > 0)
                 add_number(m, "key_size", e->key_size);

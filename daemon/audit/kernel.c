@@ -5,6 +5,7 @@
 #include "guard.h"
 #include "probes.h"
 #include "probes-old.h"
+#include "repeat.h"
 #include "who.h"
 #include "workloads.h"
 #include "common/log.h"
@@ -16,6 +17,7 @@
 #define BATCH 256u                         /* events between two looks at the socket */
 #define HEARTBEAT_USEC (10 * USEC_PER_SEC)
 #define RETRY_USEC (1 * USEC_PER_SEC)      /* of a trail that does not take what the ring holds */
+#define GATHER_USEC (100 * USEC_PER_MSEC)  /* between two looks at the ring: what repeats itself becomes one record */
 
 struct kernel {
         sd_event_source *ring_source, *retry_source;
@@ -52,59 +54,86 @@ struct kernel *kernel_free(struct kernel *k) {
 
 static void kernel_freep(struct kernel **k) { kernel_free(*k); }
 
-static int append_event(struct kernel *k, const void *data, size_t size, const char *ring) {
-        struct cmkd_event e = {};
-        struct instant now;
+static bool is_our_echo(struct kernel *k, const struct repeat *p) {
+        if (p->size < sizeof(p->event) || !describe_is_heartbeat(&p->event))
+                return false;
+        if (p->event.tgid == (uint32_t) getpid()) {
+                k->heard_usec = now_boottime_usec();
+                guard_heard(k->guard, &p->event);
+        }
+        return true;
+}
+
+static int append_event(struct kernel *k, struct repeat *p, const char *ring_name) {
+        struct instant now = instant_now();
+        char where[TRAIL_RING_MAX];
         int r;
 
-        memcpy(&e, data, MIN_OF(size, sizeof(e)));
-        if (size >= sizeof(e) && describe_is_heartbeat(&e)) {
-                if (e.tgid == (uint32_t) getpid()) {
-                        k->heard_usec = now_boottime_usec();
-                        guard_heard(k->guard, &e);
-                }
+        if (is_our_echo(k, p))
                 return 0;
+        snprintf(where, sizeof(where), "%s.%" PRIu64, ring_name, p->last);
+        if (p->size >= sizeof(p->event)) {
+                guard_event(k->guard, &p->event);
+                who_resolve(k->who, &p->event, &k->names);
         }
-        now = instant_now();
-        if (size >= sizeof(e)) {
-                guard_event(k->guard, &e);
-                who_resolve(k->who, &e, &k->names);
-        }
-        r = describe_event(&e, size, &k->names, &now, ring, &k->record);
+        r = describe_event(&p->event, p->size, &k->names, &now, where, &k->record);
         if (r == -EBADMSG) {
                 audit_record_start(&k->record, "lost", LOG_WARNING, false);
                 audit_record_add(&k->record, "reason", "an event that this version does not know");
                 audit_record_add(&k->record, "count", "1");
-                audit_record_add(&k->record, "ring", ring);
-        } else if (r >= 0)
+                audit_record_add(&k->record, "ring", where);
+        } else if (r >= 0) {
+                if (p->count > 1) {
+                        audit_record_addf(&k->record, "count", "%" PRIu64, p->count);
+                        audit_record_addf(&k->record, "span_usec", "%" PRIu64,
+                                          (uint64_t) ((p->last_boottime_ns - p->event.boottime_ns) / NSEC_PER_USEC));
+                }
                 uses_join(k->uses, &k->record);
-        if (r >= 0 && k->workloads && e.kind == CMKD_DM_REMOVE && e.result == 0)
-                workloads_removed(k->workloads, e.uuid, k->record.boottime_usec);
+        }
+        if (r >= 0 && k->workloads && p->event.kind == CMKD_DM_REMOVE && p->event.result == 0)
+                workloads_removed(k->workloads, p->event.uuid, k->record.boottime_usec);
         return writer_append(k->writer, &k->record, RECORD_KERNEL);
+}
+
+/* What waits becomes a record. Returns 1, 0 (no room: it comes again, and what came after it), or -errno (all of it). */
+static int flush(struct kernel *k, struct ring *ring, const char *name, struct repeat *p) {
+        int r = p->count > 0 ? append_event(k, p, name) : 0;
+
+        if (r == -ENOBUFS)
+                ring_give_back(ring, p->first);
+        else if (r < 0)
+                ring_rewind(ring);
+        p->count = 0;
+        return r == -ENOBUFS ? 0 : r < 0 ? r : 1;
 }
 
 /* Appends up to max events of a ring; writer_commit() is next. Returns how many, or -errno (they come again). */
 static int drain(struct kernel *k, struct ring *ring, const char *name, unsigned max) {
-        char where[TRAIL_RING_MAX];
+        struct repeat repeat = {};
+        unsigned n = 0, done = 0;
         uint64_t position;
         const void *data;
-        unsigned n;
         size_t size;
         int r;
 
-        for (n = 0; n < max && ring_next(ring, &data, &size, &position) > 0; n++) {
-                snprintf(where, sizeof(where), "%s.%" PRIu64, name, position);
-                r = append_event(k, data, size, where);
-                if (r == -ENOBUFS) {
-                        ring_give_back(ring, position);
-                        return (int) n;
-                }
-                if (r < 0) {
-                        ring_rewind(ring);
-                        return r;
-                }
+        for (; n < max && ring_next(ring, &data, &size, &position) > 0; n++) {
+                if (repeat_add(&repeat, data, size, position))
+                        continue;
+                r = flush(k, ring, name, &repeat);
+                if (r <= 0)
+                        return r < 0 ? r : (int) done;
+                done = n;
+                repeat_start(&repeat, data, size, position);
         }
-        return (int) n;
+        r = flush(k, ring, name, &repeat);
+        return r < 0 ? r : r > 0 ? (int) n : (int) done;
+}
+
+/* Not looked at for a moment: it stays readable, and would wake us at once. */
+static void leave_ring(struct kernel *k, uint64_t usec) {
+        (void) sd_event_source_set_enabled(k->ring_source, SD_EVENT_OFF);
+        (void) sd_event_source_set_time_relative(k->retry_source, usec);
+        (void) sd_event_source_set_enabled(k->retry_source, SD_EVENT_ONESHOT);
 }
 
 static int on_ring(sd_event_source *s _unused_, int fd _unused_, uint32_t events _unused_, void *user) {
@@ -114,13 +143,12 @@ static int on_ring(sd_event_source *s _unused_, int fd _unused_, uint32_t events
         n = drain(k, k->ring, probes_events_name(k->probes), BATCH);
         r = n < 0 ? n : writer_commit(k->writer, false);
         if (r < 0) {
-                /* The ring stays readable: look again later, not at once */
-                (void) sd_event_source_set_enabled(k->ring_source, SD_EVENT_OFF);
-                (void) sd_event_source_set_time_relative(k->retry_source, RETRY_USEC);
-                (void) sd_event_source_set_enabled(k->retry_source, SD_EVENT_ONESHOT);
+                leave_ring(k, RETRY_USEC);
                 return 0;
         }
         k->consumed += (unsigned) n;
+        if ((unsigned) n < BATCH)
+                leave_ring(k, GATHER_USEC);
         return 0;
 }
 
@@ -302,7 +330,7 @@ static int listen_to_ring(struct kernel *k, sd_event *event) {
         r = sd_event_add_io(event, &k->ring_source, probes_events_fd(k->probes), EPOLLIN, on_ring, k);
         if (r < 0)
                 return r;
-        r = sd_event_add_time_relative(event, &k->retry_source, CLOCK_MONOTONIC, 0, 0, on_retry, k);
+        r = sd_event_add_time_relative(event, &k->retry_source, CLOCK_MONOTONIC, 0, GATHER_USEC / 10, on_retry, k);
         if (r < 0)
                 return r;
         return sd_event_source_set_enabled(k->retry_source, SD_EVENT_OFF);
@@ -343,10 +371,17 @@ int kernel_new(sd_event *event, struct writer *writer, struct uses *uses, uint32
         return 0;
 }
 
+void kernel_catch_up(struct kernel *k) {
+        uint64_t end = ring_produced(k->ring);
+
+        while (ring_consumed(k->ring) < end)
+                if (drain(k, k->ring, probes_events_name(k->probes), BATCH) <= 0 || writer_commit(k->writer, false) < 0)
+                        return;
+}
+
 /* The packages' removal: what happened until now is written, and that it is over. */
 static struct kernel *release(struct kernel *k) {
-        while (drain(k, k->ring, probes_events_name(k->probes), BATCH) > 0 && writer_commit(k->writer, true) >= 0)
-                ;
+        kernel_catch_up(k);
         audit_record_start(&k->record, "probes", LOG_WARNING, true);
         audit_record_add(&k->record, "loaded", "released");
         audit_record_addf(&k->record, "pins", "%u", probes_release());

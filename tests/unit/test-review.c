@@ -216,6 +216,17 @@ static void numbers(void **state _unused_) {
         assert_non_null(strstr(RUN(verb_audit_stats, "--file", trail_file, "--expect", "/usr/bin/dd")->out, "0 findings"));
 }
 
+/* A record that stands for many events counts as many. */
+static void what_repeats_itself_is_counted(void **state _unused_) {
+        KERNEL("volume_open", "mode=read", "count=500", "span_usec=1000", OTHER("/usr/bin/dd"));
+        KERNEL("volume_open", "mode=read", OTHER("/usr/bin/dd"));
+        DAEMON("polls", "key=" KEY, "count=4", "ids_other=" USE);
+        assert_non_null(strstr(RUN(verb_audit_stats, "--file", trail_file)->out, ", 501 times\n"));
+        assert_non_null(strstr(RUN(verb_audit_stats, "--file", trail_file)->out, "volume_open  0     501\n"));
+        assert_non_null(strstr(RUN(verb_audit_stats, "--file", trail_file)->out, "polls        1     0\n"));
+        assert_non_null(strstr(RUN(verb_audit_stats, "--file", trail_file, "--json")->out, "\"reads\": 501"));
+}
+
 /* One record for many polls, of which those count that the vault met. */
 static void polls_are_counted(void **state _unused_) {
         write_story();
@@ -391,7 +402,8 @@ int main(void) {
                 TEST(a_key_in_a_table_is_found_whoever_put_it_there), TEST(a_call_that_failed_used_nothing),
                 TEST(opens_of_every_day_are_known), TEST(who_works_against_the_recording),
                 TEST(a_drill_uses_its_own_volume), TEST(a_node_has_its_own_baseline), TEST(who_looks_for_the_key_is_found),
-                TEST(the_baseline_is_read_from_the_configuration), TEST(numbers), TEST(polls_are_counted), TEST(bytes_by_workload), TEST(filters), TEST(units_and_containers),
+                TEST(the_baseline_is_read_from_the_configuration), TEST(numbers), TEST(what_repeats_itself_is_counted),
+                TEST(polls_are_counted), TEST(bytes_by_workload), TEST(filters), TEST(units_and_containers),
                 TEST(a_line_says_what_to_look_at),
                 TEST(one_use_from_request_to_end), TEST(a_report_is_text), TEST(a_report_of_a_changed_trail_says_so),
         };

@@ -61,6 +61,13 @@ const char *record_volume(const struct record *r) {
         return NULL;
 }
 
+uint64_t record_count(const struct record *r) {
+        const char *text = r->source == RECORD_KERNEL ? record_field(r, "count") : NULL;
+        uint64_t n;
+
+        return text && parse_u64(text, UINT32_MAX, &n) >= 0 && n > 0 ? n : 1;
+}
+
 void record_who(const struct record *r, char *buf, size_t size) {
         const char *program = record_field(r, "exe") ? record_field(r, "exe") : record_field(r, "comm"),
                    *uid = record_field(r, "uid"), *login = record_field(r, "loginuid");

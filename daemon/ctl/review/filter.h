@@ -39,5 +39,8 @@ bool filter_wants(const struct filter *f, const struct record *r, enum rule rule
 /* The volume that a record is about: its name, or the name it claims, or its UUID; NULL: none. */
 const char *record_volume(const struct record *r) _pure_;
 
+/* For how many equal events it stands: more than one only for a kernel record. */
+uint64_t record_count(const struct record *r) _pure_;
+
 /* Who did it: of a kernel record program, user and unit, of a daemon's the field "by"; "" where nobody is named. */
 void record_who(const struct record *r, char *buf, size_t size);

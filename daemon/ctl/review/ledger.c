@@ -51,7 +51,7 @@ static int add_event(struct ledger *l, const struct record *r) {
                         return -ENOMEM;
                 copy(e->event, sizeof(e->event), r->event);
         }
-        *(r->source == RECORD_KERNEL ? &e->kernel : &e->daemon) += 1;
+        *(r->source == RECORD_KERNEL ? &e->kernel : &e->daemon) += record_count(r);
         return 0;
 }
 
@@ -198,7 +198,7 @@ static int add_user(struct ledger_volume *v, const struct record *r, enum rule r
                 *at = u;
                 at->known = rule == RULE_NONE;
         }
-        *(streq_ptr(record_field(r, "mode"), "write") ? &at->writes : &at->reads) += 1;
+        *(streq_ptr(record_field(r, "mode"), "write") ? &at->writes : &at->reads) += record_count(r);
         extend(&at->first_usec, &at->last_usec, r->realtime_usec);
         return 0;
 }
@@ -263,7 +263,7 @@ static int add_verdict(struct ledger *l, const struct record *r) {
 }
 
 static int add_finding(struct ledger *l, const char *node, const struct record *r, enum rule rule) {
-        struct review_finding one = { .rule = rule, .count = 1, .first_sequence = r->sequence, .last_sequence = r->sequence,
+        struct review_finding one = { .rule = rule, .count = record_count(r), .first_sequence = r->sequence, .last_sequence = r->sequence,
                                       .first_usec = r->realtime_usec, .last_usec = r->realtime_usec }, *at;
 
         copy(one.node, sizeof(one.node), node);
@@ -279,7 +279,7 @@ static int add_finding(struct ledger *l, const char *node, const struct record *
                 at = l->findings + i;
                 if (at->rule == rule && streq(at->node, node) && streq(at->volume, one.volume) && streq(at->who, one.who) &&
                     streq(at->detail, one.detail)) {
-                        at->count++;
+                        at->count += one.count;
                         at->last_sequence = r->sequence;
                         extend(&at->first_usec, &at->last_usec, r->realtime_usec);
                         return 0;
