@@ -17,7 +17,8 @@
 #define BATCH 256u                         /* events between two looks at the socket */
 #define HEARTBEAT_USEC (10 * USEC_PER_SEC)
 #define RETRY_USEC (1 * USEC_PER_SEC)      /* of a trail that does not take what the ring holds */
-#define GATHER_USEC (100 * USEC_PER_MSEC)  /* between two looks at the ring: what repeats itself becomes one record */
+#define MANY 256u                          /* events in a second: from then on the ring is looked at only so often, so that */
+#define GATHER_USEC (100 * USEC_PER_MSEC)  /* what repeats itself is in it together, and becomes one record */
 
 struct kernel {
         sd_event_source *ring_source, *retry_source;
@@ -29,6 +30,8 @@ struct kernel {
         struct ring *ring;
         struct workloads *workloads;       /* NULL: nothing counts */
         uint64_t consumed, lost;           /* events: written, lost */
+        uint64_t second_usec;              /* since when they are counted: */
+        unsigned in_second;
         uint64_t sent_usec, heard_usec;    /* of the last heartbeat */
         uint64_t echo_position;            /* its echo is before that place in the ring */
         uint64_t lost_before;
@@ -136,6 +139,17 @@ static void leave_ring(struct kernel *k, uint64_t usec) {
         (void) sd_event_source_set_enabled(k->retry_source, SD_EVENT_ONESHOT);
 }
 
+static bool are_many(struct kernel *k, unsigned n) {
+        uint64_t now = now_boottime_usec();
+
+        if (now - k->second_usec >= USEC_PER_SEC) {
+                k->second_usec = now;
+                k->in_second = 0;
+        }
+        k->in_second += n;
+        return k->in_second >= MANY;
+}
+
 static int on_ring(sd_event_source *s _unused_, int fd _unused_, uint32_t events _unused_, void *user) {
         struct kernel *k = user;
         int n, r;
@@ -147,7 +161,7 @@ static int on_ring(sd_event_source *s _unused_, int fd _unused_, uint32_t events
                 return 0;
         }
         k->consumed += (unsigned) n;
-        if ((unsigned) n < BATCH)
+        if (are_many(k, (unsigned) n) && (unsigned) n < BATCH)
                 leave_ring(k, GATHER_USEC);
         return 0;
 }
