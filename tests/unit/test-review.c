@@ -163,6 +163,12 @@ static void who_works_against_the_recording(void **state _unused_) {
         assert_int_equal(judged(NULL), RULE_GUARD);
         DAEMON("lost", "count=3");
         assert_int_equal(judged(NULL), RULE_LOST);
+        DAEMON("gap", "reason=torn");
+        assert_int_equal(judged(NULL), RULE_LOST);
+        DAEMON("gap", "reason=key_lost");
+        assert_int_equal(judged(NULL), RULE_SEAL_LOST);
+        DAEMON("seal_failed", "why=no key");
+        assert_int_equal(judged(NULL), RULE_UNSEALED);
 }
 
 /* The node's own configuration is read for its own trail; for another one that of --root. */

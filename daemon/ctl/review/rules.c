@@ -54,6 +54,12 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
                 GRAVITY_ALERT },
         [RULE_LOST] = { "lost", "Events are missing from the trail", "The records say how many, of which kind, and why.",
                 GRAVITY_WARNING },
+        [RULE_UNSEALED] = { "unsealed", "The trail is not sealed as configured",
+                "Until the cause in the record is gone, somebody with root can rewrite what is recorded. Then restart cmkd-audit.",
+                GRAVITY_ALERT },
+        [RULE_SEAL_LOST] = { "seal-lost", "The key of the trail's seal was lost", "A crash of the machine does that. If there was "
+                "none at that time, the end of the epoch before may have been cut off: compare with the journal, the vault's log "
+                "and the list of epochs.", GRAVITY_WARNING },
         [RULE_SEQUENCE_GAP] = { "sequence-gap", "Records of a node are missing from the collected journals",
                 "The node's trail has them: the journal leaves some out where many come at once, and may lose others on their way. What the "
                 "trail lacks too was removed.", GRAVITY_WARNING },
@@ -216,7 +222,7 @@ static bool has(const struct record *r, const char *name, const char *value) {
 static const struct { const char *event; enum rule rule; } of_daemon[] = {
         { "second_mapping", RULE_SECOND_MAPPING }, { "foreign_mapping", RULE_SECOND_MAPPING },
         { "resumed_elsewhere", RULE_RESUMED_ELSEWHERE }, { "guard_unpin", RULE_GUARD }, { "guard_release", RULE_GUARD },
-        { "blind", RULE_BLIND },
+        { "blind", RULE_BLIND }, { "seal_failed", RULE_UNSEALED },
         { "gap", RULE_LOST }, { "lost", RULE_LOST }, { "early_not_joined", RULE_LOST },
         { "sequence_gap", RULE_SEQUENCE_GAP }, { "recovery", RULE_RECOVERY },
         { "foreign_keyslot", RULE_FOREIGN_KEYSLOT }, { "recovery_key_added", RULE_RECOVERY_KEY },
@@ -236,6 +242,8 @@ static int judge_daemon(struct rules *r, const struct record *record, enum rule 
         /* A mapping that was there when cmkd came: opened with the vault, unless it says otherwise */
         if (streq(record->event, "adopted") && (has(record, "condition", "recovery") || has(record, "state", "recovery")))
                 *ret = RULE_RECOVERY;
+        if (streq(record->event, "gap") && has(record, "reason", "key_lost"))
+                *ret = RULE_SEAL_LOST;
         if (streq(record->event, "drill_ended") && !has(record, "result", "passed"))
                 *ret = RULE_DRILL_FAILED;
         if (!uuid)

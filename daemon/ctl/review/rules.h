@@ -32,6 +32,8 @@ enum rule {
         RULE_CLOCK,
         RULE_BLIND,
         RULE_LOST,
+        RULE_UNSEALED,
+        RULE_SEAL_LOST,
         RULE_SEQUENCE_GAP,
         /* a way round the customer's key, or their word not followed */
         RULE_RECOVERY,
