@@ -101,6 +101,33 @@ def readme_tests(tree):
             yield f"README.md names the test {name}, which does not exist"
 
 
+AUDIT_PAGE = "daemon/man/cmkd-audit.5"
+RECORDERS = ("daemon/audit/", "daemon/manager/", "daemon/common/audit")
+
+
+def listed(page, title):
+    """The names in the tags of a section: "a, b, c"."""
+    return {name for line in tagged(section(page, title)) for name in line.split(", ")}
+
+
+def trail_names(tree):
+    """What is added to records stands in the page, and what stands there is in the code."""
+    code = "".join(tree.text(n) for folder in RECORDERS for n in tree.below(folder, ".c", ".h"))
+    page = tree.need(AUDIT_PAGE)
+    fields, events = listed(page, "FIELDS"), set()
+    for title in ("CMKD", "CMKD-AUDIT", "THE KERNEL"):
+        events |= listed(page, f"EVENTS OF {title}")
+    added = set(re.findall(r'audit_record_addf?\(\s*[^",;]+,\s*"(\w+)"', code))
+    begun = set(re.findall(r'record_start\([^";]*"(\w+)"', code)) | set(re.findall(r'= \{ "(\w+)", LOG_', code))
+    if not added or not begun:
+        yield "no records found in the code: the check is blind"
+    for what, there, known in (("field", added, fields), ("event", begun, events)):
+        for name in sorted(there - known):
+            yield f"{AUDIT_PAGE}: {what} {name} is missing"
+        for name in sorted(n for n in known - there if f'"{n}"' not in code):
+            yield f"{AUDIT_PAGE}: {what} {name} is in no record"
+
+
 RED_TEAM, RED_TEAM_HEAD = "tests/vm/audit-red-team", "| an insider | the record | with `Mode=enforce` |\n|-|-|-|\n"
 
 

@@ -42,6 +42,9 @@ GOOD = {
     "daemon/data/cmkd.conf": "# SPDX-License-Identifier: Apache-2.0\n#Trust=listed\n#PollSec=30\n",
     "daemon/man/cmkctl.1": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH VERBS\n.TP\n.BR cut " \\fINAME\\fR"\nx\n.TP\n'
                            ".B audit list\nx\n.SH OPTIONS\n.TP\n.B \\-\\-json\nx\n",
+    "daemon/audit/x.c": SPDX + 'audit_record_start(r, "cut", 1, true);\naudit_record_add(r, "why", w);\n',
+    "daemon/man/cmkd-audit.5": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH EVENTS OF CMKD\n.TP\n.B cut\nx\n'
+                               ".SH FIELDS\n.TP\n.B why\nx\n",
     "daemon/man/cmkd.conf.5": '.\\" SPDX-License-Identifier: Apache-2.0\n.TP\n.B Trust=\nx\n.TP\n.B PollSec=\nx\n',
     "README.md": "shown by `main-life`\n\n" + docs.RED_TEAM_HEAD + "".join(f"| thing {n} | `e` | refused |\n" for n in range(25)),
     "tests/vm/audit-red-team": "# SPDX-License-Identifier: Apache-2.0\nTRIES = [\n" +
@@ -123,6 +126,11 @@ FAULTS = {
     "man-config-keys": [
         {"daemon/man/cmkd.conf.5": '.\\" SPDX-License-Identifier: Apache-2.0\n.B Trust=\n'},
         {"daemon/common/config.c": SPDX + '{ SECTION_NODE, "Trust", parse },\n'},
+    ],
+    "man-trail-names": [
+        {"daemon/audit/x.c": SPDX + 'audit_record_start(r, "cut", 1, true);\naudit_record_addf(r, "when", w);\n'},
+        {"daemon/audit/x.c": SPDX + 'audit_record_start(r, "lost", 1, true);\naudit_record_add(r, "why", w);\n'},
+        {"daemon/audit/x.c": SPDX + "int x;\n"},
     ],
     "sample-config-keys": [{"daemon/data/cmkd.conf": "#Trust=\n"}, {"daemon/data/cmkd.conf": "#Trust=\n#PollSec=\n#X=\n"}],
     "ctl-shows-config-keys": [{"daemon/ctl/config.c": SPDX + 'put_text(o, "Trust", x);\n'}],
