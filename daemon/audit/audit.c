@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "audit.h"
 
+#include "carrier.h"
 #include "join.h"
 #include "kernel.h"
 #include "leaving.h"
@@ -24,6 +25,7 @@ struct audit {
         const struct audit_options *options;
         struct sealing sealing;
         bool early, early_stays;           /* the trail is the one in /run; and that is how it is to be */
+        struct carrier refused;            /* where the trail is not kept: uuid "" where it is */
         struct audit_message_record record;
         struct uses uses;
         struct join join;
@@ -60,7 +62,7 @@ static void on_gone(void *user, struct client *c) {
 static void write_status(struct audit *a) {
         struct audit_status s = {
                 .trail = writer_trail(a->writer), .early = a->early, .mirror_lost = writer_mirror_lost(a->writer),
-                .seal_why = a->sealing.why,
+                .seal_why = a->sealing.why, .refused = a->refused.uuid,
         };
         int r;
 
@@ -103,11 +105,40 @@ static void report_recovery(struct audit *a, const struct trail_recovery *recove
         (void) writer_say(a->writer, &a->record);
 }
 
+/* A volume of role data or scratch is no place for the trail. Without a writer it is said once there is one. */
+static void report_refusal(struct audit *a) {
+        const char *role = role_to_string(a->refused.role);
+
+        if (!a->writer)
+                return;
+        writer_refuse(a->writer, *a->refused.uuid ? -EMEDIUMTYPE : 0);
+        if (!*a->refused.uuid)
+                return;
+        log_alert("%s is on the volume %s, of role %s, and the trail is not kept there: mount another file system there",
+                  a->options->trail_dir, a->refused.uuid, role);
+        audit_record_start(&a->record, "trail_refused", LOG_ALERT, true);
+        audit_record_add(&a->record, "uuid", a->refused.uuid);
+        audit_record_add(&a->record, "role", role);
+        audit_record_add(&a->record, "place", a->options->trail_dir);
+        (void) writer_say(a->writer, &a->record);
+}
+
+static bool is_refused(struct audit *a) {
+        struct carrier before = a->refused;
+
+        (void) carrier_find(a->options->trail_dir, &a->refused);
+        if (!streq(before.uuid, a->refused.uuid))
+                report_refusal(a);
+        return *a->refused.uuid;
+}
+
 /* The trail where it belongs, sealed if that is possible. */
 static int open_real(struct audit *a, struct trail **ret, struct trail_recovery *recovery) {
         _cleanup_(trail_freep) struct trail *t = NULL;
         int r;
 
+        if (is_refused(a))
+                return -EMEDIUMTYPE;
         r = trail_open(a->options->trail_dir, &t, recovery);
         if (r < 0)
                 return r;
@@ -134,7 +165,7 @@ static int open_trail(struct audit *a, struct trail_recovery *recovery) {
                 sealing_open(a->options->public_key, a->options->config_known, &a->sealing);
         if (!a->early)
                 r = open_real(a, &trail, recovery);
-        if (r == -EROFS) {
+        if (r == -EROFS || r == -EMEDIUMTYPE) {
                 a->early = true;
                 r = trail_open(EARLY_TRAIL_DIR, &trail, recovery);
         }
@@ -223,6 +254,7 @@ int audit_new(const struct audit_options *options, struct audit **ret) {
         if (r < 0)
                 return r;
         report_recovery(a, &recovery);
+        report_refusal(a);
         if (!a->early) {
                 early_over();
                 join_start(&a->join, EARLY_TRAIL_DIR, &recovery);

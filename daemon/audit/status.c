@@ -57,7 +57,7 @@ int audit_status_write(const char *path, const struct audit_status *s) {
                 fputs("probes=none\n", f);
         fprintf(f, "blind=%s\nsubmitted=%" PRIu64 "\nconsumed=%" PRIu64 "\nlost=%" PRIu64 "\nmirror_lost=%" PRIu64 "\n",
                 s->blind ? "yes" : "no", s->submitted, s->consumed, s->lost, s->mirror_lost);
-        fprintf(f, "place=%s\n", s->early ? "early" : "trail");
+        fprintf(f, "place=%s\nrefused=%s\n", s->early ? "early" : "trail", strempty(s->refused));
         write_seal(f, s);
         if (s->guard_state)
                 write_guard(f, s);

@@ -21,6 +21,7 @@ struct writer {
         size_t n_waiting;
         struct waiting waiting[WRITER_ACKS_MAX];
         bool rotation_failed;
+        int refusal;                       /* what durable records are answered with; 0: with what becomes of them */
         struct audit_message_record epoch; /* room for one */
         uint64_t unsure, dropped;          /* records nobody waits for: appended, not yet in the file; and not kept */
 };
@@ -107,6 +108,7 @@ void writer_set_trail(struct writer *w, struct trail *trail, bool early) {
 
 const struct trail *writer_trail(const struct writer *w) { return w->trail; }
 void writer_set_ring(struct writer *w, struct ring *ring) { w->ring = ring; }
+void writer_refuse(struct writer *w, int error) { w->refusal = error; }
 uint64_t writer_dropped(const struct writer *w) { return w->dropped; }
 uint64_t writer_mirror_lost(const struct writer *w) { return mirror_lost(w->mirror); }
 
@@ -212,9 +214,9 @@ void writer_receive(struct writer *w, struct client *c, uint32_t id, struct audi
         if (m->durable && w->n_waiting == WRITER_ACKS_MAX)
                 (void) writer_commit(w, true);
         r = append_daemon(w, m, &sequence);
-        if (r < 0 || !m->durable) {
+        if (r < 0 || !m->durable || w->refusal < 0) {
                 w->unsure += r >= 0;
-                serve_ack(c, id, r, sequence);
+                serve_ack(c, id, r >= 0 && m->durable ? w->refusal : r, sequence);
                 return;
         }
         w->waiting[w->n_waiting++] = (struct waiting) { c, id, sequence };

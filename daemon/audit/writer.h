@@ -29,6 +29,9 @@ static inline void writer_freep(struct writer **w) { writer_free(*w); }
 void writer_set_trail(struct writer *w, struct trail *trail, bool early);
 const struct trail *writer_trail(const struct writer *w);
 
+/* From now on who wants a record to be durable is told error (0: as ever); it is written all the same. */
+void writer_refuse(struct writer *w, int error);
+
 /* Whose events a commit consumes; the ring stays the caller's. NULL: none. */
 void writer_set_ring(struct writer *w, struct ring *ring);
 

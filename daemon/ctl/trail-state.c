@@ -19,7 +19,7 @@ static void find(const char *text, const char *name, char *ret, size_t size) {
 }
 
 void trail_state_text(const char *root, char *ret, size_t size) {
-        char path[PATH_MAX], sealed[8], epoch[40], why[256], place[8];
+        char path[PATH_MAX], sealed[8], epoch[40], why[256], place[8], refused[40];
         _cleanup_(freep) char *text = NULL;
 
         if (snprintf(path, sizeof(path), "%s" STATUS_FILE, root) >= (int) sizeof(path) ||
@@ -31,7 +31,10 @@ void trail_state_text(const char *root, char *ret, size_t size) {
         find(text, "epoch", epoch, sizeof(epoch));
         find(text, "seal_why", why, sizeof(why));
         find(text, "place", place, sizeof(place));
-        if (streq(place, "early"))
+        find(text, "refused", refused, sizeof(refused));
+        if (*refused)
+                snprintf(ret, size, "IN /run ONLY: /var/log/cmkd is on the volume %s, where no trail is kept", refused);
+        else if (streq(place, "early"))
                 snprintf(ret, size, "in /run, and not sealed before it is joined to that in /var/log/cmkd");
         else if (streq(sealed, "yes"))
                 snprintf(ret, size, "sealed, epoch %s%s%s", epoch, *why ? ", but: " : "", why);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/role-mark.h"
 #include "wrap.h"
 #include "wrap-mark.h"
 
@@ -23,6 +24,7 @@ static void write_mark(const struct volume *v, enum open_mark mark, struct insta
         r = mkdir_parents(DIRECTORY, 0700);
         if (r >= 0)
                 r = write_file_atomic(path, text, strlen(text), 0600);
+        role_mark_write(v->uuid, v->role);
         if (r < 0)
                 log_warning("%s: that it is open is not written down: %s; a new cmkd may take it for opened by others",
                             v->name, strerror(-r));
@@ -40,6 +42,7 @@ void open_mark_update(const struct volume *v) {
         else if (v->state == VOLUME_CLOSED || v->state == VOLUME_CUT) {
                 snprintf(path, sizeof(path), DIRECTORY "/%s", v->uuid);
                 (void) unlink(path);
+                role_mark_remove(v->uuid);
         }
 }
 

@@ -35,6 +35,7 @@ static void each_state_has_a_sentence(void **state _unused_) {
         said("place=trail\nsealed=no\nepoch=\nseal_why=PublicKey=/x: gone\n", "NOT SEALED: PublicKey=/x: gone");
         said("place=trail\nsealed=no\nepoch=\nseal_why=\n", "hash chain only");
         said("place=early\nsealed=no\nepoch=\nseal_why=\n", "in /run");
+        said("place=early\nrefused=7411100d-d1ed-43c9-95e3-833d376054ea\nsealed=no\n", "IN /run ONLY");
         said("version=1\nunsealed=yes\n", "hash chain only");      /* of a cmkd-audit from before seals */
         assert_int_equal(unlink(file), 0);
         assert_int_equal(rmdir(dir), 0);

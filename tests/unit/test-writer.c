@@ -139,6 +139,22 @@ static void failed_sync_is_an_error(void **state _unused_) {
 }
 
 /* The one that finds no room among those who wait is not in the trail: the next sync must not tell it so. */
+/* Where the trail must not be kept, nothing counts as durable, and is written all the same. */
+static void refused_and_written(void **state _unused_) {
+        writer_refuse(writer, -EMEDIUMTYPE);
+        receive(1, true);
+        receive(2, false);
+        assert_int_equal(acks[1], -EMEDIUMTYPE);
+        assert_int_equal(acks[2], 0);
+        assert_int_equal(writer_commit(writer, true), 0);
+        assert_int_equal(trail_sequence(writer_trail(writer)), 2);
+        writer_refuse(writer, 0);
+        receive(3, true);
+        assert_int_equal(acks[3], 1);
+        assert_int_equal(writer_commit(writer, true), 0);
+        assert_int_equal(acks[3], 0);
+}
+
 static void full_house_on_a_full_disk(void **state _unused_) {
         for (uint32_t id = 0; id < WRITER_ACKS_MAX; id++)
                 receive(id, true);
@@ -205,7 +221,8 @@ static void epochs_and_files_are_mirrored(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(acknowledged_when_durable), TEST(failed_sync_is_an_error), TEST(full_house_on_a_full_disk),
+                TEST(acknowledged_when_durable), TEST(failed_sync_is_an_error), TEST(refused_and_written),
+                TEST(full_house_on_a_full_disk),
                 TEST(mirrored_when_kept), TEST(epochs_and_files_are_mirrored),
         };
 

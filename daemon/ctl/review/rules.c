@@ -54,6 +54,9 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
                 GRAVITY_ALERT },
         [RULE_LOST] = { "lost", "Events are missing from the trail", "The records say how many, of which kind, and why.",
                 GRAVITY_WARNING },
+        [RULE_TRAIL_REFUSED] = { "trail-refused", "The trail's directory is on a volume, and nothing was kept there",
+                "Records are in /run only, and gone with the next boot; by default no volume is opened. Mount another file system on "
+                "the directory.", GRAVITY_ALERT },
         [RULE_UNSEALED] = { "unsealed", "The trail is not sealed as configured",
                 "Until the cause in the record is gone, somebody with root can rewrite what is recorded. Then restart cmkd-audit.",
                 GRAVITY_ALERT },
@@ -222,7 +225,7 @@ static bool has(const struct record *r, const char *name, const char *value) {
 static const struct { const char *event; enum rule rule; } of_daemon[] = {
         { "second_mapping", RULE_SECOND_MAPPING }, { "foreign_mapping", RULE_SECOND_MAPPING },
         { "resumed_elsewhere", RULE_RESUMED_ELSEWHERE }, { "guard_unpin", RULE_GUARD }, { "guard_release", RULE_GUARD },
-        { "blind", RULE_BLIND }, { "seal_failed", RULE_UNSEALED },
+        { "blind", RULE_BLIND }, { "seal_failed", RULE_UNSEALED }, { "trail_refused", RULE_TRAIL_REFUSED },
         { "gap", RULE_LOST }, { "lost", RULE_LOST }, { "early_not_joined", RULE_LOST },
         { "sequence_gap", RULE_SEQUENCE_GAP }, { "recovery", RULE_RECOVERY },
         { "foreign_keyslot", RULE_FOREIGN_KEYSLOT }, { "recovery_key_added", RULE_RECOVERY_KEY },

@@ -32,6 +32,7 @@ enum rule {
         RULE_CLOCK,
         RULE_BLIND,
         RULE_LOST,
+        RULE_TRAIL_REFUSED,
         RULE_UNSEALED,
         RULE_SEAL_LOST,
         RULE_SEQUENCE_GAP,
