@@ -16,7 +16,7 @@ Q := $(if $(V),,@)
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wno-format-truncation
 HARDEN := -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 -ftrivial-auto-var-init=zero -fPIE
 CFLAGS ?= -O2 -g
-ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Idaemon -Ibpf -I$(BUILD)/bpf
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Idaemon -Ibpf -I$(BUILD)/bpf -I$(BUILD)/words
 ifeq ($(SANITIZE),)
 ALL_CFLAGS += $(HARDEN)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
@@ -48,7 +48,7 @@ FOLDER_cmkd-ladder := ladder
 EXTRA_cmkd-disk := daemon/ladder/dm.c daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/loops.c daemon/ladder/subs.c
 # the trail's format is read by cmkctl too
 EXTRA_cmkctl := $(wildcard daemon/ctl/doctor/*.c daemon/ctl/review/*.c) $(addprefix daemon/audit/,record.c chain.c reader.c \
-	segments.c verify.c epochs.c seal.c seal-rsa.c)
+	segments.c verify.c epochs.c seal.c seal-rsa.c privacy.c privacy-forms.c)
 CLIENT := daemon/token-plugin/client.c
 EXTRA_cmkd-keyscript := $(CLIENT)
 # libcryptsetup's plugin: the same sources compiled for a shared object, and only those that it needs
@@ -72,6 +72,17 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC      $<")
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+# the words of cmkd's own messages, which name nobody: daemon/common/plain-words.h. Written anew only if one is.
+WORD_SOURCES := $(sort $(wildcard $(addprefix daemon/,audit/*.c breaker/*.c common/*.c disk/*.c ladder/*.c manager/*.c vault/*.c)) \
+	$(BPF_SOURCES))
+$(BUILD)/words/plain-words.stamp: daemon/common/plain-words.sh $(WORD_SOURCES)
+	@mkdir -p $(@D)
+	$(Q)sh $< $(WORD_SOURCES) > $(@D)/plain-words.tmp
+	$(Q)cmp -s $(@D)/plain-words.tmp $(@D)/plain-words.inc || mv $(@D)/plain-words.tmp $(@D)/plain-words.inc
+	$(Q)touch $@
+$(BUILD)/words/plain-words.inc: $(BUILD)/words/plain-words.stamp ;
+$(BUILD)/daemon/common/plain-words.o: | $(BUILD)/words/plain-words.inc
 
 $(BUILD)/libcommon.a: $(COMMON_OBJECTS)
 	$(Q)rm -f $@ && ar rcs $@ $^
@@ -127,7 +138,7 @@ $(foreach t,$(wildcard tests/unit/test-*.c tests/fuzz/fuzz-*.c),$(eval $(call te
 $(FUZZERS): $(call objects,tests/fuzz/replay-main.c)
 fuzz-%: tests/fuzz/fuzz-%.c | $(BPF_SKELETONS)
 	@mkdir -p $(BUILD)/fuzz
-	$(Q)$(CLANG) -std=gnu17 -D_GNU_SOURCE -O1 -g -Idaemon -Ibpf -I$(BUILD)/bpf -fsanitize=fuzzer,address,undefined \
+	$(Q)$(CLANG) -std=gnu17 -D_GNU_SOURCE -O1 -g -Idaemon -Ibpf -I$(BUILD)/bpf -I$(BUILD)/words -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all -Wno-gnu-variable-sized-type-not-at-end $< $(call sources_of,$<) \
 		$(wildcard daemon/common/*.c) $(call pkg,libcrypto $(call libs_of,$<)) -lpthread -o $(BUILD)/fuzz/$@
 
