@@ -5,11 +5,14 @@
 #include "join.h"
 #include "kernel.h"
 #include "leaving.h"
+#include "privacy-early.h"
+#include "privacy-setup.h"
 #include "sealing.h"
 #include "common/log.h"
 #include "common/place.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -63,6 +66,7 @@ static void write_status(struct audit *a) {
         struct audit_status s = {
                 .trail = writer_trail(a->writer), .early = a->early, .mirror_lost = writer_mirror_lost(a->writer),
                 .seal_why = a->sealing.why, .refused = a->refused.uuid,
+                .privacy_key = a->options->privacy ? privacy_id(a->options->privacy) : NULL,
         };
         int r;
 
@@ -149,16 +153,54 @@ static int open_real(struct audit *a, struct trail **ret, struct trail_recovery 
                         return r;
                 }
         }
+        if (a->options->config_known) {
+                r = privacy_mark(a->options->trail_dir, a->options->privacy != NULL);
+                if (r < 0)
+                        log_warning("The mark of Privacy= in %s: %s", a->options->trail_dir, strerror(-r));
+        }
         trail_set_limits(t, a->options->max_file_size, a->options->max_file_age_usec);
         *ret = TAKE_PTR(t);
         return 0;
 }
 
+/* What the early trail has is not to be added to, nor joined, as long as it has names. */
+static int hide_early_names(struct audit *a) {
+        int r = a->options->privacy ? privacy_early(a->options->privacy, EARLY_TRAIL_DIR) : 0;
+
+        if (r < 0)
+                log_error("The names in %s cannot be replaced: %s", EARLY_TRAIL_DIR, strerror(-r));
+        return r;
+}
+
+/* Whose pseudonyms the writer writes; the journal gets one for the node's name too. */
+static int set_privacy(struct audit *a) {
+        char host[HOST_NAME_MAX + 1] = "", node[PRIVACY_WORD_SIZE] = "";
+        int r;
+
+        if (a->options->unmirrored)
+                writer_set_privacy(a->writer, NULL, NULL);
+        if (!a->options->privacy)
+                return 0;
+        (void) gethostname(host, sizeof(host) - 1);
+        r = privacy_word(a->options->privacy, host, node);
+        if (r < 0)
+                return r;
+        writer_set_privacy(a->writer, a->options->privacy, node);
+        if (!a->early || trail_sequence(writer_trail(a->writer)) > 0)
+                return 0;
+        privacy_early_record(a->options->privacy, &a->record);
+        return writer_say(a->writer, &a->record);
+}
+
 static int open_trail(struct audit *a, struct trail_recovery *recovery) {
         const char *dir = a->options->trail_dir;
         struct trail *trail;
-        int r = -EROFS;
+        int r;
 
+        r = hide_early_names(a);
+        if (r < 0)
+                return r;
+        r = -EROFS;
         a->early_stays = a->options->early;
         a->early = a->early_stays || !place_ready(dir, "/etc/fstab");
         if (!a->early_stays)
@@ -173,7 +215,8 @@ static int open_trail(struct audit *a, struct trail_recovery *recovery) {
                 log_error("Trail in %s: %s", a->early ? EARLY_TRAIL_DIR : dir, strerror(-r));
                 return r;
         }
-        return writer_new(a->event, trail, a->early, &a->writer);
+        r = writer_new(a->event, trail, a->early, &a->writer);
+        return r < 0 ? r : set_privacy(a);
 }
 
 /* Goes over to the real trail once its file system is there. */
@@ -220,6 +263,10 @@ static void report_start(struct audit *a) {
         audit_record_start(&a->record, "audit_start", LOG_INFO, true);
         audit_record_addf(&a->record, "pid", "%d", (int) getpid());
         audit_record_add(&a->record, "place", a->early ? EARLY_TRAIL_DIR : NULL);
+        if (a->options->privacy) {
+                audit_record_add(&a->record, "privacy", "strict");
+                audit_record_add(&a->record, "privacy_key", privacy_id(a->options->privacy));
+        }
         (void) writer_say(a->writer, &a->record);
 }
 

@@ -31,6 +31,8 @@ struct audit_options {
         uint32_t ring_size;                /* bytes, a power of two of pages; 0: CMKD_RING_SIZE */
         bool kernel;                       /* false: records of the daemons only */
         const char *public_key;            /* NULL: records are not sealed; sealing.h */
+        struct privacy *privacy;           /* whose pseudonyms are written; NULL: names are; privacy-setup.h */
+        bool unmirrored;                   /* names are not for the journal, and there is no key here */
         bool config_known;                 /* the configuration could be read: what it does not say is not wanted */
         uint64_t max_file_size, max_file_age_usec;     /* of the trail's files; 0: no limit */
         bool early;                        /* an initramfs: the real trail is not here and will not come (early.h) */

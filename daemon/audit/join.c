@@ -40,14 +40,15 @@ static int commit(struct attempt *t) {
         return r;
 }
 
+/* What stood in the early trail, or what is said about it: neither has names that are to be replaced (privacy-early.h). */
 static int append(struct attempt *t, enum record_source source) {
         int r;
 
-        r = writer_append(t->writer, &t->join->record, source);
+        r = writer_append_joined(t->writer, &t->join->record, source);
         if (r != -ENOBUFS)
                 return r;
         r = commit(t);
-        return r < 0 ? r : writer_append(t->writer, &t->join->record, source);
+        return r < 0 ? r : writer_append_joined(t->writer, &t->join->record, source);
 }
 
 static int append_early(void *user, const struct audit_message_record *m, const struct record *from) {

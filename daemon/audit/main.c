@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "audit.h"
 
+#include "privacy-setup.h"
 #include "reader.h"
 #include "common/audit-proto.h"
 #include "common/config.h"
@@ -47,8 +48,8 @@ static int parse_arguments(int argc, char **argv, struct audit_options *o, int *
         return optind == argc ? 0 : -EINVAL;
 }
 
-/* A mistake in the configuration is not the trail's end: what is not known is not changed. */
-static struct config *read_config(struct audit_options *o) {
+/* A mistake in the configuration is not the trail's end: what is not known is not changed. Returns what privacy_setup() says. */
+static int read_config(struct audit_options *o, struct config **ret) {
         _cleanup_(freep) char *why = NULL;
         struct config *c;
         int r;
@@ -56,18 +57,20 @@ static struct config *read_config(struct audit_options *o) {
         r = config_load("", &c, &why);
         if (r < 0) {
                 log_error("Configuration: %s", why ? why : strerror(-r));
-                return NULL;
+                return privacy_setup(o, NULL, why);
         }
+        *ret = c;
         o->config_known = true;
         o->public_key = c->audit.public_key;
         o->max_file_size = c->audit.max_file_size;
         o->max_file_age_usec = c->audit.max_file_age_usec;
-        return c;
+        return privacy_setup(o, c, NULL);
 }
 
 int main(int argc, char **argv) {
         struct audit_options options = { .trail_dir = TRAIL_DIR, .socket = AUDIT_SOCKET, .kernel = true };
         _cleanup_(config_freep) struct config *config = NULL;
+        _cleanup_(privacy_freep) struct privacy *privacy = NULL;
         _cleanup_(audit_freep) struct audit *a = NULL;
         int priority = LOG_INFO, r;
         sigset_t set;
@@ -77,8 +80,11 @@ int main(int argc, char **argv) {
                 return usage(r > 0 ? 0 : 2);
         log_init("cmkd-audit", priority);
         umask(0077);
-        config = read_config(&options);
         (void) prctl(PR_SET_DUMPABLE, 0);
+        r = read_config(&options, &config);
+        privacy = options.privacy;
+        if (r < 0)
+                return 1;
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
         sigaddset(&set, SIGINT);

@@ -24,6 +24,8 @@ struct budget {
 struct mirror {
         int fd;
         uint64_t lost;
+        bool is_silent;
+        char node[65];                     /* "": not said */
         struct budget chatter, guards;     /* events of no urgency; and alarms that can be caused at will */
         char buf[MESSAGE_MAX];
         uint64_t left_out;                 /* of those that wait */
@@ -76,6 +78,8 @@ int mirror_new(struct mirror **ret) {
                 return -ENOMEM;
         m->lost = m->left_out = 0;
         m->n_queue = 0;
+        m->is_silent = false;
+        m->node[0] = 0;
         m->chatter = m->guards = (struct budget) {};
         m->fd = connect_journal();
         *ret = m;
@@ -87,6 +91,11 @@ struct mirror *mirror_free(struct mirror *m) {
                 safe_close(m->fd);
         free(m);
         return NULL;
+}
+
+void mirror_set_node(struct mirror *m, const char *node) {
+        m->is_silent = !node;
+        snprintf(m->node, sizeof(m->node), "%s", strempty(node));
 }
 
 uint64_t mirror_lost(const struct mirror *m) {
@@ -130,6 +139,8 @@ static size_t format(struct mirror *m, const struct audit_message_record *r, enu
         add(m, &n, "source", record_source_to_string(source));
         add(m, &n, "seq", number);
         add(m, &n, "hash", hex);
+        if (*m->node)
+                add(m, &n, "node", m->node);
         for (size_t i = 0; i < r->n_fields; i++)
                 add(m, &n, r->fields[i].name, r->fields[i].value);
         return n;
@@ -155,6 +166,8 @@ void mirror_queue(struct mirror *m, const struct audit_message_record *r, enum r
                   const uint8_t hash[static CHAIN_HASH_SIZE]) {
         size_t n = 0;
 
+        if (m->is_silent)
+                return;
         if (!is_too_much(m, r, source))
                 n = format(m, r, source, sequence, hash);
         if (n == 0 || n + sizeof(n) > sizeof(m->queue) - m->n_queue) {

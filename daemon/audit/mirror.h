@@ -15,6 +15,10 @@ struct mirror;
 int mirror_new(struct mirror **ret);
 struct mirror *mirror_free(struct mirror *m);
 
+/* The mirrored records say CMKD_NODE=node from now on: a pseudonym, where names are not to be told. NULL: nothing is
+ * mirrored any more, and nothing counted as lost. */
+void mirror_set_node(struct mirror *m, const char *node);
+
 /* Keeps a record until it is known whether the trail has it under that number: then flush, else drop. */
 void mirror_queue(struct mirror *m, const struct audit_message_record *r, enum record_source source, uint64_t sequence,
                   const uint8_t hash[static CHAIN_HASH_SIZE]);

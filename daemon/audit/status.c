@@ -59,6 +59,7 @@ int audit_status_write(const char *path, const struct audit_status *s) {
                 s->blind ? "yes" : "no", s->submitted, s->consumed, s->lost, s->mirror_lost);
         fprintf(f, "place=%s\nrefused=%s\n", s->early ? "early" : "trail", strempty(s->refused));
         write_seal(f, s);
+        fprintf(f, "privacy=%s\nprivacy_key=%s\n", s->privacy_key ? "strict" : "off", strempty(s->privacy_key));
         if (s->guard_state)
                 write_guard(f, s);
         if (fclose(f) != 0)

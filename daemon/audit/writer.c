@@ -17,6 +17,7 @@ struct writer {
         struct trail *trail;
         bool early;
         struct mirror *mirror;
+        struct privacy *privacy;           /* NULL: names stay */
         struct ring *ring;
         size_t n_waiting;
         struct waiting waiting[WRITER_ACKS_MAX];
@@ -106,6 +107,11 @@ void writer_set_trail(struct writer *w, struct trail *trail, bool early) {
         w->early = early;
 }
 
+void writer_set_privacy(struct writer *w, struct privacy *p, const char *node) {
+        w->privacy = p;
+        mirror_set_node(w->mirror, node);
+}
+
 const struct trail *writer_trail(const struct writer *w) { return w->trail; }
 void writer_set_ring(struct writer *w, struct ring *ring) { w->ring = ring; }
 void writer_refuse(struct writer *w, int error) { w->refusal = error; }
@@ -139,16 +145,29 @@ static int append(struct writer *w, struct audit_message_record *m, enum record_
         return 0;
 }
 
-int writer_append(struct writer *w, struct audit_message_record *m, enum record_source source) {
+int writer_append_joined(struct writer *w, struct audit_message_record *m, enum record_source source) {
         uint64_t sequence;
 
         return append(w, m, source, &sequence);
 }
 
+/* Once for each record, however often it is appended. */
+static int hide_names(struct writer *w, struct audit_message_record *m) {
+        return w->privacy ? privacy_record(w->privacy, m) : 0;
+}
+
+int writer_append(struct writer *w, struct audit_message_record *m, enum record_source source) {
+        int r = hide_names(w, m);
+
+        return r < 0 ? r : writer_append_joined(w, m, source);
+}
+
 /* The same for a daemon's record, which may make room. */
 static int append_daemon(struct writer *w, struct audit_message_record *m, uint64_t *ret_sequence) {
-        int r = append(w, m, RECORD_DAEMON, ret_sequence);
+        int r = hide_names(w, m);
 
+        if (r >= 0)
+                r = append(w, m, RECORD_DAEMON, ret_sequence);
         if (r == -ENOBUFS) {
                 r = writer_commit(w, false);
                 if (r >= 0)

@@ -3,14 +3,15 @@
 
 /* Records on their way into the trail: appended, written in groups, mirrored, answered.
  *
- *   writer_receive ─┐                            ┌── kept: those who wait are answered, the ring's events are done with
- *   writer_say ─────┼── trail_append, commit ────┤
- *   writer_append ──┘   (group commit: audit.h)  └── not kept: errors for those who wait, the ring's events come again
+ *   writer_receive ─┐                                     ┌── kept: those who wait are answered, the ring's events are done with
+ *   writer_say ─────┼── privacy, trail_append, commit ────┤
+ *   writer_append ──┘   (group commit: audit.h)           └── not kept: errors for those who wait, the ring's events come again
  *
  * Invariants: a durable record is acknowledged only after fdatasync(2); a record that nobody waits for and that the
  * trail did not take is counted (writer_dropped) until that stands in the trail. */
 
 #include "mirror.h"
+#include "privacy.h"
 #include "ring.h"
 #include "serve.h"
 #include "trail.h"
@@ -27,6 +28,10 @@ static inline void writer_freep(struct writer **w) { writer_free(*w); }
 
 /* Goes over to another trail (the writer's from now on); what waits is written to the old one before. */
 void writer_set_trail(struct writer *w, struct trail *trail, bool early);
+
+/* Names become pseudonyms in all that is appended from now on, in the trail and in the mirror; p stays the caller's. node:
+ * this machine's, for the mirror; NULL: nothing is mirrored. */
+void writer_set_privacy(struct writer *w, struct privacy *p, const char *node);
 const struct trail *writer_trail(const struct writer *w);
 
 /* From now on who wants a record to be durable is told error (0: as ever); it is written all the same. */
@@ -38,6 +43,9 @@ void writer_set_ring(struct writer *w, struct ring *ring);
 /* Appends m, which may lose its last field if there is no room for the mark of early records. Returns 0, -ENOBUFS
  * (commit first), or what trail_append() says. */
 int writer_append(struct writer *w, struct audit_message_record *m, enum record_source source);
+
+/* The same for a record that was written before: its names are what they are to be. */
+int writer_append_joined(struct writer *w, struct audit_message_record *m, enum record_source source);
 
 /* A client's record: appended and answered, if it is durable after the next sync. */
 void writer_receive(struct writer *w, struct client *c, uint32_t id, struct audit_message_record *m);

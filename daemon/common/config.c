@@ -196,6 +196,9 @@ static const struct setting settings[] = {
         { SECTION_NODE, "AllowRemovable", parse_bool, offsetof(struct config, allow_removable), NULL, "yes or no" },
         { SECTION_AUDIT, "PublicKey", parse_path, offsetof(struct config, audit.public_key), NULL,
           "the path of a PEM file" },
+        { SECTION_AUDIT, "Privacy", parse_word, offsetof(struct config, audit.privacy), privacy_mode_from_string, "off or strict" },
+        { SECTION_AUDIT, "PrivacyKey", parse_path, offsetof(struct config, audit.privacy_key), NULL,
+          "the path of a file with 32 random bytes or more" },
         { SECTION_AUDIT, "MaxFileSize", parse_size, offsetof(struct config, audit.max_file_size), NULL,
           "a number of bytes, or with K, M or G; 0 is no limit" },
         { SECTION_AUDIT, "MaxFileAge", parse_time, offsetof(struct config, audit.max_file_age_usec), NULL, SPAN },
@@ -532,6 +535,7 @@ struct config *config_free(struct config *c) {
         }
         free_strings(c->owner_keys);
         free(c->audit.public_key);
+        free(c->audit.privacy_key);
         free_strings(c->baseline);
         free_strings(c->guard.allow);
         free(c);

@@ -53,6 +53,8 @@ struct vault_config {
 
 struct audit_config {
         char *public_key;              /* PEM file; NULL: the trail is not sealed */
+        int privacy;                   /* enum privacy_mode */
+        char *privacy_key;             /* file of the key of pseudonyms, or NULL */
         uint64_t max_file_size;        /* bytes; 0: no limit */
         uint64_t max_file_age_usec;    /* the same */
 };

@@ -9,6 +9,7 @@ static const char *const foreigns[_FOREIGN_MAX] = { "refuse", "report" };
 static const char *const key_expiries[_KEY_EXPIRY_MAX] = { "report", "revoke" };
 static const char *const revokes[_REVOKE_MAX] = { "any", "all" };
 static const char *const trail_failures[_TRAIL_FAILURE_MAX] = { "deny-new", "stop", "continue" };
+static const char *const privacy_modes[_PRIVACY_MODE_MAX] = { "off", "strict" };
 static const char *const guard_modes[_GUARD_MODE_MAX] = { "audit", "off", "enforce" };
 static const char *const trust_modes[_TRUST_MAX] = { "listed", "allowed-keys" };
 
@@ -32,4 +33,5 @@ DEFINE_WORDS(key_expiry, key_expiry, key_expiries)
 DEFINE_WORDS(revoke, revoke, revokes)
 DEFINE_WORDS(trail_failure, trail_failure, trail_failures)
 DEFINE_WORDS(trust_mode, trust_mode, trust_modes)
+DEFINE_WORDS(privacy_mode, privacy_mode, privacy_modes)
 DEFINE_WORDS(guard_mode, guard_mode, guard_modes)

@@ -22,6 +22,7 @@ enum foreign_keyslot { FOREIGN_REFUSE, FOREIGN_REPORT, _FOREIGN_MAX };    /* a k
 enum key_expiry { KEY_EXPIRY_REPORT, KEY_EXPIRY_REVOKE, _KEY_EXPIRY_MAX };    /* the key is past its expiry date */
 enum revoke { REVOKE_ANY, REVOKE_ALL, _REVOKE_MAX };    /* whose REVOKED counts where a volume has several keys */
 enum trail_failure { TRAIL_DENY_NEW, TRAIL_STOP, TRAIL_CONTINUE, _TRAIL_FAILURE_MAX };
+enum privacy_mode { PRIVACY_OFF, PRIVACY_STRICT, _PRIVACY_MODE_MAX };      /* names in the trail, or pseudonyms */
 enum guard_mode { GUARD_AUDIT, GUARD_OFF, GUARD_ENFORCE, _GUARD_MODE_MAX };
 enum trust_mode { TRUST_LISTED, TRUST_ALLOWED_KEYS, _TRUST_MAX };
 
@@ -35,6 +36,7 @@ const char *revoke_to_string(enum revoke v);
 const char *trail_failure_to_string(enum trail_failure v);
 const char *trust_mode_to_string(enum trust_mode v);
 const char *guard_mode_to_string(enum guard_mode v);
+const char *privacy_mode_to_string(enum privacy_mode v);
 
 /* Each returns the value, or -EINVAL. */
 int role_from_string(const char *s);
@@ -47,3 +49,4 @@ int revoke_from_string(const char *s);
 int trail_failure_from_string(const char *s);
 int trust_mode_from_string(const char *s);
 int guard_mode_from_string(const char *s);
+int privacy_mode_from_string(const char *s);

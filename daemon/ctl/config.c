@@ -87,6 +87,8 @@ static struct json_object *audit_section(const struct audit_config *a) {
 
         snprintf(size, sizeof(size), "%llu", (unsigned long long) a->max_file_size);
         put_text(o, "PublicKey", a->public_key);
+        put_text(o, "Privacy", privacy_mode_to_string(a->privacy));
+        put_text(o, "PrivacyKey", a->privacy_key);
         put_text(o, "MaxFileSize", size);
         put_span(o, "MaxFileAge", a->max_file_age_usec);
         return o;
