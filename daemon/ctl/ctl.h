@@ -23,7 +23,7 @@ enum option_id {
         OPTION_EVENT, OPTION_VOLUME, OPTION_SINCE, OPTION_LINES, OPTION_FILE, OPTION_ROOT,
         OPTION_INITRAMFS, OPTION_UNTIL, OPTION_END, OPTION_SIZE, OPTION_ALL, OPTION_REMOVE,
         OPTION_ACTOR, OPTION_UNIT, OPTION_UNAUTHORISED, OPTION_EXPECT, OPTION_WIDE, OPTION_HTML, OPTION_FORMAT, OPTION_DIRECTORY,
-        OPTION_PRIVATE_KEY, OPTION_EPOCH_KEYS, OPTION_LIST_EPOCHS,
+        OPTION_PRIVATE_KEY, OPTION_EPOCH_KEYS, OPTION_LIST_EPOCHS, OPTION_PRIVACY_KEY,
         _OPTION_MAX,
 };
 
@@ -90,6 +90,7 @@ int verb_audit_verify(const struct invocation *in);
 int verb_audit_stats(const struct invocation *in);
 int verb_audit_export(const struct invocation *in);
 int verb_audit_reconcile(const struct invocation *in);
+int verb_audit_pseudonym(const struct invocation *in);
 int verb_audit_report(const struct invocation *in);
 int verb_config_check(const struct invocation *in);
 int verb_config_reload(const struct invocation *in);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/audit/chain.c daemon/audit/seal.c daemon/audit/record.c daemon/audit/reader.c daemon/audit/trail.c daemon/audit/early.c
-// sources: daemon/audit/mirror.c daemon/audit/writer.c daemon/audit/join.c
+// sources: daemon/audit/mirror.c daemon/audit/writer.c daemon/audit/privacy.c daemon/audit/privacy-forms.c daemon/audit/join.c
 // sources: daemon/audit/segments.c daemon/audit/seal-rsa.c daemon/audit/epochs.c daemon/audit/verify.c daemon/audit/sealer.c daemon/audit/keep.c
 // libs: json-c libsystemd
 // A join that the trail does not take is tried again, and goes on where it was. Clients and ring are this file's.

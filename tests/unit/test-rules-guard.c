@@ -19,7 +19,7 @@ static enum rule judge(const char *event, const struct field fields[3]) {
         _cleanup_(rules_freep) struct rules *rules = NULL;
         enum rule rule;
 
-        assert_int_equal(rules_new(NULL, NULL, &rules), 0);
+        assert_int_equal(rules_new(NULL, &rules), 0);
         snprintf(r.event, sizeof(r.event), "%s", event);
         for (size_t i = 0; i < 3 && fields[i].name; i++) {
                 r.fields[i].name = fields[i].name;

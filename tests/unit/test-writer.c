@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/audit/chain.c daemon/audit/seal.c daemon/audit/record.c daemon/audit/reader.c daemon/audit/trail.c
-// sources: daemon/audit/mirror.c daemon/audit/writer.c tests/unit/sealed-trail.c
+// sources: daemon/audit/mirror.c daemon/audit/writer.c daemon/audit/privacy.c daemon/audit/privacy-forms.c tests/unit/sealed-trail.c
 // sources: daemon/audit/segments.c daemon/audit/seal-rsa.c daemon/audit/epochs.c daemon/audit/verify.c daemon/audit/sealer.c daemon/audit/keep.c
 // libs: json-c libsystemd
 // Who is told what, and when: with a disk that is full and one that fails. Clients, ring and journal are this file's.

@@ -2,6 +2,7 @@
 #include "bundle.h"
 
 #include "bundle-file.h"
+#include "veil.h"
 #include "common/json-text.h"
 #include "review.h"
 
@@ -199,14 +200,23 @@ static void os_name(char *buf, size_t size) {
                 snprintf(buf, size, "%.*s", (int) strcspn(p + 13, "\"\n"), p + 13);
 }
 
-static void add_node(struct json_object *o) {
+/* What stands for a name in the manifest; "": nothing may. */
+static const char *told(const struct bundle *b, const char *name, char buf[static AUDIT_VALUE_MAX + 1]) {
+        if (!b->strict)
+                return name;
+        if (!b->privacy || veil_name(b->privacy, name, buf, AUDIT_VALUE_MAX + 1) < 0)
+                return "";
+        return buf;
+}
+
+static void add_node(const struct bundle *b, struct json_object *o) {
         struct json_object *node = json_object_new_object();
+        char os[256], buf[AUDIT_VALUE_MAX + 1];
         struct utsname u = {};
-        char os[256];
 
         (void) uname(&u);
         os_name(os, sizeof(os));
-        json_put_text(node, "name", u.nodename);
+        json_put_text(node, "name", told(b, u.nodename, buf));
         json_put_text(node, "kernel", u.release);
         json_put_text(node, "architecture", u.machine);
         json_put_text(node, "os", os);
@@ -216,8 +226,8 @@ static void add_node(struct json_object *o) {
 static int write_manifest(const struct bundle *b, struct bundle_files *files, const struct stretch *s) {
         _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
         struct json_object *list = json_object_new_array();
+        char made[64], buf[AUDIT_VALUE_MAX + 1];
         _cleanup_(freep) char *text = NULL;
-        char made[64];
 
         if (!o || !list)
                 return -ENOMEM;
@@ -226,7 +236,7 @@ static int write_manifest(const struct bundle *b, struct bundle_files *files, co
         json_put_text(o, "made_utc", made);
         json_put_text(o, "cmkd", VERSION);
         if (b->own)
-                add_node(o);
+                add_node(b, o);
         else
                 json_object_object_add(o, "node", NULL);
         json_put_text(o, "trail", b->trail);
@@ -241,7 +251,8 @@ static int write_manifest(const struct bundle *b, struct bundle_files *files, co
                 json_object_object_add(o, "part", part);
         }
         for (char *const *word = b->baseline; word && *word; word++)
-                json_object_array_add(list, json_object_new_string(*word));
+                if (*told(b, *word, buf))
+                        json_object_array_add(list, json_object_new_string(told(b, *word, buf)));
         json_object_object_add(o, "baseline", list);
         list = json_object_new_array();
         for (size_t i = 0; i < files->n; i++) {

@@ -11,12 +11,15 @@
  * first one follows is in the manifest. The directory appears under its name when all of it is on disk. */
 
 #include "audit/reader.h"
+#include "audit/privacy.h"
 
 struct bundle {
         const char *dir, *trail;
         bool own;                          /* the trail is this node's: its name and versions are told */
         const struct trail_report *report; /* of the whole trail */
         uint64_t since_usec, until_usec;   /* 0: no such end */
+        bool strict;                       /* its names are pseudonyms (Privacy=strict): the manifest's too */
+        struct privacy *privacy;           /* their key; NULL: it cannot be read here, and what has a name is left out */
         char *const *baseline;             /* of the node's configuration; may be NULL */
 };
 

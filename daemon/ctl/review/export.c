@@ -22,7 +22,8 @@ static int export_bundle(const struct invocation *in, const struct filter *f) {
         char sum[CHAIN_HEX_SIZE + 1];
         struct bundle b = { .dir = in->args[0], .trail = review_path(in), 
                             .own = !in->values[OPTION_FILE], .since_usec = f->since_usec, .until_usec = f->until_usec,
-                            .baseline = f->config ? f->config->baseline : NULL };
+                            .strict = f->config && f->config->audit.privacy == PRIVACY_STRICT,
+                            .privacy = f->veil.privacy, .baseline = f->config ? f->config->baseline : NULL };
         int r, code;
 
         if (in->values[OPTION_DIRECTORY])

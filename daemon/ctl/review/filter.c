@@ -38,6 +38,10 @@ int filter_read(const struct invocation *in, struct filter *ret) {
         if (code == EXIT_CODE_DONE && f.until_usec > 0 && f.until_usec < f.since_usec)
                 code = fail(EXIT_CODE_USAGE, "--until is before --since");
         if (code == EXIT_CODE_DONE)
+                code = veil_key(in, f.config, &f.veil.privacy);
+        if (code == EXIT_CODE_DONE && veil_words(&f.veil, f.volume, f.key, f.actor, f.unit, f.expected, f.config ? f.config->baseline : NULL) < 0)
+                code = fail(EXIT_CODE_FAILED, "out of memory, or OpenSSL failed");
+        if (code == EXIT_CODE_DONE)
                 *ret = f;
         else
                 filter_done(&f);
@@ -46,10 +50,11 @@ int filter_read(const struct invocation *in, struct filter *ret) {
 
 void filter_done(struct filter *f) {
         f->config = config_free(f->config);
+        veil_done(&f->veil);
 }
 
 int filter_rules(const struct filter *f, struct rules **ret) {
-        return rules_new(f->expected, f->config ? f->config->baseline : NULL, ret);
+        return rules_new(f->veil.normal, ret);
 }
 
 const char *record_volume(const struct record *r) {
@@ -138,17 +143,19 @@ static bool is_of_volume(const char *wanted, const struct record *r) {
 }
 
 bool filter_wants(const struct filter *f, const struct record *r, enum rule rule) {
+        const char *key = strempty(record_field(r, "key")), *cgroup = strempty(record_field(r, "cgroup"));
+
         if (r->realtime_usec < f->since_usec || (f->until_usec > 0 && r->realtime_usec > f->until_usec))
                 return false;
         if (f->event && !is_among(f->event, r->event))
                 return false;
-        if (f->volume && !is_of_volume(f->volume, r))
+        if (f->volume && !is_of_volume(f->volume, r) && !(f->veil.volume && is_of_volume(f->veil.volume, r)))
                 return false;
-        if (f->key && !is_key(f->key, strempty(record_field(r, "key"))))
+        if (f->key && !is_key(f->key, key) && !(f->veil.key && is_key(f->veil.key, key)))
                 return false;
-        if (f->actor && !is_actor(f->actor, r))
+        if (f->actor && !is_actor(f->actor, r) && !(f->veil.actor && is_actor(f->veil.actor, r)))
                 return false;
-        if (f->unit && !cgroup_is_of(strempty(record_field(r, "cgroup")), f->unit))
+        if (f->unit && !cgroup_is_of(cgroup, f->unit) && !(f->veil.unit && cgroup_is_of(cgroup, f->veil.unit)))
                 return false;
         return !f->unauthorised || rule_is_unauthorised(rule);
 }

@@ -6,10 +6,11 @@
 #include "common/config.h"
 #include "ctl/ctl.h"
 #include "rules.h"
+#include "veil.h"
 
 #define FILTER_OPTIONS (OPTION_BIT(OPTION_EVENT) | OPTION_BIT(OPTION_VOLUME) | OPTION_BIT(OPTION_KEY) | OPTION_BIT(OPTION_ACTOR) | \
                         OPTION_BIT(OPTION_UNIT) | OPTION_BIT(OPTION_UNAUTHORISED) | OPTION_BIT(OPTION_EXPECT) | \
-                        OPTION_BIT(OPTION_SINCE) | OPTION_BIT(OPTION_UNTIL) | OPTION_BIT(OPTION_ROOT))
+                        OPTION_BIT(OPTION_SINCE) | OPTION_BIT(OPTION_UNTIL) | OPTION_BIT(OPTION_ROOT) | OPTION_BIT(OPTION_PRIVACY_KEY))
 
 struct filter {
         const char *event;                 /* one or more, with commas between them, * at an end; NULL: all; the others likewise */
@@ -19,11 +20,12 @@ struct filter {
         const char *unit;                  /* cgroup_is_of() */
         const char *expected;              /* more of the baseline, with commas between them */
         struct config *config;             /* owned: has the baseline; NULL where the trail is not this node's */
+        struct veil veil;                  /* the same as pseudonyms, where there is a key of them: a record may have either */
         bool unauthorised;
         uint64_t since_usec, until_usec;   /* both included; until 0: no end */
 };
 
-/* Reads them; EXIT_CODE_USAGE, said, where one makes no sense. What is normal on a node stands in its configuration: in this
+/* Reads them; EXIT_CODE_USAGE, said, where one makes no sense, EXIT_CODE_FAILED where the key of pseudonyms cannot be used. What is normal on a node stands in its configuration: in this
  * machine's for its own trail, with --file in none, with --root in the one below that. */
 int filter_read(const struct invocation *in, struct filter *ret);
 

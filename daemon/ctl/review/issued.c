@@ -97,6 +97,7 @@ static int key_index(struct issued *t, const char *text, uint16_t *ret) {
                 return -ENOMEM;
         t->keys = bigger;
         snprintf(k.text, sizeof(k.text), "%s", text);
+        t->has_pseudonyms = t->has_pseudonyms || *k.name == '~';
         t->keys[t->n_keys] = k;
         *ret = (uint16_t) t->n_keys++;
         return 0;

@@ -38,6 +38,7 @@ struct issued {
         size_t n_slots, n_ids;
         struct issued_key *keys;
         size_t n_keys;
+        bool has_pseudonyms;               /* keys of Privacy=strict are among them */
         uint64_t more_keys;                /* records beyond ISSUED_KEYS_MAX */
         uint64_t first_usec, last_usec, records;
         uint64_t *starts;                  /* of cmkd */

@@ -56,7 +56,26 @@ static int read_trails(const struct invocation *in, struct issued *t, bool *ret_
         return EXIT_CODE_DONE;
 }
 
-static int read_log(const char *path, struct match *m, uint64_t *ret_unreadable, uint64_t *ret_line) {
+/* Host, mount and key of an entry as the trail has them, if it has no such names. */
+static int hide_names(const struct issued *t, struct privacy *p, struct vault_entry *e) {
+        char uri[sizeof(e->host) + sizeof(e->mount) + sizeof(e->key) + 32], text[AUDIT_VALUE_MAX + 1];
+        bool host = *e->host, mount = *e->mount;
+        int r;
+
+        if (!p || !*e->key || issued_key_of(t, e))
+                return 0;
+        snprintf(uri, sizeof(uri), "https://%s/v1%s%s/keys/%s", host ? e->host : "h", mount ? "/" : "", e->mount, e->key);
+        r = privacy_value(p, "key", uri, text, sizeof(text));
+        if (r >= 0)
+                r = vault_key_split(text, e->host, e->mount, e->key);
+        if (!host)
+                *e->host = 0;
+        if (!mount)
+                *e->mount = 0;
+        return r;
+}
+
+static int read_log(const char *path, struct match *m, struct privacy *privacy, uint64_t *ret_unreadable, uint64_t *ret_line) {
         _cleanup_(vault_log_freep) struct vault_log *l = NULL;
         struct vault_entry e;
         int r = vault_log_open(path, &l);
@@ -70,8 +89,11 @@ static int read_log(const char *path, struct match *m, uint64_t *ret_unreadable,
                         if ((*ret_unreadable)++ == 0)
                                 *ret_line = vault_log_line(l);
                         r = 1;
-                } else if (r > 0)
-                        r = match_entry(m, &e, vault_log_line(l));
+                } else if (r > 0) {
+                        r = hide_names(m->issued, privacy, &e);
+                        if (r >= 0)
+                                r = match_entry(m, &e, vault_log_line(l));
+                }
         }
         if (r >= 0)
                 r = match_finish(m);
@@ -204,10 +226,12 @@ int verb_audit_reconcile(const struct invocation *in) {
                 code = read_trails(in, &issued, &broken);
         if (code != EXIT_CODE_DONE)
                 return code;
+        if (issued.has_pseudonyms && !f.veil.privacy)
+                return fail(EXIT_CODE_FAILED, "the trail has pseudonyms of keys (Privacy=strict), the log their names: --privacy-key FILE");
         m.since_usec = f.since_usec;
         m.until_usec = f.until_usec;
-        m.only = f.key;
-        code = read_log(path, &m, &unreadable, &line);
+        m.only = issued.has_pseudonyms && f.veil.key ? f.veil.key : f.key;
+        code = read_log(path, &m, f.veil.privacy, &unreadable, &line);
         if (code != EXIT_CODE_DONE)
                 return code;
         if (has_option(in, OPTION_JSON))

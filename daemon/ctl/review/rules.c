@@ -13,8 +13,7 @@ struct seen {
 
 struct rules {
         const char *node;                  /* of the record that is judged */
-        const char *expected;
-        char *const *baseline;
+        char *const *normal;               /* programs and units; NULL at the end, or NULL */
         struct seen *seen;
         size_t n_seen;
 };
@@ -151,39 +150,22 @@ static bool is_known(const char *exe) {
         return is_in(exe, known_names, ELEMENTSOF(known_names));
 }
 
-static bool is_listed(const char *word, size_t n, const char *exe, const char *cgroup) {
-        char unit[256];
-
-        if (n == 0 || n >= sizeof(unit))
-                return false;
-        if (*word == '/')
-                return strlen(exe) == n && memcmp(word, exe, n) == 0;
-        snprintf(unit, sizeof(unit), "%.*s", (int) n, word);
-        return cgroup_is_unit(cgroup, unit);
-}
-
 /* What the node's configuration or the command line says is normal there. */
 static bool is_expected(const struct rules *r, const struct record *record) {
         const char *exe = strempty(record_field(record, "exe")), *cgroup = strempty(record_field(record, "cgroup"));
 
-        for (char *const *word = r->baseline; word && *word; word++)
-                if (is_listed(*word, strlen(*word), exe, cgroup))
+        for (char *const *word = r->normal; word && *word; word++)
+                if (**word == '/' ? streq(*word, exe) : cgroup_is_unit(cgroup, *word))
                         return true;
-        for (const char *p = strempty(r->expected), *end; *p; p = *end ? end + 1 : end) {
-                end = strchrnul(p, ',');
-                if (is_listed(p, (size_t) (end - p), exe, cgroup))
-                        return true;
-        }
         return false;
 }
 
-int rules_new(const char *expected, char *const *baseline, struct rules **ret) {
+int rules_new(char *const *normal, struct rules **ret) {
         struct rules *r = calloc(1, sizeof(*r));
 
         if (!r)
                 return -ENOMEM;
-        r->expected = expected;
-        r->baseline = baseline;
+        r->normal = normal;
         *ret = r;
         return 0;
 }

@@ -71,9 +71,8 @@ bool rule_is_unauthorised(enum rule r);
 struct rules;
 
 /* What is normal here, beyond what is everywhere: paths of programs and names of units that may open a decrypted device or look at
- * its table. expected: with commas between them, or NULL; baseline: NULL-terminated, or NULL. Both have to outlive the rules.
- * Returns 0 or -ENOMEM. */
-int rules_new(const char *expected, char *const *baseline, struct rules **ret);
+ * its table. normal: NULL-terminated, or NULL; it has to outlive the rules. Returns 0 or -ENOMEM. */
+int rules_new(char *const *normal, struct rules **ret);
 struct rules *rules_free(struct rules *r);
 static inline void rules_freep(struct rules **r) { rules_free(*r); }
 
