@@ -29,7 +29,7 @@ static bool sync_fails;
 static int acks[2 * WRITER_ACKS_MAX];      /* by id; 1: none yet */
 static uint64_t ack_sequence;
 static struct { unsigned committed, rewound; } ring;
-static char journal[1024 * 1024];          /* all that was sent */
+static char journal[4 * 1024 * 1024];          /* all that was sent */
 static size_t n_journal;
 
 int fdatasync(int fd _unused_) {
@@ -219,11 +219,48 @@ static void epochs_and_files_are_mirrored(void **state _unused_) {
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+/* Trail and mirror, also where a record has to make room first: each name is replaced once. */
+static void names_become_pseudonyms(void **state _unused_) {
+        uint8_t key[PRIVACY_KEY_MIN] = { 1 };
+        char word[PRIVACY_WORD_SIZE], command[256], text[64];
+        struct privacy *p;
+        struct secret *s;
+
+        assert_int_equal(secret_take(key, sizeof(key), &s), 0);
+        assert_int_equal(privacy_new(s, &p), 0);
+        assert_int_equal(privacy_word(p, "acmevol", word), 0);
+        writer_set_privacy(writer, p, "~0123456789abcdef");
+        for (unsigned i = 0; i < 4000; i++) {      /* more than waits for one commit */
+                audit_record_start(&message, "release", LOG_INFO, false);
+                audit_record_add(&message, "volume", "acmevol");
+                audit_record_add(&message, "ids", "00000000-0000-4000-8000-000000000000 00000000-0000-4000-8000-000000000001");
+                assert_int_equal(writer_say(writer, &message), 0);
+        }
+        audit_record_start(&message, "key_set", LOG_NOTICE, false);
+        audit_record_add(&message, "volume", "acmevol");
+        assert_int_equal(writer_append(writer, &message, RECORD_KERNEL), 0);
+        assert_int_equal(writer_commit(writer, true), 0);
+        assert_int_equal(records(), 4001);
+        snprintf(command, sizeof(command), "! grep -q acme %s && test $(grep -c '\"volume\":\"%s\"' %s) = 4001", path, word, path);
+        assert_int_equal(system(command), 0);
+        assert_null(strstr(journal, "acme"));
+        snprintf(text, sizeof(text), "CMKD_VOLUME=%s\n", word);
+        assert_non_null(strstr(journal, text));
+        assert_non_null(strstr(journal, "CMKD_NODE=~0123456789abcdef\n"));
+        n_journal = 0;
+        writer_set_privacy(writer, NULL, NULL);        /* an initramfs: no key, no mirror */
+        assert_int_equal(say("started"), 0);
+        assert_int_equal(writer_commit(writer, true), 0);
+        assert_int_equal(n_journal, 0);
+        assert_int_equal(writer_mirror_lost(writer), 0);
+        privacy_free(p);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(acknowledged_when_durable), TEST(failed_sync_is_an_error), TEST(refused_and_written),
                 TEST(full_house_on_a_full_disk),
-                TEST(mirrored_when_kept), TEST(epochs_and_files_are_mirrored),
+                TEST(mirrored_when_kept), TEST(epochs_and_files_are_mirrored), TEST(names_become_pseudonyms),
         };
 
         return cmocka_run_group_tests_name("writer", tests, NULL, NULL);
