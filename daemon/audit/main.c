@@ -83,6 +83,7 @@ int main(int argc, char **argv) {
         (void) prctl(PR_SET_DUMPABLE, 0);
         r = read_config(&options, &config);
         privacy = options.privacy;
+        log_hide_names(options.privacy || options.unmirrored);
         if (r < 0)
                 return 1;
         sigemptyset(&set);

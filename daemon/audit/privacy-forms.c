@@ -512,7 +512,8 @@ void form_text(struct form *f, const char *s) {
         static const char opening[] = "([{<\"'", closing[] = ")]}>\"'.,;:!?";
         bool after_uid = false;
 
-        if (text_is_error(s)) {
+        /* One word is most of them; the texts of errors are sought for long */
+        if (is_plain(f, s, strlen(s)) || text_is_error(s)) {
                 puts_to(f, s);
                 return;
         }

@@ -80,8 +80,13 @@ static bool hash(struct privacy *p, const char *use, const char *s, size_t n, ui
 }
 
 static void to_hex(const uint8_t *bytes, size_t n, char *ret) {
-        for (size_t i = 0; i < n; i++)
-                snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
+        static const char digits[] = "0123456789abcdef";
+
+        for (size_t i = 0; i < n; i++) {
+                ret[2 * i] = digits[bytes[i] >> 4];
+                ret[2 * i + 1] = digits[bytes[i] & 15];
+        }
+        ret[2 * n] = 0;
 }
 
 static bool word_of(void *user, const char *s, size_t n, char ret[static PRIVACY_WORD_SIZE]) {
@@ -207,8 +212,10 @@ static bool put_value(struct privacy *p, const char *field, const char *value, c
 
         buf[0] = 0;
         for (size_t i = 0; i < ELEMENTSOF(fields); i++)
-                if (streq(fields[i].name, field))
+                if (*fields[i].name == *field && streq(fields[i].name, field)) {
                         form = fields[i].form;
+                        break;
+                }
         form(&f, value);
         return !f.has_failed;
 }
@@ -228,7 +235,7 @@ int privacy_record(struct privacy *p, struct audit_message_record *m) {
         if (!good)
                 return -EIO;
         for (size_t i = 0; i < m->n_fields; i++)
-                memcpy(m->fields[i].value, out->fields[i].value, sizeof(m->fields[i].value));
+                strcpy(m->fields[i].value, out->fields[i].value);
         return 0;
 }
 

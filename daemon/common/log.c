@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log.h"
 
+#include "plain-words.h"
+
 #include <stdarg.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,6 +14,7 @@ static struct {
         bool journal;
         bool is_socket;
         unsigned lost;            /* lines that were not taken since one was */
+        bool hides_names;
         bool torn;                /* half of one was */
 } logger = { .name = "cmkd", .max_priority = LOG_INFO };
 
@@ -55,6 +58,8 @@ static void put_line(const char *line, size_t n) {
         logger.lost += !send_line(line, n);
 }
 
+void log_hide_names(bool hide) { logger.hides_names = hide; }
+
 void log_full(int priority, const char *format, ...) {
         char line[2048];
         va_list ap;
@@ -71,6 +76,8 @@ void log_full(int priority, const char *format, ...) {
         va_start(ap, format);
         vsnprintf(line + n, sizeof(line) - n - 1, format, ap);
         va_end(ap);
+        if (logger.hides_names)
+                text_hide_names(line + n);
         for (char *p = line; *p; p++)
                 if ((unsigned char) *p < ' ' || *p == 127)
                         *p = '?';

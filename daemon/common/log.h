@@ -12,6 +12,9 @@
 /* name: of the program, before each line on a terminal. max_priority: LOG_INFO, or LOG_DEBUG for --debug. */
 void log_init(const char *name, int max_priority);
 
+/* Privacy=strict: words that may be names are replaced in all lines from now on (plain-words.h). */
+void log_hide_names(bool hide);
+
 void log_full(int priority, const char *format, ...) _printf_(2, 3);
 
 #define log_debug(...) log_full(LOG_DEBUG, __VA_ARGS__)

@@ -50,10 +50,11 @@ bool word_is_number(const char *s, size_t n) {
         static const char *const units[] = {
                 "", "us", "ms", "s", "sec", "min", "h", "d", "%", "B", "KiB", "MiB", "GiB", "TiB", "K", "M", "G",
         };
+        bool dot = false;                  /* one: an address of a host is no number */
         size_t k = 0;
 
-        while (k < n && (isdigit((unsigned char) s[k]) || (k > 0 && s[k] == '.')))
-                k++;
+        for (; k < n && (isdigit((unsigned char) s[k]) || (k > 0 && s[k] == '.' && !dot)); k++)
+                dot = dot || s[k] == '.';
         for (size_t i = 0; k > 0 && i < ELEMENTSOF(units); i++)
                 if (strlen(units[i]) == n - k && strncmp(s + k, units[i], n - k) == 0)
                         return true;
@@ -65,4 +66,49 @@ bool text_is_error(const char *s) {
                 if (streq_ptr(strerrorname_np(e), s) || streq_ptr(strerrordesc_np(e), s))
                         return true;
         return false;
+}
+
+/* Returns the size of what stands there then. */
+static size_t hide_word(char *to, const char *word, size_t n, bool after_uid) {
+        const char *equals = memchr(word, '=', n);
+        size_t k;
+
+        if (n == 0 || (!after_uid && (word_is_plain(word, n) || word_is_number(word, n))) ||
+            (after_uid && n <= 3 && word_is_number(word, n))) {
+                memmove(to, word, n);
+                return n;
+        }
+        if (equals && word_is_plain(word, (size_t) (equals - word))) {
+                k = (size_t) (equals - word) + 1;
+                after_uid = k >= 4 && memcmp(equals - 3, "uid", 3) == 0;       /* before it is moved */
+                memmove(to, word, k);
+                return k + hide_word(to + k, word + k, n - k, after_uid);
+        }
+        *to = '~';
+        return 1;
+}
+
+void text_hide_names(char *text) {
+        static const char opening[] = "([{<\"'", closing[] = ")]}>\"'.,;:!?";
+        char *to = text;
+        bool after_uid = false;
+
+        for (const char *p = text; *p; ) {
+                size_t n = strcspn(p, " "), begin = MIN_OF(strspn(p, opening), n), end = n;
+                bool is_uid;
+
+                while (end > begin && strchr(closing, p[end - 1]))
+                        end--;
+                is_uid = end - begin >= 3 && memcmp(p + end - 3, "uid", 3) == 0;       /* before it is moved */
+                memmove(to, p, begin);
+                to += begin;
+                to += hide_word(to, p + begin, end - begin, after_uid);
+                after_uid = is_uid;
+                memmove(to, p + end, n - end);
+                to += n - end;
+                p += n;
+                if (*p)
+                        *to++ = *p++;
+        }
+        *to = 0;
 }

@@ -12,5 +12,8 @@ bool word_is_plain(const char *s, size_t n);
 /* True for numbers with or without a unit: "30", "3.5", "90s", "64KiB", "97%". */
 bool word_is_number(const char *s, size_t n);
 
+/* Puts "~" in the place of every word that may be a name, punctuation around it stays. */
+void text_hide_names(char *text);
+
 /* True for the name of an errno, or its text as a whole. */
 bool text_is_error(const char *s);

@@ -145,6 +145,7 @@ static int load(struct manager *m) {
         int r;
 
         r = config_load("", &m->config, &why);
+        log_hide_names(r >= 0 && m->config->audit.privacy == PRIVACY_STRICT);
         if (r < 0) {
                 log_error("%s", why ? why : strerror(-r));
                 return r;

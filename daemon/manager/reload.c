@@ -88,6 +88,7 @@ int manager_reload(struct manager *m, const char *by, char **ret_why) {
         config_free(m->config);
         trust_free(m->trust);
         m->config = c;
+        log_hide_names(c->audit.privacy == PRIVACY_STRICT);
         worker_link_configured(m->worker, c->read_usec);
         m->trust = trust;
         LIST_FOREACH(v, &m->volumes, volumes)

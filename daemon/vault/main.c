@@ -28,6 +28,7 @@ static int load(const struct options *o, struct vaults **ret) {
                 log_error("the configuration cannot be used: %s", why ? why : strerror(-r));
                 return r;
         }
+        log_hide_names(c->audit.privacy == PRIVACY_STRICT);
         if (!c->vaults)
                 log_warning("there is no [Vault NAME] in the configuration: every request will be refused");
         return vaults_load(c, ret);
