@@ -38,4 +38,5 @@ void form_cgroup(struct form *f, const char *s);     /* or a unit: a path of one
 void form_units(struct form *f, const char *s);      /* several, with blanks or commas between them */
 void form_uid(struct form *f, const char *s);        /* those of people; not root's, nor the system's below 1000 */
 void form_by(struct form *f, const char *s);         /* uid=N loginuid=N pid=N comm=NAME, as cmkd says who asked */
+void form_words(struct form *f, const char *s);      /* what the code says, one of a few: names of the record are none here */
 void form_text(struct form *f, const char *s);

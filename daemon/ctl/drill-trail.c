@@ -33,10 +33,12 @@ static void note_step(struct drill_times *t, const struct record *r) {
 
 void drill_times_note(struct drill_times *t, const char *id, const char *uuid, const struct record *r) {
         const char *drill = record_field(r, "drill"), *volume = record_field(r, "uuid");
-        bool ours = streq_ptr(drill, id) || (*uuid && streq_ptr(volume, uuid));
+        bool ours = streq_ptr(drill, id) || (volume && ((*uuid && streq(volume, uuid)) || streq(volume, t->uuid)));
 
         if (!ours)
                 return;
+        if (drill && volume)
+                snprintf(t->uuid, sizeof(t->uuid), "%s", volume);
         if (t->first == 0)
                 t->first = r->sequence;
         t->last = r->sequence;

@@ -103,6 +103,7 @@ struct drill_times {
         uint64_t cut_usec, key_usec, removed_usec;
         bool key_by_kernel;              /* the kernel's own record of the key's end was seen */
         bool removed, lingering;
+        char uuid[37];                   /* as the trail has it: with Privacy=strict it is another */
         struct drill_step steps[DRILL_STEPS_MAX];
         size_t n_steps;
 };

@@ -67,6 +67,19 @@ static void times_of_a_cut(void **state _unused_) {
         assert_string_equal(t.steps[1].name, "cut");
 }
 
+/* Privacy=strict: the trail has another UUID, which stands in the drill's own records. */
+static void times_of_a_cut_without_names(void **state _unused_) {
+        static const char other[] = "99999999-2222-8333-8444-555555555555";
+        struct drill_times t = {};
+
+        note(&t, RECORD_KERNEL, "key_freed", 1500 * MS, other, NULL);
+        assert_int_equal(t.last, 0);
+        note(&t, RECORD_DAEMON, "release", 1000 * MS, other, FIELDS("round_trip_usec", "40000", "drill", ID));
+        note(&t, RECORD_DAEMON, "intent", 2001 * MS, other, FIELDS("drill", ID));
+        note(&t, RECORD_KERNEL, "key_freed", 2150 * MS, other, NULL);
+        assert_true(t.key_by_kernel);
+}
+
 /* What the manager does afterwards, in its retries, is not the cut that was measured. */
 static void lingering_stays(void **state _unused_) {
         struct drill_times t = {};
@@ -270,7 +283,7 @@ static void marker_is_found_anywhere(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(times_of_a_cut),
+                cmocka_unit_test(times_of_a_cut_without_names), cmocka_unit_test(times_of_a_cut),
                 cmocka_unit_test(lingering_stays),
                 cmocka_unit_test(every_claim_can_fail),
                 cmocka_unit_test(untested_is_no_success),

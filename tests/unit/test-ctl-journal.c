@@ -105,6 +105,28 @@ static void nodes_are_merged_by_time(void **state _unused_) {
         assert_int_equal(RUN(verb_audit_list, "--directory", "/nonexistent")->code, EXIT_CODE_FAILED);
 }
 
+/* Privacy=strict: journald's word for a node is not told; two of the same name stay two. */
+static void nodes_without_names(void **state _unused_) {
+        struct node a = node_begin("web1", 'a'), b = node_begin("web1", 'b');
+        struct captured *c;
+
+        RECORD(&a, 0, 7, "release", RELEASE "CMKD_NODE=~0123456789abcdef\n");
+        RECORD(&b, 1, 1, "key_set", KEY_SET "CMKD_NODE=~0123456789abcdef\n");
+        RECORD(&a, 2, 8, "key_set", KEY_SET "CMKD_NODE=~0123456789abcdef\n");
+        node_end(&a);
+        node_end(&b);
+        c = RUN(verb_audit_list, "--directory", dir, "--wide");
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_true(startswith(c->out, "~0123456789abcdef       7 "));
+        assert_non_null(strstr(c->out, "\n~0123456789abcdef/bbbbbbbb       1 "));
+        assert_non_null(strstr(c->out, "\n~0123456789abcdef       8 "));
+        assert_null(strstr(c->out, "web1"));
+        assert_null(strstr(c->out, "node="));
+        c = RUN(verb_audit_stats, "--directory", dir);
+        assert_null(strstr(c->out, "web1"));
+        assert_non_null(strstr(c->out, "node ~0123456789abcdef/bbbbbbbb, record 1, volume data1"));
+}
+
 static void each_node_is_judged_by_itself(void **state _unused_) {
         _cleanup_(json_object_putp) struct json_object *o = NULL;
         struct json_object *list, *one;
@@ -188,7 +210,7 @@ static void a_report_of_journals_is_not_verified(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(nodes_are_merged_by_time), TEST(each_node_is_judged_by_itself), TEST(a_line_of_json_names_the_node),
+                TEST(nodes_are_merged_by_time), TEST(nodes_without_names), TEST(each_node_is_judged_by_itself), TEST(a_line_of_json_names_the_node),
                 TEST(what_comes_twice_counts_once), TEST(two_nodes_of_one_name), TEST(a_report_of_journals_is_not_verified),
         };
 

@@ -326,9 +326,11 @@ static void ordinary_words_are_names_where_the_record_says_so(void **state _unus
         audit_record_add(&m, "volume", "backup");
         audit_record_add(&m, "key", "https://vault/keys/disk");
         audit_record_add(&m, "why", "backup: the Disk is busy, the vault too");
+        audit_record_add(&m, "step", "backup disk");
         assert_int_equal(privacy_record(privacy, &m), 0);
         snprintf(wanted, sizeof(wanted), "%s: the %s is busy, the %s too", word("backup"), word("Disk"), word("vault"));
         assert_string_equal(m.fields[2].value, wanted);
+        assert_string_equal(m.fields[3].value, "backup disk");         /* not a sentence: the code's own words */
 }
 
 static void long_values_end_between_words(void **state _unused_) {

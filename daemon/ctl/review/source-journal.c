@@ -100,11 +100,18 @@ static int find_node(struct journal_source *s, size_t *ret) {
 }
 
 /* A node whose names are pseudonyms has one for its own (Privacy=strict): journald's word for it is not to be told. */
-static void name_node(sd_journal *j, struct node *n) {
+static void name_node(struct journal_source *s, struct node *n) {
         char name[PRIVACY_WORD_SIZE];
+        bool twice = false;
 
-        get_own(j, "CMKD_NODE", name, sizeof(name));
-        if (*name == '~')
+        get_own(s->journal, "CMKD_NODE", name, sizeof(name));
+        if (*name != '~' || startswith(n->name, name))
+                return;
+        for (size_t i = 0; i < s->n_nodes; i++)
+                twice = twice || streq(s->nodes[i].name, name);
+        if (twice)
+                snprintf(n->name, sizeof(n->name), "%s/%.8s", name, n->machine);
+        else
                 snprintf(n->name, sizeof(n->name), "%s", name);
 }
 
@@ -274,7 +281,7 @@ int journal_source_next(struct journal_source *s, struct record *ret) {
                 if (k < 0)
                         return k;
                 n = s->nodes + s->at;
-                name_node(s->journal, n);
+                name_node(s, n);
                 if (n->sequence == r.sequence && memcmp(n->hash, r.hash, sizeof(r.hash)) == 0) {
                         record_done(&r);       /* collected twice */
                         continue;
