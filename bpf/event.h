@@ -3,16 +3,17 @@
 
 /* What the programs in the kernel tell cmkd-audit: the one header that both sides share.
  *
- *   dm.bpf.c  crypt.bpf.c  lsm.bpf.c  guard.bpf.c ── struct cmkd_event ──► ring buffer "events" ──► cmkd-audit ──► trail
+ *   dm.bpf.c  crypt.bpf.c  lsm.bpf.c  guard.bpf.c  connect.bpf.c ── struct cmkd_event ──► ring "events" ──► cmkd-audit ──► trail
  *                                    └─ no room: lost[kind]++ on this CPU (never silent)
  *
  * Maps, pinned by name and shared by the objects: events, lost, submitted (per CPU, by kind), reported (what of lost
  * already stands in the trail; written by cmkd-audit), self (cmkd-audit's pid, for whoever looks), and for the guard: guard (the mode, and
  * where our programs are), programs (who may do what), devices (the volumes, and the disks below them), own (the
- * numbers of our maps and programs).
+ * numbers of our maps and programs), units and metadata (connect.h).
  *
  * Invariants: no event ever holds a key. Texts end in NUL. A field that a kind does not have is zero. Whoever changes
- * the struct or the numbers of the kinds raises CMKD_EVENT_VERSION. */
+ * the struct or the numbers of the kinds raises CMKD_EVENT_VERSION. A kind or a bit of how that is added at the end changes none of
+ * them: a newer cmkd-audit reads all of an older ring, an older one counts what it does not know as lost. */
 
 #ifndef __bpf__
 #include <linux/types.h>
@@ -58,6 +59,7 @@ enum cmkd_event_kind {
         CMKD_CLOCK_BACK,         /* the wall clock set back; number: by so many seconds */
         CMKD_KEY_ASKED,          /* a volume key in a keyring was searched for, read, linked; number: enum cmkd_key_need */
         CMKD_HEADER_OPEN,        /* the disk below a volume opened for writing */
+        CMKD_GUARD_METADATA,     /* a connection to the metadata service, by another than cmkd-vault; text: address, number: port */
         _CMKD_EVENT_MAX,
 };
 
@@ -71,6 +73,7 @@ enum cmkd_event_how {
         CMKD_HOW_WOULD = 1 << 6,           /* Mode=enforce would have refused it */
         CMKD_HOW_OURS = 1 << 7,            /* by an executable in our directory */
         CMKD_HOW_FOREIGN = 1 << 8,
+        CMKD_HOW_ALLOWED = 1 << 9,         /* by somebody on the list of those who may */
 };
 
 /* What the kernel asks a key for; 6.1 to 7.2. */
@@ -101,6 +104,7 @@ enum cmkd_program_may {
         CMKD_MAY_CONNECT = 1 << 2,     /* to our sockets */
         CMKD_MAY_KEYS = 1 << 3,        /* have to do with volume keys in keyrings: recorded as keys set already */
         CMKD_MAY_SIGNAL = 1 << 4,
+        CMKD_MAY_METADATA = 1 << 5,    /* connect to the metadata service */
 };
 
 enum cmkd_device { CMKD_DEVICE_VOLUME = 1 << 0, CMKD_DEVICE_DISK = 1 << 1 };

@@ -27,10 +27,20 @@ enum {
 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 
-/* The context of cgroup/sysctl: stable, not relocated. */
+/* The contexts of cgroup/sysctl and cgroup/connect: stable, not relocated. */
 struct bpf_sysctl {
         __u32 write;
         __u32 file_pos;
+};
+
+struct bpf_sock_addr {
+        __u32 user_family;
+        __u32 user_ip4;                   /* these three in network byte order */
+        __u32 user_ip6[4];
+        __u32 user_port;
+        __u32 family;
+        __u32 type;
+        __u32 protocol;
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)

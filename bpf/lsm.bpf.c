@@ -4,7 +4,7 @@
  * defeats all of it.
  *
  * Three things are refused in Mode=audit as well, since they end the recording and nobody has any other use for them: the
- * unmount of a bpffs, kernel.ftrace_enabled=0, and detaching the program that refuses the latter. */
+ * unmount of a bpffs, kernel.ftrace_enabled=0, and detaching one of our programs. */
 
 #include "guard.h"
 
@@ -169,7 +169,8 @@ static __always_inline struct bpf_prog_aux *program_of_link(__u32 fd) {
         return BPF_CORE_READ(link, prog, aux);
 }
 
-/* Only a cgroup's link can be detached or given another program: ours is the one of cgroup/sysctl, and detached it stays. */
+/* Only a cgroup's link can be detached or given another program: ours are those of cgroup/sysctl and cgroup/connect, and detached
+ * they stay. */
 SEC("lsm/bpf")
 int on_bpf(__u64 *ctx) {
         struct bpf_prog_aux *aux;

@@ -37,6 +37,7 @@ static const struct { const char *name; int priority; } kinds[_CMKD_EVENT_MAX] =
         [CMKD_CLOCK_BACK] = { "clock_back", LOG_WARNING },
         [CMKD_KEY_ASKED] = { "key_asked", LOG_ALERT },
         [CMKD_HEADER_OPEN] = { "header_open", LOG_WARNING },
+        [CMKD_GUARD_METADATA] = { "guard_metadata", LOG_WARNING },
 };
 
 static const struct { uint32_t flag; const char *name; } dm_flags[] = {
@@ -161,6 +162,11 @@ static void add_guard(struct audit_message_record *m, const struct cmkd_event *e
         case CMKD_GUARD_MOUNT:
                 audit_record_add(m, "point", e->text);
                 break;
+        case CMKD_GUARD_METADATA:
+                audit_record_add(m, "address", e->text);
+                audit_record_addf(m, "port", "%d", e->number);
+                audit_record_add(m, "allowed", e->how & CMKD_HOW_ALLOWED ? "yes" : NULL);
+                break;
         case CMKD_GUARD_OPEN:
         case CMKD_HEADER_OPEN:
                 audit_record_add(m, "mode", e->how & CMKD_HOW_WRITE ? "write" : "read");
@@ -242,7 +248,7 @@ int describe_event(const struct cmkd_event *e, size_t size, const struct who_nam
                 return -EBADMSG;
         if (e->kind == CMKD_DM_SUSPEND && (e->how & CMKD_HOW_RESUME))
                 name = "dm_resume";
-        audit_record_start(ret, name, (uint8_t) kinds[e->kind].priority, false);
+        audit_record_start(ret, name, e->how & CMKD_HOW_ALLOWED ? LOG_INFO : (uint8_t) kinds[e->kind].priority, false);
         boottime = e->boottime_ns / NSEC_PER_USEC;
         ret->boottime_usec = boottime;
         /* Negative when the wall clock was moved meanwhile: then now is the better word */

@@ -14,7 +14,7 @@
 
 struct guard_maps {
         int guard_fd, programs_fd, devices_fd;
-        char *const *allow;
+        const struct guard_settings *settings;     /* NULL: nothing is configured */
         struct cmkd_guard guard;
         char *mounts;                      /* the text of mountinfo, while programs are looked up */
         uint32_t gone[GONE_MAX];           /* devices that the last look did not find any more */
@@ -115,13 +115,13 @@ static int find_home(struct guard_maps *m) {
         return 0;
 }
 
-int guard_maps_new(const struct probes *p, char *const *allow, struct guard_maps **ret) {
+int guard_maps_new(const struct probes *p, const struct guard_settings *settings, struct guard_maps **ret) {
         _cleanup_(guard_maps_freep) struct guard_maps *m = calloc(1, sizeof(*m));
         int r;
 
         if (!m)
                 return -ENOMEM;
-        m->allow = allow;
+        m->settings = settings;
         m->guard_fd = probes_map(p, "guard");
         m->programs_fd = probes_map(p, "programs");
         m->devices_fd = probes_map(p, "devices");
@@ -161,12 +161,22 @@ int guard_maps_set(struct guard_maps *m, enum cmkd_guard_mode mode, uint64_t unt
         return bpf_map_update_elem(m->guard_fd, &zero, &m->guard, BPF_ANY) < 0 ? -errno : 0;
 }
 
-struct program_list { struct cmkd_program items[512]; size_t n; };
+struct program_list { struct cmkd_program items[512]; uint32_t may[512]; size_t n; };
 
+/* One program may have several names, and be on several lists. */
 static void add_program(const struct guard_maps *m, struct program_list *l, const char *path, uint32_t may) {
-        if (l->n == ELEMENTSOF(l->items) || identify(m, path, l->items + l->n) < 0)
+        struct cmkd_program program;
+        size_t i;
+
+        if (identify(m, path, &program) < 0)
                 return;
-        if (bpf_map_update_elem(m->programs_fd, l->items + l->n, &may, BPF_ANY) >= 0)
+        for (i = 0; i < l->n && (l->items[i].ino != program.ino || l->items[i].dev != program.dev); i++)
+                ;
+        if (i == ELEMENTSOF(l->items))
+                return;
+        l->items[i] = program;
+        l->may[i] = (i < l->n ? l->may[i] : 0) | may;
+        if (bpf_map_update_elem(m->programs_fd, l->items + i, l->may + i, BPF_ANY) >= 0 && i == l->n)
                 l->n++;
 }
 
@@ -191,8 +201,11 @@ void guard_maps_programs(struct guard_maps *m) {
 
         if (read_mounts(m) < 0)
                 return;
-        for (char *const *p = m->allow; p && *p; p++)
+        for (char *const *p = m->settings ? m->settings->allow : NULL; p && *p; p++)
                 add_program(m, &l, *p, CMKD_MAY_OPEN);
+        for (char *const *p = m->settings ? m->settings->allow_metadata : NULL; p && *p; p++)
+                if (**p == '/')
+                        add_program(m, &l, *p, CMKD_MAY_METADATA);
         for (size_t d = 0; d < ELEMENTSOF(dirs); d++)
                 for (size_t i = 0; i < ELEMENTSOF(known); i++) {
                         snprintf(path, sizeof(path), "%s/%s", dirs[d], known[i].name);

@@ -7,12 +7,13 @@
 
 #include "event.h"
 #include "probes.h"
+#include "common/config.h"
 
 struct guard_maps;
 
-/* allow: paths of more programs that may open volumes, NULL-terminated, or NULL; stays the caller's. p stays the caller's.
+/* settings: of [Guard], for who else may do what; NULL: nobody else. Stays the caller's, and so does p.
  * Returns 0, -ENOMEM, -ENOENT (the maps are not there), or -errno: nobody is known to be ours. */
-int guard_maps_new(const struct probes *p, char *const *allow, struct guard_maps **ret);
+int guard_maps_new(const struct probes *p, const struct guard_settings *settings, struct guard_maps **ret);
 struct guard_maps *guard_maps_free(struct guard_maps *m);
 static inline void guard_maps_freep(struct guard_maps **m) { guard_maps_free(*m); }
 

@@ -2,6 +2,7 @@
 #include "guard.h"
 
 #include "early.h"
+#include "metadata.h"
 #include "common/config.h"
 #include "common/kernel-parameter.h"
 #include "common/log.h"
@@ -24,13 +25,13 @@ struct guard {
         const char *why;                   /* it is not what was configured; static */
         int recognised;                    /* by the kernel's programs, as one of ours: 1, 0, -1: not known yet */
         bool is_loaded, is_told, is_said, is_released;
-        uint64_t since_usec, devices_usec, programs_usec, saved_usec;
+        uint64_t since_usec, devices_usec, programs_usec, saved_usec, asked_usec;
 };
 
 /* All of these have to be attached: a guard with holes is none. */
 static const char *const needed[] = {
         "on_file_open", "on_file_ioctl", "on_ptrace_access_check", "on_inode_unlink", "on_inode_rename", "on_bpf_map",
-        "on_bpf", "on_sb_umount", "on_sysctl",
+        "on_bpf", "on_sb_umount", "on_sysctl", "on_connect4", "on_connect6",
 };
 
 static void guard_freep(struct guard **g) { guard_free(*g); }
@@ -148,13 +149,16 @@ int guard_new(const struct probes *probes, struct writer *writer, struct guard *
         g->probes = probes;
         g->writer = writer;
         g->recognised = -1;
-        g->since_usec = now_boottime_usec();
+        g->since_usec = g->asked_usec = now_boottime_usec();
         read_config(g);
-        r = guard_maps_new(probes, g->config ? g->config->guard.allow : NULL, &g->maps);
+        r = guard_maps_new(probes, g->config ? &g->config->guard : NULL, &g->maps);
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
                 log_warning("The guard knows nobody: %s", strerror(-r));
+        r = metadata_allow(probes_map(probes, "units"), g->config ? g->config->guard.allow_metadata : NULL);
+        if (r < 0)
+                log_warning("Not all units that may connect to the metadata service are known to the kernel: %s", strerror(-r));
         take_up(g);
         *ret = TAKE_PTR(g);
         return 0;
@@ -209,6 +213,13 @@ static void tell_kernel(struct guard *g) {
                 g->is_told = guard_maps_set(g->maps, kernel_mode(g->state), g->plan.armed_until_usec) >= 0;
 }
 
+/* What repeats itself is no event. */
+static void look_at_metadata(struct guard *g, uint64_t now, struct audit_message_record *record) {
+        if (metadata_tell(probes_map(g->probes, "metadata"), g->asked_usec * NSEC_PER_USEC, g->writer, record))
+                guard_plan_would(&g->plan);
+        g->asked_usec = now;
+}
+
 static void refresh(struct guard *g, uint64_t now) {
         if (!g->maps)
                 return;
@@ -228,6 +239,7 @@ void guard_tick(struct guard *g, bool seeing, struct audit_message_record *recor
         bool is_new;
 
         refresh(g, now);
+        look_at_metadata(g, now, record);
         if (!g->is_loaded && access(EARLY_OVER_MARK, F_OK) >= 0) {
                 load_state(g);
                 g->is_loaded = true;

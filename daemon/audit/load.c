@@ -2,6 +2,7 @@
 #include "load.h"
 
 #include "chain.h"
+#include "connect.skel.h"
 #include "crypt.skel.h"
 #include "dm.skel.h"
 #include "guard.skel.h"
@@ -24,6 +25,7 @@ static const struct object objects[] = {
         { "lsm", NULL, lsm_bpf__elf_bytes },
         { "io", NULL, io_bpf__elf_bytes },
         { "guard", NULL, guard_bpf__elf_bytes },
+        { "connect", NULL, connect_bpf__elf_bytes },
         { "dm", "dm_mod", dm_bpf__elf_bytes },
         { "crypt", "dm_crypt", crypt_bpf__elf_bytes },
 };
@@ -149,11 +151,15 @@ static int pin_link(struct load *l, const struct bpf_program *prog, struct bpf_l
         return pins_hold(l->pins, name, fd);
 }
 
+static bool is_of_cgroup(const struct bpf_program *prog) {
+        return bpf_program__type(prog) == BPF_PROG_TYPE_CGROUP_SYSCTL || bpf_program__type(prog) == BPF_PROG_TYPE_CGROUP_SOCK_ADDR;
+}
+
 static int attach_one(struct load *l, struct bpf_program *prog) {
         _cleanup_(bpf_link_freep) struct bpf_link *link = NULL;
         _cleanup_(closep) int cgroup_fd = -EBADF;
 
-        if (bpf_program__type(prog) == BPF_PROG_TYPE_CGROUP_SYSCTL) {
+        if (is_of_cgroup(prog)) {
                 cgroup_fd = open("/sys/fs/cgroup", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
                 if (cgroup_fd < 0)
                         return -errno;

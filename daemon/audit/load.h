@@ -10,7 +10,7 @@
 #include "probes.h"
 
 #define PROBES_DIR_MAX 96
-#define LOAD_OBJECTS 5u
+#define LOAD_OBJECTS 6u
 
 struct load {
         const char *dir;

@@ -38,7 +38,7 @@ static const struct { const char *prefix, *id; } classes[] = {
         { "key_wiped", MESSAGE_ID_KEY_GONE }, { "key_freed", MESSAGE_ID_KEY_GONE },
         { "key_read", MESSAGE_ID_KEY_READ }, { "dm_table_read", MESSAGE_ID_KEY_READ },
         { "dm_", MESSAGE_ID_DM }, { "volume_open", MESSAGE_ID_VOLUME_OPEN }, { "guard_mode", MESSAGE_ID_GUARD_MODE },
-        { "guard_confirm", MESSAGE_ID_GUARD_MODE }, { "guard_", MESSAGE_ID_GUARD }, { "key_asked", MESSAGE_ID_KEY_ASKED },
+        { "guard_confirm", MESSAGE_ID_GUARD_MODE }, { "guard_metadata", MESSAGE_ID_METADATA }, { "guard_", MESSAGE_ID_GUARD }, { "key_asked", MESSAGE_ID_KEY_ASKED },
         { "header_open", MESSAGE_ID_HEADER }, { "clock_back", MESSAGE_ID_CLOCK }, { "module_", MESSAGE_ID_MODULE },
         { "release", MESSAGE_ID_RELEASE }, { "verdict", MESSAGE_ID_VERDICT }, { "revoked", MESSAGE_ID_REVOKED },
         { "cut", MESSAGE_ID_CUT }, { "lost", MESSAGE_ID_LOST }, { "gap", MESSAGE_ID_GAP },

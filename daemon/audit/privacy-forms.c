@@ -92,6 +92,13 @@ void form_number(struct form *f, const char *s) {
                 form_text(f, s);
 }
 
+void form_metadata(struct form *f, const char *s) {
+        if (streq(s, "169.254.169.254") || streq(s, "::ffff:169.254.169.254"))
+                puts_to(f, s);
+        else
+                form_text(f, s);
+}
+
 void form_hex(struct form *f, const char *s) {
         if (span(s, strlen(s), HEX "- ") == strlen(s))
                 puts_to(f, s);

@@ -21,6 +21,7 @@ struct form {
 };
 
 void form_name(struct form *f, const char *s);
+void form_metadata(struct form *f, const char *s);   /* the metadata service's address: the same everywhere */
 void form_number(struct form *f, const char *s);     /* and times, and device numbers */
 void form_hex(struct form *f, const char *s);        /* hashes and random ids, one or several */
 void form_ring(struct form *f, const char *s);       /* BOOT.MAP.POSITION: read again by the next start */

@@ -42,8 +42,11 @@ int probes_unattributed_fd(const struct probes *p) { return p->unattributed_fd; 
 const char *probes_events_name(const struct probes *p) { return p->events_name; }
 
 static const char *const maps[] = {
-        "events", "lost", "submitted", "reported", "self", "guard", "programs", "devices", "own",
+        "events", "lost", "submitted", "reported", "self", "guard", "programs", "devices", "own", "units", "metadata",
 };
+
+/* Whose links can be detached: those of a cgroup. */
+static const char *const detachable[] = { "link-on_sysctl", "link-on_connect4", "link-on_connect6" };
 
 /* These may not be there: nothing is counted then. */
 static const char *const io_maps[] = { "workloads", "unattributed" };
@@ -78,25 +81,31 @@ static int open_map(struct probes *p, const char *name) {
         return fd < 0 ? -errno : pins_hold(p->pins, name, fd);
 }
 
-/* The numbers of our maps, and of the one program whose link can be detached: whoever opens or changes them is seen. */
+/* The numbers of our maps, and of the programs whose links can be detached: whoever opens or changes them is seen. */
 static int list_own(const struct probes *p) {
-        struct bpf_map_info map = {};
-        struct bpf_link_info link = {};
         uint32_t size, one = 1, id;
-        int own_fd = probes_map(p, "own"), r = 0;
+        int own_fd = probes_map(p, "own");
 
-        for (size_t i = 0; i < ELEMENTSOF(maps) && r >= 0; i++) {
+        for (size_t i = 0; i < ELEMENTSOF(maps); i++) {
+                struct bpf_map_info map = {};
+
                 size = sizeof(map);
                 if (bpf_obj_get_info_by_fd(probes_map(p, maps[i]), &map, &size) < 0 ||
                     bpf_map_update_elem(own_fd, &map.id, &one, BPF_ANY) < 0)
-                        r = -errno;
+                        return -errno;
         }
-        size = sizeof(link);
-        if (r < 0 || pins_fd(p->pins, "link-on_sysctl") < 0 ||
-            bpf_obj_get_info_by_fd(pins_fd(p->pins, "link-on_sysctl"), &link, &size) < 0)
-                return r;
-        id = link.prog_id | CMKD_OWN_PROGRAM;
-        return bpf_map_update_elem(own_fd, &id, &one, BPF_ANY) < 0 ? -errno : 0;
+        for (size_t i = 0; i < ELEMENTSOF(detachable); i++) {
+                struct bpf_link_info link = {};
+                int fd = pins_fd(p->pins, detachable[i]);
+
+                size = sizeof(link);
+                if (fd < 0 || bpf_obj_get_info_by_fd(fd, &link, &size) < 0)
+                        continue;
+                id = link.prog_id | CMKD_OWN_PROGRAM;
+                if (bpf_map_update_elem(own_fd, &id, &one, BPF_ANY) < 0)
+                        return -errno;
+        }
+        return 0;
 }
 
 static int open_maps(struct probes *p) {

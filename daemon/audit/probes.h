@@ -5,6 +5,7 @@
  *
  *   /sys/fs/bpf/cmkd/v2-DIGEST/   events lost submitted reported self      the shared maps
  *                                 guard programs devices own               and those of the guard (event.h)
+ *                                 units metadata                           of connect.bpf.c (connect.h)
  *                                 workloads unattributed                   of io.bpf.c
  *                                 link-PROGRAM ...                         what keeps a program attached
  *                                 loaded-OBJECT                            all that this object could attach is pinned

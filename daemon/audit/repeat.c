@@ -9,6 +9,7 @@ static bool may_repeat(unsigned kind) {
         case CMKD_VOLUME_OPEN:
         case CMKD_HEADER_OPEN:
         case CMKD_GUARD_UMOUNT ... CMKD_GUARD_TABLE:
+        case CMKD_GUARD_METADATA:
                 return true;
         default:
                 return false;

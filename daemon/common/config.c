@@ -144,6 +144,13 @@ static bool is_path_or_unit(const char *word) {
         return is_path(word);
 }
 
+/* As the kernel keeps it: bpf/connect.h. */
+#define UNIT_NAME_MAX 63u
+
+static bool is_path_or_short_unit(const char *word) {
+        return is_path_or_unit(word) && (is_path(word) || strlen(word) <= UNIT_NAME_MAX);
+}
+
 static int parse_words(const char *value, void *to, bool (*is_good)(const char *)) {
         _cleanup_(freep) char *copy = strdup(value);
         char *rest = copy, *word, **list;
@@ -179,6 +186,10 @@ static int parse_baseline(const char *value, void *to, word_parser words _unused
         return parse_words(value, to, is_path_or_unit);
 }
 
+static int parse_askers(const char *value, void *to, word_parser words _unused_) {
+        return parse_words(value, to, is_path_or_short_unit);
+}
+
 #define ACTIONS "report, hold, cut, poweroff or reboot"
 #define SPAN "a time span such as 30, 500ms or 1h 30min"
 #define IN_POLICY(key, parse, field, words, allowed) \
@@ -210,6 +221,8 @@ static const struct setting settings[] = {
         { SECTION_GUARD, "ConfirmWithinSec", parse_time, offsetof(struct config, guard.confirm_usec), NULL, SPAN },
         { SECTION_GUARD, "Allow", parse_paths, offsetof(struct config, guard.allow), NULL,
           "paths of programs, separated by spaces" },
+        { SECTION_GUARD, "AllowMetadata", parse_askers, offsetof(struct config, guard.allow_metadata), NULL,
+          "paths of programs and names of units (up to 63 characters), separated by spaces" },
         IN_POLICY("OnRevoked", parse_word, on_revoked, action_from_string, ACTIONS),
         IN_POLICY("OnDenied", parse_word, on_denied, action_from_string, ACTIONS),
         IN_POLICY("OnUnreachable", parse_word, on_unreachable, action_from_string, ACTIONS),
@@ -538,6 +551,7 @@ struct config *config_free(struct config *c) {
         free(c->audit.privacy_key);
         free_strings(c->baseline);
         free_strings(c->guard.allow);
+        free_strings(c->guard.allow_metadata);
         free(c);
         return NULL;
 }

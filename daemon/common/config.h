@@ -63,6 +63,7 @@ struct guard_settings {
         int mode;                      /* enum guard_mode */
         uint64_t arm_after_usec, confirm_usec;
         char **allow;                  /* programs that may open volumes; NULL-terminated, or NULL */
+        char **allow_metadata;         /* programs (paths) and units that may connect to the metadata service; the same */
 };
 
 struct config {

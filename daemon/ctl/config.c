@@ -108,6 +108,7 @@ static struct json_object *to_json(const struct config *c) {
         put_span(guard, "ArmAfterSec", c->guard.arm_after_usec);
         put_span(guard, "ConfirmWithinSec", c->guard.confirm_usec);
         put_keys(guard, "Allow", c->guard.allow);
+        put_keys(guard, "AllowMetadata", c->guard.allow_metadata);
         json_object_object_add(o, "Guard", guard);
         json_object_object_add(o, "Policy", policy_section(&c->policy));
         audit = audit_section(&c->audit);

@@ -13,7 +13,7 @@ ALLOWED = {
     "disk": {"common", "ladder/dm.h"},
     "ladder": {"common"},
     "vault": {"common"},
-    "audit": {"common", "bpf/event.h", "bpf/io.h"},
+    "audit": {"common", "bpf/event.h", "bpf/io.h", "bpf/connect.h"},
     "breaker": {"common"},
     "manager": {"common"},
     "ctl": {"common", "audit/record.h", "audit/chain.h", "audit/reader.h", "audit/verify.h", "audit/privacy.h"},

@@ -84,7 +84,8 @@ static void test_every_key(void **state _unused_) {
             "# comment\n[Node]\nTrust=allowed-keys\nOnTrailFailure=stop\n"
             "[Policy]\nOnRevoked=poweroff\nOnDenied=cut\nOnUnreachable=report\nOnReenable=nothing\n"
             "OnKeyExpiry=revoke\n"
-            "[Audit]\nPublicKey=/etc/cmkd/auditor.pem\nMaxFileSize=3K\nMaxFileAge=2h\n[Policy]\n"
+            "[Audit]\nPublicKey=/etc/cmkd/auditor.pem\nMaxFileSize=3K\nMaxFileAge=2h\n"
+            "[Guard]\nMode=enforce\nAllow=/usr/bin/qemu /opt/db\nAllowMetadata=kubelet.service /opt/agent\n[Policy]\n"
             "NoticeSec=1\nPollSec=2\nLeaseSec=3min\nGraceSec=4h\nHoldSec=5d\nConfirmSec=600ms\nDeniedConfirmSec=7s\n"
             "[Volume a.b-c_d]\nPollSec=8\n"
             "[Vault prod]\nHost=V.Example:8443\nKeys=One two,three\nProvider=azure\nCAFile=/ca.pem\nClientId=me\n"
@@ -97,6 +98,11 @@ static void test_every_key(void **state _unused_) {
         assert_string_equal(c->audit.public_key, "/etc/cmkd/auditor.pem");
         assert_int_equal(c->audit.max_file_size, 3072);
         assert_int_equal(c->audit.max_file_age_usec, 7200 * USEC_PER_SEC);
+        assert_int_equal(c->guard.mode, GUARD_ENFORCE);
+        assert_string_equal(c->guard.allow[1], "/opt/db");
+        assert_string_equal(c->guard.allow_metadata[0], "kubelet.service");
+        assert_string_equal(c->guard.allow_metadata[1], "/opt/agent");
+        assert_null(c->guard.allow_metadata[2]);
         assert_int_equal(p->on_revoked, ACTION_POWEROFF);
         assert_int_equal(p->on_denied, ACTION_CUT);
         assert_int_equal(p->on_unreachable, ACTION_REPORT);
@@ -155,6 +161,8 @@ static void test_errors_say_where_and_what(void **state _unused_) {
         REFUSE("[Policy]\npollsec=3\n", "no pollsec=", "did you mean PollSec=");
         REFUSE("[Vault v]\nHosts=v\n", "cmkd.conf:2:", "did you mean Host=");
         REFUSE("[Node]\nPollSec=3\n", "no PollSec= in [Node]");
+        REFUSE("[Guard]\nAllowMetadata=curl\n", "AllowMetadata=curl", "names of units");
+        REFUSE("[Guard]\nAllowMetadata=" "a-unit-with-a-name-that-is-longer-than-what-the-kernel-keeps.service" "\n", "up to 63");
         REFUSE("[Polizy]\nPollSec=3\n", "[Polizy] is no section", "[Volume NAME]");
         REFUSE("[Volume]\nPollSec=3\n", "[Volume] is no section");
         REFUSE("[Volume ../x]\nPollSec=3\n", "is no section");

@@ -11,6 +11,8 @@
 
 #include "audit/describe.h"
 
+#include <syslog.h>
+
 static struct audit_message_record record;
 
 static void describe(const struct cmkd_event *e) {
@@ -72,6 +74,16 @@ static void what_was_touched(void **state _unused_) {
         has("socket", "/run/cmkd/breaker.sock");
         describe(&(struct cmkd_event) { .kind = CMKD_GUARD_MOUNT, .text = "cmkd" });
         has("point", "cmkd");
+        describe(&(struct cmkd_event) { .kind = CMKD_GUARD_METADATA, .text = "169.254.169.254", .number = 80, .how = CMKD_HOW_WOULD });
+        has("address", "169.254.169.254");
+        has("port", "80");
+        has("refused", "would");
+        has_not("allowed");
+        assert_int_equal(record.priority, LOG_WARNING);
+        describe(&(struct cmkd_event) { .kind = CMKD_GUARD_METADATA, .text = "169.254.169.254", .how = CMKD_HOW_ALLOWED });
+        has("allowed", "yes");
+        has_not("refused");
+        assert_int_equal(record.priority, LOG_INFO);
         describe(&(struct cmkd_event) { .kind = CMKD_CLOCK_BACK, .number = 3600 });
         has("seconds", "3600");
         describe(&(struct cmkd_event) { .kind = CMKD_MODULE_LOAD, .text = "dm_thin_pool", .how = CMKD_HOW_FOREIGN });

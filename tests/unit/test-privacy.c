@@ -211,6 +211,7 @@ static void one_name_has_one_pseudonym(void **state _unused_) {
         assert_int_equal(strspn(word("x") + 1, "0123456789abcdef"), 16);
         assert_string_not_equal(privacy_id(other), privacy_id(privacy));
         assert_string_equal(privacy_id(again), privacy_id(privacy));
+        expect("address", "::ffff:169.254.169.254", "::ffff:169.254.169.254");
         expect("volume", "data1", "%W", "data1");
         expect("dm_uuid", "CRYPT-PLAIN-data1", "CRYPT-PLAIN-%W", "data1");
         expect("device", "/dev/mapper/data1", "/dev/mapper/%W", "data1");

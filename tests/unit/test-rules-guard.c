@@ -2,7 +2,8 @@
 // sources: daemon/ctl/review/rules.c daemon/ctl/review/cgroup.c daemon/audit/record.c daemon/audit/chain.c daemon/audit/seal.c
 // libs: json-c
 
-/* Which of the guard's records need an answer: what the service manager, cmkd and time daemons do is none. */
+/* Which of the guard's records need an answer: what the service manager, cmkd and time daemons do is none, nor
+ * what the node's own agents do. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,11 +16,12 @@
 struct field { const char *name, *value; };
 
 static enum rule judge(const char *event, const struct field fields[3]) {
+        static char unit[] = "agent.service", program[] = "/opt/agent/bin/agent", *const baseline[] = { unit, program, NULL };
         struct record r = { .source = RECORD_KERNEL };
         _cleanup_(rules_freep) struct rules *rules = NULL;
         enum rule rule;
 
-        assert_int_equal(rules_new(NULL, &rules), 0);
+        assert_int_equal(rules_new(baseline, &rules), 0);
         snprintf(r.event, sizeof(r.event), "%s", event);
         for (size_t i = 0; i < 3 && fields[i].name; i++) {
                 r.fields[i].name = fields[i].name;
@@ -39,6 +41,14 @@ static void each_is_judged(void **state _unused_) {
                 { "guard_open", { { "refused", "yes" } }, RULE_GUARD },
                 { "guard_table", { { "refused", "would" } }, RULE_NONE },
                 { "guard_pin", { { "refused", "would" } }, RULE_GUARD },
+                { "guard_metadata", { { "refused", "would" }, { "exe", "/usr/bin/curl" } }, RULE_IDENTITY },
+                { "guard_metadata", { { "refused", "yes" }, { "pid", "77" } }, RULE_IDENTITY },
+                { "guard_metadata", { { "allowed", "yes" }, { "exe", "/usr/bin/python3.11" } }, RULE_NONE },
+                { "guard_metadata", { { "exe", "/opt/agent/bin/agent" } }, RULE_NONE },
+                { "guard_metadata", { { "cgroup", "/system.slice/agent.service" } }, RULE_NONE },
+                { "guard_metadata", { { "cgroup", "/user.slice/agent.service" } }, RULE_IDENTITY },
+                { "guard_metadata", { { "pid", "1" }, { "by", "other" } }, RULE_NONE },
+                { "guard_connect", { { "exe", "/opt/agent/bin/agent" } }, RULE_GUARD },
                 { "key_asked", { { "exe", "/usr/bin/keyctl" } }, RULE_KEY_ASKED },
                 { "header_open", { { "exe", "/usr/bin/dd" } }, RULE_HEADER },
                 { "header_open", { { "exe", "/usr/lib/systemd/systemd-udevd" } }, RULE_NONE },

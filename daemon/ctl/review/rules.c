@@ -43,6 +43,10 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
                 "looking for the key. A key that was in the table is a finding of its own.", GRAVITY_WARNING },
         [RULE_SECOND_MAPPING] = { "second-mapping", "A second mapping of an open volume was made",
                 "Remove it (dmsetup remove): a cut of the volume does not end before.", GRAVITY_ALERT },
+        [RULE_IDENTITY] = { "identity", "The node's identity was within reach of another than cmkd: it connected to the metadata service",
+                "With a token from there the vault's keys can be used until it runs out; `cmkctl audit reconcile` finds that in the vault's "
+                "log. If it is an agent that is meant to do so, name it or its unit in AllowMetadata= or Baseline= of cmkd.conf.",
+                GRAVITY_WARNING },
         [RULE_RESUMED_ELSEWHERE] = { "resumed-elsewhere", "A volume that was held was given a key past cmkd",
                 "It was cut. Ask who had the key.", GRAVITY_ALERT },
         [RULE_GUARD] = { "guard", "Somebody worked against the recording",
@@ -277,6 +281,13 @@ static bool is_of_volume(const struct record *record) {
         return startswith(strempty(record_field(record, "dm_uuid")), "CRYPT-LUKS2-") != NULL;
 }
 
+/* Agents of the cloud's ask there all day. */
+static enum rule judge_metadata(const struct rules *r, const struct record *record) {
+        if (has(record, "pid", "1") || has(record, "by", "cmkd") || has(record, "allowed", "yes"))
+                return RULE_NONE;
+        return is_expected(r, record) ? RULE_NONE : RULE_IDENTITY;
+}
+
 /* PID 1 stops our units by a signal, as it does every one. What a volume or a table was opened for has a finding of its own,
  * unless it was refused. */
 static enum rule judge_guard(const struct record *record) {
@@ -296,6 +307,8 @@ static enum rule judge_kernel(struct rules *r, const struct record *record) {
                 return RULE_KEY_READ;
         if (streq(record->event, "key_set") || streq(record->event, "key_replaced"))
                 return judge_key(s, record);
+        if (streq(record->event, "guard_metadata"))
+                return judge_metadata(r, record);
         if (startswith(record->event, "guard_"))
                 return judge_guard(record);
         if (streq(record->event, "key_asked"))

@@ -26,6 +26,7 @@ enum rule {
         RULE_RAW_OPEN,
         RULE_TABLE_READ,
         RULE_SECOND_MAPPING,
+        RULE_IDENTITY,
         RULE_RESUMED_ELSEWHERE,
         /* somebody works against the recording, or it has holes */
         RULE_GUARD,
