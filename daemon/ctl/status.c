@@ -84,7 +84,7 @@ static int select_volumes(const struct invocation *in, struct json_object *volum
 /* The state's words come from the daemon; what is not in order in them is for people to see at once. */
 static void print_manager(struct json_object *m) {
         struct json_object *v;
-        char trail[512];
+        char trail[512], guard[512];
 
         printf("cmkd ");
         print_clean(stdout, json_text(m, "version"));
@@ -101,6 +101,10 @@ static void print_manager(struct json_object *m) {
         trail_state_text("", trail, sizeof(trail));
         printf("trail: ");
         print_clean(stdout, trail);
+        putchar('\n');
+        guard_state_text("", guard, sizeof(guard));
+        printf("guard: ");
+        print_clean(stdout, guard);
         putchar('\n');
         for (size_t i = 0; json_object_object_get_ex(m, "trust_problems", &v) && i < json_object_array_length(v); i++) {
                 printf("not trusted: ");
@@ -291,10 +295,12 @@ static void print_volume(struct json_object *v) {
 
 static int print_document(struct json_object *manager, struct json_object *volumes) {
         _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
-        char trail[512];
+        char trail[512], guard[512];
 
         trail_state_text("", trail, sizeof(trail));
         json_object_object_add(manager, "trail", json_object_new_string(trail));
+        guard_state_text("", guard, sizeof(guard));
+        json_object_object_add(manager, "guard", json_object_new_string(guard));
         json_object_object_add(manager, "boot_chain", json_object_new_string(
                 boot_chain_text(boot_chain_secure(""), boot_chain_unified(""))));
         if (!o || json_object_object_add(o, "manager", json_object_get(manager)) < 0 ||

@@ -18,12 +18,21 @@ static void find(const char *text, const char *name, char *ret, size_t size) {
                 }
 }
 
-void trail_state_text(const char *root, char *ret, size_t size) {
-        char path[PATH_MAX], sealed[8], epoch[40], why[256], place[8], refused[40];
-        _cleanup_(freep) char *text = NULL;
+/* NULL: it is not there. */
+static char *read_status(const char *root) {
+        char path[PATH_MAX], *text;
 
         if (snprintf(path, sizeof(path), "%s" STATUS_FILE, root) >= (int) sizeof(path) ||
-            read_small_file(path, STATUS_MAX, &text, NULL) < 0) {
+            read_small_file(path, STATUS_MAX, &text, NULL) < 0)
+                return NULL;
+        return text;
+}
+
+void trail_state_text(const char *root, char *ret, size_t size) {
+        _cleanup_(freep) char *text = read_status(root);
+        char sealed[8], epoch[40], why[256], place[8], refused[40];
+
+        if (!text) {
                 snprintf(ret, size, "not known: cmkd-audit has not run");
                 return;
         }
@@ -42,4 +51,24 @@ void trail_state_text(const char *root, char *ret, size_t size) {
                 snprintf(ret, size, "NOT SEALED: %s", why);
         else
                 snprintf(ret, size, "a hash chain only, which whoever is root can write anew (PublicKey= in cmkd.conf)");
+}
+
+void guard_state_text(const char *root, char *ret, size_t size) {
+        _cleanup_(freep) char *text = read_status(root);
+        char state[16], mode[16], why[160], left[24];
+
+        if (!text) {
+                snprintf(ret, size, "not known: cmkd-audit has not run");
+                return;
+        }
+        find(text, "guard", state, sizeof(state));
+        find(text, "guard_mode", mode, sizeof(mode));
+        find(text, "guard_why", why, sizeof(why));
+        find(text, "guard_left", left, sizeof(left));
+        if (!*state)
+                snprintf(ret, size, "nothing is recorded from the kernel");
+        else if (streq(state, "armed"))
+                snprintf(ret, size, "armed (Mode=%s): for %s s more, unless `cmkctl guard confirm` is given", mode, *left ? left : "0");
+        else
+                snprintf(ret, size, "%s (Mode=%s)%s%s", state, mode, *why ? ": " : "", why);
 }

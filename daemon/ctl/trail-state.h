@@ -6,3 +6,6 @@
 /* A sentence on how the trail is sealed, from what cmkd-audit says of itself (audit/status.h) below root. What stands
  * there is cleaned of control characters by whoever prints it. */
 void trail_state_text(const char *root, char *ret, size_t size);
+
+/* The same of what the kernel refuses: "enforcing", "armed, ...". */
+void guard_state_text(const char *root, char *ret, size_t size);
