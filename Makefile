@@ -215,6 +215,8 @@ bench: setup all
 	$(Q)tests/bench/ram
 	$(Q)tests/bench/init-on-free
 	$(Q)tests/bench/verify
+	$(Q)tests/bench/probes
+	$(Q)tests/bench/events
 
 demo: setup all
 	$(Q)tests/vm/demo

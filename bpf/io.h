@@ -12,8 +12,10 @@
 #define CMKD_LUKS_PREFIX 12          /* "CRYPT-LUKS2-" of a mapping's dm uuid */
 #define CMKD_LUKS_HEX 32             /* and the volume's UUID without dashes */
 
+/* diskseq: the kernel's number of the mapping's disk, never given twice in a boot. A mapping that has a uuid keeps it, so that
+ * the disk says which volume it is, and the uuid is looked at only where an entry begins. */
 struct cmkd_workload {
-        char hex[CMKD_LUKS_HEX];
+        __u64 diskseq;
         __u64 cgroup_id;             /* in the unified hierarchy */
 };
 
@@ -23,7 +25,8 @@ struct cmkd_workload {
 struct cmkd_io {
         __u64 read, written;         /* bytes */
         __u64 reads, writes;         /* requests */
+        char hex[CMKD_LUKS_HEX];     /* of the volume's UUID; set right after the entry was made: empty for that moment */
         char cgroup[CMKD_CGROUP_NAMES][CMKD_CGROUP_NAME_SIZE];   /* its name, its parent's, ...: it may be gone when we look */
 };
 
-_Static_assert(sizeof(struct cmkd_workload) == 40 && sizeof(struct cmkd_io) == 224, "the layout is the contract of both sides");
+_Static_assert(sizeof(struct cmkd_workload) == 16 && sizeof(struct cmkd_io) == 256, "the layout is the contract of both sides");

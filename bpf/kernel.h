@@ -98,7 +98,7 @@ struct timespec64 { __s64 tv_sec; };
 struct __kernel_timex_timeval { __s64 tv_sec; };
 struct __kernel_timex { unsigned int modes; struct __kernel_timex_timeval time; };
 
-struct gendisk { int major, first_minor; char disk_name[32]; void *private_data; };
+struct gendisk { int major, first_minor; char disk_name[32]; void *private_data; __u64 diskseq; };
 struct block_device { struct gendisk *bd_disk; __u32 bd_dev; };
 struct blkcg { struct cgroup_subsys_state css; };
 struct blkcg_gq { struct blkcg *blkcg; };

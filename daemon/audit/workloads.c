@@ -100,6 +100,8 @@ static void note(struct workloads *w, struct who *who, const struct cmkd_workloa
         struct entry *e = bsearch(&wanted, w->entries, w->n_sorted, sizeof(*e), compare);
         char path[WHO_PATH_MAX];
 
+        if (!io->hex[0])
+                return;                    /* in its first moment: there the next time */
         if (!e) {
                 e = add(w, key);
                 if (!who_cgroup(who, key->cgroup_id, path))
@@ -136,7 +138,7 @@ static void look(struct workloads *w, struct who *who) {
 
 static int say(struct entry *e, const struct removed *removed, const struct uses *uses, struct writer *writer,
                struct audit_message_record *m) {
-        const char *p = e->key.hex;
+        const char *p = e->io.hex;
 
         audit_record_start(m, "io", LOG_INFO, false);
         if (removed && removed->boottime_usec < m->boottime_usec) {
@@ -157,7 +159,7 @@ static int say(struct entry *e, const struct removed *removed, const struct uses
 
 static const struct removed *find_removed(const struct workloads *w, const struct entry *e) {
         for (size_t i = 0; i < w->n_removed; i++)
-                if (memcmp(w->removed[i].hex, e->key.hex, CMKD_LUKS_HEX) == 0)
+                if (memcmp(w->removed[i].hex, e->io.hex, CMKD_LUKS_HEX) == 0)
                         return w->removed + i;
         return NULL;
 }

@@ -23,10 +23,10 @@ libsystemd0 openssl python3 bpftool keyutils strace lsof psmisc procps busybox-s
 
 # What is a package of its own from Debian 13 on; and a guest that builds another kind of initramfs, apart from the ordinary
 # ones, which need not change for it; and one with the kernel for real hardware, since the cloud kernel has no USB, and with
-# what would look at the disks of other tests.
+# what would look at the disks of other tests; and one for tests/bench/probes.
 VARIANTS = {"trixie": ["systemd-cryptsetup"], "sid": ["systemd-cryptsetup"],
             "trixie-dracut": ["dracut", "dracut-network", "systemd-cryptsetup"],
-            "bookworm-hardware": ["linux-image-amd64", "multipath-tools", "nbd-client"]}
+            "bookworm-hardware": ["linux-image-amd64", "multipath-tools", "nbd-client"], "bookworm-fio": ["fio"]}
 
 DPKG_OPTIONS = ["path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*",
                 "path-exclude=/usr/share/info/*", "force-unsafe-io"]

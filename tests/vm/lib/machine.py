@@ -24,7 +24,10 @@ def qemu_version():
         raise HarnessError(f"{QEMU} is not installed: run tests/setup") from None
 
 
-def accel_arguments(accel, guest=None):
+def accel_arguments(accel, guest=None, counted=False):
+    if counted:
+        # One CPU whose clock goes on by a nanosecond an instruction, and as the host's while nothing runs
+        return ["-accel", "tcg,thread=single", "-icount", "shift=0", "-cpu", "max,cx16=off,la57=off"]
     if accel == "kvm":
         return ["-accel", "kvm", "-cpu", "host"]
     # Seen with QEMU 7.2 and the newest kernel, at boot, not each time: "Oops: int3" where the kernel had just patched
@@ -86,7 +89,7 @@ def console(spec, files):
 def arguments(spec, files):
     """QEMU's command line. spec: what the machine is; files: where its parts are. A snapshot depends on spec alone."""
     argv = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35",
-            *accel_arguments(spec["accel"], spec["guest"]), "-smp", str(spec["cpus"]), "-m", str(spec["memory"]),
+            *accel_arguments(spec["accel"], spec["guest"], spec.get("counted")), "-smp", str(spec["cpus"]), "-m", str(spec["memory"]),
             "-kernel", files["kernel"], "-initrd", files["initrd"],
             "-append", " ".join([spec.get("command_line", COMMAND_LINE), spec["append"]]).strip(),
             "-chardev", console(spec, files), "-serial", "chardev:console",
@@ -107,8 +110,10 @@ def arguments(spec, files):
     return argv
 
 
-def spec_for(image, guest, memory, cpus, append):
-    return {"guest": guest, "accel": accel(image), "cpus": cpus, "memory": memory, "append": append, "disks": DISKS}
+def spec_for(image, guest, memory, cpus, append, counted=False):
+    """counted: time in the guest is a count of its instructions; emulated, one CPU."""
+    spec = {"guest": guest, "accel": accel(image), "cpus": cpus, "memory": memory, "append": append, "disks": DISKS}
+    return {**spec, "counted": True, "accel": "tcg", "cpus": 1} if counted else spec
 
 
 def snapshot_key(image, spec):

@@ -126,12 +126,13 @@ class Node:
         return cls(cls.home(name))
 
     @classmethod
-    def start(cls, name, guest=None, cold=False, memory=MEMORY, cpus=CPUS, append="", stays=False, installed=False):
+    def start(cls, name, guest=None, cold=False, memory=MEMORY, cpus=CPUS, append="", stays=False, installed=False,
+              counted=False):
         """A fresh node. cold: boots anew instead of from the snapshot. append: more for the kernel's command line.
-        installed: with the product, as after install()."""
+        installed: with the product, as after install(). counted: its clock counts instructions (machine.spec_for)."""
         guest = guest or default_guest()
         img = image.ensure(guest)
-        spec = machine.spec_for(img, guest, memory, cpus, append)
+        spec = machine.spec_for(img, guest, memory, cpus, append, counted)
         product = install.tar_path() if installed and not cold else None
         snapshot = None if cold else ensure_snapshot(img, spec, product)
         directory = cls.home(name)
