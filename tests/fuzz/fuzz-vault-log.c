@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/ctl/review/vault-entry.c daemon/ctl/review/vault-log.c daemon/ctl/review/issued.c daemon/ctl/review/match.c
+// sources: daemon/ctl/review/anchors.c
 // sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/seal.c
 // libs: json-c
 // A vault's log is a file that somebody else wrote: whatever it holds is read to its end and judged.
