@@ -8,6 +8,7 @@
 #include "privacy-early.h"
 #include "privacy-setup.h"
 #include "sealing.h"
+#include "common/anchor.h"
 #include "common/log.h"
 #include "common/place.h"
 
@@ -32,6 +33,7 @@ struct audit {
         struct audit_message_record record;
         struct uses uses;
         struct join join;
+        uint64_t anchored;                 /* number of the record that was published last */
 };
 
 struct audit *audit_free(struct audit *a) {
@@ -75,6 +77,27 @@ static void write_status(struct audit *a) {
         r = audit_status_write(AUDIT_STATUS_FILE, &s);
         if (r < 0)
                 log_debug("%s: %s", AUDIT_STATUS_FILE, strerror(-r));
+}
+
+/* The head that cmkd has the vault's log remember. Only what no crash can take back: a record that went with one would look
+ * cut off for ever. */
+static void publish_head(struct audit *a) {
+        const struct trail *t = writer_trail(a->writer);
+        uint8_t mark[ANCHOR_MARK_SIZE];
+        char text[ANCHOR_HEAD_MAX];
+        int r;
+
+        if (a->early || trail_is_dirty(t) || trail_error(t) < 0 || trail_sequence(t) == 0 || trail_sequence(t) == a->anchored)
+                return;
+        r = anchor_mark(trail_hash(t), mark);
+        if (r >= 0) {
+                anchor_head_format(trail_sequence(t), mark, text);
+                r = write_file_atomic(ANCHOR_HEAD_FILE, text, strlen(text), 0600);
+        }
+        if (r >= 0)
+                a->anchored = trail_sequence(t);
+        else
+                log_debug("%s: %s", ANCHOR_HEAD_FILE, strerror(-r));
 }
 
 static void report_gap(struct audit *a, const char *reason, const struct trail_recovery *recovery) {
@@ -254,6 +277,7 @@ static int on_timer(sd_event_source *s, uint64_t usec _unused_, void *user) {
         writer_rotate(a->writer, &a->record);
         if (trail_is_dirty(writer_trail(a->writer)))
                 (void) writer_commit(a->writer, true);
+        publish_head(a);
         write_status(a);
         (void) sd_event_source_set_time_relative(s, HOUSEKEEPING_USEC);
         return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);

@@ -11,7 +11,8 @@
  * arrives meanwhile waits for the next. One thread: while the disk is slow the kernel's ring fills up, and past its end
  * losses are counted there.
  *
- * Where an auditor's key is configured the records are sealed (sealing.h, seal.h); the early trail is not.
+ * Where an auditor's key is configured the records are sealed (sealing.h, seal.h); the early trail is not. What the trail's end
+ * is, once it is durable, is published for cmkd, whose polls take it out of the node (common/anchor.h); not of the early trail.
  *
  * Invariants: an event leaves the ring only when it is in the file (a killed cmkd-audit loses none; "ring" in the last
  * record tells which were written already). A durable record is acknowledged only after fdatasync(2). Whatever is lost,

@@ -20,6 +20,8 @@ struct walk {
         struct trail_report *report;
         struct epochs *epochs;
         const struct reader *reader;
+        trail_each each;
+        void *user;
         uint64_t line;
         unsigned files;                          /* that were judged by their names */
         size_t n_epochs;                         /* that were complained about */
@@ -242,6 +244,8 @@ static int walk_record(struct walk *w, const char *line, size_t size) {
         e = walk_seal(w, &r, line, size, changed);
         if (e >= 0)
                 e = walk_early(w, &r);
+        if (e >= 0 && w->each)
+                e = w->each(&r, computed, w->user);
         if (e < 0)
                 return e;
         judge_join(w, &r);
@@ -310,8 +314,12 @@ int trail_verify(const char *path, struct trail_report *ret) {
 }
 
 int trail_verify_seals(const char *path, struct epochs *epochs, struct trail_report *ret) {
+        return trail_verify_each(path, epochs, NULL, NULL, ret);
+}
+
+int trail_verify_each(const char *path, struct epochs *epochs, trail_each each, void *user, struct trail_report *ret) {
         _cleanup_(reader_freep) struct reader *r = NULL;
-        _cleanup_(walk_done) struct walk w = { .report = ret, .epochs = epochs };
+        _cleanup_(walk_done) struct walk w = { .report = ret, .epochs = epochs, .each = each, .user = user };
         int e;
 
         e = reader_open(path, &r);

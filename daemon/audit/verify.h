@@ -60,3 +60,9 @@ int trail_verify(const char *path, struct trail_report *ret);
 
 /* The same with an auditor's keys; epochs: new but for them, and afterwards it has what was met. */
 int trail_verify_seals(const char *path, struct epochs *epochs, struct trail_report *ret);
+
+/* What else is to be done with each record and the hash that its bytes have; what it returns below 0 ends the verification. */
+typedef int (*trail_each)(const struct record *r, const uint8_t hash[static CHAIN_HASH_SIZE], void *user);
+
+/* The same, and each (NULL: nothing) for every line that is a record, in their order. */
+int trail_verify_each(const char *path, struct epochs *epochs, trail_each each, void *user, struct trail_report *ret);

@@ -42,7 +42,7 @@ static const struct verb verbs[] = {
           "the vault's own log against what the trail says was asked", verb_audit_reconcile },
         { "audit pseudonym", 1, 4096, O(JSON)|O(PRIVACY_KEY), "NAME|- ...", "what stands for a name in a trail with Privacy=strict (-: of each line read)",
           verb_audit_pseudonym },
-        { "audit verify", 0, 0, O(JSON)|O(FILE)|O(PRIVATE_KEY)|O(EPOCH_KEYS)|O(LIST_EPOCHS), "",
+        { "audit verify", 0, 0, O(JSON)|O(FILE)|O(PRIVATE_KEY)|O(EPOCH_KEYS)|O(LIST_EPOCHS)|O(VAULT_LOG)|O(MACHINE_ID)|O(SINCE)|O(UNTIL), "",
           "check that no record was changed or removed", verb_audit_verify },
         { "guard status", 0, 0, O(JSON), "", "what the kernel refuses on this node, and what it does not see", verb_guard_status },
         { "guard confirm", 0, 0, 0, "", "let an armed guard go on refusing", verb_guard_confirm },

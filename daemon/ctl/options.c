@@ -45,6 +45,8 @@ static const struct {
         [OPTION_EPOCH_KEYS] = { "epoch-keys", 0, true, "--epoch-keys FILE", "lines EPOCH BASE64: keys that were unwrapped elsewhere" },
         [OPTION_LIST_EPOCHS] = { "list-epochs", 0, false, "--list-epochs", "print the epochs and their wrapped keys, check nothing" },
         [OPTION_PRIVACY_KEY] = { "privacy-key", 0, true, "--privacy-key FILE", "of a trail with pseudonyms: names that are asked for become theirs" },
+        [OPTION_VAULT_LOG] = { "vault-log", 0, true, "--vault-log FILE", "the vault's own log: was the trail what it is now?" },
+        [OPTION_MACHINE_ID] = { "machine-id", 0, true, "--machine-id ID", "of the node, as known from elsewhere (/etc/machine-id)" },
         [OPTION_FORMAT] = { "format", 0, true, "--format csv|json", "a sheet of the records that the filters leave" },
         [OPTION_DIRECTORY] = { "directory", 'D', true, "-D, --directory DIR", "journals of many nodes, as systemd-journal-remote has them" },
         [OPTION_SIZE] = { "size", 0, true, "--size MIB", "of the drill's volume; 64 if it is not said" },

@@ -3,8 +3,10 @@
 #include "print.h"
 
 #include "audit/verify.h"
+#include "review/verify-log.h"
 
-/* cmkctl audit verify: the whole chain, the head beside the trail, and with an auditor's keys the seals. */
+/* cmkctl audit verify: the whole chain, the head beside the trail, with an auditor's keys the seals, and with the vault's own log
+ * whether it is what it was. */
 
 /* What this verification is worth. */
 enum worth {
@@ -32,12 +34,12 @@ static int add_numbers(struct json_object *o, const struct trail_report *t, enum
         return r;
 }
 
-static int to_json(const struct trail_report *t, enum worth worth, const char *path, const char *head) {
+static int to_json(const struct trail_report *t, enum worth worth, const struct verify_log *v, const char *path, const char *head) {
         _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
         struct json_object *problems = json_object_new_array();
 
         if (!o || !problems || json_object_object_add(o, "file", json_object_new_string(path)) < 0 ||
-            json_object_object_add(o, "verified", json_object_new_boolean(t->n_problems == 0)) < 0 ||
+            json_object_object_add(o, "verified", json_object_new_boolean(t->n_problems == 0 && verify_log_holds(v))) < 0 ||
             json_object_object_add(o, "records", json_object_new_uint64(t->records)) < 0 ||
             json_object_object_add(o, "first", json_object_new_uint64(t->first_sequence)) < 0 ||
             json_object_object_add(o, "last", json_object_new_uint64(t->last_sequence)) < 0 ||
@@ -60,6 +62,7 @@ static int to_json(const struct trail_report *t, enum worth worth, const char *p
                 json_object_object_add(p, "text", json_object_new_string(t->problems[i].text));
                 json_object_array_add(problems, p);
         }
+        verify_log_to_json(v, o);
         return print_json(o);
 }
 
@@ -169,35 +172,51 @@ static int list_epochs(const struct epochs *e, bool json) {
         return EXIT_CODE_DONE;
 }
 
-static int verify(const struct invocation *in, const char *path, struct epochs *e, struct trail_report *report) {
+static const char *verdict_text(enum worth worth, const struct verify_log *v) {
+        if (worth == WORTH_SEALED)
+                return "verified: nothing was changed, removed or inserted, and the seals hold";
+        return v->path ? "verified: nothing was changed, removed or inserted, up to the head that the vault's log has last"
+                       : "verified: nothing was changed, removed or inserted by who did not compute the chain anew";
+}
+
+static int verify(const struct invocation *in, const char *path, struct epochs *e, struct verify_log *v, struct trail_report *report) {
         char head[CHAIN_HEX_SIZE + 1];
         enum worth worth;
         int r, code = EXIT_CODE_DONE;
 
-        r = trail_verify_seals(path, e, report);
+        r = trail_verify_each(path, e, verify_log_record, v, report);
         if (r == -ENOENT)
                 return fail(EXIT_CODE_FAILED, "%s: there is no trail; was cmkd-audit ever started here?", path);
+        if (r == -E2BIG)
+                return fail(EXIT_CODE_FAILED, "%s: more than %u records, or of more than %u nodes", path, ANCHORS_MAX, ANCHOR_NODES_MAX);
         if (r < 0)
                 return fail(EXIT_CODE_FAILED, "%s: %s", path, strerror(-r));
         if (has_option(in, OPTION_LIST_EPOCHS))
                 return list_epochs(e, has_option(in, OPTION_JSON));
+        code = verify_log_read(v);
+        if (code != EXIT_CODE_DONE)
+                return code;
         worth = worth_of(report, e);
         chain_to_hex(report->head, head);
         if (has_option(in, OPTION_JSON))
-                code = to_json(report, worth, path, head);
-        else
+                code = to_json(report, worth, v, path, head);
+        else {
                 to_people(report, worth, e, path, head);
+                verify_log_to_people(v, report->n_problems == 0);
+        }
         if (code == EXIT_CODE_DONE && report->n_problems > 0)
                 return fail(EXIT_CODE_TRAIL, "%s does not verify: %llu problems", path,
                             (unsigned long long) report->n_problems);
-        if (!has_option(in, OPTION_JSON))
-                puts(worth == WORTH_SEALED ? "verified: nothing was changed, removed or inserted, and the seals hold"
-                                           : "verified: nothing was changed, removed or inserted by who did not compute the chain anew");
+        if (code == EXIT_CODE_DONE)
+                code = verify_log_judge(v, path);
+        if (code == EXIT_CODE_DONE && !has_option(in, OPTION_JSON))
+                puts(verdict_text(worth, v));
         return code;
 }
 
 int verb_audit_verify(const struct invocation *in) {
         _cleanup_(freep) struct trail_report *report = calloc(1, sizeof(*report));
+        _cleanup_(verify_log_done) struct verify_log v = {};
         _cleanup_(epochs_freep) struct epochs *e = NULL;
         int r, code;
 
@@ -205,7 +224,9 @@ int verb_audit_verify(const struct invocation *in) {
         if (r < 0)
                 return fail(EXIT_CODE_FAILED, "no memory for keys: %s", strerror(-r));
         code = open_keys(in, e);
+        if (code == EXIT_CODE_DONE)
+                code = verify_log_prepare(in, &v);
         if (code != EXIT_CODE_DONE)
                 return code;
-        return verify(in, in->values[OPTION_FILE] ? in->values[OPTION_FILE] : TRAIL_PATH, e, report);
+        return verify(in, in->values[OPTION_FILE] ? in->values[OPTION_FILE] : TRAIL_PATH, e, &v, report);
 }

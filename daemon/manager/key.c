@@ -233,6 +233,7 @@ static void poll_key(struct key *k, const struct key_poll *p) {
                 r = challenge_new(k->spki, k->spki_size, &k->challenge);
         if (r >= 0) {
                 key_fill_request(k, VAULT_OP_UNWRAP, q);
+                anchoring_next(&k->manager->anchoring, q->client_request_id);
                 if (poll_log_is_due(&k->polls, now_boottime_usec()))
                         record_polls(k);
                 poll_log_asked(&k->polls, q->client_request_id, now_boottime_usec());

@@ -208,9 +208,22 @@ static int set_up(struct manager *m) {
         return r;
 }
 
+/* Whose the ids of polls will be stands in the trail too: a verifier has nothing else of the machine. */
+static void record_start(struct manager *m) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+        char tag[ANCHOR_TAG_TEXT_SIZE + 1];
+
+        if (!r)
+                return;
+        anchor_tag_format(m->anchoring.tag, tag);
+        audit_record_start(r, "started", LOG_INFO, false);
+        audit_record_addf(r, "volumes_listed", "%zu", m->trust->n_entries);
+        audit_record_add(r, "anchor_tag", m->anchoring.has_tag ? tag : NULL);
+        manager_record(m, r);
+}
+
 int manager_new(struct manager **ret) {
         _cleanup_(manager_freep) struct manager *m = calloc(1, sizeof(*m));
-        struct audit_message_record *record;
         int r;
 
         if (!m)
@@ -231,13 +244,8 @@ int manager_new(struct manager **ret) {
                 return r;
         }
         drill_restore(m);
-        record = malloc(sizeof(*record));
-        if (record) {
-                audit_record_start(record, "started", LOG_INFO, false);
-                audit_record_addf(record, "volumes_listed", "%zu", m->trust->n_entries);
-                manager_record(m, record);
-                free(record);
-        }
+        anchoring_start(&m->anchoring);
+        record_start(m);
         *ret = TAKE_PTR(m);
         return 0;
 }

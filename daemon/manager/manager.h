@@ -14,6 +14,7 @@
 #include <sys/queue.h>
 #include <systemd/sd-event.h>
 
+#include "anchoring.h"
 #include "audit-link.h"
 #include "automatic.h"
 #include "breaker-link.h"
@@ -45,6 +46,7 @@ struct manager {
         bool trust_early;                  /* it was read from its copy: /var is not there yet */
         struct worker_link *worker;
         struct audit_link *audit;
+        struct anchoring anchoring;        /* ids of polls */
         struct breaker_link *breaker;
         struct bus *bus;
         struct key_socket *key_socket;

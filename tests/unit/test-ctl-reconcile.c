@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/ctl/review/reconcile.c daemon/ctl/review/match.c daemon/ctl/review/issued.c daemon/ctl/review/vault-log.c
+// sources: daemon/ctl/review/anchors.c
 // sources: daemon/ctl/review/vault-entry.c daemon/ctl/review/cgroup.c daemon/ctl/review/filter.c daemon/ctl/review/veil.c daemon/audit/privacy.c daemon/audit/privacy-forms.c daemon/ctl/review/ledger.c daemon/ctl/review/workload.c
 // sources: daemon/ctl/review/review.c daemon/ctl/review/rules.c daemon/ctl/review/source.c daemon/ctl/review/source-journal.c
 // sources: daemon/ctl/when.c daemon/ctl/options.c daemon/ctl/print.c
@@ -17,6 +18,7 @@
 #include <cmocka.h>          /* last: it has a macro fail() */
 
 #include "review-trail.h"
+#include "anchor-log.h"
 
 /* Logs as the vendors document them; the fuzzer begins with the same ones. */
 #define LOGS "tests/fuzz/corpus/vault-log/"
@@ -270,6 +272,96 @@ static void trails_of_several_nodes(void **state _unused_) {
         assert_int_equal(RUN(verb_audit_reconcile, "--file", trail_file, "--key", "k", LOGS "azure-lines")->code, EXIT_CODE_FAILED);
 }
 
+static void write_at(uint64_t sec, const char *event, const char *ids) {
+        static struct audit_message_record m;
+        uint64_t sequence;
+        bool kept;
+
+        audit_record_start(&m, event, LOG_INFO, true);
+        audit_record_add(&m, "key", KEY);
+        audit_record_add(&m, "ids", ids);
+        m.realtime_usec = sec * USEC_PER_SEC;
+        assert_int_equal(trail_append(trail, &m, RECORD_DAEMON, NULL, &sequence), 0);
+        assert_int_equal(trail_commit(trail, true, &kept), 0);
+}
+
+static void poll_at(uint64_t sec) {
+        char id[37];
+
+        anchor_id(MACHINE_ID, trail_hash(trail), id);
+        log_use(sec, id, "node", true);
+}
+
+/* A trail that ends before the polls of its last minutes are recorded: their ids say whose they are, but for so many only. */
+static void polls_that_are_not_recorded_yet(void **state _unused_) {
+        struct json_object *o, *f;
+
+        log_start();
+        write_day();
+        log_use(FIRST_SEC + 3, POLL, "node", true);
+        log_use(FIRST_SEC + 3, USE, "node", true);
+        for (unsigned i = 0; i < 27; i++)
+                poll_at(FIRST_SEC + 70 + 30 * i);
+        log_write();
+        o = reconcile_json(log_path, EXIT_CODE_DONE);
+        assert_int_equal(json_number(o, "ours"), 29);
+        assert_int_equal(json_number(o, "ours_by_anchor"), 27);
+        json_object_put(o);
+        assert_non_null(strstr(reconcile(log_path)->out, "27 of them carry a head of the trail for their id and nothing else"));
+        poll_at(FIRST_SEC + 71);                   /* cmkd would have recorded the others before */
+        log_write();
+        o = reconcile_json(log_path, EXIT_CODE_TRAIL);
+        f = finding(o, "anchored");
+        assert_non_null(f);
+        assert_int_equal(json_number(f, "count"), 1);
+        json_object_put(o);
+}
+
+/* A quarter of an hour later cmkd has recorded its polls: what is not among them was not its own. */
+static void polls_that_should_have_been_recorded(void **state _unused_) {
+        struct json_object *o;
+
+        log_start();
+        write_day();
+        poll_at(FIRST_SEC + 100);
+        log_write();
+        write_at(FIRST_SEC + 900, "polls", "22222222-2222-4333-8444-555555555555");
+        o = reconcile_json(log_path, EXIT_CODE_TRAIL);
+        assert_non_null(finding(o, "anchored"));
+        json_object_put(o);
+}
+
+static void polls_of_a_cmkd_that_was_killed(void **state _unused_) {
+        struct json_object *o;
+
+        log_start();
+        write_day();
+        poll_at(FIRST_SEC + 100);
+        write_at(FIRST_SEC + 200, "started", NULL);
+        poll_at(FIRST_SEC + 300);                  /* the next one's, which it records */
+        log_write();
+        write_at(FIRST_SEC + 2000, "audit_stop", NULL);
+        o = reconcile_json(log_path, EXIT_CODE_TRAIL);
+        assert_int_equal(json_number(o, "ours_by_anchor"), 1);
+        assert_int_equal(json_number(finding(o, "anchored"), "line"), 2);
+        json_object_put(o);
+}
+
+/* Who knows an old head only, from a copy of the trail, is not taken for cmkd. */
+static void an_old_head_explains_nothing(void **state _unused_) {
+        struct json_object *o;
+
+        log_start();
+        write_day();
+        poll_at(FIRST_SEC + 2000);
+        log_write();
+        write_at(FIRST_SEC + 2100, "audit_stop", NULL);
+        o = reconcile_json(log_path, EXIT_CODE_TRAIL);
+        assert_int_equal(json_number(o, "ours_by_anchor"), 0);
+        assert_non_null(finding(o, "after-end"));
+        json_object_put(o);
+}
+
 static void keys_are_compared_part_by_part(void **state _unused_) {
         char host[254], mount[128], key[128];
 
@@ -293,6 +385,8 @@ int main(void) {
                 TEST(what_is_newer_than_the_trail_is_told_apart), TEST(what_is_older_is_not_judged), TEST(an_id_is_good_once),
                 TEST(a_request_without_a_release_is_found), TEST(what_the_log_lacks_is_found), TEST(a_torn_line_hides_nothing),
                 TEST(trails_of_several_nodes), TEST(keys_are_compared_part_by_part),
+                TEST(polls_that_are_not_recorded_yet), TEST(polls_that_should_have_been_recorded),
+                TEST(polls_of_a_cmkd_that_was_killed), TEST(an_old_head_explains_nothing),
         };
 
         return cmocka_run_group_tests_name("ctl-reconcile", tests, NULL, NULL);

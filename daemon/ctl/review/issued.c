@@ -116,6 +116,24 @@ static int add_start(struct issued *t, uint64_t usec) {
         return 0;
 }
 
+/* Mostly behind the last one: of several trails, and where a clock was set back, somewhere before it. */
+static int add_polled(struct issued_key *k, uint64_t usec) {
+        size_t i = k->n_polled;
+
+        if ((i & (i - 1)) == 0) {
+                uint64_t *bigger = reallocarray(k->polled, i > 0 ? i * 2 : 1, sizeof(*bigger));
+
+                if (!bigger)
+                        return -ENOMEM;
+                k->polled = bigger;
+        }
+        for (; i > 0 && k->polled[i - 1] > usec; i--)
+                k->polled[i] = k->polled[i - 1];
+        k->polled[i] = usec;
+        k->n_polled++;
+        return 0;
+}
+
 static bool opens(const char *verb) {
         static const char *const verbs[] = { "attach", "resume", "claim", "release" };
 
@@ -143,8 +161,9 @@ int issued_add(struct issued *t, const struct record *r) {
         if (t->first_usec == 0 || r->realtime_usec < t->first_usec)
                 t->first_usec = r->realtime_usec;
         t->last_usec = MAX_OF(t->last_usec, r->realtime_usec);
-        if (r->source != RECORD_DAEMON)
-                return 0;
+        k = anchors_add(&t->anchors, r->hash, r->sequence, r->realtime_usec);
+        if (k < 0 || r->source != RECORD_DAEMON)
+                return k;
         if (streq(r->event, "started"))
                 return add_start(t, r->realtime_usec);
         k = key_index(t, record_field(r, "key"), &key);
@@ -152,8 +171,8 @@ int issued_add(struct issued *t, const struct record *r) {
                 k = add_ids(t, record_field(r, "ids"), key, true, r);
                 if (k >= 0)
                         k = add_ids(t, record_field(r, "ids_other"), key, false, r);
-                if (key < ISSUED_KEYS_MAX)
-                        t->keys[key].polled_usec = MAX_OF(t->keys[key].polled_usec, r->realtime_usec);
+                if (k >= 0 && key < ISSUED_KEYS_MAX)
+                        k = add_polled(t->keys + key, r->realtime_usec);
         }
         if (k >= 0)
                 k = add_id(t, use, ISSUED_USE, key, granted, r);
@@ -192,7 +211,24 @@ uint64_t issued_start_in(const struct issued *t, uint64_t from_usec, uint64_t to
         return 0;
 }
 
+uint64_t issued_polled_from(const struct issued_key *k, uint64_t usec) {
+        size_t low = 0, high = k->n_polled;
+
+        while (low < high) {
+                size_t middle = (low + high) / 2;
+
+                if (k->polled[middle] < usec)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low < k->n_polled ? k->polled[low] : UINT64_MAX;
+}
+
 void issued_done(struct issued *t) {
+        for (size_t i = 0; i < t->n_keys; i++)
+                free(t->keys[i].polled);
+        anchors_done(&t->anchors);
         free(t->ids);
         free(t->keys);
         free(t->starts);

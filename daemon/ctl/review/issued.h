@@ -6,8 +6,11 @@
  *   release, request ...  field "use": the client request id of all that is asked for one use of a volume
  *   polls                 fields "ids", "ids_other": of each poll
  *   any                   field "request_id": the vault's own
+ *
+ * and the records' own anchors: a poll that is not on record (yet) carries the one of the head that the trail had then.
  */
 
+#include "anchors.h"
 #include "audit/record.h"
 #include "vault-entry.h"
 
@@ -29,7 +32,8 @@ struct issued_id {
 
 struct issued_key {
         char text[513], host[254], mount[128], name[128];
-        uint64_t polled_usec;              /* of the last record that has polls of it */
+        uint64_t *polled;                  /* times of the records that have polls of it, rising */
+        size_t n_polled;
         bool is_logged;                    /* the vault's log has something of it */
 };
 
@@ -43,9 +47,10 @@ struct issued {
         uint64_t first_usec, last_usec, records;
         uint64_t *starts;                  /* of cmkd */
         size_t n_starts;
+        struct anchors anchors;
 };
 
-/* Takes a record in. Returns 0, -ENOMEM or -E2BIG (more than ISSUED_IDS_MAX ids). */
+/* Takes a record in. Returns 0, -ENOMEM, -EIO or -E2BIG (more than ISSUED_IDS_MAX ids or ANCHORS_MAX records). */
 int issued_add(struct issued *t, const struct record *r);
 
 /* By its bytes, or NULL. */
@@ -56,5 +61,8 @@ struct issued_key *issued_key_of(const struct issued *t, const struct vault_entr
 
 /* The first start of cmkd in that span, or 0. */
 uint64_t issued_start_in(const struct issued *t, uint64_t from_usec, uint64_t to_usec) _pure_;
+
+/* When polls of the key were first recorded at that time or later; UINT64_MAX: never. */
+uint64_t issued_polled_from(const struct issued_key *k, uint64_t usec) _pure_;
 
 void issued_done(struct issued *t);

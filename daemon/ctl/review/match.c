@@ -7,13 +7,17 @@
 /* Between the vault's clock and ours. */
 #define SKEW_USEC (60 * USEC_PER_SEC)
 
-/* So long may polls wait for their record (manager/poll-log.h). */
+/* So long, and so many of a key, may polls wait for their record (manager/poll-log.h). */
 #define POLLS_USEC (15 * 60 * USEC_PER_SEC)
+#define POLLS_MAX 27u
 
 static const struct { const char *id, *what, *cure; } texts[_MISMATCH_MAX] = {
         [MISMATCH_NOT_OURS] = { "not-ours", "The vault used a key for a request that is not in the trail",
                 "Somebody else has the key's permission, or the node's identity: find out who from address and identity. Other nodes "
                 "with this key: name their trails too." },
+        [MISMATCH_ANCHORED] = { "anchored", "The vault used a key under an id that carries the trail's head, and cmkd did not poll so",
+                "Whoever made it knows the head, as root on this node does. That cmkd polled and could not record it is another finding "
+                "of that time (cmkctl audit stats)." },
         [MISMATCH_NOT_RELEASED] = { "not-released", "The vault unwrapped for a request of ours, and the trail has no release of it",
                 "The node stopped in between, or a record is gone: see cmkctl audit verify." },
         [MISMATCH_REPEATED] = { "repeated", "A request id of ours was used again",
@@ -125,16 +129,66 @@ static int judge_known(struct match *m, struct issued_id *id, const struct vault
         return apart > AGAIN_USEC ? complain(m, MISMATCH_REPEATED, e, k, place) : 0;
 }
 
+/* An old head is nobody's who polls: it moves with each record of polls. */
+static bool is_anchored(const struct match *m, const struct vault_entry *e) {
+        for (size_t i = 0; i < e->n_ids; i++) {
+                const struct anchored *head;
+                struct anchor a;
+
+                head = anchor_parse(e->ids[i], &a) ? anchors_find(&m->issued->anchors, &a) : NULL;
+                if (head && head->realtime_usec <= e->realtime_usec + SKEW_USEC &&
+                    head->realtime_usec + POLLS_USEC + SKEW_USEC >= e->realtime_usec)
+                        return true;
+        }
+        return false;
+}
+
+/* Counts one more in that window. Returns 1 if cmkd may have polled so often, else 0; or -ENOMEM. */
+static int count_in(struct match *m, const struct issued_key *k, uint64_t start) {
+        struct match_window *w;
+
+        for (size_t i = 0; i < m->n_windows; i++)
+                if (m->windows[i].key == k && m->windows[i].start_usec == start)
+                        return m->windows[i].n++ < POLLS_MAX;
+        w = reallocarray(m->windows, m->n_windows + 1, sizeof(*w));
+        if (!w)
+                return -ENOMEM;
+        m->windows = w;
+        w[m->n_windows++] = (struct match_window) { .key = k, .start_usec = start, .n = 1 };
+        return 1;
+}
+
+/* An id that carries a head of the trail proves no more than that its maker knew that. It is taken for a poll of cmkd only where cmkd
+ * cannot have recorded it: before it was killed, or at the trail's end, and then for so many as it keeps. Returns as count_in(). */
+static int explain_by_anchor(struct match *m, const struct vault_entry *e, const struct issued_key *k) {
+        uint64_t t = e->realtime_usec, recorded = issued_polled_from(k, t + SKEW_USEC), start;
+
+        start = issued_start_in(m->issued, t - MIN_OF(t, SKEW_USEC), MIN_OF(recorded, t + POLLS_USEC + SKEW_USEC));
+        if (start == 0 && (recorded != UINT64_MAX || t + POLLS_USEC + SKEW_USEC < m->issued->last_usec))
+                return 0;
+        return count_in(m, k, start);
+}
+
 static int judge_unknown(struct match *m, const struct vault_entry *e, struct issued_key *k, uint64_t place) {
         uint64_t end = m->issued->last_usec;
         bool after;
+        int r;
 
         if (e->realtime_usec + SKEW_USEC < m->issued->first_usec) {
                 m->before++;
                 return 0;
         }
+        if (is_anchored(m, e)) {
+                r = explain_by_anchor(m, e, k);
+                if (r > 0) {
+                        m->by_anchor++;
+                        m->ours++;
+                }
+                return r != 0 ? MIN_OF(r, 0) : complain(m, MISMATCH_ANCHORED, e, k, place);
+        }
         /* Also what may be a poll whose record is still to come */
-        after = e->realtime_usec > end + SKEW_USEC || (e->realtime_usec > k->polled_usec && e->realtime_usec + POLLS_USEC > end);
+        after = e->realtime_usec > end + SKEW_USEC ||
+                (issued_polled_from(k, e->realtime_usec) == UINT64_MAX && e->realtime_usec + POLLS_USEC > end);
         return complain(m, after ? MISMATCH_AFTER_END : MISMATCH_NOT_OURS, e, k, place);
 }
 
@@ -217,6 +271,9 @@ int match_finish(struct match *m) {
 }
 
 void match_done(struct match *m) {
+        free(m->windows);
+        m->windows = NULL;
+        m->n_windows = 0;
         free(m->findings);
         m->findings = NULL;
         m->n_findings = 0;

@@ -10,6 +10,7 @@
 
 enum mismatch {
         MISMATCH_NOT_OURS,         /* unwrapped, and no request of the trail is the one */
+        MISMATCH_ANCHORED,         /* the same, under an id that carries a head of the trail and is none of cmkd's polls */
         MISMATCH_NOT_RELEASED,     /* unwrapped for a request of ours, and the trail has no release */
         MISMATCH_REPEATED,         /* unwrapped again under an id that was used up */
         MISMATCH_AFTER_END,        /* not ours, but newer than the trail: its end may be cut off */
@@ -27,11 +28,21 @@ struct match_finding {
         uint64_t started_usec;     /* cmkd was started shortly afterwards: a crash may have taken its last polls along; 0: not */
 };
 
+/* Polls that cmkd had not recorded: those of one key before a start of cmkd, or before the trail's end. */
+struct match_window {
+        const struct issued_key *key;
+        uint64_t start_usec;       /* 0: the trail's end */
+        unsigned n;
+};
+
 struct match {
         struct issued *issued;
         uint64_t since_usec, until_usec;       /* of the log; 0: no such end */
         const char *only;                      /* a key's name or identifier; NULL: all of the trail's */
         uint64_t entries, outside, unwraps, ours, refused, other_keys, before;
+        uint64_t by_anchor;                    /* polls by nothing but the head of the trail in their ids */
+        struct match_window *windows;
+        size_t n_windows;
         uint64_t first_usec, last_usec;        /* of the entries that count */
         bool kinds[_VAULT_LOG_KIND_MAX];
         struct match_finding *findings;

@@ -23,7 +23,8 @@ static int read_source(struct source *s, struct issued *t) {
                 }
         }
         if (r == -E2BIG)
-                return fail(EXIT_CODE_FAILED, "%s: more than %u requests; take a part of it", source_name(s), ISSUED_IDS_MAX);
+                return fail(EXIT_CODE_FAILED, "%s: more than %u requests or %u records; take a part of it", source_name(s), ISSUED_IDS_MAX,
+                            ANCHORS_MAX);
         if (r < 0)
                 return fail(EXIT_CODE_FAILED, "%s: %s", source_name(s), strerror(-r));
         if (broken > 0)
@@ -113,6 +114,7 @@ static int to_json(const struct match *m, const char *path, uint64_t unreadable)
         review_put_time(o, "last", m->last_usec);
         json_put_number(o, "uses_of_keys", m->unwraps);
         json_put_number(o, "ours", m->ours);
+        json_put_number(o, "ours_by_anchor", m->by_anchor);
         json_put_number(o, "refused", m->refused);
         json_put_number(o, "before_the_trail", m->before);
         json_put_number(o, "of_other_keys", m->other_keys);
@@ -187,6 +189,9 @@ static void to_people(const struct match *m, const char *path, uint64_t unreadab
         printf("\n%llu uses of keys that are in the trail: %llu for its requests, %llu refused; %llu of other keys\n",
                (unsigned long long) m->unwraps, (unsigned long long) m->ours, (unsigned long long) m->refused,
                (unsigned long long) m->other_keys);
+        if (m->by_anchor > 0)
+                printf("%llu of them carry a head of the trail for their id and nothing else: polls that cmkd had not recorded, or somebody "
+                       "on this node who is root\n", (unsigned long long) m->by_anchor);
         if (m->before > 0)
                 printf("%llu are older than the trail: nothing is known of them\n", (unsigned long long) m->before);
         if (unreadable > 0)
