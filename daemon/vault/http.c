@@ -317,7 +317,6 @@ static int append_header(struct curl_slist **l, const char *text) {
 }
 
 static int make_headers(const struct http_request *q, struct curl_slist **ret) {
-        char line[96];
         int r;
 
         r = append_header(ret, "Accept: application/json");
@@ -327,10 +326,8 @@ static int make_headers(const struct http_request *q, struct curl_slist **ret) {
                 r = append_header(ret, "Content-Type: application/json");
         if (r >= 0 && q->metadata)
                 r = append_header(ret, "Metadata: true");
-        if (r >= 0 && q->client_request_id) {
-                snprintf(line, sizeof(line), "x-ms-client-request-id: %s", q->client_request_id);
-                r = append_header(ret, line);
-        }
+        for (const char *const *h = q->headers; r >= 0 && h && *h; h++)
+                r = append_header(ret, *h);
         return r;
 }
 
@@ -408,6 +405,26 @@ int http_perform(struct http_pool *p, const struct http_request *q, struct http_
         r = perform(p, q, ret);
         ret->usec = (uint32_t) MIN_OF(now_boottime_usec() - start, (uint64_t) UINT32_MAX);
         return r;
+}
+
+void http_judge_failure(int r, const struct http_response *y, struct judgement *ret) {
+        static const struct { int error; enum verdict verdict; const char *code; } table[] = {
+                { -ETIMEDOUT, VERDICT_UNREACHABLE, "curl: timed out" },
+                { -ENXIO, VERDICT_UNREACHABLE, "curl: name not resolved" },
+                { -ECONNREFUSED, VERDICT_UNREACHABLE, "curl: no connection" },
+                { -EKEYREJECTED, VERDICT_UNREACHABLE, "curl: certificate" },
+                { -EMSGSIZE, VERDICT_BROKEN, "curl: too large" },
+                { -EBADMSG, VERDICT_BROKEN, "curl: not HTTP" },
+                { -EINVAL, VERDICT_MISCONFIGURED, "curl: configuration" },
+                { -EPERM, VERDICT_UNREACHABLE, "memory" },
+                { -ENOMEM, VERDICT_UNREACHABLE, "memory" },
+        };
+        const char *text = *y->error ? y->error : strerror(-r);
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                if (table[i].error == r)
+                        return judgement_set(ret, table[i].verdict, table[i].code, "%s", text);
+        judgement_set(ret, VERDICT_UNREACHABLE, "curl: failed", "%s", text);
 }
 
 int http_append_escaped(char *buf, size_t size, const char *s) {

@@ -13,6 +13,7 @@
  * nothing there. */
 
 #include "common/secret.h"
+#include "judgement.h"
 
 #define HTTP_BODY_MAX (64u * 1024u)
 #define HTTP_HEADERS_MAX (32u * 1024u)
@@ -26,7 +27,7 @@ struct http_request {
         const char *body;                /* POST as application/json; NULL: GET */
         size_t body_size;
         const struct secret *bearer;     /* NUL-terminated token, or NULL */
-        const char *client_request_id;   /* or NULL */
+        const char *const *headers;      /* more lines for the head, "Name: value"; NULL-terminated, or NULL */
         bool fresh_connection;           /* on a connection of its own, that is closed afterwards */
         bool carries_secret;             /* the handle is not kept, but for a request that waits for one just now */
         uint64_t deadline_usec;          /* CLOCK_BOOTTIME */
@@ -64,6 +65,9 @@ struct http_pool *http_pool_free(struct http_pool *p);
  *   -ENOMEM
  * with *ret filled as far as it goes (error, usec). *ret is to be freed in every case. */
 int http_perform(struct http_pool *p, const struct http_request *q, struct http_response *ret);
+
+/* What a negative result of http_perform() means for the one who asked. */
+void http_judge_failure(int r, const struct http_response *y, struct judgement *ret);
 
 /* Wipes and frees what is in it. */
 void http_response_clear(struct http_response *y);
