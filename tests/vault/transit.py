@@ -23,6 +23,8 @@ VERBS = ("decrypt", "encrypt", "read")
 FAULT_OPS = {"decrypt": "unwrap", "encrypt": "wrap", "read": "get"}
 TOO_OLD = "ciphertext or signature version is disallowed by policy (too old)"
 SOFT_DELETED = "refusing to use soft-deleted key"
+# as in api.py: these answer by themselves
+ALONE = ("hang", "reset", "close", "garbage", "redirect", "html", "empty", "endless-body", "oversized-body")
 CONFIG = ("deletion_allowed", "exportable", "allow_plaintext_backup", "min_decryption_version", "min_encryption_version")
 
 
@@ -63,8 +65,8 @@ class Transit:
             entry["fault"] = rule.kind
             if rule.opt("delay") and rule.kind != "drip":
                 time.sleep(rule.opt("delay") / 1000)
-            if rule.kind not in ("slow", "drip", "chunked", "http10"):
-                return Reply(200, {}), rule
+            if rule.kind in ALONE:
+                return None, rule
         try:
             with self.store.lock:
                 doc = self.answer(req, entry, op, path, name)
