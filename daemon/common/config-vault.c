@@ -28,7 +28,7 @@ void config_vault_free(struct vault_config *v) {
         char *const texts[] = {
                 v->name, v->provider, v->host, v->ca_file, v->client_id, v->metadata_endpoint, v->resource, v->api_version,
                 v->mount, v->namespace, v->cluster_id, v->auth_mount, v->token_file, v->role_id, v->secret_id_file, v->role,
-                v->jwt_file,
+                v->jwt_file, v->client_certificate, v->client_key,
         };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
@@ -63,7 +63,8 @@ static bool is_listed(const char *const *list, const char *key) {
 void config_vault_note(struct vault_config *v, const char *key, const char *path, unsigned line) {
         static const char *const azure[] = { "ClientId", "MetadataEndpoint", "Resource", "ApiVersion", "FleetSize", NULL };
         static const char *const transit[] = {
-                "Mount", "Namespace", "ClusterId", "AuthMount", "TokenFile", "RoleId", "SecretIdFile", "Role", "JwtFile", NULL,
+                "Mount", "Namespace", "ClusterId", "AuthMount", "TokenFile", "RoleId", "SecretIdFile", "Role", "JwtFile",
+                "ClientCertificate", "ClientKey", NULL,
         };
         struct first_use *f = NULL;
 
@@ -93,6 +94,7 @@ static char *check_login(const struct vault_config *v) {
                 { v->token_file, v->token_file, "TokenFile=" },
                 { v->role_id, v->secret_id_file, "RoleId= and SecretIdFile=" },
                 { v->role, v->jwt_file, "Role= and JwtFile=" },
+                { v->client_certificate, v->client_key, "ClientCertificate= and ClientKey=" },
         };
         unsigned n = 0;
 
@@ -104,7 +106,7 @@ static char *check_login(const struct vault_config *v) {
         if (n == 1)
                 return NULL;
         return say("[Vault %s] has %s way to log in: one of TokenFile=, RoleId= and SecretIdFile=, Role= and "
-                   "JwtFile=", v->name, n == 0 ? "no" : "more than one");
+                   "JwtFile=, ClientCertificate= and ClientKey=", v->name, n == 0 ? "no" : "more than one");
 }
 
 /* Identifiers of keys have no mount: what they mean must be clear without. */

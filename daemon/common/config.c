@@ -258,6 +258,8 @@ static const struct setting settings[] = {
         IN_VAULT("SecretIdFile", parse_path, secret_id_file, FILE_PATH),
         IN_VAULT("Role", parse_word_text, role, "the name of a role"),
         IN_VAULT("JwtFile", parse_path, jwt_file, FILE_PATH),
+        IN_VAULT("ClientCertificate", parse_path, client_certificate, FILE_PATH),
+        IN_VAULT("ClientKey", parse_path, client_key, FILE_PATH),
 };
 
 /* The state of one load: handed through the reader. */

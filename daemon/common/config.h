@@ -62,6 +62,7 @@ struct vault_config {
         char *token_file;
         char *role_id, *secret_id_file;
         char *role, *jwt_file;
+        char *client_certificate, *client_key;
         /* all */
         uint64_t timeout_usec;         /* of one request */
         bool accept_unsafe;            /* AcceptUnsafeVault=: no purge protection, said by the owner in writing */

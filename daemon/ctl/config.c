@@ -82,6 +82,8 @@ static void put_transit(struct json_object *o, const struct vault_config *v) {
         put_text(o, "SecretIdFile", v->secret_id_file);
         put_text(o, "Role", v->role);
         put_text(o, "JwtFile", v->jwt_file);
+        put_text(o, "ClientCertificate", v->client_certificate);
+        put_text(o, "ClientKey", v->client_key);
 }
 
 static struct json_object *vault_section(const struct vault_config *v) {

@@ -22,6 +22,8 @@
 struct http_pool {
         pthread_mutex_t lock;
         char *ca_pem;
+        char *client_certificate;          /* under the lock */
+        struct secret *client_key;
         CURL *idle[IDLE_MAX];
         size_t n_idle;
         size_t n_busy, n_waiting;
@@ -69,8 +71,19 @@ struct http_pool *http_pool_free(struct http_pool *p) {
         pthread_cond_destroy(&p->given_back);
         pthread_mutex_destroy(&p->lock);
         free(p->ca_pem);
+        free(p->client_certificate);
+        secret_free(p->client_key);
         free(p);
         return NULL;
+}
+
+void http_pool_set_client(struct http_pool *p, char *certificate, struct secret *key) {
+        pthread_mutex_lock(&p->lock);
+        free(p->client_certificate);
+        secret_free(p->client_key);
+        p->client_certificate = certificate;
+        p->client_key = key;
+        pthread_mutex_unlock(&p->lock);
 }
 
 /* Under the lock. */
@@ -229,6 +242,7 @@ static int translate(CURLcode c, const struct http_response *y) {
                 return -EBADMSG;
         case CURLE_URL_MALFORMAT:
         case CURLE_SSL_CACERT_BADFILE:
+        case CURLE_SSL_CERTPROBLEM:
         case CURLE_NOT_BUILT_IN:
         case CURLE_UNKNOWN_OPTION:
         case CURLE_BAD_FUNCTION_ARGUMENT:
@@ -241,6 +255,26 @@ static int translate(CURLcode c, const struct http_response *y) {
 }
 
 #define SET(option, value) do { if (c == CURLE_OK) c = curl_easy_setopt(h, option, value); } while (0)
+
+/* Copied: another login may replace them meanwhile. libcurl's copies are wiped when they are freed (memory.h). */
+static CURLcode set_up_client(CURL *h, struct http_pool *p) {
+        CURLcode c = CURLE_OK;
+
+        pthread_mutex_lock(&p->lock);
+        if (p->client_key) {
+                struct curl_blob certificate = {
+                        .data = p->client_certificate, .len = strlen(p->client_certificate), .flags = CURL_BLOB_COPY,
+                };
+                struct curl_blob key = {
+                        .data = secret_data(p->client_key), .len = secret_size(p->client_key) - 1, .flags = CURL_BLOB_COPY,
+                };
+
+                SET(CURLOPT_SSLCERT_BLOB, &certificate);
+                SET(CURLOPT_SSLKEY_BLOB, &key);
+        }
+        pthread_mutex_unlock(&p->lock);
+        return c;
+}
 
 /* QUICK_EXIT: a name server that does not answer must not hold up the deadline; the resolver's thread ends alone. */
 static CURLcode set_up_transport(CURL *h, const struct http_pool *p, const struct http_request *q, long left_ms) {
@@ -347,6 +381,8 @@ static int perform_on(CURL *h, struct http_pool *p, const struct http_request *q
         if (left_ms == 0)
                 return -ETIMEDOUT;
         c = set_up_transport(h, p, q, left_ms);
+        if (c == CURLE_OK)
+                c = set_up_client(h, p);
         if (c == CURLE_OK)
                 c = set_up_request(h, q, headers, ret);
         if (c == CURLE_OK)

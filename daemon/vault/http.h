@@ -50,6 +50,10 @@ struct http_response {
 /* A pool for one host. ca_pem: the only authorities trusted (copied), NULL: the system's. Returns 0 or -ENOMEM. */
 int http_pool_new(const char *ca_pem, struct http_pool **ret);
 
+/* What connections made from now on show of themselves: a certificate with its chain, PEM, and its key, with a NUL. Takes both
+ * over. */
+void http_pool_set_client(struct http_pool *p, char *certificate, struct secret *key);
+
 /* No request may be under way. Accepts NULL, returns NULL. */
 struct http_pool *http_pool_free(struct http_pool *p);
 

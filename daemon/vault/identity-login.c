@@ -7,6 +7,7 @@
 #include "transit-verdict.h"
 
 #define FOR_EVER_SEC (24u * 3600u)      /* a token without an end is asked for again after that */
+#define CERTIFICATES_MAX (64u * 1024u)
 #define LIFETIME_MAX (32u * 24u * 3600u)
 
 struct login {
@@ -41,15 +42,33 @@ static int make_body(const char *first, const char *value, const char *second, c
         return 0;
 }
 
-/* What is sent to log in, and where. */
-static int prepare(const struct vault_config *c, struct secret **ret_body, const char **ret_mount, struct token_fetched *f) {
+/* The certificate and its key are those of all connections from here on: read anew, they may have been replaced. */
+static int prepare_certificate(struct login *l, struct token_fetched *f) {
+        _cleanup_(freep) char *certificate = NULL;
+        const struct vault_config *c = l->config;
+        struct secret *key = NULL;
+        const char *why = "";
+        int r;
+
+        r = read_small_file(c->client_certificate, CERTIFICATES_MAX, &certificate, NULL);
+        if (r < 0)
+                return say(f, VERDICT_MISCONFIGURED, "login: file", c->client_certificate, strerror(-r));
+        r = secret_file_read(c->client_key, SECRET_FILE_PRIVATE | SECRET_FILE_PEM, &key, &why);
+        if (r == -ENOMEM || r == -EPERM)
+                return say(f, VERDICT_UNREACHABLE, "memory", c->client_key, why);
+        if (r < 0)
+                return say(f, VERDICT_MISCONFIGURED, "login: file", c->client_key, why);
+        http_pool_set_client(l->http, TAKE_PTR(certificate), key);
+        return 0;
+}
+
+/* What is sent to log in. */
+static int prepare_body(const struct vault_config *c, struct secret **ret_body, struct token_fetched *f) {
         _cleanup_(secret_freep) struct secret *s = NULL;
         const char *file = c->role_id ? c->secret_id_file : c->jwt_file, *why = "";
         int r;
 
-        *ret_body = NULL;
-        *ret_mount = c->auth_mount ? c->auth_mount : c->role_id ? "approle" : "jwt";
-        r = secret_file_read(file, c->role_id, &s, &why);
+        r = secret_file_read(file, c->role_id ? SECRET_FILE_PRIVATE : 0, &s, &why);
         if (r == -ENOMEM || r == -EPERM)
                 return say(f, VERDICT_UNREACHABLE, "memory", file, why);
         if (r < 0)
@@ -120,18 +139,22 @@ static int fetch(void *user, const struct secret *current, uint64_t deadline_use
         struct login *l = user;
         char path[TRANSIT_PATH_MAX];
         struct transit_exchange x = { .path = path, .carries_secret = true, .deadline_usec = deadline_usec };
+        const struct vault_config *c = l->config;
         struct transit_token t = {};
-        const char *mount;
         int r;
 
         if (current && l->renewable && renew(l, current, deadline_usec, f))
                 return 0;
-        r = prepare(l->config, &body, &mount, f);
+        if (c->client_key)
+                r = prepare_certificate(l, f);
+        else
+                r = prepare_body(c, &body, f);
         if (r < 0)
                 return r;
-        snprintf(path, sizeof(path), "auth/%s/login", mount);
-        x.body = secret_cdata(body);
-        x.body_size = secret_size(body);
+        snprintf(path, sizeof(path), "auth/%s/login", c->auth_mount ? c->auth_mount : c->role_id ? "approle" :
+                 c->role ? "jwt" : "cert");
+        x.body = body ? (const void *) secret_cdata(body) : "{}";
+        x.body_size = body ? secret_size(body) : 2;
         r = ask(l, TRANSIT_LOGIN, &x, f, &t);
         if (r < 0)
                 return r;

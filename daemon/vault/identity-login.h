@@ -2,7 +2,7 @@
 #pragma once
 
 /* Tokens of OpenBao and HashiCorp Vault by logging in: AppRole (RoleId=, SecretIdFile=),
- * JWT and Kubernetes (Role=, JwtFile=).
+ * JWT and Kubernetes (Role=, JwtFile=), or with the TLS certificate of the connection (ClientCertificate=, ClientKey=).
  *
  *   two thirds of a token's life are over ─► renew-self ─► longer? keep it
  *                                               │ refused, or it grows no more

@@ -32,7 +32,7 @@ static int read_into(int fd, struct secret *s, size_t *ret_size) {
         return -EBADMSG;
 }
 
-int secret_file_read(const char *path, bool private_file, struct secret **ret, const char **ret_why) {
+int secret_file_read(const char *path, unsigned flags, struct secret **ret, const char **ret_why) {
         _cleanup_(secret_freep) struct secret *s = NULL;
         _cleanup_(closep) int fd = -EBADF;
         struct stat st;
@@ -44,7 +44,7 @@ int secret_file_read(const char *path, bool private_file, struct secret **ret, c
                 return refuse(ret_why, -errno, errno == EACCES ? "the worker's user may not read it" : "it cannot be opened");
         if (!S_ISREG(st.st_mode))
                 return refuse(ret_why, -EBADMSG, "it is not a regular file");
-        if (private_file && st.st_mode & 0007)
+        if (flags & SECRET_FILE_PRIVATE && st.st_mode & 0007)
                 return refuse(ret_why, -EACCES, "it is open to everybody: chmod o= it");
         r = secret_new(SECRET_MAX, &s);
         if (r < 0)
@@ -55,7 +55,8 @@ int secret_file_read(const char *path, bool private_file, struct secret **ret, c
         while (n > 0 && strchr(" \t\r\n", secret_data(s)[n - 1]) && secret_data(s)[n - 1])
                 n--;
         secret_data(s)[n] = 0;
-        if (n == 0 || strspn((const char *) secret_cdata(s), CHARACTERS) != n)
+        if (n == 0 || (flags & SECRET_FILE_PEM ? strlen((const char *) secret_cdata(s)) :
+                                                 strspn((const char *) secret_cdata(s), CHARACTERS)) != n)
                 return refuse(ret_why, -EBADMSG, n == 0 ? "it is empty" : "it has characters that such a value has not");
         secret_shrink(s, n + 1);
         *ret = TAKE_PTR(s);

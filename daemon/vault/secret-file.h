@@ -5,7 +5,12 @@
 
 #include "common/secret.h"
 
-/* Reads the file, without white space at its end, with a NUL behind. private_file: refuse one that everybody may read. Returns
- * 0, -EBADMSG (empty, more than SECRET_MAX, not a regular file, or characters that are not in one line of a header), -EACCES
+enum secret_file_flags {
+        SECRET_FILE_PRIVATE = 1 << 0,    /* refuse one that everybody may read */
+        SECRET_FILE_PEM = 1 << 1,        /* any text; else only what one line of a header may have */
+};
+
+/* Reads the file, without white space at its end, with a NUL behind. Returns
+ * 0, -EBADMSG (empty, more than SECRET_MAX, not a regular file, or characters that it must not have), -EACCES
  * with *ret_why (open to everybody), -ENOMEM, -EPERM, or -errno of the file. *ret_why (static) is filled for each. */
-int secret_file_read(const char *path, bool private_file, struct secret **ret, const char **ret_why);
+int secret_file_read(const char *path, unsigned flags, struct secret **ret, const char **ret_why);

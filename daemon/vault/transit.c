@@ -40,7 +40,7 @@ static bool read_token_file(struct run *r) {
         int k;
 
         r->token_cached = false;
-        k = secret_file_read(path, true, &r->token, &why);
+        k = secret_file_read(path, SECRET_FILE_PRIVATE, &r->token, &why);
         if (k >= 0)
                 return true;
         vault_reply_set(r->reply, k == -ENOMEM || k == -EPERM ? VERDICT_UNREACHABLE : VERDICT_MISCONFIGURED, "token file",

@@ -2,6 +2,7 @@
 """The claims of tests/interop/openbao, in order: each leaves the server as it found it, but for keys of its own."""
 
 import base64
+import datetime
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import urllib.error
 import urllib.request
 import uuid
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
@@ -115,6 +117,7 @@ class Claims:
         for name in ("k", "gone"):
             b.post("transit/keys/" + name, type="rsa-2048")
         self.set_up_jwt()
+        self.set_up_certificates()
         self.write("secret-id", b.post("auth/approle/role/node/secret-id")["data"]["secret_id"])
         self.write("token", self.new_token())
         self.cluster = b.get("sys/health")["cluster_id"]
@@ -131,6 +134,32 @@ class Claims:
         self.bao.post("auth/jwt/role/node", role_type="jwt", user_claim="sub", bound_audiences=["cmkd"],
                       token_policies="node")
         self.write("jwt", self.jwt("node-1"))
+
+    def set_up_certificates(self):
+        self.authority, self.stranger = ((rsa.generate_private_key(public_exponent=65537, key_size=2048), name)
+                                         for name in ("authority", "stranger"))
+        self.bao.post("sys/auth/cert", type="cert")
+        self.bao.post("auth/cert/certs/node", certificate=self.certificate(self.authority, *self.authority, ca=True),
+                      token_policies="node")
+        self.write_certificate("node-1", self.authority)
+
+    @staticmethod
+    def certificate(by, key, name, ca=False):
+        def called(text):
+            return x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, text)])
+        now = datetime.datetime.now(datetime.timezone.utc)
+        made = (x509.CertificateBuilder().subject_name(called(name)).issuer_name(called(by[1])).public_key(key.public_key())
+                .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
+                .not_valid_after(now + datetime.timedelta(hours=1))
+                .add_extension(x509.BasicConstraints(ca=ca, path_length=None), True)
+                .add_extension(x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH]), False))
+        return made.sign(by[0], hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+    def write_certificate(self, name, by):
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.write("node.pem", self.certificate(by, key, name))
+        self.write("node.key", key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                                 serialization.NoEncryption()).decode())
 
     def jwt(self, subject, audience="cmkd"):
         def part(data):
@@ -170,6 +199,7 @@ class Claims:
                 vault("mount", "of-mount", approle + "Mount=team/keys\n") +
                 vault("nomount", "of-nomount", approle + "Mount=nowhere\n") +
                 vault("space", "of-space", "Namespace=ns1\nTokenFile=%s/space-token\n" % d) +
+                vault("cert", "of-cert", "ClientCertificate=%s/node.pem\nClientKey=%s/node.key\n" % (d, d)) +
                 vault("short", "of-short", "RoleId=short\nSecretIdFile=%s/short-id\n" % d))
 
     def client(self, vault="main"):
@@ -398,6 +428,18 @@ class Claims:
         self.expect(self.challenge("of-jwt", "jwt", flags=FRESH_TOKEN), "DENIED")
         self.write("jwt", self.jwt("node-1"), 0o644)       # as a cluster mounts it
         self.expect(self.challenge("of-jwt", "jwt", flags=FRESH_TOKEN), "GRANTED")
+
+    def c28_certificate(self):
+        """Logged in, renewed and refused by the certificate of the connection."""
+        self.make("of-cert")
+        self.expect(self.challenge("of-cert", "cert"), "GRANTED")
+        assert self.bao.requests("auth/cert/login")
+        self.write_certificate("nobody", self.stranger)
+        self.expect(self.challenge("of-cert", "cert", flags=FRESH_TOKEN), "DENIED")
+        self.write_certificate("node-2", self.authority)
+        self.expect(self.challenge("of-cert", "cert", flags=FRESH_TOKEN), "GRANTED")
+        os.chmod(os.path.join(self.dir, "node.key"), 0o644)
+        self.expect(self.challenge("of-cert", "cert", flags=FRESH_TOKEN), "MISCONFIGURED", "login: file")
 
     def c27_renewed_then_logged_in_again(self):
         b = self.bao

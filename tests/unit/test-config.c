@@ -176,6 +176,7 @@ static void test_transit(void **state _unused_) {
         REFUSE(TRANSIT, "[Vault v] has no way to log in");
         REFUSE(TRANSIT "RoleId=r\n", "RoleId= and SecretIdFile= go together");
         REFUSE(TRANSIT "JwtFile=/j\n", "Role= and JwtFile= go together");
+        REFUSE(TRANSIT "ClientKey=/j\n", "ClientCertificate= and ClientKey= go together");
         REFUSE(TRANSIT "TokenFile=/t\nRole=r\nJwtFile=/j\n", "more than one way to log in");
         /* what goes into a path or a request */
         REFUSE(TRANSIT "Mount=/transit\n", "cmkd.conf:5:", "a path such as transit");
