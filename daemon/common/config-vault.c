@@ -35,8 +35,56 @@ void config_vault_free(struct vault_config *v) {
                 free(texts[i]);
         for (char **k = v->keys; k && *k; k++)
                 free(*k);
+        for (char **h = v->redirect_hosts; h && *h; h++)
+                free(*h);
         free(v->keys);
+        free(v->redirect_hosts);
         free(v);
+}
+
+int config_vault_authority(const char *s, char host[static 254], uint16_t *ret_port) {
+        char uri[KEY_URI_MAX];
+        struct key_uri u;
+
+        if (strchr(s, '/') || snprintf(uri, sizeof(uri), "https://%s/keys/x", s) >= (int) sizeof(uri) ||
+            key_uri_parse(uri, &u, NULL) < 0)
+                return -EINVAL;
+        memcpy(host, u.host, sizeof(u.host));
+        *ret_port = u.port;
+        return 0;
+}
+
+int config_vault_authorities(const char *value, char ***ret) {
+        _cleanup_(freep) char *copy = strdup(value);
+        char *rest = copy, *word, **list;
+        size_t n = 0;
+        int r = 0;
+
+        list = calloc(strlen(value) / 2 + 2, sizeof(char *));
+        if (!copy || !list) {
+                free(list);
+                return -ENOMEM;
+        }
+        while (r >= 0 && (word = strsep(&rest, " \t"))) {
+                char host[254];
+                uint16_t port;
+
+                if (!*word)
+                        continue;
+                r = config_vault_authority(word, host, &port);
+                if (r >= 0 && asprintf(list + n, "%s:%u", host, port) < 0)
+                        list[n] = NULL;
+                else if (r >= 0)
+                        n++;
+        }
+        if (r >= 0 && n > 0) {
+                *ret = list;
+                return 0;
+        }
+        for (char **h = list; *h; h++)
+                free(*h);
+        free(list);
+        return -EINVAL;
 }
 
 bool config_vault_path_is_valid(const char *s) {
@@ -63,7 +111,7 @@ static bool is_listed(const char *const *list, const char *key) {
 void config_vault_note(struct vault_config *v, const char *key, const char *path, unsigned line) {
         static const char *const azure[] = { "ClientId", "MetadataEndpoint", "Resource", "ApiVersion", "FleetSize", NULL };
         static const char *const transit[] = {
-                "Mount", "Namespace", "ClusterId", "AuthMount", "TokenFile", "RoleId", "SecretIdFile", "Role", "JwtFile",
+                "Mount", "Namespace", "ClusterId", "RedirectHosts", "AuthMount", "TokenFile", "RoleId", "SecretIdFile", "Role", "JwtFile",
                 "ClientCertificate", "ClientKey", NULL,
         };
         struct first_use *f = NULL;

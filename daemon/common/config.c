@@ -101,20 +101,26 @@ static int parse_word_text(const char *value, void *to, word_parser words _unuse
 /* HOST or HOST:PORT, exactly as it stands in the keys' identifiers. Fills the vault, not one field. */
 static int parse_host(const char *value, void *to, word_parser words _unused_) {
         struct vault_config *v = to;
-        char uri[KEY_URI_MAX];
-        struct key_uri u;
+        char host[254];
 
-        if (strchr(value, '/') || snprintf(uri, sizeof(uri), "https://%s/keys/x", value) >= (int) sizeof(uri) ||
-            key_uri_parse(uri, &u, NULL) < 0)
-                return -EINVAL;
-        v->port = u.port;
-        return free_and_strdup(&v->host, u.host);
+        return config_vault_authority(value, host, &v->port) < 0 ? -EINVAL : free_and_strdup(&v->host, host);
 }
 
 static void free_strings(char **l) {
         for (char **p = l; p && *p; p++)
                 free(*p);
         free(l);
+}
+
+static int parse_authorities(const char *value, void *to, word_parser words _unused_) {
+        char **list;
+        int r = config_vault_authorities(value, &list);
+
+        if (r < 0)
+                return r;
+        free_strings(*(char ***) to);
+        *(char ***) to = list;
+        return 0;
 }
 
 static int parse_keys(const char *value, void *to, word_parser words _unused_) {
@@ -252,6 +258,7 @@ static const struct setting settings[] = {
         IN_VAULT("Mount", parse_mount, mount, MOUNT),
         IN_VAULT("Namespace", parse_mount, namespace, "a path such as team or team/sub"),
         IN_VAULT("ClusterId", parse_cluster, cluster_id, "a UUID, lower case, as in the vault's sys/health"),
+        IN_VAULT("RedirectHosts", parse_authorities, redirect_hosts, "HOST or HOST:PORT, without wildcards, separated by spaces"),
         IN_VAULT("AuthMount", parse_mount, auth_mount, MOUNT),
         IN_VAULT("TokenFile", parse_path, token_file, FILE_PATH),
         IN_VAULT("RoleId", parse_word_text, role_id, "the role's id"),

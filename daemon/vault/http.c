@@ -211,10 +211,12 @@ static size_t on_header(char *line, size_t one _unused_, size_t n, void *user) {
         }
         if (n > 5 && memcmp(line, "HTTP/", 5) == 0) {
                 y->vendor = y->json = false;       /* what an interim reply said is not about this one */
-                y->request_id[0] = 0;
+                y->request_id[0] = y->location[0] = 0;
         } else if (header_value(line, n, "x-ms-request-id", y->request_id, sizeof(y->request_id)) ||
             header_value(line, n, "x-ms-keyvault-service-version", value, sizeof(value)))
                 y->vendor = true;
+        else if (header_value(line, n, "Location", y->location, sizeof(y->location)))
+                return n;
         else if (header_value(line, n, "Content-Type", value, sizeof(value)))
                 y->json = strncasecmp(value, "application/json", 16) == 0 && strchr("; ", value[16]);
         return n;

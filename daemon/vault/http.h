@@ -38,6 +38,7 @@ struct http_response {
         bool json;                       /* Content-Type: application/json */
         bool vendor;                     /* one of the headers that the vault's own replies have */
         char request_id[129];
+        char location[513];              /* "": none, or one that does not fit */
         uint32_t retry_after_sec;        /* 0: not said */
         uint32_t usec;                   /* the whole exchange, with connecting */
         char *body;                      /* not NUL-terminated */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* One exchange with OpenBao or HashiCorp Vault: https://HOST:PORT/v1/PATH with the headers that all requests have. */
+/* One exchange with OpenBao or HashiCorp Vault: https://HOST:PORT/v1/PATH with the headers that all requests have. A standby's
+ * redirect is followed once, to where the configuration allows. */
 
 #include "vault.h"
 

@@ -155,13 +155,16 @@ static void test_transit(void **state _unused_) {
         const struct vault_config *v;
         struct config *c;
 
-        put("/etc/cmkd/cmkd.conf", TRANSIT "Mount=team/transit\nNamespace=a/b\nAuthMount=approle-2\nRoleId=r\n"
+        put("/etc/cmkd/cmkd.conf", TRANSIT "Mount=team/transit\nNamespace=a/b\nAuthMount=approle-2\nRedirectHosts=B.example:8200 c\nRoleId=r\n"
             "SecretIdFile=/s\nClusterId=a8483526-f54d-7d3d-8648-2a745fc2ab8b\n");
         c = load();
         v = c->vaults;
         assert_string_equal(v->provider, "transit");
         assert_string_equal(v->mount, "team/transit");
         assert_string_equal(v->namespace, "a/b");
+        assert_string_equal(v->redirect_hosts[0], "b.example:8200");
+        assert_string_equal(v->redirect_hosts[1], "c:443");
+        assert_null(v->redirect_hosts[2]);
         assert_string_equal(v->auth_mount, "approle-2");
         assert_string_equal(v->role_id, "r");
         assert_string_equal(v->secret_id_file, "/s");
@@ -183,6 +186,8 @@ static void test_transit(void **state _unused_) {
         REFUSE(TRANSIT "Mount=a//b\n", "a path such as");
         REFUSE(TRANSIT "Mount=a/../b\n", "a path such as");
         REFUSE(TRANSIT "Mount=a?b\n", "a path such as");
+        REFUSE(TRANSIT "RedirectHosts=a b/c\n", "HOST or HOST:PORT");
+        REFUSE(TRANSIT "RedirectHosts=\n", "HOST or HOST:PORT");
         REFUSE(TRANSIT "Namespace=a b\n", "a path such as");
         REFUSE(TRANSIT "RoleId=a\"b\n", "the role's id");
         REFUSE(TRANSIT "ClusterId=1\n", "a UUID");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/transit-verdict.c daemon/vault/transit-reply.c daemon/vault/judgement.c
+// sources: daemon/vault/transit-redirect.c daemon/vault/transit-verdict.c daemon/vault/transit-reply.c daemon/vault/judgement.c
 // libs: json-c
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +12,7 @@
 #include <openssl/rsa.h>
 
 #include "common/base64.h"
+#include "vault/transit-redirect.h"
 #include "vault/transit-reply.h"
 #include "vault/transit-verdict.h"
 
@@ -460,6 +461,37 @@ static void test_cluster(void **state _unused_) {
         assert_int_equal(transit_parse_cluster("{", 1, id), -EBADMSG);
 }
 
+static void test_redirect(void **state _unused_) {
+        char *hosts[] = { (char []) { "bao-2.test:8200" }, (char []) { "bao-3.test:443" }, NULL };
+        const struct vault_config c = { .host = (char []) { "bao.test" }, .port = 8200, .redirect_hosts = hosts }, alone = {
+                .host = (char []) { "bao.test" }, .port = 443,
+        };
+        static const struct { const char *location, *to; } table[] = {
+                { "https://bao-2.test:8200/v1/transit/decrypt/k", "bao-2.test:8200" },
+                { "HTTPS://BAO-2.test:8200/v1/transit/decrypt/k", "bao-2.test:8200" },
+                { "https://bao-3.test/v1/transit/decrypt/k", "bao-3.test:443" },
+                { "https://bao-3.test:443/v1/transit/decrypt/k", "bao-3.test:443" },
+                { "https://bao.test:8200/v1/transit/decrypt/k", "bao.test:8200" },
+                { "https://bao.test/v1/transit/decrypt/k", NULL }, { "https://bao-2.test/v1/transit/decrypt/k", NULL },
+                { "https://bao-2.test:82000/v1/transit/decrypt/k", NULL }, { "https://bao-2.test:8200.evil.test/v1/transit/decrypt/k", NULL },
+                { "https://evil.test/v1/transit/decrypt/k", NULL }, { "http://bao-2.test:8200/v1/transit/decrypt/k", NULL },
+                { "https://user@bao-2.test:8200/v1/transit/decrypt/k", NULL }, { "https://bao-2.test:8200@evil.test/v1/transit/decrypt/k", NULL },
+                { "https://bao-2.test:8200/v1/transit/decrypt/k2", NULL }, { "https://bao-2.test:8200/v1/transit/decrypt/k?x", NULL },
+                { "https://bao-2.test:8200/v1/transit/decrypt/K", NULL }, { "https://bao-2.test:8200//v1/transit/decrypt/k", NULL },
+                { "/v1/transit/decrypt/k", NULL }, { "//bao-2.test:8200/v1/transit/decrypt/k", NULL }, { "https://", NULL }, { "", NULL },
+        };
+        char buf[272];
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                int r = transit_redirect(&c, "transit/decrypt/k", table[i].location, buf, sizeof(buf));
+
+                if (r != (table[i].to ? 0 : -EINVAL) || (table[i].to && !streq(buf, table[i].to)))
+                        fail_msg("%s", table[i].location);
+        }
+        assert_int_equal(transit_redirect(&alone, "x", "https://bao.test/v1/x", buf, sizeof(buf)), 0);
+        assert_int_equal(transit_redirect(&alone, "x", "https://bao-2.test/v1/x", buf, sizeof(buf)), -EINVAL);
+}
+
 static int make_keys(void **state _unused_) {
         rsa_key = EVP_RSA_gen(2048);
         return rsa_key ? 0 : -1;
@@ -478,6 +510,7 @@ int main(void) {
                 cmocka_unit_test(test_key),
                 cmocka_unit_test(test_token),
                 cmocka_unit_test(test_cluster),
+                cmocka_unit_test(test_redirect),
         };
         return cmocka_run_group_tests_name("transit", tests, make_keys, NULL);
 }
