@@ -68,5 +68,6 @@ int ini_read(char *text, size_t size, ini_setting callback, void *user, unsigned
                 if (r < 0)
                         return r;
         }
+        *ret_line = 0;
         return 0;
 }
