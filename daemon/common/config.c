@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <unistd.h>
 
+#include "config-vault.h"
 #include "ini-reader.h"
 
 #define CONFIG_FILE_MAX (1024u * 1024u)
@@ -84,23 +85,42 @@ static int parse_path(const char *value, void *to, word_parser words _unused_) {
         return *value == '/' ? free_and_strdup(to, value) : -EINVAL;
 }
 
+static int parse_mount(const char *value, void *to, word_parser words _unused_) {
+        return config_vault_path_is_valid(value) ? free_and_strdup(to, value) : -EINVAL;
+}
+
+static int parse_cluster(const char *value, void *to, word_parser words _unused_) {
+        return uuid_is_valid(value) ? free_and_strdup(to, value) : -EINVAL;
+}
+
+/* What goes into a request as it is. */
+static int parse_word_text(const char *value, void *to, word_parser words _unused_) {
+        return config_vault_path_is_valid(value) && !strchr(value, '/') ? free_and_strdup(to, value) : -EINVAL;
+}
+
 /* HOST or HOST:PORT, exactly as it stands in the keys' identifiers. Fills the vault, not one field. */
 static int parse_host(const char *value, void *to, word_parser words _unused_) {
         struct vault_config *v = to;
-        char uri[KEY_URI_MAX];
-        struct key_uri u;
+        char host[254];
 
-        if (strchr(value, '/') || snprintf(uri, sizeof(uri), "https://%s/keys/x", value) >= (int) sizeof(uri) ||
-            key_uri_parse(uri, &u, NULL) < 0)
-                return -EINVAL;
-        v->port = u.port;
-        return free_and_strdup(&v->host, u.host);
+        return config_vault_authority(value, host, &v->port) < 0 ? -EINVAL : free_and_strdup(&v->host, host);
 }
 
 static void free_strings(char **l) {
         for (char **p = l; p && *p; p++)
                 free(*p);
         free(l);
+}
+
+static int parse_authorities(const char *value, void *to, word_parser words _unused_) {
+        char **list;
+        int r = config_vault_authorities(value, &list);
+
+        if (r < 0)
+                return r;
+        free_strings(*(char ***) to);
+        *(char ***) to = list;
+        return 0;
 }
 
 static int parse_keys(const char *value, void *to, word_parser words _unused_) {
@@ -196,6 +216,8 @@ static int parse_askers(const char *value, void *to, word_parser words _unused_)
         { SECTION_POLICY, key, parse, offsetof(struct policy_settings, field), words, allowed }
 #define IN_VAULT(key, parse, field, allowed) \
         { SECTION_VAULT, key, parse, offsetof(struct vault_config, field), NULL, allowed }
+#define MOUNT "a path such as transit or team/transit"
+#define FILE_PATH "the path of a file"
 
 static const struct setting settings[] = {
         { SECTION_NODE, "Trust", parse_word, offsetof(struct config, trust), trust_mode_from_string,
@@ -240,7 +262,7 @@ static const struct setting settings[] = {
         IN_POLICY("DeniedConfirmSec", parse_time, denied_confirm_usec, NULL, SPAN),
         { SECTION_VAULT, "Host", parse_host, 0, NULL, "HOST or HOST:PORT, without wildcards" },
         IN_VAULT("Keys", parse_keys, keys, "names of keys, separated by spaces"),
-        IN_VAULT("Provider", parse_text, provider, "azure"),
+        IN_VAULT("Provider", parse_text, provider, "azure or transit"),
         IN_VAULT("CAFile", parse_text, ca_file, "the path of a PEM file"),
         IN_VAULT("ClientId", parse_text, client_id, "the client id of a user-assigned identity"),
         IN_VAULT("MetadataEndpoint", parse_text, metadata_endpoint, "an http:// URL without a path"),
@@ -249,12 +271,26 @@ static const struct setting settings[] = {
         IN_VAULT("TimeoutSec", parse_time, timeout_usec, SPAN),
         IN_VAULT("FleetSize", parse_count, fleet_size, "a number of nodes, 1 to 1000000"),
         IN_VAULT("AcceptUnsafeVault", parse_bool, accept_unsafe, "yes or no"),
+        IN_VAULT("Mount", parse_mount, mount, MOUNT),
+        IN_VAULT("Namespace", parse_mount, namespace, "a path such as team or team/sub"),
+        IN_VAULT("ClusterId", parse_cluster, cluster_id, "a UUID, lower case, as in the vault's sys/health"),
+        IN_VAULT("RedirectHosts", parse_authorities, redirect_hosts, "HOST or HOST:PORT, without wildcards, separated by spaces"),
+        IN_VAULT("AuthMount", parse_mount, auth_mount, MOUNT),
+        IN_VAULT("TokenFile", parse_path, token_file, FILE_PATH),
+        IN_VAULT("RoleId", parse_word_text, role_id, "the role's id"),
+        IN_VAULT("SecretIdFile", parse_path, secret_id_file, FILE_PATH),
+        IN_VAULT("Role", parse_word_text, role, "the name of a role"),
+        IN_VAULT("JwtFile", parse_path, jwt_file, FILE_PATH),
+        IN_VAULT("ClientCertificate", parse_path, client_certificate, FILE_PATH),
+        IN_VAULT("ClientKey", parse_path, client_key, FILE_PATH),
 };
 
 /* The state of one load: handed through the reader. */
 struct loader {
         struct config *config;
-        char *why;              /* of the first error; the line is known to the caller only */
+        char *why;              /* of the first error */
+        const char *path;       /* what is being read */
+        unsigned line;
 };
 
 void policy_settings_init(struct policy_settings *p) {
@@ -289,17 +325,7 @@ static struct vault_config *get_vault(struct config *c, const char *name) {
         for (v = c->vaults; v; tail = &v->next, v = v->next)
                 if (streq(v->name, name))
                         return v;
-        v = calloc(1, sizeof(*v));
-        if (!v)
-                return NULL;
-        v->timeout_usec = 10 * USEC_PER_SEC;
-        *tail = v;
-        if (free_and_strdup(&v->name, name) < 0 || free_and_strdup(&v->provider, "azure") < 0 ||
-            free_and_strdup(&v->metadata_endpoint, "http://169.254.169.254") < 0 ||
-            free_and_strdup(&v->resource, "https://vault.azure.net") < 0 ||
-            free_and_strdup(&v->api_version, "7.4") < 0)
-                return NULL;
-        return v;
+        return *tail = config_vault_new(name);
 }
 
 static void _printf_(2, 3) complain(struct loader *l, const char *format, ...) {
@@ -378,8 +404,11 @@ static int handle(void *user, const char *section, const char *key, const char *
 
                 if (s->section != kind || !streq(s->key, key))
                         continue;
-                if (s->parse(value, (uint8_t *) target + s->offset, s->words) >= 0)
+                if (s->parse(value, (uint8_t *) target + s->offset, s->words) >= 0) {
+                        if (kind == SECTION_VAULT)
+                                config_vault_note(target, s->key, l->path, l->line);
                         return 0;
+                }
                 complain(l, "%s=%s: allowed is %s", key, value, s->allowed);
                 return -EINVAL;
         }
@@ -390,10 +419,10 @@ static int handle(void *user, const char *section, const char *key, const char *
 static int load_file(struct loader *l, const char *path) {
         _cleanup_(freep) char *text = NULL;
         _cleanup_(freep) char *why = NULL;
-        unsigned line = 0;
         size_t size;
         int r;
 
+        l->path = path;
         r = read_small_file(path, CONFIG_FILE_MAX, &text, &size);
         if (r == -ENOENT)
                 return 0;
@@ -401,11 +430,11 @@ static int load_file(struct loader *l, const char *path) {
                 complain(l, "%s: %s", path, strerror(-r));
                 return r;
         }
-        r = ini_read(text, size, handle, l, &line);
+        r = ini_read(text, size, handle, l, &l->line);
         if (r >= 0)
                 return 0;
         why = TAKE_PTR(l->why);
-        complain(l, "%s:%u: %s", path, line, why ? why : "neither a [Section], nor Key=value, nor a comment");
+        complain(l, "%s:%u: %s", path, l->line, why ? why : "neither a [Section], nor Key=value, nor a comment");
         return r;
 }
 
@@ -486,14 +515,8 @@ static int load_all(struct loader *l, const char *root) {
 }
 
 static int check_vaults(struct loader *l) {
-        for (const struct vault_config *v = l->config->vaults; v; v = v->next) {
-                if (!v->host)
-                        complain(l, "[Vault %s] has no Host=", v->name);
-                else if (!v->keys)
-                        complain(l, "[Vault %s] has no Keys=: name the keys that may be used there", v->name);
-                else if (!streq(v->provider, "azure"))
-                        complain(l, "[Vault %s]: Provider=%s is not known; there is azure", v->name, v->provider);
-        }
+        for (const struct vault_config *v = l->config->vaults; v && !l->why; v = v->next)
+                l->why = config_vault_check(v);
         return l->why ? -EINVAL : 0;
 }
 
@@ -535,16 +558,7 @@ struct config *config_free(struct config *c) {
         }
         for (struct vault_config *v = c->vaults, *next; v; v = next) {
                 next = v->next;
-                free(v->name);
-                free(v->provider);
-                free(v->host);
-                free_strings(v->keys);
-                free(v->ca_file);
-                free(v->client_id);
-                free(v->metadata_endpoint);
-                free(v->resource);
-                free(v->api_version);
-                free(v);
+                config_vault_free(v);
         }
         free_strings(c->owner_keys);
         free(c->audit.public_key);

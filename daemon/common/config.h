@@ -34,21 +34,40 @@ struct volume_config {
         struct policy_settings policy;
 };
 
+/* A setting that one provider has and others have not, where it stands first: "" is nowhere. */
+struct first_use {
+        char key[24];
+        char place[224];               /* FILE:LINE */
+};
+
 struct vault_config {
         struct vault_config *next;
         char *name;                    /* of the section: for messages and the trail */
-        char *provider;                /* "azure" */
+        char *provider;                /* "azure", "transit" */
         char *host;                    /* lower case */
         uint16_t port;
         char **keys;                   /* names allowed there, lower case; NULL-terminated */
         char *ca_file;                 /* NULL: the system's */
+        /* azure */
         char *client_id;               /* user-assigned identity; NULL: the system-assigned one */
         char *metadata_endpoint;       /* "http://169.254.169.254" */
         char *resource;                /* "https://vault.azure.net" */
         char *api_version;
-        uint64_t timeout_usec;         /* of one request */
         uint64_t fleet_size;           /* nodes that poll this vault's keys; 0: not said */
+        /* transit: one way to log in is complete, the others are NULL */
+        char *mount;                   /* "transit" */
+        char *namespace;               /* NULL: the root namespace */
+        char *cluster_id;              /* NULL: any */
+        char **redirect_hosts;         /* "host:port", lower case; NULL-terminated, or NULL */
+        char *auth_mount;              /* NULL: as the way to log in has it */
+        char *token_file;
+        char *role_id, *secret_id_file;
+        char *role, *jwt_file;
+        char *client_certificate, *client_key;
+        /* all */
+        uint64_t timeout_usec;         /* of one request */
         bool accept_unsafe;            /* AcceptUnsafeVault=: no purge protection, said by the owner in writing */
+        struct first_use azure_only, transit_only;
 };
 
 struct audit_config {

@@ -61,14 +61,13 @@ int ini_read(char *text, size_t size, ini_setting callback, void *user, unsigned
                 size_t length = strlen(line);
                 int r = 0;
 
-                n++;
+                *ret_line = ++n;
                 if (length > 0 && line[length - 1] == '\r')
                         line[length - 1] = 0;
                 r = has_control(line) ? -EINVAL : read_line(strip(line), &section, callback, user);
-                if (r < 0) {
-                        *ret_line = n;
+                if (r < 0)
                         return r;
-                }
         }
+        *ret_line = 0;
         return 0;
 }

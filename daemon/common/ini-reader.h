@@ -14,5 +14,6 @@
 typedef int (*ini_setting)(void *user, const char *section, const char *key, const char *value);
 
 /* text: size bytes and a NUL, is modified. Returns 0, -EINVAL (no INI), -ENOMEM, or what the callback returned; then
- * *ret_line (from 1) is the line, whose text is at fault. */
+ * *ret_line (from 1) is the line, whose text is at fault. In the callback it is the line that the setting is on, after a good
+ * reading 0. */
 int ini_read(char *text, size_t size, ini_setting callback, void *user, unsigned *ret_line);

@@ -6,7 +6,8 @@
 
 struct scanner {
         const char *start, *p, *end;
-        const char *member;
+        const char *outer, *member;      /* outer NULL: of the outermost object */
+        bool within;                     /* in outer just now */
         struct json_span found;
         bool is_found;
 };
@@ -102,9 +103,25 @@ static bool same_text(const struct scanner *s, const struct json_span *a, const 
         return a->size == b->size && memcmp(s->start + a->offset, s->start + b->offset, a->size) == 0;
 }
 
-static bool is_member(const struct scanner *s, const struct json_span *name) {
-        return s->member && strlen(s->member) == name->size &&
-                memcmp(s->start + name->offset, s->member, name->size) == 0;
+static bool is_named(const struct scanner *s, const struct json_span *name, const char *text) {
+        return text && strlen(text) == name->size && memcmp(s->start + name->offset, text, name->size) == 0;
+}
+
+/* Is it the string that is looked for, by name and place? */
+static bool is_member(const struct scanner *s, unsigned depth, const struct json_span *name) {
+        return is_named(s, name, s->member) && (s->outer ? s->within && depth == 2 : depth == 1);
+}
+
+/* The value of any other member; depth: of the object that it is in. */
+static int scan_other(struct scanner *s, unsigned depth, const struct json_span *name) {
+        int r;
+
+        if (depth > 1 || !is_named(s, name, s->outer))
+                return scan_value(s, depth);
+        s->within = true;
+        r = scan_value(s, depth);
+        s->within = false;
+        return r;
 }
 
 static int scan_member(struct scanner *s, unsigned depth, struct json_span *ret_name) {
@@ -118,8 +135,8 @@ static int scan_member(struct scanner *s, unsigned depth, struct json_span *ret_
         if (!take(s, ':'))
                 return -EBADMSG;
         skip_space(s);
-        if (depth > 1 || !is_member(s, ret_name) || s->p == s->end || *s->p != '"')
-                return scan_value(s, depth);
+        if (!is_member(s, depth, ret_name) || s->p == s->end || *s->p != '"')
+                return scan_other(s, depth, ret_name);
         if (scan_string(s, false, &value, &plain) < 0)
                 return -EBADMSG;
         if (plain) {
@@ -189,8 +206,8 @@ static int scan_value(struct scanner *s, unsigned depth) {
         }
 }
 
-int json_check(const char *text, size_t size, const char *member, struct json_span *ret) {
-        struct scanner s = { .start = text, .p = text, .end = text + size, .member = member };
+int json_check_in(const char *text, size_t size, const char *outer, const char *member, struct json_span *ret) {
+        struct scanner s = { .start = text, .p = text, .end = text + size, .outer = outer, .member = member };
 
         skip_space(&s);
         if (scan_object(&s, 1) < 0)
@@ -204,6 +221,10 @@ int json_check(const char *text, size_t size, const char *member, struct json_sp
                 return -ENOENT;
         *ret = s.found;
         return 0;
+}
+
+int json_check(const char *text, size_t size, const char *member, struct json_span *ret) {
+        return json_check_in(text, size, NULL, member, ret);
 }
 
 int json_parse(const char *text, size_t size, struct json_object **ret) {

@@ -26,6 +26,9 @@ struct json_span {
  * or its text has escapes. */
 int json_check(const char *text, size_t size, const char *member, struct json_span *ret);
 
+/* The same for a string in an object that is a member, outer, of the outermost one. */
+int json_check_in(const char *text, size_t size, const char *outer, const char *member, struct json_span *ret);
+
 /* json_check() and json-c's own parsing of the whole text (valid UTF-8 too). The caller frees with json_object_put().
  * Returns 0, -EBADMSG or -ENOMEM. */
 int json_parse(const char *text, size_t size, struct json_object **ret);

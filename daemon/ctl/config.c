@@ -61,22 +61,46 @@ static void put_keys(struct json_object *o, const char *name, char *const *keys)
         put_text(o, name, *text ? text : NULL);
 }
 
+static void put_azure(struct json_object *o, const struct vault_config *v) {
+        char number[24];
+
+        put_text(o, "ClientId", v->client_id);
+        put_text(o, "MetadataEndpoint", v->metadata_endpoint);
+        put_text(o, "Resource", v->resource);
+        put_text(o, "ApiVersion", v->api_version);
+        snprintf(number, sizeof(number), "%llu", (unsigned long long) v->fleet_size);
+        put_text(o, "FleetSize", v->fleet_size > 0 ? number : NULL);
+}
+
+static void put_transit(struct json_object *o, const struct vault_config *v) {
+        put_text(o, "Mount", v->mount);
+        put_text(o, "Namespace", v->namespace);
+        put_text(o, "ClusterId", v->cluster_id);
+        put_keys(o, "RedirectHosts", v->redirect_hosts);
+        put_text(o, "AuthMount", v->auth_mount);
+        put_text(o, "TokenFile", v->token_file);
+        put_text(o, "RoleId", v->role_id);
+        put_text(o, "SecretIdFile", v->secret_id_file);
+        put_text(o, "Role", v->role);
+        put_text(o, "JwtFile", v->jwt_file);
+        put_text(o, "ClientCertificate", v->client_certificate);
+        put_text(o, "ClientKey", v->client_key);
+}
+
 static struct json_object *vault_section(const struct vault_config *v) {
         struct json_object *o = json_object_new_object();
-        char host[272], number[24];
+        char host[272];
 
         snprintf(host, sizeof(host), v->port == 443 ? "%s" : "%s:%u", v->host, v->port);
         put_text(o, "Provider", v->provider);
         put_text(o, "Host", host);
         put_keys(o, "Keys", v->keys);
         put_text(o, "CAFile", v->ca_file);
-        put_text(o, "ClientId", v->client_id);
-        put_text(o, "MetadataEndpoint", v->metadata_endpoint);
-        put_text(o, "Resource", v->resource);
-        put_text(o, "ApiVersion", v->api_version);
+        if (streq(v->provider, "transit"))
+                put_transit(o, v);
+        else
+                put_azure(o, v);
         put_span(o, "TimeoutSec", v->timeout_usec);
-        snprintf(number, sizeof(number), "%llu", (unsigned long long) v->fleet_size);
-        put_text(o, "FleetSize", v->fleet_size > 0 ? number : NULL);
         put_text(o, "AcceptUnsafeVault", v->accept_unsafe ? "yes" : "no");
         return o;
 }

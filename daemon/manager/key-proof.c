@@ -11,6 +11,7 @@ struct key_proof {
         struct proven_key key;
         char subject[257], text[513], use_id[37];
         bool accept_unsafe;
+        bool transit;                   /* Provider= */
         struct challenge *challenge;
         key_proof_done done;
         void *user;
@@ -112,6 +113,9 @@ static const char *unfit(const struct key_proof *p, const struct vault_reply *y)
                 return "its permitted operations lack wrapKey or unwrapKey";
         if (challenge_check_key(y->spki, y->spki_size, NULL) < 0)
                 return "it is not an RSA key of 2048, 3072 or 4096 bits";
+        if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !p->accept_unsafe && p->transit)
+                return "it may be deleted for good, or taken out of the vault (deletion_allowed, exportable or "
+                       "allow_plaintext_backup is true). Switch that off, or say --accept-unsafe-vault=REASON";
         if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !p->accept_unsafe)
                 return "its vault has no purge protection: a deleted key could not be recovered. Switch it on, or say "
                        "--accept-unsafe-vault=REASON";
@@ -173,6 +177,7 @@ int key_proof_start(struct manager *m, const struct key_proof_request *q, const 
                 return -ENOMEM;
         p->manager = m;
         p->key = *k;
+        p->transit = vault && streq(vault->provider, "transit");
         p->accept_unsafe = q->nothing_lost || *q->accept_unsafe || (vault && vault->accept_unsafe);
         snprintf(p->subject, sizeof(p->subject), "%s", q->subject);
         snprintf(p->text, sizeof(p->text), "%s", q->key);

@@ -6,7 +6,8 @@
 /* What to do next, by verdict: the last sentence of every message about the vault. */
 static const char *const advice[_VERDICT_MAX] = {
         [VERDICT_REVOKED] = "The key is disabled, deleted or expired; nothing opens this volume until its owner enables it again",
-        [VERDICT_DENIED] = "Ask the key's owner whether this node's identity still has get, wrapKey and unwrapKey",
+        [VERDICT_DENIED] = "Ask the key's owner whether this node may still use it: get, wrapKey and unwrapKey, in transit "
+                            "decrypt, encrypt and read",
         [VERDICT_DENIED_WEAK] = "The vault does not accept this node's token or network address: check identity and the vault's firewall",
         [VERDICT_THROTTLED] = "The vault is being asked too often: raise PollSec= or spread the keys over more vaults",
         [VERDICT_UNREACHABLE] = "Check network, name resolution, the vault's certificate and CAFile=, and \"systemctl status cmkd-vault\"",

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "azure-verdict.h"
 
-#include <stdarg.h>
-
 #include "common/json-text.h"
 
 #define INNER_DEPTH_MAX 4u
@@ -38,18 +36,6 @@ static const struct row rows[] = {
 struct error_body {
         const char *code, *inner, *message;
 };
-
-void judgement_set(struct judgement *j, enum verdict v, const char *code, const char *format, ...) {
-        char text[1024];
-        va_list ap;
-
-        va_start(ap, format);
-        vsnprintf(text, sizeof(text), format, ap);
-        va_end(ap);
-        j->verdict = v;
-        text_printable(code, j->code, sizeof(j->code));
-        text_printable(text, j->text, sizeof(j->text));
-}
 
 /* innererror, innerError, ...: the one member of that name; two that differ in case are one too many. */
 static int find_inner(struct json_object *o, struct json_object **ret) {

@@ -15,6 +15,7 @@
  * error.innererror.code, nested), as collected in the project's protocol notes. */
 
 #include "common/vault-proto.h"
+#include "judgement.h"
 
 struct azure_evidence {
         enum vault_op op;
@@ -25,15 +26,5 @@ struct azure_evidence {
         size_t body_size;
 };
 
-/* Room as in struct vault_reply. */
-struct judgement {
-        enum verdict verdict;
-        char code[129];
-        char text[513];
-};
-
 /* Never GRANTED. code: the vault's own ("Forbidden/KeyDisabled", "KeyNotFound", "AKV10046") or "HTTP 502". */
 void azure_judge(const struct azure_evidence *e, struct judgement *ret);
-
-/* Fills a judgement of ours. */
-void judgement_set(struct judgement *j, enum verdict v, const char *code, const char *format, ...) _printf_(4, 5);

@@ -4,6 +4,7 @@
 #include "azure-reply.h"
 #include "azure-verdict.h"
 #include "common/base64.h"
+#include "identity-imds.h"
 
 #define URL_MAX 1024u
 #define PAYLOAD_MAX (BASE64_SIZE(VAULT_BLOB_MAX) + 128u)
@@ -14,33 +15,6 @@ struct exchange {
         const char *payload;            /* POST, or NULL: GET */
         bool carries_secret;
 };
-
-static void fill_judgement(struct vault_reply *y, const struct judgement *j) {
-        y->verdict = j->verdict;
-        memcpy(y->code, j->code, sizeof(y->code));
-        memcpy(y->text, j->text, sizeof(y->text));
-}
-
-/* There was no HTTP answer, or one that is none. */
-static void fill_failure(struct vault_reply *y, int r, const struct http_response *answer) {
-        static const struct { int error; enum verdict verdict; const char *code; } table[] = {
-                { -ETIMEDOUT, VERDICT_UNREACHABLE, "curl: timed out" },
-                { -ENXIO, VERDICT_UNREACHABLE, "curl: name not resolved" },
-                { -ECONNREFUSED, VERDICT_UNREACHABLE, "curl: no connection" },
-                { -EKEYREJECTED, VERDICT_UNREACHABLE, "curl: certificate" },
-                { -EMSGSIZE, VERDICT_BROKEN, "curl: too large" },
-                { -EBADMSG, VERDICT_BROKEN, "curl: not HTTP" },
-                { -EINVAL, VERDICT_MISCONFIGURED, "curl: configuration" },
-                { -EPERM, VERDICT_UNREACHABLE, "memory" },
-                { -ENOMEM, VERDICT_UNREACHABLE, "memory" },
-        };
-        const char *text = *answer->error ? answer->error : strerror(-r);
-
-        for (size_t i = 0; i < ELEMENTSOF(table); i++)
-                if (table[i].error == r)
-                        return vault_reply_set(y, table[i].verdict, table[i].code, "%s", text);
-        vault_reply_set(y, VERDICT_UNREACHABLE, "curl: failed", "%s", text);
-}
 
 static int make_url(const struct vault *v, const char *path, char *buf, size_t size) {
         const struct vault_config *c = v->config;
@@ -57,14 +31,17 @@ static int make_url(const struct vault *v, const char *path, char *buf, size_t s
 static bool send_once(struct vault *v, const struct vault_call *c, const struct exchange *x, const struct secret *token,
                       struct http_response *answer, struct vault_reply *y) {
         const struct vault_request *q = c->request;
-        char url[URL_MAX];
+        char url[URL_MAX], id[96];
+        const char *const headers[] = { id, NULL };
         const struct http_request h = {
                 .url = url, .body = x->payload, .body_size = x->payload ? strlen(x->payload) : 0, .bearer = token,
-                .client_request_id = q->client_request_id, .carries_secret = x->carries_secret,
+                .headers = headers, .carries_secret = x->carries_secret,
                 .fresh_connection = q->flags & VAULT_FLAG_FRESH_CONNECTION, .deadline_usec = c->deadline_usec,
         };
+        struct judgement j;
         int r;
 
+        snprintf(id, sizeof(id), "x-ms-client-request-id: %s", q->client_request_id);
         if (make_url(v, x->path, url, sizeof(url)) < 0) {
                 vault_reply_set(y, VERDICT_MISCONFIGURED, "configuration", "the request's URL is too long");
                 return false;
@@ -74,8 +51,10 @@ static bool send_once(struct vault *v, const struct vault_call *c, const struct 
         y->http_status = answer->status;
         y->retry_after_sec = answer->retry_after_sec;
         memcpy(y->request_id, answer->request_id, sizeof(y->request_id));
-        if (r < 0)
-                fill_failure(y, r, answer);
+        if (r < 0) {
+                http_judge_failure(r, answer, &j);
+                vault_reply_judge(y, &j);
+        }
         return r >= 0;
 }
 
@@ -88,7 +67,7 @@ static bool get_token(struct vault *v, const struct vault_call *c, uint64_t not_
         y->token_usec += t->usec;
         if (r >= 0)
                 return true;
-        fill_judgement(y, &t->failure);
+        vault_reply_judge(y, &t->failure);
         y->http_status = 0;
         y->request_id[0] = 0;
         y->retry_after_sec = t->retry_after_sec;
@@ -125,25 +104,12 @@ static bool run_exchange(struct vault *v, const struct vault_call *c, const stru
                                         .vendor = answer->vendor, .json = answer->json, .body = answer->body,
                                         .body_size = answer->body_size,
                                 }, &j);
-                                fill_judgement(y, &j);
+                                vault_reply_judge(y, &j);
                         }
                         return false;
                 }
                 not_before = now_boottime_usec();
         }
-}
-
-static void fill_parse_error(struct vault_reply *y, int r, const char *why) {
-        if (r == -EBADMSG)
-                vault_reply_set(y, VERDICT_BROKEN, "bad reply", "the vault's reply is not usable: %s", why);
-        else
-                vault_reply_set(y, VERDICT_UNREACHABLE, "memory", "no memory for a key that stays secret: %s",
-                                strerror(-r));
-}
-
-static void granted(struct vault_reply *y) {
-        y->verdict = VERDICT_GRANTED;
-        y->code[0] = y->text[0] = 0;
 }
 
 static void azure_get_key(struct vault *v, const struct vault_call *c, struct vault_reply *y) {
@@ -158,8 +124,8 @@ static void azure_get_key(struct vault *v, const struct vault_call *c, struct va
                 return;
         r = azure_parse_key(answer.body, answer.body_size, k, y, &why);
         if (r < 0)
-                return fill_parse_error(y, r, why);
-        granted(y);
+                return vault_reply_unusable(y, r, why);
+        vault_reply_granted(y);
 }
 
 /* wrapkey and unwrapkey: the same form both ways. */
@@ -182,10 +148,10 @@ static void run_crypto(struct vault *v, const struct vault_call *c, const char *
                 return;
         r = azure_parse_result(answer.body, answer.body_size, &q->key, &result, &why);
         if (r < 0)
-                return fill_parse_error(y, r, why);
+                return vault_reply_unusable(y, r, why);
         memcpy(y->kid, result.kid, sizeof(y->kid));
         *ret_value = TAKE_PTR(result.value);
-        granted(y);
+        vault_reply_granted(y);
 }
 
 static void azure_wrap(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value) {
@@ -209,12 +175,17 @@ static void azure_check_deleted(struct vault *v, const struct vault_call *c, str
                 return;
         r = azure_parse_deleted(answer.body, answer.body_size, k, y->kid, &why);
         if (r < 0)
-                return fill_parse_error(y, r, why);
-        granted(y);
+                return vault_reply_unusable(y, r, why);
+        vault_reply_granted(y);
+}
+
+static int azure_open(struct vault *v) {
+        return identity_imds_new(v->config, &v->identity);
 }
 
 const struct vault_ops azure_ops = {
         .provider = "azure",
+        .open = azure_open,
         .get_key = azure_get_key,
         .wrap = azure_wrap,
         .unwrap = azure_unwrap,

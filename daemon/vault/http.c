@@ -22,6 +22,8 @@
 struct http_pool {
         pthread_mutex_t lock;
         char *ca_pem;
+        char *client_certificate;          /* under the lock */
+        struct secret *client_key;
         CURL *idle[IDLE_MAX];
         size_t n_idle;
         size_t n_busy, n_waiting;
@@ -69,8 +71,19 @@ struct http_pool *http_pool_free(struct http_pool *p) {
         pthread_cond_destroy(&p->given_back);
         pthread_mutex_destroy(&p->lock);
         free(p->ca_pem);
+        free(p->client_certificate);
+        secret_free(p->client_key);
         free(p);
         return NULL;
+}
+
+void http_pool_set_client(struct http_pool *p, char *certificate, struct secret *key) {
+        pthread_mutex_lock(&p->lock);
+        free(p->client_certificate);
+        secret_free(p->client_key);
+        p->client_certificate = certificate;
+        p->client_key = key;
+        pthread_mutex_unlock(&p->lock);
 }
 
 /* Under the lock. */
@@ -198,10 +211,12 @@ static size_t on_header(char *line, size_t one _unused_, size_t n, void *user) {
         }
         if (n > 5 && memcmp(line, "HTTP/", 5) == 0) {
                 y->vendor = y->json = false;       /* what an interim reply said is not about this one */
-                y->request_id[0] = 0;
+                y->request_id[0] = y->location[0] = 0;
         } else if (header_value(line, n, "x-ms-request-id", y->request_id, sizeof(y->request_id)) ||
             header_value(line, n, "x-ms-keyvault-service-version", value, sizeof(value)))
                 y->vendor = true;
+        else if (header_value(line, n, "Location", y->location, sizeof(y->location)))
+                return n;
         else if (header_value(line, n, "Content-Type", value, sizeof(value)))
                 y->json = strncasecmp(value, "application/json", 16) == 0 && strchr("; ", value[16]);
         return n;
@@ -229,6 +244,7 @@ static int translate(CURLcode c, const struct http_response *y) {
                 return -EBADMSG;
         case CURLE_URL_MALFORMAT:
         case CURLE_SSL_CACERT_BADFILE:
+        case CURLE_SSL_CERTPROBLEM:
         case CURLE_NOT_BUILT_IN:
         case CURLE_UNKNOWN_OPTION:
         case CURLE_BAD_FUNCTION_ARGUMENT:
@@ -241,6 +257,26 @@ static int translate(CURLcode c, const struct http_response *y) {
 }
 
 #define SET(option, value) do { if (c == CURLE_OK) c = curl_easy_setopt(h, option, value); } while (0)
+
+/* Copied: another login may replace them meanwhile. libcurl's copies are wiped when they are freed (memory.h). */
+static CURLcode set_up_client(CURL *h, struct http_pool *p) {
+        CURLcode c = CURLE_OK;
+
+        pthread_mutex_lock(&p->lock);
+        if (p->client_key) {
+                struct curl_blob certificate = {
+                        .data = p->client_certificate, .len = strlen(p->client_certificate), .flags = CURL_BLOB_COPY,
+                };
+                struct curl_blob key = {
+                        .data = secret_data(p->client_key), .len = secret_size(p->client_key) - 1, .flags = CURL_BLOB_COPY,
+                };
+
+                SET(CURLOPT_SSLCERT_BLOB, &certificate);
+                SET(CURLOPT_SSLKEY_BLOB, &key);
+        }
+        pthread_mutex_unlock(&p->lock);
+        return c;
+}
 
 /* QUICK_EXIT: a name server that does not answer must not hold up the deadline; the resolver's thread ends alone. */
 static CURLcode set_up_transport(CURL *h, const struct http_pool *p, const struct http_request *q, long left_ms) {
@@ -317,7 +353,6 @@ static int append_header(struct curl_slist **l, const char *text) {
 }
 
 static int make_headers(const struct http_request *q, struct curl_slist **ret) {
-        char line[96];
         int r;
 
         r = append_header(ret, "Accept: application/json");
@@ -327,10 +362,8 @@ static int make_headers(const struct http_request *q, struct curl_slist **ret) {
                 r = append_header(ret, "Content-Type: application/json");
         if (r >= 0 && q->metadata)
                 r = append_header(ret, "Metadata: true");
-        if (r >= 0 && q->client_request_id) {
-                snprintf(line, sizeof(line), "x-ms-client-request-id: %s", q->client_request_id);
-                r = append_header(ret, line);
-        }
+        for (const char *const *h = q->headers; r >= 0 && h && *h; h++)
+                r = append_header(ret, *h);
         return r;
 }
 
@@ -350,6 +383,8 @@ static int perform_on(CURL *h, struct http_pool *p, const struct http_request *q
         if (left_ms == 0)
                 return -ETIMEDOUT;
         c = set_up_transport(h, p, q, left_ms);
+        if (c == CURLE_OK)
+                c = set_up_client(h, p);
         if (c == CURLE_OK)
                 c = set_up_request(h, q, headers, ret);
         if (c == CURLE_OK)
@@ -408,6 +443,26 @@ int http_perform(struct http_pool *p, const struct http_request *q, struct http_
         r = perform(p, q, ret);
         ret->usec = (uint32_t) MIN_OF(now_boottime_usec() - start, (uint64_t) UINT32_MAX);
         return r;
+}
+
+void http_judge_failure(int r, const struct http_response *y, struct judgement *ret) {
+        static const struct { int error; enum verdict verdict; const char *code; } table[] = {
+                { -ETIMEDOUT, VERDICT_UNREACHABLE, "curl: timed out" },
+                { -ENXIO, VERDICT_UNREACHABLE, "curl: name not resolved" },
+                { -ECONNREFUSED, VERDICT_UNREACHABLE, "curl: no connection" },
+                { -EKEYREJECTED, VERDICT_UNREACHABLE, "curl: certificate" },
+                { -EMSGSIZE, VERDICT_BROKEN, "curl: too large" },
+                { -EBADMSG, VERDICT_BROKEN, "curl: not HTTP" },
+                { -EINVAL, VERDICT_MISCONFIGURED, "curl: configuration" },
+                { -EPERM, VERDICT_UNREACHABLE, "memory" },
+                { -ENOMEM, VERDICT_UNREACHABLE, "memory" },
+        };
+        const char *text = *y->error ? y->error : strerror(-r);
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                if (table[i].error == r)
+                        return judgement_set(ret, table[i].verdict, table[i].code, "%s", text);
+        judgement_set(ret, VERDICT_UNREACHABLE, "curl: failed", "%s", text);
 }
 
 int http_append_escaped(char *buf, size_t size, const char *s) {

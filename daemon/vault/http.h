@@ -13,6 +13,7 @@
  * nothing there. */
 
 #include "common/secret.h"
+#include "judgement.h"
 
 #define HTTP_BODY_MAX (64u * 1024u)
 #define HTTP_HEADERS_MAX (32u * 1024u)
@@ -26,7 +27,7 @@ struct http_request {
         const char *body;                /* POST as application/json; NULL: GET */
         size_t body_size;
         const struct secret *bearer;     /* NUL-terminated token, or NULL */
-        const char *client_request_id;   /* or NULL */
+        const char *const *headers;      /* more lines for the head, "Name: value"; NULL-terminated, or NULL */
         bool fresh_connection;           /* on a connection of its own, that is closed afterwards */
         bool carries_secret;             /* the handle is not kept, but for a request that waits for one just now */
         uint64_t deadline_usec;          /* CLOCK_BOOTTIME */
@@ -37,6 +38,7 @@ struct http_response {
         bool json;                       /* Content-Type: application/json */
         bool vendor;                     /* one of the headers that the vault's own replies have */
         char request_id[129];
+        char location[513];              /* "": none, or one that does not fit */
         uint32_t retry_after_sec;        /* 0: not said */
         uint32_t usec;                   /* the whole exchange, with connecting */
         char *body;                      /* not NUL-terminated */
@@ -48,6 +50,10 @@ struct http_response {
 
 /* A pool for one host. ca_pem: the only authorities trusted (copied), NULL: the system's. Returns 0 or -ENOMEM. */
 int http_pool_new(const char *ca_pem, struct http_pool **ret);
+
+/* What connections made from now on show of themselves: a certificate with its chain, PEM, and its key, with a NUL. Takes both
+ * over. */
+void http_pool_set_client(struct http_pool *p, char *certificate, struct secret *key);
 
 /* No request may be under way. Accepts NULL, returns NULL. */
 struct http_pool *http_pool_free(struct http_pool *p);
@@ -64,6 +70,9 @@ struct http_pool *http_pool_free(struct http_pool *p);
  *   -ENOMEM
  * with *ret filled as far as it goes (error, usec). *ret is to be freed in every case. */
 int http_perform(struct http_pool *p, const struct http_request *q, struct http_response *ret);
+
+/* What a negative result of http_perform() means for the one who asked. */
+void http_judge_failure(int r, const struct http_response *y, struct judgement *ret);
 
 /* Wipes and frees what is in it. */
 void http_response_clear(struct http_response *y);

@@ -4,8 +4,8 @@
 /* Replies of the instance-metadata endpoint's token service. Pure. Numbers come as numbers or as strings. The token is
  * taken out of the receive buffer before the JSON library sees the text, as in azure-reply.h. */
 
-#include "azure-verdict.h"
 #include "common/secret.h"
+#include "judgement.h"
 
 struct imds_token {
         struct secret *token;        /* with its NUL */

@@ -9,7 +9,7 @@
 
 #define CA_FILE_MAX (1024u * 1024u)
 
-static const struct vault_ops *const providers[] = { &azure_ops };
+static const struct vault_ops *const providers[] = { &azure_ops, &transit_ops };
 
 void vault_reply_set(struct vault_reply *y, enum verdict v, const char *code, const char *format, ...) {
         char text[1024];
@@ -21,6 +21,25 @@ void vault_reply_set(struct vault_reply *y, enum verdict v, const char *code, co
         y->verdict = v;
         text_printable(code, y->code, sizeof(y->code));
         text_printable(text, y->text, sizeof(y->text));
+}
+
+void vault_reply_judge(struct vault_reply *y, const struct judgement *j) {
+        y->verdict = j->verdict;
+        memcpy(y->code, j->code, sizeof(y->code));
+        memcpy(y->text, j->text, sizeof(y->text));
+}
+
+void vault_reply_granted(struct vault_reply *y) {
+        y->verdict = VERDICT_GRANTED;
+        y->code[0] = y->text[0] = 0;
+}
+
+void vault_reply_unusable(struct vault_reply *y, int r, const char *why) {
+        if (r == -EBADMSG)
+                vault_reply_set(y, VERDICT_BROKEN, "bad reply", "the vault's reply is not usable: %s", why);
+        else
+                vault_reply_set(y, VERDICT_UNREACHABLE, "memory", "no memory for a key that stays secret: %s",
+                                strerror(-r));
 }
 
 static int vault_init(struct vault *v, const struct vault_config *c) {
@@ -38,7 +57,7 @@ static int vault_init(struct vault *v, const struct vault_config *c) {
                 v->unusable = r < 0;
         }
         r = http_pool_new(pem, &v->http);
-        return r < 0 ? r : identity_new(c, &v->identity);
+        return r < 0 || !v->ops ? r : v->ops->open(v);
 }
 
 int vaults_load(struct config *config, struct vaults **ret) {

@@ -14,7 +14,7 @@
 #include "common/secret.h"
 #include "common/vault-proto.h"
 #include "http.h"
-#include "identity-imds.h"
+#include "identity.h"
 
 struct vault_ops;
 
@@ -22,7 +22,7 @@ struct vault {
         const struct vault_config *config;
         const struct vault_ops *ops;
         struct http_pool *http;
-        struct identity *identity;
+        struct identity *identity;        /* NULL: the provider needs none */
         bool unusable;                    /* its CAFile= could not be read */
 };
 
@@ -42,13 +42,14 @@ struct vault_call {
  * where the verdict is GRANTED. */
 struct vault_ops {
         const char *provider;             /* Provider= */
+        int (*open)(struct vault *v);     /* makes v->identity, v->http is there: 0 or -ENOMEM */
         void (*get_key)(struct vault *v, const struct vault_call *c, struct vault_reply *y);
         void (*wrap)(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value);
         void (*unwrap)(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value);
         void (*check_deleted)(struct vault *v, const struct vault_call *c, struct vault_reply *y);
 };
 
-extern const struct vault_ops azure_ops;
+extern const struct vault_ops azure_ops, transit_ops;
 
 /* Takes over the configuration and reads the CA files: needs what the worker gives up later. A CA file that cannot be
  * read makes that vault unusable (MISCONFIGURED), not the others. Returns 0 or -ENOMEM (config is freed then too). */
@@ -65,3 +66,8 @@ void vault_run(struct vaults *v, const struct vault_call *call, int pipe_fd, str
 
 /* For providers: verdict, code and text of a reply. */
 void vault_reply_set(struct vault_reply *y, enum verdict v, const char *code, const char *format, ...) _printf_(4, 5);
+void vault_reply_judge(struct vault_reply *y, const struct judgement *j);
+void vault_reply_granted(struct vault_reply *y);
+
+/* The parser of a good reply's body said r: -EBADMSG and why, or no memory. */
+void vault_reply_unusable(struct vault_reply *y, int r, const char *why);

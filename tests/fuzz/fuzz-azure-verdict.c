@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/azure-verdict.c
+// sources: daemon/vault/azure-verdict.c daemon/vault/judgement.c
 // libs: json-c
 
 /* An error reply: operation, status (two bytes), headers seen, then the body. REVOKED only for what is on the list. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/imds-reply.c daemon/vault/azure-verdict.c
+// sources: daemon/vault/imds-reply.c daemon/vault/judgement.c
 // libs: json-c
 
 /* The metadata endpoint's replies: status (two bytes), then the body. What is accepted may stand in a header. */

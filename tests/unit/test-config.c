@@ -155,6 +155,61 @@ static void test_vault_defaults(void **state _unused_) {
         config_free(c);
 }
 
+#define TRANSIT "[Vault v]\nHost=v:8200\nKeys=k\nProvider=transit\n"
+
+static void test_transit(void **state _unused_) {
+        const struct vault_config *v;
+        struct config *c;
+
+        put("/etc/cmkd/cmkd.conf", TRANSIT "Mount=team/transit\nNamespace=a/b\nAuthMount=approle-2\nRedirectHosts=B.example:8200 c\nRoleId=r\n"
+            "SecretIdFile=/s\nClusterId=a8483526-f54d-7d3d-8648-2a745fc2ab8b\n");
+        c = load();
+        v = c->vaults;
+        assert_string_equal(v->provider, "transit");
+        assert_string_equal(v->mount, "team/transit");
+        assert_string_equal(v->namespace, "a/b");
+        assert_string_equal(v->redirect_hosts[0], "b.example:8200");
+        assert_string_equal(v->redirect_hosts[1], "c:443");
+        assert_null(v->redirect_hosts[2]);
+        assert_string_equal(v->auth_mount, "approle-2");
+        assert_string_equal(v->role_id, "r");
+        assert_string_equal(v->secret_id_file, "/s");
+        assert_string_equal(v->cluster_id, "a8483526-f54d-7d3d-8648-2a745fc2ab8b");
+        config_free(c);
+        put("/etc/cmkd/cmkd.conf", TRANSIT "TokenFile=/t\n");
+        c = load();
+        assert_string_equal(c->vaults->mount, "transit");
+        assert_null(c->vaults->namespace);
+        config_free(c);
+        /* one way to log in, whole */
+        REFUSE(TRANSIT, "[Vault v] has no way to log in");
+        REFUSE(TRANSIT "RoleId=r\n", "RoleId= and SecretIdFile= go together");
+        REFUSE(TRANSIT "JwtFile=/j\n", "Role= and JwtFile= go together");
+        REFUSE(TRANSIT "ClientKey=/j\n", "ClientCertificate= and ClientKey= go together");
+        REFUSE(TRANSIT "TokenFile=/t\nRole=r\nJwtFile=/j\n", "more than one way to log in");
+        /* what goes into a path or a request */
+        REFUSE(TRANSIT "Mount=/transit\n", "cmkd.conf:5:", "a path such as transit");
+        REFUSE(TRANSIT "Mount=a//b\n", "a path such as");
+        REFUSE(TRANSIT "Mount=a/../b\n", "a path such as");
+        REFUSE(TRANSIT "Mount=a?b\n", "a path such as");
+        REFUSE(TRANSIT "RedirectHosts=a b/c\n", "HOST or HOST:PORT");
+        REFUSE(TRANSIT "RedirectHosts=\n", "HOST or HOST:PORT");
+        REFUSE(TRANSIT "Namespace=a b\n", "a path such as");
+        REFUSE(TRANSIT "RoleId=a\"b\n", "the role's id");
+        REFUSE(TRANSIT "ClusterId=1\n", "a UUID");
+        REFUSE(TRANSIT "TokenFile=t\n", "the path of a file");
+        /* settings of one provider with another, wherever Provider= stands */
+        REFUSE("[Vault v]\nHost=v\nKeys=k\nTokenFile=/t\n", "cmkd.conf:4: there is no TokenFile= with Provider=azure");
+        REFUSE("[Vault v]\nClientId=c\nHost=v\nKeys=k\nProvider=transit\nTokenFile=/t\n",
+               "cmkd.conf:2: there is no ClientId= with Provider=transit, which [Vault v] has");
+        REFUSE(TRANSIT "TokenFile=/t\nFleetSize=3\n", "cmkd.conf:6: there is no FleetSize=");
+        /* which vault an identifier means */
+        REFUSE(TRANSIT "TokenFile=/t\n[Vault w]\nHost=v:8200\nKeys=x k\nProvider=transit\nTokenFile=/t\nMount=other\n",
+               "[Vault v] and [Vault w] both have key k at v");
+        put("/etc/cmkd/cmkd.conf", TRANSIT "TokenFile=/t\n[Vault w]\nHost=v:8200\nKeys=x\nProvider=transit\nTokenFile=/t\n");
+        config_free(load());
+}
+
 static void test_errors_say_where_and_what(void **state _unused_) {
         REFUSE("[Policy]\n\nOnRevoked=explode\n", "/etc/cmkd/cmkd.conf:3:", "OnRevoked=explode", "report, hold, cut");
         REFUSE("[Policy]\nPollSex=3\n", "cmkd.conf:2:", "no PollSex=", "did you mean PollSec=");
@@ -331,6 +386,7 @@ int main(void) {
                 T(test_nothing_is_an_empty_one),
                 T(test_every_key),
                 T(test_vault_defaults),
+                T(test_transit),
                 T(test_errors_say_where_and_what),
                 T(test_long_lines_and_names),
                 T(test_precedence),

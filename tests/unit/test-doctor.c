@@ -169,6 +169,8 @@ static const struct change {
         { "a clock behind", true, "sys/class/rtc/rtc0/since_epoch", "1000000\n", "clock", "days behind" },
         { "an agent of the system", false, "etc/cmkd/cmkd.conf", CONFIG "MetadataEndpoint=http://localhost:40342\n",
           "identity", "localhost" },
+        { "a login file", false, "etc/cmkd/cmkd.conf", CONFIG "Provider=transit\nTokenFile=/etc/cmkd/token\n", "login",
+          "no /etc/cmkd/token" },
         { "not on the image's list", false, "var/lib/cmkd/trust/" UUID ".conf", NULL, "volume-unknown", UUID },
         { "an older entry", false, "var/lib/cmkd/trust/" UUID ".conf", "[Volume]\nName=root\nRole=os\n"
           "Key=https://v.example/keys/k\nDigest=11\nGeneration=1\n", "volume-other", "root" },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/http.c daemon/vault/memory.c
-// libs: libcurl
+// sources: daemon/vault/http.c daemon/vault/judgement.c daemon/vault/memory.c
+// libs: libcurl json-c
 
 /* What a test vault cannot show: the limits at their edges, headers byte by byte, and that blocks are overwritten
  * before they are freed. The rest of http.c is tested by worker-faults. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/imds-reply.c daemon/vault/azure-verdict.c
+// sources: daemon/vault/imds-reply.c daemon/vault/judgement.c
 // libs: json-c
 #include <setjmp.h>
 #include <stdarg.h>

@@ -110,6 +110,30 @@ static void test_member(void **state _unused_) {
         check_span("{\"value\":\"a\",\"val\\u0075e\":\"b\"}", -EBADMSG, NULL);
 }
 
+static void check_inner(const char *text, int result, const char *content) {
+        struct json_span at = {};
+
+        assert_int_equal(json_check_in(text, strlen(text), "data", "value", &at), result);
+        if (result < 0)
+                return;
+        assert_int_equal(at.size, strlen(content));
+        assert_memory_equal(text + at.offset, content, at.size);
+}
+
+static void test_member_of_a_member(void **state _unused_) {
+        check_inner("{\"data\":{\"value\":\"x\"}}", 0, "x");
+        check_inner("{\"value\":\"no\",\"other\":{\"value\":\"no\"},\"data\":{\"a\":{\"value\":\"no\"},\"value\":\"x\"},"
+                    "\"more\":{\"value\":\"no\"}}", 0, "x");
+        check_inner("{\"value\":\"x\"}", -ENOENT, NULL);
+        check_inner("{\"data\":\"value\"}", -ENOENT, NULL);
+        check_inner("{\"data\":[{\"value\":\"x\"}]}", -ENOENT, NULL);
+        check_inner("{\"a\":{\"data\":{\"value\":\"x\"}}}", -ENOENT, NULL);
+        check_inner("{\"data\":{\"data\":{\"value\":\"x\"}}}", -ENOENT, NULL);
+        check_inner("{\"data\":{\"value\":1}}", -ENOENT, NULL);
+        check_inner("{\"data\":{\"value\":\"x\",\"value\":\"y\"}}", -EBADMSG, NULL);
+        check_inner("{\"data\":{},\"data\":{\"value\":\"x\"}}", -EBADMSG, NULL);
+}
+
 static void test_members_by_type(void **state _unused_) {
         static const char text[] = "{\"t\":\"x\",\"n\":7,\"m\":-1,\"z\":\"a\\u0000b\",\"o\":{},\"f\":1.5}";
         _cleanup_(json_object_putp) struct json_object *o = NULL;
@@ -143,7 +167,8 @@ static void test_printable(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_documents), cmocka_unit_test(test_bytes), cmocka_unit_test(test_every_prefix),
-                cmocka_unit_test(test_limits), cmocka_unit_test(test_member), cmocka_unit_test(test_members_by_type),
+                cmocka_unit_test(test_limits), cmocka_unit_test(test_member),
+                cmocka_unit_test(test_member_of_a_member), cmocka_unit_test(test_members_by_type),
                 cmocka_unit_test(test_printable),
         };
 

@@ -13,6 +13,7 @@ import spoil
 import tokens
 from errors import ApiError
 from httpd import Reply
+from transit import Transit
 
 VERSIONS = ("7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-07-01", "2026-04-01")
 # op: (permission, RBAC data action, function)
@@ -68,11 +69,17 @@ class Vault:
 
     def __init__(self, store, faults, names):
         self.store, self.faults, self.names = store, faults, names
+        self.transit = Transit(store, faults)
         self.window = collections.deque()
         self.window_lock = threading.Lock()
 
     def handle(self, req, entry):
         """(Reply or None, Rule or None). Never raises."""
+        if req.path.startswith("/v1/"):
+            latency = self.store.get("latency_ms")
+            if latency:
+                time.sleep(latency / 1000)
+            return self.transit.handle(req, entry)
         op, key, version = route(req.method, req.path)
         entry.update(op=op or "none", key=key, version=version)
         ctx = {"op": op, "key": "/".join(filter(None, (key, version))), "name": key, "vault": self._vault(req),

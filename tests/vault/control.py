@@ -168,6 +168,9 @@ class Control:
         self.metadata.forget()
         return {"time": self.store.bump_tokens(name)}
 
+    def do_transit(self, action, words=()):
+        return self.listeners["vault"].app.transit.act(action, list(words))
+
     # faults and settings
     def do_fault_set(self, kind, **args):
         rule, when = self.rules.set(kind, **args)

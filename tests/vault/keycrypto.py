@@ -104,6 +104,11 @@ class Material:
             raise ApiError("bad-parameter", message="Failed to decrypt or unwrap the value.")
 
 
+def public_pem(material):
+    return material.public.public_bytes(serialization.Encoding.PEM,
+                                        serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+
+
 def _generate_here(size):
     key = rsa.generate_private_key(public_exponent=65537, key_size=size)
     sys.stdout.write(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,

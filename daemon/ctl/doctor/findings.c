@@ -68,6 +68,8 @@ static const struct {
                 "set the hardware clock (hwclock --systohc), or bring a time source into the image" },
         [FINDING_IDENTITY] = { "identity", SEVERITY_STOP, "no token for the vault",
                 "use the managed identity of the machine (MetadataEndpoint=http://169.254.169.254)" },
+        [FINDING_LOGIN] = { "login", SEVERITY_STOP, "no token for the vault",
+                "open by a managed identity what the boot needs: whoever reads the image would have the file" },
         [FINDING_VOLUME_UNKNOWN] = { "volume-unknown", SEVERITY_STOP, "the volume is refused as not listed",
                 ONLY_BUILD },
         [FINDING_VOLUME_OTHER] = { "volume-other", SEVERITY_STOP, "the volume is refused as another one",

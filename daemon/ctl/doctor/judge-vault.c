@@ -296,6 +296,16 @@ static void judge_identity(const struct case_file *c, const struct vault_config 
                 judge_name(c, host, "tokens", l);
 }
 
+/* What a vault of transit is logged in to with. */
+static void judge_login(const struct case_file *c, const struct vault_config *v, struct findings *l) {
+        const char *const files[] = { v->token_file, v->secret_id_file, v->jwt_file, v->client_certificate, v->client_key };
+
+        for (size_t i = 0; i < ELEMENTSOF(files); i++)
+                if (files[i] && !image_text(c->image, files[i]))
+                        finding_add(l, FINDING_LOGIN, "the image has no %s, by which one logs in to the vault %s", files[i],
+                                    v->name);
+}
+
 void judge_vault(const struct case_file *c, struct findings *l) {
         judge_config(c, l);
         judge_clock(c, l);
@@ -310,6 +320,9 @@ void judge_vault(const struct case_file *c, struct findings *l) {
         for (const struct vault_config *v = c->config ? c->config->vaults : NULL; v; v = v->next) {
                 judge_authorities(c, v, l);
                 judge_name(c, v->host, "vault", l);
-                judge_identity(c, v, l);
+                if (streq(v->provider, "transit"))
+                        judge_login(c, v, l);
+                else
+                        judge_identity(c, v, l);
         }
 }

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* One [Vault NAME] of cmkd.conf(5): what it is before anything is said, and whether what was said makes sense together.
+ * Which keys there are stands in config.c's table, with all others. */
+
+#include "config.h"
+
+/* A vault of that name with its defaults. Returns NULL where memory runs out. */
+struct vault_config *config_vault_new(const char *name);
+
+/* Accepts NULL. Does not follow ->next. */
+void config_vault_free(struct vault_config *v);
+
+/* Mount=, AuthMount= and Namespace=: words of A-Z a-z 0-9 - _ . with single slashes between them. */
+bool config_vault_path_is_valid(const char *s);
+
+/* HOST or HOST:PORT, as keys' identifiers have it. host: in lower case. Returns 0 or -EINVAL. */
+int config_vault_authority(const char *s, char host[static 254], uint16_t *ret_port);
+
+/* Several of them, separated by blanks: a NULL-terminated list of HOST:PORT, the caller's. Returns 0, -EINVAL or -ENOMEM. */
+int config_vault_authorities(const char *value, char ***ret);
+
+/* A setting of that vault was read there: kept where only one provider has it. */
+void config_vault_note(struct vault_config *v, const char *key, const char *path, unsigned line);
+
+/* NULL, or what is wrong with that vault, or with it and one behind it in the list: for people; the caller frees it. */
+char *config_vault_check(const struct vault_config *v);

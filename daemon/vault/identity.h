@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Tokens of the node's identity, kept until they are over; where they come from is a source's business.
+ *
+ *   identity_get_token ─ kept and good? ─yes─► a copy
+ *          │ no, or older than the caller allows
+ *          ▼
+ *   one thread asks the source (the others wait for its answer) ─► identity-imds, identity-login
+ *
+ * A token is refreshed ahead of its end; a refresh that fails while the old one is good is not an error. */
+
+#include "common/secret.h"
+#include "judgement.h"
+
+struct identity;
+
+struct token_request {
+        uint64_t not_before_usec;    /* CLOCK_BOOTTIME: asked for at or after this; 0: any that is good */
+        uint64_t deadline_usec;
+};
+
+struct token_result {
+        struct secret *token;        /* NUL-terminated; the caller frees it */
+        bool cached;                 /* it was there before the call */
+        uint32_t usec;               /* spent here, 0 for a cached one */
+        struct judgement failure;    /* where there is no token */
+        uint32_t retry_after_sec;
+};
+
+/* What a source brought. */
+struct token_fetched {
+        struct secret *token;        /* with its NUL */
+        uint64_t lifetime_sec;       /* from when it was asked for */
+        uint64_t refresh_sec;        /* the same: when to ask for the next one */
+        struct judgement failure;
+        uint32_t retry_after_sec;
+};
+
+/* Asks for a token, within the deadline. current: the one kept, where it is good and may be renewed; NULL: a new one is
+ * wanted. One thread at a time. Returns 0, or -EACCES with ret->failure (and ret->retry_after_sec) filled. */
+struct token_source {
+        int (*fetch)(void *user, const struct secret *current, uint64_t deadline_usec, struct token_fetched *ret);
+        void (*free)(void *user);
+        void *user;
+};
+
+/* Takes the source over, also where this fails. Returns 0 or -ENOMEM. */
+int identity_new(const struct token_source *source, struct identity **ret);
+
+/* No other thread may be in it. Accepts NULL, returns NULL. */
+struct identity *identity_free(struct identity *i);
+
+/* Returns 0, or -EACCES with ret->failure and ret->retry_after_sec filled. */
+int identity_get_token(struct identity *i, const struct token_request *q, struct token_result *ret);

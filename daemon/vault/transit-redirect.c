@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "transit-redirect.h"
+
+#define SCHEME "https://"
+#define ROOT "/v1/"
+
+/* The rest behind an authority that is this one: HOST:PORT, or HOST where the port is the usual one. */
+static const char *behind(const char *s, const char *authority) {
+        const char *port = strrchr(authority, ':');
+        size_t n = strlen(authority);
+
+        if (strncasecmp(s, authority, n) == 0 && s[n] == '/')
+                return s + n;
+        n = (size_t) (port - authority);
+        return streq(port, ":443") && strncasecmp(s, authority, n) == 0 && s[n] == '/' ? s + n : NULL;
+}
+
+static bool leads_to(const char *location, const char *authority, const char *path) {
+        const char *rest = strncasecmp(location, SCHEME, strlen(SCHEME)) == 0 ? behind(location + strlen(SCHEME), authority) : NULL;
+
+        rest = rest ? startswith(rest, ROOT) : NULL;
+        return rest && streq(rest, path);
+}
+
+int transit_redirect(const struct vault_config *c, const char *path, const char *location, char *buf, size_t size) {
+        char own[272];
+
+        snprintf(own, sizeof(own), "%s:%u", c->host, c->port);
+        if (leads_to(location, own, path))
+                return snprintf(buf, size, "%s", own) < (int) size ? 0 : -EINVAL;
+        for (char **h = c->redirect_hosts; h && *h; h++)
+                if (leads_to(location, *h, path))
+                        return snprintf(buf, size, "%s", *h) < (int) size ? 0 : -EINVAL;
+        return -EINVAL;
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vault.h"
+
+#include "common/base64.h"
+#include "identity-login.h"
+#include "secret-file.h"
+#include "transit-http.h"
+#include "transit-reply.h"
+#include "transit-verdict.h"
+
+/* What one operation asks for. */
+struct question {
+        enum transit_call call;
+        const char *verb;                /* "decrypt", "encrypt", "keys" */
+        const char *payload;             /* POST, or NULL: GET */
+        bool carries_secret;
+};
+
+/* One operation under way. */
+struct run {
+        struct vault *vault;
+        const struct vault_call *call;
+        struct vault_reply *reply;
+        struct secret *token;
+        bool token_cached;               /* it was there before: a newer one is worth a try */
+};
+
+static void run_done(struct run *r) {
+        r->token = secret_free(r->token);
+}
+
+static bool refuse(struct run *r, const struct judgement *j) {
+        vault_reply_judge(r->reply, j);
+        return false;
+}
+
+/* The token that somebody else keeps fresh: read each time, so that a change counts at once. */
+static bool read_token_file(struct run *r) {
+        const char *path = r->vault->config->token_file, *why = "";
+        int k;
+
+        r->token_cached = false;
+        k = secret_file_read(path, SECRET_FILE_PRIVATE, &r->token, &why);
+        if (k >= 0)
+                return true;
+        vault_reply_set(r->reply, k == -ENOMEM || k == -EPERM ? VERDICT_UNREACHABLE : VERDICT_MISCONFIGURED, "token file",
+                        "TokenFile=%s: %s", path, why);
+        return false;
+}
+
+static bool get_token(struct run *r, uint64_t not_before_usec) {
+        const struct token_request q = { .not_before_usec = not_before_usec, .deadline_usec = r->call->deadline_usec };
+        struct token_result t;
+        int k;
+
+        r->token = secret_free(r->token);
+        if (!r->vault->identity)
+                return read_token_file(r);
+        k = identity_get_token(r->vault->identity, &q, &t);
+        r->reply->token_usec += t.usec;
+        if (k < 0) {
+                r->reply->http_status = 0;
+                r->reply->retry_after_sec = t.retry_after_sec;
+                return refuse(r, &t.failure);
+        }
+        r->token = t.token;
+        r->token_cached = t.cached;
+        return true;
+}
+
+/* True: an HTTP answer came. */
+static bool send_once(struct run *r, const struct question *q, const char *path, bool with_token, struct http_response *answer) {
+        const struct vault_request *request = r->call->request;
+        const struct transit_exchange x = {
+                .path = path, .body = q->payload, .body_size = q->payload ? strlen(q->payload) : 0,
+                .token = with_token ? r->token : NULL, .client_request_id = request->client_request_id,
+                .carries_secret = q->carries_secret, .fresh_connection = request->flags & VAULT_FLAG_FRESH_CONNECTION,
+                .deadline_usec = r->call->deadline_usec,
+        };
+        struct vault_reply *y = r->reply;
+        struct judgement j;
+        int k;
+
+        http_response_clear(answer);
+        k = transit_exchange(r->vault->config, r->vault->http, &x, answer);
+        y->round_trip_usec = answer->usec;
+        y->http_status = answer->status;
+        y->retry_after_sec = answer->retry_after_sec;
+        if (k >= 0)
+                return true;
+        http_judge_failure(k, answer, &j);
+        return refuse(r, &j);
+}
+
+static bool is_good(const struct http_response *answer) {
+        return answer->status == 200 && answer->json;
+}
+
+static struct transit_evidence evidence(enum transit_call call, const struct http_response *answer) {
+        return (struct transit_evidence) {
+                .call = call, .status = answer->status, .json = answer->json, .body = answer->body,
+                .body_size = answer->body_size,
+        };
+}
+
+static bool ask_mount(struct run *r, const struct question *q, struct http_response *answer) {
+        char path[TRANSIT_PATH_MAX];
+
+        snprintf(path, sizeof(path), "%s/%s/%s", r->vault->config->mount, q->verb, r->call->request->key.name);
+        return send_once(r, q, path, true, answer);
+}
+
+static bool ask_lookup(struct run *r, struct http_response *answer) {
+        const struct question q = { .call = TRANSIT_LOOKUP, .carries_secret = true };     /* it shows the token */
+
+        return send_once(r, &q, "auth/token/lookup-self", true, answer);
+}
+
+/* "Not found" and "revoked" count only from the cluster that is meant. False: y says what there is instead. */
+static bool is_our_cluster(struct run *r) {
+        _cleanup_(http_response_clear) struct http_response answer = {};
+        const struct question q = {};
+        const char *wanted = r->vault->config->cluster_id;
+        struct vault_reply *y = r->reply;
+        uint16_t status = y->http_status;
+        char found[65] = "";
+        struct judgement j;
+
+        if (!wanted)
+                return true;
+        if (!send_once(r, &q, "sys/health?standbyok=true&perfstandbyok=true", false, &answer))
+                return false;
+        if (!answer.json || transit_parse_cluster(answer.body, answer.body_size, found) < 0)
+                *found = 0;
+        if (!streq(found, wanted)) {
+                transit_judge_cluster(wanted, found, &j);
+                return refuse(r, &j);
+        }
+        y->http_status = status;
+        return true;
+}
+
+static void judge_missing(struct run *r, struct judgement *j) {
+        _cleanup_(http_response_clear) struct http_response answer = {};
+        const struct question q = { .call = TRANSIT_READ, .verb = "keys" };
+        struct transit_evidence e;
+
+        if (!ask_mount(r, &q, &answer)) {
+                judgement_set(j, r->reply->verdict, r->reply->code, "%s", r->reply->text);
+                return;
+        }
+        e = evidence(TRANSIT_READ, &answer);
+        transit_judge_missing(is_good(&answer) ? NULL : &e, j);
+}
+
+/* True: the token is dead. */
+static bool judge_refused(struct run *r, struct judgement *j) {
+        _cleanup_(http_response_clear) struct http_response answer = {};
+        struct judgement refused = *j;
+        struct transit_evidence e;
+        uint16_t status = r->reply->http_status;
+        bool dead;
+
+        if (!ask_lookup(r, &answer)) {
+                judgement_set(j, r->reply->verdict, r->reply->code, "%s", r->reply->text);
+                return false;
+        }
+        e = evidence(TRANSIT_LOOKUP, &answer);
+        dead = transit_judge_refused(&refused, is_good(&answer) ? NULL : &e, j);
+        if (j->verdict == VERDICT_DENIED)
+                r->reply->http_status = status;
+        return dead;
+}
+
+/* Asks with a token, and once more with a new one where the vault says that a cached one is dead. True: status 200, the
+ * body is in answer; false: the reply says what it was. */
+static bool ask(struct run *r, const struct question *q, struct http_response *answer) {
+        uint64_t not_before = r->call->request->flags & VAULT_FLAG_FRESH_TOKEN ? now_boottime_usec() : 0;
+
+        for (;;) {
+                enum transit_next next;
+                struct transit_evidence e;
+                struct judgement j;
+                bool dead = false;
+
+                if (!get_token(r, not_before) || !ask_mount(r, q, answer))
+                        return false;
+                if (is_good(answer))
+                        return true;
+                e = evidence(q->call, answer);
+                if (answer->status == 200) {
+                        vault_reply_set(r->reply, VERDICT_BROKEN, "HTTP 200", "the reply is not JSON");
+                        return false;
+                }
+                transit_judge(&e, &j, &next);
+                if (next == TRANSIT_ASK_KEY)
+                        judge_missing(r, &j);
+                else if (next == TRANSIT_ASK_TOKEN)
+                        dead = judge_refused(r, &j);
+                if (dead && r->token_cached) {
+                        not_before = now_boottime_usec();
+                        continue;
+                }
+                if (j.verdict == VERDICT_REVOKED && !is_our_cluster(r))
+                        return false;
+                return refuse(r, &j);
+        }
+}
+
+static void transit_get_key(struct vault *v, const struct vault_call *c, struct vault_reply *y) {
+        _cleanup_(http_response_clear) struct http_response answer = {};
+        _cleanup_(run_done) struct run r = { .vault = v, .call = c, .reply = y };
+        const char *why = "";
+        int k;
+
+        if (!ask(&r, &(struct question) { .call = TRANSIT_READ, .verb = "keys" }, &answer))
+                return;
+        k = transit_parse_key(answer.body, answer.body_size, &c->request->key, y, &why);
+        if (k == -EOPNOTSUPP)
+                vault_reply_set(y, VERDICT_MISCONFIGURED, "key type", "%s", why);
+        else if (k < 0)
+                vault_reply_unusable(y, k, why);
+        else
+                vault_reply_granted(y);
+}
+
+/* False, with the reply filled, where the request is none for RSA keys of transit. */
+static bool check_request(const struct vault_request *q, struct vault_reply *y) {
+        if (!streq(q->algorithm, "RSA-OAEP-256"))
+                vault_reply_set(y, VERDICT_MISCONFIGURED, "algorithm", "%s is not supported", q->algorithm);
+        else if (transit_version(&q->key) == 0)
+                vault_reply_set(y, VERDICT_MISCONFIGURED, "request", "versions of transit keys are numbers from 1 up");
+        else
+                return true;
+        return false;
+}
+
+static void transit_wrap(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value) {
+        _cleanup_(http_response_clear) struct http_response answer = {};
+        _cleanup_(run_done) struct run r = { .vault = v, .call = c, .reply = y };
+        char payload[TRANSIT_CIPHERTEXT_MAX + 64], plain[BASE64_SIZE(VAULT_BLOB_MAX) + 1];
+        uint32_t version = transit_version(&c->request->key);
+        const char *why = "";
+        int k;
+
+        if (!check_request(c->request, y))
+                return;
+        base64_encode(c->request->blob, c->request->blob_size, plain);
+        snprintf(payload, sizeof(payload), "{\"plaintext\":\"%s\",\"key_version\":%u}", plain, version);
+        if (!ask(&r, &(struct question) { .call = TRANSIT_ENCRYPT, .verb = "encrypt", .payload = payload }, &answer))
+                return;
+        k = transit_parse_ciphertext(answer.body, answer.body_size, version, y->request_id, ret_value, &why);
+        if (k < 0)
+                return vault_reply_unusable(y, k, why);
+        key_uri_format(&c->request->key, y->kid, sizeof(y->kid));
+        vault_reply_granted(y);
+}
+
+static void transit_unwrap(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value) {
+        _cleanup_(http_response_clear) struct http_response answer = {};
+        _cleanup_(run_done) struct run r = { .vault = v, .call = c, .reply = y };
+        const struct vault_request *q = c->request;
+        char payload[TRANSIT_CIPHERTEXT_MAX + 64], ciphertext[TRANSIT_CIPHERTEXT_MAX];
+        const char *why = "";
+        int k;
+
+        if (!check_request(q, y))
+                return;
+        transit_format_ciphertext(transit_version(&q->key), q->blob, q->blob_size, ciphertext);
+        snprintf(payload, sizeof(payload), "{\"ciphertext\":\"%s\"}", ciphertext);
+        if (!ask(&r, &(struct question) { .call = TRANSIT_DECRYPT, .verb = "decrypt", .payload = payload,
+                                          .carries_secret = q->flags & VAULT_FLAG_DELIVER }, &answer))
+                return;
+        k = transit_parse_plaintext(answer.body, answer.body_size, y->request_id, ret_value, &why);
+        if (k < 0)
+                return vault_reply_unusable(y, k, why);
+        key_uri_format(&q->key, y->kid, sizeof(y->kid));
+        vault_reply_granted(y);
+}
+
+/* Transit keeps no list of what was deleted: "gone" is as sure as the cluster is known to be the right one. */
+static void transit_check_deleted(struct vault *v, const struct vault_call *c, struct vault_reply *y) {
+        _cleanup_(http_response_clear) struct http_response answer = {};
+        _cleanup_(run_done) struct run r = { .vault = v, .call = c, .reply = y };
+
+        if (ask(&r, &(struct question) { .call = TRANSIT_READ, .verb = "keys" }, &answer))
+                return vault_reply_set(y, VERDICT_UNREACHABLE, "contradiction", "the vault shows the key");
+        if (y->verdict != VERDICT_REVOKED || y->http_status != 404)
+                return;
+        if (!v->config->cluster_id)
+                return vault_reply_set(y, VERDICT_DENIED, "no list", "transit lists no deleted keys, and without ClusterId= a "
+                                       "missing key could be another cluster's");
+        key_uri_format(&c->request->key, y->kid, sizeof(y->kid));
+        vault_reply_granted(y);
+}
+
+static int transit_open(struct vault *v) {
+        return v->config->token_file ? 0 : identity_login_new(v->config, v->http, &v->identity);
+}
+
+const struct vault_ops transit_ops = {
+        .provider = "transit",
+        .open = transit_open,
+        .get_key = transit_get_key,
+        .wrap = transit_wrap,
+        .unwrap = transit_unwrap,
+        .check_deleted = transit_check_deleted,
+};

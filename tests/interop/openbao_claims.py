@@ -1,0 +1,520 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The claims of tests/interop/openbao, in order: each leaves the server as it found it, but for keys of its own."""
+
+import base64
+import datetime
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "unit"))
+from worker_client import (CAN_UNWRAP, CAN_WRAP, CHECK_DELETED, ENABLED, FRESH_TOKEN, GET_KEY, PURGE_PROTECTED,  # noqa: E402
+                           UNWRAP, WRAP, Worker, remove, scratch, wait_for)
+
+POLICY = 'path "transit/%s/*" { capabilities = ["%s"] }\n'
+TEAM = 'path "team/keys/*" { capabilities = ["update", "read"] }\n'
+NODE = TEAM + POLICY % ("decrypt", "update") + POLICY % ("encrypt", "update") + POLICY % ("keys", "read")
+ROOT = "root-" + uuid.uuid4().hex
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """bao server -dev, and its API as its owner uses it."""
+
+    def __init__(self, program, directory):
+        self.port, self.dir = free_port(), directory
+        self.audit = os.path.join(directory, "audit.log")
+        config = os.path.join(directory, "audit.hcl")
+        with open(config, "w") as f:
+            f.write('audit "file" "log" {\n  options {\n    file_path = "%s"\n  }\n}\n' % self.audit)
+        self.who = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+        if self.who:
+            os.chown(directory, 65534, 65534)
+            os.chmod(config, 0o644)
+        self.log = open(os.path.join(directory, "server.log"), "w+")
+        own = os.path.join(directory, "bao")        # the cache may be where nobody gets to
+        try:
+            os.link(program, own)
+        except OSError:
+            shutil.copy(program, own)
+        os.chmod(own, 0o755)
+        self.proc = subprocess.Popen(
+            [own, "server", "-dev", "-dev-tls", "-dev-tls-cert-dir=" + directory, "-dev-root-token-id=" + ROOT,
+             "-dev-listen-address=127.0.0.1:%d" % self.port, "-dev-no-store-token", "-config=" + config],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd=directory,
+            env={"HOME": directory, "PATH": "/usr/bin:/bin"}, **self.who)
+        self.ca = os.path.join(directory, "vault-ca.pem")
+        wait_for(self.is_up, 60)
+        self.unseal_key = re.search(r"Unseal Key: (\S+)", open(self.log.name).read()).group(1)
+
+    def is_up(self):
+        assert self.proc.poll() is None, "the server ended: " + open(self.log.name).read()[-400:]
+        try:
+            return not self.get("sys/health")["sealed"] and "Unseal Key: " in open(self.log.name).read()
+        except (OSError, ValueError):
+            return False
+
+    def call(self, method, path, body=None, namespace=None):
+        q = urllib.request.Request("https://localhost:%d/v1/%s" % (self.port, path), method=method,
+                                   data=None if body is None else json.dumps(body).encode(),
+                                   headers={"X-Vault-Token": ROOT})
+        if namespace:
+            q.add_header("X-Vault-Namespace", namespace)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(
+            context=ssl.create_default_context(cafile=self.ca)))
+        with opener.open(q, timeout=30) as y:
+            text = y.read()
+        return json.loads(text) if text else {}
+
+    def get(self, where):
+        return self.call("GET", where)
+
+    def post(self, where, namespace=None, /, **body):
+        return self.call("POST", where, body, namespace)
+
+    def requests(self, path, kind="response"):
+        """Lines of the audit log for a path."""
+        with open(self.audit) as f:
+            rows = [json.loads(line) for line in f]
+        return [r for r in rows if r["type"] == kind and r["request"].get("path") == path]
+
+    def stop(self):
+        self.proc.kill()
+        self.proc.wait()
+
+
+class Claims:
+    def __init__(self, program, worker):
+        self.dir = scratch()
+        where = os.path.join(self.dir, "server")
+        os.mkdir(where)
+        self.bao = b = Server(program, where)
+        b.post("sys/mounts/transit", type="transit")
+        b.post("sys/mounts/team/keys", type="transit")
+        b.post("sys/auth/approle", type="approle")
+        b.post("sys/auth/jwt", type="jwt")
+        b.post("sys/policies/acl/node", policy=NODE)
+        b.post("sys/config/auditing/request-headers/x-request-id", hmac=False)
+        b.post("auth/approle/role/node", token_policies="node", token_ttl="1h")
+        for name in ("k", "gone"):
+            b.post("transit/keys/" + name, type="rsa-2048")
+        self.set_up_jwt()
+        self.set_up_certificates()
+        self.write("secret-id", b.post("auth/approle/role/node/secret-id")["data"]["secret_id"])
+        self.write("token", self.new_token())
+        self.cluster = b.get("sys/health")["cluster_id"]
+        self.log = open(os.path.join(self.dir, "worker.log"), "w+")
+        self.worker = Worker(worker, os.path.join(self.dir, "worker"), self.config(), ("--debug",), self.log)
+        self.uri = "https://localhost:%d/keys/%%s" % b.port
+        self.sealed = {}
+
+    def set_up_jwt(self):
+        self.signer = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        public = self.signer.public_key().public_bytes(serialization.Encoding.PEM,
+                                                       serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+        self.bao.post("auth/jwt/config", jwt_validation_pubkeys=[public])
+        self.bao.post("auth/jwt/role/node", role_type="jwt", user_claim="sub", bound_audiences=["cmkd"],
+                      token_policies="node")
+        self.write("jwt", self.jwt("node-1"))
+
+    def set_up_certificates(self):
+        self.authority, self.stranger = ((rsa.generate_private_key(public_exponent=65537, key_size=2048), name)
+                                         for name in ("authority", "stranger"))
+        self.bao.post("sys/auth/cert", type="cert")
+        self.bao.post("auth/cert/certs/node", certificate=self.certificate(self.authority, *self.authority, ca=True),
+                      token_policies="node")
+        self.write_certificate("node-1", self.authority)
+
+    @staticmethod
+    def certificate(by, key, name, ca=False):
+        def called(text):
+            return x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, text)])
+        now = datetime.datetime.now(datetime.timezone.utc)
+        made = (x509.CertificateBuilder().subject_name(called(name)).issuer_name(called(by[1])).public_key(key.public_key())
+                .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
+                .not_valid_after(now + datetime.timedelta(hours=1))
+                .add_extension(x509.BasicConstraints(ca=ca, path_length=None), True)
+                .add_extension(x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH]), False))
+        return made.sign(by[0], hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+    def write_certificate(self, name, by):
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.write("node.pem", self.certificate(by, key, name))
+        self.write("node.key", key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                                 serialization.NoEncryption()).decode())
+
+    def jwt(self, subject, audience="cmkd"):
+        def part(data):
+            return base64.urlsafe_b64encode(data).rstrip(b"=")
+        now = int(time.time())
+        claims = {"sub": subject, "aud": audience, "iat": now, "exp": now + 600}
+        text = part(b'{"alg":"RS256","typ":"JWT"}') + b"." + part(json.dumps(claims).encode())
+        return (text + b"." + part(self.signer.sign(text, padding.PKCS1v15(), hashes.SHA256()))).decode()
+
+    def write(self, name, text, mode=0o640):
+        """As root the worker is nobody's: the group may read it, as it is to be on a node."""
+        path = os.path.join(self.dir, name)
+        with open(path + ".new", "w") as f:
+            f.write(text + "\n")
+        os.chmod(path + ".new", mode)
+        if os.geteuid() == 0:
+            os.chown(path + ".new", 0, 65534)
+        os.rename(path + ".new", path)
+
+    def new_token(self, **more):
+        return self.bao.post("auth/token/create", **dict({"policies": ["node"], "ttl": "1h"}, **more))["auth"]["client_token"]
+
+    def config(self):
+        role = self.bao.get("auth/approle/role/node/role-id")["data"]["role_id"]
+        common = "Provider=transit\nHost=%s:%d\nKeys=%s\nCAFile=%s\n"
+        approle = "RoleId=%s\nSecretIdFile=%s/secret-id\n" % (role, self.dir)
+        b, d = self.bao, self.dir
+
+        def vault(name, keys, more, host="localhost"):
+            return "[Vault %s]\n" % name + common % (host, b.port, keys, b.ca) + more + "\n"
+        # one host, many sections: each has keys of its own
+        return (vault("main", "k gone replaced sym versions soft limited", approle) +
+                vault("file", "of-file", "TokenFile=%s/token\n" % d) +
+                vault("jwt", "of-jwt", "Role=node\nJwtFile=%s/jwt\n" % d) +
+                vault("cluster", "of-cluster", approle + "ClusterId=%s\n" % self.cluster) +
+                vault("other", "of-other", approle + "ClusterId=%s\n" % uuid.uuid4()) +
+                vault("mount", "of-mount", approle + "Mount=team/keys\n") +
+                vault("nomount", "of-nomount", approle + "Mount=nowhere\n") +
+                vault("space", "of-space", "Namespace=ns1\nTokenFile=%s/space-token\n" % d) +
+                vault("cert", "of-cert", "ClientCertificate=%s/node.pem\nClientKey=%s/node.key\n" % (d, d)) +
+                vault("short", "of-short", "RoleId=short\nSecretIdFile=%s/short-id\n" % d))
+
+    def client(self, vault="main"):
+        return self.worker.client(vault)
+
+    def key(self, name="k", vault="main", version="1"):
+        """The key's identifier with a version, and its public half."""
+        y = self.client(vault).call(GET_KEY, self.uri % name)
+        assert y.verdict == "GRANTED", y
+        return "%s/%s" % (self.uri % name, version), serialization.load_der_public_key(y.spki)
+
+    def seal_for(self, name="k", vault="main", size=32):
+        """(identifier, plaintext, wrapped as a node does it)"""
+        uri, public = self.key(name, vault)
+        plain = os.urandom(size)
+        return uri, plain, public.encrypt(plain, padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None))
+
+    def challenge(self, name="k", vault="main", **more):
+        """The reply to a challenge wrapped when the key was still good."""
+        if name not in self.sealed:
+            self.sealed[name] = self.seal_for(name, vault)
+        uri, plain, blob = self.sealed[name]
+        y = self.client(vault).call(UNWRAP, uri, blob, **more)
+        assert y.verdict != "GRANTED" or y.blob == plain, "a wrong answer"
+        return y
+
+    def sealed_k(self):
+        self.expect(self.challenge(), "GRANTED")
+        return self.sealed["k"]
+
+    def expect(self, y, verdict, code=None, text=None):
+        assert y.verdict == verdict and (code is None or y.code == code) and (text is None or text in y.text), repr(y)
+        return y
+
+    def make(self, name, mount="transit", **more):
+        self.bao.post("%s/keys/%s" % (mount, name), **dict({"type": "rsa-2048"}, **more))
+
+    # keys
+    def c01_get_key(self):
+        y = self.expect(self.client().call(GET_KEY, self.uri % "k"), "GRANTED")
+        assert y.kid == self.uri % "k" + "/1" and y.key_type == "rsa-2048" and y.key_bits == 2048, y
+        assert y.key_flags == ENABLED | CAN_WRAP | CAN_UNWRAP | PURGE_PROTECTED, y.key_flags
+        assert y.recovery_level == "deletion not allowed", y.recovery_level
+
+    def c02_challenge_wrapped_here(self):
+        y = self.expect(self.challenge(), "GRANTED")
+        assert y.kid == self.uri % "k" + "/1" and uuid.UUID(y.request_id)
+
+    def c03_wrapped_by_the_vault(self):
+        plain = os.urandom(32)
+        y = self.expect(self.client().call(WRAP, self.uri % "k/1", plain), "GRANTED")
+        assert len(y.blob) == 256, len(y.blob)
+        assert self.expect(self.client().call(UNWRAP, self.uri % "k/1", y.blob), "GRANTED").blob == plain
+
+    def c04_release_by_the_pipe_only(self):
+        uri, plain, blob = self.seal_for(size=64)
+        c = self.client()
+        y, got = c.release(uri, blob)
+        self.expect(y, "GRANTED")
+        assert got == plain and y.delivered == 64 and not y.blob
+        assert not any(plain in f for f in c.frames)
+
+    def c05_sizes(self):
+        for bits in (3072, 4096):
+            self.make("versions", type="rsa-%d" % bits)
+            y = self.expect(self.client().call(GET_KEY, self.uri % "versions"), "GRANTED")
+            assert y.key_bits == bits, y
+            uri, plain, blob = self.seal_for("versions", size=64)
+            assert self.client().release(uri, blob)[1] == plain
+            self.delete("versions")
+
+    def delete(self, name):
+        self.bao.post("transit/keys/%s/config" % name, deletion_allowed=True)
+        self.bao.call("DELETE", "transit/keys/" + name)
+
+    def c06_symmetric_refused(self):
+        self.make("sym", type="aes256-gcm96")
+        self.expect(self.client().call(GET_KEY, self.uri % "sym"), "MISCONFIGURED", "key type",
+                    "symmetric keys are not supported yet")
+
+    def c07_other_mount(self):
+        self.make("of-mount", "team/keys")
+        self.expect(self.challenge("of-mount", "mount"), "GRANTED")
+
+    def c08_safety_of_the_key(self):
+        self.make("versions", exportable=True)
+        y = self.expect(self.client().call(GET_KEY, self.uri % "versions"), "GRANTED")
+        assert not y.key_flags & PURGE_PROTECTED and y.recovery_level == "deletion not allowed, exportable", y.recovery_level
+        self.delete("versions")
+        self.make("versions")
+        self.bao.post("transit/keys/versions/config", deletion_allowed=True)
+        y = self.expect(self.client().call(GET_KEY, self.uri % "versions"), "GRANTED")
+        assert not y.key_flags & PURGE_PROTECTED and y.recovery_level == "deletion allowed", y.recovery_level
+        self.delete("versions")
+
+    # what the key's owner does
+    def c10_soft_deleted(self):
+        self.make("soft")
+        self.expect(self.challenge("soft"), "GRANTED")
+        self.bao.call("DELETE", "transit/keys/soft/soft-delete")
+        self.expect(self.challenge("soft"), "REVOKED", "key soft-deleted", "refusing to use soft-deleted key")
+        y = self.expect(self.client().call(GET_KEY, self.uri % "soft"), "GRANTED")
+        assert not y.key_flags & ENABLED
+        self.bao.post("transit/keys/soft/soft-delete-restore")
+        self.expect(self.challenge("soft"), "GRANTED")
+
+    def c11_version_barred(self):
+        self.make("versions")
+        self.expect(self.challenge("versions"), "GRANTED")
+        self.bao.post("transit/keys/versions/rotate")
+        self.expect(self.challenge("versions"), "GRANTED")
+        y = self.client().call(GET_KEY, self.uri % "versions")
+        assert y.kid.endswith("/2"), y.kid
+        self.bao.post("transit/keys/versions/config", min_decryption_version=2)
+        self.expect(self.challenge("versions"), "REVOKED", "version barred")
+        y = self.expect(self.client().call(GET_KEY, self.uri % "versions/1"), "GRANTED")
+        assert not y.key_flags & ENABLED
+        self.bao.post("transit/keys/versions/config", min_decryption_version=1)
+        self.expect(self.challenge("versions"), "GRANTED")
+        self.bao.post("transit/keys/versions/config", min_decryption_version=2, min_encryption_version=2)
+        self.bao.post("transit/keys/versions/trim", min_available_version=2)
+        self.expect(self.challenge("versions"), "REVOKED", "version barred")
+
+    def c12_deleted(self):
+        self.expect(self.challenge("gone"), "GRANTED")
+        self.delete("gone")
+        y = self.expect(self.challenge("gone"), "REVOKED", "key not found", "encryption key not found")
+        assert y.status == 404, y.status
+        # transit lists nothing that is deleted
+        self.expect(self.client().call(CHECK_DELETED, self.uri % "gone/1"), "DENIED", "no list")
+        self.expect(self.client().call(GET_KEY, self.uri % "gone"), "REVOKED", "key not found")
+
+    def c13_deleted_in_the_cluster_that_is_meant(self):
+        self.make("of-cluster")
+        self.expect(self.challenge("of-cluster", "cluster"), "GRANTED")
+        self.expect(self.client("cluster").call(CHECK_DELETED, self.uri % "of-cluster/1"), "UNREACHABLE", "contradiction")
+        self.delete("of-cluster")
+        assert self.expect(self.challenge("of-cluster", "cluster"), "REVOKED", "key not found").status == 404
+        self.expect(self.client("cluster").call(CHECK_DELETED, self.uri % "of-cluster/1"), "GRANTED")
+
+    def c14_deleted_in_another_cluster(self):
+        self.make("of-other")
+        self.expect(self.challenge("of-other", "other"), "GRANTED")
+        self.delete("of-other")
+        self.expect(self.challenge("of-other", "other"), "UNREACHABLE", "other cluster")
+        self.expect(self.client("other").call(CHECK_DELETED, self.uri % "of-other/1"), "UNREACHABLE", "other cluster")
+
+    def c15_another_key_of_the_same_name(self):
+        self.make("replaced")
+        self.expect(self.challenge("replaced"), "GRANTED")
+        self.delete("replaced")
+        self.make("replaced")
+        self.expect(self.challenge("replaced"), "DENIED", "other key", "failed to RSA decrypt")
+        uri, plain, blob = self.seal_for("replaced")
+        self.expect(self.client().call(UNWRAP, self.uri % "replaced/7", blob), "DENIED", "version unknown")
+
+    def c16_missing_key_that_may_not_be_read(self):
+        self.make("of-file")
+        self.expect(self.challenge("of-file", "file"), "GRANTED")
+        self.bao.post("sys/policies/acl/blind", policy=POLICY % ("decrypt", "update"))
+        self.write("token", self.new_token(policies=["blind"]))
+        self.delete("of-file")
+        self.expect(self.challenge("of-file", "file"), "DENIED", "key not found", "may not read the key")
+        self.write("token", self.new_token())
+        self.expect(self.challenge("of-file", "file"), "REVOKED", "key not found")
+        self.make("of-file")
+        del self.sealed["of-file"]
+
+    # permissions and tokens
+    def c20_policy_removed(self):
+        self.bao.post("sys/policies/acl/node", policy=POLICY % ("keys", "read"))
+        self.expect(self.challenge(), "DENIED", "permission denied", "the token is good")
+        self.bao.post("sys/policies/acl/node", policy=NODE)
+        self.expect(self.challenge(), "GRANTED")
+
+    def c21_dead_token_is_replaced(self):
+        self.expect(self.challenge(), "GRANTED")
+        before = len(self.bao.requests("auth/approle/login"))
+        for entry in self.bao.call("LIST", "auth/token/accessors")["data"]["keys"]:
+            found = self.bao.post("auth/token/lookup-accessor", accessor=entry)["data"]
+            if found["path"] == "auth/approle/login":
+                self.bao.post("auth/token/revoke-accessor", accessor=entry)
+        self.expect(self.challenge(), "GRANTED")
+        assert len(self.bao.requests("auth/approle/login")) == before + 1
+
+    def c22_one_login_for_many(self):
+        uri, plain, blob = self.sealed_k()
+        self.worker.restart()
+        before = len(self.bao.requests("auth/approle/login"))
+        c = self.client()
+        ids = [c.send(UNWRAP, uri, blob) for _ in range(8)]
+        assert all(self.expect(c.receive(i), "GRANTED").blob == plain for i in ids)
+        assert len(self.bao.requests("auth/approle/login")) == before + 1
+
+    def c23_secret_id_destroyed(self):
+        good = open(os.path.join(self.dir, "secret-id")).read().strip()
+        self.write("secret-id", str(uuid.uuid4()))
+        y = self.expect(self.challenge(flags=FRESH_TOKEN), "DENIED", "login refused", "invalid role or secret ID")
+        assert good not in y.text
+        self.expect(self.challenge(), "GRANTED")          # the token that is kept is still good
+        self.write("secret-id", good)
+        self.expect(self.challenge(flags=FRESH_TOKEN), "GRANTED")
+
+    def c24_token_file_is_read_again(self):
+        self.expect(self.challenge("of-file", "file"), "GRANTED")
+        dead = self.new_token()
+        self.bao.post("auth/token/revoke", token=dead)
+        self.write("token", dead)
+        self.expect(self.challenge("of-file", "file"), "DENIED", "token refused")
+        self.write("token", self.new_token())
+        self.expect(self.challenge("of-file", "file"), "GRANTED")
+
+    def c25_bad_files(self):
+        self.write("token", self.new_token(), 0o644)
+        self.expect(self.challenge("of-file", "file"), "MISCONFIGURED", "token file", "open to everybody")
+        self.write("token", "two words")
+        self.expect(self.challenge("of-file", "file"), "MISCONFIGURED", "token file", "characters")
+        os.unlink(os.path.join(self.dir, "token"))
+        self.expect(self.challenge("of-file", "file"), "MISCONFIGURED", "token file")
+        self.write("token", self.new_token())
+
+    def c26_jwt(self):
+        self.make("of-jwt")
+        self.expect(self.challenge("of-jwt", "jwt"), "GRANTED")
+        self.write("jwt", self.jwt("node-1", "somebody else"))
+        self.expect(self.challenge("of-jwt", "jwt", flags=FRESH_TOKEN), "DENIED")
+        self.write("jwt", self.jwt("node-1"), 0o644)       # as a cluster mounts it
+        self.expect(self.challenge("of-jwt", "jwt", flags=FRESH_TOKEN), "GRANTED")
+
+    def c28_certificate(self):
+        """Logged in, renewed and refused by the certificate of the connection."""
+        self.make("of-cert")
+        self.expect(self.challenge("of-cert", "cert"), "GRANTED")
+        assert self.bao.requests("auth/cert/login")
+        self.write_certificate("nobody", self.stranger)
+        self.expect(self.challenge("of-cert", "cert", flags=FRESH_TOKEN), "DENIED")
+        self.write_certificate("node-2", self.authority)
+        self.expect(self.challenge("of-cert", "cert", flags=FRESH_TOKEN), "GRANTED")
+        os.chmod(os.path.join(self.dir, "node.key"), 0o644)
+        self.expect(self.challenge("of-cert", "cert", flags=FRESH_TOKEN), "MISCONFIGURED", "login: file")
+
+    def c27_renewed_then_logged_in_again(self):
+        b = self.bao
+        b.post("auth/approle/role/short", token_policies="node", token_ttl="6s", token_max_ttl="14s")
+        b.post("auth/approle/role/short/role-id", role_id="short")
+        self.write("short-id", b.post("auth/approle/role/short/secret-id")["data"]["secret_id"])
+        self.make("of-short")
+        logins, renewals = len(b.requests("auth/approle/login")), len(b.requests("auth/token/renew-self"))
+
+        def both():
+            self.expect(self.challenge("of-short", "short"), "GRANTED")
+            return (len(b.requests("auth/token/renew-self")) > renewals and
+                    len(b.requests("auth/approle/login")) > logins + 1)
+        wait_for(both, 60)
+
+    # the server
+    def c30_sealed(self):
+        self.expect(self.challenge(), "GRANTED")
+        self.bao.post("sys/seal")
+        self.expect(self.challenge(), "UNREACHABLE", "sealed", "Vault is sealed")
+        self.expect(self.client().call(GET_KEY, self.uri % "k"), "UNREACHABLE", "sealed")
+        self.bao.post("sys/unseal", key=self.bao.unseal_key)
+        wait_for(self.bao.is_up, 30)
+        wait_for(lambda: self.challenge().verdict == "GRANTED", 30)
+
+    def c31_rate_limit(self):
+        self.make("limited")
+        self.expect(self.challenge("limited"), "GRANTED")
+        self.bao.post("sys/quotas/rate-limit/q", rate=1, path="transit/decrypt/limited", interval="60s")
+        found = {self.challenge("limited").verdict for _ in range(3)}
+        self.bao.call("DELETE", "sys/quotas/rate-limit/q")
+        assert "THROTTLED" in found and found <= {"THROTTLED", "GRANTED"}, found
+
+    def c32_no_such_mount(self):
+        blob = self.sealed_k()[2]
+        self.bao.post("sys/policies/acl/node", policy=NODE + 'path "nowhere/*" { capabilities = ["update", "read"] }\n')
+        self.expect(self.client("nomount").call(UNWRAP, self.uri % "of-nomount/1", blob), "UNREACHABLE", "no such mount")
+        self.bao.post("sys/policies/acl/node", policy=NODE)
+
+    def c33_namespace(self):
+        b = self.bao
+        b.post("sys/namespaces/ns1")
+        b.post("sys/mounts/transit", "ns1", type="transit")
+        b.post("transit/keys/of-space", "ns1", type="rsa-2048")
+        b.post("sys/policies/acl/node", "ns1", policy=NODE)
+        self.write("space-token", b.post("auth/token/create", "ns1", policies=["node"])["auth"]["client_token"])
+        self.expect(self.challenge("of-space", "space"), "GRANTED")
+        unlock = b.post("sys/namespaces/api-lock/lock/ns1")["data"]["unlock_key"]
+        self.expect(self.challenge("of-space", "space"), "UNREACHABLE", "namespace locked")
+        b.post("sys/namespaces/api-lock/unlock/ns1", unlock_key=unlock)
+        self.expect(self.challenge("of-space", "space"), "GRANTED")
+
+    # the vault's own log
+    def c40_ids_in_the_audit_log(self):
+        uri, plain, blob = self.sealed_k()
+        mine = str(uuid.uuid4())
+        y = self.expect(self.client().call(UNWRAP, uri, blob, client_id=mine), "GRANTED")
+        rows = [r for r in self.bao.requests("transit/decrypt/k") if r["request"]["id"] == y.request_id]
+        assert len(rows) == 1 and rows[0]["request"]["headers"]["x-request-id"] == [mine], rows
+        self.bao.post("sys/policies/acl/node", policy=POLICY % ("keys", "read"))
+        refused = str(uuid.uuid4())
+        y = self.expect(self.client().call(UNWRAP, uri, blob, client_id=refused), "DENIED")
+        self.bao.post("sys/policies/acl/node", policy=NODE)
+        rows = [r for r in self.bao.requests("transit/decrypt/k")
+                if r["request"].get("headers", {}).get("x-request-id") == [refused]]
+        assert len(rows) == 1 and "permission denied" in rows[0]["error"] and not y.request_id, (rows, y.request_id)
+
+    def c41_no_secret_in_the_workers_log(self):
+        self.worker.stop()
+        text = open(self.log.name).read()
+        for name in ("secret-id", "token", "jwt", "short-id"):
+            assert open(os.path.join(self.dir, name)).read().strip() not in text, name
+        assert not re.findall(r"\bs\.[A-Za-z0-9]{20,}", text), "a token"
+
+    def stop(self):
+        self.worker.stop()
+        self.bao.stop()
+        remove(self.dir)
