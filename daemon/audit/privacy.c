@@ -55,7 +55,7 @@ static const struct { const char *name; void (*form)(struct form *, const char *
         { "missing", form_number }, { "loaded", form_words }, { "pins", form_number }, { "detached", form_words },
         { "clean", form_number }, { "confirm_within", form_number }, { "place", form_ours }, { "file", form_ours },
         { "verified", form_words }, { "role", form_words }, { "read_bytes", form_number }, { "written_bytes", form_number }, { "reads", form_number },
-        { "writes", form_number },
+        { "writes", form_number }, { "anchor_tag", form_hex },
 };
 
 /* ---- the key ---- */

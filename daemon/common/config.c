@@ -164,9 +164,7 @@ static bool is_path_or_unit(const char *word) {
         return is_path(word);
 }
 
-/* As the kernel keeps it: bpf/connect.h. */
-#define UNIT_NAME_MAX 63u
-
+#define UNIT_NAME_MAX 63u          /* as the kernel keeps it: bpf/connect.h */
 static bool is_path_or_short_unit(const char *word) {
         return is_path_or_unit(word) && (is_path(word) || strlen(word) <= UNIT_NAME_MAX);
 }
