@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/ctl/verify.c daemon/ctl/review/verify-log.c daemon/ctl/review/anchor-log.c daemon/ctl/review/anchors.c
-// sources: daemon/ctl/review/vault-log.c daemon/ctl/review/vault-entry.c daemon/ctl/review/cgroup.c daemon/ctl/review/filter.c daemon/ctl/review/veil.c daemon/audit/privacy.c daemon/audit/privacy-forms.c
+// sources: daemon/ctl/review/vault-log.c daemon/ctl/review/vault-entry.c daemon/ctl/review/cgroup.c daemon/ctl/review/filter.c
 // sources: daemon/ctl/review/ledger.c daemon/ctl/review/workload.c daemon/ctl/review/review.c daemon/ctl/review/rules.c
 // sources: daemon/ctl/review/veil.c daemon/audit/privacy.c daemon/audit/privacy-forms.c
 // sources: daemon/ctl/review/source.c daemon/ctl/review/source-journal.c daemon/ctl/when.c daemon/ctl/options.c daemon/ctl/print.c
