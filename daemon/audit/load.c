@@ -12,6 +12,9 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mount.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define PATH_SIZE 256
@@ -151,6 +154,27 @@ static int pin_link(struct load *l, const struct bpf_program *prog, struct bpf_l
         return pins_hold(l->pins, name, fd);
 }
 
+/* The root of the unified hierarchy, also where nobody has mounted it yet (an initramfs). Where somebody has, another mount would
+ * change the options of his. */
+static int open_cgroup_root(void) {
+        static const char *const places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+        _cleanup_(closep) int context = -EBADF;
+        struct statfs sfs;
+        int fd;
+
+        for (size_t i = 0; i < ELEMENTSOF(places); i++) {
+                fd = open(places[i], O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+                if (fd >= 0 && fstatfs(fd, &sfs) >= 0 && sfs.f_type == CGROUP2_SUPER_MAGIC)
+                        return fd;
+                safe_close(fd);
+        }
+        context = fsopen("cgroup2", FSOPEN_CLOEXEC);
+        if (context < 0 || fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+                return -errno;
+        fd = fsmount(context, FSMOUNT_CLOEXEC, 0);
+        return fd < 0 ? -errno : fd;
+}
+
 static bool is_of_cgroup(const struct bpf_program *prog) {
         return bpf_program__type(prog) == BPF_PROG_TYPE_CGROUP_SYSCTL || bpf_program__type(prog) == BPF_PROG_TYPE_CGROUP_SOCK_ADDR;
 }
@@ -160,9 +184,9 @@ static int attach_one(struct load *l, struct bpf_program *prog) {
         _cleanup_(closep) int cgroup_fd = -EBADF;
 
         if (is_of_cgroup(prog)) {
-                cgroup_fd = open("/sys/fs/cgroup", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+                cgroup_fd = open_cgroup_root();
                 if (cgroup_fd < 0)
-                        return -errno;
+                        return cgroup_fd;
                 link = bpf_program__attach_cgroup(prog, cgroup_fd);
         } else
                 link = bpf_program__attach(prog);
