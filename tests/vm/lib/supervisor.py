@@ -8,6 +8,7 @@ Runs as a process of its own with the node's directory as argument; says one lin
 when QEMU ends, on SIGTERM, or with its parent (unless order.json says that it stays).
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -137,6 +138,7 @@ class Supervisor:
                     self.add_client(listener.accept()[0])
                 elif fd == self.agent.fileno():
                     if not self.from_guest():
+                        self.note_last_events()
                         return
                 elif fd == self.monitor.sock.fileno():
                     self.note_events()
@@ -199,12 +201,24 @@ class Supervisor:
     def note_events(self):
         """Why the guest stopped, if it did, belongs in the node's state."""
         try:
-            message = self.monitor.next_message(time.monotonic() + 5)
+            while True:
+                self.note_event(time.monotonic() + 5)
+                if b"\n" not in self.monitor.received:         # poll(2) knows of the socket only
+                    return
         except QmpError:
             self.poll.unregister(self.monitor.sock)
-            return
+
+    def note_event(self, deadline):
+        message = self.monitor.next_message(deadline)
         if message.get("event") == "SHUTDOWN":
             self.write_state(ended=message["data"].get("reason", "unknown"))
+
+    def note_last_events(self):
+        """QEMU has closed the agent's channel, maybe before its last words on the monitor were read."""
+        deadline = time.monotonic() + 5
+        with contextlib.suppress(QmpError):
+            while True:
+                self.note_event(deadline)
 
     # Ending
 
