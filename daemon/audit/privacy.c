@@ -2,6 +2,7 @@
 #include "privacy.h"
 
 #include "privacy-forms.h"
+#include "common/base64.h"
 
 #include <fcntl.h>
 #include <openssl/core_names.h>
@@ -80,23 +81,13 @@ static bool hash(struct privacy *p, const char *use, const char *s, size_t n, ui
                size == HASH_SIZE;
 }
 
-static void to_hex(const uint8_t *bytes, size_t n, char *ret) {
-        static const char digits[] = "0123456789abcdef";
-
-        for (size_t i = 0; i < n; i++) {
-                ret[2 * i] = digits[bytes[i] >> 4];
-                ret[2 * i + 1] = digits[bytes[i] & 15];
-        }
-        ret[2 * n] = 0;
-}
-
 static bool word_of(void *user, const char *s, size_t n, char ret[static PRIVACY_WORD_SIZE]) {
         uint8_t h[HASH_SIZE];
 
         if (!hash(user, "cmkd name v1", s, n, h))
                 return false;
         ret[0] = '~';
-        to_hex(h, 8, ret + 1);
+        hex_encode(h, 8, ret + 1);
         return true;
 }
 
@@ -109,7 +100,7 @@ static bool uuid_of(void *user, const char *s, char ret[static 37]) {
                 return false;
         h[6] = (h[6] & 0x0f) | 0x80;
         h[8] = (h[8] & 0x3f) | 0x80;
-        to_hex(h, 16, hex);
+        hex_encode(h, 16, hex);
         snprintf(ret, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
         return true;
 }
@@ -135,7 +126,7 @@ int privacy_new(struct secret *key, struct privacy **ret) {
         disarm(p);
         if (!good)
                 return -EIO;
-        to_hex(h, 8, p->id);
+        hex_encode(h, 8, p->id);
         *ret = TAKE_PTR(p);
         return 0;
 }

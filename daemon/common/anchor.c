@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "anchor.h"
 
+#include "base64.h"
+
 #include <ctype.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
@@ -15,11 +17,6 @@ static int digest(const char *label, const uint8_t *data, size_t size, uint8_t r
         memcpy(text, label, n);
         memcpy(text + n, data, size);
         return EVP_Digest(text, n + size, ret, NULL, EVP_sha256(), NULL) ? 0 : -EIO;
-}
-
-static void to_hex(const uint8_t *data, size_t size, char *ret) {
-        for (size_t i = 0; i < size; i++)
-                snprintf(ret + 2 * i, 3, "%02x", data[i]);
 }
 
 /* Lower case; as many digits as are needed, whatever follows. */
@@ -69,7 +66,7 @@ int anchor_tag(const char *machine_id, uint8_t ret[static ANCHOR_TAG_SIZE]) {
 }
 
 void anchor_tag_format(const uint8_t tag[static ANCHOR_TAG_SIZE], char ret[static ANCHOR_TAG_TEXT_SIZE + 1]) {
-        to_hex(tag, ANCHOR_TAG_SIZE, ret);
+        hex_encode(tag, ANCHOR_TAG_SIZE, ret);
 }
 
 int anchor_tag_parse(const char *text, uint8_t ret[static ANCHOR_TAG_SIZE]) {
@@ -111,7 +108,7 @@ bool anchor_parse(const uint8_t id[static 16], struct anchor *ret) {
 void anchor_head_format(uint64_t sequence, const uint8_t mark[static ANCHOR_MARK_SIZE], char ret[static ANCHOR_HEAD_MAX]) {
         char hex[2 * ANCHOR_MARK_SIZE + 1];
 
-        to_hex(mark, ANCHOR_MARK_SIZE, hex);
+        hex_encode(mark, ANCHOR_MARK_SIZE, hex);
         snprintf(ret, ANCHOR_HEAD_MAX, "v1 %" PRIu64 " %s\n", sequence, hex);
 }
 
