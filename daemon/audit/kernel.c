@@ -7,6 +7,7 @@
 #include "probes-old.h"
 #include "repeat.h"
 #include "who.h"
+#include "witness.h"
 #include "workloads.h"
 #include "common/log.h"
 
@@ -29,6 +30,7 @@ struct kernel {
         struct guard *guard;
         struct ring *ring;
         struct workloads *workloads;       /* NULL: nothing counts */
+        struct witness *witness;           /* NULL: there is none */
         uint64_t consumed, lost;           /* events: written, lost */
         uint64_t second_usec;              /* since when they are counted: */
         unsigned in_second;
@@ -48,6 +50,7 @@ struct kernel *kernel_free(struct kernel *k) {
         sd_event_source_disable_unref(k->retry_source);
         ring_free(k->ring);
         workloads_free(k->workloads);
+        witness_free(k->witness);
         guard_free(k->guard);
         probes_free(k->probes);
         who_free(k->who);
@@ -77,6 +80,7 @@ static int append_event(struct kernel *k, struct repeat *p, const char *ring_nam
         snprintf(where, sizeof(where), "%s.%" PRIu64, ring_name, p->last);
         if (p->size >= sizeof(p->event)) {
                 guard_event(k->guard, &p->event);
+                witness_event(k->witness, &p->event);
                 who_resolve(k->who, &p->event, &k->names);
         }
         r = describe_event(&p->event, p->size, &k->names, &now, where, &k->record);
@@ -376,6 +380,9 @@ int kernel_new(sd_event *event, struct writer *writer, struct uses *uses, uint32
                 r = workloads_new(probes_workloads_fd(k->probes), probes_unattributed_fd(k->probes), &k->workloads);
         if (r < 0)
                 return r;
+        r = witness_new(event, &k->witness);
+        if (r < 0)
+                log_info("The kernel's audit is not a second witness: %s", strerror(-r));
         writer_set_ring(writer, k->ring);
         skip_written(k->ring, probes_events_name(k->probes), last_ring);
         r = listen_to_ring(k, event);
@@ -411,6 +418,7 @@ struct kernel *kernel_housekeep(struct kernel *k) {
         report_lost(k);
         probes_check_pins(k->probes, on_pin_missing, k);
         check_echo(k);
+        witness_tick(k->witness, k->ring, k->lost, k->writer, &k->record);
         if (k->workloads)
                 workloads_housekeep(k->workloads, k->who, k->uses, k->writer, &k->record);
         guard_tick(k->guard, !k->blind, &k->record);
@@ -428,5 +436,7 @@ void kernel_fill_status(struct kernel *k, struct audit_status *s) {
         s->consumed = k->consumed;
         s->lost = k->lost;
         s->blind = k->blind;
+        s->witness = k->witness;
+        s->agreed = witness_agreed(k->witness);
         guard_fill_status(k->guard, s);
 }

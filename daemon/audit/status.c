@@ -57,6 +57,7 @@ int audit_status_write(const char *path, const struct audit_status *s) {
                 fputs("probes=none\n", f);
         fprintf(f, "blind=%s\nsubmitted=%" PRIu64 "\nconsumed=%" PRIu64 "\nlost=%" PRIu64 "\nmirror_lost=%" PRIu64 "\n",
                 s->blind ? "yes" : "no", s->submitted, s->consumed, s->lost, s->mirror_lost);
+        fprintf(f, "witness=%s\nagreed=%" PRIu64 "\n", s->witness ? "yes" : "no", s->agreed);
         fprintf(f, "place=%s\nrefused=%s\n", s->early ? "early" : "trail", strempty(s->refused));
         write_seal(f, s);
         fprintf(f, "privacy=%s\nprivacy_key=%s\n", s->privacy_key ? "strict" : "off", strempty(s->privacy_key));

@@ -44,6 +44,16 @@ static int read_status(struct json_object **ret) {
         return EXIT_CODE_DONE;
 }
 
+/* Whether the kernel audits cannot be asked without the right to change it: what came of it tells. */
+static void print_witness(struct json_object *o) {
+        if (streq(json_text(o, "witness"), "no"))
+                puts("  second witness: none, the kernel's audit cannot be listened to");
+        else if (streq(json_text(o, "agreed"), "0"))
+                puts("  second witness: the kernel's audit, which had nothing of dm-crypt yet (auditing may be off: audit=1)");
+        else if (value_of(o, "witness"))
+                printf("  second witness: the kernel's audit, %s of its records agree\n", json_text(o, "agreed"));
+}
+
 static const char *meaning(const char *state) {
         static const struct { const char *state, *text; } texts[] = {
                 { "off", "nothing is refused" },
@@ -94,6 +104,7 @@ int verb_guard_status(const struct invocation *in) {
         print_time(o, "guard_left", "left to confirm");
         if (value_of(o, "missing"))
                 printf("  not covered: %s\n", value_of(o, "missing"));
+        print_witness(o);
         return EXIT_CODE_DONE;
 }
 

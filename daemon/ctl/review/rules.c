@@ -55,6 +55,9 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
                 "not, and leases end by both clocks.", GRAVITY_WARNING },
         [RULE_BLIND] = { "blind", "The kernel's events did not arrive", "Uses of keys in that time are not recorded.",
                 GRAVITY_ALERT },
+        [RULE_UNSEEN] = { "unseen", "The kernel's own audit has a key of dm-crypt that the probes did not see",
+                "They were switched off or gone at that time: look for what was done to them just before. The record says who made the "
+                "mapping.", GRAVITY_ALERT },
         [RULE_LOST] = { "lost", "Events are missing from the trail", "The records say how many, of which kind, and why.",
                 GRAVITY_WARNING },
         [RULE_TRAIL_REFUSED] = { "trail-refused", "The trail's directory is on a volume, and nothing was kept there",
@@ -211,7 +214,7 @@ static bool has(const struct record *r, const char *name, const char *value) {
 static const struct { const char *event; enum rule rule; } of_daemon[] = {
         { "second_mapping", RULE_SECOND_MAPPING }, { "foreign_mapping", RULE_SECOND_MAPPING },
         { "resumed_elsewhere", RULE_RESUMED_ELSEWHERE }, { "guard_unpin", RULE_GUARD }, { "guard_release", RULE_GUARD },
-        { "blind", RULE_BLIND }, { "seal_failed", RULE_UNSEALED }, { "trail_refused", RULE_TRAIL_REFUSED },
+        { "blind", RULE_BLIND }, { "unseen", RULE_UNSEEN }, { "seal_failed", RULE_UNSEALED }, { "trail_refused", RULE_TRAIL_REFUSED },
         { "gap", RULE_LOST }, { "lost", RULE_LOST }, { "early_not_joined", RULE_LOST },
         { "sequence_gap", RULE_SEQUENCE_GAP }, { "recovery", RULE_RECOVERY },
         { "foreign_keyslot", RULE_FOREIGN_KEYSLOT }, { "recovery_key_added", RULE_RECOVERY_KEY },

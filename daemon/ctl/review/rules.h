@@ -32,6 +32,7 @@ enum rule {
         RULE_GUARD,
         RULE_CLOCK,
         RULE_BLIND,
+        RULE_UNSEEN,
         RULE_LOST,
         RULE_TRAIL_REFUSED,
         RULE_UNSEALED,
