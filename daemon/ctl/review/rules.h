@@ -27,12 +27,12 @@ enum rule {
         RULE_TABLE_READ,
         RULE_SECOND_MAPPING,
         RULE_IDENTITY,
+        RULE_UNSEEN,
         RULE_RESUMED_ELSEWHERE,
         /* somebody works against the recording, or it has holes */
         RULE_GUARD,
         RULE_CLOCK,
         RULE_BLIND,
-        RULE_UNSEEN,
         RULE_LOST,
         RULE_TRAIL_REFUSED,
         RULE_UNSEALED,
