@@ -3,6 +3,7 @@
 
 #include "privacy-setup.h"
 #include "reader.h"
+#include "status.h"
 #include "common/audit-proto.h"
 #include "common/config.h"
 #include "common/log.h"
@@ -11,6 +12,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int usage(int status) {
         fprintf(status ? stderr : stdout,
@@ -67,6 +69,13 @@ static int read_config(struct audit_options *o, struct config **ret) {
         return privacy_setup(o, c, NULL);
 }
 
+/* Names are not to be recorded, and cannot be hidden. It is tried again by being started again: not five times a second. */
+static int without_names(void) {
+        (void) audit_status_write_refused(AUDIT_STATUS_FILE, "Privacy=strict without a key that can be used; the log has the reason");
+        sleep(5);
+        return 1;
+}
+
 int main(int argc, char **argv) {
         struct audit_options options = { .trail_dir = TRAIL_DIR, .socket = AUDIT_SOCKET, .kernel = true };
         _cleanup_(config_freep) struct config *config = NULL;
@@ -85,7 +94,7 @@ int main(int argc, char **argv) {
         privacy = options.privacy;
         log_hide_names(options.privacy || options.unmirrored);
         if (r < 0)
-                return 1;
+                return without_names();
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
         sigaddset(&set, SIGINT);

@@ -67,3 +67,10 @@ int audit_status_write(const char *path, const struct audit_status *s) {
                 return -ENOMEM;
         return write_file_atomic(path, text, size, 0644);
 }
+
+int audit_status_write_refused(const char *path, const char *why) {
+        char text[512];
+        int n = snprintf(text, sizeof(text), "version=1\npid=%d\nprobes=none\nstopped=%s\n", (int) getpid(), why);
+
+        return n < 0 || (size_t) n >= sizeof(text) ? -ENAMETOOLONG : write_file_atomic(path, text, (size_t) n, 0644);
+}

@@ -8,6 +8,7 @@
  *   witness=yes|no agreed=: whether the kernel's audit is listened to, and how many of its records were in the ring too
  *   refused=UUID: the volume that the trail would be on, and is not
  *   sealed=yes|no epoch=ID seal_why=TEXT: what is not as configured; privacy=off|strict privacy_key=ID
+ *   stopped=TEXT: nothing is recorded, why
  *   guard=STATE guard_mode=off|audit|enforce guard_clean=SECONDS guard_need=SECONDS guard_left=SECONDS guard_why=TEXT */
 
 #include "probes.h"
@@ -27,3 +28,6 @@ struct audit_status {
 
 /* Writes it, replacing the old one as a whole. Returns 0 or -errno. */
 int audit_status_write(const char *path, const struct audit_status *s);
+
+/* The same of one that does not begin: nothing is recorded. why: a sentence, which the log has at more length. */
+int audit_status_write_refused(const char *path, const char *why);

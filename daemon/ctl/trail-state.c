@@ -30,7 +30,8 @@ static char *read_status(const char *root) {
 
 void trail_state_text(const char *root, char *ret, size_t size) {
         _cleanup_(freep) char *text = read_status(root);
-        char sealed[8], epoch[40], why[256], place[8], refused[40];
+        char sealed[8], epoch[40], why[256], place[8], refused[40], stopped[256], privacy[8];
+        size_t n;
 
         if (!text) {
                 snprintf(ret, size, "not known: cmkd-audit has not run");
@@ -41,7 +42,11 @@ void trail_state_text(const char *root, char *ret, size_t size) {
         find(text, "seal_why", why, sizeof(why));
         find(text, "place", place, sizeof(place));
         find(text, "refused", refused, sizeof(refused));
-        if (*refused)
+        find(text, "stopped", stopped, sizeof(stopped));
+        find(text, "privacy", privacy, sizeof(privacy));
+        if (*stopped)
+                snprintf(ret, size, "NOTHING IS RECORDED: %s", stopped);
+        else if (*refused)
                 snprintf(ret, size, "IN /run ONLY: /var/log/cmkd is on the volume %s, where no trail is kept", refused);
         else if (streq(place, "early"))
                 snprintf(ret, size, "in /run, and not sealed before it is joined to that in /var/log/cmkd");
@@ -51,6 +56,9 @@ void trail_state_text(const char *root, char *ret, size_t size) {
                 snprintf(ret, size, "NOT SEALED: %s", why);
         else
                 snprintf(ret, size, "a hash chain only, which whoever is root can write anew (PublicKey= in cmkd.conf)");
+        n = strlen(ret);
+        if (streq(privacy, "strict"))
+                snprintf(ret + n, size - n, "; names are pseudonyms");
 }
 
 void guard_state_text(const char *root, char *ret, size_t size) {

@@ -46,6 +46,8 @@ static void each_state_has_a_sentence(void **state _unused_) {
         said("place=trail\nsealed=no\nepoch=\nseal_why=\n", "hash chain only");
         said("place=early\nsealed=no\nepoch=\nseal_why=\n", "in /run");
         said("place=early\nrefused=7411100d-d1ed-43c9-95e3-833d376054ea\nsealed=no\n", "IN /run ONLY");
+        said("place=trail\nsealed=yes\nepoch=00ff\nprivacy=strict\nprivacy_key=11\n", "sealed, epoch 00ff; names are pseudonyms");
+        said("probes=none\nstopped=no key\n", "NOTHING IS RECORDED: no key");
         said("version=1\nunsealed=yes\n", "hash chain only");      /* of a cmkd-audit from before seals */
         guards("guard=enforcing\nguard_mode=enforce\nguard_clean=3\n", "enforcing (Mode=enforce)");
         guards("guard=armed\nguard_mode=enforce\nguard_left=540\n", "armed (Mode=enforce): for 540 s more, unless `cmkctl guard "
