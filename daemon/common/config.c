@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <unistd.h>
 
+#include "config-lists.h"
 #include "config-vault.h"
 #include "ini-reader.h"
 
@@ -106,106 +106,31 @@ static int parse_host(const char *value, void *to, word_parser words _unused_) {
         return config_vault_authority(value, host, &v->port) < 0 ? -EINVAL : free_and_strdup(&v->host, host);
 }
 
-static void free_strings(char **l) {
-        for (char **p = l; p && *p; p++)
-                free(*p);
-        free(l);
-}
-
 static int parse_authorities(const char *value, void *to, word_parser words _unused_) {
         char **list;
         int r = config_vault_authorities(value, &list);
 
         if (r < 0)
                 return r;
-        free_strings(*(char ***) to);
+        config_list_free(*(char ***) to);
         *(char ***) to = list;
         return 0;
 }
 
 static int parse_keys(const char *value, void *to, word_parser words _unused_) {
-        _cleanup_(freep) char *copy = strdup(value);
-        char *rest = copy, *word, **list;
-        size_t n = 0;
-
-        list = calloc(strlen(value) / 2 + 2, sizeof(char *));
-        if (!copy || !list) {
-                free(list);
-                return -ENOMEM;
-        }
-        while ((word = strsep(&rest, " \t,"))) {
-                if (!*word)
-                        continue;
-                for (char *p = word; *p; p++)
-                        *p = (char) tolower((unsigned char) *p);
-                if (strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(word) ||
-                    !(list[n] = strdup(word))) {
-                        free_strings(list);
-                        return -EINVAL;
-                }
-                n++;
-        }
-        free_strings(*(char ***) to);
-        *(char ***) to = list;
-        return n > 0 ? 0 : -EINVAL;
-}
-
-static bool is_path(const char *word) {
-        return *word == '/';
-}
-
-static bool is_path_or_unit(const char *word) {
-        static const char *const endings[] = { ".service", ".scope", ".socket", ".mount", ".swap", ".slice" };
-        const char *dot = strrchr(word, '.');
-
-        for (size_t i = 0; dot && dot > word && i < ELEMENTSOF(endings); i++)
-                if (streq(dot, endings[i]) && !strchr(word, '/'))
-                        return true;
-        return is_path(word);
-}
-
-#define UNIT_NAME_MAX 63u          /* as the kernel keeps it: bpf/connect.h */
-static bool is_path_or_short_unit(const char *word) {
-        return is_path_or_unit(word) && (is_path(word) || strlen(word) <= UNIT_NAME_MAX);
-}
-
-static int parse_words(const char *value, void *to, bool (*is_good)(const char *)) {
-        _cleanup_(freep) char *copy = strdup(value);
-        char *rest = copy, *word, **list;
-        size_t n = 0;
-        int r = 0;
-
-        list = calloc(strlen(value) / 2 + 2, sizeof(char *));
-        if (!copy || !list) {
-                free(list);
-                return -ENOMEM;
-        }
-        while (r >= 0 && (word = strsep(&rest, " \t"))) {
-                if (!*word)
-                        continue;
-                r = is_good(word) ? 0 : -EINVAL;
-                if (r >= 0 && !(list[n++] = strdup(word)))
-                        r = -ENOMEM;
-        }
-        if (r < 0) {
-                free_strings(list);
-                return r;
-        }
-        free_strings(*(char ***) to);
-        *(char ***) to = list;
-        return n > 0 ? 0 : -EINVAL;
+        return config_list_keys(value, to);
 }
 
 static int parse_paths(const char *value, void *to, word_parser words _unused_) {
-        return parse_words(value, to, is_path);
+        return config_list_paths(value, to);
 }
 
 static int parse_baseline(const char *value, void *to, word_parser words _unused_) {
-        return parse_words(value, to, is_path_or_unit);
+        return config_list_programs(value, to);
 }
 
 static int parse_askers(const char *value, void *to, word_parser words _unused_) {
-        return parse_words(value, to, is_path_or_short_unit);
+        return config_list_askers(value, to);
 }
 
 #define ACTIONS "report, hold, cut, poweroff or reboot"
@@ -558,12 +483,12 @@ struct config *config_free(struct config *c) {
                 next = v->next;
                 config_vault_free(v);
         }
-        free_strings(c->owner_keys);
+        config_list_free(c->owner_keys);
         free(c->audit.public_key);
         free(c->audit.privacy_key);
-        free_strings(c->baseline);
-        free_strings(c->guard.allow);
-        free_strings(c->guard.allow_metadata);
+        config_list_free(c->baseline);
+        config_list_free(c->guard.allow);
+        config_list_free(c->guard.allow_metadata);
         free(c);
         return NULL;
 }
