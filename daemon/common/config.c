@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <unistd.h>
 
+#include "config-azure.h"
 #include "config-lists.h"
 #include "config-vault.h"
 #include "ini-reader.h"
@@ -91,6 +92,18 @@ static int parse_mount(const char *value, void *to, word_parser words _unused_) 
 
 static int parse_cluster(const char *value, void *to, word_parser words _unused_) {
         return uuid_is_valid(value) ? free_and_strdup(to, value) : -EINVAL;
+}
+
+static int parse_uuid(const char *value, void *to, word_parser words _unused_) {
+        return config_azure_uuid(value, to);
+}
+
+static int parse_resource_id(const char *value, void *to, word_parser words _unused_) {
+        return config_azure_resource_id(value, to);
+}
+
+static int parse_authority(const char *value, void *to, word_parser words _unused_) {
+        return config_azure_authority(value, to);
 }
 
 /* What goes into a request as it is. */
@@ -187,7 +200,15 @@ static const struct setting settings[] = {
         IN_VAULT("Keys", parse_keys, keys, "names of keys, separated by spaces"),
         IN_VAULT("Provider", parse_text, provider, "azure or transit"),
         IN_VAULT("CAFile", parse_text, ca_file, "the path of a PEM file"),
-        IN_VAULT("ClientId", parse_text, client_id, "the client id of a user-assigned identity"),
+        { SECTION_VAULT, "Identity", parse_word, offsetof(struct vault_config, identity), azure_identity_from_string,
+          "managed, arc, workload, secret or certificate" },
+        IN_VAULT("ClientId", parse_uuid, client_id, "the client id of an identity, a UUID"),
+        IN_VAULT("ObjectId", parse_uuid, object_id, "the object id of a user-assigned identity, a UUID"),
+        IN_VAULT("ResourceId", parse_resource_id, resource_id, "the resource id of a user-assigned identity, /subscriptions/..."),
+        IN_VAULT("TenantId", parse_uuid, tenant_id, "the tenant's id, a UUID"),
+        IN_VAULT("Authority", parse_authority, authority, "https://HOST or https://HOST:PORT"),
+        IN_VAULT("AuthorityCAFile", parse_path, authority_ca_file, "the path of a PEM file"),
+        IN_VAULT("ClientSecretFile", parse_path, client_secret_file, FILE_PATH),
         IN_VAULT("MetadataEndpoint", parse_text, metadata_endpoint, "an http:// URL without a path"),
         IN_VAULT("Resource", parse_text, resource, "the audience of tokens, an https:// URL"),
         IN_VAULT("ApiVersion", parse_text, api_version, "a version of the vault's API"),
@@ -438,7 +459,7 @@ static int load_all(struct loader *l, const char *root) {
 }
 
 static int check_vaults(struct loader *l) {
-        for (const struct vault_config *v = l->config->vaults; v && !l->why; v = v->next)
+        for (struct vault_config *v = l->config->vaults; v && !l->why; v = v->next)
                 l->why = config_vault_check(v);
         return l->why ? -EINVAL : 0;
 }
