@@ -326,8 +326,8 @@ def metadata_tokens(s):
 
 
 def every_kind_is_tested(s):
-    """Each fault mode is named in this file, but for the error table's."""
+    """Each fault mode is named in this file, but for those of the tables of errors."""
     with open(os.path.join(os.path.dirname(os.path.realpath(__file__)), "check_faults.py"), encoding="utf-8") as f:
         text = f.read()
-    left = [k for k in faults.kinds() if k not in errors.ERRORS and '"%s"' % k not in text]
+    left = [k for k in faults.kinds() if k not in errors.ERRORS and k not in errors.AAD and '"%s"' % k not in text]
     same(left, [])
