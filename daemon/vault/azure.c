@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vault.h"
 
+#include "arc-key.h"
+#include "azure-challenge.h"
 #include "azure-reply.h"
 #include "azure-verdict.h"
 #include "common/base64.h"
+#include "common/config-azure.h"
+#include "identity-aad.h"
 #include "identity-imds.h"
 
 #define URL_MAX 1024u
@@ -58,9 +62,10 @@ static bool send_once(struct vault *v, const struct vault_call *c, const struct 
         return r >= 0;
 }
 
-static bool get_token(struct vault *v, const struct vault_call *c, uint64_t not_before_usec, struct token_result *t,
-                      struct vault_reply *y) {
-        const struct token_request q = { .not_before_usec = not_before_usec, .deadline_usec = c->deadline_usec };
+static bool get_token(struct vault *v, const struct vault_call *c, uint64_t not_before_usec, const char *claims,
+                      struct token_result *t, struct vault_reply *y) {
+        const struct token_request q = { .not_before_usec = not_before_usec, .claims = *claims ? claims : NULL,
+                                          .deadline_usec = c->deadline_usec };
         int r;
 
         r = identity_get_token(v->identity, &q, t);
@@ -74,18 +79,37 @@ static bool get_token(struct vault *v, const struct vault_call *c, uint64_t not_
         return false;
 }
 
-/* Token, request, and once more with a new token where a cached one got a 401. True: status 200, the body is in answer;
- * false: y says what it was. */
+/* Any answer but a good one. */
+static void judge(struct vault *v, const struct vault_call *c, const struct http_response *answer,
+                  const struct azure_challenge *challenge, struct vault_reply *y) {
+        const char *tenant = v->config->tenant_id;
+        struct judgement j;
+
+        if (answer->status == 200)
+                return vault_reply_set(y, VERDICT_BROKEN, "HTTP 200", "the reply is not JSON");
+        azure_judge(&(struct azure_evidence) {
+                .op = (enum vault_op) c->request->op, .status = answer->status, .vendor = answer->vendor, .json = answer->json,
+                .body = answer->body, .body_size = answer->body_size,
+        }, &j);
+        vault_reply_judge(y, &j);
+        if (j.verdict == VERDICT_DENIED_WEAK && answer->status == 401 && tenant && *challenge->tenant &&
+            !streq(tenant, challenge->tenant))
+                vault_reply_set(y, VERDICT_MISCONFIGURED, "tenant", "the vault belongs to tenant %s, TenantId= is %s: %s",
+                                challenge->tenant, tenant, j.text);
+}
+
+/* Token, request, and once more with a new token where a 401 was for a cached one, or for lack of claims that the vault names.
+ * True: status 200, the body is in answer; false: y says what it was. */
 static bool run_exchange(struct vault *v, const struct vault_call *c, const struct exchange *x,
                          struct http_response *answer, struct vault_reply *y) {
         uint64_t not_before = c->request->flags & VAULT_FLAG_FRESH_TOKEN ? now_boottime_usec() : 0;
+        struct azure_challenge challenge = {};
 
         for (unsigned n = 0; ; n++) {
-                struct judgement j;
                 struct token_result t;
-                bool answered, again;
+                bool answered;
 
-                if (!get_token(v, c, not_before, &t, y))
+                if (!get_token(v, c, not_before, challenge.claims, &t, y))
                         return false;
                 http_response_clear(answer);
                 answered = send_once(v, c, x, t.token, answer, y);
@@ -94,18 +118,11 @@ static bool run_exchange(struct vault *v, const struct vault_call *c, const stru
                         return false;
                 if (answer->status == 200 && answer->json)
                         return true;
-                again = answer->status == 401 && t.cached && n == 0;
-                if (!again) {
-                        if (answer->status == 200)
-                                vault_reply_set(y, VERDICT_BROKEN, "HTTP 200", "the reply is not JSON");
-                        else {
-                                azure_judge(&(struct azure_evidence) {
-                                        .op = (enum vault_op) c->request->op, .status = answer->status,
-                                        .vendor = answer->vendor, .json = answer->json, .body = answer->body,
-                                        .body_size = answer->body_size,
-                                }, &j);
-                                vault_reply_judge(y, &j);
-                        }
+                challenge = (struct azure_challenge) {};
+                if (answer->status == 401)
+                        (void) azure_challenge_parse(answer->challenge, v->config->host, &challenge);
+                if (answer->status != 401 || n > 0 || (!t.cached && !*challenge.claims)) {
+                        judge(v, c, answer, &challenge, y);
                         return false;
                 }
                 not_before = now_boottime_usec();
@@ -180,7 +197,14 @@ static void azure_check_deleted(struct vault *v, const struct vault_call *c, str
 }
 
 static int azure_open(struct vault *v) {
-        return identity_imds_new(v->config, &v->identity);
+        const struct vault_config *c = v->config;
+        _cleanup_(freep) char *pem = NULL;
+        int r;
+
+        if (c->identity == AZURE_IDENTITY_MANAGED || c->identity == AZURE_IDENTITY_ARC)
+                return identity_imds_new(c, ARC_KEY_DIRECTORY, &v->identity);
+        r = vault_read_authorities(v, "AuthorityCAFile", c->authority_ca_file, &pem);
+        return r < 0 ? r : identity_aad_new(c, pem, &v->identity);
 }
 
 const struct vault_ops azure_ops = {
