@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 import errors
 import keycrypto
+import pki
 import tokens
 from errors import ApiError
 from httpd import Reply
@@ -48,6 +49,10 @@ class Authority:
         with self.store.lock:
             apps = self.store.state.setdefault("apps", {})
             app = apps.setdefault(name, {"secrets": [], "certificates": {}, "assertions": []})
+            answer = {"time": time.time()}
+            if action == "new-certificate":
+                answer["certificate"], answer["key"] = pki.client_certificate(name)
+                action, value = "certificate", answer["certificate"]
             if action == "secret":
                 app["secrets"].append(value)
             elif action == "certificate":
@@ -57,9 +62,9 @@ class Authority:
             elif action == "forget":
                 apps[name] = {"secrets": [], "certificates": {}, "assertions": []}
             else:
-                raise KeyError("no such action: %s (secret, certificate, assertion, forget)" % action)
+                raise KeyError("no such action: %s (secret, certificate, new-certificate, assertion, forget)" % action)
             self.store.save()
-            return time.time()
+            return answer
 
     # requests
     def handle(self, req, entry):

@@ -169,7 +169,7 @@ class Control:
         return {"time": self.store.bump_tokens(name)}
 
     def do_app(self, name, action, value=None):
-        return {"time": self.listeners["vault"].app.authority.act(name, action, value)}
+        return self.listeners["vault"].app.authority.act(name, action, value)
 
     def do_transit(self, action, words=()):
         return self.listeners["vault"].app.transit.act(action, list(words))
