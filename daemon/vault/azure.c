@@ -3,6 +3,7 @@
 
 #include "arc-key.h"
 #include "azure-challenge.h"
+#include "azure-list.h"
 #include "azure-reply.h"
 #include "azure-verdict.h"
 #include "common/base64.h"
@@ -10,25 +11,29 @@
 #include "identity-aad.h"
 #include "identity-imds.h"
 
-#define URL_MAX 1024u
+#define URL_MAX 1536u
 #define PAYLOAD_MAX (BASE64_SIZE(VAULT_BLOB_MAX) + 128u)
 
 /* What one operation asks for. */
 struct exchange {
         const char *path;               /* behind the host: "/keys/NAME/VERSION/unwrapkey" */
+        const char *query;              /* NULL: the API's version alone */
         const char *payload;            /* POST, or NULL: GET */
         bool carries_secret;
 };
 
-static int make_url(const struct vault *v, const char *path, char *buf, size_t size) {
+static int make_url(const struct vault *v, const struct exchange *x, char *buf, size_t size) {
+        const char *query = x->query ? x->query : "api-version=";
         const struct vault_config *c = v->config;
         int n;
 
         if (c->port == 443)
-                n = snprintf(buf, size, "https://%s%s?api-version=", c->host, path);
+                n = snprintf(buf, size, "https://%s%s?%s", c->host, x->path, query);
         else
-                n = snprintf(buf, size, "https://%s:%u%s?api-version=", c->host, c->port, path);
-        return n < 0 || (size_t) n >= size || http_append_escaped(buf, size, c->api_version) < 0 ? -EINVAL : 0;
+                n = snprintf(buf, size, "https://%s:%u%s?%s", c->host, c->port, x->path, query);
+        if (n < 0 || (size_t) n >= size)
+                return -EINVAL;
+        return !x->query && http_append_escaped(buf, size, c->api_version) < 0 ? -EINVAL : 0;
 }
 
 /* One request with that token. True: an HTTP answer came. */
@@ -46,7 +51,7 @@ static bool send_once(struct vault *v, const struct vault_call *c, const struct 
         int r;
 
         snprintf(id, sizeof(id), "x-ms-client-request-id: %s", q->client_request_id);
-        if (make_url(v, x->path, url, sizeof(url)) < 0) {
+        if (make_url(v, x, url, sizeof(url)) < 0) {
                 vault_reply_set(y, VERDICT_MISCONFIGURED, "configuration", "the request's URL is too long");
                 return false;
         }
@@ -196,6 +201,33 @@ static void azure_check_deleted(struct vault *v, const struct vault_call *c, str
         vault_reply_granted(y);
 }
 
+/* The page that the blob names, or the first. */
+static void azure_list(struct vault *v, const struct vault_call *c, struct vault_reply *y) {
+        _cleanup_(http_response_clear) struct http_response answer = {};
+        const struct vault_request *q = c->request;
+        char path[192] = "/keys", query[AZURE_QUERY_MAX + 1] = "";
+        struct azure_page page = { .vault = &q->key, .path = path, .versions = q->op == VAULT_OP_LIST_VERSIONS };
+        const char *why = "";
+        int r;
+
+        if (page.versions)
+                snprintf(path, sizeof(path), "/keys/%s/versions", q->key.name);
+        if (q->blob_size > 0) {
+                if (q->blob_size < sizeof(query))
+                        memcpy(query, q->blob, q->blob_size);
+                if (!azure_query_is_valid(query) || strlen(query) != q->blob_size)
+                        return vault_reply_set(y, VERDICT_MISCONFIGURED, "request", "there is no such page");
+        }
+        if (!run_exchange(v, c, &(struct exchange) { .path = path, .query = *query ? query : NULL }, &answer, y))
+                return;
+        r = azure_parse_list(answer.body, answer.body_size, &page, c->list, query, &why);
+        if (r < 0)
+                return vault_reply_unusable(y, r, why);
+        y->blob_size = strlen(query);
+        memcpy(y->blob, query, y->blob_size);
+        vault_reply_granted(y);
+}
+
 static int azure_open(struct vault *v) {
         const struct vault_config *c = v->config;
         _cleanup_(freep) char *pem = NULL;
@@ -214,4 +246,5 @@ const struct vault_ops azure_ops = {
         .wrap = azure_wrap,
         .unwrap = azure_unwrap,
         .check_deleted = azure_check_deleted,
+        .list = azure_list,
 };

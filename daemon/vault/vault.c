@@ -198,6 +198,14 @@ void vault_run(struct vaults *v, const struct vault_call *call, int pipe_fd, str
         case VAULT_OP_CHECK_DELETED:
                 vault->ops->check_deleted(vault, c, ret);
                 break;
+        case VAULT_OP_LIST_KEYS:
+        case VAULT_OP_LIST_VERSIONS:
+                if (vault->ops->list && c->list)
+                        vault->ops->list(vault, c, ret);
+                else
+                        vault_reply_set(ret, VERDICT_MISCONFIGURED, "request", "keys of Provider=%s cannot be listed",
+                                        vault->config->provider);
+                break;
         default:
                 vault_reply_set(ret, VERDICT_MISCONFIGURED, "request", "no such operation");
         }

@@ -36,6 +36,7 @@ struct vaults {
 struct vault_call {
         const struct vault_request *request;
         uint64_t deadline_usec;           /* CLOCK_BOOTTIME */
+        struct vault_list *list;          /* where vault_op_lists(), else NULL */
 };
 
 /* Each fills *y completely (verdict, code, text, ...). The result of wrap and unwrap is a secret, *ret_value, only
@@ -47,6 +48,7 @@ struct vault_ops {
         void (*wrap)(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value);
         void (*unwrap)(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value);
         void (*check_deleted)(struct vault *v, const struct vault_call *c, struct vault_reply *y);
+        void (*list)(struct vault *v, const struct vault_call *c, struct vault_reply *y);    /* NULL: it cannot */
 };
 
 extern const struct vault_ops azure_ops, transit_ops;

@@ -255,6 +255,8 @@ def spoilt_documents(s):
     same((got[0], "error" in json.loads(got[2])), (200, True))
     same(one(s, "wrong-type")[1]["Content-Type"], "text/html")
     same(json.loads(one(s, "extra-fields")[2])["value"], honest["value"])
+    s.fault("foreign-link", op="list", count=1, url="https://x/")
+    same(s.json("GET", "/keys")[2]["nextLink"], "https://x/")
 
 
 def spoilt_kids(s):

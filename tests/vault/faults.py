@@ -54,6 +54,7 @@ CONTENT = {
     "trailing-junk": "bytes after the JSON", "nul-byte": "a NUL within the JSON", "bad-utf8": "broken UTF-8",
     "error-in-200": "an error body with status 200", "wrong-type": "right JSON called text/html",
     "wrong-public-key": "n of another key", "disabled-lie": "attributes.enabled=false",
+    "foreign-link": "a list whose nextLink is --url",
     "extra-fields": "unknown fields: harmless", "error-case": "innerError spelt so (with an error): harmless",
 }
 METADATA = {
