@@ -22,9 +22,10 @@ from errors import ApiError
 from httpd import Reply
 from keystore import TENANT
 
-PATH = re.compile(r"^/([^/]+)/oauth2/v2\.0/token$")
+PATH = re.compile(r"^/([^/]+)/(oauth2/v2\.0/token|v2\.0/\.well-known/openid-configuration)$")
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-FIELDS = {"grant_type", "client_id", "scope", "client_secret", "client_assertion_type", "client_assertion", "claims"}
+FIELDS = {"grant_type", "client_id", "scope", "client_secret", "client_assertion_type", "client_assertion", "claims",
+          "client_info"}           # of the vendor's library
 ALONE = ("hang", "reset", "close", "garbage", "redirect", "html", "empty", "endless-body", "oversized-body")
 
 
@@ -69,6 +70,9 @@ class Authority:
     # requests
     def handle(self, req, entry):
         """(Reply or None, Rule or None)"""
+        if req.path.endswith("/openid-configuration"):
+            entry["op"] = "aad-discovery"           # clients of the vendor's library look there first; cmkd does not
+            return Reply(200, self.discovery(req)), None
         entry["op"] = "aad"
         rule = self.faults.take("aad", None, None, True)
         if rule is not None:
@@ -89,6 +93,11 @@ class Authority:
         if rule is not None and rule.opt("html"):
             reply.body, reply.ctype = b"<html><body>%d</body></html>" % reply.status, "text/html"
         return reply, rule
+
+    @staticmethod
+    def discovery(req):
+        here = "https://%s/%s" % (req.headers["host"], PATH.match(req.path).group(1))
+        return {"issuer": here + "/v2.0", "token_endpoint": here + "/oauth2/v2.0/token", "authorization_endpoint": here + "/authorize"}
 
     @staticmethod
     def refusal(number):
@@ -146,7 +155,7 @@ class Authority:
             signature = keycrypto.unb64u(parts[2])
         except (ApiError, ValueError, IndexError):
             raise Refused(70021)
-        pem = app["certificates"].get(head.get("x5t#S256"))
+        pem = app["certificates"].get(head.get("x5t#S256", "").rstrip("="))     # the vendor's library pads it
         if len(parts) != 3 or pem is None or head.get("alg") != "PS256" or head.get("typ") != "JWT":
             raise Refused(700027)
         try:
@@ -158,5 +167,5 @@ class Authority:
         if claims.get("aud") != here or claims.get("iss") != form["client_id"] or claims.get("sub") != form["client_id"] or \
                 not claims.get("jti"):
             raise Refused(700027)
-        if not claims["nbf"] <= now + 5 or not claims["iat"] <= now + 5 or not now < claims["exp"] <= now + 600:
+        if not claims.get("nbf", 0) <= now + 5 or not claims["iat"] <= now + 5 or not now < claims["exp"] <= now + 605:
             raise Refused(700024)
