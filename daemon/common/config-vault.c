@@ -3,6 +3,8 @@
 
 #include <stdarg.h>
 
+#include "config-azure.h"
+
 #define PATH_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 #define PATH_MAX_LENGTH 127u
 
@@ -13,8 +15,6 @@ struct vault_config *config_vault_new(const char *name) {
                 return NULL;
         v->timeout_usec = 10 * USEC_PER_SEC;
         if (free_and_strdup(&v->name, name) < 0 || free_and_strdup(&v->provider, "azure") < 0 ||
-            free_and_strdup(&v->metadata_endpoint, "http://169.254.169.254") < 0 ||
-            free_and_strdup(&v->resource, "https://vault.azure.net") < 0 ||
             free_and_strdup(&v->api_version, "7.4") < 0 || free_and_strdup(&v->mount, "transit") < 0) {
                 config_vault_free(v);
                 return NULL;
@@ -28,7 +28,8 @@ void config_vault_free(struct vault_config *v) {
         char *const texts[] = {
                 v->name, v->provider, v->host, v->ca_file, v->client_id, v->metadata_endpoint, v->resource, v->api_version,
                 v->mount, v->namespace, v->cluster_id, v->auth_mount, v->token_file, v->role_id, v->secret_id_file, v->role,
-                v->jwt_file, v->client_certificate, v->client_key,
+                v->jwt_file, v->client_certificate, v->client_key, v->object_id, v->resource_id, v->tenant_id, v->authority,
+                v->authority_ca_file, v->client_secret_file,
         };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
@@ -109,13 +110,16 @@ static bool is_listed(const char *const *list, const char *key) {
 }
 
 void config_vault_note(struct vault_config *v, const char *key, const char *path, unsigned line) {
-        static const char *const azure[] = { "ClientId", "MetadataEndpoint", "Resource", "ApiVersion", "FleetSize", NULL };
+        static const char *const azure[] = {
+                "Identity", "ClientId", "ObjectId", "ResourceId", "TenantId", "Authority", "AuthorityCAFile", "ClientSecretFile",
+                "MetadataEndpoint", "Resource", "ApiVersion", "FleetSize", NULL,
+        };
         static const char *const transit[] = {
-                "Mount", "Namespace", "ClusterId", "RedirectHosts", "AuthMount", "TokenFile", "RoleId", "SecretIdFile", "Role", "JwtFile",
-                "ClientCertificate", "ClientKey", NULL,
+                "Mount", "Namespace", "ClusterId", "RedirectHosts", "AuthMount", "TokenFile", "RoleId", "SecretIdFile", "Role", NULL,
         };
         struct first_use *f = NULL;
 
+        config_azure_note(v, key, path, line);       /* among them what transit has too */
         if (is_listed(azure, key))
                 f = &v->azure_only;
         else if (is_listed(transit, key))
@@ -172,9 +176,10 @@ static char *check_alone(const struct vault_config *v) {
         return NULL;
 }
 
-char *config_vault_check(const struct vault_config *v) {
+char *config_vault_check(struct vault_config *v) {
         bool azure = streq(v->provider, "azure"), transit = streq(v->provider, "transit");
         const struct first_use *foreign = transit ? &v->azure_only : &v->transit_only;
+        char *why;
 
         if (!v->host)
                 return say("[Vault %s] has no Host=", v->name);
@@ -185,11 +190,6 @@ char *config_vault_check(const struct vault_config *v) {
         if (*foreign->key)
                 return say("%s: there is no %s= with Provider=%s, which [Vault %s] has", foreign->place, foreign->key,
                            v->provider, v->name);
-        if (transit) {
-                char *why = check_login(v);
-
-                if (why)
-                        return why;
-        }
-        return check_alone(v);
+        why = transit ? check_login(v) : config_azure_complete(v);
+        return why ? why : check_alone(v);
 }

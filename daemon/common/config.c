@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <unistd.h>
 
+#include "config-azure.h"
+#include "config-lists.h"
 #include "config-vault.h"
 #include "ini-reader.h"
 
@@ -93,6 +94,18 @@ static int parse_cluster(const char *value, void *to, word_parser words _unused_
         return uuid_is_valid(value) ? free_and_strdup(to, value) : -EINVAL;
 }
 
+static int parse_uuid(const char *value, void *to, word_parser words _unused_) {
+        return config_azure_uuid(value, to);
+}
+
+static int parse_resource_id(const char *value, void *to, word_parser words _unused_) {
+        return config_azure_resource_id(value, to);
+}
+
+static int parse_authority(const char *value, void *to, word_parser words _unused_) {
+        return config_azure_authority(value, to);
+}
+
 /* What goes into a request as it is. */
 static int parse_word_text(const char *value, void *to, word_parser words _unused_) {
         return config_vault_path_is_valid(value) && !strchr(value, '/') ? free_and_strdup(to, value) : -EINVAL;
@@ -106,106 +119,31 @@ static int parse_host(const char *value, void *to, word_parser words _unused_) {
         return config_vault_authority(value, host, &v->port) < 0 ? -EINVAL : free_and_strdup(&v->host, host);
 }
 
-static void free_strings(char **l) {
-        for (char **p = l; p && *p; p++)
-                free(*p);
-        free(l);
-}
-
 static int parse_authorities(const char *value, void *to, word_parser words _unused_) {
         char **list;
         int r = config_vault_authorities(value, &list);
 
         if (r < 0)
                 return r;
-        free_strings(*(char ***) to);
+        config_list_free(*(char ***) to);
         *(char ***) to = list;
         return 0;
 }
 
 static int parse_keys(const char *value, void *to, word_parser words _unused_) {
-        _cleanup_(freep) char *copy = strdup(value);
-        char *rest = copy, *word, **list;
-        size_t n = 0;
-
-        list = calloc(strlen(value) / 2 + 2, sizeof(char *));
-        if (!copy || !list) {
-                free(list);
-                return -ENOMEM;
-        }
-        while ((word = strsep(&rest, " \t,"))) {
-                if (!*word)
-                        continue;
-                for (char *p = word; *p; p++)
-                        *p = (char) tolower((unsigned char) *p);
-                if (strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(word) ||
-                    !(list[n] = strdup(word))) {
-                        free_strings(list);
-                        return -EINVAL;
-                }
-                n++;
-        }
-        free_strings(*(char ***) to);
-        *(char ***) to = list;
-        return n > 0 ? 0 : -EINVAL;
-}
-
-static bool is_path(const char *word) {
-        return *word == '/';
-}
-
-static bool is_path_or_unit(const char *word) {
-        static const char *const endings[] = { ".service", ".scope", ".socket", ".mount", ".swap", ".slice" };
-        const char *dot = strrchr(word, '.');
-
-        for (size_t i = 0; dot && dot > word && i < ELEMENTSOF(endings); i++)
-                if (streq(dot, endings[i]) && !strchr(word, '/'))
-                        return true;
-        return is_path(word);
-}
-
-#define UNIT_NAME_MAX 63u          /* as the kernel keeps it: bpf/connect.h */
-static bool is_path_or_short_unit(const char *word) {
-        return is_path_or_unit(word) && (is_path(word) || strlen(word) <= UNIT_NAME_MAX);
-}
-
-static int parse_words(const char *value, void *to, bool (*is_good)(const char *)) {
-        _cleanup_(freep) char *copy = strdup(value);
-        char *rest = copy, *word, **list;
-        size_t n = 0;
-        int r = 0;
-
-        list = calloc(strlen(value) / 2 + 2, sizeof(char *));
-        if (!copy || !list) {
-                free(list);
-                return -ENOMEM;
-        }
-        while (r >= 0 && (word = strsep(&rest, " \t"))) {
-                if (!*word)
-                        continue;
-                r = is_good(word) ? 0 : -EINVAL;
-                if (r >= 0 && !(list[n++] = strdup(word)))
-                        r = -ENOMEM;
-        }
-        if (r < 0) {
-                free_strings(list);
-                return r;
-        }
-        free_strings(*(char ***) to);
-        *(char ***) to = list;
-        return n > 0 ? 0 : -EINVAL;
+        return config_list_keys(value, to);
 }
 
 static int parse_paths(const char *value, void *to, word_parser words _unused_) {
-        return parse_words(value, to, is_path);
+        return config_list_paths(value, to);
 }
 
 static int parse_baseline(const char *value, void *to, word_parser words _unused_) {
-        return parse_words(value, to, is_path_or_unit);
+        return config_list_programs(value, to);
 }
 
 static int parse_askers(const char *value, void *to, word_parser words _unused_) {
-        return parse_words(value, to, is_path_or_short_unit);
+        return config_list_askers(value, to);
 }
 
 #define ACTIONS "report, hold, cut, poweroff or reboot"
@@ -262,7 +200,15 @@ static const struct setting settings[] = {
         IN_VAULT("Keys", parse_keys, keys, "names of keys, separated by spaces"),
         IN_VAULT("Provider", parse_text, provider, "azure or transit"),
         IN_VAULT("CAFile", parse_text, ca_file, "the path of a PEM file"),
-        IN_VAULT("ClientId", parse_text, client_id, "the client id of a user-assigned identity"),
+        { SECTION_VAULT, "Identity", parse_word, offsetof(struct vault_config, identity), azure_identity_from_string,
+          "managed, arc, workload, secret or certificate" },
+        IN_VAULT("ClientId", parse_uuid, client_id, "the client id of an identity, a UUID"),
+        IN_VAULT("ObjectId", parse_uuid, object_id, "the object id of a user-assigned identity, a UUID"),
+        IN_VAULT("ResourceId", parse_resource_id, resource_id, "the resource id of a user-assigned identity, /subscriptions/..."),
+        IN_VAULT("TenantId", parse_uuid, tenant_id, "the tenant's id, a UUID"),
+        IN_VAULT("Authority", parse_authority, authority, "https://HOST or https://HOST:PORT"),
+        IN_VAULT("AuthorityCAFile", parse_path, authority_ca_file, "the path of a PEM file"),
+        IN_VAULT("ClientSecretFile", parse_path, client_secret_file, FILE_PATH),
         IN_VAULT("MetadataEndpoint", parse_text, metadata_endpoint, "an http:// URL without a path"),
         IN_VAULT("Resource", parse_text, resource, "the audience of tokens, an https:// URL"),
         IN_VAULT("ApiVersion", parse_text, api_version, "a version of the vault's API"),
@@ -513,7 +459,7 @@ static int load_all(struct loader *l, const char *root) {
 }
 
 static int check_vaults(struct loader *l) {
-        for (const struct vault_config *v = l->config->vaults; v && !l->why; v = v->next)
+        for (struct vault_config *v = l->config->vaults; v && !l->why; v = v->next)
                 l->why = config_vault_check(v);
         return l->why ? -EINVAL : 0;
 }
@@ -558,12 +504,12 @@ struct config *config_free(struct config *c) {
                 next = v->next;
                 config_vault_free(v);
         }
-        free_strings(c->owner_keys);
+        config_list_free(c->owner_keys);
         free(c->audit.public_key);
         free(c->audit.privacy_key);
-        free_strings(c->baseline);
-        free_strings(c->guard.allow);
-        free_strings(c->guard.allow_metadata);
+        config_list_free(c->baseline);
+        config_list_free(c->guard.allow);
+        config_list_free(c->guard.allow_metadata);
         free(c);
         return NULL;
 }

@@ -40,6 +40,8 @@ struct first_use {
         char place[224];               /* FILE:LINE */
 };
 
+#define AZURE_SETTINGS 12u             /* those that depend on Identity= */
+
 struct vault_config {
         struct vault_config *next;
         char *name;                    /* of the section: for messages and the trail */
@@ -49,12 +51,17 @@ struct vault_config {
         char **keys;                   /* names allowed there, lower case; NULL-terminated */
         char *ca_file;                 /* NULL: the system's */
         /* azure */
-        char *client_id;               /* user-assigned identity; NULL: the system-assigned one */
-        char *metadata_endpoint;       /* "http://169.254.169.254" */
+        int identity;                  /* enum azure_identity: which of the following there are, see config-azure.c */
+        char *client_id, *object_id, *resource_id;     /* managed: of a user-assigned one; none: the system-assigned one */
+        char *tenant_id;               /* lower case */
+        char *authority, *authority_ca_file;   /* "https://login.microsoftonline.com"; NULL: the system's */
+        char *client_secret_file;      /* beside jwt_file, client_certificate, client_key below */
+        struct first_use said[AZURE_SETTINGS];
+        char *metadata_endpoint;       /* "http://169.254.169.254"; NULL: none is asked */
         char *resource;                /* "https://vault.azure.net" */
         char *api_version;
         uint64_t fleet_size;           /* nodes that poll this vault's keys; 0: not said */
-        /* transit: one way to log in is complete, the others are NULL */
+        /* transit: one way to log in is complete, the others are NULL. JwtFile=, ClientCertificate= and ClientKey= azure has too */
         char *mount;                   /* "transit" */
         char *namespace;               /* NULL: the root namespace */
         char *cluster_id;              /* NULL: any */

@@ -12,6 +12,9 @@
  * port, CA and identity in its own reading of the configuration, by the vault's name, and refuses a key that is not on
  * that vault's list; it answers with what the vault said and believes nothing on the manager's behalf.
  *
+ * VAULT_REPLY_LIST goes with the two operations that list keys: VAULT_REPLY with one page of them behind it. They are asked for by
+ * cmkctl, not by cmkd. A request's blob then says which page, and a reply's blob which one comes next; both are the vault's words.
+ *
  * VAULT_REPLY_TAGS is VAULT_REPLY with tags behind it, and is sent where there are some: to an earlier peer's eyes nothing
  * else has changed. Tags are those of the key's owner that begin with VAULT_TAG_PREFIX; nothing is made of them here. */
 
@@ -30,13 +33,17 @@
 #define VAULT_TAG_NAME_MAX 32u
 #define VAULT_TAG_VALUE_MAX 32u
 
-enum vault_message { VAULT_MSG_REQUEST = 0x0101, VAULT_MSG_REPLY = 0x0102, VAULT_MSG_REPLY_TAGS = 0x0103 };
+enum vault_message { VAULT_MSG_REQUEST = 0x0101, VAULT_MSG_REPLY = 0x0102, VAULT_MSG_REPLY_TAGS = 0x0103,
+                     VAULT_MSG_REPLY_LIST = 0x0104 };
 
 enum vault_op {
         VAULT_OP_GET_KEY = 1,          /* public key, attributes, recovery level, tags */
         VAULT_OP_WRAP,
         VAULT_OP_UNWRAP,
         VAULT_OP_CHECK_DELETED,        /* is the key listed as deleted? GRANTED: it is; anything else: cannot tell */
+        VAULT_OP_LIST_KEYS,            /* all keys of the vault, whichever of those allowed is named; one page */
+        VAULT_OP_LIST_VERSIONS,        /* of the key */
+        _VAULT_OP_MAX,
 };
 
 enum vault_flags {
@@ -98,6 +105,17 @@ struct vault_reply {
         uint32_t delivered;
 };
 
+#define VAULT_LIST_MAX 25u              /* a page, as Key Vault has it */
+
+struct vault_list {
+        struct {
+                char kid[KEY_URI_MAX];     /* with a version where versions are listed */
+                uint8_t key_flags;         /* VAULT_KEY_ENABLED, VAULT_KEY_PURGE_PROTECTED */
+                uint64_t created, not_before, expires;     /* as in vault_reply */
+        } items[VAULT_LIST_MAX];
+        uint8_t n;
+};
+
 /* The prefix and more of lower case letters, digits and dashes; a value of printable ASCII. */
 bool vault_tag_is_valid(const char *name, const char *value) _pure_;
 
@@ -107,3 +125,9 @@ int vault_request_encode(const struct vault_request *q, uint32_t id, struct wire
 int vault_request_decode(struct wire_cursor *c, struct vault_request *ret);
 int vault_reply_encode(const struct vault_reply *y, uint32_t id, struct wire_frame *ret);
 int vault_reply_decode(struct wire_cursor *c, struct vault_reply *ret);
+
+/* The same for the reply to a listing: VAULT_REPLY_LIST where it was GRANTED, else VAULT_REPLY with an empty list. */
+int vault_list_encode(const struct vault_reply *y, const struct vault_list *l, uint32_t id, struct wire_frame *ret);
+int vault_list_decode(struct wire_cursor *c, struct vault_reply *ret, struct vault_list *ret_list);
+
+static inline bool vault_op_lists(unsigned op) { return op == VAULT_OP_LIST_KEYS || op == VAULT_OP_LIST_VERSIONS; }

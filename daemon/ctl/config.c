@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "print.h"
 
-#include "common/config.h"
+#include "common/config-azure.h"
 
 /* cmkctl config: what the files say, read here and not asked from the daemon, so that a mistake is found before cmkd is
  * restarted. The effective policy of a volume, with the defaults of its role, is in `cmkctl status NAME`. */
@@ -64,7 +64,17 @@ static void put_keys(struct json_object *o, const char *name, char *const *keys)
 static void put_azure(struct json_object *o, const struct vault_config *v) {
         char number[24];
 
+        put_text(o, "Identity", azure_identity_to_string(v->identity));
         put_text(o, "ClientId", v->client_id);
+        put_text(o, "ObjectId", v->object_id);
+        put_text(o, "ResourceId", v->resource_id);
+        put_text(o, "TenantId", v->tenant_id);
+        put_text(o, "Authority", v->authority);
+        put_text(o, "AuthorityCAFile", v->authority_ca_file);
+        put_text(o, "JwtFile", v->jwt_file);
+        put_text(o, "ClientSecretFile", v->client_secret_file);
+        put_text(o, "ClientCertificate", v->client_certificate);
+        put_text(o, "ClientKey", v->client_key);
         put_text(o, "MetadataEndpoint", v->metadata_endpoint);
         put_text(o, "Resource", v->resource);
         put_text(o, "ApiVersion", v->api_version);

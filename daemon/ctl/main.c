@@ -48,11 +48,12 @@ static const struct verb verbs[] = {
         { "guard confirm", 0, 0, 0, "", "let an armed guard go on refusing", verb_guard_confirm },
         { "guard release", 0, 0, O(YES), "", "take the probes out of the kernel, before the package is removed",
           verb_guard_release },
+        { "keys list", 1, 2, O(JSON)|O(ROOT), "VAULT [KEY]", "the keys of a vault, or the versions of one", verb_keys_list },
         { "config show", 0, 0, O(JSON)|O(ROOT), "", "what the configuration files say", verb_config_show },
         { "config reload", 0, 0, 0, "", "let cmkd read the configuration again; a bad one is refused", verb_config_reload },
         { "config check", 0, 0, O(ROOT), "", "read the configuration files, report the first mistake",
           verb_config_check },
-        { "doctor", 0, 0, O(JSON)|O(INITRAMFS)|O(ROOT), "", "where this node leaks; what would stop it from booting", verb_doctor },
+        { "doctor", 0, 0, O(JSON)|O(INITRAMFS)|O(ROOT)|O(VAULTS), "", "where this node leaks; what would stop it from booting", verb_doctor },
 };
 
 static void print_options(uint64_t set) {

@@ -34,6 +34,7 @@ static const struct {
         [OPTION_FILE] = { "file", 'f', true, "-f, --file FILE", "a trail file elsewhere" },
         [OPTION_ROOT] = { "root", 0, true, "--root DIR", "read the configuration below DIR" },
         [OPTION_INITRAMFS] = { "initramfs", 0, true, "--initramfs IMAGE", "the image to examine" },
+        [OPTION_VAULTS] = { "vaults", 0, false, "--vaults", "ask the vaults about their keys, as root" },
         [OPTION_UNTIL] = { "until", 0, true, "--until TIME", "pause: HH:MM, YYYY-MM-DD HH:MM, a span from now; audit: as --since" },
         [OPTION_ACTOR] = { "actor", 0, true, "--actor WHO", "only what this program did, or uid=N, loginuid=N, pid=N, session=N" },
         [OPTION_UNIT] = { "unit", 'u', true, "-u, --unit UNIT", "only what happened in this systemd unit, or container (its id)" },

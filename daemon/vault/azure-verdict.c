@@ -5,7 +5,7 @@
 
 #define INNER_DEPTH_MAX 4u
 #define ON_KEY (1u << VAULT_OP_GET_KEY | 1u << VAULT_OP_WRAP | 1u << VAULT_OP_UNWRAP)
-#define ON_ANY (ON_KEY | 1u << VAULT_OP_CHECK_DELETED)
+#define ON_ANY (ON_KEY | 1u << VAULT_OP_CHECK_DELETED | 1u << VAULT_OP_LIST_KEYS | 1u << VAULT_OP_LIST_VERSIONS)
 
 struct row {
         uint16_t status;

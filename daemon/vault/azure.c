@@ -1,30 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vault.h"
 
+#include "arc-key.h"
+#include "azure-challenge.h"
+#include "azure-list.h"
 #include "azure-reply.h"
 #include "azure-verdict.h"
 #include "common/base64.h"
+#include "common/config-azure.h"
+#include "identity-aad.h"
 #include "identity-imds.h"
 
-#define URL_MAX 1024u
+#define URL_MAX 1536u
 #define PAYLOAD_MAX (BASE64_SIZE(VAULT_BLOB_MAX) + 128u)
 
 /* What one operation asks for. */
 struct exchange {
         const char *path;               /* behind the host: "/keys/NAME/VERSION/unwrapkey" */
+        const char *query;              /* NULL: the API's version alone */
         const char *payload;            /* POST, or NULL: GET */
         bool carries_secret;
 };
 
-static int make_url(const struct vault *v, const char *path, char *buf, size_t size) {
+static int make_url(const struct vault *v, const struct exchange *x, char *buf, size_t size) {
+        const char *query = x->query ? x->query : "api-version=";
         const struct vault_config *c = v->config;
         int n;
 
         if (c->port == 443)
-                n = snprintf(buf, size, "https://%s%s?api-version=", c->host, path);
+                n = snprintf(buf, size, "https://%s%s?%s", c->host, x->path, query);
         else
-                n = snprintf(buf, size, "https://%s:%u%s?api-version=", c->host, c->port, path);
-        return n < 0 || (size_t) n >= size || http_append_escaped(buf, size, c->api_version) < 0 ? -EINVAL : 0;
+                n = snprintf(buf, size, "https://%s:%u%s?%s", c->host, c->port, x->path, query);
+        if (n < 0 || (size_t) n >= size)
+                return -EINVAL;
+        return !x->query && http_append_escaped(buf, size, c->api_version) < 0 ? -EINVAL : 0;
 }
 
 /* One request with that token. True: an HTTP answer came. */
@@ -42,7 +51,7 @@ static bool send_once(struct vault *v, const struct vault_call *c, const struct 
         int r;
 
         snprintf(id, sizeof(id), "x-ms-client-request-id: %s", q->client_request_id);
-        if (make_url(v, x->path, url, sizeof(url)) < 0) {
+        if (make_url(v, x, url, sizeof(url)) < 0) {
                 vault_reply_set(y, VERDICT_MISCONFIGURED, "configuration", "the request's URL is too long");
                 return false;
         }
@@ -58,9 +67,10 @@ static bool send_once(struct vault *v, const struct vault_call *c, const struct 
         return r >= 0;
 }
 
-static bool get_token(struct vault *v, const struct vault_call *c, uint64_t not_before_usec, struct token_result *t,
-                      struct vault_reply *y) {
-        const struct token_request q = { .not_before_usec = not_before_usec, .deadline_usec = c->deadline_usec };
+static bool get_token(struct vault *v, const struct vault_call *c, uint64_t not_before_usec, const char *claims,
+                      struct token_result *t, struct vault_reply *y) {
+        const struct token_request q = { .not_before_usec = not_before_usec, .claims = *claims ? claims : NULL,
+                                          .deadline_usec = c->deadline_usec };
         int r;
 
         r = identity_get_token(v->identity, &q, t);
@@ -74,18 +84,37 @@ static bool get_token(struct vault *v, const struct vault_call *c, uint64_t not_
         return false;
 }
 
-/* Token, request, and once more with a new token where a cached one got a 401. True: status 200, the body is in answer;
- * false: y says what it was. */
+/* Any answer but a good one. */
+static void judge(struct vault *v, const struct vault_call *c, const struct http_response *answer,
+                  const struct azure_challenge *challenge, struct vault_reply *y) {
+        const char *tenant = v->config->tenant_id;
+        struct judgement j;
+
+        if (answer->status == 200)
+                return vault_reply_set(y, VERDICT_BROKEN, "HTTP 200", "the reply is not JSON");
+        azure_judge(&(struct azure_evidence) {
+                .op = (enum vault_op) c->request->op, .status = answer->status, .vendor = answer->vendor, .json = answer->json,
+                .body = answer->body, .body_size = answer->body_size,
+        }, &j);
+        vault_reply_judge(y, &j);
+        if (j.verdict == VERDICT_DENIED_WEAK && answer->status == 401 && tenant && *challenge->tenant &&
+            !streq(tenant, challenge->tenant))
+                vault_reply_set(y, VERDICT_MISCONFIGURED, "tenant", "the vault belongs to tenant %s, TenantId= is %s: %s",
+                                challenge->tenant, tenant, j.text);
+}
+
+/* Token, request, and once more with a new token where a 401 was for a cached one, or for lack of claims that the vault names.
+ * True: status 200, the body is in answer; false: y says what it was. */
 static bool run_exchange(struct vault *v, const struct vault_call *c, const struct exchange *x,
                          struct http_response *answer, struct vault_reply *y) {
         uint64_t not_before = c->request->flags & VAULT_FLAG_FRESH_TOKEN ? now_boottime_usec() : 0;
+        struct azure_challenge challenge = {};
 
         for (unsigned n = 0; ; n++) {
-                struct judgement j;
                 struct token_result t;
-                bool answered, again;
+                bool answered;
 
-                if (!get_token(v, c, not_before, &t, y))
+                if (!get_token(v, c, not_before, challenge.claims, &t, y))
                         return false;
                 http_response_clear(answer);
                 answered = send_once(v, c, x, t.token, answer, y);
@@ -94,18 +123,11 @@ static bool run_exchange(struct vault *v, const struct vault_call *c, const stru
                         return false;
                 if (answer->status == 200 && answer->json)
                         return true;
-                again = answer->status == 401 && t.cached && n == 0;
-                if (!again) {
-                        if (answer->status == 200)
-                                vault_reply_set(y, VERDICT_BROKEN, "HTTP 200", "the reply is not JSON");
-                        else {
-                                azure_judge(&(struct azure_evidence) {
-                                        .op = (enum vault_op) c->request->op, .status = answer->status,
-                                        .vendor = answer->vendor, .json = answer->json, .body = answer->body,
-                                        .body_size = answer->body_size,
-                                }, &j);
-                                vault_reply_judge(y, &j);
-                        }
+                challenge = (struct azure_challenge) {};
+                if (answer->status == 401)
+                        (void) azure_challenge_parse(answer->challenge, v->config->host, &challenge);
+                if (answer->status != 401 || n > 0 || (!t.cached && !*challenge.claims)) {
+                        judge(v, c, answer, &challenge, y);
                         return false;
                 }
                 not_before = now_boottime_usec();
@@ -179,8 +201,42 @@ static void azure_check_deleted(struct vault *v, const struct vault_call *c, str
         vault_reply_granted(y);
 }
 
+/* The page that the blob names, or the first. */
+static void azure_list(struct vault *v, const struct vault_call *c, struct vault_reply *y) {
+        _cleanup_(http_response_clear) struct http_response answer = {};
+        const struct vault_request *q = c->request;
+        char path[192] = "/keys", query[AZURE_QUERY_MAX + 1] = "";
+        struct azure_page page = { .vault = &q->key, .path = path, .versions = q->op == VAULT_OP_LIST_VERSIONS };
+        const char *why = "";
+        int r;
+
+        if (page.versions)
+                snprintf(path, sizeof(path), "/keys/%s/versions", q->key.name);
+        if (q->blob_size > 0) {
+                if (q->blob_size < sizeof(query))
+                        memcpy(query, q->blob, q->blob_size);
+                if (!azure_query_is_valid(query) || strlen(query) != q->blob_size)
+                        return vault_reply_set(y, VERDICT_MISCONFIGURED, "request", "there is no such page");
+        }
+        if (!run_exchange(v, c, &(struct exchange) { .path = path, .query = *query ? query : NULL }, &answer, y))
+                return;
+        r = azure_parse_list(answer.body, answer.body_size, &page, c->list, query, &why);
+        if (r < 0)
+                return vault_reply_unusable(y, r, why);
+        y->blob_size = strlen(query);
+        memcpy(y->blob, query, y->blob_size);
+        vault_reply_granted(y);
+}
+
 static int azure_open(struct vault *v) {
-        return identity_imds_new(v->config, &v->identity);
+        const struct vault_config *c = v->config;
+        _cleanup_(freep) char *pem = NULL;
+        int r;
+
+        if (c->identity == AZURE_IDENTITY_MANAGED || c->identity == AZURE_IDENTITY_ARC)
+                return identity_imds_new(c, ARC_KEY_DIRECTORY, &v->identity);
+        r = vault_read_authorities(v, "AuthorityCAFile", c->authority_ca_file, &pem);
+        return r < 0 ? r : identity_aad_new(c, pem, &v->identity);
 }
 
 const struct vault_ops azure_ops = {
@@ -190,4 +246,5 @@ const struct vault_ops azure_ops = {
         .wrap = azure_wrap,
         .unwrap = azure_unwrap,
         .check_deleted = azure_check_deleted,
+        .list = azure_list,
 };

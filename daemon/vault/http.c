@@ -211,11 +211,12 @@ static size_t on_header(char *line, size_t one _unused_, size_t n, void *user) {
         }
         if (n > 5 && memcmp(line, "HTTP/", 5) == 0) {
                 y->vendor = y->json = false;       /* what an interim reply said is not about this one */
-                y->request_id[0] = y->location[0] = 0;
+                y->request_id[0] = y->location[0] = y->challenge[0] = 0;
         } else if (header_value(line, n, "x-ms-request-id", y->request_id, sizeof(y->request_id)) ||
             header_value(line, n, "x-ms-keyvault-service-version", value, sizeof(value)))
                 y->vendor = true;
-        else if (header_value(line, n, "Location", y->location, sizeof(y->location)))
+        else if (header_value(line, n, "Location", y->location, sizeof(y->location)) ||
+                 (!*y->challenge && header_value(line, n, "WWW-Authenticate", y->challenge, sizeof(y->challenge))))
                 return n;
         else if (header_value(line, n, "Content-Type", value, sizeof(value)))
                 y->json = strncasecmp(value, "application/json", 16) == 0 && strchr("; ", value[16]);
@@ -359,9 +360,12 @@ static int make_headers(const struct http_request *q, struct curl_slist **ret) {
         if (r >= 0)
                 r = append_header(ret, "Expect:");
         if (r >= 0 && q->body)
-                r = append_header(ret, "Content-Type: application/json");
+                r = append_header(ret, q->form ? "Content-Type: application/x-www-form-urlencoded" :
+                                                  "Content-Type: application/json");
         if (r >= 0 && q->metadata)
                 r = append_header(ret, "Metadata: true");
+        if (r >= 0 && q->authorization)
+                r = append_header(ret, (const char *) secret_cdata(q->authorization));
         for (const char *const *h = q->headers; r >= 0 && h && *h; h++)
                 r = append_header(ret, *h);
         return r;

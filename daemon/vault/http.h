@@ -18,15 +18,18 @@
 #define HTTP_BODY_MAX (64u * 1024u)
 #define HTTP_HEADERS_MAX (32u * 1024u)
 #define HTTP_RETRY_AFTER_MAX 300u
+#define HTTP_CHALLENGE_MAX 2048u
 
 struct http_pool;
 
 struct http_request {
         const char *url;
         bool metadata;                   /* plain http, "Metadata: true"; else https */
-        const char *body;                /* POST as application/json; NULL: GET */
+        const char *body;                /* POST; NULL: GET */
+        bool form;                       /* the body is application/x-www-form-urlencoded; else application/json */
         size_t body_size;
         const struct secret *bearer;     /* NUL-terminated token, or NULL */
+        const struct secret *authorization;   /* a line for the head, NUL-terminated: "Authorization: ...", or NULL */
         const char *const *headers;      /* more lines for the head, "Name: value"; NULL-terminated, or NULL */
         bool fresh_connection;           /* on a connection of its own, that is closed afterwards */
         bool carries_secret;             /* the handle is not kept, but for a request that waits for one just now */
@@ -39,6 +42,7 @@ struct http_response {
         bool vendor;                     /* one of the headers that the vault's own replies have */
         char request_id[129];
         char location[513];              /* "": none, or one that does not fit */
+        char challenge[HTTP_CHALLENGE_MAX + 1];   /* the first WWW-Authenticate; the same */
         uint32_t retry_after_sec;        /* 0: not said */
         uint32_t usec;                   /* the whole exchange, with connecting */
         char *body;                      /* not NUL-terminated */

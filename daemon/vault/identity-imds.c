@@ -1,20 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "identity-imds.h"
 
-#include <time.h>
-
-#include "http.h"
+#include "arc-key.h"
+#include "common/config-azure.h"
+#include "identity-http.h"
 #include "imds-reply.h"
 
-#define TRIES 4u
-#define FIRST_PAUSE_USEC (800 * USEC_PER_MSEC)
-#define URL_MAX 1024u
+#define URL_MAX 2048u
 #define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]"
 
 struct imds {
         const struct vault_config *config;
+        const char *arc_directory;
         struct http_pool *http;
 };
+
+static void judge(const struct http_response *y, struct judgement *ret, bool *ret_retry) {
+        imds_judge(y->status, y->body, y->body_size, ret, ret_retry);
+}
+
+static const struct token_speaker endpoint = { "the metadata endpoint", "metadata", judge };
+
+static int say(struct token_fetched *f, enum verdict v, const char *code, const char *why) {
+        judgement_set(&f->failure, v, code, "%s", why);
+        return -EACCES;
+}
 
 /* http://HOST[:PORT] and nothing else. */
 static bool endpoint_is_valid(const char *s) {
@@ -23,91 +33,69 @@ static bool endpoint_is_valid(const char *s) {
         return host && *host && host[strspn(host, HOST_CHARACTERS)] == 0;
 }
 
-static int make_url(const struct vault_config *c, char *buf, size_t size) {
-        if (!endpoint_is_valid(c->metadata_endpoint) ||
-            snprintf(buf, size, "%s/metadata/identity/oauth2/token?api-version=2018-02-01&resource=",
-                     c->metadata_endpoint) >= (int) size || http_append_escaped(buf, size, c->resource) < 0)
-                return -EINVAL;
-        if (!c->client_id)
+static int append_selector(char *buf, size_t size, const char *name, const char *value) {
+        if (!value)
                 return 0;
-        if (strlen(buf) + strlen("&client_id=") >= size)
+        if (strlen(buf) + strlen(name) + 3 > size)
                 return -EINVAL;
-        strcat(buf, "&client_id=");
-        return http_append_escaped(buf, size, c->client_id) < 0 ? -EINVAL : 0;
+        strcat(strcat(strcat(buf, "&"), name), "=");
+        return http_append_escaped(buf, size, value);
 }
 
-static void no_answer(struct token_fetched *f, int r, const struct http_response *y, bool *ret_retry) {
-        enum verdict v = VERDICT_UNREACHABLE;
+/* msi_res_id: mi_res_id is another service's spelling, and ignored here. */
+static int make_url(const struct vault_config *c, char *buf, size_t size) {
+        const char *version = c->identity == AZURE_IDENTITY_ARC ? "2019-11-01" : "2018-02-01";
 
-        if (r == -EINVAL)
-                v = VERDICT_MISCONFIGURED;
-        else if (r == -EMSGSIZE || r == -EBADMSG)
-                v = VERDICT_BROKEN;
-        *ret_retry = r == -ECONNREFUSED || r == -ENXIO || r == -ETIMEDOUT;
-        judgement_set(&f->failure, v, r == -ETIMEDOUT ? "metadata: timed out" : "metadata: no answer",
-                      "no token from the metadata endpoint: %s", *y->error ? y->error : strerror(-r));
+        if (!endpoint_is_valid(c->metadata_endpoint) ||
+            snprintf(buf, size, "%s/metadata/identity/oauth2/token?api-version=%s&resource=", c->metadata_endpoint,
+                     version) >= (int) size || http_append_escaped(buf, size, c->resource) < 0 ||
+            append_selector(buf, size, "client_id", c->client_id) < 0 ||
+            append_selector(buf, size, "object_id", c->object_id) < 0 ||
+            append_selector(buf, size, "msi_res_id", c->resource_id) < 0)
+                return -EINVAL;
+        return 0;
 }
 
-/* One try. 0, or -EACCES with f->failure. */
-static int try_once(struct imds *i, const char *url, uint64_t deadline_usec, struct token_fetched *f, bool *ret_retry) {
-        _cleanup_(http_response_clear) struct http_response y = {};
-        const struct http_request q = {
-                .url = url, .metadata = true, .carries_secret = true, .deadline_usec = deadline_usec,
-        };
-        struct imds_token t;
+/* The agent's second answer, where the first was its challenge. */
+static int answer_agent(struct imds *i, const struct http_request *q, struct http_response *y, struct token_fetched *f,
+                        bool *ret_retry) {
+        _cleanup_(secret_freep) struct secret *line = NULL;
+        struct http_request second = *q;
         const char *why = "";
         int r;
 
         *ret_retry = false;
-        r = http_perform(i->http, &q, &y);
-        if (r < 0) {
-                no_answer(f, r, &y, ret_retry);
-                return -EACCES;
-        }
-        if (y.status != 200) {
-                imds_judge(y.status, y.body, y.body_size, &f->failure, ret_retry);
-                f->retry_after_sec = y.retry_after_sec;
-                return -EACCES;
-        }
-        r = imds_parse_token(y.body, y.body_size, instant_now().realtime_usec / USEC_PER_SEC, &t, &why);
-        if (r == 0) {
-                f->token = t.token;
-                f->lifetime_sec = t.lifetime_sec;
-                f->refresh_sec = t.refresh_sec;
-                return 0;
-        }
+        r = arc_key_read(y->challenge, i->arc_directory, &line, &why);
         if (r == -ENOMEM || r == -EPERM)
-                judgement_set(&f->failure, VERDICT_UNREACHABLE, "memory", "no memory for a token that stays secret");
-        else
-                judgement_set(&f->failure, VERDICT_BROKEN, "metadata: bad reply",
-                              "the metadata endpoint's reply is not usable: %s", why);
-        return -EACCES;
+                return say(f, VERDICT_UNREACHABLE, "memory", "no memory for what stays secret");
+        if (r < 0)
+                return say(f, r == -EBADMSG ? VERDICT_BROKEN : VERDICT_MISCONFIGURED, "metadata: challenge", why);
+        http_response_clear(y);
+        second.authorization = line;
+        r = http_perform(i->http, &second, y);
+        return token_take_reply(&endpoint, r, y, f, ret_retry);
 }
 
-static void pause_usec(uint64_t usec) {
-        struct timespec ts = { (time_t) (usec / USEC_PER_SEC), (long) (usec % USEC_PER_SEC * NSEC_PER_USEC) };
-
-        nanosleep(&ts, NULL);
-}
-
-static int fetch(void *user, const struct secret *current _unused_, uint64_t deadline_usec, struct token_fetched *f) {
+static int try_once(void *user, const struct token_wish *w, struct token_fetched *f, bool *ret_retry) {
+        _cleanup_(http_response_clear) struct http_response y = {};
         struct imds *i = user;
-        uint64_t pause = FIRST_PAUSE_USEC;
         char url[URL_MAX];
-        bool retry;
+        const struct http_request q = {
+                .url = url, .metadata = true, .carries_secret = true, .deadline_usec = w->deadline_usec,
+        };
+        int r;
 
-        if (make_url(i->config, url, sizeof(url)) < 0) {
-                judgement_set(&f->failure, VERDICT_MISCONFIGURED, "metadata: configuration",
-                              "MetadataEndpoint=, Resource= or ClientId= is not usable");
-                return -EACCES;
-        }
-        for (unsigned n = 1; ; n++, pause *= 2) {
-                if (try_once(i, url, deadline_usec, f, &retry) == 0)
-                        return 0;
-                if (!retry || n == TRIES || now_boottime_usec() + pause >= deadline_usec)
-                        return -EACCES;
-                pause_usec(pause);
-        }
+        *ret_retry = false;
+        if (make_url(i->config, url, sizeof(url)) < 0)
+                return say(f, VERDICT_MISCONFIGURED, "metadata: configuration", "MetadataEndpoint= or Resource= is not usable");
+        r = http_perform(i->http, &q, &y);
+        if (r >= 0 && y.status == 401 && i->config->identity == AZURE_IDENTITY_ARC)
+                return answer_agent(i, &q, &y, f, ret_retry);
+        return token_take_reply(&endpoint, r, &y, f, ret_retry);
+}
+
+static int fetch(void *user, const struct token_wish *w, struct token_fetched *f) {
+        return token_try(try_once, user, w, f);
 }
 
 static void imds_free(void *user) {
@@ -117,7 +105,7 @@ static void imds_free(void *user) {
         free(i);
 }
 
-int identity_imds_new(const struct vault_config *c, struct identity **ret) {
+int identity_imds_new(const struct vault_config *c, const char *arc_directory, struct identity **ret) {
         struct imds *i;
 
         i = calloc(1, sizeof(*i));
@@ -126,5 +114,6 @@ int identity_imds_new(const struct vault_config *c, struct identity **ret) {
                 return -ENOMEM;
         }
         i->config = c;
+        i->arc_directory = arc_directory;
         return identity_new(&(struct token_source) { .fetch = fetch, .free = imds_free, .user = i }, ret);
 }

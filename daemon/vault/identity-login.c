@@ -134,16 +134,16 @@ static bool renew(struct login *l, const struct secret *current, uint64_t deadli
         return true;
 }
 
-static int fetch(void *user, const struct secret *current, uint64_t deadline_usec, struct token_fetched *f) {
+static int fetch(void *user, const struct token_wish *w, struct token_fetched *f) {
         _cleanup_(secret_freep) struct secret *body = NULL;
         struct login *l = user;
         char path[TRANSIT_PATH_MAX];
-        struct transit_exchange x = { .path = path, .carries_secret = true, .deadline_usec = deadline_usec };
+        struct transit_exchange x = { .path = path, .carries_secret = true, .deadline_usec = w->deadline_usec };
         const struct vault_config *c = l->config;
         struct transit_token t = {};
         int r;
 
-        if (current && l->renewable && renew(l, current, deadline_usec, f))
+        if (w->current && l->renewable && renew(l, w->current, w->deadline_usec, f))
                 return 0;
         if (c->client_key)
                 r = prepare_certificate(l, f);

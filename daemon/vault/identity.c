@@ -70,15 +70,15 @@ static void conclude(struct identity *i, int r, uint64_t begun_usec, struct toke
 }
 
 /* Under the lock, which is given up meanwhile; only who fetches replaces the token, so that it stays as it is. */
-static int run_fetch(struct identity *i, bool renew, uint64_t deadline_usec) {
-        const struct secret *current = renew ? i->token : NULL;
+static int run_fetch(struct identity *i, bool renew, const char *claims, uint64_t deadline_usec) {
+        const struct token_wish w = { .current = renew ? i->token : NULL, .claims = claims, .deadline_usec = deadline_usec };
         uint64_t begun = now_boottime_usec();
         struct token_fetched f = {};
         int r;
 
         i->fetching = true;
         pthread_mutex_unlock(&i->lock);
-        r = i->source.fetch(i->source.user, current, deadline_usec, &f);
+        r = i->source.fetch(i->source.user, &w, &f);
         pthread_mutex_lock(&i->lock);
         conclude(i, r, begun, &f);
         return r;
@@ -115,12 +115,12 @@ static int provide(struct identity *i, const struct token_request *q, bool *ret_
                 if (good && (i->fetching || now_boottime_usec() < i->refresh_usec))
                         return 0;
                 if (good) {
-                        run_fetch(i, true, MIN_OF(q->deadline_usec, now_boottime_usec() + REFRESH_PATIENCE_USEC));
+                        run_fetch(i, true, NULL, MIN_OF(q->deadline_usec, now_boottime_usec() + REFRESH_PATIENCE_USEC));
                         return 0;
                 }
                 *ret_cached = false;
                 if (!i->fetching)
-                        return run_fetch(i, false, q->deadline_usec);
+                        return run_fetch(i, false, q->claims, q->deadline_usec);
                 if (wait_for_fetch(i, q->deadline_usec) < 0) {
                         judgement_set(&i->failure, VERDICT_UNREACHABLE, "token: timed out",
                                       "a token was not to be had in time");

@@ -6,7 +6,7 @@
  *   identity_get_token ─ kept and good? ─yes─► a copy
  *          │ no, or older than the caller allows
  *          ▼
- *   one thread asks the source (the others wait for its answer) ─► identity-imds, identity-login
+ *   one thread asks the source (the others wait for its answer) ─► identity-imds, identity-aad, identity-login
  *
  * A token is refreshed ahead of its end; a refresh that fails while the old one is good is not an error. */
 
@@ -18,6 +18,7 @@ struct identity;
 struct token_request {
         uint64_t not_before_usec;    /* CLOCK_BOOTTIME: asked for at or after this; 0: any that is good */
         uint64_t deadline_usec;
+        const char *claims;          /* JSON that the vault wants to see met: a new token is asked for with it; NULL: none */
 };
 
 struct token_result {
@@ -37,10 +38,17 @@ struct token_fetched {
         uint32_t retry_after_sec;
 };
 
-/* Asks for a token, within the deadline. current: the one kept, where it is good and may be renewed; NULL: a new one is
- * wanted. One thread at a time. Returns 0, or -EACCES with ret->failure (and ret->retry_after_sec) filled. */
+/* What is wanted of a source. */
+struct token_wish {
+        const struct secret *current;    /* the one kept, where it is good and may be renewed; NULL: a new one */
+        const char *claims;              /* NULL: none; a source that cannot pass them on leaves them out */
+        uint64_t deadline_usec;
+};
+
+/* Asks for a token, within the deadline. One thread at a time. Returns 0, or -EACCES with ret->failure (and
+ * ret->retry_after_sec) filled. */
 struct token_source {
-        int (*fetch)(void *user, const struct secret *current, uint64_t deadline_usec, struct token_fetched *ret);
+        int (*fetch)(void *user, const struct token_wish *w, struct token_fetched *ret);
         void (*free)(void *user);
         void *user;
 };

@@ -24,6 +24,7 @@ struct job *job_free(struct job *job) {
         if (!job)
                 return NULL;
         safe_close(job->pipe_fd);
+        free(job->list);
         explicit_bzero(job, sizeof(*job));
         free(job);
         return NULL;
@@ -86,7 +87,7 @@ static void hand_back(struct job *job) {
 static void *run_job(void *arg) {
         struct job *job = arg;
 
-        vault_run(job->jobs->vaults, &(struct vault_call) { &job->request, job->deadline_usec }, job->pipe_fd,
+        vault_run(job->jobs->vaults, &(struct vault_call) { &job->request, job->deadline_usec, job->list }, job->pipe_fd,
                   &job->reply, &job->released);
         job->pipe_fd = safe_close(job->pipe_fd);
         hand_back(job);

@@ -30,6 +30,7 @@ struct job {
         uint64_t deadline_usec;
         struct vault_request request;
         struct vault_reply reply;
+        struct vault_list *list;      /* of a job that lists, else NULL */
         bool released;                /* a secret W was in memory */
         struct jobs *jobs;
 };

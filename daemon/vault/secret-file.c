@@ -39,7 +39,7 @@ int secret_file_read(const char *path, unsigned flags, struct secret **ret, cons
         size_t n = 0;
         int r;
 
-        fd = open(path, O_RDONLY|O_CLOEXEC|O_NOCTTY|O_NONBLOCK);
+        fd = open(path, O_RDONLY|O_CLOEXEC|O_NOCTTY|O_NONBLOCK|(flags & SECRET_FILE_NO_LINK ? O_NOFOLLOW : 0));
         if (fd < 0 || fstat(fd, &st) < 0)
                 return refuse(ret_why, -errno, errno == EACCES ? "the worker's user may not read it" : "it cannot be opened");
         if (!S_ISREG(st.st_mode))

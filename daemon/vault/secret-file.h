@@ -8,6 +8,7 @@
 enum secret_file_flags {
         SECRET_FILE_PRIVATE = 1 << 0,    /* refuse one that everybody may read */
         SECRET_FILE_PEM = 1 << 1,        /* any text; else only what one line of a header may have */
+        SECRET_FILE_NO_LINK = 1 << 2,    /* refuse a symbolic link: somebody else said the path */
 };
 
 /* Reads the file, without white space at its end, with a NUL behind. Returns

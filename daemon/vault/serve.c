@@ -84,12 +84,12 @@ static void accept_peer(struct server *s) {
 }
 
 /* Frames leave whole and in one go; who does not read them is dropped rather than waited for. */
-static void send_reply(struct server *s, struct peer *p, uint32_t id, const struct vault_reply *y) {
+static void send_reply(struct server *s, struct peer *p, uint32_t id, const struct vault_reply *y, const struct vault_list *l) {
         int r;
 
         if (!p || p->fd < 0)
                 return;
-        r = vault_reply_encode(y, id, &s->frame);
+        r = l ? vault_list_encode(y, l, id, &s->frame) : vault_reply_encode(y, id, &s->frame);
         if (r >= 0)
                 r = link_send(p->fd, &s->frame, -EBADF);
         explicit_bzero(&s->frame, sizeof(s->frame));
@@ -106,6 +106,10 @@ static int new_job(const struct vault_request *q, struct peer *p, uint32_t id, i
         job = calloc(1, sizeof(*job));
         if (!job)
                 return -ENOMEM;
+        if (vault_op_lists(q->op) && !(job->list = calloc(1, sizeof(*job->list)))) {
+                free(job);
+                return -ENOMEM;
+        }
         job->owner = p;
         job->id = id;
         job->pipe_fd = TAKE_FD(*pipe_fd);
@@ -143,7 +147,7 @@ static int take_request(struct server *s, struct peer *p) {
         }
         if (r < 0) {
                 vault_reply_set(&busy, VERDICT_UNREACHABLE, "busy", "the worker has too much to do: %s", strerror(-r));
-                send_reply(s, p, id, &busy);
+                send_reply(s, p, id, &busy, NULL);
         }
         return 0;
 }
@@ -169,7 +173,7 @@ static void on_jobs(struct server *s) {
                 if (job->released)
                         s->released_usec = now_boottime_usec();
                 log_debug("%s: %s %s", job->request.vault, verdict_to_string(job->reply.verdict), job->reply.code);
-                send_reply(s, job->owner, job->id, &job->reply);
+                send_reply(s, job->owner, job->id, &job->reply, job->list);
                 job_free(job);
         }
 }

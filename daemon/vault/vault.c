@@ -42,6 +42,20 @@ void vault_reply_unusable(struct vault_reply *y, int r, const char *why) {
                                 strerror(-r));
 }
 
+int vault_read_authorities(struct vault *v, const char *setting, const char *path, char **ret) {
+        int r;
+
+        if (!path)
+                return 0;
+        r = read_small_file(path, CA_FILE_MAX, ret, NULL);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                log_error("[Vault %s]: %s=%s cannot be read: %s", v->config->name, setting, path, strerror(-r));
+        v->unusable |= r < 0;
+        return 0;
+}
+
 static int vault_init(struct vault *v, const struct vault_config *c) {
         _cleanup_(freep) char *pem = NULL;
         int r;
@@ -50,13 +64,9 @@ static int vault_init(struct vault *v, const struct vault_config *c) {
         for (size_t i = 0; i < ELEMENTSOF(providers); i++)
                 if (streq(providers[i]->provider, c->provider))
                         v->ops = providers[i];
-        if (c->ca_file) {
-                r = read_small_file(c->ca_file, CA_FILE_MAX, &pem, NULL);
-                if (r < 0)
-                        log_error("[Vault %s]: CAFile=%s cannot be read: %s", c->name, c->ca_file, strerror(-r));
-                v->unusable = r < 0;
-        }
-        r = http_pool_new(pem, &v->http);
+        r = vault_read_authorities(v, "CAFile", c->ca_file, &pem);
+        if (r >= 0)
+                r = http_pool_new(pem, &v->http);
         return r < 0 || !v->ops ? r : v->ops->open(v);
 }
 
@@ -150,7 +160,7 @@ static bool admit(struct vault *v, const struct vault_call *c, int pipe_fd, stru
                                 "[Vault %s] of the configuration does not allow this host, port and key", q->vault);
         else if (v->unusable || !v->ops)
                 vault_reply_set(y, VERDICT_MISCONFIGURED, "configuration", "[Vault %s]: %s", q->vault,
-                                v->ops ? "its CAFile= cannot be read" : "its Provider= is not known");
+                                v->ops ? "its CAFile= or AuthorityCAFile= cannot be read" : "its Provider= is not known");
         else if (deliver != (pipe_fd >= 0) || (deliver && (q->op != VAULT_OP_UNWRAP || !is_pipe(pipe_fd))))
                 vault_reply_set(y, VERDICT_MISCONFIGURED, "pipe", "a pipe goes with a release, and with nothing else");
         else if ((q->op == VAULT_OP_WRAP || q->op == VAULT_OP_UNWRAP) && (!*q->key.version || q->blob_size == 0))
@@ -187,6 +197,14 @@ void vault_run(struct vaults *v, const struct vault_call *call, int pipe_fd, str
                 break;
         case VAULT_OP_CHECK_DELETED:
                 vault->ops->check_deleted(vault, c, ret);
+                break;
+        case VAULT_OP_LIST_KEYS:
+        case VAULT_OP_LIST_VERSIONS:
+                if (vault->ops->list && c->list)
+                        vault->ops->list(vault, c, ret);
+                else
+                        vault_reply_set(ret, VERDICT_MISCONFIGURED, "request", "keys of Provider=%s cannot be listed",
+                                        vault->config->provider);
                 break;
         default:
                 vault_reply_set(ret, VERDICT_MISCONFIGURED, "request", "no such operation");

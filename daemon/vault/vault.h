@@ -23,7 +23,7 @@ struct vault {
         const struct vault_ops *ops;
         struct http_pool *http;
         struct identity *identity;        /* NULL: the provider needs none */
-        bool unusable;                    /* its CAFile= could not be read */
+        bool unusable;                    /* a file of authorities could not be read */
 };
 
 struct vaults {
@@ -36,6 +36,7 @@ struct vaults {
 struct vault_call {
         const struct vault_request *request;
         uint64_t deadline_usec;           /* CLOCK_BOOTTIME */
+        struct vault_list *list;          /* where vault_op_lists(), else NULL */
 };
 
 /* Each fills *y completely (verdict, code, text, ...). The result of wrap and unwrap is a secret, *ret_value, only
@@ -47,6 +48,7 @@ struct vault_ops {
         void (*wrap)(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value);
         void (*unwrap)(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value);
         void (*check_deleted)(struct vault *v, const struct vault_call *c, struct vault_reply *y);
+        void (*list)(struct vault *v, const struct vault_call *c, struct vault_reply *y);    /* NULL: it cannot */
 };
 
 extern const struct vault_ops azure_ops, transit_ops;
@@ -63,6 +65,10 @@ struct vaults *vaults_free(struct vaults *v);
  * secret W was in this process's memory. */
 void vault_run(struct vaults *v, const struct vault_call *call, int pipe_fd, struct vault_reply *ret,
                bool *ret_released);
+
+/* For providers, while vaults are loaded: the text of a PEM file of authorities, the caller's; none where path is NULL. One that
+ * cannot be read makes the vault unusable, which is logged. Returns 0 or -ENOMEM. */
+int vault_read_authorities(struct vault *v, const char *setting, const char *path, char **ret);
 
 /* For providers: verdict, code and text of a reply. */
 void vault_reply_set(struct vault_reply *y, enum verdict v, const char *code, const char *format, ...) _printf_(4, 5);

@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (size < 4)
                 return 0;
         e = (struct azure_evidence) {
-                .op = (enum vault_op) (data[0] % 4 + 1), .status = (uint16_t) ((data[1] << 8 | data[2]) % 1000),
+                .op = (enum vault_op) (data[0] % (_VAULT_OP_MAX - 1) + 1), .status = (uint16_t) ((data[1] << 8 | data[2]) % 1000),
                 .vendor = data[3] & 1, .json = data[3] & 2, .body = (const char *) data + 4, .body_size = size - 4,
         };
         azure_judge(&e, &j);
@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (j.verdict == VERDICT_GRANTED || j.verdict >= _VERDICT_MAX)
                 abort();
         if (j.verdict == VERDICT_REVOKED &&
-            (!e.vendor || !e.json || e.op == VAULT_OP_CHECK_DELETED ||
+            (!e.vendor || !e.json || e.op >= VAULT_OP_CHECK_DELETED ||
              !((e.status == 403 && strcasecmp(j.code, "Forbidden/KeyDisabled") == 0) ||
                (e.status == 404 && strcasecmp(j.code, "KeyNotFound") == 0))))
                 abort();

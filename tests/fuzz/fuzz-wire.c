@@ -101,6 +101,20 @@ static void try_vault_reply(struct wire_cursor c) {
         check_same();
 }
 
+static void try_vault_list(struct wire_cursor c) {
+        static struct vault_reply y, again;
+        static struct vault_list l, l_again;
+
+        if (vault_list_decode(&c, &y, &l) < 0)
+                return;
+        check(l.n <= VAULT_LIST_MAX && (l.n == 0 || y.verdict == VERDICT_GRANTED));
+        for (unsigned i = 0; i < l.n; i++)
+                CHECK_TEXT(l.items[i].kid);
+        check(vault_list_encode(&y, &l, c.id, &first) == 0 && reopen(&c) && vault_list_decode(&c, &again, &l_again) == 0);
+        check(vault_list_encode(&again, &l_again, c.id, &second) == 0);
+        check_same();
+}
+
 static void try_record(struct wire_cursor c) {
         static struct audit_message_record m, again;
 
@@ -155,6 +169,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         try_disk_reply(c);
         try_vault_request(c);
         try_vault_reply(c);
+        try_vault_list(c);
         try_record(c);
         try_ack(c);
         walk(c, data[0]);

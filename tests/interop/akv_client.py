@@ -198,9 +198,51 @@ class Claims:
         policy = self.client.get_key_rotation_policy("interop-hsm")
         assert policy.lifetime_actions[0].time_before_expiry == "P30D", policy.lifetime_actions
 
-    def c20_all_tokens_came_from_metadata(self):
+    def principal(self):
+        """How an application proves itself, by the vendor's own hand."""
+        from azure.identity import ClientAssertionCredential, ClientSecretCredential
+        ids = control(self.info, "identities")
+        app = control(self.info, "add-identity", name="app", perms=["get", "list"])["client_id"]
+        control(self.info, "app", name="app", action="secret", value="a b&c=d%20+/?#")
+        control(self.info, "app", name="app", action="assertion", value="eyJ.of.another")
+        opts = {"authority": self.info["url"], "disable_instance_discovery": True, "connection_verify": self.info["ca"],
+                "retry_total": 0}
+        return {"secret": ClientSecretCredential(ids["tenant"], app, "a b&c=d%20+/?#", **opts),
+                "assertion": ClientAssertionCredential(ids["tenant"], app, lambda: "eyJ.of.another", **opts),
+                "wrong": ClientSecretCredential(ids["tenant"], app, "another", **opts)}
+
+    def c20_service_principals(self):
+        from azure.core.exceptions import ClientAuthenticationError
+        from azure.keyvault.keys import KeyClient
+        credentials = self.principal()
+        wrong = credentials.pop("wrong")
+        for name, credential in credentials.items():
+            with KeyClient(self.info["url"], credential, **self.opts) as client:
+                assert client.get_key("interop-hsm").name == "interop-hsm", name
+        try:
+            KeyClient(self.info["url"], wrong, **self.opts).get_key("interop-hsm")
+        except ClientAuthenticationError as e:
+            assert "AADSTS7000215" in str(e), e
+            return
+        raise AssertionError("a wrong secret was taken")
+
+    def c21_certificate(self):
+        """By the library below azure-identity, which has PS256 and x5t#S256 (azure-identity still sends SHA-1)."""
+        import msal
+        import requests
+        session = requests.Session()
+        session.trust_env, session.verify = False, self.info["ca"]
+        ids = control(self.info, "identities")
+        pair = control(self.info, "app", name="app", action="new-certificate")
+        app = msal.ConfidentialClientApplication(
+            ids["identities"]["app"]["client_id"], authority="%s/%s" % (self.info["url"], ids["tenant"]), http_client=session,
+            instance_discovery=False, client_credential={"private_key": pair["key"], "public_certificate": pair["certificate"]})
+        answer = app.acquire_token_for_client(["https://vault.azure.net/.default"])
+        assert answer.get("access_token"), answer
+
+    def c22_all_tokens_came_from_where_they_should(self):
         stats = control(self.info, "stats")["by_op_status"]
-        assert stats.get("token:200", 0) >= 3, stats
+        assert stats.get("token:200", 0) >= 3 and stats.get("aad:200", 0) == 3, stats
         assert not any(k.startswith("none:") or k.endswith(":500") for k in stats), stats
 
 

@@ -95,8 +95,8 @@ static void test_revoked_is_rare(void **state _unused_) {
 
         for (unsigned status = 100; status < 1000; status++)
                 for (unsigned bits = 0; bits < 4; bits++)
-                        for (unsigned op = VAULT_OP_GET_KEY; op <= VAULT_OP_CHECK_DELETED; op++) {
-                                bool whole = bits == 3 && op != VAULT_OP_CHECK_DELETED;
+                        for (unsigned op = VAULT_OP_GET_KEY; op < _VAULT_OP_MAX; op++) {
+                                bool whole = bits == 3 && op < VAULT_OP_CHECK_DELETED;
 
                                 assert_int_equal(judge_full(op, status, bits & 1, bits & 2,
                                                             disabled).verdict == VERDICT_REVOKED,

@@ -4,63 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include <ftw.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "common/config.h"
-
-static char root[64];
-
-static int setup(void **state _unused_) {
-        strcpy(root, "/tmp/test-config.XXXXXX");
-        return mkdtemp(root) ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st _unused_, int flag _unused_, struct FTW *f _unused_) {
-        return remove(path);
-}
-
-static int teardown(void **state _unused_) {
-        return nftw(root, remove_one, 8, FTW_DEPTH|FTW_PHYS);
-}
-
-static void put(const char *file, const char *text) {
-        char path[256], *slash;
-
-        snprintf(path, sizeof(path), "%s%s", root, file);
-        slash = strrchr(path, '/');
-        *slash = 0;
-        assert_int_equal(mkdir_parents(path, 0755), 0);
-        *slash = '/';
-        assert_int_equal(write_file_atomic(path, text, strlen(text), 0644), 0);
-}
-
-static struct config *load(void) {
-        struct config *c = NULL;
-        char *why = NULL;
-
-        if (config_load(root, &c, &why) < 0)
-                fail_msg("refused: %s", strempty(why));
-        return c;
-}
-
-/* The text is refused, with each of the words (NULL at the end) in the reason. */
-static void refuse(const char *text, const char *const words[]) {
-        struct config *c = NULL;
-        char *why = NULL;
-
-        put("/etc/cmkd/cmkd.conf", text);
-        assert_int_equal(config_load(root, &c, &why), -EINVAL);
-        assert_null(c);
-        assert_non_null(why);
-        for (; *words; words++)
-                if (!strstr(why, *words))
-                        fail_msg("said \"%s\", expected \"%s\" in it", why, *words);
-        free(why);
-        assert_int_equal(config_load(root, &c, NULL), -EINVAL);
-}
-#define REFUSE(text, ...) refuse(text, (const char *const []) { __VA_ARGS__, NULL })
+#include "config-file.h"
 
 static void test_nothing_is_an_empty_one(void **state _unused_) {
         struct config *c = load();
@@ -88,7 +32,7 @@ static void test_every_key(void **state _unused_) {
             "[Guard]\nMode=enforce\nAllow=/usr/bin/qemu /opt/db\nAllowMetadata=kubelet.service /opt/agent\n[Policy]\n"
             "NoticeSec=1\nPollSec=2\nLeaseSec=3min\nGraceSec=4h\nHoldSec=5d\nConfirmSec=600ms\nDeniedConfirmSec=7s\n"
             "[Volume a.b-c_d]\nPollSec=8\n"
-            "[Vault prod]\nHost=V.Example:8443\nKeys=One two,three\nProvider=azure\nCAFile=/ca.pem\nClientId=me\n"
+            "[Vault prod]\nHost=V.Example:8443\nKeys=One two,three\nProvider=azure\nCAFile=/ca.pem\nClientId=0123ABCD-f54d-7d3d-8648-2a745fc2ab8b\n"
             "MetadataEndpoint=http://127.0.0.1:1\nResource=https://r\nApiVersion=7.5\n"
             "TimeoutSec=9\nFleetSize=500\nAcceptUnsafeVault=yes\n");
         c = load();
@@ -126,7 +70,7 @@ static void test_every_key(void **state _unused_) {
         assert_string_equal(v->keys[2], "three");
         assert_null(v->keys[3]);
         assert_string_equal(v->ca_file, "/ca.pem");
-        assert_string_equal(v->client_id, "me");
+        assert_string_equal(v->client_id, "0123abcd-f54d-7d3d-8648-2a745fc2ab8b");
         assert_string_equal(v->metadata_endpoint, "http://127.0.0.1:1");
         assert_string_equal(v->resource, "https://r");
         assert_string_equal(v->api_version, "7.5");
@@ -200,7 +144,7 @@ static void test_transit(void **state _unused_) {
         REFUSE(TRANSIT "TokenFile=t\n", "the path of a file");
         /* settings of one provider with another, wherever Provider= stands */
         REFUSE("[Vault v]\nHost=v\nKeys=k\nTokenFile=/t\n", "cmkd.conf:4: there is no TokenFile= with Provider=azure");
-        REFUSE("[Vault v]\nClientId=c\nHost=v\nKeys=k\nProvider=transit\nTokenFile=/t\n",
+        REFUSE("[Vault v]\nClientId=0123abcd-f54d-7d3d-8648-2a745fc2ab8b\nHost=v\nKeys=k\nProvider=transit\nTokenFile=/t\n",
                "cmkd.conf:2: there is no ClientId= with Provider=transit, which [Vault v] has");
         REFUSE(TRANSIT "TokenFile=/t\nFleetSize=3\n", "cmkd.conf:6: there is no FleetSize=");
         /* which vault an identifier means */

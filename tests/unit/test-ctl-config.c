@@ -94,7 +94,7 @@ static void the_sample_is_true(void **state _unused_) {
         c = RUN(verb_config_check, "--root", root);
         assert_string_equal(c->err, "");
         assert_int_equal(c->code, EXIT_CODE_DONE);
-        assert_non_null(strstr(c->out, "5 vaults allowed"));
+        assert_non_null(strstr(c->out, "8 vaults allowed"));
 }
 
 int main(void) {

@@ -231,6 +231,44 @@ static void test_vault_reply(void **state _unused_) {
         assert_int_equal(decode(&frame, decode_vault_reply), -EBADMSG);
 }
 
+static struct vault_list vault_l;
+static int decode_vault_list(struct wire_cursor *c) { return vault_list_decode(c, &vault_y, &vault_l); }
+
+static void test_vault_list(void **state _unused_) {
+        struct vault_reply y = { .verdict = VERDICT_GRANTED, .blob = "next", .blob_size = 4 };
+        struct vault_list l = { .n = VAULT_LIST_MAX };
+
+        for (unsigned i = 0; i < l.n; i++) {
+                memset(l.items[i].kid, 0, sizeof(l.items[i].kid));
+                snprintf(l.items[i].kid, sizeof(l.items[i].kid), "https://%.200s/keys/%.127s/%u",
+                         "a.vault.with.a.very.long.name.a.vault.with.a.very.long.name.a.vault.with.a.very.long.name",
+                         "a-key-with-a-very-long-name-a-key-with-a-very-long-name-a-key-with-a-very-long-name", i);
+                l.items[i].key_flags = (uint8_t) i;
+                l.items[i].created = i;
+                l.items[i].not_before = UINT64_MAX;
+                l.items[i].expires = 7;
+        }
+        assert_int_equal(vault_list_encode(&y, &l, 1, &frame), 0);
+        check_borders(decode_vault_list);
+        assert_int_equal(decode(&frame, decode_vault_list), 0);
+        assert_memory_equal(&y, &vault_y, sizeof(y));
+        assert_memory_equal(&l, &vault_l, sizeof(l));
+        assert_int_equal(decode(&frame, decode_vault_reply), -EBADMSG);
+        strcpy(l.items[3].kid, "https://v/secrets/x");
+        assert_int_equal(vault_list_encode(&y, &l, 1, &frame), 0);
+        assert_int_equal(decode(&frame, decode_vault_list), -EBADMSG);
+        l.n = 0;
+        assert_int_equal(vault_list_encode(&y, &l, 1, &frame), 0);
+        assert_int_equal(decode(&frame, decode_vault_list), 0);
+        /* what was not granted is a reply as any other */
+        y.verdict = VERDICT_DENIED;
+        l.n = 1;
+        assert_int_equal(vault_list_encode(&y, &l, 1, &frame), 0);
+        assert_int_equal(decode(&frame, decode_vault_reply), 0);
+        assert_int_equal(decode(&frame, decode_vault_list), 0);
+        assert_int_equal(vault_l.n, 0);
+}
+
 static struct vault_reply a_reply_with_tags(void) {
         struct vault_reply y = { .key_flags = VAULT_KEY_ENABLED | VAULT_KEY_TAGS_LEFT_OUT, .n_tags = VAULT_TAGS_MAX };
 
@@ -436,7 +474,7 @@ int main(void) {
                 cmocka_unit_test(test_disk_op_names),
                 cmocka_unit_test(test_vault_request),
                 cmocka_unit_test(test_vault_reply),
-                cmocka_unit_test(test_vault_tags),
+                cmocka_unit_test(test_vault_list), cmocka_unit_test(test_vault_tags),
                 cmocka_unit_test(test_audit_record),
                 cmocka_unit_test(test_audit_record_too_large),
                 cmocka_unit_test(test_audit_record_refused),

@@ -14,7 +14,7 @@ from worker_client import FRESH_CONNECTION, GET_KEY, UNWRAP, TestVault, Worker, 
 
 CONFIG = """[Vault main]
 Host=localhost:%(vault_port)d
-Keys=k1 k2 gone big hsm tagged
+Keys=k1 k2 gone big hsm tagged row
 CAFile=%(ca)s
 MetadataEndpoint=http://127.0.0.1:%(metadata_port)d
 

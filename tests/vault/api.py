@@ -7,6 +7,7 @@ import collections
 import threading
 import time
 
+import authority
 import errors
 import ops
 import spoil
@@ -70,6 +71,7 @@ class Vault:
     def __init__(self, store, faults, names):
         self.store, self.faults, self.names = store, faults, names
         self.transit = Transit(store, faults)
+        self.authority = authority.Authority(store, faults)
         self.window = collections.deque()
         self.window_lock = threading.Lock()
 
@@ -80,6 +82,8 @@ class Vault:
             if latency:
                 time.sleep(latency / 1000)
             return self.transit.handle(req, entry)
+        if authority.PATH.match(req.path):
+            return self.authority.handle(req, entry)
         op, key, version = route(req.method, req.path)
         entry.update(op=op or "none", key=key, version=version)
         ctx = {"op": op, "key": "/".join(filter(None, (key, version))), "name": key, "vault": self._vault(req),
@@ -183,7 +187,8 @@ class Vault:
         if rule:
             entry["fault"] = rule.kind
         if status == 401 or name in errors.AUTH_ERRORS:
-            reply.headers.append(("WWW-Authenticate", errors.challenge(name, tokens.TENANT, tokens.RESOURCE)))
+            reply.headers.append(("WWW-Authenticate", errors.challenge(
+                name, self.store.get("challenge_tenant") or tokens.TENANT, self.store.get("challenge_resource"))))
         if retry:
             reply.headers.append(("Retry-After", str(retry)))
         self._headers(reply, entry)

@@ -168,6 +168,9 @@ class Control:
         self.metadata.forget()
         return {"time": self.store.bump_tokens(name)}
 
+    def do_app(self, name, action, value=None):
+        return self.listeners["vault"].app.authority.act(name, action, value)
+
     def do_transit(self, action, words=()):
         return self.listeners["vault"].app.transit.act(action, list(words))
 

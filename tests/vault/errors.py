@@ -49,6 +49,8 @@ ERRORS = {
     "forbidden-by-rbac": (403, "Forbidden", "ForbiddenByRbac", RBAC),
     "forbidden-by-firewall": (403, "Forbidden", "ForbiddenByFirewall", FIREWALL),
     "forbidden-by-connection": (403, "Forbidden", "ForbiddenByConnection", CONNECTION),
+    "hsm-access-denied": (403, "AccessDenied", None,
+                          "Not authorized to access {action} on /keys/{key}."),
     "forbidden-by-nsp": (403, "Forbidden", "ForbiddenByNsp",  # GUESS
                          "Access denied by the network security perimeter."),
     "forbidden-no-inner": (403, "Forbidden", None, "Forbidden."),
@@ -85,6 +87,28 @@ ERRORS = {
     "gateway-timeout": (504, "GatewayTimeout", None, "The gateway timed out."),
 }
 
+# of the token endpoint (1.6): name -> (status, error, text); the number is in the name
+AAD = {
+    "aad-700016": (400, "unauthorized_client", "Application was not found in the directory."),
+    "aad-7000112": (400, "unauthorized_client", "Application is disabled."),
+    "aad-7000215": (401, "invalid_client", "Invalid client secret provided."),
+    "aad-7000222": (401, "invalid_client", "The provided client secret keys are expired."),
+    "aad-700027": (401, "invalid_client", "The certificate used to sign the client assertion is not registered."),
+    "aad-70021": (400, "invalid_request", "No matching federated identity record found for presented assertion."),
+    "aad-700213": (401, "invalid_client", "No matching federated identity record found for presented assertion subject."),
+    "aad-700024": (401, "invalid_client", "Client assertion is not within its valid time range."),
+    "aad-53003": (400, "invalid_grant", "Access has been blocked by Conditional Access policies."),
+    "aad-90002": (400, "invalid_request", "Tenant not found."),
+    "aad-500011": (400, "invalid_resource", "The resource principal was not found in the tenant."),
+    "aad-50001": (400, "invalid_resource", "The application was not found in the tenant."),
+    "aad-90055": (400, "temporarily_unavailable", "The tenant is throttled."),
+    "aad-50196": (400, "invalid_grant", "The server terminated an operation: it encountered a client request loop."),
+    "aad-429": (429, "temporarily_unavailable", "Too many requests."),
+    "aad-500": (500, "server_error", "Something went wrong."), "aad-503": (503, "temporarily_unavailable", "Come back later."),
+    "aad-invalid_request": (400, "invalid_request", "AADSTS900144: The request body is not what it must be."),
+    "aad-unknown": (400, "something_new", "Nobody knows."),
+}
+
 AUTH_ERRORS = ("akv10000", "akv10022", "akv10032", "akv10046", "token-expired", "insufficient-claims")
 
 
@@ -103,13 +127,15 @@ def body(name, details):
     return status, {"error": doc}
 
 
+# {"access_token":{"nbf":{"essential":true,"value":"1"}}}
+CLAIMS = "eyJhY2Nlc3NfdG9rZW4iOnsibmJmIjp7ImVzc2VudGlhbCI6dHJ1ZSwidmFsdWUiOiIxIn19fQ=="
+
+
 def challenge(name, tenant, resource):
     """The WWW-Authenticate header that goes with a 401."""
     text = 'Bearer authorization="https://login.test/%s", resource="%s"' % (tenant, resource)
     if name == "insufficient-claims":
-        # {"access_token":{"nbf":{"essential":true,"value":"1"}}}
-        claims = "eyJhY2Nlc3NfdG9rZW4iOnsibmJmIjp7ImVzc2VudGlhbCI6dHJ1ZSwidmFsdWUiOiIxIn19fQ=="
-        text += ', error="insufficient_claims", claims="%s"' % claims
+        text += ', error="insufficient_claims", claims="%s"' % CLAIMS
     return text
 
 

@@ -7,6 +7,7 @@ cleared' without a count), and options of its kind. The first rule that fits win
   transport  below; they answer even a request whose token is not good
   content    below; the request is carried out and the reply is spoiled
   metadata   for --op token: imds-*
+  authority  for --op aad: aad-NUMBER and others of errors.py
 Any error or content kind also takes --bare (no x-ms headers) and --delay MS."""
 
 import threading
@@ -53,6 +54,7 @@ CONTENT = {
     "trailing-junk": "bytes after the JSON", "nul-byte": "a NUL within the JSON", "bad-utf8": "broken UTF-8",
     "error-in-200": "an error body with status 200", "wrong-type": "right JSON called text/html",
     "wrong-public-key": "n of another key", "disabled-lie": "attributes.enabled=false",
+    "foreign-link": "a list whose nextLink is --url",
     "extra-fields": "unknown fields: harmless", "error-case": "innerError spelt so (with an error): harmless",
 }
 METADATA = {
@@ -67,7 +69,7 @@ METADATA = {
 }
 OPS = ("any", "unwrap", "wrap", "encrypt", "decrypt", "get", "list", "versions", "create", "update", "delete",
        "getdeleted", "listdeleted", "recover", "purge", "rotate", "getrotationpolicy", "setrotationpolicy", "token",
-       "connect")
+       "connect", "aad")
 
 
 def group(kind):
@@ -76,11 +78,14 @@ def group(kind):
     for name, table in (("transport", TRANSPORT), ("tls", TLS), ("content", CONTENT), ("metadata", METADATA)):
         if kind in table:
             return name
+    if kind in errors.AAD:
+        return "authority"
     raise KeyError("no such fault: %s (ctl fault kinds lists them)" % kind)
 
 
 def kinds():
     out = {k: "%d %s %s" % (v[0], v[1], v[2] or "") for k, v in errors.ERRORS.items()}
+    out.update({k: "%d %s" % v[:2] for k, v in errors.AAD.items()})
     out["status"] = "--status N with a vendor error body"
     for table in (TRANSPORT, TLS, CONTENT, METADATA):
         out.update(table)
@@ -91,10 +96,11 @@ class Rule:
     def __init__(self, ident, kind, op=None, key=None, identity=None, count=None, skip=0, options=None):
         self.id, self.kind, self.group = ident, kind, group(kind)
         if op is None:
-            op = {"metadata": "token", "tls": "connect"}.get(self.group, "any")
+            op = {"metadata": "token", "tls": "connect", "authority": "aad"}.get(self.group, "any")
         if op not in OPS:
             raise KeyError("no such operation: %s (one of %s)" % (op, ", ".join(OPS)))
-        if (self.group == "tls") != (op == "connect") or (self.group == "metadata" and op != "token"):
+        if (self.group == "tls") != (op == "connect") or (self.group == "metadata" and op != "token") or \
+                (self.group == "authority" and op != "aad"):
             raise KeyError("%s is not a fault of operation %s" % (kind, op))
         self.op, self.key, self.identity = op, key, identity
         self.count, self.skip, self.taken = count, skip or 0, 0
@@ -102,7 +108,7 @@ class Rule:
 
     def fits(self, op, key, identity, authorised):
         if self.op == "any":
-            if op in ("token", "connect"):
+            if op in ("token", "connect", "aad"):
                 return False
         elif self.op != op:
             return False

@@ -38,6 +38,9 @@ SETTINGS = {                     # name: (default, meaning)
     "retry_after": (0, "Retry-After seconds on a 429 of rate_limit; 0: no header"),
     "token_lifetime": (86399, "seconds"),
     "imds_cache": (False, "the metadata endpoint repeats a token until 5 minutes before it expires"),
+    "cae": (False, "tokens must have been asked for with the claims that the 401 names"),
+    "challenge_resource": ("https://vault.azure.net", "resource in the challenge beside a 401"),
+    "challenge_tenant": ("", "tenant in that challenge; empty: the right one"),
     "auth": (True, "off: no token is asked for"),
 }
 

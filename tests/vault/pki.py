@@ -84,6 +84,15 @@ def issue(ca_key, ca_cert, names, kind="ec", expired=False):
     return key, cert
 
 
+def client_certificate(name):
+    """(PEM of a certificate that nobody signed but itself, PEM of its key, RSA)."""
+    key, now = _new_key("rsa"), _now()
+    cert = (x509.CertificateBuilder().subject_name(_name(name)).issuer_name(_name(name)).public_key(key.public_key())
+            .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=9)).sign(key, hashes.SHA256()))
+    return cert.public_bytes(serialization.Encoding.PEM).decode(), _pem_key(key).decode()
+
+
 def _save(base, key, cert):
     write_file(base + ".key", _pem_key(key))
     write_file(base + ".pem", cert.public_bytes(serialization.Encoding.PEM), 0o644)

@@ -98,6 +98,7 @@ DOC = {
     "disabled-lie": _disabled,
     "extra-fields": _extra,
     "error-case": _error_case,
+    "foreign-link": lambda d, r: dict(d, nextLink=r.opt("url", "https://elsewhere.test/keys?api-version=7.4")),
     "error-in-200": lambda d, r: {"error": {"code": "Forbidden", "message": "Operation is not allowed.",
                                             "innererror": {"code": "KeyDisabled"}}},
 }

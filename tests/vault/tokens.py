@@ -3,6 +3,7 @@
 iss, oid, appid, tid, exp. The third part starts with an HMAC under a secret of
 DIR, so that tokens outlive a restart and no forged or altered one is taken."""
 
+import base64
 import hashlib
 import hmac
 import json
@@ -10,7 +11,7 @@ import os
 import time
 
 import keycrypto
-from errors import ApiError
+from errors import CLAIMS, ApiError
 from keystore import TENANT
 
 RESOURCE = "https://vault.azure.net"
@@ -22,7 +23,7 @@ def _sign(store, text):
     return hmac.new(bytes.fromhex(store.state["secret"]), text.encode(), hashlib.sha256).digest()
 
 
-def issue(store, name, resource=RESOURCE, lifetime=None, issuer=ISSUER):
+def issue(store, name, resource=RESOURCE, lifetime=None, issuer=ISSUER, extra=None):
     """(token, issued, expires) for the identity called name."""
     who = store.identity(name)
     now = int(time.time())
@@ -30,6 +31,7 @@ def issue(store, name, resource=RESOURCE, lifetime=None, issuer=ISSUER):
     claims = {"aud": resource, "iss": issuer, "iat": now, "nbf": now, "exp": end, "appid": who["client_id"],
               "oid": who["object_id"], "sub": who["object_id"], "tid": TENANT, "idtyp": "app", "ver": "1.0",
               "uti": keycrypto.b64u(os.urandom(16)), "gen": who["generation"], "xms_mirid": who["msi_res_id"]}
+    claims.update(extra or {})
     head = {"typ": "JWT", "alg": "RS256", "kid": keycrypto.b64u(hashlib.sha1(TENANT.encode()).digest())}
     text = ".".join(keycrypto.b64u(json.dumps(p).encode()) for p in (head, claims))
     return "%s.%s" % (text, keycrypto.b64u(_sign(store, text) + os.urandom(224))), now, end
@@ -60,6 +62,8 @@ def check(store, header):
         if who["object_id"] == claims["oid"]:
             if who["generation"] != claims["gen"]:
                 raise ApiError("akv10046")
+            if store.get("cae") and claims.get("claims") != json.loads(base64.b64decode(CLAIMS)):
+                raise ApiError("insufficient-claims")
             return name
     raise ApiError("akv10046")
 

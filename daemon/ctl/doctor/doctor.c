@@ -8,12 +8,13 @@
 
 #include "config-copy.h"
 #include "findings.h"
+#include "keys.h"
 #include "blindness.h"
 #include "leaks.h"
 #include "unpack.h"
 
 /* cmkctl doctor: where this node leaks what its volumes hold. With --initramfs IMAGE: what would stop it from booting with
- * that image. Needs no daemon. Exit code 0: nothing but notes; 1: findings, or an image that could not be read. */
+ * that image. Needs no daemon. With --vaults, as root and by the worker: what is wrong with the keys of the configuration. Exit code 0: nothing but notes; 1: findings, or an image that could not be read. */
 
 static const char *const severities[] = { "stop", "risk", "note" };
 
@@ -22,7 +23,7 @@ struct report {
         struct image image;
         struct unpack_result unpacked;
         struct findings findings;
-        bool is_readable;
+        bool is_readable, of_keys;
 };
 
 static void report_release(struct report *r) {
@@ -85,6 +86,22 @@ static int examine_node(struct findings *l, const char *root) {
         return l->out_of_memory ? fail(EXIT_CODE_FAILED, "out of memory") : EXIT_CODE_DONE;
 }
 
+static int examine_keys(struct findings *l, const char *root) {
+        _cleanup_(config_freep) struct config *c = NULL;
+        _cleanup_(worker_close) struct worker w = { .fd = -EBADF };
+        _cleanup_(freep) char *why = NULL;
+        int code, r;
+
+        r = config_load(root, &c, &why);
+        if (r < 0)
+                return fail(EXIT_CODE_FAILED, "the configuration: %s", why ? why : strerror(-r));
+        code = worker_open(root, &w);
+        if (code == EXIT_CODE_DONE)
+                code = find_key_faults(&w, c, l);
+        findings_sort(l);
+        return code == EXIT_CODE_DONE && l->out_of_memory ? fail(EXIT_CODE_FAILED, "out of memory") : code;
+}
+
 static size_t count(const struct findings *l, bool notes) {
         size_t n = 0;
 
@@ -109,7 +126,7 @@ static void print_lines(const struct report *r) {
                 print_clean(stdout, *r->image.release ? r->image.release : "unknown");
                 printf(", %s: ", *r->unpacked.compression ? r->unpacked.compression : "not compressed");
         } else
-                printf("this node: ");
+                printf(r->of_keys ? "keys of the configuration: " : "this node: ");
         printf(n == 0 ? "no findings\n" : n == 1 ? "1 finding\n" : "%zu findings\n", n);
 }
 
@@ -143,13 +160,17 @@ static int print_report_json(const struct report *r) {
 }
 
 int verb_doctor(const struct invocation *in) {
-        _cleanup_(report_release) struct report r = { .path = in->values[OPTION_INITRAMFS] };
+        _cleanup_(report_release) struct report r = { .path = in->values[OPTION_INITRAMFS], .of_keys = has_option(in, OPTION_VAULTS) };
         const char *root = strempty(in->values[OPTION_ROOT]);
         int code;
 
+        if (r.path && r.of_keys)
+                return fail(EXIT_CODE_USAGE, "--initramfs and --vaults are two questions");
         code = r.path ? read_image(&r) : EXIT_CODE_DONE;
         if (code == EXIT_CODE_DONE && r.is_readable)
                 code = judge(&r, root);
+        else if (r.of_keys)
+                code = examine_keys(&r.findings, root);
         else if (!r.path)
                 code = examine_node(&r.findings, root);
         if (code != EXIT_CODE_DONE)

@@ -124,6 +124,17 @@ static const struct {
                 "see whether kernel.ftrace_enabled is 1; the trail says since when" },
         [FINDING_GUARD] = { "guard", SEVERITY_RISK, "Mode=enforce is configured, and nothing is refused",
                 "cmkctl guard status says what is missing" },
+        [FINDING_VAULT_UNSAFE] = { "vault-unsafe", SEVERITY_RISK, "whoever may delete the key can make every volume under it unreadable for ever",
+                "switch on soft delete and purge protection of the vault (transit: deletion_allowed=false, and no export)" },
+        [FINDING_VAULT_ACCEPTED] = { "vault-accepted", SEVERITY_NOTE, "somebody said that this is known", "none is needed" },
+        [FINDING_VAULT_SILENT] = { "vault-silent", SEVERITY_RISK, "volumes are closed when lease and grace are over",
+                "check network, name resolution, certificates and the vault itself" },
+        [FINDING_KEY_UNFIT] = { "key-unfit", SEVERITY_RISK, "no volume can be formatted with it, and those that are may not open",
+                "ask the key's owner, or name another key in Keys=" },
+        [FINDING_KEY_REFUSED] = { "key-refused", SEVERITY_RISK, "no volume can be formatted with it, and those that are may not open",
+                "give this node's identity get, wrapKey and unwrapKey on the key (role Key Vault Crypto Service Encryption User)" },
+        [FINDING_KEY_EXPIRES] = { "key-expires", SEVERITY_NOTE, "with OnKeyExpiry=revoke its volumes are closed then",
+                "ask the key's owner" },
 };
 
 const char *finding_id(enum finding_kind kind) {

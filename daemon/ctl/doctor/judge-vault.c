@@ -75,10 +75,11 @@ static void judge_config(const struct case_file *c, struct findings *l) {
 
 /* ---- certificates and the clock ---- */
 
-static void judge_authorities(const struct case_file *c, const struct vault_config *v, struct findings *l) {
-        const char *path = v->ca_file ? v->ca_file : SYSTEM_CA;
+/* said: CAFile= or the like, NULL where it was not. */
+static void judge_authorities(const struct case_file *c, const struct vault_config *v, const char *said, struct findings *l) {
+        const char *path = said ? said : SYSTEM_CA;
         const char *text = image_text(c->image, path);
-        _cleanup_(freep) char *own = v->ca_file ? machine_read_text(c->machine, path) : NULL;
+        _cleanup_(freep) char *own = said ? machine_read_text(c->machine, path) : NULL;
         struct certificates found;
 
         if (!text) {
@@ -278,12 +279,13 @@ static void judge_name(const struct case_file *c, const char *host, const char *
 
 /* ---- identity ---- */
 
+/* Who gives out tokens: an authority, or what the machine has beside it. */
 static void judge_identity(const struct case_file *c, const struct vault_config *v, struct findings *l) {
+        const char *from = v->metadata_endpoint ? v->metadata_endpoint : v->authority, *p = strstr(from, "://");
         char host[256];
-        const char *p = strstr(v->metadata_endpoint, "://");
         size_t n;
 
-        p = p ? p + 3 : v->metadata_endpoint;
+        p = p ? p + 3 : from;
         n = *p == '[' ? strcspn(p, "]") + 1 : strcspn(p, ":/");
         if (n == 0 || n >= sizeof(host))
                 return;
@@ -291,14 +293,16 @@ static void judge_identity(const struct case_file *c, const struct vault_config 
         host[n] = 0;
         if (startswith(host, "127.") || streq(host, "localhost") || streq(host, "[::1]"))
                 finding_add(l, FINDING_IDENTITY, "the vault %s gets its tokens from %s, a service of the system that "
-                            "is still locked", v->name, v->metadata_endpoint);
+                            "is still locked", v->name, from);
         else
                 judge_name(c, host, "tokens", l);
 }
 
-/* What a vault of transit is logged in to with. */
+/* What one proves to be the node with. */
 static void judge_login(const struct case_file *c, const struct vault_config *v, struct findings *l) {
-        const char *const files[] = { v->token_file, v->secret_id_file, v->jwt_file, v->client_certificate, v->client_key };
+        const char *const files[] = {
+                v->token_file, v->secret_id_file, v->jwt_file, v->client_certificate, v->client_key, v->client_secret_file,
+        };
 
         for (size_t i = 0; i < ELEMENTSOF(files); i++)
                 if (files[i] && !image_text(c->image, files[i]))
@@ -318,11 +322,12 @@ void judge_vault(const struct case_file *c, struct findings *l) {
                                     "card", way->device);
         }
         for (const struct vault_config *v = c->config ? c->config->vaults : NULL; v; v = v->next) {
-                judge_authorities(c, v, l);
+                judge_authorities(c, v, v->ca_file, l);
+                if (v->authority)
+                        judge_authorities(c, v, v->authority_ca_file, l);
                 judge_name(c, v->host, "vault", l);
-                if (streq(v->provider, "transit"))
-                        judge_login(c, v, l);
-                else
+                judge_login(c, v, l);
+                if (!streq(v->provider, "transit"))
                         judge_identity(c, v, l);
         }
 }

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config-azure.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+
+#include "config-vault.h"
+
+#define RESOURCE_ID_MAX 511u
+#define RESOURCE_ID_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.()/"
+
+static const char *const names[_AZURE_IDENTITY_MAX] = {
+        [AZURE_IDENTITY_MANAGED] = "managed",
+        [AZURE_IDENTITY_ARC] = "arc",
+        [AZURE_IDENTITY_WORKLOAD] = "workload",
+        [AZURE_IDENTITY_SECRET] = "secret",
+        [AZURE_IDENTITY_CERTIFICATE] = "certificate",
+};
+
+/* use: with each identity in turn: r must be there, o may, - must not. */
+static const struct rule {
+        const char *key;
+        size_t offset;
+        const char use[_AZURE_IDENTITY_MAX + 1];
+} rules[] = {
+        { "Identity", SIZE_MAX, "ooooo" },
+        { "ClientId", offsetof(struct vault_config, client_id), "o-rrr" },
+        { "ObjectId", offsetof(struct vault_config, object_id), "o----" },
+        { "ResourceId", offsetof(struct vault_config, resource_id), "o----" },
+        { "MetadataEndpoint", offsetof(struct vault_config, metadata_endpoint), "oo---" },
+        { "TenantId", offsetof(struct vault_config, tenant_id), "oorrr" },
+        { "Authority", offsetof(struct vault_config, authority), "--ooo" },
+        { "AuthorityCAFile", offsetof(struct vault_config, authority_ca_file), "--ooo" },
+        { "JwtFile", offsetof(struct vault_config, jwt_file), "--r--" },
+        { "ClientSecretFile", offsetof(struct vault_config, client_secret_file), "---r-" },
+        { "ClientCertificate", offsetof(struct vault_config, client_certificate), "----r" },
+        { "ClientKey", offsetof(struct vault_config, client_key), "----r" },
+};
+_Static_assert(ELEMENTSOF(rules) == AZURE_SETTINGS, "room for each setting's place");
+
+/* Vaults of a cloud are NAME.HOST, HOST being that of its audience. */
+static const struct { const char *resource, *authority; } clouds[] = {
+        { "https://vault.azure.net", "https://login.microsoftonline.com" },
+        { "https://managedhsm.azure.net", "https://login.microsoftonline.com" },
+        { "https://vault.azure.cn", "https://login.partner.microsoftonline.cn" },
+        { "https://managedhsm.azure.cn", "https://login.partner.microsoftonline.cn" },
+        { "https://vault.usgovcloudapi.net", "https://login.microsoftonline.us" },
+        { "https://managedhsm.usgovcloudapi.net", "https://login.microsoftonline.us" },
+};
+
+const char *azure_identity_to_string(int i) {
+        return (unsigned) i < _AZURE_IDENTITY_MAX ? names[i] : "unknown";
+}
+
+int azure_identity_from_string(const char *s) {
+        for (int i = 0; i < _AZURE_IDENTITY_MAX; i++)
+                if (streq(names[i], s))
+                        return i;
+        return -EINVAL;
+}
+
+int config_azure_uuid(const char *value, char **to) {
+        char text[37];
+        size_t n = strlen(value);
+
+        if (n != sizeof(text) - 1)
+                return -EINVAL;
+        for (size_t i = 0; i <= n; i++)
+                text[i] = (char) tolower((unsigned char) value[i]);
+        return uuid_is_valid(text) ? free_and_strdup(to, text) : -EINVAL;
+}
+
+int config_azure_resource_id(const char *value, char **to) {
+        if (!startswith(value, "/subscriptions/") || strlen(value) > RESOURCE_ID_MAX ||
+            value[strspn(value, RESOURCE_ID_CHARACTERS)])
+                return -EINVAL;
+        return free_and_strdup(to, value);
+}
+
+int config_azure_authority(const char *value, char **to) {
+        const char *rest = startswith(value, "https://");
+        char host[254], text[272];
+        uint16_t port;
+
+        if (!rest || config_vault_authority(rest, host, &port) < 0)
+                return -EINVAL;
+        snprintf(text, sizeof(text), port == 443 ? "https://%s" : "https://%s:%u", host, port);
+        return free_and_strdup(to, text);
+}
+
+void config_azure_note(struct vault_config *v, const char *key, const char *path, unsigned line) {
+        for (size_t i = 0; i < ELEMENTSOF(rules); i++)
+                if (streq(rules[i].key, key)) {
+                        snprintf(v->said[i].key, sizeof(v->said[i].key), "%s", key);
+                        snprintf(v->said[i].place, sizeof(v->said[i].place), "%s:%u", path, line);
+                        return;
+                }
+}
+
+static char *_printf_(1, 2) say(const char *format, ...) {
+        char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        if (vasprintf(&text, format, ap) < 0)
+                text = strdup("out of memory");
+        va_end(ap);
+        return text;
+}
+
+static bool is_set(const struct vault_config *v, const struct rule *r) {
+        return r->offset != SIZE_MAX && *(char *const *) ((const uint8_t *) v + r->offset);
+}
+
+static char *check_settings(const struct vault_config *v) {
+        const char *name = azure_identity_to_string(v->identity);
+
+        for (size_t i = 0; i < ELEMENTSOF(rules); i++) {
+                const struct rule *r = rules + i;
+                char use = r->use[v->identity];
+
+                if (use == '-' && is_set(v, r))
+                        return say("%s: there is no %s= with Identity=%s, which [Vault %s] has", v->said[i].place, r->key, name,
+                                   v->name);
+                if (use == 'r' && !is_set(v, r))
+                        return say("%s: [Vault %s] has no %s=, which Identity=%s needs", v->said[0].place, v->name, r->key, name);
+        }
+        return NULL;
+}
+
+static char *check_selectors(const struct vault_config *v) {
+        size_t last = 0;
+
+        for (size_t i = 1; i <= 3; i++) {            /* ClientId, ObjectId, ResourceId */
+                if (!is_set(v, rules + i))
+                        continue;
+                if (last > 0)
+                        return say("%s: %s= and %s= both say which managed identity [Vault %s] means: one is enough",
+                                   v->said[i].place, rules[last].key, rules[i].key, v->name);
+                last = i;
+        }
+        return NULL;
+}
+
+/* Index of the cloud, or negative. A vault's name has no dots. */
+static int find_cloud(const char *host) {
+        const char *dot = strchr(host, '.');
+
+        for (size_t i = 0; dot && i < ELEMENTSOF(clouds); i++)
+                if (streq(clouds[i].resource + strlen("https://"), dot + 1))
+                        return (int) i;
+        return -1;
+}
+
+static int set_default(char **p, const char *value) {
+        return *p || !value ? 0 : free_and_strdup(p, value);
+}
+
+char *config_azure_complete(struct vault_config *v) {
+        int cloud = find_cloud(v->host), r;
+        bool asks_authority = v->identity >= AZURE_IDENTITY_WORKLOAD;
+        char *why;
+
+        why = check_settings(v);
+        if (!why && v->identity == AZURE_IDENTITY_MANAGED)
+                why = check_selectors(v);
+        if (why)
+                return why;
+        r = set_default(&v->resource, clouds[MAX_OF(cloud, 0)].resource);
+        if (r >= 0 && asks_authority)
+                r = set_default(&v->authority, cloud >= 0 ? clouds[cloud].authority : NULL);
+        else if (r >= 0)
+                r = set_default(&v->metadata_endpoint, v->identity == AZURE_IDENTITY_ARC ? "http://localhost:40342" :
+                                                                                            "http://169.254.169.254");
+        if (r < 0)
+                return say("out of memory");
+        if (asks_authority && !v->authority)
+                return say("%s: [Vault %s] has no Authority=, and %s is in no cloud whose authority is known", v->said[0].place,
+                           v->name, v->host);
+        return NULL;
+}

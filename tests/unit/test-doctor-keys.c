@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// sources: daemon/ctl/doctor/keys.c daemon/ctl/doctor/findings.c daemon/ctl/worker.c daemon/ctl/options.c
+// libs: json-c
+
+/* A key without fault, and one change of it for each finding. The way to the vault is worker-faults' part. */
+#include "ctl/doctor/keys.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define NOW UINT64_C(1700000000)
+#define DAY UINT64_C(86400)
+
+static struct vault_config vault = { .name = (char[]) { "main" } };
+static struct vault_reply good_key, good_wrap;
+
+static int set_up(void **state _unused_) {
+        vault.accept_unsafe = false;
+        good_wrap = (struct vault_reply) { .verdict = VERDICT_GRANTED };
+        good_key = (struct vault_reply) {
+                .verdict = VERDICT_GRANTED, .key_type = "RSA", .key_bits = 3072, .spki_size = 400, .recovery_level = "Recoverable",
+                .key_flags = VAULT_KEY_ENABLED | VAULT_KEY_CAN_WRAP | VAULT_KEY_CAN_UNWRAP | VAULT_KEY_PURGE_PROTECTED,
+        };
+        return 0;
+}
+
+/* "id,id" of what is found in that order of the kinds; words: in one of the texts. */
+static void expect(const struct vault_reply *y, const struct vault_reply *wrapped, const char *ids, const char *words) {
+        struct findings l = {};
+        char got[256] = "";
+        bool said = !*words;
+
+        judge_key(&vault, "k1", y, wrapped, NOW, &l);
+        findings_sort(&l);
+        for (size_t i = 0; i < l.n; i++) {
+                strcat(strcat(got, i > 0 ? "," : ""), finding_id(l.list[i].kind));
+                said |= strstr(l.list[i].what, words) != NULL;
+                assert_non_null(strstr(l.list[i].what, "k1 of the vault main"));
+        }
+        if (!streq(got, ids) || !said)
+                fail_msg("found \"%s\" (%s), not \"%s\" with \"%s\"", got, l.n > 0 ? l.list[0].what : "", ids, words);
+        findings_release(&l);
+}
+
+static void test_good(void **state _unused_) {
+        static const uint16_t bits[] = { 2048, 3072, 4096 };
+
+        for (size_t i = 0; i < ELEMENTSOF(bits); i++) {
+                good_key.key_bits = bits[i];
+                expect(&good_key, &good_wrap, "", "");
+        }
+        good_key.not_before = NOW;
+        good_key.expires = NOW + 31 * DAY;
+        expect(&good_key, &good_wrap, "", "");
+        expect(&good_key, NULL, "", "");
+}
+
+static void test_each_fault(void **state _unused_) {
+        struct vault_reply y;
+
+        y = good_key; y.key_flags &= (uint8_t) ~VAULT_KEY_ENABLED; expect(&y, &good_wrap, "key-unfit", "is disabled");
+        y = good_key; y.key_flags &= (uint8_t) ~VAULT_KEY_CAN_WRAP; expect(&y, NULL, "key-unfit", "wrapKey");
+        y = good_key; y.key_flags &= (uint8_t) ~VAULT_KEY_CAN_UNWRAP; expect(&y, &good_wrap, "key-unfit", "unwrapKey");
+        y = good_key; y.key_bits = 2056; expect(&y, &good_wrap, "key-unfit", "(RSA, 2056 bits)");
+        y = good_key; y.spki_size = 0; y.key_bits = 0; strcpy(y.key_type, "oct-HSM"); expect(&y, NULL, "key-unfit", "(oct-HSM, 0 bits)");
+        y = good_key; y.not_before = NOW + 1; expect(&y, &good_wrap, "key-unfit", "another 1 days");
+        y = good_key; y.expires = NOW; expect(&y, &good_wrap, "key-unfit", "expired 0 days ago");
+        y = good_key; y.expires = NOW + 30 * DAY; expect(&y, &good_wrap, "key-expires", "in 30 days");
+        y = good_key; y.expires = 1; expect(&y, &good_wrap, "key-unfit", "expired");
+        y = good_key; y.key_flags &= (uint8_t) ~VAULT_KEY_PURGE_PROTECTED; strcpy(y.recovery_level, "Recoverable+Purgeable");
+        expect(&y, &good_wrap, "vault-unsafe", "(Recoverable+Purgeable)");
+        y.key_flags = 0;
+        expect(&y, NULL, "vault-unsafe,key-unfit,key-unfit", "");
+        y.key_flags = good_key.key_flags & (uint8_t) ~VAULT_KEY_PURGE_PROTECTED;
+        vault.accept_unsafe = true;
+        expect(&y, &good_wrap, "vault-accepted", "AcceptUnsafeVault=yes");
+        assert_int_equal(finding_severity(FINDING_VAULT_ACCEPTED), SEVERITY_NOTE);
+        assert_int_equal(finding_severity(FINDING_KEY_EXPIRES), SEVERITY_NOTE);
+}
+
+static void test_each_verdict(void **state _unused_) {
+        for (enum verdict v = VERDICT_GRANTED + 1; v < _VERDICT_MAX; v++) {
+                bool silent = v == VERDICT_UNREACHABLE || v == VERDICT_THROTTLED || v == VERDICT_BROKEN;
+                struct vault_reply y = { .verdict = v, .code = "Forbidden/ForbiddenByRbac", .text = "no" };
+
+                expect(&y, NULL, silent ? "vault-silent" : "key-refused", "asked for itself");
+                expect(&good_key, &y, silent ? "vault-silent" : "key-refused", "asked to wrap");
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup(test_good, set_up), cmocka_unit_test_setup(test_each_fault, set_up),
+                cmocka_unit_test_setup(test_each_verdict, set_up),
+        };
+
+        return cmocka_run_group_tests_name("doctor-keys", tests, NULL, NULL);
+}
