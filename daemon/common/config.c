@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -9,6 +8,7 @@
 
 #include "config-vault.h"
 #include "ini-reader.h"
+#include "pkcs11-uri.h"
 
 #define CONFIG_FILE_MAX (1024u * 1024u)
 
@@ -112,42 +112,20 @@ static void free_strings(char **l) {
         free(l);
 }
 
-static int parse_authorities(const char *value, void *to, word_parser words _unused_) {
-        char **list;
-        int r = config_vault_authorities(value, &list);
+static int parse_token(const char *value, void *to, word_parser words _unused_) {
+        return config_vault_token(value, to);
+}
 
-        if (r < 0)
-                return r;
-        free_strings(*(char ***) to);
-        *(char ***) to = list;
-        return 0;
+static int parse_objects(const char *value, void *to, word_parser words _unused_) {
+        return config_vault_labels(value, to);
+}
+
+static int parse_authorities(const char *value, void *to, word_parser words _unused_) {
+        return config_vault_authorities(value, to);
 }
 
 static int parse_keys(const char *value, void *to, word_parser words _unused_) {
-        _cleanup_(freep) char *copy = strdup(value);
-        char *rest = copy, *word, **list;
-        size_t n = 0;
-
-        list = calloc(strlen(value) / 2 + 2, sizeof(char *));
-        if (!copy || !list) {
-                free(list);
-                return -ENOMEM;
-        }
-        while ((word = strsep(&rest, " \t,"))) {
-                if (!*word)
-                        continue;
-                for (char *p = word; *p; p++)
-                        *p = (char) tolower((unsigned char) *p);
-                if (strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(word) ||
-                    !(list[n] = strdup(word))) {
-                        free_strings(list);
-                        return -EINVAL;
-                }
-                n++;
-        }
-        free_strings(*(char ***) to);
-        *(char ***) to = list;
-        return n > 0 ? 0 : -EINVAL;
+        return config_vault_keys(value, to);
 }
 
 static bool is_path(const char *word) {
@@ -198,6 +176,10 @@ static int parse_words(const char *value, void *to, bool (*is_good)(const char *
 
 static int parse_paths(const char *value, void *to, word_parser words _unused_) {
         return parse_words(value, to, is_path);
+}
+
+static int parse_environment(const char *value, void *to, word_parser words _unused_) {
+        return parse_words(value, to, config_vault_variable_is_valid);
 }
 
 static int parse_baseline(const char *value, void *to, word_parser words _unused_) {
@@ -260,7 +242,7 @@ static const struct setting settings[] = {
         IN_POLICY("DeniedConfirmSec", parse_time, denied_confirm_usec, NULL, SPAN),
         { SECTION_VAULT, "Host", parse_host, 0, NULL, "HOST or HOST:PORT, without wildcards" },
         IN_VAULT("Keys", parse_keys, keys, "names of keys, separated by spaces"),
-        IN_VAULT("Provider", parse_text, provider, "azure or transit"),
+        IN_VAULT("Provider", parse_text, provider, "azure, transit or pkcs11"),
         IN_VAULT("CAFile", parse_text, ca_file, "the path of a PEM file"),
         IN_VAULT("ClientId", parse_text, client_id, "the client id of a user-assigned identity"),
         IN_VAULT("MetadataEndpoint", parse_text, metadata_endpoint, "an http:// URL without a path"),
@@ -281,6 +263,12 @@ static const struct setting settings[] = {
         IN_VAULT("JwtFile", parse_path, jwt_file, FILE_PATH),
         IN_VAULT("ClientCertificate", parse_path, client_certificate, FILE_PATH),
         IN_VAULT("ClientKey", parse_path, client_key, FILE_PATH),
+        { SECTION_VAULT, "Token", parse_token, 0, NULL, "the label of a token, 1 to 32 characters, escaped as in pkcs11:token=..." },
+        IN_VAULT("Objects", parse_objects, keys, "labels of private keys, escaped as in pkcs11:object=..., separated by spaces"),
+        IN_VAULT("Module", parse_path, module, "the path of a PKCS#11 module"),
+        IN_VAULT("PinFile", parse_path, pin_file, FILE_PATH),
+        IN_VAULT("ModuleEnvironment", parse_environment, module_environment,
+                 "NAME=VALUE, separated by spaces; not PATH, nor what begins with LD_ or GLIBC_"),
 };
 
 /* The state of one load: handed through the reader. */
@@ -575,6 +563,10 @@ const struct vault_config *config_find_vault(const struct config *c, const struc
                 if (v->port != u->port || !streq(v->host, u->host))
                         continue;
                 why = "the vault is allowed, this key is not on its list";
+                if (v->module && !pkcs11_uri_takes_module(u, v->module)) {
+                        why = "the token is allowed by another module only: leave module-path and module-name out";
+                        continue;
+                }
                 for (char **k = v->keys; *k; k++)
                         if (streq(*k, u->name))
                                 return v;
