@@ -295,13 +295,23 @@ static bool read_public(struct run *r, CK_OBJECT_HANDLE object, char version[sta
         return e >= 0 ? true : fact(r, e == -ENOMEM ? PKCS11_NO_MEMORY : PKCS11_KEY_UNREADABLE);
 }
 
-/* Absent is the owner's word only from a token that is there, to somebody who is logged in. */
+static bool is_logged_in(const struct pkcs11_session *s) {
+        CK_SESSION_INFO i = {};
+
+        return s->logged_in && s->f->C_GetSessionInfo(s->handle, &i) == CKR_OK && i.slotID == s->slot &&
+               (i.state == CKS_RO_USER_FUNCTIONS || i.state == CKS_RW_USER_FUNCTIONS);
+}
+
+/* Absent is the owner's word only from a token that is there, to somebody who is logged in: looked at after the search. */
 static bool absent(struct run *r) {
+        bool seen = is_logged_in(r->s);
         CK_RV rv;
 
         if (!token_is_there(r, &rv))
                 return fact(r, PKCS11_KEY_ABSENT_TOKEN_TOO);
-        return fact(r, r->s->logged_in ? PKCS11_KEY_ABSENT : PKCS11_KEY_HIDDEN);
+        if (!seen)
+                drop(r->s);            /* the next question logs in again */
+        return fact(r, seen ? PKCS11_KEY_ABSENT : PKCS11_KEY_HIDDEN);
 }
 
 /* The one private key that is meant; its public half, kid included, is in the reply then. */

@@ -65,6 +65,13 @@ struct vaults *vaults_free(struct vaults *v) {
         return NULL;
 }
 
+bool vaults_use_modules(const struct vaults *v) {
+        for (size_t i = 0; i < v->n; i++)
+                if (v->list[i].pkcs11)
+                        return true;
+        return false;
+}
+
 bool vaults_have_module(const struct vaults *v) {
         for (size_t i = 0; i < v->n; i++)
                 if (v->list[i].has_module)

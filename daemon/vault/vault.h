@@ -63,6 +63,7 @@ int vaults_load(struct config *config, struct vaults **ret);
 struct vaults *vaults_free(struct vaults *v);
 
 /* What one of them says: see struct vault. */
+bool vaults_use_modules(const struct vaults *v);      /* or will */
 bool vaults_have_module(const struct vaults *v);
 bool vaults_are_over(const struct vaults *v);
 

@@ -115,6 +115,11 @@ static CK_RV fake_login(CK_SESSION_HANDLE s _unused_, CK_USER_TYPE user _unused_
         return CKR_OK;
 }
 
+static CK_RV fake_session(CK_SESSION_HANDLE s _unused_, CK_SESSION_INFO *i) {
+        *i = (CK_SESSION_INFO) { .slotID = 7, .state = fake.logged_in ? CKS_RO_USER_FUNCTIONS : CKS_RO_PUBLIC_SESSION };
+        return CKR_OK;
+}
+
 static CK_RV fake_find_init(CK_SESSION_HANDLE s _unused_, CK_ATTRIBUTE *a, CK_ULONG n) {
         FAKE_FAIL(FAKE_FIND_INIT);
         fake.wanted_id = -1;
@@ -267,7 +272,7 @@ static CK_RV fake_destroy(CK_SESSION_HANDLE s _unused_, CK_OBJECT_HANDLE object 
 
 static CK_FUNCTION_LIST fake_list = {
         .C_Initialize = fake_initialize, .C_GetSlotList = fake_slots, .C_GetTokenInfo = fake_token, .C_GetSlotInfo = fake_slot,
-        .C_OpenSession = fake_open, .C_CloseSession = fake_close, .C_Login = fake_login, .C_FindObjectsInit = fake_find_init,
+        .C_OpenSession = fake_open, .C_CloseSession = fake_close, .C_Login = fake_login, .C_GetSessionInfo = fake_session, .C_FindObjectsInit = fake_find_init,
         .C_FindObjects = fake_find, .C_FindObjectsFinal = fake_find_final, .C_GetAttributeValue = fake_read,
         .C_DecryptInit = fake_decrypt_init, .C_Decrypt = fake_decrypt, .C_UnwrapKey = fake_unwrap, .C_DestroyObject = fake_destroy,
 };

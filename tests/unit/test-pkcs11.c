@@ -368,8 +368,15 @@ static void test_pin(void **state _unused_) {
         assert_string_equal(ask_key(s, VAULT_OP_GET_KEY, &u, "", 0), "MISCONFIGURED PIN file");
         write_pin("1234\n", 0600);
         assert_string_equal(ask_key(s, VAULT_OP_GET_KEY, &u, "", 0), "GRANTED ");
-        fake.fail[FAKE_LOGIN] = CKR_USER_ALREADY_LOGGED_IN;
         pkcs11_session_free(none);
+        pkcs11_session_free(s);
+        /* logged in is who the session says is: a module that only claims it shows no keys, and revokes none */
+        s = new_session(true);
+        fake.logged_in = false;
+        fake.fail[FAKE_LOGIN] = CKR_USER_ALREADY_LOGGED_IN;
+        assert_string_equal(ask_key(s, VAULT_OP_GET_KEY, &u, "", 0), "DENIED key not seen");
+        fake.logged_in = true;
+        assert_string_equal(ask_key(s, VAULT_OP_GET_KEY, &u, "", 0), "GRANTED ");
         pkcs11_session_free(s);
 }
 
