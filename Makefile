@@ -220,7 +220,7 @@ bench: setup all
 	$(Q)tests/bench/events
 
 demo: setup all
-	$(Q)tests/vm/demo
+	$(Q)tests/vm/demo $(if $(VAULT),--vault $(VAULT))
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
