@@ -35,6 +35,7 @@ static struct {
         CK_FLAGS token_flags, slot_flags;
         unsigned tokens;                                /* slots with that same token */
         bool only_sha1, no_raw, token_gone, logged_in;
+        bool goes_in_find;                              /* the token, with what is in it */
         CK_ULONG claim_slots, claim_objects, claim_attribute, claim_plain;      /* what is said in place of the truth; 0: the truth */
         CK_ATTRIBUTE_TYPE claim_for;
         CK_ULONG hang_usec;                             /* in C_Decrypt */
@@ -138,6 +139,10 @@ static CK_RV fake_find(CK_SESSION_HANDLE s _unused_, CK_OBJECT_HANDLE *list, CK_
 
         FAKE_FAIL(FAKE_FIND);
         *n = 0;
+        if (fake.goes_in_find) {
+                fake.token_gone = true;
+                return CKR_OK;
+        }
         for (size_t i = 0; i < fake.n_keys && *n < max; i++)
                 if ((public || fake.logged_in || !(fake.token_flags & CKF_LOGIN_REQUIRED)) && streq(fake.keys[i].label, fake.wanted) &&
                     (fake.wanted_id < 0 || fake.keys[i].id == fake.wanted_id))
