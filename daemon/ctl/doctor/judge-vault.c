@@ -306,12 +306,6 @@ static void judge_login(const struct case_file *c, const struct vault_config *v,
                                     v->name);
 }
 
-/* Neither modules nor tokens are put into an image. */
-static void judge_module(const struct vault_config *v, struct findings *l) {
-        finding_add(l, FINDING_LOGIN, "the vault %s is a PKCS#11 token, which an initramfs does not reach: no volume of role os can "
-                    "have its key there", v->name);
-}
-
 void judge_vault(const struct case_file *c, struct findings *l) {
         judge_config(c, l);
         judge_clock(c, l);
@@ -324,10 +318,8 @@ void judge_vault(const struct case_file *c, struct findings *l) {
                                     "card", way->device);
         }
         for (const struct vault_config *v = c->config ? c->config->vaults : NULL; v; v = v->next) {
-                if (streq(v->provider, "pkcs11")) {
-                        judge_module(v, l);
+                if (streq(v->provider, "pkcs11"))       /* not asked over a network; judge_volumes() has the rest */
                         continue;
-                }
                 judge_authorities(c, v, l);
                 judge_name(c, v->host, "vault", l);
                 if (streq(v->provider, "transit"))
