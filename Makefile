@@ -16,7 +16,8 @@ Q := $(if $(V),,@)
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wno-format-truncation
 HARDEN := -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 -ftrivial-auto-var-init=zero -fPIE
 CFLAGS ?= -O2 -g
-ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Idaemon -Ibpf -I$(BUILD)/bpf -I$(BUILD)/words
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Idaemon -Ibpf -I$(BUILD)/bpf -I$(BUILD)/words \
+	$(shell $(PKG_CONFIG) --cflags p11-kit-1)
 ifeq ($(SANITIZE),)
 ALL_CFLAGS += $(HARDEN)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
@@ -27,7 +28,7 @@ endif
 
 pkg = $(shell $(PKG_CONFIG) --libs $(1))
 LIBS_cmkd = $(call pkg,libsystemd libcrypto)
-LIBS_cmkd-vault = $(call pkg,libcurl libcrypto json-c libseccomp) -lpthread
+LIBS_cmkd-vault = $(call pkg,libcurl libcrypto json-c libseccomp p11-kit-1) -lpthread
 LIBS_cmkd-disk = $(call pkg,libcryptsetup libcrypto json-c blkid)
 LIBS_cmkd-audit = $(call pkg,libbpf libsystemd json-c libcrypto)
 LIBS_cmkd-keyscript = $(call pkg,libsystemd)
@@ -55,7 +56,7 @@ EXTRA_cmkd-keyscript := $(CLIENT)
 PLUGIN := libcryptsetup-token-cmkd.so
 PLUGIN_SOURCES := daemon/token-plugin/libcryptsetup-token-cmkd.c $(CLIENT) $(addprefix daemon/disk/,token.c strict-json.c \
 	unlock-key.c) \
-	$(addprefix daemon/common/,util.c retry.c secret.c base64.c json-text.c key-uri.c policy-values.c verdict.c)
+	$(addprefix daemon/common/,util.c retry.c secret.c base64.c json-text.c key-uri.c pkcs11-uri.c policy-values.c verdict.c)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 COMMON_OBJECTS := $(call objects,$(wildcard daemon/common/*.c))
@@ -219,7 +220,7 @@ bench: setup all
 	$(Q)tests/bench/events
 
 demo: setup all
-	$(Q)tests/vm/demo
+	$(Q)tests/vm/demo $(if $(VAULT),--vault $(VAULT))
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 

@@ -502,7 +502,7 @@ static void put_text_word(struct form *f, const char *s, size_t n, bool after_ui
                 put_uid(f, s, n);
         else if (is_plain(f, s, n))
                 put(f, s, n);
-        else if (n > 8 && memcmp(s, "https://", 8) == 0)
+        else if ((n > 8 && memcmp(s, "https://", 8) == 0) || (n > 7 && memcmp(s, "pkcs11:", 7) == 0))
                 form_key(f, strndupa(s, n));
         else if (*s == '/')
                 put_path(f, s, n, put_component);

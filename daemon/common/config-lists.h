@@ -18,3 +18,9 @@ int config_list_paths(const char *value, char ***list);
 /* Absolute paths and names of units; askers: of units whose names are as short as the kernel keeps them. */
 int config_list_programs(const char *value, char ***list);
 int config_list_askers(const char *value, char ***list);
+
+/* NAME=VALUE, the name in capitals, and none by which the C library is told what to do. */
+int config_list_environment(const char *value, char ***list);
+
+/* Words that take makes into what is kept: 0, -EINVAL or -ENOMEM. */
+int config_list_take(const char *value, const char *separators, int (*take)(const char *word, char **ret), char ***list);

@@ -4,8 +4,11 @@
 #include <stdarg.h>
 
 #include "config-azure.h"
+#include "config-lists.h"
+#include "pkcs11-uri.h"
 
-#define PATH_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
+#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+#define PATH_CHARACTERS LETTERS "0123456789-_."
 #define PATH_MAX_LENGTH 127u
 
 struct vault_config *config_vault_new(const char *name) {
@@ -29,17 +32,14 @@ void config_vault_free(struct vault_config *v) {
                 v->name, v->provider, v->host, v->ca_file, v->client_id, v->metadata_endpoint, v->resource, v->api_version,
                 v->mount, v->namespace, v->cluster_id, v->auth_mount, v->token_file, v->role_id, v->secret_id_file, v->role,
                 v->jwt_file, v->client_certificate, v->client_key, v->object_id, v->resource_id, v->tenant_id, v->authority,
-                v->authority_ca_file, v->client_secret_file,
+                v->authority_ca_file, v->client_secret_file, v->module, v->pin_file,
         };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
                 free(texts[i]);
-        for (char **k = v->keys; k && *k; k++)
-                free(*k);
-        for (char **h = v->redirect_hosts; h && *h; h++)
-                free(*h);
-        free(v->keys);
-        free(v->redirect_hosts);
+        config_list_free(v->keys);
+        config_list_free(v->redirect_hosts);
+        config_list_free(v->module_environment);
         free(v);
 }
 
@@ -55,37 +55,42 @@ int config_vault_authority(const char *s, char host[static 254], uint16_t *ret_p
         return 0;
 }
 
-int config_vault_authorities(const char *value, char ***ret) {
-        _cleanup_(freep) char *copy = strdup(value);
-        char *rest = copy, *word, **list;
-        size_t n = 0;
-        int r = 0;
+static int take_authority(const char *word, char **ret) {
+        char host[254];
+        uint16_t port;
 
-        list = calloc(strlen(value) / 2 + 2, sizeof(char *));
-        if (!copy || !list) {
-                free(list);
-                return -ENOMEM;
-        }
-        while (r >= 0 && (word = strsep(&rest, " \t"))) {
-                char host[254];
-                uint16_t port;
-
-                if (!*word)
-                        continue;
-                r = config_vault_authority(word, host, &port);
-                if (r >= 0 && asprintf(list + n, "%s:%u", host, port) < 0)
-                        list[n] = NULL;
-                else if (r >= 0)
-                        n++;
-        }
-        if (r >= 0 && n > 0) {
-                *ret = list;
+        if (config_vault_authority(word, host, &port) < 0)
+                return -EINVAL;
+        if (asprintf(ret, "%s:%u", host, port) >= 0)
                 return 0;
-        }
-        for (char **h = list; *h; h++)
-                free(*h);
-        free(list);
-        return -EINVAL;
+        *ret = NULL;
+        return -ENOMEM;
+}
+
+int config_vault_authorities(const char *value, char ***list) {
+        return config_list_take(value, " \t", take_authority, list);
+}
+
+int config_vault_token(const char *value, struct vault_config *v) {
+        char label[PKCS11_LABEL_MAX + 1];
+
+        if (pkcs11_uri_text(value, label, PKCS11_LABEL_MAX) < 0)
+                return -EINVAL;
+        v->port = 0;
+        return free_and_strdup(&v->host, label);
+}
+
+static int take_label(const char *word, char **ret) {
+        char label[sizeof(((struct key_uri *) NULL)->name)];
+
+        if (pkcs11_uri_text(word, label, sizeof(label) - 1) < 0)
+                return -EINVAL;
+        *ret = strdup(label);
+        return *ret ? 0 : -ENOMEM;
+}
+
+int config_vault_labels(const char *value, char ***list) {
+        return config_list_take(value, " \t", take_label, list);
 }
 
 bool config_vault_path_is_valid(const char *s) {
@@ -117,6 +122,8 @@ void config_vault_note(struct vault_config *v, const char *key, const char *path
         static const char *const transit[] = {
                 "Mount", "Namespace", "ClusterId", "RedirectHosts", "AuthMount", "TokenFile", "RoleId", "SecretIdFile", "Role", NULL,
         };
+        static const char *const pkcs11[] = { "Token", "Objects", "Module", "PinFile", "ModuleEnvironment", NULL };
+        static const char *const host[] = { "Host", "Keys", "CAFile", "JwtFile", "ClientCertificate", "ClientKey", NULL };
         struct first_use *f = NULL;
 
         config_azure_note(v, key, path, line);       /* among them what transit has too */
@@ -124,6 +131,10 @@ void config_vault_note(struct vault_config *v, const char *key, const char *path
                 f = &v->azure_only;
         else if (is_listed(transit, key))
                 f = &v->transit_only;
+        else if (is_listed(pkcs11, key))
+                f = &v->pkcs11_only;
+        else if (is_listed(host, key))
+                f = &v->host_only;
         if (!f || *f->key)
                 return;
         snprintf(f->key, sizeof(f->key), "%s", key);
@@ -161,11 +172,11 @@ static char *check_login(const struct vault_config *v) {
                    "JwtFile=, ClientCertificate= and ClientKey=", v->name, n == 0 ? "no" : "more than one");
 }
 
-/* Identifiers of keys have no mount: what they mean must be clear without. */
+/* Identifiers of keys have neither mount nor module: what they mean must be clear without. */
 static char *check_alone(const struct vault_config *v) {
         for (const struct vault_config *o = v->next; o; o = o->next) {
                 if (!o->host || !o->keys || o->port != v->port || !streq(o->host, v->host) ||
-                    (!streq(v->provider, "transit") && !streq(o->provider, "transit")))
+                    (streq(v->provider, "azure") && streq(o->provider, "azure")))
                         continue;
                 for (char **k = v->keys; *k; k++)
                         for (char **other = o->keys; *other; other++)
@@ -176,20 +187,61 @@ static char *check_alone(const struct vault_config *v) {
         return NULL;
 }
 
-char *config_vault_check(struct vault_config *v) {
-        bool azure = streq(v->provider, "azure"), transit = streq(v->provider, "transit");
-        const struct first_use *foreign = transit ? &v->azure_only : &v->transit_only;
-        char *why;
+/* The value of NAME where a is NAME=VALUE and b is NAME= and another. */
+static bool contradicts(const char *a, const char *b) {
+        size_t n = strcspn(a, "=");
 
+        return strncmp(a, b, n + 1) == 0 && !streq(a, b);
+}
+
+/* All modules are in one process, with one environment. */
+static char *check_environment(const struct vault_config *v) {
+        for (char **e = v->module_environment; e && *e; e++)
+                for (const struct vault_config *o = v; o; o = o->next)
+                        for (char **other = o->module_environment; other && *other; other++)
+                                if (contradicts(*e, *other))
+                                        return say("[Vault %s]: %s, and [Vault %s] says %s: there is one environment for all",
+                                                   v->name, *e, o->name, *other);
+        return NULL;
+}
+
+static char *check_pkcs11(const struct vault_config *v) {
+        if (!v->host)
+                return say("[Vault %s] has no Token=: the label of the token", v->name);
+        if (!v->keys)
+                return say("[Vault %s] has no Objects=: name the keys that may be used there", v->name);
+        return v->module ? check_environment(v) : say("[Vault %s] has no Module=: the PKCS#11 module to use", v->name);
+}
+
+static char *check_host(struct vault_config *v) {
         if (!v->host)
                 return say("[Vault %s] has no Host=", v->name);
         if (!v->keys)
                 return say("[Vault %s] has no Keys=: name the keys that may be used there", v->name);
-        if (!azure && !transit)
-                return say("[Vault %s]: Provider=%s is not known; there are azure and transit", v->name, v->provider);
-        if (*foreign->key)
-                return say("%s: there is no %s= with Provider=%s, which [Vault %s] has", foreign->place, foreign->key,
-                           v->provider, v->name);
-        why = transit ? check_login(v) : config_azure_complete(v);
+        return streq(v->provider, "transit") ? check_login(v) : config_azure_complete(v);
+}
+
+static char *check_foreign(const struct vault_config *v) {
+        const struct { const struct first_use *use; bool fits; } uses[] = {
+                { &v->azure_only, streq(v->provider, "azure") }, { &v->transit_only, streq(v->provider, "transit") },
+                { &v->pkcs11_only, streq(v->provider, "pkcs11") }, { &v->host_only, !streq(v->provider, "pkcs11") },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(uses); i++)
+                if (*uses[i].use->key && !uses[i].fits)
+                        return say("%s: there is no %s= with Provider=%s, which [Vault %s] has", uses[i].use->place,
+                                   uses[i].use->key, v->provider, v->name);
+        return NULL;
+}
+
+char *config_vault_check(struct vault_config *v) {
+        bool pkcs11 = streq(v->provider, "pkcs11");
+        char *why;
+
+        if (!pkcs11 && !streq(v->provider, "azure") && !streq(v->provider, "transit"))
+                return say("[Vault %s]: Provider=%s is not known; there are azure, transit and pkcs11", v->name, v->provider);
+        why = check_foreign(v);
+        if (!why)
+                why = pkcs11 ? check_pkcs11(v) : check_host(v);
         return why ? why : check_alone(v);
 }

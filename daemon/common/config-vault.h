@@ -18,8 +18,15 @@ bool config_vault_path_is_valid(const char *s);
 /* HOST or HOST:PORT, as keys' identifiers have it. host: in lower case. Returns 0 or -EINVAL. */
 int config_vault_authority(const char *s, char host[static 254], uint16_t *ret_port);
 
-/* Several of them, separated by blanks: a NULL-terminated list of HOST:PORT, the caller's. Returns 0, -EINVAL or -ENOMEM. */
-int config_vault_authorities(const char *value, char ***ret);
+/* Several of them, separated by blanks: *list, NULL-terminated or NULL, is replaced by one of HOST:PORT. Returns 0, -EINVAL or
+ * -ENOMEM; *list is untouched then. */
+int config_vault_authorities(const char *value, char ***list);
+
+/* Token=: a label with its escapes, into host. Returns 0, -EINVAL or -ENOMEM. */
+int config_vault_token(const char *value, struct vault_config *v);
+
+/* Objects=: such labels, separated by blanks: as config_vault_authorities(), without the escapes. */
+int config_vault_labels(const char *value, char ***list);
 
 /* A setting of that vault was read there: kept where only one provider has it. */
 void config_vault_note(struct vault_config *v, const char *key, const char *path, unsigned line);

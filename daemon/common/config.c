@@ -10,6 +10,7 @@
 #include "config-lists.h"
 #include "config-vault.h"
 #include "ini-reader.h"
+#include "pkcs11-uri.h"
 
 #define CONFIG_FILE_MAX (1024u * 1024u)
 
@@ -120,14 +121,15 @@ static int parse_host(const char *value, void *to, word_parser words _unused_) {
 }
 
 static int parse_authorities(const char *value, void *to, word_parser words _unused_) {
-        char **list;
-        int r = config_vault_authorities(value, &list);
+        return config_vault_authorities(value, to);
+}
 
-        if (r < 0)
-                return r;
-        config_list_free(*(char ***) to);
-        *(char ***) to = list;
-        return 0;
+static int parse_token(const char *value, void *to, word_parser words _unused_) {
+        return config_vault_token(value, to);
+}
+
+static int parse_objects(const char *value, void *to, word_parser words _unused_) {
+        return config_vault_labels(value, to);
 }
 
 static int parse_keys(const char *value, void *to, word_parser words _unused_) {
@@ -136,6 +138,10 @@ static int parse_keys(const char *value, void *to, word_parser words _unused_) {
 
 static int parse_paths(const char *value, void *to, word_parser words _unused_) {
         return config_list_paths(value, to);
+}
+
+static int parse_environment(const char *value, void *to, word_parser words _unused_) {
+        return config_list_environment(value, to);
 }
 
 static int parse_baseline(const char *value, void *to, word_parser words _unused_) {
@@ -198,7 +204,7 @@ static const struct setting settings[] = {
         IN_POLICY("DeniedConfirmSec", parse_time, denied_confirm_usec, NULL, SPAN),
         { SECTION_VAULT, "Host", parse_host, 0, NULL, "HOST or HOST:PORT, without wildcards" },
         IN_VAULT("Keys", parse_keys, keys, "names of keys, separated by spaces"),
-        IN_VAULT("Provider", parse_text, provider, "azure or transit"),
+        IN_VAULT("Provider", parse_text, provider, "azure, transit or pkcs11"),
         IN_VAULT("CAFile", parse_text, ca_file, "the path of a PEM file"),
         { SECTION_VAULT, "Identity", parse_word, offsetof(struct vault_config, identity), azure_identity_from_string,
           "managed, arc, workload, secret or certificate" },
@@ -227,6 +233,12 @@ static const struct setting settings[] = {
         IN_VAULT("JwtFile", parse_path, jwt_file, FILE_PATH),
         IN_VAULT("ClientCertificate", parse_path, client_certificate, FILE_PATH),
         IN_VAULT("ClientKey", parse_path, client_key, FILE_PATH),
+        { SECTION_VAULT, "Token", parse_token, 0, NULL, "the label of a token, 1 to 32 characters, escaped as in pkcs11:token=..." },
+        IN_VAULT("Objects", parse_objects, keys, "labels of private keys, escaped as in pkcs11:object=..., separated by spaces"),
+        IN_VAULT("Module", parse_path, module, "the path of a PKCS#11 module"),
+        IN_VAULT("PinFile", parse_path, pin_file, FILE_PATH),
+        IN_VAULT("ModuleEnvironment", parse_environment, module_environment,
+                 "NAME=VALUE, separated by spaces; not PATH, nor what begins with LD_ or GLIBC_"),
 };
 
 /* The state of one load: handed through the reader. */
@@ -521,6 +533,10 @@ const struct vault_config *config_find_vault(const struct config *c, const struc
                 if (v->port != u->port || !streq(v->host, u->host))
                         continue;
                 why = "the vault is allowed, this key is not on its list";
+                if (v->module && !pkcs11_uri_takes_module(u, v->module)) {
+                        why = "the token is allowed by another module only: leave module-path and module-name out";
+                        continue;
+                }
                 for (char **k = v->keys; *k; k++)
                         if (streq(*k, u->name))
                                 return v;

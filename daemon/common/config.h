@@ -9,6 +9,7 @@
  *   [Audit]           PublicKey= MaxFileSize= Baseline= ...   how the trail is kept, what is normal in it
  *   [Guard]           Mode= Allow= ...                     what the kernel refuses
  *   [Vault NAME]      Host= Keys= CAFile= Identity= ...    the allow-list: what is not here is refused
+ *                     Token= Objects= Module= ...          the same, Provider=pkcs11
  *
  * Files: cmkd.conf from the first of /etc/cmkd, /run/cmkd, /usr/lib/cmkd that has it, then the .conf files in cmkd.conf.d of all
  * three, sorted by name, a name in an earlier directory hiding the same name in a later one. Later settings win. */
@@ -45,10 +46,10 @@ struct first_use {
 struct vault_config {
         struct vault_config *next;
         char *name;                    /* of the section: for messages and the trail */
-        char *provider;                /* "azure", "transit" */
-        char *host;                    /* lower case */
-        uint16_t port;
-        char **keys;                   /* names allowed there, lower case; NULL-terminated */
+        char *provider;                /* "azure", "transit", "pkcs11" */
+        char *host;                    /* lower case; pkcs11: the token's label, as it is */
+        uint16_t port;                 /* pkcs11: 0 */
+        char **keys;                   /* names allowed there, lower case (pkcs11: objects' labels, as they are); NULL-terminated */
         char *ca_file;                 /* NULL: the system's */
         /* azure */
         int identity;                  /* enum azure_identity: which of the following there are, see config-azure.c */
@@ -71,10 +72,14 @@ struct vault_config {
         char *role_id, *secret_id_file;
         char *role, *jwt_file;
         char *client_certificate, *client_key;
+        /* pkcs11 */
+        char *module;                  /* path; NULL with every other provider */
+        char *pin_file;                /* NULL: no login */
+        char **module_environment;     /* "NAME=VALUE"; NULL-terminated, or NULL */
         /* all */
         uint64_t timeout_usec;         /* of one request */
         bool accept_unsafe;            /* AcceptUnsafeVault=: no purge protection, said by the owner in writing */
-        struct first_use azure_only, transit_only;
+        struct first_use azure_only, transit_only, pkcs11_only, host_only;     /* host: azure and transit */
 };
 
 struct audit_config {

@@ -3,6 +3,8 @@
 
 #include <ctype.h>
 
+#include "pkcs11-uri.h"
+
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
 #define DIGITS "0123456789"
 
@@ -51,8 +53,10 @@ int key_uri_parse(const char *s, struct key_uri *ret, const char **ret_why) {
 
         if (strlen(s) >= KEY_URI_MAX)
                 return refuse(ret_why, "it is too long");
+        if (strncasecmp(s, "pkcs11:", 7) == 0)
+                return pkcs11_uri_parse(s + 7, ret, ret_why);
         if (strncasecmp(s, "https://", 8) != 0)
-                return refuse(ret_why, "the scheme must be https://");
+                return refuse(ret_why, "the scheme must be https:// or pkcs11:");
         s += 8;
         if (!take_segment(&s, ":/", u.host, sizeof(u.host)) || !host_is_valid(u.host))
                 return refuse(ret_why, "the host is not valid");
@@ -80,11 +84,25 @@ int key_uri_parse(const char *s, struct key_uri *ret, const char **ret_why) {
 void key_uri_format(const struct key_uri *u, char *buf, size_t size) {
         char port[8] = "";
 
+        if (key_uri_is_pkcs11(u)) {
+                (void) pkcs11_uri_format(u, buf, size);
+                return;
+        }
         if (u->port != 443)
                 snprintf(port, sizeof(port), ":%u", u->port);
         snprintf(buf, size, "https://%s%s/keys/%s%s%s", u->host, port, u->name, *u->version ? "/" : "", u->version);
 }
 
 bool key_uri_same_key(const struct key_uri *a, const struct key_uri *b) {
-        return a->port == b->port && streq(a->host, b->host) && streq(a->name, b->name);
+        return a->port == b->port && streq(a->host, b->host) && streq(a->name, b->name) && streq(a->serial, b->serial) &&
+               streq(a->id, b->id);
+}
+
+bool key_uri_answers(const struct key_uri *asked, const struct key_uri *found) {
+        struct key_uri a = *asked;
+
+        if (!*a.serial)
+                memcpy(a.serial, found->serial, sizeof(a.serial));
+        return key_uri_same_key(&a, found) && *found->version && (!*a.version || streq(a.version, found->version)) &&
+               streq(a.module, found->module);
 }

@@ -2,6 +2,8 @@
 #include "print.h"
 
 #include "common/config-azure.h"
+#include "common/config.h"
+#include "common/pkcs11-uri.h"
 
 /* cmkctl config: what the files say, read here and not asked from the daemon, so that a mistake is found before cmkd is
  * restarted. The effective policy of a volume, with the defaults of its role, is in `cmkctl status NAME`. */
@@ -97,12 +99,27 @@ static void put_transit(struct json_object *o, const struct vault_config *v) {
         put_text(o, "ClientKey", v->client_key);
 }
 
-static struct json_object *vault_section(const struct vault_config *v) {
-        struct json_object *o = json_object_new_object();
+/* Labels as they stand in the file: a blank between two is none in one. */
+static void put_pkcs11(struct json_object *o, const struct vault_config *v) {
+        char token[3 * PKCS11_LABEL_MAX + 1], label[KEY_URI_MAX], text[8192] = "";
+        size_t n = 0;
+
+        pkcs11_uri_escape(v->host, token, sizeof(token));
+        put_text(o, "Token", token);
+        for (char **k = v->keys; *k && n < sizeof(text); k++) {
+                pkcs11_uri_escape(*k, label, sizeof(label));
+                n += (size_t) snprintf(text + n, sizeof(text) - n, "%s%s", n ? " " : "", label);
+        }
+        put_text(o, "Objects", text);
+        put_text(o, "Module", v->module);
+        put_text(o, "PinFile", v->pin_file);
+        put_keys(o, "ModuleEnvironment", v->module_environment);
+}
+
+static void put_host(struct json_object *o, const struct vault_config *v) {
         char host[272];
 
         snprintf(host, sizeof(host), v->port == 443 ? "%s" : "%s:%u", v->host, v->port);
-        put_text(o, "Provider", v->provider);
         put_text(o, "Host", host);
         put_keys(o, "Keys", v->keys);
         put_text(o, "CAFile", v->ca_file);
@@ -110,6 +127,16 @@ static struct json_object *vault_section(const struct vault_config *v) {
                 put_transit(o, v);
         else
                 put_azure(o, v);
+}
+
+static struct json_object *vault_section(const struct vault_config *v) {
+        struct json_object *o = json_object_new_object();
+
+        put_text(o, "Provider", v->provider);
+        if (streq(v->provider, "pkcs11"))
+                put_pkcs11(o, v);
+        else
+                put_host(o, v);
         put_span(o, "TimeoutSec", v->timeout_usec);
         put_text(o, "AcceptUnsafeVault", v->accept_unsafe ? "yes" : "no");
         return o;

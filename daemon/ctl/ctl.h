@@ -24,6 +24,7 @@ enum option_id {
         OPTION_INITRAMFS, OPTION_UNTIL, OPTION_END, OPTION_SIZE, OPTION_ALL, OPTION_REMOVE,
         OPTION_ACTOR, OPTION_UNIT, OPTION_UNAUTHORISED, OPTION_EXPECT, OPTION_WIDE, OPTION_HTML, OPTION_FORMAT, OPTION_DIRECTORY,
         OPTION_VAULTS, OPTION_PRIVATE_KEY, OPTION_EPOCH_KEYS, OPTION_LIST_EPOCHS, OPTION_PRIVACY_KEY, OPTION_VAULT_LOG, OPTION_MACHINE_ID,
+        OPTION_LOCAL,
         _OPTION_MAX,
 };
 
@@ -98,6 +99,7 @@ int verb_config_show(const struct invocation *in);
 int verb_guard_status(const struct invocation *in);
 int verb_guard_confirm(const struct invocation *in);
 int verb_guard_release(const struct invocation *in);
+int verb_keys_create(const struct invocation *in);
 int verb_drill(const struct invocation *in);
 int verb_keys_list(const struct invocation *in);
 int verb_doctor(const struct invocation *in);

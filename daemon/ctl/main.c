@@ -21,6 +21,7 @@ static const struct verb verbs[] = {
           verb_pause },
         { "drill", 0, 0, O(JSON)|O(KEY)|O(ROLE)|O(SIZE), "", "cut a volume of its own as a revocation does, and tell",
           verb_drill },
+        { "keys create", 0, 1, O(JSON)|O(LOCAL), "[NAME]", "make a key for a machine without a vault", verb_keys_create },
         { "recovery-key add", 1, 1, O(JSON), "DEVICE|UUID|NAME", "make a key that opens a volume without the vault",
           verb_recovery_key_add },
         { "recovery-key remove", 1, 1, O(JSON)|O(YES), "DEVICE|UUID|NAME", "take it away again", verb_recovery_key_remove },

@@ -116,6 +116,9 @@ static const char *unfit(const struct key_proof *p, const struct vault_reply *y)
         if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !p->accept_unsafe && p->transit)
                 return "it may be deleted for good, or taken out of the vault (deletion_allowed, exportable or "
                        "allow_plaintext_backup is true). Switch that off, or say --accept-unsafe-vault=REASON";
+        if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !p->accept_unsafe && key_uri_is_pkcs11(&p->key.uri))
+                return "it may be taken out of the token (CKA_EXTRACTABLE is true, or CKA_SENSITIVE is false). Make another, or say "
+                       "--accept-unsafe-vault=REASON";
         if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !p->accept_unsafe)
                 return "its vault has no purge protection: a deleted key could not be recovered. Switch it on, or say "
                        "--accept-unsafe-vault=REASON";
@@ -131,8 +134,7 @@ static void on_key(const struct vault_reply *y, void *user) {
         if (!granted(p, y))
                 return;
         why = unfit(p, y);
-        if (!why && (key_uri_parse(y->kid, &u, NULL) < 0 || !*u.version || !key_uri_same_key(&u, wanted) ||
-                     (*wanted->version && !streq(wanted->version, u.version))))
+        if (!why && (key_uri_parse(y->kid, &u, NULL) < 0 || !key_uri_answers(wanted, &u)))
                 why = "the vault answered with another key";
         if (why) {
                 refuse(p, EXIT_CODE_POLICY, why);

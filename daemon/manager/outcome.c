@@ -29,6 +29,8 @@ void outcome_from_vault(struct outcome *o, const char *volume, const char *key, 
 
         if (y->http_status > 0)
                 snprintf(status, sizeof(status), "HTTP %u", y->http_status);
+        else if (startswith(key, "pkcs11:"))
+                strcpy(status, "PKCS#11");
         outcome_set(o, verdict_exit_code(y->verdict), "%s: key %s: %s (%s, %s%s%s%s%s). %s", volume, key,
                     verdict_to_string(y->verdict), status, *y->code ? y->code : "no code", *y->text ? ": " : "", y->text,
                     *y->request_id ? ", request " : "", y->request_id, strempty(advice[y->verdict]));

@@ -65,7 +65,7 @@ int main(int argc, char *argv[]) {
         r = serve_block_signals();
         if (r < 0)
                 return fail("cannot block signals", r);
-        r = sandbox_enter(o.user, &what);
+        r = sandbox_enter(o.user, vaults_use_modules(vaults), &what);
         if (r < 0)
                 return fail(what, r);
         r = serve(vaults, &(struct serve_options) { .socket_fd = fd, .allowed_uid = started_as,

@@ -128,17 +128,12 @@ static int no_new_privileges(void) {
         return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-static int filter_calls(void) {
-        return SANITIZED ? 0 : seccomp_filter_load();
-}
-
-int sandbox_enter(const char *user, const char **ret_what) {
+int sandbox_enter(const char *user, bool modules, const char **ret_what) {
         static const struct { const char *what; int (*step)(void); } steps[] = {
                 { "capabilities", drop_capabilities },
                 { "no_new_privs", no_new_privileges },
                 { "dumpable", secret_process_init },       /* changing the user has reset it */
                 { "verification", verify },
-                { "seccomp", filter_calls },
         };
         int r;
 
@@ -153,5 +148,8 @@ int sandbox_enter(const char *user, const char **ret_what) {
                 *ret_what = steps[i].what;
                 r = steps[i].step();
         }
-        return r;
+        if (r < 0 || SANITIZED)
+                return r;
+        *ret_what = "seccomp";
+        return seccomp_filter_load(modules);
 }

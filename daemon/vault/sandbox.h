@@ -13,5 +13,6 @@
 
 /* user: a name or a number to become where we are root; NULL: cmkd-vault, or 65534 where there is no such user. By a
  * process with one thread, after sockets and files were opened. Returns 0; -ENOENT: no such user; -EPERM: something
- * could not be given up; or -errno of the call that failed. ret_what: which step, a static text. */
-int sandbox_enter(const char *user, const char **ret_what);
+ * could not be given up; or -errno of the call that failed. modules: as seccomp_filter_load() has it. ret_what: which step, a
+ * static text. */
+int sandbox_enter(const char *user, bool modules, const char **ret_what);

@@ -95,7 +95,7 @@ static void releasep(scmp_filter_ctx *f) {
                 seccomp_release(*f);
 }
 
-int seccomp_filter_load(void) {
+int seccomp_filter_load(bool modules) {
         _cleanup_(releasep) scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
         int r;
 
@@ -108,6 +108,8 @@ int seccomp_filter_load(void) {
                 r = add_list(f, SCMP_ACT_KILL_PROCESS, deadly, ELEMENTSOF(deadly));
         if (r >= 0)
                 r = add_checked(f);
+        if (r >= 0 && modules)
+                r = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, O_APPEND, 0));
         if (r >= 0)
                 r = seccomp_load(f);
         return r;

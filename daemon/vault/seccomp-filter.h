@@ -8,5 +8,7 @@
 
 #include "common/util.h"
 
-/* For all threads of the process. Returns 0 or -errno of libseccomp. */
-int seccomp_filter_load(void);
+/* For all threads of the process. modules: PKCS#11 modules will run in it, some of which (SoftHSM, with each login) write to their
+ * files: files may be opened for that too, and what may be written is what their permissions and the unit say; still nothing is
+ * removed, renamed or made a link. Returns 0 or -errno of libseccomp. */
+int seccomp_filter_load(bool modules);

@@ -23,6 +23,7 @@ struct peer {
 };
 
 struct server {
+        struct vaults *vaults;
         struct jobs *jobs;
         int listen_fd, signal_fd;
         bool single;                    /* was started with one connected peer: ends with it */
@@ -176,6 +177,7 @@ static void on_jobs(struct server *s) {
                 send_reply(s, job->owner, job->id, &job->reply, job->list);
                 job_free(job);
         }
+        s->recycle |= vaults_are_over(s->vaults);
 }
 
 static void on_signal(struct server *s) {
@@ -275,6 +277,7 @@ int serve(struct vaults *v, const struct serve_options *o) {
         if (!s)
                 return -ENOMEM;
         s->listen_fd = -EBADF;
+        s->vaults = v;
         s->allowed_uid = o->allowed_uid;
         s->configured_usec = o->configured_usec;
         for (size_t i = 0; i < PEERS_MAX; i++)
@@ -288,8 +291,9 @@ int serve(struct vaults *v, const struct serve_options *o) {
                 r = loop(s);
         for (size_t i = 0; i < PEERS_MAX; i++)
                 safe_close(s->peers[i].fd);
-        /* threads that did not end in time still use the jobs and the vaults: the end of the process is their end */
-        if (s->jobs && jobs_count(s->jobs) > 0)
+        /* Threads that did not end in time still use the jobs and the vaults: the end of the process is their end. And a module
+         * need not let go of a process that ends in order. */
+        if ((s->jobs && jobs_count(s->jobs) > 0) || vaults_have_module(v))
                 _exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
         safe_close(s->listen_fd);
         safe_close(s->signal_fd);

@@ -11,7 +11,8 @@
  * passed: nothing that was in its memory outlives that. The same after SIGHUP (a changed configuration), and at once
  * upon SIGTERM or a request made from a configuration that was read after the worker's own (a manager that was started
  * again, while the socket's backlog had kept the worker of the one before alive). Socket activation, or cmkd, starts it
- * again; a client whose connection ends without a reply asks once more. */
+ * again; a client whose connection ends without a reply asks once more. The same again, without the RECYCLE_USEC, where a PKCS#11
+ * module was of no use (vaults_are_over()): the next worker loads it anew. */
 
 #include "vault.h"
 

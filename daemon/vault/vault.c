@@ -1,46 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vault.h"
 
-#include <stdarg.h>
 #include <sys/stat.h>
 
 #include "common/log.h"
-#include "common/json-text.h"
+#include "common/pkcs11-uri.h"
+#include "pkcs11-thread.h"
 
 #define CA_FILE_MAX (1024u * 1024u)
 
-static const struct vault_ops *const providers[] = { &azure_ops, &transit_ops };
-
-void vault_reply_set(struct vault_reply *y, enum verdict v, const char *code, const char *format, ...) {
-        char text[1024];
-        va_list ap;
-
-        va_start(ap, format);
-        vsnprintf(text, sizeof(text), format, ap);
-        va_end(ap);
-        y->verdict = v;
-        text_printable(code, y->code, sizeof(y->code));
-        text_printable(text, y->text, sizeof(y->text));
-}
-
-void vault_reply_judge(struct vault_reply *y, const struct judgement *j) {
-        y->verdict = j->verdict;
-        memcpy(y->code, j->code, sizeof(y->code));
-        memcpy(y->text, j->text, sizeof(y->text));
-}
-
-void vault_reply_granted(struct vault_reply *y) {
-        y->verdict = VERDICT_GRANTED;
-        y->code[0] = y->text[0] = 0;
-}
-
-void vault_reply_unusable(struct vault_reply *y, int r, const char *why) {
-        if (r == -EBADMSG)
-                vault_reply_set(y, VERDICT_BROKEN, "bad reply", "the vault's reply is not usable: %s", why);
-        else
-                vault_reply_set(y, VERDICT_UNREACHABLE, "memory", "no memory for a key that stays secret: %s",
-                                strerror(-r));
-}
+static const struct vault_ops *const providers[] = { &azure_ops, &transit_ops, &pkcs11_ops };
 
 int vault_read_authorities(struct vault *v, const char *setting, const char *path, char **ret) {
         int r;
@@ -98,11 +67,33 @@ struct vaults *vaults_free(struct vaults *v) {
         for (size_t i = 0; i < v->n; i++) {
                 http_pool_free(v->list[i].http);
                 identity_free(v->list[i].identity);
+                pkcs11_thread_free(v->list[i].pkcs11);
         }
         free(v->list);
         config_free(v->config);
         free(v);
         return NULL;
+}
+
+bool vaults_use_modules(const struct vaults *v) {
+        for (size_t i = 0; i < v->n; i++)
+                if (v->list[i].pkcs11)
+                        return true;
+        return false;
+}
+
+bool vaults_have_module(const struct vaults *v) {
+        for (size_t i = 0; i < v->n; i++)
+                if (v->list[i].has_module)
+                        return true;
+        return false;
+}
+
+bool vaults_are_over(const struct vaults *v) {
+        for (size_t i = 0; i < v->n; i++)
+                if (v->list[i].is_over)
+                        return true;
+        return false;
 }
 
 /* The vault of that name, if the key is on its list; the same check as in the manager, made again here. */
@@ -112,7 +103,8 @@ static struct vault *find_allowed(struct vaults *v, const struct vault_request *
 
                 if (!streq(c->name, q->vault))
                         continue;
-                if (!streq(c->host, q->key.host) || c->port != q->key.port)
+                if (!streq(c->host, q->key.host) || c->port != q->key.port ||
+                    (c->module && !pkcs11_uri_takes_module(&q->key, c->module)))
                         return NULL;
                 for (char **k = c->keys; *k; k++)
                         if (streq(*k, q->key.name))

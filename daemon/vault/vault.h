@@ -7,8 +7,8 @@
  *                              │ not on it: MISCONFIGURED, nothing is sent
  *
  * HTTP statuses, CURLcodes and the like never leave a provider's file; a struct vault_reply does. One vault may be
- * used by many threads at once; nothing in it changes after vaults_load() but what is behind the locks of http and
- * identity. */
+ * used by many threads at once; nothing in it changes after vaults_load() but what is behind the locks of http, identity and
+ * pkcs11, and what is atomic. */
 
 #include "common/config.h"
 #include "common/secret.h"
@@ -17,13 +17,17 @@
 #include "identity.h"
 
 struct vault_ops;
+struct pkcs11_thread;
 
 struct vault {
         const struct vault_config *config;
         const struct vault_ops *ops;
         struct http_pool *http;
         struct identity *identity;        /* NULL: the provider needs none */
+        struct pkcs11_thread *pkcs11;     /* NULL: another provider */
         bool unusable;                    /* a file of authorities could not be read */
+        _Atomic bool has_module;          /* code that is not ours runs here: the process is left by _exit(2) */
+        _Atomic bool is_over;             /* a new process is worth more than this one, once nothing is under way */
 };
 
 struct vaults {
@@ -51,7 +55,7 @@ struct vault_ops {
         void (*list)(struct vault *v, const struct vault_call *c, struct vault_reply *y);    /* NULL: it cannot */
 };
 
-extern const struct vault_ops azure_ops, transit_ops;
+extern const struct vault_ops azure_ops, transit_ops, pkcs11_ops;
 
 /* Takes over the configuration and reads the CA files: needs what the worker gives up later. A CA file that cannot be
  * read makes that vault unusable (MISCONFIGURED), not the others. Returns 0 or -ENOMEM (config is freed then too). */
@@ -59,6 +63,11 @@ int vaults_load(struct config *config, struct vaults **ret);
 
 /* No request may be under way. Accepts NULL, returns NULL. */
 struct vaults *vaults_free(struct vaults *v);
+
+/* What one of them says: see struct vault. */
+bool vaults_use_modules(const struct vaults *v);      /* or will */
+bool vaults_have_module(const struct vaults *v);
+bool vaults_are_over(const struct vaults *v);
 
 /* Serves one request: checks it against the allow-list, runs it, delivers a release into pipe_fd (-EBADF: none came).
  * The reply is always complete. A request without a time-out of its own has the vault's TimeoutSec=. *ret_released: a

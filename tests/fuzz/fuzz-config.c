@@ -42,10 +42,11 @@ static void prepare(void) {
 
 static void check_config(const struct config *c) {
         for (const struct vault_config *v = c->vaults; v; v = v->next) {
-                check(volume_name_is_valid(v->name) && v->host && *v->host && v->port > 0 && v->keys && v->keys[0]);
-                check(!strpbrk(v->host, "/*@ \t"));
+                check(volume_name_is_valid(v->name) && v->host && *v->host && v->keys && v->keys[0]);
+                check(streq(v->provider, "pkcs11") == (v->port == 0) && (v->port == 0) == (v->module && *v->module == '/'));
+                check(v->port == 0 || !strpbrk(v->host, "/*@ \t"));
                 for (char **k = v->keys; *k; k++)
-                        check(**k && strlen(*k) == strspn(*k, "abcdefghijklmnopqrstuvwxyz0123456789-"));
+                        check(**k && (v->port == 0 || strlen(*k) == strspn(*k, "abcdefghijklmnopqrstuvwxyz0123456789-")));
         }
         for (const struct volume_config *v = c->volumes; v; v = v->next)
                 for (enum role role = 0; role < _ROLE_MAX; role++) {

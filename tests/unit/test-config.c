@@ -154,6 +154,69 @@ static void test_transit(void **state _unused_) {
         config_free(load());
 }
 
+#define PKCS11 "[Vault h]\nProvider=pkcs11\nToken=t\nObjects=k\nModule=/m.so\n"
+
+static const struct vault_config *find(const struct config *c, const char *key, const char **ret_why) {
+        struct key_uri u;
+
+        assert_int_equal(key_uri_parse(key, &u, NULL), 0);
+        return config_find_vault(c, &u, ret_why);
+}
+
+static void test_pkcs11(void **state _unused_) {
+        const struct vault_config *v;
+        const char *why = "";
+        struct config *c;
+
+        put("/etc/cmkd/cmkd.conf", "[Vault h]\nToken=My%20Token\nObjects=K1  two%20words\nModule=/lib/libm.so\nPinFile=/p\n"
+            "ModuleEnvironment=A=1 B_2=x=y\nProvider=pkcs11\n[Vault w]\nHost=t\nKeys=k\n");
+        c = load();
+        v = c->vaults;
+        assert_string_equal(v->host, "My Token");
+        assert_int_equal(v->port, 0);
+        assert_string_equal(v->keys[0], "K1");
+        assert_string_equal(v->keys[1], "two words");
+        assert_null(v->keys[2]);
+        assert_string_equal(v->module, "/lib/libm.so");
+        assert_string_equal(v->pin_file, "/p");
+        assert_string_equal(v->module_environment[1], "B_2=x=y");
+        assert_ptr_equal(find(c, "pkcs11:token=My%20Token;object=two%20words", NULL), v);
+        assert_ptr_equal(find(c, "pkcs11:token=My%20Token;serial=1;object=K1;id=%01?module-path=/lib/libm.so", NULL), v);
+        assert_ptr_equal(find(c, "pkcs11:token=My%20Token;object=K1?module-name=m", NULL), v);
+        assert_null(find(c, "pkcs11:token=My%20Token;object=k1", &why));
+        assert_non_null(strstr(why, "not on its list"));
+        assert_null(find(c, "pkcs11:token=my%20token;object=K1", &why));
+        assert_non_null(strstr(why, "not among the allowed"));
+        assert_null(find(c, "pkcs11:token=My%20Token;object=K1?module-path=/tmp/libm.so", &why));
+        assert_non_null(strstr(why, "by another module only"));
+        assert_null(find(c, "pkcs11:token=t;object=k", NULL));
+        assert_null(find(c, "https://t:444/keys/k", NULL));
+        config_free(c);
+        REFUSE("[Vault h]\nProvider=pkcs11\nObjects=k\nModule=/m\n", "[Vault h] has no Token=");
+        REFUSE("[Vault h]\nProvider=pkcs11\nToken=t\nModule=/m\n", "[Vault h] has no Objects=");
+        REFUSE("[Vault h]\nProvider=pkcs11\nToken=t\nObjects=k\n", "[Vault h] has no Module=");
+        REFUSE(PKCS11 "Host=v\n", "cmkd.conf:6: there is no Host= with Provider=pkcs11, which [Vault h] has");
+        REFUSE(PKCS11 "Keys=k\n", "cmkd.conf:6: there is no Keys= with Provider=pkcs11");
+        REFUSE(PKCS11 "CAFile=/c\n", "cmkd.conf:6: there is no CAFile= with Provider=pkcs11");
+        REFUSE(PKCS11 "ClientId=0123abcd-f54d-7d3d-8648-2a745fc2ab8b\n", "cmkd.conf:6: there is no ClientId= with Provider=pkcs11");
+        REFUSE(PKCS11 "TokenFile=/t\n", "cmkd.conf:6: there is no TokenFile= with Provider=pkcs11");
+        REFUSE("[Vault v]\nHost=v\nKeys=k\nModule=/m\n", "cmkd.conf:4: there is no Module= with Provider=azure");
+        REFUSE(TRANSIT "TokenFile=/t\nPinFile=/p\n", "cmkd.conf:6: there is no PinFile= with Provider=transit");
+        REFUSE("[Vault h]\nToken=a b\n", "cmkd.conf:2:", "the label of a token");
+        REFUSE("[Vault h]\nToken=123456789012345678901234567890123\n", "1 to 32 characters");
+        REFUSE("[Vault h]\nObjects=%0a\n", "labels of private keys");
+        REFUSE("[Vault h]\nObjects=\n", "labels of private keys");
+        REFUSE("[Vault h]\nModule=m.so\n", "the path of a PKCS#11 module");
+        REFUSE("[Vault h]\nModuleEnvironment=LD_PRELOAD=/x\n", "NAME=VALUE");
+        REFUSE("[Vault h]\nModuleEnvironment=GLIBC_TUNABLES=/x\n", "NAME=VALUE");
+        REFUSE("[Vault h]\nModuleEnvironment=PATH=/x\n", "NAME=VALUE");
+        REFUSE("[Vault h]\nModuleEnvironment=A=\n", "NAME=VALUE");
+        REFUSE("[Vault h]\nModuleEnvironment=a=1\n", "NAME=VALUE");
+        REFUSE(PKCS11 "ModuleEnvironment=A=1\n[Vault g]\nProvider=pkcs11\nToken=u\nObjects=k\nModule=/m\nModuleEnvironment=A=2\n",
+               "[Vault h]: A=1, and [Vault g] says A=2");
+        REFUSE(PKCS11 "[Vault g]\nProvider=pkcs11\nToken=t\nObjects=x k\nModule=/n.so\n", "[Vault h] and [Vault g] both have key k at t");
+}
+
 static void test_errors_say_where_and_what(void **state _unused_) {
         REFUSE("[Policy]\n\nOnRevoked=explode\n", "/etc/cmkd/cmkd.conf:3:", "OnRevoked=explode", "report, hold, cut");
         REFUSE("[Policy]\nPollSex=3\n", "cmkd.conf:2:", "no PollSex=", "did you mean PollSec=");
@@ -331,6 +394,7 @@ int main(void) {
                 T(test_every_key),
                 T(test_vault_defaults),
                 T(test_transit),
+                T(test_pkcs11),
                 T(test_errors_say_where_and_what),
                 T(test_long_lines_and_names),
                 T(test_precedence),

@@ -66,8 +66,10 @@ static void what_is_shown_can_be_read_again(void **state _unused_) {
         _cleanup_(freep) char *first = NULL;
         struct captured *c;
 
-        write_config("[Node]\nTrust=allowed-keys\n[Policy]\nHoldSec=2h\nOnReenable=nothing\n[Vault x]\nHost=a\nKeys=k\n");
+        write_config("[Node]\nTrust=allowed-keys\n[Policy]\nHoldSec=2h\nOnReenable=nothing\n[Vault x]\nHost=a\nKeys=k\n"
+                     "[Vault h]\nProvider=pkcs11\nToken=two%20words\nObjects=a%2Cb c%20d\nModule=/m.so\nModuleEnvironment=A=1 B=2\n");
         first = strdup(RUN(verb_config_show, "--root", root)->out);
+        assert_non_null(strstr(first, "\nToken=two%20words\nObjects=a%2Cb c%20d\nModule=/m.so\nModuleEnvironment=A=1 B=2\n"));
         write_config(first);
         c = RUN(verb_config_show, "--root", root);
         assert_string_equal(c->err, "");
@@ -94,7 +96,7 @@ static void the_sample_is_true(void **state _unused_) {
         c = RUN(verb_config_check, "--root", root);
         assert_string_equal(c->err, "");
         assert_int_equal(c->code, EXIT_CODE_DONE);
-        assert_non_null(strstr(c->out, "8 vaults allowed"));
+        assert_non_null(strstr(c->out, "9 vaults allowed"));
 }
 
 int main(void) {

@@ -25,6 +25,8 @@
 
 #define KILLED (-1)     /* by SIGSYS */
 
+static bool modules;
+
 /* The errno of a call under the filter, 0, or KILLED. */
 static int attempt(long call, long a, long b, long c, long d, long e) {
         pid_t pid = fork();
@@ -34,7 +36,7 @@ static int attempt(long call, long a, long b, long c, long d, long e) {
         if (pid == 0) {
                 long r;
 
-                if (seccomp_filter_load() < 0)
+                if (seccomp_filter_load(modules) < 0)
                         _exit(200);
                 r = syscall(call, a, b, c, d, e, 0L);
                 syscall(SYS_exit_group, r < 0 ? errno : 0);
@@ -95,9 +97,24 @@ static void test_allowed(void **state _unused_) {
         assert_int_equal(attempt(SYS_mprotect, 0, 0, PROT_READ, 0, 0), 0);
 }
 
+/* With PKCS#11 modules files may be written, as far as their permissions go, and nothing else. */
+static void test_modules(void **state _unused_) {
+        modules = true;
+        assert_int_equal(attempt(SYS_openat, AT_FDCWD, (long) "/dev/null", O_RDWR|O_CREAT, 0600, 0), 0);
+        assert_int_equal(attempt(SYS_openat, AT_FDCWD, (long) "/dev/null", O_WRONLY|O_CREAT|O_TRUNC, 0600, 0), 0);
+        assert_int_equal(attempt(SYS_unlinkat, AT_FDCWD, (long) "/nonexistent", 0, 0, 0), EPERM);
+        assert_int_equal(attempt(SYS_renameat2, AT_FDCWD, (long) "/a", AT_FDCWD, (long) "/b", 0), EPERM);
+        assert_int_equal(attempt(SYS_fchmodat, AT_FDCWD, (long) "/nonexistent", 0777, 0, 0), EPERM);
+        assert_int_equal(attempt(SYS_mkdirat, AT_FDCWD, (long) "/nonexistent", 0777, 0, 0), EPERM);
+        assert_int_equal(attempt(SYS_mmap, 0, 4096, PROT_WRITE|PROT_EXEC, MAP_PRIVATE|MAP_ANONYMOUS, -1), EPERM);
+        assert_int_equal(attempt(SYS_execve, (long) "/bin/true", 0, 0, 0, 0), KILLED);
+        modules = false;
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_deadly), cmocka_unit_test(test_refused), cmocka_unit_test(test_allowed),
+                cmocka_unit_test(test_modules),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

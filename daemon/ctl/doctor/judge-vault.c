@@ -322,6 +322,8 @@ void judge_vault(const struct case_file *c, struct findings *l) {
                                     "card", way->device);
         }
         for (const struct vault_config *v = c->config ? c->config->vaults : NULL; v; v = v->next) {
+                if (streq(v->provider, "pkcs11"))       /* not asked over a network; judge_volumes() has the rest */
+                        continue;
                 judge_authorities(c, v, v->ca_file, l);
                 if (v->authority)
                         judge_authorities(c, v, v->authority_ca_file, l);

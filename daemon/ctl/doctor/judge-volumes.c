@@ -22,6 +22,9 @@ static void judge_key(const struct case_file *c, const struct os_volume *v, stru
         else if (!config_find_vault(c->config, &uri, &why))
                 finding_add(l, FINDING_VAULT_NOT_ALLOWED, "the volume %s has the key %s, which the image's "
                             "configuration does not allow (%s)", v->name, v->key, strempty(why));
+        else if (key_uri_is_pkcs11(&uri))
+                finding_add(l, FINDING_LOGIN, "the volume %s has its key in a PKCS#11 token: neither modules nor tokens are in an "
+                            "image", v->name);
 }
 
 /* The node's entry and the image's: what is compared after the unlock must be the same. */

@@ -2,6 +2,7 @@
 """cmkd in a node, as its tests hold it: configuration, services, volumes, the trail."""
 
 import json
+import shlex
 import time
 
 from .vault import CA_IN_NODE, HOST
@@ -74,7 +75,7 @@ def fresh(node, vault, **options):
 
 
 def format_volume(node, key, name="data1", disk="data0", timeout=180):
-    node.sh(f"cmkctl format {DISK.format(disk)} --name {name} --role data --key {key} --yes", timeout=timeout)
+    node.sh(f"cmkctl format {DISK.format(disk)} --name {name} --role data --key {shlex.quote(key)} --yes", timeout=timeout)
 
 
 def volume(node, key, name="data1", disk="data0", fs="ext4", mount="/mnt"):

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pkcs11-session.h"
+
+#include <p11-kit/p11-kit.h>
+
+#include "common/base64.h"
+#include "common/pkcs11-uri.h"
+#include "pkcs11-unwrap.h"
+#include "secret-file.h"
+#include "vault.h"
+
+#define SLOTS_MAX 256u
+#define MATCHES_MAX 16u
+
+struct pkcs11_session {
+        struct pkcs11_place place;
+        CK_FUNCTION_LIST *f;
+        bool initialized, open, logged_in;
+        CK_SLOT_ID slot;
+        CK_SESSION_HANDLE handle;
+        char serial[17];                 /* of the token that is open */
+        CK_FLAGS token_flags;
+        struct secret *refused_pin;      /* not to be tried again */
+};
+
+/* One question under way. */
+struct run {
+        struct pkcs11_session *s;
+        const struct pkcs11_question *q;
+        struct vault_reply *y;
+        bool again;                      /* a new session may do */
+};
+
+int pkcs11_session_new(const struct pkcs11_place *place, CK_FUNCTION_LIST *list, struct pkcs11_session **ret) {
+        struct pkcs11_session *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->place = *place;
+        s->f = list;
+        *ret = s;
+        return 0;
+}
+
+struct pkcs11_session *pkcs11_session_free(struct pkcs11_session *s) {
+        if (!s)
+                return NULL;
+        secret_free(s->refused_pin);
+        free(s);
+        return NULL;
+}
+
+static bool fact(struct run *r, enum pkcs11_fact f) {
+        struct judgement j;
+
+        pkcs11_judge_fact(f, &j);
+        vault_reply_judge(r->y, &j);
+        return false;
+}
+
+static bool token_fits(const struct pkcs11_session *s, const struct pkcs11_question *q, const CK_TOKEN_INFO *i) {
+        return i->flags & CKF_TOKEN_INITIALIZED && pkcs11_field_is(i->label, sizeof(i->label), s->place.token) &&
+               (!*q->key.serial || pkcs11_field_is(i->serialNumber, sizeof(i->serialNumber), q->key.serial));
+}
+
+/* Is the token of this session the one that is meant, and does it answer? */
+static bool token_is_there(struct run *r, CK_RV *ret_rv) {
+        CK_TOKEN_INFO i = {};
+
+        *ret_rv = r->s->f->C_GetTokenInfo(r->s->slot, &i);
+        return *ret_rv == CKR_OK && token_fits(r->s, r->q, &i);
+}
+
+static bool failed(struct run *r, enum pkcs11_step step, CK_RV rv) {
+        enum pkcs11_next next;
+        struct judgement j;
+        CK_RV ignored;
+
+        pkcs11_judge(step, rv, &j, &next);
+        r->again = next == PKCS11_AGAIN;
+        if (next == PKCS11_ASK_TOKEN && token_is_there(r, &ignored))
+                return fact(r, PKCS11_REFUSES);
+        vault_reply_judge(r->y, &j);
+        return false;
+}
+
+static void drop(struct pkcs11_session *s) {
+        if (s->open)
+                (void) s->f->C_CloseSession(s->handle);
+        s->open = s->logged_in = false;
+}
+
+/* ---- module, token, session ---- */
+
+static bool initialize(struct run *r) {
+        CK_C_INITIALIZE_ARGS args = { .flags = CKF_OS_LOCKING_OK };
+        struct pkcs11_session *s = r->s;
+        CK_RV rv;
+
+        if (s->initialized)
+                return true;
+        if (!s->f)
+                s->f = p11_kit_module_load(s->place.module, P11_KIT_MODULE_UNMANAGED);
+        if (!s->f)
+                return fact(r, PKCS11_NO_MODULE);
+        rv = s->f->C_Initialize(&args);
+        if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
+                return failed(r, PKCS11_INITIALIZE, rv);
+        s->initialized = true;
+        return true;
+}
+
+static bool take_token(struct run *r, CK_SLOT_ID slot, const CK_TOKEN_INFO *i) {
+        struct pkcs11_session *s = r->s;
+
+        s->slot = slot;
+        s->token_flags = i->flags;
+        return pkcs11_field_text(i->serialNumber, sizeof(i->serialNumber), s->serial, sizeof(s->serial)) ? true :
+               fact(r, PKCS11_LENGTHS);
+}
+
+static bool find_token(struct run *r) {
+        CK_SLOT_ID slots[SLOTS_MAX], found = 0;
+        CK_ULONG n = SLOTS_MAX, matches = 0;
+        CK_TOKEN_INFO info = {}, i;
+        CK_RV rv, bad = CKR_OK;
+
+        rv = r->s->f->C_GetSlotList(CK_TRUE, slots, &n);
+        if (rv != CKR_OK)
+                return failed(r, PKCS11_FIND_TOKEN, rv);
+        if (n > SLOTS_MAX)
+                return fact(r, PKCS11_LENGTHS);
+        for (CK_ULONG k = 0; k < n; k++) {
+                i = (CK_TOKEN_INFO) {};
+                rv = r->s->f->C_GetTokenInfo(slots[k], &i);
+                if (rv != CKR_OK)
+                        bad = rv;
+                else if (token_fits(r->s, r->q, &i)) {
+                        matches++;
+                        found = slots[k];
+                        info = i;
+                }
+        }
+        if (matches > 1)
+                return fact(r, PKCS11_TOKENS);
+        if (matches == 1)
+                return take_token(r, found, &info);
+        return bad != CKR_OK ? failed(r, PKCS11_FIND_TOKEN, bad) : fact(r, PKCS11_NO_TOKEN);
+}
+
+static bool read_pin(struct run *r, struct secret **ret) {
+        const char *why = "";
+        int k = secret_file_read(r->s->place.pin_file, SECRET_FILE_PRIVATE | SECRET_FILE_PEM, ret, &why);
+
+        if (k >= 0)
+                return true;
+        vault_reply_set(r->y, k == -ENOMEM || k == -EPERM ? VERDICT_UNREACHABLE : VERDICT_MISCONFIGURED, "PIN file", "PinFile=: %s",
+                        why);
+        return false;
+}
+
+/* A PIN that was refused is never tried twice, and none where one more mistake would lock the token. */
+static bool login(struct run *r) {
+        _cleanup_(secret_freep) struct secret *pin = NULL;
+        struct pkcs11_session *s = r->s;
+        CK_RV rv;
+
+        if (!s->place.pin_file)
+                return s->token_flags & CKF_LOGIN_REQUIRED ? fact(r, PKCS11_NO_PIN) : true;
+        if (!read_pin(r, &pin))
+                return false;
+        if (s->refused_pin && secret_equal(s->refused_pin, pin))
+                return fact(r, PKCS11_PIN_REFUSED_BEFORE);
+        if (s->token_flags & CKF_USER_PIN_LOCKED)
+                return fact(r, PKCS11_PIN_LOCKED);
+        if (s->token_flags & CKF_USER_PIN_FINAL_TRY)
+                return fact(r, PKCS11_PIN_LAST_TRY);
+        rv = s->f->C_Login(s->handle, CKU_USER, secret_data(pin), (CK_ULONG) secret_size(pin) - 1);
+        s->logged_in = rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN;
+        if (s->logged_in)
+                return true;
+        if (rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE) {
+                secret_free(s->refused_pin);
+                s->refused_pin = TAKE_PTR(pin);
+        }
+        return failed(r, PKCS11_LOGIN, rv);
+}
+
+static bool open_session(struct run *r) {
+        struct pkcs11_session *s = r->s;
+        CK_RV rv;
+
+        if (!initialize(r))
+                return false;
+        if (s->open && !token_is_there(r, &rv))
+                drop(s);
+        if (s->open)
+                return true;
+        if (!find_token(r))
+                return false;
+        rv = s->f->C_OpenSession(s->slot, CKF_SERIAL_SESSION, NULL, NULL, &s->handle);
+        if (rv != CKR_OK)
+                return failed(r, PKCS11_OPEN_SESSION, rv);
+        s->open = true;
+        if (login(r))
+                return true;
+        drop(s);
+        return false;
+}
+
+/* ---- the key ---- */
+
+/* Up to MATCHES_MAX objects of that class with the key's label and, if the key has one, id. */
+static bool find_objects(struct run *r, CK_OBJECT_CLASS class, CK_OBJECT_HANDLE *ret, CK_ULONG *ret_n) {
+        uint8_t id[PKCS11_ID_MAX];
+        CK_KEY_TYPE type = CKK_RSA;
+        CK_ATTRIBUTE wanted[] = {
+                { CKA_CLASS, &class, sizeof(class) }, { CKA_KEY_TYPE, &type, sizeof(type) },
+                { CKA_LABEL, (void *) r->q->key.name, strlen(r->q->key.name) }, { CKA_ID, id, strlen(r->q->key.id) / 2 },
+        };
+        struct pkcs11_session *s = r->s;
+        CK_ULONG n = 0;
+        CK_RV rv;
+
+        if (hex_decode(r->q->key.id, id, wanted[3].ulValueLen) < 0)
+                return fact(r, PKCS11_LENGTHS);
+        rv = s->f->C_FindObjectsInit(s->handle, wanted, *r->q->key.id ? 4 : 3);
+        if (rv != CKR_OK)
+                return failed(r, PKCS11_FIND_KEY, rv);
+        rv = s->f->C_FindObjects(s->handle, ret, MATCHES_MAX, &n);
+        (void) s->f->C_FindObjectsFinal(s->handle);
+        if (rv != CKR_OK)
+                return failed(r, PKCS11_FIND_KEY, rv);
+        *ret_n = n;
+        return n <= MATCHES_MAX ? true : fact(r, PKCS11_LENGTHS);
+}
+
+/* One attribute; one that the object has not, or does not show, is of size 0. */
+static bool read_attribute(struct run *r, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type, void *buf, size_t size,
+                           size_t *ret_size) {
+        CK_ATTRIBUTE a = { type, buf, size };
+        CK_RV rv = r->s->f->C_GetAttributeValue(r->s->handle, object, &a, 1);
+
+        *ret_size = 0;
+        if (rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_SENSITIVE)
+                return true;
+        if (rv != CKR_OK)
+                return failed(r, PKCS11_READ_KEY, rv);
+        if (a.ulValueLen > size)
+                return fact(r, PKCS11_LENGTHS);
+        *ret_size = a.ulValueLen;
+        return true;
+}
+
+static bool read_flag(struct run *r, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type, bool missing, bool *ret) {
+        CK_BBOOL b = CK_FALSE;
+        size_t n;
+
+        if (!read_attribute(r, object, type, &b, sizeof(b), &n))
+                return false;
+        *ret = n == sizeof(b) ? b != CK_FALSE : missing;
+        return true;
+}
+
+/* An exponent that the private key does not show is that of the public one with the same label and modulus. */
+static bool read_exponent(struct run *r, CK_OBJECT_HANDLE private, struct pkcs11_public *k) {
+        CK_OBJECT_HANDLE publics[MATCHES_MAX];
+        uint8_t modulus[PKCS11_MODULUS_MAX];
+        CK_ULONG n;
+        size_t size;
+
+        if (!read_attribute(r, private, CKA_PUBLIC_EXPONENT, k->exponent, sizeof(k->exponent), &k->exponent_size))
+                return false;
+        if (k->exponent_size > 0)
+                return true;
+        if (!find_objects(r, CKO_PUBLIC_KEY, publics, &n))
+                return false;
+        for (CK_ULONG i = 0; i < n && k->exponent_size == 0; i++) {
+                if (!read_attribute(r, publics[i], CKA_MODULUS, modulus, sizeof(modulus), &size))
+                        return false;
+                if (size == k->modulus_size && memcmp(modulus, k->modulus, size) == 0 &&
+                    !read_attribute(r, publics[i], CKA_PUBLIC_EXPONENT, k->exponent, sizeof(k->exponent), &k->exponent_size))
+                        return false;
+        }
+        return true;
+}
+
+static bool read_public(struct run *r, CK_OBJECT_HANDLE object, char version[static 33]) {
+        struct pkcs11_public k = {};
+        int e;
+
+        if (!read_attribute(r, object, CKA_MODULUS, k.modulus, sizeof(k.modulus), &k.modulus_size) || !read_exponent(r, object, &k))
+                return false;
+        e = pkcs11_key_public(&k, r->y, version);
+        return e >= 0 ? true : fact(r, e == -ENOMEM ? PKCS11_NO_MEMORY : PKCS11_KEY_UNREADABLE);
+}
+
+static bool is_logged_in(const struct pkcs11_session *s) {
+        CK_SESSION_INFO i = {};
+
+        return s->logged_in && s->f->C_GetSessionInfo(s->handle, &i) == CKR_OK && i.slotID == s->slot &&
+               (i.state == CKS_RO_USER_FUNCTIONS || i.state == CKS_RW_USER_FUNCTIONS);
+}
+
+/* Absent is the owner's word only from a token that is there, to somebody who is logged in: looked at after the search. */
+static bool absent(struct run *r) {
+        bool seen = is_logged_in(r->s);
+        CK_RV rv;
+
+        if (!token_is_there(r, &rv))
+                return fact(r, PKCS11_KEY_ABSENT_TOKEN_TOO);
+        if (!seen)
+                drop(r->s);            /* the next question logs in again */
+        return fact(r, seen ? PKCS11_KEY_ABSENT : PKCS11_KEY_HIDDEN);
+}
+
+/* The one private key that is meant; its public half, kid included, is in the reply then. */
+static bool find_key(struct run *r, CK_OBJECT_HANDLE *ret) {
+        struct key_uri found = r->q->key;
+        CK_OBJECT_HANDLE objects[MATCHES_MAX];
+        const char *wanted = r->q->key.version;
+        CK_ULONG n;
+
+        if (!find_objects(r, CKO_PRIVATE_KEY, objects, &n))
+                return false;
+        if (n == 0)
+                return absent(r);
+        if (n > 1 && !*wanted)
+                return fact(r, PKCS11_KEYS);
+        for (CK_ULONG i = 0; i < n; i++) {
+                if (!read_public(r, objects[i], found.version))
+                        return false;
+                if (*wanted && !streq(wanted, found.version))
+                        continue;
+                memcpy(found.serial, r->s->serial, sizeof(found.serial));
+                key_uri_format(&found, r->y->kid, sizeof(r->y->kid));
+                *ret = objects[i];
+                return true;
+        }
+        return fact(r, PKCS11_KEY_REPLACED);
+}
+
+static bool read_dates(struct run *r, CK_OBJECT_HANDLE object) {
+        uint8_t date[sizeof(CK_DATE)];
+        size_t n;
+
+        if (!read_attribute(r, object, CKA_START_DATE, date, sizeof(date), &n))
+                return false;
+        if (pkcs11_key_date(date, n, false, &r->y->not_before) < 0)
+                return fact(r, PKCS11_LENGTHS);
+        if (!read_attribute(r, object, CKA_END_DATE, date, sizeof(date), &n))
+                return false;
+        return pkcs11_key_date(date, n, true, &r->y->expires) >= 0 ? true : fact(r, PKCS11_LENGTHS);
+}
+
+static bool describe(struct run *r, CK_OBJECT_HANDLE object) {
+        bool decrypt, unwrap, extractable, sensitive, each_time;
+        CK_SLOT_INFO slot = {};
+        CK_RV rv;
+
+        if (!read_flag(r, object, CKA_DECRYPT, false, &decrypt) || !read_flag(r, object, CKA_UNWRAP, false, &unwrap) ||
+            !read_flag(r, object, CKA_EXTRACTABLE, true, &extractable) || !read_flag(r, object, CKA_SENSITIVE, false, &sensitive) ||
+            !read_flag(r, object, CKA_ALWAYS_AUTHENTICATE, false, &each_time) || !read_dates(r, object))
+                return false;
+        if (each_time)
+                return fact(r, PKCS11_KEY_ASKS_EACH_TIME);
+        rv = r->s->f->C_GetSlotInfo(r->s->slot, &slot);
+        if (rv != CKR_OK)
+                return failed(r, PKCS11_FIND_TOKEN, rv);
+        /* Wrapping needs the public half only. */
+        r->y->key_flags = VAULT_KEY_CAN_WRAP;
+        if (decrypt || unwrap)
+                r->y->key_flags |= VAULT_KEY_ENABLED | VAULT_KEY_CAN_UNWRAP;
+        if (sensitive && !extractable)
+                r->y->key_flags |= VAULT_KEY_PURGE_PROTECTED;
+        if (slot.flags & CKF_HW_SLOT)
+                r->y->key_flags |= VAULT_KEY_HSM;
+        snprintf(r->y->key_type, sizeof(r->y->key_type), "%s", slot.flags & CKF_HW_SLOT ? "RSA-HSM" : "RSA");
+        return true;
+}
+
+static bool wrap(struct run *r, struct secret **ret_value) {
+        int k = pkcs11_key_wrap(r->y, r->q->blob, r->q->blob_size, ret_value);
+
+        if (k >= 0)
+                return true;
+        if (k == -EBADMSG)
+                vault_reply_set(r->y, VERDICT_MISCONFIGURED, "request", "what is to be wrapped is too long for the key");
+        else
+                fact(r, PKCS11_NO_MEMORY);
+        return false;
+}
+
+static bool unwrap(struct run *r, CK_OBJECT_HANDLE object, struct secret **ret_value) {
+        const struct pkcs11_unwrap u = {
+                .f = r->s->f, .session = r->s->handle, .key = object, .blob = r->q->blob, .blob_size = r->q->blob_size,
+                .modulus_size = (r->y->key_bits + 7u) / 8,
+        };
+        struct pkcs11_failure e = {};
+
+        if (pkcs11_unwrap(&u, ret_value, &e) >= 0)
+                return true;
+        return e.rv == CKR_OK ? fact(r, e.fact) : failed(r, e.step, e.rv);
+}
+
+static bool ask_once(struct run *r, struct secret **ret_value) {
+        CK_OBJECT_HANDLE object;
+        bool good;
+
+        *r->y = (struct vault_reply) {};
+        r->again = false;
+        if (!open_session(r) || !find_key(r, &object))
+                return false;
+        switch (r->q->op) {
+        case VAULT_OP_GET_KEY:
+                good = describe(r, object);
+                break;
+        case VAULT_OP_WRAP:
+                good = wrap(r, ret_value);
+                break;
+        default:
+                good = unwrap(r, object, ret_value);
+        }
+        if (good)
+                vault_reply_granted(r->y);
+        return good;
+}
+
+void pkcs11_session_ask(struct pkcs11_session *s, const struct pkcs11_question *q, struct vault_reply *y,
+                        struct secret **ret_value) {
+        struct run r = { .s = s, .q = q, .y = y };
+
+        if (q->fresh)
+                drop(s);
+        if (!ask_once(&r, ret_value) && r.again) {
+                drop(s);
+                (void) ask_once(&r, ret_value);
+        }
+        if (q->op == VAULT_OP_GET_KEY && y->verdict == VERDICT_GRANTED)
+                return;
+        y->spki_size = y->key_bits = 0;
+}
