@@ -30,9 +30,12 @@ static const struct row rows[] = {
         { 400, "invalid ciphertext: version is too new", DECRYPT, VERDICT_DENIED, 0, "version unknown" },
         { 400, "no such key version", ON_KEY, VERDICT_DENIED, 0, "version unknown" },
         { 400, "cipher: message authentication failed", DECRYPT, VERDICT_DENIED, 0, "other key" },
+        { 400, "chacha20poly1305: message authentication failed", DECRYPT, VERDICT_DENIED, 0, "other key" },
+        { 400, "'[0].associated_data' provided for non-AEAD cipher suite *", ON_KEY, VERDICT_DENIED, 0, "other key" },
         { 500, "failed to RSA decrypt the ciphertext*", DECRYPT, VERDICT_DENIED, 0, "other key" },
         /* ours */
         { 400, "invalid ciphertext: *", DECRYPT, VERDICT_MISCONFIGURED, 0, "bad request" },
+        { 400, "invalid ciphertext length", DECRYPT, VERDICT_MISCONFIGURED, 0, "bad request" },
         { 400, "missing *", ON_ANY, VERDICT_MISCONFIGURED, 0, "bad request" },
         { 400, "failed to decode JSON input*", ON_ANY, VERDICT_MISCONFIGURED, 0, "bad request" },
         { 405, NULL, ON_ANY, VERDICT_MISCONFIGURED, 0, NULL },

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vault.h"
 
+#include "common/algorithm.h"
 #include "common/base64.h"
 #include "identity-login.h"
 #include "secret-file.h"
 #include "transit-http.h"
 #include "transit-reply.h"
 #include "transit-verdict.h"
+
+#define BOUND_MAX 160u
 
 /* What one operation asks for. */
 struct question {
@@ -224,9 +227,9 @@ static void transit_get_key(struct vault *v, const struct vault_call *c, struct 
                 vault_reply_granted(y);
 }
 
-/* False, with the reply filled, where the request is none for RSA keys of transit. */
+/* False, with the reply filled, where the request is none for keys of transit. */
 static bool check_request(const struct vault_request *q, struct vault_reply *y) {
-        if (!streq(q->algorithm, "RSA-OAEP-256"))
+        if (!streq(q->algorithm, ALGORITHM_RSA) && !algorithm_is_symmetric(q->algorithm))
                 vault_reply_set(y, VERDICT_MISCONFIGURED, "algorithm", "%s is not supported", q->algorithm);
         else if (transit_version(&q->key) == 0)
                 vault_reply_set(y, VERDICT_MISCONFIGURED, "request", "versions of transit keys are numbers from 1 up");
@@ -235,19 +238,60 @@ static bool check_request(const struct vault_request *q, struct vault_reply *y) 
         return false;
 }
 
+/* What is not encrypted, and must be the same at decrypt: W is one volume's and no other's, and neither it nor a canary can be taken
+ * for the other. RSA has no such thing: there the unlock key, which is made from the UUID too, binds. */
+static void format_bound(const struct vault_request *q, char *buf, size_t size) {
+        char text[64], encoded[BASE64_SIZE(sizeof(text)) + 1];
+        int n;
+
+        *buf = 0;
+        if (!algorithm_is_symmetric(q->algorithm))
+                return;
+        if (*q->volume)
+                n = snprintf(text, sizeof(text), "cmkd W v1|%s", q->volume);
+        else
+                n = snprintf(text, sizeof(text), "cmkd canary v1");
+        base64_encode((const uint8_t *) text, (size_t) n, encoded);
+        snprintf(buf, size, ",\"associated_data\":\"%s\"", encoded);
+}
+
+/* The body of encrypt, in secret memory: what is wrapped may be W. */
+static int make_wrap_payload(const struct vault_call *c, struct secret **ret) {
+        const struct vault_request *q = c->request;
+        const uint8_t *plain = c->made ? secret_cdata(c->made) : q->blob;
+        size_t size = c->made ? secret_size(c->made) : q->blob_size, n = 0;
+        char bound[BOUND_MAX], *p;
+        struct secret *s;
+        int r;
+
+        format_bound(q, bound, sizeof(bound));
+        r = secret_new(BASE64_SIZE(VAULT_BLOB_MAX) + sizeof(bound) + 64, &s);
+        if (r < 0)
+                return r;
+        p = (char *) secret_data(s);
+        n = (size_t) sprintf(p, "{\"plaintext\":\"");
+        base64_encode(plain, MIN_OF(size, (size_t) VAULT_BLOB_MAX), p + n);
+        n = strlen(p);
+        sprintf(p + n, "\",\"key_version\":%u%s}", transit_version(&q->key), bound);
+        *ret = s;
+        return 0;
+}
+
 static void transit_wrap(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value) {
         _cleanup_(http_response_clear) struct http_response answer = {};
         _cleanup_(run_done) struct run r = { .vault = v, .call = c, .reply = y };
-        char payload[TRANSIT_CIPHERTEXT_MAX + 64], plain[BASE64_SIZE(VAULT_BLOB_MAX) + 1];
+        _cleanup_(secret_freep) struct secret *payload = NULL;
         uint32_t version = transit_version(&c->request->key);
         const char *why = "";
         int k;
 
         if (!check_request(c->request, y))
                 return;
-        base64_encode(c->request->blob, c->request->blob_size, plain);
-        snprintf(payload, sizeof(payload), "{\"plaintext\":\"%s\",\"key_version\":%u}", plain, version);
-        if (!ask(&r, &(struct question) { .call = TRANSIT_ENCRYPT, .verb = "encrypt", .payload = payload }, &answer))
+        k = make_wrap_payload(c, &payload);
+        if (k < 0)
+                return vault_reply_unusable(y, k, why);
+        if (!ask(&r, &(struct question) { .call = TRANSIT_ENCRYPT, .verb = "encrypt", .carries_secret = c->made,
+                                          .payload = (const char *) secret_cdata(payload) }, &answer))
                 return;
         k = transit_parse_ciphertext(answer.body, answer.body_size, version, y->request_id, ret_value, &why);
         if (k < 0)
@@ -260,14 +304,15 @@ static void transit_unwrap(struct vault *v, const struct vault_call *c, struct v
         _cleanup_(http_response_clear) struct http_response answer = {};
         _cleanup_(run_done) struct run r = { .vault = v, .call = c, .reply = y };
         const struct vault_request *q = c->request;
-        char payload[TRANSIT_CIPHERTEXT_MAX + 64], ciphertext[TRANSIT_CIPHERTEXT_MAX];
+        char payload[TRANSIT_CIPHERTEXT_MAX + BOUND_MAX + 64], ciphertext[TRANSIT_CIPHERTEXT_MAX], bound[BOUND_MAX];
         const char *why = "";
         int k;
 
         if (!check_request(q, y))
                 return;
         transit_format_ciphertext(transit_version(&q->key), q->blob, q->blob_size, ciphertext);
-        snprintf(payload, sizeof(payload), "{\"ciphertext\":\"%s\"}", ciphertext);
+        format_bound(q, bound, sizeof(bound));
+        snprintf(payload, sizeof(payload), "{\"ciphertext\":\"%s\"%s}", ciphertext, bound);
         if (!ask(&r, &(struct question) { .call = TRANSIT_DECRYPT, .verb = "decrypt", .payload = payload,
                                           .carries_secret = q->flags & VAULT_FLAG_DELIVER }, &answer))
                 return;

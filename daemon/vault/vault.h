@@ -36,6 +36,7 @@ struct vaults {
 struct vault_call {
         const struct vault_request *request;
         uint64_t deadline_usec;           /* CLOCK_BOOTTIME */
+        const struct secret *made;        /* WRAP_NEW: what to wrap, in place of the request's blob */
 };
 
 /* Each fills *y completely (verdict, code, text, ...). The result of wrap and unwrap is a secret, *ret_value, only

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "unit"))
 from worker_client import (CAN_UNWRAP, CAN_WRAP, CHECK_DELETED, ENABLED, FRESH_TOKEN, GET_KEY, PURGE_PROTECTED,  # noqa: E402
-                           UNWRAP, WRAP, Worker, remove, scratch, wait_for)
+                           UNWRAP, WRAP, WRAP_NEW, Worker, remove, scratch, wait_for)
 
 POLICY = 'path "transit/%s/*" { capabilities = ["%s"] }\n'
 TEAM = 'path "team/keys/*" { capabilities = ["update", "read"] }\n'
@@ -275,10 +275,55 @@ class Claims:
         self.bao.post("transit/keys/%s/config" % name, deletion_allowed=True)
         self.bao.call("DELETE", "transit/keys/" + name)
 
-    def c06_symmetric_refused(self):
-        self.make("sym", type="aes256-gcm96")
-        self.expect(self.client().call(GET_KEY, self.uri % "sym"), "MISCONFIGURED", "key type",
-                    "symmetric keys are not supported yet")
+    def c06_other_types_refused(self):
+        for more in ({"type": "aes128-gcm96"}, {"type": "xchacha20-poly1305"}, {"type": "ed25519"},
+                     {"type": "aes256-gcm96", "derived": True}):
+            self.make("sym", **more)
+            self.expect(self.client().call(GET_KEY, self.uri % "sym"), "MISCONFIGURED", "key type", "not supported")
+            self.delete("sym")
+
+    def symmetric(self, kind, algorithm):
+        """A canary and W, each bound: W to its volume. One that the owner deletes and makes anew is another key."""
+        self.make("sym", type=kind)
+        y = self.expect(self.client().call(GET_KEY, self.uri % "sym"), "GRANTED")
+        assert (y.key_type, y.key_bits, y.spki) == (algorithm, 256, b"") and y.key_flags & PURGE_PROTECTED, y
+        uri, a, b = self.uri % "sym/1", str(uuid.uuid4()), str(uuid.uuid4())
+        plain = os.urandom(32)
+        canary = self.expect(self.client().call(WRAP, uri, plain, algorithm=algorithm), "GRANTED").blob
+        assert self.expect(self.client().call(UNWRAP, uri, canary, algorithm=algorithm), "GRANTED").blob == plain
+        made = self.expect(self.client().call(WRAP_NEW, uri, algorithm=algorithm, volume=a), "GRANTED").blob
+        y, got = self.client().release(uri, made, algorithm=algorithm, volume=a)
+        assert y.verdict == "GRANTED" and len(got) == 64 and len(made) == 92 and len(canary) == 60
+        # nobody else's, and not without what it is bound to
+        for blob, volume in ((made, b), (made, None), (canary, a)):
+            y, got = self.client().release(uri, blob, algorithm=algorithm, volume=volume)
+            self.expect(y, "DENIED", "other key", "message authentication failed")
+            assert got == b""
+        self.bao.post("transit/keys/sym/rotate")
+        assert self.expect(self.client().call(UNWRAP, uri, canary, algorithm=algorithm), "GRANTED").blob == plain
+        self.bao.post("transit/keys/sym/config", min_decryption_version=2)
+        self.expect(self.client().call(UNWRAP, uri, canary, algorithm=algorithm), "REVOKED", "version barred")
+        y, got = self.client().release(uri, made, algorithm=algorithm, volume=a)
+        self.expect(y, "REVOKED", "version barred")
+        assert not self.expect(self.client().call(GET_KEY, uri), "GRANTED").key_flags & ENABLED
+        self.bao.post("transit/keys/sym/config", min_decryption_version=1)
+        self.bao.call("DELETE", "transit/keys/sym/soft-delete")
+        self.expect(self.client().call(UNWRAP, uri, canary, algorithm=algorithm), "REVOKED", "key soft-deleted")
+        self.bao.post("transit/keys/sym/soft-delete-restore")
+        self.delete("sym")
+        assert self.expect(self.client().call(UNWRAP, uri, canary, algorithm=algorithm), "REVOKED", "key not found").status == 404
+        self.make("sym", type=kind)
+        self.expect(self.client().call(UNWRAP, uri, canary, algorithm=algorithm), "DENIED", "other key")
+        self.delete("sym")
+        self.make("sym", type="rsa-2048")
+        self.expect(self.client().call(UNWRAP, uri, canary, algorithm=algorithm), "DENIED", "other key", "non-AEAD")
+        self.delete("sym")
+
+    def c07_aes(self):
+        self.symmetric("aes256-gcm96", "A256GCM")
+
+    def c07_chacha20(self):
+        self.symmetric("chacha20-poly1305", "C20P")
 
     def c07_other_mount(self):
         self.make("of-mount", "team/keys")
