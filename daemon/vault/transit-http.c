@@ -26,7 +26,7 @@ int transit_exchange(const struct vault_config *c, struct http_pool *http, const
                 snprintf(id, sizeof(id), "X-Request-Id: %s", x->client_request_id);
                 headers[n++] = id;
         }
-        if (c->namespace) {
+        if (c->namespace && !x->outside) {
                 snprintf(namespace, sizeof(namespace), "X-Vault-Namespace: %s", c->namespace);
                 headers[n++] = namespace;
         }

@@ -15,6 +15,7 @@ struct transit_exchange {
         const struct secret *token;      /* or NULL */
         const char *client_request_id;   /* or NULL */
         bool carries_secret, fresh_connection;
+        bool outside;                    /* of the server, not of a namespace: sent without Namespace= */
         uint64_t deadline_usec;
 };
 

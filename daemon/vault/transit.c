@@ -51,6 +51,18 @@ static bool read_token_file(struct run *r) {
         return false;
 }
 
+static bool is_our_cluster(struct run *r);
+
+/* What a vault says of itself or of the key counts where it is the one that is meant. False, with the reply filled. */
+static bool refuse_checked(struct run *r, struct judgement *j) {
+        struct judgement here = *j;
+        bool place = r->vault->config->cluster_id && transit_judge_place(&here);
+
+        if ((place || j->verdict == VERDICT_REVOKED) && !is_our_cluster(r))
+                return false;
+        return refuse(r, place ? &here : j);
+}
+
 static bool get_token(struct run *r, uint64_t not_before_usec) {
         const struct token_request q = { .not_before_usec = not_before_usec, .deadline_usec = r->call->deadline_usec };
         struct token_result t;
@@ -64,7 +76,7 @@ static bool get_token(struct run *r, uint64_t not_before_usec) {
         if (k < 0) {
                 r->reply->http_status = 0;
                 r->reply->retry_after_sec = t.retry_after_sec;
-                return refuse(r, &t.failure);
+                return refuse_checked(r, &t.failure);
         }
         r->token = t.token;
         r->token_cached = t.cached;
@@ -76,7 +88,7 @@ static bool send_once(struct run *r, const struct question *q, const char *path,
         const struct vault_request *request = r->call->request;
         const struct transit_exchange x = {
                 .path = path, .body = q->payload, .body_size = q->payload ? strlen(q->payload) : 0,
-                .token = with_token ? r->token : NULL, .client_request_id = request->client_request_id,
+                .token = with_token ? r->token : NULL, .outside = !with_token, .client_request_id = request->client_request_id,
                 .carries_secret = q->carries_secret, .fresh_connection = request->flags & VAULT_FLAG_FRESH_CONNECTION,
                 .deadline_usec = r->call->deadline_usec,
         };
@@ -204,9 +216,7 @@ static bool ask(struct run *r, const struct question *q, struct http_response *a
                         not_before = now_boottime_usec();
                         continue;
                 }
-                if (j.verdict == VERDICT_REVOKED && !is_our_cluster(r))
-                        return false;
-                return refuse(r, &j);
+                return refuse_checked(r, &j);
         }
 }
 

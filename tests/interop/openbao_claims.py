@@ -198,7 +198,7 @@ class Claims:
                 vault("other", "of-other", approle + "ClusterId=%s\n" % uuid.uuid4()) +
                 vault("mount", "of-mount", approle + "Mount=team/keys\n") +
                 vault("nomount", "of-nomount", approle + "Mount=nowhere\n") +
-                vault("space", "of-space", "Namespace=ns1\nTokenFile=%s/space-token\n" % d) +
+                vault("space", "of-space", "Namespace=ns1\nTokenFile=%s/space-token\nClusterId=%s\n" % (d, self.cluster)) +
                 vault("cert", "of-cert", "ClientCertificate=%s/node.pem\nClientKey=%s/node.key\n" % (d, d)) +
                 vault("short", "of-short", "RoleId=short\nSecretIdFile=%s/short-id\n" % d))
 
@@ -536,6 +536,14 @@ class Claims:
         self.expect(self.challenge("of-space", "space"), "UNREACHABLE", "namespace locked")
         b.post("sys/namespaces/api-lock/unlock/ns1", unlock_key=unlock)
         self.expect(self.challenge("of-space", "space"), "GRANTED")
+        # its cluster is found out outside of it
+        b.call("DELETE", "transit/keys/of-space/soft-delete", namespace="ns1")
+        self.expect(self.challenge("of-space", "space"), "REVOKED", "key soft-deleted")
+        b.call("DELETE", "sys/mounts/transit", namespace="ns1")
+        self.expect(self.challenge("of-space", "space"), "DENIED", "no such mount", "taken away there")
+        b.call("DELETE", "sys/namespaces/ns1")
+        wait_for(lambda: self.challenge("of-space", "space").code == "no such namespace", 30)
+        self.expect(self.challenge("of-space", "space"), "DENIED", "no such namespace")
 
     # the vault's own log
     def c40_ids_in_the_audit_log(self):

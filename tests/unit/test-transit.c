@@ -415,6 +415,27 @@ static void test_key(void **state _unused_) {
         assert_int_equal(parse_key("rsa-2048", PLAIN, keys, &newest, &y), -EBADMSG);
 }
 
+/* Only a place that is missing, and only that. */
+static void test_place(void **state _unused_) {
+        static const struct { unsigned status; const char *text; bool place; } cases[] = {
+                { 404, "no handler for route \\\"transit/decrypt/k\\\". route entry not found.", true },
+                { 404, "namespace not found", true },
+                { 404, "something else", false },
+                { 400, "namespace not found", false },
+                { 503, "Vault is sealed", false },
+                { 503, "namespace is sealed", false },
+                { 400, "refusing to use soft-deleted key", false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                struct judgement j = judge(TRANSIT_DECRYPT, cases[i].status, cases[i].text), was = j;
+
+                assert_int_equal(transit_judge_place(&j), cases[i].place);
+                assert_int_equal(j.verdict, cases[i].place ? VERDICT_DENIED : was.verdict);
+                assert_string_equal(j.code, was.code);
+        }
+}
+
 static void test_symmetric_key(void **state _unused_) {
         struct key_uri one = asked;
         struct vault_reply y;
@@ -531,7 +552,7 @@ int main(void) {
                 cmocka_unit_test(test_plaintext),
                 cmocka_unit_test(test_ciphertext),
                 cmocka_unit_test(test_version),
-                cmocka_unit_test(test_key), cmocka_unit_test(test_symmetric_key),
+                cmocka_unit_test(test_key), cmocka_unit_test(test_symmetric_key), cmocka_unit_test(test_place),
                 cmocka_unit_test(test_token),
                 cmocka_unit_test(test_cluster),
                 cmocka_unit_test(test_redirect),

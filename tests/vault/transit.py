@@ -95,6 +95,8 @@ class Transit:
 
     def answer(self, req, entry, op, path, name):
         if op == "health":
+            if req.headers.get("x-vault-namespace"):
+                raise Refused(400, "operation unavailable in namespaces")
             return self.health()
         if self.state["sealed"]:
             raise Refused(503, "Vault is sealed")
