@@ -5,6 +5,7 @@
 
 #define PATH_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 #define PATH_MAX_LENGTH 127u
+#define SERVERS_MAX 4u
 
 struct vault_config *config_vault_new(const char *name) {
         struct vault_config *v = calloc(1, sizeof(*v));
@@ -37,6 +38,9 @@ void config_vault_free(struct vault_config *v) {
                 free(*k);
         for (char **h = v->redirect_hosts; h && *h; h++)
                 free(*h);
+        for (char **h = v->servers; h && *h; h++)
+                free(*h);
+        free(v->servers);
         free(v->keys);
         free(v->redirect_hosts);
         free(v);
@@ -111,7 +115,7 @@ static bool is_listed(const char *const *list, const char *key) {
 void config_vault_note(struct vault_config *v, const char *key, const char *path, unsigned line) {
         static const char *const azure[] = { "ClientId", "MetadataEndpoint", "Resource", "ApiVersion", "FleetSize", NULL };
         static const char *const transit[] = {
-                "Mount", "Namespace", "ClusterId", "RedirectHosts", "AuthMount", "TokenFile", "RoleId", "SecretIdFile", "Role", "JwtFile",
+                "Mount", "Namespace", "ClusterId", "Servers", "RedirectHosts", "AuthMount", "TokenFile", "RoleId", "SecretIdFile", "Role", "JwtFile",
                 "ClientCertificate", "ClientKey", NULL,
         };
         struct first_use *f = NULL;
@@ -157,6 +161,18 @@ static char *check_login(const struct vault_config *v) {
                    "JwtFile=, ClientCertificate= and ClientKey=", v->name, n == 0 ? "no" : "more than one");
 }
 
+static char *check_servers(const struct vault_config *v) {
+        size_t n = 0;
+
+        while (v->servers && v->servers[n])
+                n++;
+        if (n > SERVERS_MAX)
+                return say("[Vault %s]: Servers= names at most %u", v->name, SERVERS_MAX);
+        if (n > 0 && !v->cluster_id)
+                return say("[Vault %s]: Servers= needs ClusterId=, by which they are known to be of one cluster", v->name);
+        return NULL;
+}
+
 /* Identifiers of keys have no mount: what they mean must be clear without. */
 static char *check_alone(const struct vault_config *v) {
         for (const struct vault_config *o = v->next; o; o = o->next) {
@@ -186,7 +202,7 @@ char *config_vault_check(const struct vault_config *v) {
                 return say("%s: there is no %s= with Provider=%s, which [Vault %s] has", foreign->place, foreign->key,
                            v->provider, v->name);
         if (transit) {
-                char *why = check_login(v);
+                char *why = check_login(v) ?: check_servers(v);
 
                 if (why)
                         return why;

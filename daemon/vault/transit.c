@@ -5,8 +5,8 @@
 #include "common/base64.h"
 #include "identity-login.h"
 #include "secret-file.h"
-#include "transit-http.h"
 #include "transit-reply.h"
+#include "transit-servers.h"
 #include "transit-verdict.h"
 
 #define BOUND_MAX 160u
@@ -17,6 +17,7 @@ struct question {
         const char *verb;                /* "decrypt", "encrypt", "keys" */
         const char *payload;             /* POST, or NULL: GET */
         bool carries_secret;
+        bool same_server;                /* as the question before */
 };
 
 /* One operation under way. */
@@ -26,6 +27,7 @@ struct run {
         struct vault_reply *reply;
         struct secret *token;
         bool token_cached;               /* it was there before: a newer one is worth a try */
+        unsigned server;                 /* that answered last */
 };
 
 static void run_done(struct run *r) {
@@ -76,6 +78,7 @@ static bool get_token(struct run *r, uint64_t not_before_usec) {
         if (k < 0) {
                 r->reply->http_status = 0;
                 r->reply->retry_after_sec = t.retry_after_sec;
+                r->server = transit_servers_preferred(r->vault->transit);
                 return refuse_checked(r, &t.failure);
         }
         r->token = t.token;
@@ -87,7 +90,7 @@ static bool get_token(struct run *r, uint64_t not_before_usec) {
 static bool send_once(struct run *r, const struct question *q, const char *path, bool with_token, struct http_response *answer) {
         const struct vault_request *request = r->call->request;
         const struct transit_exchange x = {
-                .path = path, .body = q->payload, .body_size = q->payload ? strlen(q->payload) : 0,
+                .call = q->call, .server = &r->server, .same_server = q->same_server, .path = path, .body = q->payload, .body_size = q->payload ? strlen(q->payload) : 0,
                 .token = with_token ? r->token : NULL, .outside = !with_token, .client_request_id = request->client_request_id,
                 .carries_secret = q->carries_secret, .fresh_connection = request->flags & VAULT_FLAG_FRESH_CONNECTION,
                 .deadline_usec = r->call->deadline_usec,
@@ -97,13 +100,13 @@ static bool send_once(struct run *r, const struct question *q, const char *path,
         int k;
 
         http_response_clear(answer);
-        k = transit_exchange(r->vault->config, r->vault->http, &x, answer);
+        k = transit_exchange(r->vault->transit, &x, answer);
         y->round_trip_usec = answer->usec;
         y->http_status = answer->status;
         y->retry_after_sec = answer->retry_after_sec;
         if (k >= 0)
                 return true;
-        http_judge_failure(k, answer, &j);
+        transit_judge_failure(k, answer, &j);
         return refuse(r, &j);
 }
 
@@ -134,7 +137,7 @@ static bool ask_lookup(struct run *r, struct http_response *answer) {
 /* "Not found" and "revoked" count only from the cluster that is meant. False: y says what there is instead. */
 static bool is_our_cluster(struct run *r) {
         _cleanup_(http_response_clear) struct http_response answer = {};
-        const struct question q = {};
+        const struct question q = { .same_server = true };
         const char *wanted = r->vault->config->cluster_id;
         struct vault_reply *y = r->reply;
         uint16_t status = y->http_status;
@@ -350,7 +353,10 @@ static void transit_check_deleted(struct vault *v, const struct vault_call *c, s
 }
 
 static int transit_open(struct vault *v) {
-        return v->config->token_file ? 0 : identity_login_new(v->config, v->http, &v->identity);
+        int r;
+
+        r = transit_servers_new(v->config, v->http, &v->transit);
+        return r < 0 || v->config->token_file ? r : identity_login_new(v->config, v->http, v->transit, &v->identity);
 }
 
 const struct vault_ops transit_ops = {

@@ -7,6 +7,7 @@
 #include "common/algorithm.h"
 #include "common/log.h"
 #include "common/json-text.h"
+#include "transit-servers.h"
 
 #define CA_FILE_MAX (1024u * 1024u)
 
@@ -89,6 +90,7 @@ struct vaults *vaults_free(struct vaults *v) {
         for (size_t i = 0; i < v->n; i++) {
                 http_pool_free(v->list[i].http);
                 identity_free(v->list[i].identity);
+                transit_servers_free(v->list[i].transit);
         }
         free(v->list);
         config_free(v->config);

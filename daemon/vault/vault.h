@@ -17,12 +17,14 @@
 #include "identity.h"
 
 struct vault_ops;
+struct transit_servers;
 
 struct vault {
         const struct vault_config *config;
         const struct vault_ops *ops;
         struct http_pool *http;
         struct identity *identity;        /* NULL: the provider needs none */
+        struct transit_servers *transit;  /* NULL: another provider */
         bool unusable;                    /* its CAFile= could not be read */
 };
 

@@ -122,6 +122,7 @@ class Claims:
         self.write("token", self.new_token())
         self.cluster = b.get("sys/health")["cluster_id"]
         self.log = open(os.path.join(self.dir, "worker.log"), "w+")
+        self.closed = free_port()
         self.worker = Worker(worker, os.path.join(self.dir, "worker"), self.config(), ("--debug",), self.log)
         self.uri = "https://localhost:%d/keys/%%s" % b.port
         self.sealed = {}
@@ -188,14 +189,16 @@ class Claims:
         approle = "RoleId=%s\nSecretIdFile=%s/secret-id\n" % (role, self.dir)
         b, d = self.bao, self.dir
 
-        def vault(name, keys, more, host="localhost"):
-            return "[Vault %s]\n" % name + common % (host, b.port, keys, b.ca) + more + "\n"
+        def vault(name, keys, more, host="localhost", port=b.port):
+            return "[Vault %s]\n" % name + common % (host, port, keys, b.ca) + more + "\n"
         # one host, many sections: each has keys of its own
         return (vault("main", "k gone replaced sym versions soft limited", approle) +
                 vault("file", "of-file", "TokenFile=%s/token\n" % d) +
                 vault("jwt", "of-jwt", "Role=node\nJwtFile=%s/jwt\n" % d) +
                 vault("cluster", "of-cluster", approle + "ClusterId=%s\n" % self.cluster) +
                 vault("other", "of-other", approle + "ClusterId=%s\n" % uuid.uuid4()) +
+                vault("servers", "of-servers", approle + "ClusterId=%s\nServers=localhost:%d\n" % (self.cluster, b.port),
+                      port=self.closed) +
                 vault("mount", "of-mount", approle + "Mount=team/keys\n") +
                 vault("nomount", "of-nomount", approle + "Mount=nowhere\n") +
                 vault("space", "of-space", "Namespace=ns1\nTokenFile=%s/space-token\nClusterId=%s\n" % (d, self.cluster)) +
@@ -544,6 +547,17 @@ class Claims:
         b.call("DELETE", "sys/namespaces/ns1")
         wait_for(lambda: self.challenge("of-space", "space").code == "no such namespace", 30)
         self.expect(self.challenge("of-space", "space"), "DENIED", "no such namespace")
+
+    def c34_one_of_several_servers(self):
+        self.make("of-servers")
+        uri = "https://localhost:%d/keys/of-servers" % self.closed
+        spki = self.expect(self.client("servers").call(GET_KEY, uri), "GRANTED").spki
+        plain = os.urandom(32)
+        blob = serialization.load_der_public_key(spki).encrypt(plain, padding.OAEP(
+            mgf=padding.MGF1(algorithm=hashes.SHA256()), algorithm=hashes.SHA256(), label=None))
+        assert self.expect(self.client("servers").call(UNWRAP, uri + "/1", blob), "GRANTED").blob == plain
+        self.bao.call("DELETE", "transit/keys/of-servers/soft-delete")
+        self.expect(self.client("servers").call(UNWRAP, uri + "/1", blob), "REVOKED", "key soft-deleted")
 
     # the vault's own log
     def c40_ids_in_the_audit_log(self):

@@ -507,6 +507,8 @@ static void test_cluster(void **state _unused_) {
 }
 
 static void test_redirect(void **state _unused_) {
+        char *servers[] = { (char []) { "bao-2.test:443" }, NULL };
+        const struct vault_config of_servers = { .host = (char []) { "bao.test" }, .port = 443, .servers = servers };
         char *hosts[] = { (char []) { "bao-2.test:8200" }, (char []) { "bao-3.test:443" }, NULL };
         const struct vault_config c = { .host = (char []) { "bao.test" }, .port = 8200, .redirect_hosts = hosts }, alone = {
                 .host = (char []) { "bao.test" }, .port = 443,
@@ -535,6 +537,9 @@ static void test_redirect(void **state _unused_) {
         }
         assert_int_equal(transit_redirect(&alone, "x", "https://bao.test/v1/x", buf, sizeof(buf)), 0);
         assert_int_equal(transit_redirect(&alone, "x", "https://bao-2.test/v1/x", buf, sizeof(buf)), -EINVAL);
+        assert_int_equal(transit_redirect(&of_servers, "x", "https://bao-2.test/v1/x", buf, sizeof(buf)), 0);
+        assert_string_equal(buf, "bao-2.test:443");
+        assert_int_equal(transit_redirect(&of_servers, "x", "https://bao-3.test/v1/x", buf, sizeof(buf)), -EINVAL);
 }
 
 static int make_keys(void **state _unused_) {
