@@ -90,7 +90,8 @@ static bool get_token(struct run *r, uint64_t not_before_usec) {
 static bool send_once(struct run *r, const struct question *q, const char *path, bool with_token, struct http_response *answer) {
         const struct vault_request *request = r->call->request;
         const struct transit_exchange x = {
-                .call = q->call, .server = &r->server, .same_server = q->same_server, .path = path, .body = q->payload, .body_size = q->payload ? strlen(q->payload) : 0,
+                .call = q->call, .server = &r->server, .same_server = q->same_server,
+                .path = path, .body = q->payload, .body_size = q->payload ? strlen(q->payload) : 0,
                 .token = with_token ? r->token : NULL, .outside = !with_token, .client_request_id = request->client_request_id,
                 .carries_secret = q->carries_secret, .fresh_connection = request->flags & VAULT_FLAG_FRESH_CONNECTION,
                 .deadline_usec = r->call->deadline_usec,

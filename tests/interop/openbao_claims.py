@@ -80,7 +80,7 @@ class Server:
             q.add_header("X-Vault-Namespace", namespace)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(
             context=ssl.create_default_context(cafile=self.ca)))
-        with opener.open(q, timeout=30) as y:
+        with opener.open(q, timeout=120) as y:     # an RSA key of 4096 bits, on a machine under load
             text = y.read()
         return json.loads(text) if text else {}
 
