@@ -189,7 +189,7 @@ int token_parse(const char *text, size_t size, struct token *ret, const char **r
         r = check_version(o, &version, ret_why);
         if (r < 0)
                 return r;
-        *ret_why = "a member that its version does not have";
+        *ret_why = version == TOKEN_VERSION ? "a member that version 1 does not have" : "a member that version 2 does not have";
         if (!strict_json_only(o, version == TOKEN_VERSION ? members : members_symmetric))
                 return -EBADMSG;
         for (size_t i = 0; i < ELEMENTSOF(parts); i++) {

@@ -45,8 +45,8 @@ static void test_round_trip(void **state) {
 
 /* Of a token with a symmetric key; NULL: the member is left out */
 static const struct { const char *path, *value; const char *words; } symmetric_cases[] = {
-        { "/version", "1", "its version does not have" },
-        { "/public_key", "\"x\"", "its version does not have" },
+        { "/version", "1", "version 1 does not have" },
+        { "/public_key", "\"x\"", "version 2 does not have" },
         { "/algorithm", "\"RSA-OAEP-256\"", "algorithm" },
         { "/algorithm", "\"A128GCM\"", "algorithm" },
         { "/canary", NULL, "algorithm" },
@@ -125,7 +125,7 @@ static void test_format_refuses(void **state) {
 static const struct { const char *path, *value; int error; const char *words; } cases[] = {
         { "/type", "\"clevis\"", -EBADMSG, "not a token of type" },
         { "/type", NULL, -EBADMSG, "not a token of type" },
-        { "/version", "2", -EBADMSG, "its version does not have" },
+        { "/version", "2", -EBADMSG, "version 2 does not have" },
         { "/version", "3", -EPROTONOSUPPORT, "newer" },
         { "/version", "2147483647", -EPROTONOSUPPORT, "newer" },
         { "/version", "4294967297", -EBADMSG, "version" },
@@ -172,8 +172,8 @@ static const struct { const char *path, *value; int error; const char *words; } 
         { "/manifest", "\"x\"", -EBADMSG, "manifest" },
         { "/manifest/version", "2", -EBADMSG, "manifest" },
         { "/manifest/mac", "\"AAAA\"", -EBADMSG, "manifest" },
-        { "/secret", "\"x\"", -EBADMSG, "its version does not have" },
-        { "/canary", "\"x\"", -EBADMSG, "its version does not have" },
+        { "/secret", "\"x\"", -EBADMSG, "version 1 does not have" },
+        { "/canary", "\"x\"", -EBADMSG, "version 1 does not have" },
 };
 
 static void test_malformed(void **state) {
