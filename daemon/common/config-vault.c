@@ -10,6 +10,7 @@
 #define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 #define PATH_CHARACTERS LETTERS "0123456789-_."
 #define PATH_MAX_LENGTH 127u
+#define SERVERS_MAX 4u
 
 struct vault_config *config_vault_new(const char *name) {
         struct vault_config *v = calloc(1, sizeof(*v));
@@ -40,6 +41,7 @@ void config_vault_free(struct vault_config *v) {
         config_list_free(v->keys);
         config_list_free(v->redirect_hosts);
         config_list_free(v->module_environment);
+        config_list_free(v->servers);
         free(v);
 }
 
@@ -120,7 +122,7 @@ void config_vault_note(struct vault_config *v, const char *key, const char *path
                 "MetadataEndpoint", "Resource", "ApiVersion", "FleetSize", NULL,
         };
         static const char *const transit[] = {
-                "Mount", "Namespace", "ClusterId", "RedirectHosts", "AuthMount", "TokenFile", "RoleId", "SecretIdFile", "Role", NULL,
+                "Mount", "Namespace", "ClusterId", "Servers", "RedirectHosts", "AuthMount", "TokenFile", "RoleId", "SecretIdFile", "Role", NULL,
         };
         static const char *const pkcs11[] = { "Token", "Objects", "Module", "PinFile", "ModuleEnvironment", NULL };
         static const char *const host[] = { "Host", "Keys", "CAFile", "JwtFile", "ClientCertificate", "ClientKey", NULL };
@@ -172,6 +174,18 @@ static char *check_login(const struct vault_config *v) {
                    "JwtFile=, ClientCertificate= and ClientKey=", v->name, n == 0 ? "no" : "more than one");
 }
 
+static char *check_servers(const struct vault_config *v) {
+        size_t n = 0;
+
+        while (v->servers && v->servers[n])
+                n++;
+        if (n > SERVERS_MAX)
+                return say("[Vault %s]: Servers= names at most %u", v->name, SERVERS_MAX);
+        if (n > 0 && !v->cluster_id)
+                return say("[Vault %s]: Servers= needs ClusterId=, by which they are known to be of one cluster", v->name);
+        return NULL;
+}
+
 /* Identifiers of keys have neither mount nor module: what they mean must be clear without. */
 static char *check_alone(const struct vault_config *v) {
         for (const struct vault_config *o = v->next; o; o = o->next) {
@@ -214,11 +228,16 @@ static char *check_pkcs11(const struct vault_config *v) {
 }
 
 static char *check_host(struct vault_config *v) {
+        char *why;
+
         if (!v->host)
                 return say("[Vault %s] has no Host=", v->name);
         if (!v->keys)
                 return say("[Vault %s] has no Keys=: name the keys that may be used there", v->name);
-        return streq(v->provider, "transit") ? check_login(v) : config_azure_complete(v);
+        if (!streq(v->provider, "transit"))
+                return config_azure_complete(v);
+        why = check_login(v);
+        return why ? why : check_servers(v);
 }
 
 static char *check_foreign(const struct vault_config *v) {

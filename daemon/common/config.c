@@ -224,6 +224,7 @@ static const struct setting settings[] = {
         IN_VAULT("Mount", parse_mount, mount, MOUNT),
         IN_VAULT("Namespace", parse_mount, namespace, "a path such as team or team/sub"),
         IN_VAULT("ClusterId", parse_cluster, cluster_id, "a UUID, lower case, as in the vault's sys/health"),
+        IN_VAULT("Servers", parse_authorities, servers, "HOST or HOST:PORT, without wildcards, separated by spaces"),
         IN_VAULT("RedirectHosts", parse_authorities, redirect_hosts, "HOST or HOST:PORT, without wildcards, separated by spaces"),
         IN_VAULT("AuthMount", parse_mount, auth_mount, MOUNT),
         IN_VAULT("TokenFile", parse_path, token_file, FILE_PATH),

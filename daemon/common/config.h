@@ -66,7 +66,8 @@ struct vault_config {
         char *mount;                   /* "transit" */
         char *namespace;               /* NULL: the root namespace */
         char *cluster_id;              /* NULL: any */
-        char **redirect_hosts;         /* "host:port", lower case; NULL-terminated, or NULL */
+        char **servers;                /* more of the cluster: "host:port", lower case; NULL-terminated, or NULL */
+        char **redirect_hosts;         /* the same */
         char *auth_mount;              /* NULL: as the way to log in has it */
         char *token_file;
         char *role_id, *secret_id_file;

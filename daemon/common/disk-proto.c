@@ -70,6 +70,7 @@ int disk_request_encode(const struct disk_request *q, struct wire_frame *ret) {
         wire_put_bytes(ret, q->trust_digest, sizeof(q->trust_digest));
         wire_put_string(ret, q->mapping);
         wire_put_string(ret, q->opener);
+        wire_put_bytes(ret, q->wrapped, q->wrapped_size);
         return wire_finish(ret);
 }
 
@@ -98,6 +99,7 @@ int disk_request_decode(struct wire_cursor *c, struct disk_request *ret) {
         wire_get_exact(c, q.trust_digest, sizeof(q.trust_digest));
         wire_get_string(c, q.mapping, sizeof(q.mapping));
         get_text(c, q.opener, sizeof(q.opener));
+        wire_get_bytes(c, q.wrapped, sizeof(q.wrapped), &q.wrapped_size);
         r = wire_end(c);
         if (r < 0)
                 return r;

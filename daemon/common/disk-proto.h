@@ -29,7 +29,8 @@ enum disk_message { DISK_MSG_REQUEST = 0x0201, DISK_MSG_REPLY = 0x0202 };
 
 enum disk_op {
         DISK_OP_INSPECT = 1,     /* device -> validated header: uuid, token, header_digest. No secret */
-        DISK_OP_FORMAT,          /* device, name, role, key, spki, proof_* -> uuid, wrapped, trust_digest, header_digest */
+        DISK_OP_FORMAT,          /* device, name, role, key, spki, proof_* -> uuid, wrapped, trust_digest, header_digest. With a
+                                  * symmetric key: uuid, wrapped and W too */
         DISK_OP_CHECK,           /* device, uuid, W -> the keyslot opens, the manifest holds; trust_digest */
         DISK_OP_ERASE,           /* device, uuid: undo of a FORMAT that could not be proven; nothing else is erased */
         DISK_OP_ACTIVATE,        /* device, name, uuid, header_digest, trust_digest (if listed), W -> dev, sectors */
@@ -61,7 +62,7 @@ enum disk_op {
         DISK_OP_USES,            /* name, uuid -> descriptor: who and what is on it, common/uses.h. Changes nothing */
         DISK_OP_AWAIT,           /* name, uuid: replies when no holder is left but protected ones; the deadline is the caller's */
         /* As RECOVERY_ADD and _REMOVE, of one more key that opens the volume: key, and for ADD algorithm, spki, proof_* */
-        DISK_OP_WRAP_ADD,        /* W */
+        DISK_OP_WRAP_ADD,        /* W; with a symmetric key: wrapped, and the pipe of the new W as descriptor */
         DISK_OP_WRAP_REMOVE,     /* W */
         _DISK_OP_MAX,
 };
@@ -103,8 +104,10 @@ struct disk_request {
         uint64_t proof_time;              /* seconds since 1970 */
         uint32_t dev_major, dev_minor;    /* of the mapping */
         uint64_t sectors;
-        uint8_t spki[DISK_SPKI_MAX];      /* pinned public key, DER */
+        uint8_t spki[DISK_SPKI_MAX];      /* pinned public key, DER; of a symmetric key its canary (algorithm.h) */
         size_t spki_size;
+        uint8_t wrapped[DISK_WRAPPED_MAX]; /* FORMAT, WRAP_ADD with a symmetric key: W as its vault wrapped it */
+        size_t wrapped_size;
         uint8_t header_digest[DISK_DIGEST_SIZE];
         uint8_t trust_digest[DISK_DIGEST_SIZE];
 };

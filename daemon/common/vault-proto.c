@@ -63,7 +63,7 @@ int vault_request_encode(const struct vault_request *q, uint32_t id, struct wire
         char uri[KEY_URI_MAX];
 
         key_uri_format(&q->key, uri, sizeof(uri));
-        wire_start(ret, VAULT_MSG_REQUEST, id);
+        wire_start(ret, *q->volume ? VAULT_MSG_REQUEST_BOUND : VAULT_MSG_REQUEST, id);
         wire_put_u8(ret, q->op);
         wire_put_u8(ret, q->flags);
         wire_put_string(ret, q->vault);
@@ -73,6 +73,8 @@ int vault_request_encode(const struct vault_request *q, uint32_t id, struct wire
         wire_put_u32(ret, q->timeout_ms);
         wire_put_bytes(ret, q->blob, q->blob_size);
         wire_put_u64(ret, q->configured_usec);
+        if (*q->volume)
+                wire_put_string(ret, q->volume);
         return wire_finish(ret);
 }
 
@@ -81,7 +83,7 @@ int vault_request_decode(struct wire_cursor *c, struct vault_request *ret) {
         char uri[KEY_URI_MAX];
         int r;
 
-        if (c->type != VAULT_MSG_REQUEST)
+        if (c->type != VAULT_MSG_REQUEST && c->type != VAULT_MSG_REQUEST_BOUND)
                 return -EBADMSG;
         q.op = wire_get_u8(c);
         q.flags = wire_get_u8(c);
@@ -92,9 +94,13 @@ int vault_request_decode(struct wire_cursor *c, struct vault_request *ret) {
         q.timeout_ms = wire_get_u32(c);
         wire_get_bytes(c, q.blob, sizeof(q.blob), &q.blob_size);
         q.configured_usec = wire_get_u64(c);
+        if (c->type == VAULT_MSG_REQUEST_BOUND)
+                wire_get_string(c, q.volume, sizeof(q.volume));
         r = wire_end(c);
         if (r < 0)
                 return r;
+        if (c->type == VAULT_MSG_REQUEST_BOUND && !uuid_is_valid(q.volume))
+                return -EBADMSG;
         if (q.op < VAULT_OP_GET_KEY || q.op >= _VAULT_OP_MAX || !volume_name_is_valid(q.vault) ||
             !uuid_is_valid(q.client_request_id) || key_uri_parse(uri, &q.key, NULL) < 0)
                 return -EBADMSG;

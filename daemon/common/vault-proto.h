@@ -16,7 +16,8 @@
  * cmkctl, not by cmkd. A request's blob then says which page, and a reply's blob which one comes next; both are the vault's words.
  *
  * VAULT_REPLY_TAGS is VAULT_REPLY with tags behind it, and is sent where there are some: to an earlier peer's eyes nothing
- * else has changed. Tags are those of the key's owner that begin with VAULT_TAG_PREFIX; nothing is made of them here. */
+ * else has changed. Tags are those of the key's owner that begin with VAULT_TAG_PREFIX; nothing is made of them here.
+ * VAULT_REQUEST_BOUND is in the same way VAULT_REQUEST with the volume's UUID behind it, to which a symmetric key binds W. */
 
 #include "key-uri.h"
 #include "verdict.h"
@@ -33,8 +34,13 @@
 #define VAULT_TAG_NAME_MAX 32u
 #define VAULT_TAG_VALUE_MAX 32u
 
-enum vault_message { VAULT_MSG_REQUEST = 0x0101, VAULT_MSG_REPLY = 0x0102, VAULT_MSG_REPLY_TAGS = 0x0103,
-                     VAULT_MSG_REPLY_LIST = 0x0104 };
+enum vault_message {
+        VAULT_MSG_REQUEST = 0x0101,
+        VAULT_MSG_REPLY = 0x0102,
+        VAULT_MSG_REPLY_TAGS = 0x0103,
+        VAULT_MSG_REPLY_LIST = 0x0104,
+        VAULT_MSG_REQUEST_BOUND = 0x0105,
+};
 
 enum vault_op {
         VAULT_OP_GET_KEY = 1,          /* public key, attributes, recovery level, tags */
@@ -43,6 +49,7 @@ enum vault_op {
         VAULT_OP_CHECK_DELETED,        /* is the key listed as deleted? GRANTED: it is; anything else: cannot tell */
         VAULT_OP_LIST_KEYS,            /* all keys of the vault, whichever of those allowed is named; one page */
         VAULT_OP_LIST_VERSIONS,        /* of the key */
+        VAULT_OP_WRAP_NEW,             /* a new W, made by the worker and shown to nobody: its blob. Symmetric keys, a volume */
         _VAULT_OP_MAX,
 };
 
@@ -57,12 +64,13 @@ struct vault_request {
         uint8_t flags;
         char vault[65];                /* section [Vault NAME] */
         struct key_uri key;            /* with a version for wrap and unwrap */
-        char algorithm[33];            /* "RSA-OAEP-256" */
+        char algorithm[33];            /* algorithm.h */
         char client_request_id[37];    /* a UUID, sent to the vault and recorded */
         uint32_t timeout_ms;           /* of the whole operation */
         uint64_t configured_usec;      /* when the asker read its configuration (CLOCK_BOOTTIME); 0: any will do */
         uint8_t blob[VAULT_BLOB_MAX];  /* what to wrap (never a secret of ours: a challenge) or unwrap */
         size_t blob_size;
+        char volume[37];               /* UUID: whose W it is; empty: nobody's, a challenge or a canary */
 };
 
 enum vault_key_flags {
@@ -92,7 +100,7 @@ struct vault_reply {
         /* get key */
         uint8_t key_flags;
         uint16_t key_bits;
-        char key_type[17];             /* "RSA", "RSA-HSM" */
+        char key_type[17];             /* "RSA", "RSA-HSM", "rsa-2048"; of a symmetric key its algorithm (algorithm.h) */
         uint64_t not_before, expires;  /* seconds since 1970, 0: none */
         char recovery_level[65];
         uint8_t spki[VAULT_SPKI_MAX];  /* public key, DER SubjectPublicKeyInfo */

@@ -88,6 +88,7 @@ static void put_transit(struct json_object *o, const struct vault_config *v) {
         put_text(o, "Mount", v->mount);
         put_text(o, "Namespace", v->namespace);
         put_text(o, "ClusterId", v->cluster_id);
+        put_keys(o, "Servers", v->servers);
         put_keys(o, "RedirectHosts", v->redirect_hosts);
         put_text(o, "AuthMount", v->auth_mount);
         put_text(o, "TokenFile", v->token_file);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops.h"
 
+#include "common/algorithm.h"
 #include "common/key-uri.h"
 #include "unlock-key.h"
 #include "volume.h"
@@ -16,6 +17,8 @@
 static int check_request(const struct disk_request *q, struct disk_reply *y) {
         if (!q->name[0])
                 return op_fail(y, -EINVAL, EXIT_CODE_USAGE, "A volume needs a name");
+        if (algorithm_is_symmetric(q->algorithm) && !q->uuid[0])
+                return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "The volume to which its secret is bound has no UUID");
         return op_check_new_key(q, y);
 }
 
@@ -73,7 +76,10 @@ static int make_image(const struct disk_request *q, const struct device *d, cons
         struct luks_format f = { .uuid = uuid, .label = label, .token = &token, .sector_size = choose_sector_size(d) };
         int r;
 
-        random_uuid(uuid);
+        if (q->uuid[0])
+                memcpy(uuid, q->uuid, sizeof(uuid));
+        else
+                random_uuid(uuid);
         snprintf(label, sizeof(label), "%s", q->name);
         r = op_fill_token(q, uuid, w, &token);
         if (r >= 0)
@@ -139,7 +145,12 @@ int op_format(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_
                 r = check_contents(&d, q, y);
         if (r < 0)
                 return r;
-        r = secret_random(DISK_W_SIZE, &w);
+        if (algorithm_is_symmetric(q->algorithm)) {
+                r = op_read_secret(&w, y);
+                if (r < 0)
+                        return r;
+        } else
+                r = secret_random(DISK_W_SIZE, &w);
         if (r >= 0)
                 r = make_image(q, &d, w, &l, &image);
         if (r < 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops.h"
 
+#include "common/algorithm.h"
 #include "edit.h"
 #include "unlock-key.h"
 
@@ -12,7 +13,12 @@ int op_check_new_key(const struct disk_request *q, struct disk_reply *y) {
                 return op_fail(y, -EINVAL, EXIT_CODE_USAGE, "%s is not the identifier of a key: %s", q->key, why);
         if (!uri.version[0])
                 return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "%s names no version of the key", q->key);
-        if (!streq(q->algorithm, "RSA-OAEP-256"))
+        if (algorithm_is_symmetric(q->algorithm)) {
+                if (!canary_is_valid(q->spki, q->spki_size) || q->wrapped_size != DISK_W_SIZE + ALGORITHM_OVERHEAD)
+                        return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "The vault did not wrap as keys like %s do", q->key);
+                return 0;
+        }
+        if (!streq(q->algorithm, ALGORITHM_RSA))
                 return op_fail(y, -EOPNOTSUPP, EXIT_CODE_FAILED, "Wrapping with %s is not known here", q->algorithm);
         if (public_key_check(q->spki, q->spki_size, &why) < 0)
                 return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "The public key of %s is not usable: %s", q->key, why);
@@ -30,6 +36,11 @@ int op_fill_token(const struct disk_request *q, const char *uuid, const struct s
         strcpy(t->proof_request_id, q->proof_request_id);
         memcpy(t->spki, q->spki, q->spki_size);
         random_bytes(t->salt, sizeof(t->salt));
+        if (algorithm_is_symmetric(q->algorithm)) {
+                memcpy(t->wrapped, q->wrapped, q->wrapped_size);
+                t->wrapped_size = q->wrapped_size;
+                return 0;
+        }
         return wrap_secret(q->spki, q->spki_size, w, t->wrapped, &t->wrapped_size);
 }
 
@@ -45,14 +56,21 @@ static int opens_with_new(const struct edit *e, struct luks *l, const struct hea
         return r < 0 ? r : secret_equal(key, e->volume.volume_key) ? 0 : -EUCLEAN;
 }
 
-static int add(struct edit *e, const struct disk_request *q, struct disk_reply *y) {
+/* W of the new key: made here, or what its vault made and unwrapped again. */
+static int get_new_secret(const struct disk_request *q, int fd, struct secret **ret) {
+        if (!algorithm_is_symmetric(q->algorithm))
+                return secret_random(DISK_W_SIZE, ret);
+        return fd < 0 ? -EBADF : secret_read(fd, DISK_W_SIZE, ret);
+}
+
+static int add(struct edit *e, const struct disk_request *q, int in_fd, struct disk_reply *y) {
         _cleanup_(secret_freep) struct secret *w = NULL, *unlock_key = NULL;
         _cleanup_(luks_close) struct luks l = {};
         _cleanup_(closep) int image = -EBADF;
         struct token t;
         int r;
 
-        r = secret_random(DISK_W_SIZE, &w);
+        r = get_new_secret(q, in_fd, &w);
         if (r >= 0)
                 r = op_fill_token(q, q->uuid, w, &t);
         if (r >= 0)
@@ -73,7 +91,7 @@ static int add(struct edit *e, const struct disk_request *q, struct disk_reply *
 }
 
 /* A key that is there already is what was asked for: an earlier run wrote it, and was not there to say so. */
-int op_wrap_add(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
+int op_wrap_add(const struct disk_request *q, int in_fd, int *ret_fd _unused_, struct disk_reply *y) {
         _cleanup_(edit_done) struct edit e = EDIT_NONE;
         struct key_uri key;
         int r;
@@ -85,7 +103,7 @@ int op_wrap_add(const struct disk_request *q, int in_fd _unused_, int *ret_fd _u
                 return r;
         if (key_uri_parse(q->key, &key, NULL) >= 0 && header_find_same_key(&e.volume.header->layout, &key))
                 return 0;
-        return add(&e, q, y);
+        return add(&e, q, in_fd, y);
 }
 
 static int is_gone(const struct edit *e, struct luks *l _unused_, const struct header *h) {

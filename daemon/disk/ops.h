@@ -28,8 +28,8 @@ int op_wrap_remove(const struct disk_request *q, int in_fd, int *ret_fd, struct 
 /* What a request says of a key that is to be enrolled. Fills y: -EINVAL, -EOPNOTSUPP (its algorithm). */
 int op_check_new_key(const struct disk_request *q, struct disk_reply *y);
 
-/* The token of that key, generation 1: W wrapped, a new salt; keyslot and MAC are for later. Returns 0 or an error of
- * wrap_secret(). */
+/* The token of that key, generation 1: W wrapped (here with RSA; a symmetric key's as the request has it), a new salt; keyslot
+ * and MAC are for later. Returns 0 or an error of wrap_secret(). */
 int op_fill_token(const struct disk_request *q, const char *uuid, const struct secret *w, struct token *ret);
 
 /* The recovery key: ops-recovery.c */

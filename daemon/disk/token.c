@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "token.h"
 
+#include "common/algorithm.h"
 #include "common/base64.h"
 #include "common/key-uri.h"
 #include "strict-json.h"
@@ -11,6 +12,10 @@
 static const char *const members[] = {
         "type", "keyslots", "version", "uuid", "name", "role", "generation", "key", "algorithm", "store", "wrapped",
         "salt", "public_key", "proof", "manifest", NULL,
+};
+static const char *const members_symmetric[] = {
+        "type", "keyslots", "version", "uuid", "name", "role", "generation", "key", "algorithm", "store", "wrapped",
+        "salt", "canary", "proof", "manifest", NULL,
 };
 static const char *const proof_members[] = { "time", "request_id", NULL };
 static const char *const manifest_members[] = { "version", "mac", NULL };
@@ -41,7 +46,7 @@ static int get_text(const struct json_object *o, const char *name, char *buf, si
         return 0;
 }
 
-static int check_version(const struct json_object *o, const char **why) {
+static int check_version(const struct json_object *o, int64_t *ret, const char **why) {
         const char *type = strict_json_string(o, "type");
         int64_t version;
 
@@ -52,7 +57,8 @@ static int check_version(const struct json_object *o, const char **why) {
         if (strict_json_int(o, "version", INT32_MAX, &version) < 0 || version == 0)
                 return -EBADMSG;
         *why = "made by a newer cmkd";
-        return version > TOKEN_VERSION ? -EPROTONOSUPPORT : 0;
+        *ret = version;
+        return version > TOKEN_VERSION_SYMMETRIC ? -EPROTONOSUPPORT : 0;
 }
 
 static int parse_identity(const struct json_object *o, struct token *t, const char **why) {
@@ -101,10 +107,26 @@ static int parse_key(const struct json_object *o, struct token *t, const char **
         if (!uri.version[0])
                 return -EBADMSG;
         key_uri_format(&uri, t->key, sizeof(t->key));
-        *why = "algorithm is not RSA-OAEP-256";
-        if (get_text(o, "algorithm", t->algorithm, sizeof(t->algorithm)) < 0 || !streq(t->algorithm, "RSA-OAEP-256"))
+        *why = "algorithm is none of its version";
+        if (get_text(o, "algorithm", t->algorithm, sizeof(t->algorithm)) < 0)
+                return -EBADMSG;
+        if (strict_json_get(o, "canary", json_type_string) ? !algorithm_is_symmetric(t->algorithm) : !streq(t->algorithm, ALGORITHM_RSA))
                 return -EBADMSG;
         return 0;
+}
+
+/* What is pinned, and how long W is that it wrapped; or -EBADMSG. */
+static int parse_pinned(const struct json_object *o, struct token *t, const char **why) {
+        if (algorithm_is_symmetric(t->algorithm)) {
+                *why = "canary is not one";
+                if (get_bytes(o, "canary", t->spki, sizeof(t->spki), &t->spki_size) < 0 || !canary_is_valid(t->spki, t->spki_size))
+                        return -EBADMSG;
+                return DISK_W_SIZE + ALGORITHM_OVERHEAD;
+        }
+        *why = "public_key is not base64 of a bounded length";
+        if (get_bytes(o, "public_key", t->spki, sizeof(t->spki), &t->spki_size) < 0)
+                return -EBADMSG;
+        return public_key_check(t->spki, t->spki_size, why);
 }
 
 static int parse_wrapped(const struct json_object *o, struct token *t, const char **why) {
@@ -114,13 +136,10 @@ static int parse_wrapped(const struct json_object *o, struct token *t, const cha
         *why = "store is not \"token\"";
         if (!store || !streq(store, "token"))
                 return -EBADMSG;
-        *why = "public_key is not base64 of a bounded length";
-        if (get_bytes(o, "public_key", t->spki, sizeof(t->spki), &t->spki_size) < 0)
-                return -EBADMSG;
-        block = public_key_check(t->spki, t->spki_size, why);
+        block = parse_pinned(o, t, why);
         if (block < 0)
                 return -EBADMSG;
-        *why = "wrapped is not as long as the public key";
+        *why = "wrapped is not as long as the key makes it";
         if (get_bytes(o, "wrapped", t->wrapped, sizeof(t->wrapped), &t->wrapped_size) < 0 ||
             t->wrapped_size != (size_t) block)
                 return -EBADMSG;
@@ -156,6 +175,7 @@ int token_parse(const char *text, size_t size, struct token *ret, const char **r
         _cleanup_(json_object_putp) struct json_object *o = NULL;
         struct token t = {};
         const char *unused;
+        int64_t version;
         int r;
 
         if (!ret_why)
@@ -166,11 +186,11 @@ int token_parse(const char *text, size_t size, struct token *ret, const char **r
         r = strict_json_parse(text, size, &o, ret_why);
         if (r < 0)
                 return r;
-        r = check_version(o, ret_why);
+        r = check_version(o, &version, ret_why);
         if (r < 0)
                 return r;
-        *ret_why = "a member that version 1 does not have";
-        if (!strict_json_only(o, members))
+        *ret_why = version == TOKEN_VERSION ? "a member that version 1 does not have" : "a member that version 2 does not have";
+        if (!strict_json_only(o, version == TOKEN_VERSION ? members : members_symmetric))
                 return -EBADMSG;
         for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
                 r = parts[i](o, &t, ret_why);
@@ -186,6 +206,7 @@ int token_format(const struct token *t, char **ret) {
         char wrapped[BASE64_SIZE(DISK_WRAPPED_MAX) + 1], spki[BASE64_SIZE(DISK_SPKI_MAX) + 1];
         char salt[BASE64_SIZE(DISK_SALT_SIZE) + 1], mac[BASE64_SIZE(TOKEN_MAC_SIZE) + 1];
         _cleanup_(freep) char *text = NULL;
+        bool symmetric = algorithm_is_symmetric(t->algorithm);
         struct token check;
         int n, r;
 
@@ -201,10 +222,10 @@ int token_format(const struct token *t, char **ret) {
         n = asprintf(&text, "{\"type\":\"" TOKEN_TYPE "\",\"keyslots\":[\"%d\"],\"version\":%d,\"uuid\":\"%s\","
                      "\"name\":\"%s\",\"role\":\"%s\",\"generation\":\"%" PRIu64 "\",\"key\":\"%s\","
                      "\"algorithm\":\"%s\",\"store\":\"token\",\"wrapped\":\"%s\",\"salt\":\"%s\","
-                     "\"public_key\":\"%s\",\"proof\":{\"time\":\"%" PRIu64 "\",\"request_id\":\"%s\"},"
+                     "\"%s\":\"%s\",\"proof\":{\"time\":\"%" PRIu64 "\",\"request_id\":\"%s\"},"
                      "\"manifest\":{\"version\":1,\"mac\":\"%s\"}}",
-                     t->keyslot, TOKEN_VERSION, t->uuid, t->name, role_to_string(t->role), t->generation, t->key,
-                     t->algorithm, wrapped, salt, spki, t->proof_time, t->proof_request_id, mac);
+                     t->keyslot, symmetric ? TOKEN_VERSION_SYMMETRIC : TOKEN_VERSION, t->uuid, t->name, role_to_string(t->role), t->generation, t->key,
+                     t->algorithm, wrapped, salt, symmetric ? "canary" : "public_key", spki, t->proof_time, t->proof_request_id, mac);
         if (n < 0) {
                 text = NULL;
                 return -ENOMEM;

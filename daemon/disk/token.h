@@ -8,6 +8,8 @@
  *    "salt":BASE64, "public_key":BASE64, "proof":{"time":"SECONDS","request_id":TEXT},
  *    "manifest":{"version":1,"mac":BASE64}}
  *
+ * With a symmetric key (algorithm.h) the version is 2, and "canary" stands in the place of "public_key".
+ *
  * Who can write to the disk can write a token: until the manifest holds, nothing in it is more than a claim. Version 1
  * has exactly these members; whatever else comes needs a new version. Numbers of 64 bits are strings, as in LUKS2. */
 
@@ -15,6 +17,7 @@
 
 #define TOKEN_TYPE "cmkd"
 #define TOKEN_VERSION 1
+#define TOKEN_VERSION_SYMMETRIC 2
 #define TOKEN_JSON_MAX 8192u
 #define TOKEN_MAC_SIZE 32u
 #define TOKEN_KEYSLOTS_MAX 32
@@ -30,7 +33,7 @@ struct token {
         uint8_t wrapped[DISK_WRAPPED_MAX];
         size_t wrapped_size;
         uint8_t salt[DISK_SALT_SIZE];
-        uint8_t spki[DISK_SPKI_MAX];
+        uint8_t spki[DISK_SPKI_MAX];   /* or the canary */
         size_t spki_size;
         uint64_t proof_time;           /* seconds since 1970; 0: none yet */
         char proof_request_id[129];

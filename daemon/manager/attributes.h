@@ -25,6 +25,7 @@ struct attributes {
         bool failing;                 /* it failed, and that was said */
         bool expiry_said;
         bool budget_said;             /* that the fleet polls too often */
+        bool unsafe_said;             /* that the key may be destroyed for good, or taken out of the vault */
 };
 
 void attributes_init(struct attributes *a);

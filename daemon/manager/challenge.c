@@ -11,7 +11,8 @@
 #define EXPONENT_MIN 65537u
 
 struct challenge {
-        uint8_t plain[CHALLENGE_SIZE];
+        bool canary;
+        uint8_t plain[CHALLENGE_SIZE];     /* or, of a canary, its SHA-256 */
         uint8_t wrapped[CHALLENGE_WRAPPED_MAX];
         size_t wrapped_size;
         struct instant issued;
@@ -48,10 +49,10 @@ static int load_key(const uint8_t *spki, size_t spki_size, EVP_PKEY **ret, unsig
 
 int challenge_check_key(const uint8_t *spki, size_t spki_size, unsigned *ret_bits) {
         _cleanup_(pkey_freep) EVP_PKEY *key = NULL;
-        unsigned bits;
+        unsigned bits = 0;
         int r;
 
-        r = load_key(spki, spki_size, &key, &bits);
+        r = canary_is_valid(spki, spki_size) ? 0 : load_key(spki, spki_size, &key, &bits);
         if (r >= 0 && ret_bits)
                 *ret_bits = bits;
         return r;
@@ -71,24 +72,51 @@ static int wrap(EVP_PKEY *key, struct challenge *c) {
         return 0;
 }
 
+_Static_assert(CHALLENGE_SIZE == CANARY_DIGEST_SIZE && CHALLENGE_SIZE == CANARY_PLAIN_SIZE, "one length for both");
+
+static void take_canary(const uint8_t *pin, struct challenge *c) {
+        c->canary = true;
+        memcpy(c->plain, pin + 1, CANARY_DIGEST_SIZE);
+        memcpy(c->wrapped, pin + 1 + CANARY_DIGEST_SIZE, CANARY_WRAPPED_SIZE);
+        c->wrapped_size = CANARY_WRAPPED_SIZE;
+}
+
 int challenge_new(const uint8_t *spki, size_t spki_size, struct challenge **ret) {
         _cleanup_(challenge_freep) struct challenge *c = NULL;
+        bool canary = canary_is_valid(spki, spki_size);
         _cleanup_(pkey_freep) EVP_PKEY *key = NULL;
         unsigned bits;
         int r;
 
-        r = load_key(spki, spki_size, &key, &bits);
+        r = canary ? 0 : load_key(spki, spki_size, &key, &bits);
         if (r < 0)
                 return r;
         c = calloc(1, sizeof(*c));
         if (!c)
                 return -ENOMEM;
         c->issued = instant_now();
-        random_bytes(c->plain, sizeof(c->plain));
-        r = wrap(key, c);
+        if (canary)
+                take_canary(spki, c);
+        else {
+                random_bytes(c->plain, sizeof(c->plain));
+                r = wrap(key, c);
+        }
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(c);
+        return 0;
+}
+
+static int digest(const void *data, size_t size, uint8_t ret[static CANARY_DIGEST_SIZE]) {
+        return EVP_Digest(data, size, ret, NULL, EVP_sha256(), NULL) > 0 ? 0 : -EIO;
+}
+
+int challenge_make_canary(const uint8_t plain[static CANARY_PLAIN_SIZE], const uint8_t *wrapped, size_t size,
+                          uint8_t ret[static CANARY_SIZE]) {
+        if (size != CANARY_WRAPPED_SIZE || digest(plain, CANARY_PLAIN_SIZE, ret + 1) < 0)
+                return -EINVAL;
+        ret[0] = CANARY_FORM;
+        memcpy(ret + 1 + CANARY_DIGEST_SIZE, wrapped, size);
         return 0;
 }
 
@@ -113,12 +141,18 @@ static bool is_within(uint64_t issued, uint64_t now, uint64_t max_age) {
 }
 
 int challenge_check(struct challenge *c, const void *answer, size_t size, struct instant now, uint64_t max_age_usec) {
+        uint8_t hash[CANARY_DIGEST_SIZE];
         bool same;
 
         if (c->spent)
                 return -EALREADY;
         c->spent = true;
-        same = size == sizeof(c->plain) && CRYPTO_memcmp(c->plain, answer, sizeof(c->plain)) == 0;
+        same = size == sizeof(c->plain);
+        if (same && c->canary) {
+                same = digest(answer, size, hash) >= 0;
+                answer = hash;
+        }
+        same = same && CRYPTO_memcmp(c->plain, answer, sizeof(c->plain)) == 0;
         explicit_bzero(c->plain, sizeof(c->plain));
         if (!same)
                 return -EBADMSG;

@@ -7,21 +7,23 @@
  *
  *   challenge_new() ─► wrapped ─► vault ─► plaintext ─► challenge_check(): once, in time, in constant time
  *
+ * A symmetric key has no public half: its challenge is the canary that was pinned (common/algorithm.h), each time the same.
+ *
  * A challenge is spent by its first check, right or wrong. Its issue instant, taken before the bytes exist, is where
  * the lease begins. */
 
-#include "common/util.h"
+#include "common/algorithm.h"
 
 #define CHALLENGE_SIZE 32u
 #define CHALLENGE_WRAPPED_MAX 512u     /* RSA-4096 */
 
 struct challenge;
 
-/* spki: SubjectPublicKeyInfo, DER, nothing after it. Returns 0, -EINVAL (not DER, trailing bytes), -EKEYREJECTED (not
+/* What was pinned at enrolment. spki: SubjectPublicKeyInfo, DER, nothing after it, or a canary. Returns 0, -EINVAL (not DER, trailing bytes), -EKEYREJECTED (not
  * RSA, not 2048, 3072 or 4096 bits, an exponent that is even or below 65537), -ENOMEM, or -EIO (the library failed). */
 int challenge_new(const uint8_t *spki, size_t spki_size, struct challenge **ret);
 
-/* The same check of a public key alone, for enrolment. ret_bits may be NULL. Errors of challenge_new(). */
+/* The same check of what is to be pinned alone, for enrolment. ret_bits (may be NULL): 0 of a canary. Errors of challenge_new(). */
 int challenge_check_key(const uint8_t *spki, size_t spki_size, unsigned *ret_bits);
 
 /* Wipes. Accepts NULL. Returns NULL. */
@@ -33,6 +35,10 @@ const uint8_t *challenge_wrapped(const struct challenge *c, size_t *ret_size);
 
 /* When it was issued: struct key_event's issued. */
 struct instant challenge_issued(const struct challenge *c);
+
+/* A canary: plain is the random bytes, wrapped what the vault made of them. Returns 0 or -EINVAL (not as a symmetric key wraps). */
+int challenge_make_canary(const uint8_t plain[static CANARY_PLAIN_SIZE], const uint8_t *wrapped, size_t size,
+                          uint8_t ret[static CANARY_SIZE]);
 
 /* Whether the answer is right. max_age_usec: by either clock, at now. Returns 0, -EALREADY (spent), -ETIME (too late:
  * an answer that proves nothing about now), or -EBADMSG (wrong bytes or length: the peer is BROKEN). */

@@ -15,10 +15,11 @@
 #include <stdarg.h>
 #include <syslog.h>
 
+#include "common/algorithm.h"
 #include "common/log.h"
 #include "disk-child.h"
-#include "key-proof.h"
 #include "manager.h"
+#include "new-secret.h"
 #include "trust-places.h"
 #include "unlock.h"
 
@@ -34,6 +35,7 @@ struct enroll {
         char name[65];
         struct disk_reply header;        /* as last seen */
         char use_id[37];
+        struct new_secret new;           /* of a symmetric key; fd: -EBADF where there is none */
         struct outcome outcome;
         operation_done done;
         void *user;
@@ -43,6 +45,7 @@ static void end(struct enroll *e) {
         memcpy(e->outcome.uuid, e->uuid, sizeof(e->outcome.uuid));
         e->outcome.volume = manager_volume_by_uuid(e->manager, e->uuid);
         e->done(&e->outcome, e->user);
+        safe_close(e->new.fd);
         free(e);
 }
 
@@ -214,11 +217,12 @@ static void use_change(struct unlock *u, enum disk_op op) {
         struct disk_request q;
 
         unlock_disk_request(u, op, &q);
-        if (op == DISK_OP_WRAP_ADD)
+        if (op == DISK_OP_WRAP_ADD) {
                 key_proof_fill(&e->key, &q);
-        else
+                new_secret_fill(&e->new, &q);
+        } else
                 key_uri_format(&e->key.uri, q.key, sizeof(q.key));
-        if (disk_child_start(u->manager->children, &q, u->secret_fd, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_changed, u, NULL) >= 0)
+        if (disk_child_start(u->manager->children, &q, u->secret_fd, e->new.fd, MANAGER_DISK_TIMEOUT_USEC, on_changed, u, NULL) >= 0)
                 return;
         outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
         unlock_end(u, &o);
@@ -289,17 +293,38 @@ static void on_added(const struct outcome *o, void *user) {
                 step(e, &prove_verb, PICK_KEY, on_new_key_opens);
 }
 
-static void on_proven(const struct outcome *o, const struct proven_key *k, void *user) {
+static void fail(struct enroll *e, const struct outcome *o) {
+        e->outcome = *o;
+        record(e, o->code == EXIT_CODE_POLICY ? "refused" : "failed", LOG_WARNING);
+        end(e);
+}
+
+static void on_new_secret(const struct outcome *o, struct new_secret *s, void *user) {
         struct enroll *e = user;
 
-        e->key = *k;
         if (o->code != EXIT_CODE_DONE) {
-                e->outcome = *o;
-                record(e, o->code == EXIT_CODE_POLICY ? "refused" : "failed", LOG_WARNING);
-                end(e);
+                fail(e, o);
                 return;
         }
+        e->new = *s;
+        s->fd = -EBADF;
         step(e, &add_verb, PICK_ANY, on_added);
+}
+
+static void on_proven(const struct outcome *o, const struct proven_key *k, void *user) {
+        struct enroll *e = user;
+        const struct new_secret_request n = {
+                .key = &e->key, .verb = "enroll", .name = e->name, .uuid = e->uuid, .device = e->device, .use_id = e->use_id,
+                .who = &e->who,
+        };
+
+        e->key = *k;
+        if (o->code != EXIT_CODE_DONE)
+                fail(e, o);
+        else if (!algorithm_is_symmetric(k->algorithm))
+                step(e, &add_verb, PICK_ANY, on_added);
+        else if (new_secret_start(e->manager, &n, on_new_secret, e) < 0)
+                refuse(e, EXIT_CODE_FAILED, "%s: out of memory", e->name);
 }
 
 static void add(struct enroll *e, const struct trust_entry *t) {
@@ -455,6 +480,7 @@ int enroll_start(struct manager *m, const struct enroll_request *q, const struct
         e->who = *who;
         e->done = done;
         e->user = user;
+        e->new.fd = -EBADF;
         random_uuid(e->use_id);
         resolve(e);
         if (request_is_valid(e)) {

@@ -5,6 +5,9 @@
  *   INSPECT (already so?) ─► key-proof.h ─► FORMAT (child: W, keyslot, token) ─► unwrap of the real wrapped key ─► record,
  *   durable ─► CHECK (child: opens the keyslot with it) ─► entry on the node's list
  *
+ * With a symmetric key new-secret.h comes before FORMAT, which is given W then and does not make it: W is bound to a UUID that is
+ * chosen here.
+ *
  * What could not be proven is erased again, by this operation and only what it made itself. */
 
 #include <fcntl.h>
@@ -12,12 +15,13 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "common/algorithm.h"
 #include "common/log.h"
 #include "device-facts.h"
 #include "disk-child.h"
 #include "drill.h"
-#include "key-proof.h"
 #include "manager.h"
+#include "new-secret.h"
 #include "operation.h"
 #include "trust-places.h"
 
@@ -32,6 +36,7 @@ struct format {
         bool drill;                      /* of the drill's volume (drill.h) */
         int secret_fd;
         char use_id[37];
+        char uuid[37];                   /* of the volume to be, where its W was made before it */
         struct outcome outcome;
         operation_done done;
         void *user;
@@ -139,6 +144,7 @@ static int unwrap(struct format *f, const struct disk_wrap *w, int fd, worker_ca
         snprintf(q->vault, sizeof(q->vault), "%s", f->key.vault);
         snprintf(q->algorithm, sizeof(q->algorithm), "%s", w->algorithm);
         memcpy(q->client_request_id, f->use_id, sizeof(q->client_request_id));
+        memcpy(q->volume, f->made.uuid, sizeof(q->volume));
         memcpy(q->blob, w->wrapped, w->wrapped_size);
         q->blob_size = w->wrapped_size;
         return worker_ask(f->manager->worker, q, fd, callback, f);
@@ -237,6 +243,7 @@ static void on_formatted(const struct disk_reply *y, int fd, void *user) {
         int fds[2];
 
         safe_close(fd);
+        f->secret_fd = safe_close(f->secret_fd);
         if (y->error < 0) {
                 outcome_from_disk(&f->outcome, y);
                 fail(f);
@@ -254,9 +261,40 @@ static void on_formatted(const struct disk_reply *y, int fd, void *user) {
                 out_of_memory(f);
 }
 
+static void make(struct format *f, const struct new_secret *s) {
+        struct disk_request q = { .op = DISK_OP_FORMAT, .role = (uint8_t) f->request.role };
+
+        q.flags = f->request.wipe ? DISK_FLAG_WIPE : 0;
+        memcpy(q.device, f->request.device, sizeof(q.device));
+        memcpy(q.name, f->request.name, sizeof(q.name));
+        key_proof_fill(&f->key, &q);
+        if (s) {
+                memcpy(q.uuid, f->uuid, sizeof(q.uuid));
+                new_secret_fill(s, &q);
+        }
+        automatic_know(f->manager, f->request.device);
+        if (disk_child_start(f->manager->children, &q, f->secret_fd, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_formatted, f, NULL) < 0)
+                out_of_memory(f);
+}
+
+static void on_new_secret(const struct outcome *o, struct new_secret *s, void *user) {
+        struct format *f = user;
+
+        if (o->code != EXIT_CODE_DONE) {
+                f->outcome = *o;
+                fail(f);
+                return;
+        }
+        f->secret_fd = TAKE_FD(s->fd);
+        make(f, s);
+}
+
 static void on_proven(const struct outcome *o, const struct proven_key *k, void *user) {
         struct format *f = user;
-        struct disk_request q = { .op = DISK_OP_FORMAT };
+        const struct new_secret_request n = {
+                .key = &f->key, .verb = "format", .name = f->request.name, .uuid = f->uuid, .device = f->request.device,
+                .use_id = f->use_id, .who = &f->who,
+        };
 
         f->key = *k;
         f->answer = k->answer;
@@ -265,13 +303,12 @@ static void on_proven(const struct outcome *o, const struct proven_key *k, void 
                 fail(f);
                 return;
         }
-        q.role = (uint8_t) f->request.role;
-        q.flags = f->request.wipe ? DISK_FLAG_WIPE : 0;
-        memcpy(q.device, f->request.device, sizeof(q.device));
-        memcpy(q.name, f->request.name, sizeof(q.name));
-        key_proof_fill(k, &q);
-        automatic_know(f->manager, f->request.device);
-        if (disk_child_start(f->manager->children, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_formatted, f, NULL) < 0)
+        if (!algorithm_is_symmetric(k->algorithm)) {
+                make(f, NULL);
+                return;
+        }
+        random_uuid(f->uuid);
+        if (new_secret_start(f->manager, &n, on_new_secret, f) < 0)
                 out_of_memory(f);
 }
 

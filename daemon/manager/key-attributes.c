@@ -84,6 +84,19 @@ static void look_at_budget(struct key *k) {
         k->attributes.budget_said = over;
 }
 
+/* Refused at enrolment, as long as nobody accepts it; what the owner allows later is said once, until it is as it was. Nothing is
+ * done about it: that the key works is what the volume was opened for. */
+static void look_at_safety(struct key *k, const struct vault_reply *y) {
+        const struct vault_config *vault = config_vault_by_name(k->manager->config, k->vault);
+        bool unsafe = !(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && vault && !vault->accept_unsafe;
+
+        if (unsafe && !k->attributes.unsafe_said) {
+                log_warning("Key %s: it may be destroyed for good, or taken out of its vault: %s", k->uri_text, y->recovery_level);
+                record(k, "key_unsafe", LOG_WARNING, "recovery_level", y->recovery_level);
+        }
+        k->attributes.unsafe_said = unsafe;
+}
+
 static void write_marks(const struct key *k) {
         const struct wrap *w;
 
@@ -103,6 +116,8 @@ void key_attributes_take(struct key *k, const struct vault_reply *y) {
         changed = attributes_take(a, y);
         look_at_expiry(k);
         look_at_budget(k);
+        if (!failed)
+                look_at_safety(k, y);
         if (changed || a->expires != expires)
                 write_marks(k);
         if (changed)

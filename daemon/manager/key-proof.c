@@ -2,6 +2,7 @@
 #include "key-proof.h"
 
 #include "challenge.h"
+#include "key.h"
 #include "manager.h"
 
 #define CHALLENGE_TIMEOUT_USEC (60 * USEC_PER_SEC)
@@ -12,6 +13,7 @@ struct key_proof {
         char subject[257], text[513], use_id[37];
         bool accept_unsafe;
         bool transit;                   /* Provider= */
+        uint8_t plain[CHALLENGE_SIZE];  /* sent to be wrapped: of no value, or of a canary to be */
         struct challenge *challenge;
         key_proof_done done;
         void *user;
@@ -20,6 +22,7 @@ struct key_proof {
 static void end(struct key_proof *p, const struct outcome *o) {
         p->done(o, &p->key, p->user);
         challenge_free(p->challenge);
+        explicit_bzero(p->plain, sizeof(p->plain));
         free(p);
 }
 
@@ -42,12 +45,7 @@ static int ask(struct key_proof *p, enum vault_op op, const uint8_t *blob, size_
 
         if (!q)
                 return -ENOMEM;
-        q->op = (uint8_t) op;
-        q->key = p->key.uri;
-        q->timeout_ms = (uint32_t) (p->key.timeout_usec / USEC_PER_MSEC);
-        snprintf(q->vault, sizeof(q->vault), "%s", p->key.vault);
-        snprintf(q->algorithm, sizeof(q->algorithm), "RSA-OAEP-256");
-        memcpy(q->client_request_id, p->use_id, sizeof(q->client_request_id));
+        key_proof_request(&p->key, op, p->use_id, q);
         if (size > 0)
                 memcpy(q->blob, blob, size);
         q->blob_size = size;
@@ -82,15 +80,11 @@ static void on_challenged(const struct vault_reply *y, void *user) {
         end(p, &o);
 }
 
-/* The vault wrapped 32 bytes of no value: this node may wrap. */
-static void on_wrapped(const struct vault_reply *y, void *user) {
-        struct key_proof *p = user;
+static void challenge(struct key_proof *p) {
         const uint8_t *wrapped;
         size_t size;
         int r;
 
-        if (!granted(p, y))
-                return;
         r = challenge_new(p->key.spki, p->key.spki_size, &p->challenge);
         if (r < 0) {
                 refuse(p, EXIT_CODE_POLICY, "it is not an RSA key of 2048, 3072 or 4096 bits");
@@ -99,6 +93,36 @@ static void on_wrapped(const struct vault_reply *y, void *user) {
         wrapped = challenge_wrapped(p->challenge, &size);
         if (ask(p, VAULT_OP_UNWRAP, wrapped, size, on_challenged) < 0)
                 out_of_memory(p);
+}
+
+/* The vault wrapped 32 bytes: this node may wrap. */
+static void on_wrapped(const struct vault_reply *y, void *user) {
+        struct key_proof *p = user;
+
+        if (!granted(p, y))
+                return;
+        if (algorithm_is_symmetric(p->key.algorithm) && p->key.spki_size == 0) {
+                if (challenge_make_canary(p->plain, y->blob, y->blob_size, p->key.spki) < 0) {
+                        refuse(p, EXIT_CODE_UNREACHABLE, "the vault did not wrap as keys of its type do");
+                        return;
+                }
+                p->key.spki_size = CANARY_SIZE;
+        }
+        challenge(p);
+}
+
+/* One canary of a key is enough for all its volumes, and for one poll. */
+static void take_known_canary(struct key_proof *p) {
+        const struct manager *m = p->manager;
+        struct key *k;
+
+        LIST_FOREACH(k, &m->keys, keys)
+                if (streq(k->algorithm, p->key.algorithm) && key_uri_same_key(&k->uri, &p->key.uri) &&
+                    streq(k->uri.version, p->key.uri.version) && canary_is_valid(k->spki, k->spki_size)) {
+                        memcpy(p->key.spki, k->spki, k->spki_size);
+                        p->key.spki_size = k->spki_size;
+                        return;
+                }
 }
 
 /* What the key's owner and the vault must have arranged. Returns NULL or what is missing. */
@@ -111,7 +135,7 @@ static const char *unfit(const struct key_proof *p, const struct vault_reply *y)
                 return "it is outside its dates of validity";
         if (!(y->key_flags & VAULT_KEY_CAN_WRAP) || !(y->key_flags & VAULT_KEY_CAN_UNWRAP))
                 return "its permitted operations lack wrapKey or unwrapKey";
-        if (challenge_check_key(y->spki, y->spki_size, NULL) < 0)
+        if (!algorithm_is_symmetric(y->key_type) && challenge_check_key(y->spki, y->spki_size, NULL) < 0)
                 return "it is not an RSA key of 2048, 3072 or 4096 bits";
         if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !p->accept_unsafe && p->transit)
                 return "it may be deleted for good, or taken out of the vault (deletion_allowed, exportable or "
@@ -128,7 +152,6 @@ static const char *unfit(const struct key_proof *p, const struct vault_reply *y)
 static void on_key(const struct vault_reply *y, void *user) {
         struct key_proof *p = user;
         struct key_uri u, *wanted = &p->key.uri;
-        uint8_t bytes[CHALLENGE_SIZE];
         const char *why;
 
         if (!granted(p, y))
@@ -141,10 +164,15 @@ static void on_key(const struct vault_reply *y, void *user) {
                 return;
         }
         *wanted = u;
-        memcpy(p->key.spki, y->spki, y->spki_size);
-        p->key.spki_size = y->spki_size;
-        random_bytes(bytes, sizeof(bytes));
-        if (ask(p, VAULT_OP_WRAP, bytes, sizeof(bytes), on_wrapped) < 0)
+        if (algorithm_is_symmetric(y->key_type)) {
+                snprintf(p->key.algorithm, sizeof(p->key.algorithm), "%s", y->key_type);
+                take_known_canary(p);
+        } else {
+                memcpy(p->key.spki, y->spki, y->spki_size);
+                p->key.spki_size = y->spki_size;
+        }
+        random_bytes(p->plain, sizeof(p->plain));
+        if (ask(p, VAULT_OP_WRAP, p->plain, sizeof(p->plain), on_wrapped) < 0)
                 out_of_memory(p);
 }
 
@@ -164,6 +192,7 @@ int key_proof_check(struct manager *m, const char *key, struct proven_key *ret, 
                 return -EPERM;
         }
         snprintf(k.vault, sizeof(k.vault), "%s", vault->name);
+        snprintf(k.algorithm, sizeof(k.algorithm), "%s", ALGORITHM_RSA);
         k.timeout_usec = vault->timeout_usec;
         *ret = k;
         return 0;
@@ -192,11 +221,20 @@ int key_proof_start(struct manager *m, const struct key_proof_request *q, const 
         return r;
 }
 
+void key_proof_request(const struct proven_key *k, enum vault_op op, const char *use_id, struct vault_request *q) {
+        q->op = (uint8_t) op;
+        q->key = k->uri;
+        q->timeout_ms = (uint32_t) (k->timeout_usec / USEC_PER_MSEC);
+        snprintf(q->vault, sizeof(q->vault), "%s", k->vault);
+        snprintf(q->algorithm, sizeof(q->algorithm), "%s", k->algorithm);
+        snprintf(q->client_request_id, sizeof(q->client_request_id), "%s", use_id);
+}
+
 void key_proof_fill(const struct proven_key *k, struct disk_request *q) {
         q->generation = 1;
         q->proof_time = k->time;
         key_uri_format(&k->uri, q->key, sizeof(q->key));
-        snprintf(q->algorithm, sizeof(q->algorithm), "RSA-OAEP-256");
+        snprintf(q->algorithm, sizeof(q->algorithm), "%s", k->algorithm);
         snprintf(q->proof_request_id, sizeof(q->proof_request_id), "%s", k->answer.request_id);
         memcpy(q->spki, k->spki, k->spki_size);
         q->spki_size = k->spki_size;

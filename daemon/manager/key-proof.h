@@ -3,7 +3,10 @@
 
 /* Whether a key can be a volume's: what format and enroll ask its vault before anything is written.
  *
- *   get key, checks of key and vault ─► wrapKey (this node may) ─► challenge by the public key that is about to be pinned */
+ *   get key, checks of key and vault ─► wrapKey (this node may) ─► challenge by the public key that is about to be pinned
+ *
+ * With a symmetric key what is wrapped becomes the canary that is pinned, unless a volume of this node has one of that key already:
+ * then it is polled by that. */
 
 #include "common/vault-proto.h"
 #include "operation.h"
@@ -23,7 +26,8 @@ struct proven_key {
         struct key_uri uri;              /* with the version that the vault named */
         char vault[65];                  /* section of the configuration, as it was when this began */
         uint64_t timeout_usec;
-        uint8_t spki[DISK_SPKI_MAX];
+        char algorithm[33];
+        uint8_t spki[DISK_SPKI_MAX];     /* or the canary */
         size_t spki_size;
         uint64_t time;                   /* of the proof, seconds since 1970 */
         struct vault_reply answer;       /* the last one: of the challenge, or the one that says why not */
@@ -40,6 +44,9 @@ int key_proof_check(struct manager *m, const char *key, struct proven_key *ret, 
  * Returns 0 or -ENOMEM. */
 int key_proof_start(struct manager *m, const struct key_proof_request *q, const struct proven_key *k, key_proof_done done,
                     void *user);
+
+/* What a key that was proven goes by in a request of its own. blob stays empty. */
+void key_proof_request(const struct proven_key *k, enum vault_op op, const char *use_id, struct vault_request *q);
 
 /* Fills in what a request to cmkd-disk says of a key that is to be enrolled. */
 void key_proof_fill(const struct proven_key *k, struct disk_request *q);

@@ -92,7 +92,7 @@ static const struct field {
         { "Key", read_key, true, true, "the identifier of a key" },
         { "Digest", read_digest, true, false, "64 hexadecimal digits" },
         { "Generation", read_generation, true, true, "a number from 1" },
-        { "PublicKey", read_public_key, true, true, "base64 of a SubjectPublicKeyInfo" },
+        { "PublicKey", read_public_key, true, true, "base64 of a SubjectPublicKeyInfo, or of a canary" },
         { "ProofTime", read_proof_time, false, true, "seconds since 1970" },
         { "ProofRequestId", read_proof_request_id, false, true, "up to 128 printable characters" },
         { "Serial", read_serial, false, false, "up to 64 printable characters" },

@@ -10,7 +10,7 @@
  *   Key=https://HOST/keys/NAME
  *   Digest=64 hex digits    HMAC-SHA256(volume key, "cmkd trust v1|UUID|NAME|ROLE"): compared after unlock
  *   Generation=1            the newest that was seen; an older one is a rollback
- *   PublicKey=base64        SubjectPublicKeyInfo: what challenges are wrapped with
+ *   PublicKey=base64        SubjectPublicKeyInfo: what challenges are wrapped with; of a symmetric key its canary
  *   ProofTime=1700000000    when the vault proved at enrolment that the key works
  *   ProofRequestId=...      the vault's id of that proof
  *   Serial=...              of the device, optional

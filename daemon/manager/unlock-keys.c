@@ -283,6 +283,7 @@ static int unwrap(struct unlock *u, const struct key_uri *uri) {
         snprintf(q->vault, sizeof(q->vault), "%s", u->vault->name);
         snprintf(q->algorithm, sizeof(q->algorithm), "%s", w->algorithm);
         memcpy(q->client_request_id, u->volume->use_id, sizeof(q->client_request_id));
+        memcpy(q->volume, u->volume->uuid, sizeof(q->volume));
         memcpy(q->blob, w->wrapped, w->wrapped_size);
         q->blob_size = w->wrapped_size;
         u->issued = instant_now();

@@ -178,6 +178,12 @@ static size_t on_body(char *data, size_t one _unused_, size_t n, void *user) {
         return n;
 }
 
+static int on_progress(void *user, curl_off_t a _unused_, curl_off_t b _unused_, curl_off_t c _unused_, curl_off_t d _unused_) {
+        const _Atomic bool *called_off = user;
+
+        return *called_off;
+}
+
 /* The value of a header line, without space around it; false if the line is another header, or does not fit. */
 static bool header_value(const char *line, size_t n, const char *name, char *buf, size_t size) {
         size_t k = strlen(name);
@@ -332,6 +338,11 @@ static CURLcode set_up_request(CURL *h, const struct http_request *q, struct cur
                 SET(CURLOPT_POSTFIELDS, q->body);
         } else
                 SET(CURLOPT_HTTPGET, 1L);
+        if (q->called_off) {
+                SET(CURLOPT_XFERINFOFUNCTION, on_progress);
+                SET(CURLOPT_XFERINFODATA, (void *) q->called_off);
+                SET(CURLOPT_NOPROGRESS, 0L);
+        }
         SET(CURLOPT_WRITEFUNCTION, on_body);
         SET(CURLOPT_WRITEDATA, y);
         SET(CURLOPT_HEADERFUNCTION, on_header);

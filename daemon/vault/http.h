@@ -34,6 +34,7 @@ struct http_request {
         bool fresh_connection;           /* on a connection of its own, that is closed afterwards */
         bool carries_secret;             /* the handle is not kept, but for a request that waits for one just now */
         uint64_t deadline_usec;          /* CLOCK_BOOTTIME */
+        const _Atomic bool *called_off;  /* or NULL: ends with -ECONNREFUSED within a second of its being true */
 };
 
 struct http_response {

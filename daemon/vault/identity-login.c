@@ -2,8 +2,8 @@
 #include "identity-login.h"
 
 #include "secret-file.h"
-#include "transit-http.h"
 #include "transit-reply.h"
+#include "transit-servers.h"
 #include "transit-verdict.h"
 
 #define FOR_EVER_SEC (24u * 3600u)      /* a token without an end is asked for again after that */
@@ -13,6 +13,7 @@
 struct login {
         const struct vault_config *config;
         struct http_pool *http;
+        struct transit_servers *servers;
         /* of the token that was given last; one thread at a time */
         bool renewable;
         uint64_t lifetime_sec;
@@ -82,21 +83,20 @@ static int prepare_body(const struct vault_config *c, struct secret **ret_body, 
         return r < 0 ? say(f, VERDICT_UNREACHABLE, "memory", file, "no memory for what stays secret") : 0;
 }
 
-static int ask(struct login *l, enum transit_call call, const struct transit_exchange *x, struct token_fetched *f,
-               struct transit_token *ret) {
+static int ask(struct login *l, const struct transit_exchange *x, struct token_fetched *f, struct transit_token *ret) {
         _cleanup_(http_response_clear) struct http_response y = {};
         enum transit_next next;
         struct judgement j;
         const char *why = "";
         int r;
 
-        r = transit_exchange(l->config, l->http, x, &y);
+        r = transit_exchange(l->servers, x, &y);
         if (r < 0) {
-                http_judge_failure(r, &y, &j);
+                transit_judge_failure(r, &y, &j);
                 return say(f, j.verdict, j.code, "login", j.text);
         }
         if (y.status != 200 || !y.json) {
-                transit_judge(&(struct transit_evidence) { .call = call, .status = y.status, .json = y.json, .body = y.body,
+                transit_judge(&(struct transit_evidence) { .call = x->call, .status = y.status, .json = y.json, .body = y.body,
                                                            .body_size = y.body_size }, &j, &next);
                 f->retry_after_sec = y.retry_after_sec;
                 return say(f, j.verdict, j.code, "login", j.text);
@@ -119,12 +119,12 @@ static void take(struct login *l, struct transit_token *t, struct token_fetched 
 /* False: there is no more life in it than it had left. */
 static bool renew(struct login *l, const struct secret *current, uint64_t deadline_usec, struct token_fetched *f) {
         const struct transit_exchange x = {
-                .path = "auth/token/renew-self", .body = "{}", .body_size = 2, .token = current, .carries_secret = true,
+                .call = TRANSIT_RENEW, .path = "auth/token/renew-self", .body = "{}", .body_size = 2, .token = current, .carries_secret = true,
                 .deadline_usec = deadline_usec,
         };
         struct transit_token t = {};
 
-        if (ask(l, TRANSIT_RENEW, &x, f, &t) < 0)
+        if (ask(l, &x, f, &t) < 0)
                 return false;
         if (t.lifetime_sec < l->lifetime_sec / 2) {
                 secret_free(t.token);
@@ -138,7 +138,7 @@ static int fetch(void *user, const struct token_wish *w, struct token_fetched *f
         _cleanup_(secret_freep) struct secret *body = NULL;
         struct login *l = user;
         char path[TRANSIT_PATH_MAX];
-        struct transit_exchange x = { .path = path, .carries_secret = true, .deadline_usec = w->deadline_usec };
+        struct transit_exchange x = { .call = TRANSIT_LOGIN, .path = path, .carries_secret = true, .deadline_usec = w->deadline_usec };
         const struct vault_config *c = l->config;
         struct transit_token t = {};
         int r;
@@ -155,7 +155,7 @@ static int fetch(void *user, const struct token_wish *w, struct token_fetched *f
                  c->role ? "jwt" : "cert");
         x.body = body ? (const void *) secret_cdata(body) : "{}";
         x.body_size = body ? secret_size(body) : 2;
-        r = ask(l, TRANSIT_LOGIN, &x, f, &t);
+        r = ask(l, &x, f, &t);
         if (r < 0)
                 return r;
         l->lifetime_sec = t.lifetime_sec;
@@ -163,7 +163,7 @@ static int fetch(void *user, const struct token_wish *w, struct token_fetched *f
         return 0;
 }
 
-int identity_login_new(const struct vault_config *c, struct http_pool *http, struct identity **ret) {
+int identity_login_new(const struct vault_config *c, struct http_pool *http, struct transit_servers *servers, struct identity **ret) {
         struct login *l;
 
         l = calloc(1, sizeof(*l));
@@ -171,5 +171,6 @@ int identity_login_new(const struct vault_config *c, struct http_pool *http, str
                 return -ENOMEM;
         l->config = c;
         l->http = http;
+        l->servers = servers;
         return identity_new(&(struct token_source) { .fetch = fetch, .free = free, .user = l }, ret);
 }

@@ -16,5 +16,7 @@
 #include "http.h"
 #include "identity.h"
 
-/* c and http (of the vault) must outlive the identity. Returns 0 or -ENOMEM. */
-int identity_login_new(const struct vault_config *c, struct http_pool *http, struct identity **ret);
+struct transit_servers;
+
+/* c, http and servers (of the vault) must outlive the identity. Returns 0 or -ENOMEM. */
+int identity_login_new(const struct vault_config *c, struct http_pool *http, struct transit_servers *servers, struct identity **ret);

@@ -87,8 +87,9 @@ static void hand_back(struct job *job) {
 static void *run_job(void *arg) {
         struct job *job = arg;
 
-        vault_run(job->jobs->vaults, &(struct vault_call) { &job->request, job->deadline_usec, job->list }, job->pipe_fd,
-                  &job->reply, &job->released);
+        const struct vault_call call = { .request = &job->request, .deadline_usec = job->deadline_usec, .list = job->list };
+
+        vault_run(job->jobs->vaults, &call, job->pipe_fd, &job->reply, &job->released);
         job->pipe_fd = safe_close(job->pipe_fd);
         hand_back(job);
         return NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Where a standby may send us. Pure. A redirect is followed to Host= and to those of RedirectHosts=, for the very path that was
+/* Where a standby may send us. Pure. A redirect is followed to Host= and to those of Servers= and RedirectHosts=, for the very path that was
  * asked for, and nowhere else: what is sent there is a token, and what comes back may be a key. */
 
 #include "common/config.h"

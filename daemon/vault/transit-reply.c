@@ -5,6 +5,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include "common/algorithm.h"
 #include "common/base64.h"
 #include "common/json-text.h"
 
@@ -190,14 +191,28 @@ static int read_public(struct json_object *data, uint32_t version, struct vault_
         return read_pem(pem, y);
 }
 
+/* Those whose ciphertexts have a form that is known here. */
+static const char *find_algorithm(const char *type) {
+        static const struct { const char *type, *algorithm; } types[] = {
+                { "rsa-2048", ALGORITHM_RSA }, { "rsa-3072", ALGORITHM_RSA }, { "rsa-4096", ALGORITHM_RSA },
+                { "aes256-gcm96", ALGORITHM_AES }, { "chacha20-poly1305", ALGORITHM_CHACHA },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(types); i++)
+                if (streq(types[i].type, type))
+                        return types[i].algorithm;
+        return NULL;
+}
+
 int transit_parse_key(const char *body, size_t size, const struct key_uri *asked, struct vault_reply *ret,
                       const char **ret_why) {
         _cleanup_(json_object_putp) struct json_object *root = NULL;
         struct vault_reply y = *ret;
         struct key_uri u = *asked;
         struct json_object *data;
-        const char *name, *type;
+        const char *name, *type, *algorithm;
         uint32_t version;
+        bool symmetric;
         int r;
 
         r = json_parse(body, size, &root);
@@ -211,21 +226,27 @@ int transit_parse_key(const char *body, size_t size, const struct key_uri *asked
         if (!type)
                 return refuse(ret_why, "it has no key type");
         text_printable(json_get_text(root, "request_id"), y.request_id, sizeof(y.request_id));
-        if (!streq(type, "rsa-2048") && !streq(type, "rsa-3072") && !streq(type, "rsa-4096")) {
-                *ret_why = strstr(type, "gcm") || strstr(type, "poly1305") ?
-                           "symmetric keys are not supported yet: rsa-2048, rsa-3072 and rsa-4096 are" :
-                           "keys of its type are not supported: rsa-2048, rsa-3072 and rsa-4096 are";
+        algorithm = find_algorithm(type);
+        if (!algorithm) {
+                *ret_why = "keys of its type are not supported: rsa-2048, rsa-3072, rsa-4096, aes256-gcm96 and chacha20-poly1305 are";
                 return -EOPNOTSUPP;
         }
-        text_printable(type, y.key_type, sizeof(y.key_type));
+        symmetric = algorithm_is_symmetric(algorithm);
+        if (is_true(data, "derived")) {
+                *ret_why = "derived keys are not supported: another key would be used for each context";
+                return -EOPNOTSUPP;
+        }
+        text_printable(symmetric ? algorithm : type, y.key_type, sizeof(y.key_type));
         y.key_flags = 0;
         if (read_flags(data, &y) < 0)
                 return refuse(ret_why, "it does not say what the key is for, and whether it may be deleted");
         if (read_version(data, asked, &version, &y) < 0)
                 return refuse(ret_why, "it does not have the version asked for");
-        r = read_public(data, version, &y);
+        r = symmetric ? 0 : read_public(data, version, &y);
         if (r < 0)
                 return r == -ENOMEM ? r : refuse(ret_why, "its public key is not usable");
+        if (symmetric)
+                y.key_bits = 256;
         snprintf(u.version, sizeof(u.version), "%u", version);
         key_uri_format(&u, y.kid, sizeof(y.kid));
         *ret = y;

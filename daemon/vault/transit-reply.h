@@ -27,10 +27,10 @@ int transit_parse_plaintext(char *body, size_t size, char request_id[static 129]
 int transit_parse_ciphertext(char *body, size_t size, uint32_t version, char request_id[static 129], struct secret **ret,
                              const char **ret_why);
 
-/* The body of GET keys/NAME: fills kid, key_flags, key_bits, key_type, recovery_level and spki of the version asked for, or
+/* The body of GET keys/NAME: fills kid, key_flags, key_bits, key_type, recovery_level and (RSA) spki of the version asked for, or
  * of the newest; PURGE_PROTECTED is a key that can be neither deleted nor taken out as it is set now. A version below
  * min_decryption_version, and a key that is soft-deleted, is not ENABLED. Returns 0, -EBADMSG with *ret_why, -ENOMEM, or
- * -EOPNOTSUPP with *ret_why: a key of a type that is not RSA. */
+ * -EOPNOTSUPP with *ret_why: a key of a type that is not used here. */
 int transit_parse_key(const char *body, size_t size, const struct key_uri *asked, struct vault_reply *ret,
                       const char **ret_why);
 

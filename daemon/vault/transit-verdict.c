@@ -9,6 +9,8 @@
 #define READ BIT(TRANSIT_READ)
 #define ON_ANY (ON_KEY | READ | BIT(TRANSIT_LOOKUP) | BIT(TRANSIT_LOGIN) | BIT(TRANSIT_RENEW))
 #define TOKEN_NEEDED (ON_KEY | READ)
+#define NO_MOUNT "no such mount"
+#define NO_NAMESPACE "no such namespace"
 
 struct row {
         uint16_t status;
@@ -30,9 +32,12 @@ static const struct row rows[] = {
         { 400, "invalid ciphertext: version is too new", DECRYPT, VERDICT_DENIED, 0, "version unknown" },
         { 400, "no such key version", ON_KEY, VERDICT_DENIED, 0, "version unknown" },
         { 400, "cipher: message authentication failed", DECRYPT, VERDICT_DENIED, 0, "other key" },
+        { 400, "chacha20poly1305: message authentication failed", DECRYPT, VERDICT_DENIED, 0, "other key" },
+        { 400, "'[0].associated_data' provided for non-AEAD cipher suite *", ON_KEY, VERDICT_DENIED, 0, "other key" },
         { 500, "failed to RSA decrypt the ciphertext*", DECRYPT, VERDICT_DENIED, 0, "other key" },
         /* ours */
         { 400, "invalid ciphertext: *", DECRYPT, VERDICT_MISCONFIGURED, 0, "bad request" },
+        { 400, "invalid ciphertext length", DECRYPT, VERDICT_MISCONFIGURED, 0, "bad request" },
         { 400, "missing *", ON_ANY, VERDICT_MISCONFIGURED, 0, "bad request" },
         { 400, "failed to decode JSON input*", ON_ANY, VERDICT_MISCONFIGURED, 0, "bad request" },
         { 405, NULL, ON_ANY, VERDICT_MISCONFIGURED, 0, NULL },
@@ -43,8 +48,8 @@ static const struct row rows[] = {
         { 403, NULL, ON_ANY, VERDICT_DENIED, 0, "permission denied" },
         { 401, NULL, ON_ANY, VERDICT_DENIED_WEAK, 0, NULL },
         /* the vault, or the way there */
-        { 404, "no handler for route *", ON_ANY, VERDICT_UNREACHABLE, 0, "no such mount" },
-        { 404, "namespace not found", ON_ANY, VERDICT_UNREACHABLE, 0, "no such namespace" },
+        { 404, "no handler for route *", ON_ANY, VERDICT_UNREACHABLE, 0, NO_MOUNT },
+        { 404, "namespace not found", ON_ANY, VERDICT_UNREACHABLE, 0, NO_NAMESPACE },
         { 412, NULL, ON_ANY, VERDICT_UNREACHABLE, 0, NULL },        /* a replica that lags behind */
         { 429, NULL, ON_ANY, VERDICT_THROTTLED, 0, NULL },
         { 472, NULL, ON_ANY, VERDICT_UNREACHABLE, 0, "standby" },
@@ -174,6 +179,15 @@ bool transit_judge_refused(const struct judgement *refused, const struct transit
                 return false;
         judgement_set(ret, VERDICT_DENIED, "token refused", "%s; the token is not good any more, or may not look itself up",
                       refused->text);
+        return true;
+}
+
+bool transit_judge_place(struct judgement *j) {
+        struct judgement was = *j;
+
+        if (j->verdict != VERDICT_UNREACHABLE || (!streq(j->code, NO_MOUNT) && !streq(j->code, NO_NAMESPACE)))
+                return false;
+        judgement_set(j, VERDICT_DENIED, was.code, "%s; the cluster is the one that is meant: it was taken away there", was.text);
         return true;
 }
 

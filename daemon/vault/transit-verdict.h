@@ -11,6 +11,7 @@
  *
  * Some answers are clear only together with a second one, which the table asks for:
  *   400 encryption key not found   and GET keys/NAME is 404 as well: REVOKED; else what that says
+ *   404 no such mount, namespace   and the cluster is the one that is meant: DENIED
  *   403                            and the token may still look itself up: DENIED; may not: the token is dead, a new one
  *                                  is worth a try
  * REVOKED stands in the table only. Facts: OpenBao 2.7.2, measured; its source; the project's protocol notes. */
@@ -49,6 +50,10 @@ void transit_judge_missing(const struct transit_evidence *read, struct judgement
 /* After TRANSIT_ASK_TOKEN. lookup: the answer to lookup-self, NULL where it was 200. refused: what transit_judge() said
  * of the request. True: the token is dead, and *ret holds if no new one is to be had. */
 bool transit_judge_refused(const struct judgement *refused, const struct transit_evidence *lookup, struct judgement *ret);
+
+/* Where what is missing is the mount or the namespace, of keys or of the login, and the cluster that says so is the one of
+ * ClusterId=: its owner took it away. True: *j is DENIED now, and was UNREACHABLE, as it stays of a server that may be any. */
+bool transit_judge_place(struct judgement *j);
 
 /* An answer in the name of the cluster that was not the one of ClusterId=: its word on the key counts for nothing. */
 void transit_judge_cluster(const char *wanted, const char *found, struct judgement *ret);

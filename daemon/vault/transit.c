@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vault.h"
 
+#include "common/algorithm.h"
 #include "common/base64.h"
 #include "identity-login.h"
 #include "secret-file.h"
-#include "transit-http.h"
 #include "transit-reply.h"
+#include "transit-servers.h"
 #include "transit-verdict.h"
+
+#define BOUND_MAX 160u
 
 /* What one operation asks for. */
 struct question {
@@ -14,6 +17,7 @@ struct question {
         const char *verb;                /* "decrypt", "encrypt", "keys" */
         const char *payload;             /* POST, or NULL: GET */
         bool carries_secret;
+        bool same_server;                /* as the question before */
 };
 
 /* One operation under way. */
@@ -23,6 +27,7 @@ struct run {
         struct vault_reply *reply;
         struct secret *token;
         bool token_cached;               /* it was there before: a newer one is worth a try */
+        unsigned server;                 /* that answered last */
 };
 
 static void run_done(struct run *r) {
@@ -48,6 +53,18 @@ static bool read_token_file(struct run *r) {
         return false;
 }
 
+static bool is_our_cluster(struct run *r);
+
+/* What a vault says of itself or of the key counts where it is the one that is meant. False, with the reply filled. */
+static bool refuse_checked(struct run *r, struct judgement *j) {
+        struct judgement here = *j;
+        bool place = r->vault->config->cluster_id && transit_judge_place(&here);
+
+        if ((place || j->verdict == VERDICT_REVOKED) && !is_our_cluster(r))
+                return false;
+        return refuse(r, place ? &here : j);
+}
+
 static bool get_token(struct run *r, uint64_t not_before_usec) {
         const struct token_request q = { .not_before_usec = not_before_usec, .deadline_usec = r->call->deadline_usec };
         struct token_result t;
@@ -61,7 +78,8 @@ static bool get_token(struct run *r, uint64_t not_before_usec) {
         if (k < 0) {
                 r->reply->http_status = 0;
                 r->reply->retry_after_sec = t.retry_after_sec;
-                return refuse(r, &t.failure);
+                r->server = transit_servers_preferred(r->vault->transit);
+                return refuse_checked(r, &t.failure);
         }
         r->token = t.token;
         r->token_cached = t.cached;
@@ -72,8 +90,9 @@ static bool get_token(struct run *r, uint64_t not_before_usec) {
 static bool send_once(struct run *r, const struct question *q, const char *path, bool with_token, struct http_response *answer) {
         const struct vault_request *request = r->call->request;
         const struct transit_exchange x = {
+                .call = q->call, .server = &r->server, .same_server = q->same_server,
                 .path = path, .body = q->payload, .body_size = q->payload ? strlen(q->payload) : 0,
-                .token = with_token ? r->token : NULL, .client_request_id = request->client_request_id,
+                .token = with_token ? r->token : NULL, .outside = !with_token, .client_request_id = request->client_request_id,
                 .carries_secret = q->carries_secret, .fresh_connection = request->flags & VAULT_FLAG_FRESH_CONNECTION,
                 .deadline_usec = r->call->deadline_usec,
         };
@@ -82,13 +101,13 @@ static bool send_once(struct run *r, const struct question *q, const char *path,
         int k;
 
         http_response_clear(answer);
-        k = transit_exchange(r->vault->config, r->vault->http, &x, answer);
+        k = transit_exchange(r->vault->transit, &x, answer);
         y->round_trip_usec = answer->usec;
         y->http_status = answer->status;
         y->retry_after_sec = answer->retry_after_sec;
         if (k >= 0)
                 return true;
-        http_judge_failure(k, answer, &j);
+        transit_judge_failure(k, answer, &j);
         return refuse(r, &j);
 }
 
@@ -119,7 +138,7 @@ static bool ask_lookup(struct run *r, struct http_response *answer) {
 /* "Not found" and "revoked" count only from the cluster that is meant. False: y says what there is instead. */
 static bool is_our_cluster(struct run *r) {
         _cleanup_(http_response_clear) struct http_response answer = {};
-        const struct question q = {};
+        const struct question q = { .same_server = true };
         const char *wanted = r->vault->config->cluster_id;
         struct vault_reply *y = r->reply;
         uint16_t status = y->http_status;
@@ -201,9 +220,7 @@ static bool ask(struct run *r, const struct question *q, struct http_response *a
                         not_before = now_boottime_usec();
                         continue;
                 }
-                if (j.verdict == VERDICT_REVOKED && !is_our_cluster(r))
-                        return false;
-                return refuse(r, &j);
+                return refuse_checked(r, &j);
         }
 }
 
@@ -224,9 +241,9 @@ static void transit_get_key(struct vault *v, const struct vault_call *c, struct 
                 vault_reply_granted(y);
 }
 
-/* False, with the reply filled, where the request is none for RSA keys of transit. */
+/* False, with the reply filled, where the request is none for keys of transit. */
 static bool check_request(const struct vault_request *q, struct vault_reply *y) {
-        if (!streq(q->algorithm, "RSA-OAEP-256"))
+        if (!streq(q->algorithm, ALGORITHM_RSA) && !algorithm_is_symmetric(q->algorithm))
                 vault_reply_set(y, VERDICT_MISCONFIGURED, "algorithm", "%s is not supported", q->algorithm);
         else if (transit_version(&q->key) == 0)
                 vault_reply_set(y, VERDICT_MISCONFIGURED, "request", "versions of transit keys are numbers from 1 up");
@@ -235,19 +252,60 @@ static bool check_request(const struct vault_request *q, struct vault_reply *y) 
         return false;
 }
 
+/* What is not encrypted, and must be the same at decrypt: W is one volume's and no other's, and neither it nor a canary can be taken
+ * for the other. RSA has no such thing: there the unlock key, which is made from the UUID too, binds. */
+static void format_bound(const struct vault_request *q, char *buf, size_t size) {
+        char text[64], encoded[BASE64_SIZE(sizeof(text)) + 1];
+        int n;
+
+        *buf = 0;
+        if (!algorithm_is_symmetric(q->algorithm))
+                return;
+        if (*q->volume)
+                n = snprintf(text, sizeof(text), "cmkd W v1|%s", q->volume);
+        else
+                n = snprintf(text, sizeof(text), "cmkd canary v1");
+        base64_encode((const uint8_t *) text, (size_t) n, encoded);
+        snprintf(buf, size, ",\"associated_data\":\"%s\"", encoded);
+}
+
+/* The body of encrypt, in secret memory: what is wrapped may be W. */
+static int make_wrap_payload(const struct vault_call *c, struct secret **ret) {
+        const struct vault_request *q = c->request;
+        const uint8_t *plain = c->made ? secret_cdata(c->made) : q->blob;
+        size_t size = c->made ? secret_size(c->made) : q->blob_size, n = 0;
+        char bound[BOUND_MAX], *p;
+        struct secret *s;
+        int r;
+
+        format_bound(q, bound, sizeof(bound));
+        r = secret_new(BASE64_SIZE(VAULT_BLOB_MAX) + sizeof(bound) + 64, &s);
+        if (r < 0)
+                return r;
+        p = (char *) secret_data(s);
+        n = (size_t) sprintf(p, "{\"plaintext\":\"");
+        base64_encode(plain, MIN_OF(size, (size_t) VAULT_BLOB_MAX), p + n);
+        n = strlen(p);
+        sprintf(p + n, "\",\"key_version\":%u%s}", transit_version(&q->key), bound);
+        *ret = s;
+        return 0;
+}
+
 static void transit_wrap(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value) {
         _cleanup_(http_response_clear) struct http_response answer = {};
         _cleanup_(run_done) struct run r = { .vault = v, .call = c, .reply = y };
-        char payload[TRANSIT_CIPHERTEXT_MAX + 64], plain[BASE64_SIZE(VAULT_BLOB_MAX) + 1];
+        _cleanup_(secret_freep) struct secret *payload = NULL;
         uint32_t version = transit_version(&c->request->key);
         const char *why = "";
         int k;
 
         if (!check_request(c->request, y))
                 return;
-        base64_encode(c->request->blob, c->request->blob_size, plain);
-        snprintf(payload, sizeof(payload), "{\"plaintext\":\"%s\",\"key_version\":%u}", plain, version);
-        if (!ask(&r, &(struct question) { .call = TRANSIT_ENCRYPT, .verb = "encrypt", .payload = payload }, &answer))
+        k = make_wrap_payload(c, &payload);
+        if (k < 0)
+                return vault_reply_unusable(y, k, why);
+        if (!ask(&r, &(struct question) { .call = TRANSIT_ENCRYPT, .verb = "encrypt", .carries_secret = c->made,
+                                          .payload = (const char *) secret_cdata(payload) }, &answer))
                 return;
         k = transit_parse_ciphertext(answer.body, answer.body_size, version, y->request_id, ret_value, &why);
         if (k < 0)
@@ -260,14 +318,15 @@ static void transit_unwrap(struct vault *v, const struct vault_call *c, struct v
         _cleanup_(http_response_clear) struct http_response answer = {};
         _cleanup_(run_done) struct run r = { .vault = v, .call = c, .reply = y };
         const struct vault_request *q = c->request;
-        char payload[TRANSIT_CIPHERTEXT_MAX + 64], ciphertext[TRANSIT_CIPHERTEXT_MAX];
+        char payload[TRANSIT_CIPHERTEXT_MAX + BOUND_MAX + 64], ciphertext[TRANSIT_CIPHERTEXT_MAX], bound[BOUND_MAX];
         const char *why = "";
         int k;
 
         if (!check_request(q, y))
                 return;
         transit_format_ciphertext(transit_version(&q->key), q->blob, q->blob_size, ciphertext);
-        snprintf(payload, sizeof(payload), "{\"ciphertext\":\"%s\"}", ciphertext);
+        format_bound(q, bound, sizeof(bound));
+        snprintf(payload, sizeof(payload), "{\"ciphertext\":\"%s\"%s}", ciphertext, bound);
         if (!ask(&r, &(struct question) { .call = TRANSIT_DECRYPT, .verb = "decrypt", .payload = payload,
                                           .carries_secret = q->flags & VAULT_FLAG_DELIVER }, &answer))
                 return;
@@ -295,7 +354,10 @@ static void transit_check_deleted(struct vault *v, const struct vault_call *c, s
 }
 
 static int transit_open(struct vault *v) {
-        return v->config->token_file ? 0 : identity_login_new(v->config, v->http, &v->identity);
+        int r;
+
+        r = transit_servers_new(v->config, v->http, &v->transit);
+        return r < 0 || v->config->token_file ? r : identity_login_new(v->config, v->http, v->transit, &v->identity);
 }
 
 const struct vault_ops transit_ops = {

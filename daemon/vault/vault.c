@@ -3,9 +3,12 @@
 
 #include <sys/stat.h>
 
+#include "common/algorithm.h"
+#include "common/json-text.h"
 #include "common/log.h"
 #include "common/pkcs11-uri.h"
 #include "pkcs11-thread.h"
+#include "transit-servers.h"
 
 #define CA_FILE_MAX (1024u * 1024u)
 
@@ -68,6 +71,7 @@ struct vaults *vaults_free(struct vaults *v) {
                 http_pool_free(v->list[i].http);
                 identity_free(v->list[i].identity);
                 pkcs11_thread_free(v->list[i].pkcs11);
+                transit_servers_free(v->list[i].transit);
         }
         free(v->list);
         config_free(v->config);
@@ -157,11 +161,27 @@ static bool admit(struct vault *v, const struct vault_call *c, int pipe_fd, stru
                 vault_reply_set(y, VERDICT_MISCONFIGURED, "pipe", "a pipe goes with a release, and with nothing else");
         else if ((q->op == VAULT_OP_WRAP || q->op == VAULT_OP_UNWRAP) && (!*q->key.version || q->blob_size == 0))
                 vault_reply_set(y, VERDICT_MISCONFIGURED, "request", "wrap and unwrap take a versioned key and a blob");
+        else if (q->op == VAULT_OP_WRAP_NEW && (!*q->key.version || !*q->volume || q->blob_size > 0 ||
+                                                !algorithm_is_symmetric(q->algorithm)))
+                vault_reply_set(y, VERDICT_MISCONFIGURED, "request", "a secret is made for a volume and a versioned symmetric key");
         else if (now_boottime_usec() >= c->deadline_usec)
                 vault_reply_set(y, VERDICT_UNREACHABLE, "timed out", "the deadline passed before the request was sent");
         else
                 return true;
         return false;
+}
+
+/* The vault wraps what nobody else has seen; it comes back as W by a release only. */
+static void wrap_new(struct vault *v, const struct vault_call *call, struct vault_reply *y, struct secret **ret_value) {
+        _cleanup_(secret_freep) struct secret *made = NULL;
+        struct vault_call c = *call;
+        int r;
+
+        r = secret_random(VAULT_SECRET_SIZE, &made);
+        if (r < 0)
+                return vault_reply_unusable(y, r, "");
+        c.made = made;
+        v->ops->wrap(v, &c, y, ret_value);
 }
 
 void vault_run(struct vaults *v, const struct vault_call *call, int pipe_fd, struct vault_reply *ret,
@@ -198,10 +218,13 @@ void vault_run(struct vaults *v, const struct vault_call *call, int pipe_fd, str
                         vault_reply_set(ret, VERDICT_MISCONFIGURED, "request", "keys of Provider=%s cannot be listed",
                                         vault->config->provider);
                 break;
+        case VAULT_OP_WRAP_NEW:
+                wrap_new(vault, c, ret, &value);
+                break;
         default:
                 vault_reply_set(ret, VERDICT_MISCONFIGURED, "request", "no such operation");
         }
         if (ret->verdict == VERDICT_GRANTED && value)
                 hand_over(c->request, pipe_fd, value, ret);
-        *ret_released = value && (c->request->flags & VAULT_FLAG_DELIVER);
+        *ret_released = (value && (c->request->flags & VAULT_FLAG_DELIVER)) || c->request->op == VAULT_OP_WRAP_NEW;
 }

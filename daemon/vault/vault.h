@@ -18,6 +18,7 @@
 
 struct vault_ops;
 struct pkcs11_thread;
+struct transit_servers;
 
 struct vault {
         const struct vault_config *config;
@@ -25,6 +26,7 @@ struct vault {
         struct http_pool *http;
         struct identity *identity;        /* NULL: the provider needs none */
         struct pkcs11_thread *pkcs11;     /* NULL: another provider */
+        struct transit_servers *transit;  /* the same */
         bool unusable;                    /* a file of authorities could not be read */
         _Atomic bool has_module;          /* code that is not ours runs here: the process is left by _exit(2) */
         _Atomic bool is_over;             /* a new process is worth more than this one, once nothing is under way */
@@ -41,6 +43,7 @@ struct vault_call {
         const struct vault_request *request;
         uint64_t deadline_usec;           /* CLOCK_BOOTTIME */
         struct vault_list *list;          /* where vault_op_lists(), else NULL */
+        const struct secret *made;        /* WRAP_NEW: what to wrap, in place of the request's blob */
 };
 
 /* Each fills *y completely (verdict, code, text, ...). The result of wrap and unwrap is a secret, *ret_value, only

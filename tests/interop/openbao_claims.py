@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "unit"))
 from worker_client import (CAN_UNWRAP, CAN_WRAP, CHECK_DELETED, ENABLED, FRESH_TOKEN, GET_KEY, PURGE_PROTECTED,  # noqa: E402
-                           UNWRAP, WRAP, Worker, remove, scratch, wait_for)
+                           UNWRAP, WRAP, WRAP_NEW, Worker, remove, scratch, wait_for)
 
 POLICY = 'path "transit/%s/*" { capabilities = ["%s"] }\n'
 TEAM = 'path "team/keys/*" { capabilities = ["update", "read"] }\n'
@@ -80,7 +80,7 @@ class Server:
             q.add_header("X-Vault-Namespace", namespace)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(
             context=ssl.create_default_context(cafile=self.ca)))
-        with opener.open(q, timeout=30) as y:
+        with opener.open(q, timeout=120) as y:     # an RSA key of 4096 bits, on a machine under load
             text = y.read()
         return json.loads(text) if text else {}
 
@@ -122,6 +122,7 @@ class Claims:
         self.write("token", self.new_token())
         self.cluster = b.get("sys/health")["cluster_id"]
         self.log = open(os.path.join(self.dir, "worker.log"), "w+")
+        self.closed = free_port()
         self.worker = Worker(worker, os.path.join(self.dir, "worker"), self.config(), ("--debug",), self.log)
         self.uri = "https://localhost:%d/keys/%%s" % b.port
         self.sealed = {}
@@ -188,17 +189,19 @@ class Claims:
         approle = "RoleId=%s\nSecretIdFile=%s/secret-id\n" % (role, self.dir)
         b, d = self.bao, self.dir
 
-        def vault(name, keys, more, host="localhost"):
-            return "[Vault %s]\n" % name + common % (host, b.port, keys, b.ca) + more + "\n"
+        def vault(name, keys, more, host="localhost", port=b.port):
+            return "[Vault %s]\n" % name + common % (host, port, keys, b.ca) + more + "\n"
         # one host, many sections: each has keys of its own
         return (vault("main", "k gone replaced sym versions soft limited", approle) +
                 vault("file", "of-file", "TokenFile=%s/token\n" % d) +
                 vault("jwt", "of-jwt", "Role=node\nJwtFile=%s/jwt\n" % d) +
                 vault("cluster", "of-cluster", approle + "ClusterId=%s\n" % self.cluster) +
                 vault("other", "of-other", approle + "ClusterId=%s\n" % uuid.uuid4()) +
+                vault("servers", "of-servers", approle + "ClusterId=%s\nServers=localhost:%d\n" % (self.cluster, b.port),
+                      port=self.closed) +
                 vault("mount", "of-mount", approle + "Mount=team/keys\n") +
                 vault("nomount", "of-nomount", approle + "Mount=nowhere\n") +
-                vault("space", "of-space", "Namespace=ns1\nTokenFile=%s/space-token\n" % d) +
+                vault("space", "of-space", "Namespace=ns1\nTokenFile=%s/space-token\nClusterId=%s\n" % (d, self.cluster)) +
                 vault("cert", "of-cert", "ClientCertificate=%s/node.pem\nClientKey=%s/node.key\n" % (d, d)) +
                 vault("short", "of-short", "RoleId=short\nSecretIdFile=%s/short-id\n" % d))
 
@@ -275,10 +278,55 @@ class Claims:
         self.bao.post("transit/keys/%s/config" % name, deletion_allowed=True)
         self.bao.call("DELETE", "transit/keys/" + name)
 
-    def c06_symmetric_refused(self):
-        self.make("sym", type="aes256-gcm96")
-        self.expect(self.client().call(GET_KEY, self.uri % "sym"), "MISCONFIGURED", "key type",
-                    "symmetric keys are not supported yet")
+    def c06_other_types_refused(self):
+        for more in ({"type": "aes128-gcm96"}, {"type": "xchacha20-poly1305"}, {"type": "ed25519"},
+                     {"type": "aes256-gcm96", "derived": True}):
+            self.make("sym", **more)
+            self.expect(self.client().call(GET_KEY, self.uri % "sym"), "MISCONFIGURED", "key type", "not supported")
+            self.delete("sym")
+
+    def symmetric(self, kind, algorithm):
+        """A canary and W, each bound: W to its volume. One that the owner deletes and makes anew is another key."""
+        self.make("sym", type=kind)
+        y = self.expect(self.client().call(GET_KEY, self.uri % "sym"), "GRANTED")
+        assert (y.key_type, y.key_bits, y.spki) == (algorithm, 256, b"") and y.key_flags & PURGE_PROTECTED, y
+        uri, a, b = self.uri % "sym/1", str(uuid.uuid4()), str(uuid.uuid4())
+        plain = os.urandom(32)
+        canary = self.expect(self.client().call(WRAP, uri, plain, algorithm=algorithm), "GRANTED").blob
+        assert self.expect(self.client().call(UNWRAP, uri, canary, algorithm=algorithm), "GRANTED").blob == plain
+        made = self.expect(self.client().call(WRAP_NEW, uri, algorithm=algorithm, volume=a), "GRANTED").blob
+        y, got = self.client().release(uri, made, algorithm=algorithm, volume=a)
+        assert y.verdict == "GRANTED" and len(got) == 64 and len(made) == 92 and len(canary) == 60
+        # nobody else's, and not without what it is bound to
+        for blob, volume in ((made, b), (made, None), (canary, a)):
+            y, got = self.client().release(uri, blob, algorithm=algorithm, volume=volume)
+            self.expect(y, "DENIED", "other key", "message authentication failed")
+            assert got == b""
+        self.bao.post("transit/keys/sym/rotate")
+        assert self.expect(self.client().call(UNWRAP, uri, canary, algorithm=algorithm), "GRANTED").blob == plain
+        self.bao.post("transit/keys/sym/config", min_decryption_version=2)
+        self.expect(self.client().call(UNWRAP, uri, canary, algorithm=algorithm), "REVOKED", "version barred")
+        y, got = self.client().release(uri, made, algorithm=algorithm, volume=a)
+        self.expect(y, "REVOKED", "version barred")
+        assert not self.expect(self.client().call(GET_KEY, uri), "GRANTED").key_flags & ENABLED
+        self.bao.post("transit/keys/sym/config", min_decryption_version=1)
+        self.bao.call("DELETE", "transit/keys/sym/soft-delete")
+        self.expect(self.client().call(UNWRAP, uri, canary, algorithm=algorithm), "REVOKED", "key soft-deleted")
+        self.bao.post("transit/keys/sym/soft-delete-restore")
+        self.delete("sym")
+        assert self.expect(self.client().call(UNWRAP, uri, canary, algorithm=algorithm), "REVOKED", "key not found").status == 404
+        self.make("sym", type=kind)
+        self.expect(self.client().call(UNWRAP, uri, canary, algorithm=algorithm), "DENIED", "other key")
+        self.delete("sym")
+        self.make("sym", type="rsa-2048")
+        self.expect(self.client().call(UNWRAP, uri, canary, algorithm=algorithm), "DENIED", "other key", "non-AEAD")
+        self.delete("sym")
+
+    def c07_aes(self):
+        self.symmetric("aes256-gcm96", "A256GCM")
+
+    def c07_chacha20(self):
+        self.symmetric("chacha20-poly1305", "C20P")
 
     def c07_other_mount(self):
         self.make("of-mount", "team/keys")
@@ -491,6 +539,25 @@ class Claims:
         self.expect(self.challenge("of-space", "space"), "UNREACHABLE", "namespace locked")
         b.post("sys/namespaces/api-lock/unlock/ns1", unlock_key=unlock)
         self.expect(self.challenge("of-space", "space"), "GRANTED")
+        # its cluster is found out outside of it
+        b.call("DELETE", "transit/keys/of-space/soft-delete", namespace="ns1")
+        self.expect(self.challenge("of-space", "space"), "REVOKED", "key soft-deleted")
+        b.call("DELETE", "sys/mounts/transit", namespace="ns1")
+        self.expect(self.challenge("of-space", "space"), "DENIED", "no such mount", "taken away there")
+        b.call("DELETE", "sys/namespaces/ns1")
+        wait_for(lambda: self.challenge("of-space", "space").code == "no such namespace", 30)
+        self.expect(self.challenge("of-space", "space"), "DENIED", "no such namespace")
+
+    def c34_one_of_several_servers(self):
+        self.make("of-servers")
+        uri = "https://localhost:%d/keys/of-servers" % self.closed
+        spki = self.expect(self.client("servers").call(GET_KEY, uri), "GRANTED").spki
+        plain = os.urandom(32)
+        blob = serialization.load_der_public_key(spki).encrypt(plain, padding.OAEP(
+            mgf=padding.MGF1(algorithm=hashes.SHA256()), algorithm=hashes.SHA256(), label=None))
+        assert self.expect(self.client("servers").call(UNWRAP, uri + "/1", blob), "GRANTED").blob == plain
+        self.bao.call("DELETE", "transit/keys/of-servers/soft-delete")
+        self.expect(self.client("servers").call(UNWRAP, uri + "/1", blob), "REVOKED", "key soft-deleted")
 
     # the vault's own log
     def c40_ids_in_the_audit_log(self):

@@ -29,7 +29,7 @@ MAGIC, VERSION, REQUEST, REPLY = 0x646b6d63, 1, 0x0201, 0x0202
 REQUEST_FIELDS = {"op": "B", "flags": "I", "role": "B", "generation": "Q", "device": "s", "name": "s", "uuid": "s",
                   "key": "s", "algorithm": "s", "proof_request_id": "s", "proof_time": "Q", "dev_major": "I",
                   "dev_minor": "I", "sectors": "Q", "spki": "b", "header_digest": "d", "trust_digest": "d",
-                  "mapping": "s", "opener": "s"}
+                  "mapping": "s", "opener": "s", "wrapped": "b"}
 REPLY_FIELDS = {"error": "I", "exit_code": "B", "message": "s", "flags": "I", "role": "B", "name": "s", "uuid": "s",
                 "wraps": "w", "dev_major": "I", "dev_minor": "I", "sectors": "Q", "count": "I", "header_digest": "b",
                 "trust_digest": "b"}

@@ -234,6 +234,47 @@ static void test_not_a_key(void **state _unused_) {
                 }
 }
 
+/* The vault is asked the same each time; what it answers is not kept, only its digest. */
+static void test_canary(void **state _unused_) {
+        uint8_t plain[CANARY_PLAIN_SIZE], wrapped[CANARY_WRAPPED_SIZE], pin[CANARY_SIZE], wrong[CANARY_PLAIN_SIZE];
+        struct challenge *c = NULL;
+        const uint8_t *sent;
+        unsigned bits = 7;
+        size_t size;
+
+        random_bytes(plain, sizeof(plain));
+        random_bytes(wrapped, sizeof(wrapped));
+        assert_int_equal(challenge_make_canary(plain, wrapped, sizeof(wrapped) - 1, pin), -EINVAL);
+        assert_int_equal(challenge_make_canary(plain, wrapped, sizeof(wrapped), pin), 0);
+        assert_null(memmem(pin, sizeof(pin), plain, sizeof(plain)));
+        assert_int_equal(challenge_check_key(pin, sizeof(pin), &bits), 0);
+        assert_int_equal(bits, 0);
+        for (unsigned n = 0; n < 2; n++) {
+                assert_int_equal(challenge_new(pin, sizeof(pin), &c), 0);
+                sent = challenge_wrapped(c, &size);
+                assert_int_equal(size, sizeof(wrapped));
+                assert_memory_equal(sent, wrapped, size);
+                assert_int_equal(challenge_check(c, plain, sizeof(plain), instant_now(), USEC_PER_SEC * 60), 0);
+                assert_int_equal(challenge_check(c, plain, sizeof(plain), instant_now(), USEC_PER_SEC * 60), -EALREADY);
+                c = challenge_free(c);
+        }
+        memcpy(wrong, plain, sizeof(wrong));
+        wrong[31] ^= 1;
+        assert_int_equal(challenge_new(pin, sizeof(pin), &c), 0);
+        assert_int_equal(challenge_check(c, wrong, sizeof(wrong), instant_now(), USEC_PER_SEC * 60), -EBADMSG);
+        c = challenge_free(c);
+        /* the digest is no answer, nor is a part of one */
+        assert_int_equal(challenge_new(pin, sizeof(pin), &c), 0);
+        assert_int_equal(challenge_check(c, pin + 1, CANARY_DIGEST_SIZE, instant_now(), USEC_PER_SEC * 60), -EBADMSG);
+        c = challenge_free(c);
+        assert_int_equal(challenge_new(pin, sizeof(pin), &c), 0);
+        assert_int_equal(challenge_check(c, plain, 31, instant_now(), USEC_PER_SEC * 60), -EBADMSG);
+        c = challenge_free(c);
+        pin[0] = 2;
+        assert_int_equal(challenge_check_key(pin, sizeof(pin), NULL), -EINVAL);
+        assert_int_equal(challenge_check_key(pin, sizeof(pin) - 1, NULL), -EINVAL);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_right_answer_once),
@@ -244,6 +285,7 @@ int main(void) {
                 cmocka_unit_test(test_sizes_of_keys),
                 cmocka_unit_test(test_exponents),
                 cmocka_unit_test(test_not_a_key),
+                cmocka_unit_test(test_canary),
         };
         return cmocka_run_group_tests_name("challenge", tests, setup, teardown);
 }

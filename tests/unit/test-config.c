@@ -106,7 +106,7 @@ static void test_transit(void **state _unused_) {
         struct config *c;
 
         put("/etc/cmkd/cmkd.conf", TRANSIT "Mount=team/transit\nNamespace=a/b\nAuthMount=approle-2\nRedirectHosts=B.example:8200 c\nRoleId=r\n"
-            "SecretIdFile=/s\nClusterId=a8483526-f54d-7d3d-8648-2a745fc2ab8b\n");
+            "Servers=D:8200\nSecretIdFile=/s\nClusterId=a8483526-f54d-7d3d-8648-2a745fc2ab8b\n");
         c = load();
         v = c->vaults;
         assert_string_equal(v->provider, "transit");
@@ -115,6 +115,8 @@ static void test_transit(void **state _unused_) {
         assert_string_equal(v->redirect_hosts[0], "b.example:8200");
         assert_string_equal(v->redirect_hosts[1], "c:443");
         assert_null(v->redirect_hosts[2]);
+        assert_string_equal(v->servers[0], "d:8200");
+        assert_null(v->servers[1]);
         assert_string_equal(v->auth_mount, "approle-2");
         assert_string_equal(v->role_id, "r");
         assert_string_equal(v->secret_id_file, "/s");
@@ -137,6 +139,9 @@ static void test_transit(void **state _unused_) {
         REFUSE(TRANSIT "Mount=a/../b\n", "a path such as");
         REFUSE(TRANSIT "Mount=a?b\n", "a path such as");
         REFUSE(TRANSIT "RedirectHosts=a b/c\n", "HOST or HOST:PORT");
+        REFUSE(TRANSIT "Servers=*.example\n", "HOST or HOST:PORT");
+        REFUSE(TRANSIT "TokenFile=/t\nServers=a\n", "Servers= needs ClusterId=");
+        REFUSE(TRANSIT "TokenFile=/t\nClusterId=a8483526-f54d-7d3d-8648-2a745fc2ab8b\nServers=a b c d e\n", "at most 4");
         REFUSE(TRANSIT "RedirectHosts=\n", "HOST or HOST:PORT");
         REFUSE(TRANSIT "Namespace=a b\n", "a path such as");
         REFUSE(TRANSIT "RoleId=a\"b\n", "the role's id");

@@ -28,7 +28,7 @@ static const struct malformation malformations[] = {
         { "no token", "/tokens/0", NULL, -ENOENT, "no token of type cmkd" },
         { "token of a stranger", "/tokens/0/type", "\"clevis\"", -ENOENT, "no token of type cmkd" },
         { "second token that is none", "/tokens/1", "{\"type\":\"cmkd\",\"keyslots\":[]}", -EBADMSG, "not usable" },
-        { "future token", "/tokens/0/version", "2", -EPROTONOSUPPORT, "made by a newer cmkd" },
+        { "future token", "/tokens/0/version", "3", -EPROTONOSUPPORT, "made by a newer cmkd" },
         { "token without salt", "/tokens/0/salt", NULL, -EBADMSG, "salt is not base64" },
         { "token without version", "/tokens/0/version", NULL, -EBADMSG, "version is not a number" },
         { "token with more", "/tokens/0/more", "1", -EBADMSG, "member that version 1 does not have" },

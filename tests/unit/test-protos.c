@@ -64,7 +64,7 @@ static struct disk_request a_disk_request(void) {
                 .device = "/dev/disk/by-id/x", .name = "data1", .mapping = "luks-1\\x20", .uuid = UUID, .key = "https://v/keys/k/1",
                 .algorithm = "RSA-OAEP-256", .proof_request_id = "id", .proof_time = 1, .dev_major = 253,
                 .dev_minor = 4, .sectors = 2048, .spki = { 1, 2, 3 }, .spki_size = 3, .header_digest = { 4 },
-                .trust_digest = { 5 },
+                .trust_digest = { 5 }, .wrapped = { 6, 7 }, .wrapped_size = 2,
         };
         return q;
 }
@@ -193,6 +193,17 @@ static void test_vault_request(void **state _unused_) {
         check_borders(decode_vault_request);
         assert_int_equal(decode(&frame, decode_vault_request), 0);
         assert_memory_equal(&q, &vault_q, sizeof(q));
+        assert_int_equal(c.type, VAULT_MSG_REQUEST);
+        q.op = VAULT_OP_WRAP_NEW;
+        strcpy(q.volume, UUID);
+        assert_int_equal(vault_request_encode(&q, 4711, &frame), 0);
+        assert_int_equal(wire_open(&c, frame.data, frame.size), 0);
+        assert_int_equal(c.type, VAULT_MSG_REQUEST_BOUND);
+        check_borders(decode_vault_request);
+        assert_int_equal(decode(&frame, decode_vault_request), 0);
+        assert_memory_equal(&q, &vault_q, sizeof(q));
+        q.volume[3] = 'x'; refuse_vault_request(&q);
+        q = a_vault_request(); q.op = VAULT_OP_WRAP_NEW + 1; refuse_vault_request(&q);
         q = a_vault_request(); q.op = 0; refuse_vault_request(&q);
         q = a_vault_request(); q.op = 200; refuse_vault_request(&q);
         q = a_vault_request(); *q.vault = 0; refuse_vault_request(&q);

@@ -2,6 +2,7 @@
 // sources: daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
 // libs: json-c
 
+#include "common/algorithm.h"
 #include "header-image.h"
 
 #include <json-c/json_pointer.h>
@@ -42,6 +43,58 @@ static void test_round_trip(void **state) {
         assert_string_equal(u.proof_request_id, "6fe2a1");
 }
 
+/* Of a token with a symmetric key; NULL: the member is left out */
+static const struct { const char *path, *value; const char *words; } symmetric_cases[] = {
+        { "/version", "1", "version 1 does not have" },
+        { "/public_key", "\"x\"", "version 2 does not have" },
+        { "/algorithm", "\"RSA-OAEP-256\"", "algorithm" },
+        { "/algorithm", "\"A128GCM\"", "algorithm" },
+        { "/canary", NULL, "algorithm" },
+        { "/canary", "\"AAAA\"", "canary" },
+        { "/canary", "5", "algorithm" },
+        { "/wrapped", "\"AAAA\"", "wrapped" },
+};
+
+static void symmetric_token(struct token *t) {
+        image_token(t);
+        strcpy(t->algorithm, ALGORITHM_CHACHA);
+        t->spki_size = CANARY_SIZE;
+        t->spki[0] = CANARY_FORM;
+        t->wrapped_size = DISK_W_SIZE + ALGORITHM_OVERHEAD;
+}
+
+static void test_symmetric(void **state) {
+        _cleanup_(freep) char *text = NULL, *no = NULL;
+        struct token t, u;
+        const char *why;
+
+        (void) state;
+        symmetric_token(&t);
+        assert_int_equal(token_format(&t, &text), 0);
+        assert_non_null(strstr(text, "\"version\":2,"));
+        assert_int_equal(token_parse(text, strlen(text), &u, NULL), 0);
+        assert_string_equal(u.algorithm, ALGORITHM_CHACHA);
+        assert_memory_equal(t.spki, u.spki, CANARY_SIZE);
+        assert_int_equal(u.wrapped_size, t.wrapped_size);
+        for (size_t i = 0; i < ELEMENTSOF(symmetric_cases); i++) {
+                _cleanup_(json_object_putp) struct json_object *o = json_tokener_parse(text);
+                const char *changed;
+
+                if (symmetric_cases[i].value)
+                        json_pointer_set(&o, symmetric_cases[i].path, json_tokener_parse(symmetric_cases[i].value));
+                else
+                        json_object_object_del(o, symmetric_cases[i].path + 1);
+                changed = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
+                if (token_parse(changed, strlen(changed), &u, &why) != -EBADMSG || !strstr(why, symmetric_cases[i].words))
+                        fail_msg("%s=%s: %s", symmetric_cases[i].path, symmetric_cases[i].value ?: "(none)", why);
+        }
+        t.spki[0] = 0x30;
+        assert_int_equal(token_format(&t, &no), -EINVAL);
+        symmetric_token(&t);
+        t.wrapped_size++;
+        assert_int_equal(token_format(&t, &no), -EINVAL);
+}
+
 static void test_format_refuses(void **state) {
         char *text = NULL;
         struct token t;
@@ -72,7 +125,8 @@ static void test_format_refuses(void **state) {
 static const struct { const char *path, *value; int error; const char *words; } cases[] = {
         { "/type", "\"clevis\"", -EBADMSG, "not a token of type" },
         { "/type", NULL, -EBADMSG, "not a token of type" },
-        { "/version", "2", -EPROTONOSUPPORT, "newer" },
+        { "/version", "2", -EBADMSG, "version 2 does not have" },
+        { "/version", "3", -EPROTONOSUPPORT, "newer" },
         { "/version", "2147483647", -EPROTONOSUPPORT, "newer" },
         { "/version", "4294967297", -EBADMSG, "version" },
         { "/version", "0", -EBADMSG, "version" },
@@ -119,6 +173,7 @@ static const struct { const char *path, *value; int error; const char *words; } 
         { "/manifest/version", "2", -EBADMSG, "manifest" },
         { "/manifest/mac", "\"AAAA\"", -EBADMSG, "manifest" },
         { "/secret", "\"x\"", -EBADMSG, "version 1 does not have" },
+        { "/canary", "\"x\"", -EBADMSG, "version 1 does not have" },
 };
 
 static void test_malformed(void **state) {
@@ -159,7 +214,7 @@ static void test_sizes(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_round_trip), cmocka_unit_test(test_format_refuses),
-                cmocka_unit_test(test_malformed), cmocka_unit_test(test_sizes),
+                cmocka_unit_test(test_symmetric), cmocka_unit_test(test_malformed), cmocka_unit_test(test_sizes),
         };
 
         return cmocka_run_group_tests_name("token", tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
+#include "common/algorithm.h"
 #include "common/base64.h"
 #include "vault/transit-redirect.h"
 #include "vault/transit-reply.h"
@@ -61,6 +62,10 @@ static void test_table(void **state _unused_) {
                 { TRANSIT_DECRYPT, 400, "invalid ciphertext: version is too new", VERDICT_DENIED, "version unknown", 0 },
                 { TRANSIT_DECRYPT, 400, "no such key version", VERDICT_DENIED, "version unknown", 0 },
                 { TRANSIT_DECRYPT, 400, "cipher: message authentication failed", VERDICT_DENIED, "other key", 0 },
+                { TRANSIT_DECRYPT, 400, "chacha20poly1305: message authentication failed", VERDICT_DENIED, "other key", 0 },
+                { TRANSIT_DECRYPT, 400, "'[0].associated_data' provided for non-AEAD cipher suite rsa-2048", VERDICT_DENIED,
+                  "other key", 0 },
+                { TRANSIT_DECRYPT, 400, "invalid ciphertext length", VERDICT_MISCONFIGURED, "bad request", 0 },
                 { TRANSIT_DECRYPT, 500, LIST("failed to RSA decrypt the ciphertext: crypto/rsa: decryption error"),
                   VERDICT_DENIED, "other key", 0 },
                 /* ours */
@@ -399,13 +404,53 @@ static void test_key(void **state _unused_) {
         assert_int_equal(parse_key("rsa-2048", NUMBERS, keys, &asked, &y), -EBADMSG);
         assert_int_equal(parse_key("rsa-2048", "\"deletion_allowed\":false", keys, &asked, &y), -EBADMSG);
         /* other types */
-        assert_int_equal(parse_key("aes256-gcm96", PLAIN, "\"1\":1795763133", &asked, &y), -EOPNOTSUPP);
+        assert_int_equal(parse_key("aes128-gcm96", PLAIN, "\"1\":1795763133", &asked, &y), -EOPNOTSUPP);
+        assert_int_equal(parse_key("xchacha20-poly1305", PLAIN, "\"1\":1795763133", &asked, &y), -EOPNOTSUPP);
+        assert_int_equal(parse_key("aes256-gcm96", PLAIN ",\"derived\":true", "\"1\":1795763133", &asked, &y), -EOPNOTSUPP);
         assert_int_equal(parse_key("ed25519", PLAIN, keys, &asked, &y), -EOPNOTSUPP);
         assert_int_equal(parse_key("rsa-2048", PLAIN, "\"2\":{\"public_key\":\"-----BEGIN PUBLIC KEY-----\"}", &asked, &y), -EBADMSG);
         assert_int_equal(parse_key("rsa-2048", PLAIN, "\"2\":{\"public_key\":null}", &asked, &y), -EBADMSG);
         assert_int_equal(parse_key("rsa-2048", PLAIN, "\"2\":\"x\"", &asked, &y), -EBADMSG);
         snprintf(newest.name, sizeof(newest.name), "other");
         assert_int_equal(parse_key("rsa-2048", PLAIN, keys, &newest, &y), -EBADMSG);
+}
+
+/* Only a place that is missing, and only that. */
+static void test_place(void **state _unused_) {
+        static const struct { unsigned status; const char *text; bool place; } cases[] = {
+                { 404, "no handler for route \\\"transit/decrypt/k\\\". route entry not found.", true },
+                { 404, "namespace not found", true },
+                { 404, "something else", false },
+                { 400, "namespace not found", false },
+                { 503, "Vault is sealed", false },
+                { 503, "namespace is sealed", false },
+                { 400, "refusing to use soft-deleted key", false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                struct judgement j = judge(TRANSIT_DECRYPT, cases[i].status, cases[i].text), was = j;
+
+                assert_int_equal(transit_judge_place(&j), cases[i].place);
+                assert_int_equal(j.verdict, cases[i].place ? VERDICT_DENIED : was.verdict);
+                assert_string_equal(j.code, was.code);
+        }
+}
+
+static void test_symmetric_key(void **state _unused_) {
+        struct key_uri one = asked;
+        struct vault_reply y;
+
+        snprintf(one.version, sizeof(one.version), "1");
+        assert_int_equal(parse_key("aes256-gcm96", PLAIN ",\"derived\":false", "\"2\":1795763133,\"3\":1795763134", &asked, &y), 0);
+        assert_string_equal(y.key_type, ALGORITHM_AES);
+        assert_string_equal(y.kid, "https://bao.test:8200/keys/k/2");
+        assert_int_equal(y.key_bits, 256);
+        assert_int_equal(y.spki_size, 0);
+        assert_int_equal(y.key_flags, VAULT_KEY_ENABLED | VAULT_KEY_CAN_WRAP | VAULT_KEY_CAN_UNWRAP | VAULT_KEY_PURGE_PROTECTED);
+        assert_int_equal(parse_key("chacha20-poly1305", PLAIN, "\"2\":1795763133", &asked, &y), 0);
+        assert_string_equal(y.key_type, ALGORITHM_CHACHA);
+        assert_int_equal(parse_key("aes256-gcm96", PLAIN, "\"2\":1795763133", &one, &y), 0);
+        assert_false(y.key_flags & VAULT_KEY_ENABLED);
 }
 
 static int parse_token(const char *text, struct transit_token *ret, char *left) {
@@ -462,6 +507,8 @@ static void test_cluster(void **state _unused_) {
 }
 
 static void test_redirect(void **state _unused_) {
+        char *servers[] = { (char []) { "bao-2.test:443" }, NULL };
+        const struct vault_config of_servers = { .host = (char []) { "bao.test" }, .port = 443, .servers = servers };
         char *hosts[] = { (char []) { "bao-2.test:8200" }, (char []) { "bao-3.test:443" }, NULL };
         const struct vault_config c = { .host = (char []) { "bao.test" }, .port = 8200, .redirect_hosts = hosts }, alone = {
                 .host = (char []) { "bao.test" }, .port = 443,
@@ -490,6 +537,9 @@ static void test_redirect(void **state _unused_) {
         }
         assert_int_equal(transit_redirect(&alone, "x", "https://bao.test/v1/x", buf, sizeof(buf)), 0);
         assert_int_equal(transit_redirect(&alone, "x", "https://bao-2.test/v1/x", buf, sizeof(buf)), -EINVAL);
+        assert_int_equal(transit_redirect(&of_servers, "x", "https://bao-2.test/v1/x", buf, sizeof(buf)), 0);
+        assert_string_equal(buf, "bao-2.test:443");
+        assert_int_equal(transit_redirect(&of_servers, "x", "https://bao-3.test/v1/x", buf, sizeof(buf)), -EINVAL);
 }
 
 static int make_keys(void **state _unused_) {
@@ -507,7 +557,7 @@ int main(void) {
                 cmocka_unit_test(test_plaintext),
                 cmocka_unit_test(test_ciphertext),
                 cmocka_unit_test(test_version),
-                cmocka_unit_test(test_key),
+                cmocka_unit_test(test_key), cmocka_unit_test(test_symmetric_key), cmocka_unit_test(test_place),
                 cmocka_unit_test(test_token),
                 cmocka_unit_test(test_cluster),
                 cmocka_unit_test(test_redirect),

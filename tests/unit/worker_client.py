@@ -18,8 +18,8 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "vault"))
 import control                                      # noqa: E402
 
-MAGIC, VERSION, REQUEST, REPLY, REPLY_TAGS = 0x646B6D63, 1, 0x0101, 0x0102, 0x0103
-GET_KEY, WRAP, UNWRAP, CHECK_DELETED = 1, 2, 3, 4
+MAGIC, VERSION, REQUEST, REPLY, REPLY_TAGS, REQUEST_BOUND = 0x646B6D63, 1, 0x0101, 0x0102, 0x0103, 0x0105
+GET_KEY, WRAP, UNWRAP, CHECK_DELETED, WRAP_NEW = 1, 2, 3, 4, 7
 FRESH_CONNECTION, FRESH_TOKEN, DELIVER = 1, 2, 4
 ENABLED, CAN_WRAP, CAN_UNWRAP, PURGE_PROTECTED, HSM, TAGS_LEFT_OUT = 1, 2, 4, 8, 16, 32
 VERDICTS = ("GRANTED", "REVOKED", "DENIED", "DENIED_WEAK", "THROTTLED", "UNREACHABLE", "MISCONFIGURED", "BROKEN")
@@ -34,10 +34,11 @@ def frame(kind, ident, payload):
 
 
 def request(op, key, blob=b"", flags=0, vault="main", algorithm="RSA-OAEP-256", timeout_ms=5000, client_id=None,
-            configured_usec=0):
+            configured_usec=0, volume=None):
     texts = [vault, key, algorithm, client_id or str(uuid.uuid4())]
     return struct.pack("<BB", op, flags) + b"".join(_bytes(t.encode()) for t in texts) + \
-        struct.pack("<I", timeout_ms) + _bytes(blob) + struct.pack("<Q", configured_usec)
+        struct.pack("<I", timeout_ms) + _bytes(blob) + struct.pack("<Q", configured_usec) + \
+        (_bytes(volume.encode()) if volume else b"")
 
 
 class Cursor:
@@ -89,7 +90,7 @@ class Client:
 
     def send(self, op, key, blob=b"", pipe=None, **more):
         ident, self.next = self.next, self.next + 1
-        data = frame(REQUEST, ident, request(op, key, blob, **dict({"vault": self.vault}, **more)))
+        data = frame(REQUEST_BOUND if more.get("volume") else REQUEST, ident, request(op, key, blob, **dict({"vault": self.vault}, **more)))
         if pipe is None:
             self.sock.send(data)
         else:

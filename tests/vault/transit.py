@@ -13,12 +13,15 @@ import os
 import time
 import uuid
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+
 import keycrypto
 from errors import ApiError
 from httpd import Reply
 
 TYPES = {"rsa-2048": 2048, "rsa-3072": 3072, "rsa-4096": 4096}
-SYMMETRIC = ("aes256-gcm96", "chacha20-poly1305")
+SYMMETRIC = {"aes256-gcm96": AESGCM, "chacha20-poly1305": ChaCha20Poly1305}
 VERBS = ("decrypt", "encrypt", "read")
 FAULT_OPS = {"decrypt": "unwrap", "encrypt": "wrap", "read": "get"}
 TOO_OLD = "ciphertext or signature version is disallowed by policy (too old)"
@@ -92,6 +95,8 @@ class Transit:
 
     def answer(self, req, entry, op, path, name):
         if op == "health":
+            if req.headers.get("x-vault-namespace"):
+                raise Refused(400, "operation unavailable in namespaces")
             return self.health()
         if self.state["sealed"]:
             raise Refused(503, "Vault is sealed")
@@ -172,6 +177,17 @@ class Transit:
             raise Refused(400, SOFT_DELETED)
         return key
 
+    @staticmethod
+    def cipher(key, version):
+        """Of a symmetric key, with a nonce of 12 bytes in front, as the server has it."""
+        return SYMMETRIC[key["type"]](base64.b64decode(key["versions"][str(version)]))
+
+    def associated(self, key, doc):
+        text = doc.get("associated_data")
+        if text and key["type"] not in SYMMETRIC:
+            raise Refused(400, "'[0].associated_data' provided for non-AEAD cipher suite " + key["type"])
+        return self.bytes(text, "associated_data") if text else None
+
     def material(self, name, key, version):
         return self.store.material("transit/%s/%s/%s" % (key["id"], name, version),
                                    {"kty": "RSA", "material": key["versions"][str(version)]})
@@ -182,7 +198,8 @@ class Transit:
             raise Refused(404)
         keys = {v: {"name": key["type"], "creation_time": "2026-01-01T00:00:00Z", "certificate_chain": "",
                     "public_key": keycrypto.public_pem(self.material(name, key, v))}
-                for v in key["versions"] if int(v) >= key["min_decryption_version"]} if key["type"] in TYPES else {"1": 0}
+                for v in key["versions"] if int(v) >= key["min_decryption_version"]} if key["type"] in TYPES else \
+            {v: 1767225600 for v in key["versions"] if int(v) >= key["min_decryption_version"]}
         both = key["type"] in TYPES or key["type"] in SYMMETRIC
         return dict({k: key[k] for k in CONFIG}, name=name, type=key["type"], keys=keys, latest_version=key["latest"],
                     soft_deleted=key["soft_deleted"], min_available_version=0, supports_encryption=both,
@@ -194,7 +211,12 @@ class Transit:
         plain = self.bytes(doc.get("plaintext"), "plaintext")
         if not key["min_encryption_version"] <= version <= key["latest"]:
             raise Refused(400, "requested version for encryption is higher than the latest key version")
-        wrapped = self.material(name, key, version).wrap("RSA-OAEP-256", plain)
+        associated = self.associated(key, doc)
+        if key["type"] in SYMMETRIC:
+            nonce = os.urandom(12)
+            wrapped = nonce + self.cipher(key, version).encrypt(nonce, plain, associated)
+        else:
+            wrapped = self.material(name, key, version).wrap("RSA-OAEP-256", plain)
         return {"ciphertext": "vault:v%d:%s" % (version, base64.b64encode(wrapped).decode()), "key_version": version}
 
     @staticmethod
@@ -222,8 +244,17 @@ class Transit:
             blob = base64.b64decode(rest, validate=True)
         except (ValueError, binascii.Error):
             raise Refused(400, "invalid ciphertext: could not decode base64")
+        if key["type"] in SYMMETRIC and len(blob) < 12:
+            raise Refused(400, "invalid ciphertext length")
+        associated = self.associated(key, doc)
         try:
-            plain = self.material(name, key, version).unwrap("RSA-OAEP-256", blob)
+            if key["type"] in SYMMETRIC:
+                plain = self.cipher(key, version).decrypt(blob[:12], blob[12:], associated)
+            else:
+                plain = self.material(name, key, version).unwrap("RSA-OAEP-256", blob)
+        except InvalidTag:
+            raise Refused(400, "cipher: message authentication failed" if key["type"].startswith("aes")
+                          else "chacha20poly1305: message authentication failed")
         except ApiError:
             raise Refused(500, listed("failed to RSA decrypt the ciphertext: crypto/rsa: decryption error"))
         return {"plaintext": base64.b64encode(plain).decode()}
@@ -254,18 +285,22 @@ class Transit:
         return self.state["keys"][words[0]]["type"] if action == "rotate" else None
 
     def do_create_key(self, name, kind="rsa-2048", material=None):
-        if kind not in TYPES and kind not in SYMMETRIC:
+        if kind not in TYPES and kind not in SYMMETRIC and kind != "aes128-gcm96":
             raise KeyError("no such type: " + kind)
         self.state["keys"][name] = {
-            "id": uuid.uuid4().hex, "type": kind, "versions": {"1": material or ""}, "latest": 1, "soft_deleted": False,
+            "id": uuid.uuid4().hex, "type": kind, "versions": {"1": material or self.secret()}, "latest": 1, "soft_deleted": False,
             "deletion_allowed": False, "exportable": False, "allow_plaintext_backup": False, "min_decryption_version": 1,
             "min_encryption_version": 0}
         return {"version": 1}
 
+    @staticmethod
+    def secret():
+        return base64.b64encode(os.urandom(32)).decode()
+
     def do_rotate(self, name, material=None):
         key = self.state["keys"][name]
         key["latest"] += 1
-        key["versions"][str(key["latest"])] = material
+        key["versions"][str(key["latest"])] = material or self.secret()
         return {"version": key["latest"]}
 
     def do_config(self, name, *pairs):

@@ -120,12 +120,13 @@ static const struct { const char *event; int condition; } history[] = {
         { "pause_ended", -1 }, { "foreign_keyslot", -1 }, { "second_mapping", -1 }, { "resumed_elsewhere", -1 },
         { "disk_removed", -1 }, { "recovery_key_added", -1 }, { "recovery_key_removed", -1 }, { "release_unused", -1 },
         { "breaker", -1 }, { "key_read", -1 }, { "owner_floors", -1 }, { "key_expired", -1 },
+        { "key_unsafe", -1 },
 };
 
 /* The fields that say what is not in the event's name, in this order. */
 static const char *const telling[] = {
         "verb", "action", "cause", "verdict", "counted_as", "key_state", "code", "http_status", "condition", "until", "why", "reason", "result", "detail",
-        "floors", "expires", "request_id", "by", "first", "last", "count", "after",
+        "floors", "expires", "recovery_level", "request_id", "by", "first", "last", "count", "after",
 };
 
 static void describe(const struct record *r, char *buf, size_t size) {

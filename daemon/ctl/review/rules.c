@@ -93,6 +93,8 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
         [RULE_CLOSED_ELSEWHERE] = { "closed-elsewhere", "A volume was closed past cmkd", "", GRAVITY_NOTE },
         [RULE_KEY_EXPIRED] = { "key-expired", "A key is past its expiry date",
                 "Its owner should rotate it, or set another date.", GRAVITY_WARNING },
+        [RULE_KEY_UNSAFE] = { "key-unsafe", "A key may be destroyed for good, or taken out of its vault",
+                "Its owner allowed that. Data is lost with a key that cannot be recovered.", GRAVITY_WARNING },
         [RULE_MODULE] = { "module", "A kernel module was loaded that is not the kernel's own, or one of device-mapper removed",
                 "A module can do anything, unseen. If it is a driver of yours, there is nothing to do.", GRAVITY_NOTE },
 };
@@ -221,7 +223,7 @@ static const struct { const char *event; enum rule rule; } of_daemon[] = {
         { "recovery_key_removed", RULE_RECOVERY_KEY }, { "paused", RULE_PAUSED }, { "lingering", RULE_LINGERING },
         { "reported", RULE_REPORTED }, { "breaker", RULE_BREAKER }, { "refused", RULE_REFUSED },
         { "disk_removed", RULE_DISK_REMOVED }, { "closed_elsewhere", RULE_CLOSED_ELSEWHERE },
-        { "key_expired", RULE_KEY_EXPIRED },
+        { "key_expired", RULE_KEY_EXPIRED }, { "key_unsafe", RULE_KEY_UNSAFE },
 };
 
 static int judge_daemon(struct rules *r, const struct record *record, enum rule *ret) {

@@ -52,6 +52,7 @@ enum rule {
         RULE_DISK_REMOVED,
         RULE_CLOSED_ELSEWHERE,
         RULE_KEY_EXPIRED,
+        RULE_KEY_UNSAFE,
         RULE_MODULE,
         _RULE_MAX,
 };

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "transit-servers.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include "transit-http.h"
+#include "transit-reply.h"
+
+#define HEAD_START_USEC (500 * USEC_PER_MSEC)
+#define KNOWN_FOR_USEC (60 * USEC_PER_SEC)
+#define STACK_SIZE (256u * 1024u)
+#define HEALTH "sys/health?standbyok=true&perfstandbyok=true"
+
+struct transit_servers {
+        const struct vault_config *config;
+        struct http_pool *http;
+        char *first;                                           /* HOST:PORT of Host= */
+        const char *authorities[TRANSIT_SERVERS_MAX];
+        unsigned n;
+        _Atomic unsigned preferred;
+        _Atomic uint64_t known_usec[TRANSIT_SERVERS_MAX];      /* when it said that it is of the cluster; 0: not yet */
+};
+
+struct lane {
+        struct race *race;
+        unsigned server;
+        pthread_t thread;
+        bool ended, final;                                     /* under the lock */
+        int r;
+        struct http_response answer;
+};
+
+/* One exchange, with each server in a thread of its own. It is over when all have ended. */
+struct race {
+        struct transit_servers *servers;
+        const struct transit_exchange *x;
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        _Atomic bool called_off;
+        struct lane lanes[TRANSIT_SERVERS_MAX];
+        unsigned n;                                            /* started */
+};
+
+int transit_servers_new(const struct vault_config *c, struct http_pool *http, struct transit_servers **ret) {
+        struct transit_servers *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        if (asprintf(&s->first, "%s:%u", c->host, c->port) < 0) {
+                free(s);
+                return -ENOMEM;
+        }
+        s->config = c;
+        s->http = http;
+        s->authorities[s->n++] = s->first;
+        for (char **a = c->servers; a && *a && s->n < TRANSIT_SERVERS_MAX; a++)
+                s->authorities[s->n++] = *a;
+        *ret = s;
+        return 0;
+}
+
+struct transit_servers *transit_servers_free(struct transit_servers *s) {
+        if (!s)
+                return NULL;
+        free(s->first);
+        free(s);
+        return NULL;
+}
+
+/* 0, or as http_perform(): it is not to be spoken to, and y->error says why. */
+static int get_acquainted(struct lane *l, struct http_response *y) {
+        struct transit_servers *s = l->race->servers;
+        const struct transit_exchange health = {
+                .path = HEALTH, .outside = true, .fresh_connection = l->race->x->fresh_connection,
+                .deadline_usec = l->race->x->deadline_usec,
+        };
+        uint64_t known = s->known_usec[l->server], now = now_boottime_usec();
+        char found[65] = "";
+        int r;
+
+        if (known > 0 && now - known < KNOWN_FOR_USEC)
+                return 0;
+        r = transit_exchange_with(s->config, s->http, s->authorities[l->server], &health, &l->race->called_off, y);
+        if (r < 0)
+                return r;
+        if (!y->json || transit_parse_cluster(y->body, y->body_size, found) < 0 || !streq(found, s->config->cluster_id)) {
+                snprintf(y->error, sizeof(y->error), "%s is not of the cluster of ClusterId=, but %s", s->authorities[l->server],
+                         *found ? found : "sealed, or no vault");
+                return -EHOSTUNREACH;
+        }
+        http_response_clear(y);
+        s->known_usec[l->server] = now;
+        return 0;
+}
+
+/* Whether an answer counts, or another server may know better. */
+static bool is_final(enum transit_call call, const struct http_response *y) {
+        const struct transit_evidence e = {
+                .call = call, .status = y->status, .json = y->json, .body = y->body, .body_size = y->body_size,
+        };
+        enum transit_next next;
+        struct judgement j;
+
+        if (y->status == 200)
+                return y->json;
+        transit_judge(&e, &j, &next);
+        return next != TRANSIT_NOTHING || transit_judge_place(&j) ||
+               (j.verdict != VERDICT_UNREACHABLE && j.verdict != VERDICT_BROKEN && j.verdict != VERDICT_DENIED_WEAK);
+}
+
+static void *run_lane(void *arg) {
+        struct lane *l = arg;
+        struct race *a = l->race;
+        struct http_response y = {};
+        bool final;
+        int r;
+
+        r = get_acquainted(l, &y);
+        if (r >= 0)
+                r = transit_exchange_with(a->servers->config, a->servers->http, a->servers->authorities[l->server], a->x,
+                                          &a->called_off, &y);
+        final = r >= 0 && is_final(a->x->call, &y);
+        if (!final)
+                a->servers->known_usec[l->server] = 0;
+        pthread_mutex_lock(&a->lock);
+        l->answer = y;
+        l->r = r;
+        l->final = final;
+        l->ended = true;
+        pthread_cond_signal(&a->changed);
+        pthread_mutex_unlock(&a->lock);
+        return NULL;
+}
+
+/* Under the lock. False: it could not be started. */
+static bool start_lane(struct race *a, unsigned server) {
+        struct lane *l = a->lanes + a->n;
+        pthread_attr_t attr;
+        int r;
+
+        *l = (struct lane) { .race = a, .server = server };
+        pthread_attr_init(&attr);
+        pthread_attr_setstacksize(&attr, STACK_SIZE);
+        r = pthread_create(&l->thread, &attr, run_lane, l);
+        pthread_attr_destroy(&attr);
+        a->n += r == 0;
+        return r == 0;
+}
+
+/* Under the lock. Without one: how many still run. */
+static struct lane *find_final(struct race *a, unsigned *ret_running) {
+        *ret_running = 0;
+        for (unsigned i = 0; i < a->n; i++) {
+                if (a->lanes[i].ended && a->lanes[i].final)
+                        return a->lanes + i;
+                *ret_running += !a->lanes[i].ended;
+        }
+        return NULL;
+}
+
+static struct timespec head_start_from_now(void) {
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        ts.tv_nsec += (long) (HEAD_START_USEC * NSEC_PER_USEC);
+        ts.tv_sec += ts.tv_nsec / (long) NSEC_PER_SEC;
+        ts.tv_nsec %= (long) NSEC_PER_SEC;
+        return ts;
+}
+
+/* Under the lock: until one's answer counts, or nobody is left. One that failed does not wait for the head start of the next. */
+static struct lane *run(struct race *a) {
+        const struct transit_servers *s = a->servers;
+        unsigned begin = s->preferred, next = 0, failed = 0, running;
+        struct timespec patience = {};
+        bool over = true;
+        struct lane *l;
+
+        while (!(l = find_final(a, &running))) {
+                if (next < s->n && (running == 0 || over || failed < a->n - running)) {
+                        failed = a->n - running;
+                        start_lane(a, (begin + next++) % s->n);
+                        patience = head_start_from_now();
+                        over = false;
+                } else if (running == 0)
+                        return NULL;
+                else if (next < s->n)
+                        over = pthread_cond_clockwait(&a->changed, &a->lock, CLOCK_MONOTONIC, &patience) == ETIMEDOUT;
+                else
+                        pthread_cond_wait(&a->changed, &a->lock);
+        }
+        return l;
+}
+
+/* Nobody's answer counts: the first one that came at all, or else what kept the first server from answering. */
+static struct lane *find_best(struct race *a) {
+        for (unsigned i = 0; i < a->n; i++)
+                if (a->lanes[i].r >= 0)
+                        return a->lanes + i;
+        return a->n > 0 ? a->lanes : NULL;
+}
+
+static int race(struct transit_servers *s, const struct transit_exchange *x, struct http_response *ret) {
+        struct race a = { .servers = s, .x = x, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+        uint64_t start = now_boottime_usec();
+        struct lane *best;
+        int r = -ENOMEM;
+
+        pthread_mutex_lock(&a.lock);
+        best = run(&a);
+        pthread_mutex_unlock(&a.lock);
+        a.called_off = true;
+        for (unsigned i = 0; i < a.n; i++)
+                pthread_join(a.lanes[i].thread, NULL);
+        if (best)
+                s->preferred = best->server;
+        else
+                best = find_best(&a);
+        if (best) {
+                r = best->r;
+                *ret = best->answer;
+                best->answer = (struct http_response) {};
+                ret->usec = (uint32_t) MIN_OF(now_boottime_usec() - start, (uint64_t) UINT32_MAX);
+                if (x->server)
+                        *x->server = best->server;
+        }
+        for (unsigned i = 0; i < a.n; i++)
+                http_response_clear(&a.lanes[i].answer);
+        return r;
+}
+
+int transit_exchange(struct transit_servers *s, const struct transit_exchange *x, struct http_response *ret) {
+        *ret = (struct http_response) {};
+        if (s->n > 1 && !x->same_server)
+                return race(s, x, ret);
+        return transit_exchange_with(s->config, s->http, s->authorities[x->same_server ? *x->server % s->n : 0], x, NULL, ret);
+}
+
+unsigned transit_servers_preferred(const struct transit_servers *s) {
+        return s->preferred;
+}
+
+void transit_judge_failure(int r, const struct http_response *y, struct judgement *ret) {
+        if (r == -EHOSTUNREACH)
+                judgement_set(ret, VERDICT_UNREACHABLE, "other cluster", "%s", y->error);
+        else
+                http_judge_failure(r, y, ret);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The servers of one cluster that answer for a vault's keys: Host= and those of Servers=.
+ *
+ *   the one that answered last ─ no answer within the head start, or none that counts ─► the next one, beside it ─► ...
+ *            │ an answer that counts                                                      │
+ *            ▼                                                                            ▼
+ *       that is the answer; it is asked first from then on; the others are called off
+ *
+ * A server is asked for its cluster first (sys/health, which needs no token) unless that was done within the last minute: one of
+ * another cluster, sealed or not a vault sees no token, no secret id and no key. With Host= alone none of this is done. */
+
+#include "transit-verdict.h"
+#include "vault.h"
+
+#define TRANSIT_PATH_MAX 512u
+#define TRANSIT_SERVERS_MAX 5u               /* Host= and four more */
+
+struct transit_servers;
+
+struct transit_exchange {
+        enum transit_call call;
+        const char *path;                /* behind /v1/ */
+        const void *body;                /* POST, or NULL: GET */
+        size_t body_size;
+        const struct secret *token;      /* or NULL */
+        const char *client_request_id;   /* or NULL */
+        bool carries_secret, fresh_connection;
+        bool outside;                    /* of the server, not of a namespace: sent without Namespace= */
+        bool same_server;                /* the one that *server says, and no other */
+        unsigned *server;                /* which one answered; NULL: does not matter */
+        uint64_t deadline_usec;
+};
+
+/* c and http must outlive it. Returns 0 or -ENOMEM. */
+int transit_servers_new(const struct vault_config *c, struct http_pool *http, struct transit_servers **ret);
+
+/* No exchange may be under way. Accepts NULL, returns NULL. */
+struct transit_servers *transit_servers_free(struct transit_servers *s);
+
+/* As http_perform(); -EINVAL also where the URL is too long, -EHOSTUNREACH: no server is one of the cluster that is meant, with
+ * ret->error saying which. Safe from several threads. */
+int transit_exchange(struct transit_servers *s, const struct transit_exchange *x, struct http_response *ret);
+
+/* The one that answered last. */
+unsigned transit_servers_preferred(const struct transit_servers *s);
+
+/* What a negative result of it means. */
+void transit_judge_failure(int r, const struct http_response *y, struct judgement *ret);
