@@ -11,6 +11,7 @@
 #define PATH_CHARACTERS LETTERS "0123456789-_."
 #define PATH_MAX_LENGTH 127u
 #define SERVERS_MAX 4u
+#define PIN_SIZE 44u
 
 struct vault_config *config_vault_new(const char *name) {
         struct vault_config *v = calloc(1, sizeof(*v));
@@ -30,7 +31,8 @@ void config_vault_free(struct vault_config *v) {
         if (!v)
                 return;
         char *const texts[] = {
-                v->name, v->provider, v->host, v->ca_file, v->client_id, v->metadata_endpoint, v->resource, v->api_version,
+                v->name, v->provider, v->host, v->ca_file, v->pinned_keys, v->crl_file, v->client_id, v->metadata_endpoint,
+                v->resource, v->api_version,
                 v->mount, v->namespace, v->cluster_id, v->auth_mount, v->token_file, v->role_id, v->secret_id_file, v->role,
                 v->jwt_file, v->client_certificate, v->client_key, v->object_id, v->resource_id, v->tenant_id, v->authority,
                 v->authority_ca_file, v->client_secret_file, v->module, v->pin_file,
@@ -95,6 +97,36 @@ int config_vault_labels(const char *value, char ***list) {
         return config_list_take(value, " \t", take_label, list);
 }
 
+/* What base64 makes of 32 bytes: 43 characters and one "=". */
+static bool is_pin(const char *word) {
+        static const char characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        const char *hash = startswith(word, "sha256//");
+
+        return hash && strspn(hash, characters) == PIN_SIZE - 1 && streq(hash + PIN_SIZE - 1, "=");
+}
+
+int config_vault_pins(const char *value, char **ret) {
+        _cleanup_(freep) char *copy = strdup(value), *pins = calloc(1, strlen(value) + 1);
+        char *rest = copy, *word;
+
+        if (!copy || !pins)
+                return -ENOMEM;
+        while ((word = strsep(&rest, " \t;"))) {
+                if (!*word)
+                        continue;
+                if (!is_pin(word))
+                        return -EINVAL;
+                if (*pins)
+                        strcat(pins, ";");
+                strcat(pins, word);
+        }
+        if (!*pins)
+                return -EINVAL;
+        free(*ret);
+        *ret = TAKE_PTR(pins);
+        return 0;
+}
+
 bool config_vault_path_is_valid(const char *s) {
         size_t n;
 
@@ -125,7 +157,9 @@ void config_vault_note(struct vault_config *v, const char *key, const char *path
                 "Mount", "Namespace", "ClusterId", "Servers", "RedirectHosts", "AuthMount", "TokenFile", "RoleId", "SecretIdFile", "Role", NULL,
         };
         static const char *const pkcs11[] = { "Token", "Objects", "Module", "PinFile", "ModuleEnvironment", NULL };
-        static const char *const host[] = { "Host", "Keys", "CAFile", "JwtFile", "ClientCertificate", "ClientKey", NULL };
+        static const char *const host[] = {
+                "Host", "Keys", "CAFile", "PinnedKeys", "CRLFile", "StapledStatus", "JwtFile", "ClientCertificate", "ClientKey", NULL,
+        };
         struct first_use *f = NULL;
 
         config_azure_note(v, key, path, line);       /* among them what transit has too */

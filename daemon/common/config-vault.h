@@ -28,6 +28,10 @@ int config_vault_token(const char *value, struct vault_config *v);
 /* Objects=: such labels, separated by blanks: as config_vault_authorities(), without the escapes. */
 int config_vault_labels(const char *value, char ***list);
 
+/* PinnedKeys=: words sha256//BASE64 with blanks or semicolons between them; *ret (replaced) has semicolons, as libcurl wants them.
+ * Returns 0, -EINVAL or -ENOMEM. */
+int config_vault_pins(const char *value, char **ret);
+
 /* A setting of that vault was read there: kept where only one provider has it. */
 void config_vault_note(struct vault_config *v, const char *key, const char *path, unsigned line);
 

@@ -87,6 +87,10 @@ static int parse_path(const char *value, void *to, word_parser words _unused_) {
         return *value == '/' ? free_and_strdup(to, value) : -EINVAL;
 }
 
+static int parse_pins(const char *value, void *to, word_parser words _unused_) {
+        return config_vault_pins(value, to);
+}
+
 static int parse_mount(const char *value, void *to, word_parser words _unused_) {
         return config_vault_path_is_valid(value) ? free_and_strdup(to, value) : -EINVAL;
 }
@@ -206,6 +210,9 @@ static const struct setting settings[] = {
         IN_VAULT("Keys", parse_keys, keys, "names of keys, separated by spaces"),
         IN_VAULT("Provider", parse_text, provider, "azure, transit or pkcs11"),
         IN_VAULT("CAFile", parse_text, ca_file, "the path of a PEM file"),
+        IN_VAULT("PinnedKeys", parse_pins, pinned_keys, "sha256//BASE64 of public keys, separated by spaces"),
+        IN_VAULT("CRLFile", parse_path, crl_file, "the path of a PEM file"),
+        IN_VAULT("StapledStatus", parse_bool, stapled_status, "yes or no"),
         { SECTION_VAULT, "Identity", parse_word, offsetof(struct vault_config, identity), azure_identity_from_string,
           "managed, arc, workload, secret or certificate" },
         IN_VAULT("ClientId", parse_uuid, client_id, "the client id of an identity, a UUID"),

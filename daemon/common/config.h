@@ -51,6 +51,9 @@ struct vault_config {
         uint16_t port;                 /* pkcs11: 0 */
         char **keys;                   /* names allowed there, lower case (pkcs11: objects' labels, as they are); NULL-terminated */
         char *ca_file;                 /* NULL: the system's */
+        char *pinned_keys;             /* "sha256//BASE64;sha256//..."; NULL: any key that CAFile= vouches for */
+        char *crl_file;                /* NULL: no list is asked */
+        bool stapled_status;           /* the server must show that its certificate is not revoked */
         /* azure */
         int identity;                  /* enum azure_identity: which of the following there are, see config-azure.c */
         char *client_id, *object_id, *resource_id;     /* managed: of a user-assigned one; none: the system-assigned one */

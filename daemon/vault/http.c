@@ -22,6 +22,7 @@
 struct http_pool {
         pthread_mutex_t lock;
         char *ca_pem;
+        struct http_checks checks;
         char *client_certificate;          /* under the lock */
         struct secret *client_key;
         CURL *idle[IDLE_MAX];
@@ -75,6 +76,10 @@ struct http_pool *http_pool_free(struct http_pool *p) {
         secret_free(p->client_key);
         free(p);
         return NULL;
+}
+
+void http_pool_set_checks(struct http_pool *p, const struct http_checks *checks) {
+        p->checks = *checks;
 }
 
 void http_pool_set_client(struct http_pool *p, char *certificate, struct secret *key) {
@@ -242,6 +247,8 @@ static int translate(CURLcode c, const struct http_response *y) {
         case CURLE_PEER_FAILED_VERIFICATION:
         case CURLE_SSL_CONNECT_ERROR:
         case CURLE_SSL_ISSUER_ERROR:
+        case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+        case CURLE_SSL_INVALIDCERTSTATUS:
                 return -EKEYREJECTED;
         case CURLE_FILESIZE_EXCEEDED:
                 return -EMSGSIZE;
@@ -252,6 +259,7 @@ static int translate(CURLcode c, const struct http_response *y) {
         case CURLE_URL_MALFORMAT:
         case CURLE_SSL_CACERT_BADFILE:
         case CURLE_SSL_CERTPROBLEM:
+        case CURLE_SSL_CRL_BADFILE:
         case CURLE_NOT_BUILT_IN:
         case CURLE_UNKNOWN_OPTION:
         case CURLE_BAD_FUNCTION_ARGUMENT:
@@ -285,8 +293,29 @@ static CURLcode set_up_client(CURL *h, struct http_pool *p) {
         return c;
 }
 
+static CURLcode set_up_checks(CURL *h, const struct http_pool *p) {
+        CURLcode c = CURLE_OK;
+
+        SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+        SET(CURLOPT_SSL_VERIFYPEER, 1L);
+        SET(CURLOPT_SSL_VERIFYHOST, 2L);
+        if (p->ca_pem) {
+                struct curl_blob blob = { .data = p->ca_pem, .len = strlen(p->ca_pem), .flags = CURL_BLOB_NOCOPY };
+
+                SET(CURLOPT_CAINFO_BLOB, &blob);
+                SET(CURLOPT_CAPATH, NULL);     /* else the system's authorities would count as well */
+        }
+        if (p->checks.pins)
+                SET(CURLOPT_PINNEDPUBLICKEY, p->checks.pins);
+        if (p->checks.crl_file)
+                SET(CURLOPT_CRLFILE, p->checks.crl_file);
+        if (p->checks.stapled)
+                SET(CURLOPT_SSL_VERIFYSTATUS, 1L);
+        return c;
+}
+
 /* QUICK_EXIT: a name server that does not answer must not hold up the deadline; the resolver's thread ends alone. */
-static CURLcode set_up_transport(CURL *h, const struct http_pool *p, const struct http_request *q, long left_ms) {
+static CURLcode set_up_transport(CURL *h, const struct http_request *q, long left_ms) {
         long connect_ms = MAX_OF(left_ms / 2, CONNECT_TIMEOUT_MS);
         CURLcode c = CURLE_OK;
 
@@ -304,15 +333,6 @@ static CURLcode set_up_transport(CURL *h, const struct http_pool *p, const struc
         SET(CURLOPT_CONNECTTIMEOUT_MS, MIN_OF(left_ms, connect_ms));
         SET(CURLOPT_QUICK_EXIT, 1L);
         SET(CURLOPT_TCP_KEEPALIVE, 1L);
-        SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
-        SET(CURLOPT_SSL_VERIFYPEER, 1L);
-        SET(CURLOPT_SSL_VERIFYHOST, 2L);
-        if (p->ca_pem) {
-                struct curl_blob blob = { .data = p->ca_pem, .len = strlen(p->ca_pem), .flags = CURL_BLOB_NOCOPY };
-
-                SET(CURLOPT_CAINFO_BLOB, &blob);
-                SET(CURLOPT_CAPATH, NULL);     /* else the system's authorities would count as well */
-        }
         if (q->fresh_connection) {
                 SET(CURLOPT_FRESH_CONNECT, 1L);
                 SET(CURLOPT_FORBID_REUSE, 1L);
@@ -397,7 +417,9 @@ static int perform_on(CURL *h, struct http_pool *p, const struct http_request *q
         left_ms = deadline_usec > now ? (long) ((deadline_usec - now) / USEC_PER_MSEC) : 0;
         if (left_ms == 0)
                 return -ETIMEDOUT;
-        c = set_up_transport(h, p, q, left_ms);
+        c = set_up_transport(h, q, left_ms);
+        if (c == CURLE_OK)
+                c = set_up_checks(h, p);
         if (c == CURLE_OK)
                 c = set_up_client(h, p);
         if (c == CURLE_OK)

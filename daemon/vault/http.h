@@ -56,6 +56,16 @@ struct http_response {
 /* A pool for one host. ca_pem: the only authorities trusted (copied), NULL: the system's. Returns 0 or -ENOMEM. */
 int http_pool_new(const char *ca_pem, struct http_pool **ret);
 
+/* What a certificate must be beside signed by an authority and of the host's name; texts stay the caller's. */
+struct http_checks {
+        const char *pins;                /* "sha256//BASE64;...": its public key is one of these; NULL: any */
+        const char *crl_file;            /* PEM, read anew for each connection: neither it nor an authority is on the list */
+        bool stapled;                    /* the server shows an OCSP answer of its authority, that it is good */
+};
+
+/* Before the first request. */
+void http_pool_set_checks(struct http_pool *p, const struct http_checks *checks);
+
 /* What connections made from now on show of themselves: a certificate with its chain, PEM, and its key, with a NUL. Takes both
  * over. */
 void http_pool_set_client(struct http_pool *p, char *certificate, struct secret *key);

@@ -39,6 +39,10 @@ static int vault_init(struct vault *v, const struct vault_config *c) {
         r = vault_read_authorities(v, "CAFile", c->ca_file, &pem);
         if (r >= 0)
                 r = http_pool_new(pem, &v->http);
+        if (r >= 0)
+                http_pool_set_checks(v->http, &(struct http_checks) {
+                        .pins = c->pinned_keys, .crl_file = c->crl_file, .stapled = c->stapled_status,
+                });
         return r < 0 || !v->ops ? r : v->ops->open(v);
 }
 

@@ -222,6 +222,32 @@ static void test_pkcs11(void **state _unused_) {
         REFUSE(PKCS11 "[Vault g]\nProvider=pkcs11\nToken=t\nObjects=x k\nModule=/n.so\n", "[Vault h] and [Vault g] both have key k at t");
 }
 
+#define PIN_A "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+#define PIN_B "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA+/="
+#define PINNED "[Vault v]\nHost=v\nKeys=k\nPinnedKeys="
+
+static void test_what_a_certificate_must_be(void **state _unused_) {
+        struct config *c;
+
+        put("/etc/cmkd/cmkd.conf", PINNED PIN_A " \t" PIN_B "\nCRLFile=/crl\nStapledStatus=yes\n");
+        c = load();
+        assert_string_equal(c->vaults->pinned_keys, PIN_A ";" PIN_B);
+        assert_string_equal(c->vaults->crl_file, "/crl");
+        assert_true(c->vaults->stapled_status);
+        config_free(c);
+        put("/etc/cmkd/cmkd.conf", PINNED PIN_A ";" PIN_B "\nPinnedKeys=" PIN_B "\n");       /* as it is shown; the later wins */
+        c = load();
+        assert_string_equal(c->vaults->pinned_keys, PIN_B);
+        assert_false(c->vaults->stapled_status);
+        config_free(c);
+        REFUSE(PINNED "\n", "cmkd.conf:4:", "sha256//BASE64");
+        REFUSE(PINNED PIN_A " AAAA\n", "sha256//BASE64");
+        REFUSE(PINNED "sha1//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", "sha256//BASE64");
+        REFUSE(PINNED PIN_A "A\n", "sha256//BASE64");
+        REFUSE(PINNED "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA-_=\n", "sha256//BASE64");
+        REFUSE("[Vault v]\nHost=v\nKeys=k\nCRLFile=crl\n", "the path of a PEM file");
+}
+
 static void test_errors_say_where_and_what(void **state _unused_) {
         REFUSE("[Policy]\n\nOnRevoked=explode\n", "/etc/cmkd/cmkd.conf:3:", "OnRevoked=explode", "report, hold, cut");
         REFUSE("[Policy]\nPollSex=3\n", "cmkd.conf:2:", "no PollSex=", "did you mean PollSec=");
@@ -400,6 +426,7 @@ int main(void) {
                 T(test_vault_defaults),
                 T(test_transit),
                 T(test_pkcs11),
+                T(test_what_a_certificate_must_be),
                 T(test_errors_say_where_and_what),
                 T(test_long_lines_and_names),
                 T(test_precedence),

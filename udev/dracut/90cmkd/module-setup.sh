@@ -73,7 +73,7 @@ cmkd_configuration() {
         cmkd_text "$file"
     done
     # Whom to believe: the vaults' own authorities, and the system's where a vault names none.
-    for file in $(cmkd_settings CAFile); do
+    for file in $(cmkd_settings CAFile) $(cmkd_settings CRLFile); do
         cmkd_text "$file"
     done
     if (($(cmkd_settings CAFile | wc -l) < $(cmkd_settings Host | wc -l))); then
