@@ -4,6 +4,7 @@
 
 /* A good reply of transit: one byte says of what, then the body. Nothing of a value may be left in the buffer. */
 
+#include "common/algorithm.h"
 #include "common/base64.h"
 #include "vault/transit-reply.h"
 
@@ -79,7 +80,9 @@ static void key(const char *body, size_t size, bool newest) {
                 return;
         }
         if (key_uri_parse(y.kid, &found, NULL) < 0 || !key_uri_same_key(&found, &u) || transit_version(&found) == 0 ||
-            y.spki_size > sizeof(y.spki) || (y.key_flags & VAULT_KEY_ENABLED && y.spki_size == 0))
+            y.spki_size > sizeof(y.spki))
+                abort();
+        if (algorithm_is_symmetric(y.key_type) ? y.spki_size > 0 : y.key_flags & VAULT_KEY_ENABLED && y.spki_size == 0)
                 abort();
         if (!newest && !streq(found.version, asked.version))
                 abort();
