@@ -4,6 +4,7 @@ mistake in the C encoder cannot hide behind itself. Also starts the worker and t
 
 import json
 import os
+import select
 import shutil
 import socket
 import struct
@@ -84,8 +85,8 @@ class Reply:
 class Client:
     """One connection to the worker."""
 
-    def __init__(self, sock, vault="main"):
-        self.sock, self.vault, self.next, self.early = sock, vault, 1, {}
+    def __init__(self, sock, vault="main", worker=None):
+        self.sock, self.vault, self.worker, self.next, self.early = sock, vault, worker, 1, {}
         self.frames = []                            # every byte that ever came
 
     def send(self, op, key, blob=b"", pipe=None, **more):
@@ -98,8 +99,12 @@ class Client:
         return ident
 
     def receive(self, ident, timeout=60):
-        self.sock.settimeout(timeout)
+        end = time.monotonic() + timeout
         while ident not in self.early:
+            # a worker that was about to end leaves the connection in the socket's backlog: the next one takes it, as under systemd
+            while self.worker and not select.select([self.sock], [], [], 0.1)[0] and time.monotonic() < end:
+                self.worker.revive()
+            self.sock.settimeout(max(end - time.monotonic(), 0.1))
             data = self.sock.recv(65536)
             if not data:
                 raise EOFError("the worker closed the connection")
@@ -183,12 +188,15 @@ class Worker:
 
     def client(self, vault="main"):
         """A connection; the worker is started again if it has ended by itself."""
+        self.revive()
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        s.connect(self.sock)
+        return Client(s, vault, self)
+
+    def revive(self):
         if self.proc.poll() is not None:
             assert self.proc.returncode == 0, "the worker ended with status %d" % self.proc.returncode
             self.start()
-        s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        s.connect(self.sock)
-        return Client(s, vault)
 
     def restart(self):
         self.stop()
