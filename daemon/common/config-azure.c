@@ -2,7 +2,6 @@
 #include "config-azure.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 
 #include "config-vault.h"
 
@@ -97,17 +96,6 @@ void config_azure_note(struct vault_config *v, const char *key, const char *path
                 }
 }
 
-static char *_printf_(1, 2) say(const char *format, ...) {
-        char *text = NULL;
-        va_list ap;
-
-        va_start(ap, format);
-        if (vasprintf(&text, format, ap) < 0)
-                text = strdup("out of memory");
-        va_end(ap);
-        return text;
-}
-
 static bool is_set(const struct vault_config *v, const struct rule *r) {
         return r->offset != SIZE_MAX && *(char *const *) ((const uint8_t *) v + r->offset);
 }
@@ -120,10 +108,10 @@ static char *check_settings(const struct vault_config *v) {
                 char use = r->use[v->identity];
 
                 if (use == '-' && is_set(v, r))
-                        return say("%s: there is no %s= with Identity=%s, which [Vault %s] has", v->said[i].place, r->key, name,
-                                   v->name);
+                        return vault_say("%s: there is no %s= with Identity=%s, which [Vault %s] has", v->said[i].place, r->key, name,
+                                         v->name);
                 if (use == 'r' && !is_set(v, r))
-                        return say("%s: [Vault %s] has no %s=, which Identity=%s needs", v->said[0].place, v->name, r->key, name);
+                        return vault_say("%s: [Vault %s] has no %s=, which Identity=%s needs", v->said[0].place, v->name, r->key, name);
         }
         return NULL;
 }
@@ -135,8 +123,8 @@ static char *check_selectors(const struct vault_config *v) {
                 if (!is_set(v, rules + i))
                         continue;
                 if (last > 0)
-                        return say("%s: %s= and %s= both say which managed identity [Vault %s] means: one is enough",
-                                   v->said[i].place, rules[last].key, rules[i].key, v->name);
+                        return vault_say("%s: %s= and %s= both say which managed identity [Vault %s] means: one is enough",
+                                         v->said[i].place, rules[last].key, rules[i].key, v->name);
                 last = i;
         }
         return NULL;
@@ -173,9 +161,9 @@ char *config_azure_complete(struct vault_config *v) {
                 r = set_default(&v->metadata_endpoint, v->identity == AZURE_IDENTITY_ARC ? "http://localhost:40342" :
                                                                                             "http://169.254.169.254");
         if (r < 0)
-                return say("out of memory");
+                return vault_say("out of memory");
         if (asks_authority && !v->authority)
-                return say("%s: [Vault %s] has no Authority=, and %s is in no cloud whose authority is known", v->said[0].place,
-                           v->name, v->host);
+                return vault_say("%s: [Vault %s] has no Authority=, and %s is in no cloud whose authority is known", v->said[0].place,
+                                 v->name, v->host);
         return NULL;
 }

@@ -177,7 +177,7 @@ void config_vault_note(struct vault_config *v, const char *key, const char *path
         snprintf(f->place, sizeof(f->place), "%s:%u", path, line);
 }
 
-static char *_printf_(1, 2) say(const char *format, ...) {
+char *vault_say(const char *format, ...) {
         char *text = NULL;
         va_list ap;
 
@@ -199,13 +199,13 @@ static char *check_login(const struct vault_config *v) {
 
         for (size_t i = 0; i < ELEMENTSOF(ways); i++) {
                 if (!ways[i].first != !ways[i].second)
-                        return say("[Vault %s]: %s go together", v->name, ways[i].names);
+                        return vault_say("[Vault %s]: %s go together", v->name, ways[i].names);
                 n += ways[i].first != NULL;
         }
         if (n == 1)
                 return NULL;
-        return say("[Vault %s] has %s way to log in: one of TokenFile=, RoleId= and SecretIdFile=, Role= and "
-                   "JwtFile=, ClientCertificate= and ClientKey=", v->name, n == 0 ? "no" : "more than one");
+        return vault_say("[Vault %s] has %s way to log in: one of TokenFile=, RoleId= and SecretIdFile=, Role= and "
+                         "JwtFile=, ClientCertificate= and ClientKey=", v->name, n == 0 ? "no" : "more than one");
 }
 
 static char *check_servers(const struct vault_config *v) {
@@ -214,9 +214,9 @@ static char *check_servers(const struct vault_config *v) {
         while (v->servers && v->servers[n])
                 n++;
         if (n > SERVERS_MAX)
-                return say("[Vault %s]: Servers= names at most %u", v->name, SERVERS_MAX);
+                return vault_say("[Vault %s]: Servers= names at most %u", v->name, SERVERS_MAX);
         if (n > 0 && !v->cluster_id)
-                return say("[Vault %s]: Servers= needs ClusterId=, by which they are known to be of one cluster", v->name);
+                return vault_say("[Vault %s]: Servers= needs ClusterId=, by which they are known to be of one cluster", v->name);
         return NULL;
 }
 
@@ -229,8 +229,8 @@ static char *check_alone(const struct vault_config *v) {
                 for (char **k = v->keys; *k; k++)
                         for (char **other = o->keys; *other; other++)
                                 if (streq(*k, *other))
-                                        return say("[Vault %s] and [Vault %s] both have key %s at %s: which of them is "
-                                                   "meant is not clear", v->name, o->name, *k, v->host);
+                                        return vault_say("[Vault %s] and [Vault %s] both have key %s at %s: which of them is "
+                                                         "meant is not clear", v->name, o->name, *k, v->host);
         }
         return NULL;
 }
@@ -248,26 +248,26 @@ static char *check_environment(const struct vault_config *v) {
                 for (const struct vault_config *o = v; o; o = o->next)
                         for (char **other = o->module_environment; other && *other; other++)
                                 if (contradicts(*e, *other))
-                                        return say("[Vault %s]: %s, and [Vault %s] says %s: there is one environment for all",
-                                                   v->name, *e, o->name, *other);
+                                        return vault_say("[Vault %s]: %s, and [Vault %s] says %s: there is one environment for all",
+                                                         v->name, *e, o->name, *other);
         return NULL;
 }
 
 static char *check_pkcs11(const struct vault_config *v) {
         if (!v->host)
-                return say("[Vault %s] has no Token=: the label of the token", v->name);
+                return vault_say("[Vault %s] has no Token=: the label of the token", v->name);
         if (!v->keys)
-                return say("[Vault %s] has no Objects=: name the keys that may be used there", v->name);
-        return v->module ? check_environment(v) : say("[Vault %s] has no Module=: the PKCS#11 module to use", v->name);
+                return vault_say("[Vault %s] has no Objects=: name the keys that may be used there", v->name);
+        return v->module ? check_environment(v) : vault_say("[Vault %s] has no Module=: the PKCS#11 module to use", v->name);
 }
 
 static char *check_host(struct vault_config *v) {
         char *why;
 
         if (!v->host)
-                return say("[Vault %s] has no Host=", v->name);
+                return vault_say("[Vault %s] has no Host=", v->name);
         if (!v->keys)
-                return say("[Vault %s] has no Keys=: name the keys that may be used there", v->name);
+                return vault_say("[Vault %s] has no Keys=: name the keys that may be used there", v->name);
         if (!streq(v->provider, "transit"))
                 return config_azure_complete(v);
         why = check_login(v);
@@ -282,8 +282,8 @@ static char *check_foreign(const struct vault_config *v) {
 
         for (size_t i = 0; i < ELEMENTSOF(uses); i++)
                 if (*uses[i].use->key && !uses[i].fits)
-                        return say("%s: there is no %s= with Provider=%s, which [Vault %s] has", uses[i].use->place,
-                                   uses[i].use->key, v->provider, v->name);
+                        return vault_say("%s: there is no %s= with Provider=%s, which [Vault %s] has", uses[i].use->place,
+                                         uses[i].use->key, v->provider, v->name);
         return NULL;
 }
 
@@ -292,7 +292,7 @@ char *config_vault_check(struct vault_config *v) {
         char *why;
 
         if (!pkcs11 && !streq(v->provider, "azure") && !streq(v->provider, "transit"))
-                return say("[Vault %s]: Provider=%s is not known; there are azure, transit and pkcs11", v->name, v->provider);
+                return vault_say("[Vault %s]: Provider=%s is not known; there are azure, transit and pkcs11", v->name, v->provider);
         why = check_foreign(v);
         if (!why)
                 why = pkcs11 ? check_pkcs11(v) : check_host(v);

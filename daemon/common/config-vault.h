@@ -35,6 +35,9 @@ int config_vault_pins(const char *value, char **ret);
 /* A setting of that vault was read there: kept where only one provider has it. */
 void config_vault_note(struct vault_config *v, const char *key, const char *path, unsigned line);
 
+/* What is wrong, for people; the caller frees it. */
+char *vault_say(const char *format, ...) _printf_(1, 2);
+
 /* Fills in what depends on the rest. Returns NULL, or what is wrong with that vault, or with it and one behind it in the list: for
  * people; the caller frees it. */
 char *config_vault_check(struct vault_config *v);

@@ -3,18 +3,16 @@
 
 #include <stdarg.h>
 
-#include "common/json-text.h"
-
 void vault_reply_set(struct vault_reply *y, enum verdict v, const char *code, const char *format, ...) {
         char text[1024];
+        struct judgement j;
         va_list ap;
 
         va_start(ap, format);
         vsnprintf(text, sizeof(text), format, ap);
         va_end(ap);
-        y->verdict = v;
-        text_printable(code, y->code, sizeof(y->code));
-        text_printable(text, y->text, sizeof(y->text));
+        judgement_set(&j, v, code, "%s", text);
+        vault_reply_judge(y, &j);
 }
 
 void vault_reply_judge(struct vault_reply *y, const struct judgement *j) {
