@@ -137,7 +137,7 @@ $(foreach t,$(wildcard tests/unit/test-*.c tests/fuzz/fuzz-*.c),$(eval $(call te
 # A fuzz target is replayed over its corpus by a main of ours; make fuzz-NAME builds the fuzzer itself, with clang (and Debian's
 # libclang-rt-dev): build/fuzz/fuzz-NAME -max_total_time=60 DIR
 $(FUZZERS): $(call objects,tests/fuzz/replay-main.c)
-fuzz-%: tests/fuzz/fuzz-%.c | $(BPF_SKELETONS)
+fuzz-%: tests/fuzz/fuzz-%.c | $(BPF_SKELETONS) $(BUILD)/words/plain-words.inc
 	@mkdir -p $(BUILD)/fuzz
 	$(Q)$(CLANG) -std=gnu17 -D_GNU_SOURCE -O1 -g -Idaemon -Ibpf -I$(BUILD)/bpf -I$(BUILD)/words -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all -Wno-gnu-variable-sized-type-not-at-end $< $(call sources_of,$<) \
