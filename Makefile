@@ -16,8 +16,8 @@ Q := $(if $(V),,@)
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wno-format-truncation
 HARDEN := -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 -ftrivial-auto-var-init=zero -fPIE
 CFLAGS ?= -O2 -g
-ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Idaemon -Ibpf -I$(BUILD)/bpf -I$(BUILD)/words \
-	$(shell $(PKG_CONFIG) --cflags p11-kit-1)
+INCLUDES := -Idaemon -Ibpf -I$(BUILD)/bpf -I$(BUILD)/words $(shell $(PKG_CONFIG) --cflags p11-kit-1)
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARN) $(CFLAGS) $(INCLUDES)
 ifeq ($(SANITIZE),)
 ALL_CFLAGS += $(HARDEN)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
@@ -139,9 +139,9 @@ $(foreach t,$(wildcard tests/unit/test-*.c tests/fuzz/fuzz-*.c),$(eval $(call te
 $(FUZZERS): $(call objects,tests/fuzz/replay-main.c)
 fuzz-%: tests/fuzz/fuzz-%.c | $(BPF_SKELETONS) $(BUILD)/words/plain-words.inc
 	@mkdir -p $(BUILD)/fuzz
-	$(Q)$(CLANG) -std=gnu17 -D_GNU_SOURCE -O1 -g -Idaemon -Ibpf -I$(BUILD)/bpf -I$(BUILD)/words -fsanitize=fuzzer,address,undefined \
+	$(Q)$(CLANG) -std=gnu17 -D_GNU_SOURCE -O1 -g $(INCLUDES) -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all -Wno-gnu-variable-sized-type-not-at-end $< $(call sources_of,$<) \
-		$(wildcard daemon/common/*.c) $(call pkg,libcrypto $(call libs_of,$<)) -lpthread -o $(BUILD)/fuzz/$@
+		$(wildcard daemon/common/*.c) $(call pkg,$(sort libcrypto json-c $(call libs_of,$<))) -lpthread -o $(BUILD)/fuzz/$@
 
 # ---- install: what goes where. DESTDIR= for packages and images ----
 INSTALL ?= install
