@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "azure-reply.h"
 
-#include <openssl/bn.h>
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-#include <openssl/param_build.h>
-#include <openssl/x509.h>
-
 #include "common/base64.h"
 #include "common/json-text.h"
+#include "rsa-public.h"
 
 #define MODULUS_MAX 512u        /* RSA 4096 */
 #define VALUE_MAX VAULT_BLOB_MAX
@@ -81,59 +76,20 @@ int azure_parse_result(char *body, size_t size, const struct key_uri *asked, str
         return 0;
 }
 
-static int read_number(struct json_object *key, const char *name, BIGNUM **ret) {
+/* One byte more than the longest: some write a leading zero. */
+static int read_number(struct json_object *key, const char *name, uint8_t buf[static MODULUS_MAX + 1], size_t *ret_size) {
         const char *text = json_get_text(key, name);
-        uint8_t bytes[MODULUS_MAX + 1];
-        size_t n;
 
-        /* one byte more than the longest: some write a leading zero */
-        if (!text || base64url_decode(text, strlen(text), bytes, sizeof(bytes), &n) < 0)
-                return -EBADMSG;
-        *ret = BN_bin2bn(bytes, (int) n, NULL);
-        return *ret ? 0 : -ENOMEM;
-}
-
-static void bn_freep(BIGNUM **b) { BN_free(*b); }
-static void pkey_freep(EVP_PKEY **k) { EVP_PKEY_free(*k); }
-static void pkey_ctx_freep(EVP_PKEY_CTX **c) { EVP_PKEY_CTX_free(*c); }
-static void param_bld_freep(OSSL_PARAM_BLD **b) { OSSL_PARAM_BLD_free(*b); }
-static void params_freep(OSSL_PARAM **p) { OSSL_PARAM_free(*p); }
-
-static int encode_spki(BIGNUM *n, BIGNUM *e, struct vault_reply *ret) {
-        _cleanup_(param_bld_freep) OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
-        _cleanup_(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-        _cleanup_(params_freep) OSSL_PARAM *params = NULL;
-        _cleanup_(pkey_freep) EVP_PKEY *pkey = NULL;
-        unsigned char *out = ret->spki;
-        int size;
-
-        if (!bld || !ctx || OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, n) != 1 ||
-            OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_E, e) != 1 || !(params = OSSL_PARAM_BLD_to_param(bld)))
-                return -ENOMEM;
-        if (EVP_PKEY_fromdata_init(ctx) != 1 || EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1)
-                return -EBADMSG;
-        size = i2d_PUBKEY(pkey, NULL);
-        if (size <= 0 || (size_t) size > sizeof(ret->spki) || i2d_PUBKEY(pkey, &out) != size)
-                return -EBADMSG;
-        ret->spki_size = (size_t) size;
-        return 0;
+        return text && base64url_decode(text, strlen(text), buf, MODULUS_MAX + 1, ret_size) >= 0 ? 0 : -EBADMSG;
 }
 
 static int read_rsa(struct json_object *key, struct vault_reply *ret, const char **ret_why) {
-        _cleanup_(bn_freep) BIGNUM *n = NULL;
-        _cleanup_(bn_freep) BIGNUM *e = NULL;
-        int bits, r;
+        uint8_t n[MODULUS_MAX + 1], e[MODULUS_MAX + 1];
+        struct rsa_numbers k = { .modulus = n, .exponent = e };
 
-        if (read_number(key, "n", &n) < 0 || read_number(key, "e", &e) < 0)
+        if (read_number(key, "n", n, &k.modulus_size) < 0 || read_number(key, "e", e, &k.exponent_size) < 0)
                 return refuse(ret_why, "it has no public key (n, e)");
-        bits = BN_num_bits(n);
-        if (bits < 2048 || bits > (int) MODULUS_MAX * 8 || !BN_is_odd(n))
-                return refuse(ret_why, "its modulus is not one of 2048 to 4096 bits");
-        if (!BN_is_odd(e) || BN_num_bits(e) < 2 || BN_num_bits(e) > 64)
-                return refuse(ret_why, "its public exponent is not sensible");
-        ret->key_bits = (uint16_t) bits;
-        r = encode_spki(n, e, ret);
-        return r == -EBADMSG ? refuse(ret_why, "its public key is not usable") : r;
+        return rsa_public_encode(&k, ret, ret_why);
 }
 
 static int read_key_ops(struct json_object *key, struct vault_reply *ret) {

@@ -2,57 +2,30 @@
 #define OPENSSL_SUPPRESS_DEPRECATED         /* padding without a key: there is no newer call for it */
 #include "pkcs11-key.h"
 
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/param_build.h>
 #include <openssl/rsa.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
 #include <time.h>
 
 #include "common/base64.h"
+#include "rsa-public.h"
 
 #define VERSION_BYTES 16u
 
 static void pkey_freep(EVP_PKEY **p) { EVP_PKEY_free(*p); }
 static void pkey_ctx_freep(EVP_PKEY_CTX **p) { EVP_PKEY_CTX_free(*p); }
-static void bn_freep(BIGNUM **p) { BN_free(*p); }
-static void param_bld_freep(OSSL_PARAM_BLD **p) { OSSL_PARAM_BLD_free(*p); }
-static void params_freep(OSSL_PARAM **p) { OSSL_PARAM_free(*p); }
-
-static int make_pkey(BIGNUM *n, BIGNUM *e, EVP_PKEY **ret) {
-        _cleanup_(param_bld_freep) OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
-        _cleanup_(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-        _cleanup_(params_freep) OSSL_PARAM *params = NULL;
-
-        if (!bld || !ctx || OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, n) != 1 ||
-            OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_E, e) != 1 || !(params = OSSL_PARAM_BLD_to_param(bld)))
-                return -ENOMEM;
-        if (EVP_PKEY_fromdata_init(ctx) != 1 || EVP_PKEY_fromdata(ctx, ret, EVP_PKEY_PUBLIC_KEY, params) != 1)
-                return -EBADMSG;
-        return 0;
-}
-
 int pkcs11_key_public(const struct pkcs11_public *k, struct vault_reply *ret, char version[static 33]) {
-        _cleanup_(bn_freep) BIGNUM *n = BN_bin2bn(k->modulus, (int) k->modulus_size, NULL);
-        _cleanup_(bn_freep) BIGNUM *e = BN_bin2bn(k->exponent, (int) k->exponent_size, NULL);
-        _cleanup_(pkey_freep) EVP_PKEY *pkey = NULL;
+        const struct rsa_numbers n = {
+                .modulus = k->modulus, .modulus_size = k->modulus_size, .exponent = k->exponent, .exponent_size = k->exponent_size,
+        };
         uint8_t digest[SHA256_DIGEST_LENGTH];
-        unsigned char *out = ret->spki;
-        int size, r;
+        const char *why;
+        int r;
 
-        if (!n || !e)
-                return -ENOMEM;
-        if (BN_num_bits(n) < 2048 || !BN_is_odd(n) || !BN_is_odd(e) || BN_num_bits(e) < 2)
-                return -EBADMSG;
-        r = make_pkey(n, e, &pkey);
+        r = rsa_public_encode(&n, ret, &why);
         if (r < 0)
                 return r;
-        size = i2d_PUBKEY(pkey, NULL);
-        if (size <= 0 || (size_t) size > sizeof(ret->spki) || i2d_PUBKEY(pkey, &out) != size)
-                return -EBADMSG;
-        ret->spki_size = (size_t) size;
-        ret->key_bits = (uint16_t) BN_num_bits(n);
         SHA256(ret->spki, ret->spki_size, digest);
         hex_encode(digest, VERSION_BYTES, version);
         return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/pkcs11-key.c daemon/vault/pkcs11-verdict.c daemon/vault/judgement.c
+// sources: daemon/vault/pkcs11-key.c daemon/vault/rsa-public.c daemon/vault/pkcs11-verdict.c daemon/vault/judgement.c
 // libs: p11-kit-1 json-c
 
 /* What a PKCS#11 module returns: the first byte says as what (a modulus, fields of a token's information, a date, a padded block,

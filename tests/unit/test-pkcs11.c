@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/pkcs11-verdict.c daemon/vault/pkcs11-key.c daemon/vault/pkcs11-unwrap.c daemon/vault/pkcs11-session.c daemon/vault/pkcs11-thread.c daemon/vault/secret-file.c daemon/vault/judgement.c daemon/vault/reply.c
+// sources: daemon/vault/pkcs11-verdict.c daemon/vault/pkcs11-key.c daemon/vault/rsa-public.c daemon/vault/pkcs11-unwrap.c daemon/vault/pkcs11-session.c daemon/vault/pkcs11-thread.c daemon/vault/secret-file.c daemon/vault/judgement.c daemon/vault/reply.c
 // libs: p11-kit-1 json-c
 #include <setjmp.h>
 #include <stdarg.h>
