@@ -140,6 +140,10 @@ static int find_cloud(const char *host) {
         return -1;
 }
 
+bool config_azure_is_managed_hsm(const struct vault_config *v) {
+        return v->resource && startswith(v->resource, "https://managedhsm.");
+}
+
 static int set_default(char **p, const char *value) {
         return *p || !value ? 0 : free_and_strdup(p, value);
 }

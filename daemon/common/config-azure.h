@@ -29,6 +29,9 @@ int config_azure_uuid(const char *value, char **to);
 int config_azure_resource_id(const char *value, char **to);
 int config_azure_authority(const char *value, char **to);
 
+/* Whether it is a Managed HSM, by the audience of its tokens. v is complete. */
+bool config_azure_is_managed_hsm(const struct vault_config *v);
+
 /* A setting was read there: kept if it depends on Identity=. */
 void config_azure_note(struct vault_config *v, const char *key, const char *path, unsigned line);
 

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include "common/algorithm.h"
 #include "common/link.h"
 
 #define PATIENCE_SEC 5         /* beyond what the vault may take */
@@ -52,7 +53,8 @@ int worker_ask(struct worker *w, const struct vault_config *v, struct vault_requ
         if (!f)
                 return -ENOMEM;
         snprintf(q->vault, sizeof(q->vault), "%s", v->name);
-        snprintf(q->algorithm, sizeof(q->algorithm), "RSA-OAEP-256");
+        if (!*q->algorithm)
+                snprintf(q->algorithm, sizeof(q->algorithm), "%s", ALGORITHM_RSA);
         random_uuid(q->client_request_id);
         q->timeout_ms = (uint32_t) (v->timeout_usec / USEC_PER_MSEC);
         r = vault_request_encode(q, ++w->id, f);

@@ -14,7 +14,8 @@ int op_check_new_key(const struct disk_request *q, struct disk_reply *y) {
         if (!uri.version[0])
                 return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "%s names no version of the key", q->key);
         if (algorithm_is_symmetric(q->algorithm)) {
-                if (!canary_is_valid(q->spki, q->spki_size) || q->wrapped_size != DISK_W_SIZE + ALGORITHM_OVERHEAD)
+                if (!canary_is_valid(q->algorithm, q->spki, q->spki_size) ||
+                    q->wrapped_size != DISK_W_SIZE + algorithm_overhead(q->algorithm))
                         return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "The vault did not wrap as keys like %s do", q->key);
                 return 0;
         }

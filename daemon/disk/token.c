@@ -119,9 +119,10 @@ static int parse_key(const struct json_object *o, struct token *t, const char **
 static int parse_pinned(const struct json_object *o, struct token *t, const char **why) {
         if (algorithm_is_symmetric(t->algorithm)) {
                 *why = "canary is not one";
-                if (get_bytes(o, "canary", t->spki, sizeof(t->spki), &t->spki_size) < 0 || !canary_is_valid(t->spki, t->spki_size))
+                if (get_bytes(o, "canary", t->spki, sizeof(t->spki), &t->spki_size) < 0 ||
+                    !canary_is_valid(t->algorithm, t->spki, t->spki_size))
                         return -EBADMSG;
-                return DISK_W_SIZE + ALGORITHM_OVERHEAD;
+                return DISK_W_SIZE + (int) algorithm_overhead(t->algorithm);
         }
         *why = "public_key is not base64 of a bounded length";
         if (get_bytes(o, "public_key", t->spki, sizeof(t->spki), &t->spki_size) < 0)

@@ -47,12 +47,19 @@ static int load_key(const uint8_t *spki, size_t spki_size, EVP_PKEY **ret, unsig
         return 0;
 }
 
-int challenge_check_key(const uint8_t *spki, size_t spki_size, unsigned *ret_bits) {
+/* *ret_key: NULL of a canary. */
+static int load_pinned(const char *algorithm, const uint8_t *pin, size_t size, EVP_PKEY **ret_key, unsigned *ret_bits) {
+        if (algorithm_is_symmetric(algorithm))
+                return canary_is_valid(algorithm, pin, size) ? 0 : -EINVAL;
+        return streq(algorithm, ALGORITHM_RSA) ? load_key(pin, size, ret_key, ret_bits) : -EINVAL;
+}
+
+int challenge_check_key(const char *algorithm, const uint8_t *spki, size_t spki_size, unsigned *ret_bits) {
         _cleanup_(pkey_freep) EVP_PKEY *key = NULL;
         unsigned bits = 0;
         int r;
 
-        r = canary_is_valid(spki, spki_size) ? 0 : load_key(spki, spki_size, &key, &bits);
+        r = load_pinned(algorithm, spki, spki_size, &key, &bits);
         if (r >= 0 && ret_bits)
                 *ret_bits = bits;
         return r;
@@ -74,29 +81,28 @@ static int wrap(EVP_PKEY *key, struct challenge *c) {
 
 _Static_assert(CHALLENGE_SIZE == CANARY_DIGEST_SIZE && CHALLENGE_SIZE == CANARY_PLAIN_SIZE, "one length for both");
 
-static void take_canary(const uint8_t *pin, struct challenge *c) {
+static void take_canary(const uint8_t *pin, size_t size, struct challenge *c) {
         c->canary = true;
         memcpy(c->plain, pin + 1, CANARY_DIGEST_SIZE);
-        memcpy(c->wrapped, pin + 1 + CANARY_DIGEST_SIZE, CANARY_WRAPPED_SIZE);
-        c->wrapped_size = CANARY_WRAPPED_SIZE;
+        c->wrapped_size = size - 1 - CANARY_DIGEST_SIZE;
+        memcpy(c->wrapped, pin + 1 + CANARY_DIGEST_SIZE, c->wrapped_size);
 }
 
-int challenge_new(const uint8_t *spki, size_t spki_size, struct challenge **ret) {
+int challenge_new(const char *algorithm, const uint8_t *spki, size_t spki_size, struct challenge **ret) {
         _cleanup_(challenge_freep) struct challenge *c = NULL;
-        bool canary = canary_is_valid(spki, spki_size);
         _cleanup_(pkey_freep) EVP_PKEY *key = NULL;
         unsigned bits;
         int r;
 
-        r = canary ? 0 : load_key(spki, spki_size, &key, &bits);
+        r = load_pinned(algorithm, spki, spki_size, &key, &bits);
         if (r < 0)
                 return r;
         c = calloc(1, sizeof(*c));
         if (!c)
                 return -ENOMEM;
         c->issued = instant_now();
-        if (canary)
-                take_canary(spki, c);
+        if (!key)
+                take_canary(spki, spki_size, c);
         else {
                 random_bytes(c->plain, sizeof(c->plain));
                 r = wrap(key, c);
@@ -111,9 +117,10 @@ static int digest(const void *data, size_t size, uint8_t ret[static CANARY_DIGES
         return EVP_Digest(data, size, ret, NULL, EVP_sha256(), NULL) > 0 ? 0 : -EIO;
 }
 
-int challenge_make_canary(const uint8_t plain[static CANARY_PLAIN_SIZE], const uint8_t *wrapped, size_t size,
-                          uint8_t ret[static CANARY_SIZE]) {
-        if (size != CANARY_WRAPPED_SIZE || digest(plain, CANARY_PLAIN_SIZE, ret + 1) < 0)
+int challenge_make_canary(const char *algorithm, const uint8_t plain[static CANARY_PLAIN_SIZE], const uint8_t *wrapped, size_t size,
+                          uint8_t ret[static CANARY_SIZE_MAX]) {
+        if (!algorithm_is_symmetric(algorithm) || size != CANARY_PLAIN_SIZE + algorithm_overhead(algorithm) ||
+            digest(plain, CANARY_PLAIN_SIZE, ret + 1) < 0)
                 return -EINVAL;
         ret[0] = CANARY_FORM;
         memcpy(ret + 1 + CANARY_DIGEST_SIZE, wrapped, size);

@@ -6,6 +6,7 @@
 
 #include "attributes-mark.h"
 #include "budget.h"
+#include "common/config-azure.h"
 #include "common/log.h"
 #include "key.h"
 #include "manager.h"
@@ -60,7 +61,7 @@ bool key_is_over_budget(const struct key *k, char *buf, size_t size) {
         double weights = 0;
         const struct key *other;
 
-        if (k->attributes.bits == 0)
+        if (k->attributes.bits == 0 || (vault && config_azure_is_managed_hsm(vault)))     /* not throttled */
                 return false;
         LIST_FOREACH(other, &k->manager->keys, keys)
                 if (other->attributes.bits > 0 && streq(other->vault, k->vault))

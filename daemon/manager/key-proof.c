@@ -85,7 +85,7 @@ static void challenge(struct key_proof *p) {
         size_t size;
         int r;
 
-        r = challenge_new(p->key.spki, p->key.spki_size, &p->challenge);
+        r = challenge_new(p->key.algorithm, p->key.spki, p->key.spki_size, &p->challenge);
         if (r < 0) {
                 refuse(p, EXIT_CODE_POLICY, "it is not an RSA key of 2048, 3072 or 4096 bits");
                 return;
@@ -95,18 +95,28 @@ static void challenge(struct key_proof *p) {
                 out_of_memory(p);
 }
 
+/* A Managed HSM tells the size of a symmetric key in no other way. */
+static bool is_of_another_size(const struct key_proof *p, const struct vault_reply *y) {
+        return streq(p->key.algorithm, ALGORITHM_KW) && y->verdict == VERDICT_MISCONFIGURED && y->http_status == 400;
+}
+
 /* The vault wrapped 32 bytes: this node may wrap. */
 static void on_wrapped(const struct vault_reply *y, void *user) {
         struct key_proof *p = user;
 
+        if (is_of_another_size(p, y)) {
+                p->key.answer = *y;
+                refuse(p, EXIT_CODE_POLICY, "it is a symmetric key that does not wrap with " ALGORITHM_KW ": not one of 256 bits");
+                return;
+        }
         if (!granted(p, y))
                 return;
         if (algorithm_is_symmetric(p->key.algorithm) && p->key.spki_size == 0) {
-                if (challenge_make_canary(p->plain, y->blob, y->blob_size, p->key.spki) < 0) {
+                if (challenge_make_canary(p->key.algorithm, p->plain, y->blob, y->blob_size, p->key.spki) < 0) {
                         refuse(p, EXIT_CODE_UNREACHABLE, "the vault did not wrap as keys of its type do");
                         return;
                 }
-                p->key.spki_size = CANARY_SIZE;
+                p->key.spki_size = canary_size(p->key.algorithm);
         }
         challenge(p);
 }
@@ -118,7 +128,7 @@ static void take_known_canary(struct key_proof *p) {
 
         LIST_FOREACH(k, &m->keys, keys)
                 if (streq(k->algorithm, p->key.algorithm) && key_uri_same_key(&k->uri, &p->key.uri) &&
-                    streq(k->uri.version, p->key.uri.version) && canary_is_valid(k->spki, k->spki_size)) {
+                    streq(k->uri.version, p->key.uri.version) && canary_is_valid(k->algorithm, k->spki, k->spki_size)) {
                         memcpy(p->key.spki, k->spki, k->spki_size);
                         p->key.spki_size = k->spki_size;
                         return;
@@ -135,8 +145,8 @@ static const char *unfit(const struct key_proof *p, const struct vault_reply *y)
                 return "it is outside its dates of validity";
         if (!(y->key_flags & VAULT_KEY_CAN_WRAP) || !(y->key_flags & VAULT_KEY_CAN_UNWRAP))
                 return "its permitted operations lack wrapKey or unwrapKey";
-        if (!algorithm_is_symmetric(y->key_type) && challenge_check_key(y->spki, y->spki_size, NULL) < 0)
-                return "it is not an RSA key of 2048, 3072 or 4096 bits";
+        if (!algorithm_is_symmetric(y->key_type) && challenge_check_key(p->key.algorithm, y->spki, y->spki_size, NULL) < 0)
+                return "it is neither an RSA key of 2048, 3072 or 4096 bits nor a symmetric key of a type that is known here";
         if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !p->accept_unsafe && p->transit)
                 return "it may be deleted for good, or taken out of the vault (deletion_allowed, exportable or "
                        "allow_plaintext_backup is true). Switch that off, or say --accept-unsafe-vault=REASON";

@@ -230,7 +230,7 @@ static void poll_key(struct key *k, const struct key_poll *p) {
         k->challenge = challenge_free(k->challenge);
         key_track_asked(&k->track, instant_now());
         if (q)
-                r = challenge_new(k->spki, k->spki_size, &k->challenge);
+                r = challenge_new(k->algorithm, k->spki, k->spki_size, &k->challenge);
         if (r >= 0) {
                 key_fill_request(k, VAULT_OP_UNWRAP, q);
                 anchoring_next(&k->manager->anchoring, q->client_request_id);
@@ -342,7 +342,7 @@ void key_policy_changed(struct key *k) {
 }
 
 bool key_has_public_key(const struct key *k, const struct disk_wrap *h) {
-        return k->spki_size == h->spki_size && memcmp(k->spki, h->spki, h->spki_size) == 0;
+        return streq(k->algorithm, h->algorithm) && k->spki_size == h->spki_size && memcmp(k->spki, h->spki, h->spki_size) == 0;
 }
 
 bool key_is_fresh(const struct key *k) {
@@ -389,7 +389,7 @@ static struct key *key_new(struct wrap *w, const struct disk_wrap *h, const stru
 int key_bind(struct wrap *w, const struct disk_wrap *h, const struct key_uri *u, const struct vault_config *vault) {
         struct key *k = find_key(w->volume->manager, u, h);
 
-        if (challenge_check_key(h->spki, h->spki_size, NULL) < 0)
+        if (challenge_check_key(h->algorithm, h->spki, h->spki_size, NULL) < 0)
                 return -EINVAL;
         if (!k)
                 k = key_new(w, h, u, vault);

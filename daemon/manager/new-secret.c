@@ -135,7 +135,7 @@ static void on_made(const struct vault_reply *y, void *user) {
 
         if (!granted(g, y))
                 return;
-        if (y->blob_size != DISK_W_SIZE + ALGORITHM_OVERHEAD) {
+        if (y->blob_size != DISK_W_SIZE + algorithm_overhead(g->key.algorithm)) {
                 refuse(g, EXIT_CODE_UNREACHABLE, "%s: the vault did not wrap as keys of its type do", g->name);
                 return;
         }

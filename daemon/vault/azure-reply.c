@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "azure-reply.h"
 
+#include "common/algorithm.h"
 #include "common/base64.h"
 #include "common/json-text.h"
 #include "rsa-public.h"
@@ -208,6 +209,10 @@ int azure_parse_key(const char *body, size_t size, const struct key_uri *asked, 
                 r = read_rsa(key, &y, ret_why);
                 if (r < 0)
                         return r;
+        } else if (streq(type, "oct-HSM")) {
+                /* how long it is, the service does not say: one of another length does not wrap so */
+                strcpy(y.key_type, ALGORITHM_KW);
+                y.key_bits = 256;
         }
         *ret = y;
         return 0;

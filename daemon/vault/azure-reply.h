@@ -24,7 +24,7 @@ void azure_result_clear(struct azure_result *r);
 int azure_parse_result(char *body, size_t size, const struct key_uri *asked, struct azure_result *ret,
                        const char **ret_why);
 
-/* The body of GET key: fills kid, key_flags, key_bits, key_type, not_before, expires, recovery_level, spki and tags.
+/* The body of GET key: fills kid, key_flags, key_bits, key_type, not_before, expires, recovery_level, spki (RSA) and tags.
  * Returns 0, -EBADMSG with *ret_why, or -ENOMEM. */
 int azure_parse_key(const char *body, size_t size, const struct key_uri *asked, struct vault_reply *ret,
                     const char **ret_why);

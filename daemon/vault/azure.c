@@ -6,6 +6,7 @@
 #include "azure-list.h"
 #include "azure-reply.h"
 #include "azure-verdict.h"
+#include "common/algorithm.h"
 #include "common/base64.h"
 #include "common/config-azure.h"
 #include "identity-aad.h"
@@ -13,6 +14,10 @@
 
 #define URL_MAX 1536u
 #define PAYLOAD_MAX (BASE64_SIZE(VAULT_BLOB_MAX) + 128u)
+
+static bool is_ours(const char *algorithm) {
+        return streq(algorithm, ALGORITHM_RSA) || streq(algorithm, ALGORITHM_KW);
+}
 
 /* What one operation asks for. */
 struct exchange {
@@ -150,23 +155,45 @@ static void azure_get_key(struct vault *v, const struct vault_call *c, struct va
         vault_reply_granted(y);
 }
 
+/* The body of wrapkey and unwrapkey, in secret memory: what is wrapped may be W. */
+static int make_payload(const struct vault_call *c, struct secret **ret) {
+        const struct vault_request *q = c->request;
+        const uint8_t *data = c->made ? secret_cdata(c->made) : q->blob;
+        size_t size = c->made ? secret_size(c->made) : q->blob_size;
+        struct secret *s;
+        char *p;
+        int r, n;
+
+        r = secret_new(PAYLOAD_MAX, &s);
+        if (r < 0)
+                return r;
+        p = (char *) secret_data(s);
+        n = snprintf(p, PAYLOAD_MAX, "{\"alg\":\"%s\",\"value\":\"", q->algorithm);
+        base64url_encode(data, MIN_OF(size, (size_t) VAULT_BLOB_MAX), p + n);
+        strcat(p, "\"}");
+        *ret = s;
+        return 0;
+}
+
 /* wrapkey and unwrapkey: the same form both ways. */
 static void run_crypto(struct vault *v, const struct vault_call *c, const char *verb, struct vault_reply *y,
                        struct secret **ret_value) {
         _cleanup_(http_response_clear) struct http_response answer = {};
         _cleanup_(azure_result_clear) struct azure_result result = {};
         const struct vault_request *q = c->request;
-        char path[URL_MAX], payload[PAYLOAD_MAX], blob[BASE64_SIZE(VAULT_BLOB_MAX) + 1];
+        _cleanup_(secret_freep) struct secret *payload = NULL;
+        char path[URL_MAX];
         const char *why = "";
         int r;
 
-        if (!streq(q->algorithm, "RSA-OAEP-256"))
+        if (!is_ours(q->algorithm))
                 return vault_reply_set(y, VERDICT_MISCONFIGURED, "algorithm", "%s is not supported", q->algorithm);
-        base64url_encode(q->blob, q->blob_size, blob);
-        snprintf(payload, sizeof(payload), "{\"alg\":\"%s\",\"value\":\"%s\"}", q->algorithm, blob);
+        r = make_payload(c, &payload);
+        if (r < 0)
+                return vault_reply_unusable(y, r, why);
         snprintf(path, sizeof(path), "/keys/%s/%s/%s", q->key.name, q->key.version, verb);
-        if (!run_exchange(v, c, &(struct exchange) { .path = path, .payload = payload,
-                                                      .carries_secret = q->flags & VAULT_FLAG_DELIVER }, &answer, y))
+        if (!run_exchange(v, c, &(struct exchange) { .path = path, .payload = (const char *) secret_cdata(payload),
+                                                      .carries_secret = c->made || q->flags & VAULT_FLAG_DELIVER }, &answer, y))
                 return;
         r = azure_parse_result(answer.body, answer.body_size, &q->key, &result, &why);
         if (r < 0)

@@ -243,7 +243,7 @@ static void transit_get_key(struct vault *v, const struct vault_call *c, struct 
 
 /* False, with the reply filled, where the request is none for keys of transit. */
 static bool check_request(const struct vault_request *q, struct vault_reply *y) {
-        if (!streq(q->algorithm, ALGORITHM_RSA) && !algorithm_is_symmetric(q->algorithm))
+        if (!streq(q->algorithm, ALGORITHM_RSA) && !algorithm_binds(q->algorithm))
                 vault_reply_set(y, VERDICT_MISCONFIGURED, "algorithm", "%s is not supported", q->algorithm);
         else if (transit_version(&q->key) == 0)
                 vault_reply_set(y, VERDICT_MISCONFIGURED, "request", "versions of transit keys are numbers from 1 up");
@@ -259,7 +259,7 @@ static void format_bound(const struct vault_request *q, char *buf, size_t size) 
         int n;
 
         *buf = 0;
-        if (!algorithm_is_symmetric(q->algorithm))
+        if (!algorithm_binds(q->algorithm))
                 return;
         if (*q->volume)
                 n = snprintf(text, sizeof(text), "cmkd W v1|%s", q->volume);

@@ -10,6 +10,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "common/algorithm.h"
 #include "common/base64.h"
 #include "vault/azure-reply.h"
 #include "vault/azure-verdict.h"
@@ -297,6 +298,28 @@ static void test_key(void **state _unused_) {
         assert_int_equal(y.expires, 7);
 }
 
+/* A Managed HSM says nothing of the key itself, not even how long it is. */
+static void test_symmetric_key(void **state _unused_) {
+        char body[1024];
+        const char *why = "";
+        struct vault_reply y = {};
+
+        snprintf(body, sizeof(body), "{\"key\":{\"kid\":\"" KID "\",\"kty\":\"oct-HSM\",\"key_ops\":[\"wrapKey\",\"unwrapKey\"]},"
+                 "\"attributes\":{" PROTECTED "}}");
+        assert_int_equal(azure_parse_key(body, strlen(body), &asked, &y, &why), 0);
+        assert_string_equal(y.key_type, ALGORITHM_KW);
+        assert_int_equal(y.key_bits, 256);
+        assert_int_equal(y.spki_size, 0);
+        assert_int_equal(y.key_flags, VAULT_KEY_ENABLED | VAULT_KEY_CAN_WRAP | VAULT_KEY_CAN_UNWRAP | VAULT_KEY_PURGE_PROTECTED |
+                         VAULT_KEY_HSM);
+        /* neither one whose material the service has shown, nor another type, is taken for it */
+        assert_int_equal(parse_key("AQAB", "oct", PROTECTED, &y), 0);
+        assert_string_equal(y.key_type, "oct");
+        assert_int_equal(parse_key("AQAB", "EC-HSM", PROTECTED, &y), 0);
+        assert_string_equal(y.key_type, "EC-HSM");
+        assert_int_equal(y.spki_size, 0);
+}
+
 static void test_recovery_levels(void **state _unused_) {
         static const struct { const char *level; bool is_protected; } levels[] = {
                 { "Purgeable", false }, { "Recoverable+Purgeable", false }, { "Recoverable", true },
@@ -406,7 +429,7 @@ int main(void) {
                 cmocka_unit_test(test_result),
                 cmocka_unit_test(test_bad_results), cmocka_unit_test(test_kid_in_other_spellings),
                 cmocka_unit_test(test_key),
-                cmocka_unit_test(test_recovery_levels), cmocka_unit_test(test_bad_keys),
+                cmocka_unit_test(test_symmetric_key), cmocka_unit_test(test_recovery_levels), cmocka_unit_test(test_bad_keys),
                 cmocka_unit_test(test_tags),
         };
 

@@ -59,7 +59,7 @@ static struct challenge *ask(uint8_t answer[static 512]) {
         const uint8_t *wrapped;
         size_t size;
 
-        assert_int_equal(challenge_new(spki, spki_size, &c), 0);
+        assert_int_equal(challenge_new(ALGORITHM_RSA, spki, spki_size, &c), 0);
         wrapped = challenge_wrapped(c, &size);
         assert_int_equal(size, 256);
         assert_int_equal(unwrap(key, EVP_sha256(), wrapped, size, answer, 512), CHALLENGE_SIZE);
@@ -141,7 +141,7 @@ static void test_is_oaep_256(void **state _unused_) {
         const uint8_t *wrapped;
         size_t size;
 
-        assert_int_equal(challenge_new(spki, spki_size, &c), 0);
+        assert_int_equal(challenge_new(ALGORITHM_RSA, spki, spki_size, &c), 0);
         wrapped = challenge_wrapped(c, &size);
         assert_int_equal(unwrap(key, EVP_sha1(), wrapped, size, out, sizeof(out)), 0);
         challenge_free(c);
@@ -161,9 +161,9 @@ static void test_sizes_of_keys(void **state _unused_) {
 
                 assert_non_null(k);
                 n = to_spki(k, der, sizeof(der));
-                assert_int_equal(challenge_check_key(der, n, &bits), table[i].r);
+                assert_int_equal(challenge_check_key(ALGORITHM_RSA, der, n, &bits), table[i].r);
                 assert_int_equal(bits, table[i].r == 0 ? table[i].bits : 0);
-                assert_int_equal(challenge_new(der, n, &c), table[i].r);
+                assert_int_equal(challenge_new(ALGORITHM_RSA, der, n, &c), table[i].r);
                 challenge_free(c);
                 EVP_PKEY_free(k);
         }
@@ -204,7 +204,7 @@ static void test_exponents(void **state _unused_) {
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 size_t n = make_spki(4096, table[i].hex, der, sizeof(der));
 
-                if (challenge_check_key(der, n, NULL) != table[i].r)
+                if (challenge_check_key(ALGORITHM_RSA, der, n, NULL) != table[i].r)
                         fail_msg("exponent 0x%s", table[i].hex);
         }
 }
@@ -216,27 +216,28 @@ static void test_not_a_key(void **state _unused_) {
         size_t n;
 
         n = to_spki(ec, der, sizeof(der));
-        assert_int_equal(challenge_check_key(der, n, NULL), -EKEYREJECTED);
+        assert_int_equal(challenge_check_key(ALGORITHM_RSA, der, n, NULL), -EKEYREJECTED);
         EVP_PKEY_free(ec);
-        assert_int_equal(challenge_new(der, 0, &c), -EINVAL);
+        assert_int_equal(challenge_new(ALGORITHM_RSA, der, 0, &c), -EINVAL);
         for (n = 0; n < spki_size; n++)
-                assert_int_equal(challenge_check_key(spki, n, NULL), -EINVAL);
+                assert_int_equal(challenge_check_key(ALGORITHM_RSA, spki, n, NULL), -EINVAL);
         memcpy(der, spki, spki_size);
         der[spki_size] = 0;
-        assert_int_equal(challenge_check_key(der, spki_size + 1, NULL), -EINVAL);
+        assert_int_equal(challenge_check_key(ALGORITHM_RSA, der, spki_size + 1, NULL), -EINVAL);
         assert_null(c);
         /* no flipped bit crashes or passes for another size */
         for (size_t i = 0; i < 40; i++)
                 for (int bit = 0; bit < 8; bit++) {
                         memcpy(der, spki, spki_size);
                         der[i] ^= (uint8_t) (1 << bit);
-                        (void) challenge_check_key(der, spki_size, NULL);
+                        (void) challenge_check_key(ALGORITHM_RSA, der, spki_size, NULL);
                 }
 }
 
 /* The vault is asked the same each time; what it answers is not kept, only its digest. */
-static void test_canary(void **state _unused_) {
-        uint8_t plain[CANARY_PLAIN_SIZE], wrapped[CANARY_WRAPPED_SIZE], pin[CANARY_SIZE], wrong[CANARY_PLAIN_SIZE];
+static void check_canary(const char *algorithm, size_t overhead) {
+        uint8_t plain[CANARY_PLAIN_SIZE], wrapped[CANARY_WRAPPED_MAX + 1], pin[CANARY_SIZE_MAX], wrong[CANARY_PLAIN_SIZE];
+        size_t wrapped_size = sizeof(plain) + overhead, pin_size = 1 + CANARY_DIGEST_SIZE + wrapped_size;
         struct challenge *c = NULL;
         const uint8_t *sent;
         unsigned bits = 7;
@@ -244,15 +245,18 @@ static void test_canary(void **state _unused_) {
 
         random_bytes(plain, sizeof(plain));
         random_bytes(wrapped, sizeof(wrapped));
-        assert_int_equal(challenge_make_canary(plain, wrapped, sizeof(wrapped) - 1, pin), -EINVAL);
-        assert_int_equal(challenge_make_canary(plain, wrapped, sizeof(wrapped), pin), 0);
-        assert_null(memmem(pin, sizeof(pin), plain, sizeof(plain)));
-        assert_int_equal(challenge_check_key(pin, sizeof(pin), &bits), 0);
+        assert_int_equal(challenge_make_canary(algorithm, plain, wrapped, wrapped_size - 1, pin), -EINVAL);
+        assert_int_equal(challenge_make_canary(algorithm, plain, wrapped, wrapped_size + 1, pin), -EINVAL);
+        assert_int_equal(challenge_make_canary(ALGORITHM_RSA, plain, wrapped, sizeof(plain), pin), -EINVAL);
+        assert_int_equal(challenge_make_canary(algorithm, plain, wrapped, wrapped_size, pin), 0);
+        assert_int_equal(canary_size(algorithm), pin_size);
+        assert_null(memmem(pin, pin_size, plain, sizeof(plain)));
+        assert_int_equal(challenge_check_key(algorithm, pin, pin_size, &bits), 0);
         assert_int_equal(bits, 0);
         for (unsigned n = 0; n < 2; n++) {
-                assert_int_equal(challenge_new(pin, sizeof(pin), &c), 0);
+                assert_int_equal(challenge_new(algorithm, pin, pin_size, &c), 0);
                 sent = challenge_wrapped(c, &size);
-                assert_int_equal(size, sizeof(wrapped));
+                assert_int_equal(size, wrapped_size);
                 assert_memory_equal(sent, wrapped, size);
                 assert_int_equal(challenge_check(c, plain, sizeof(plain), instant_now(), USEC_PER_SEC * 60), 0);
                 assert_int_equal(challenge_check(c, plain, sizeof(plain), instant_now(), USEC_PER_SEC * 60), -EALREADY);
@@ -260,19 +264,30 @@ static void test_canary(void **state _unused_) {
         }
         memcpy(wrong, plain, sizeof(wrong));
         wrong[31] ^= 1;
-        assert_int_equal(challenge_new(pin, sizeof(pin), &c), 0);
+        assert_int_equal(challenge_new(algorithm, pin, pin_size, &c), 0);
         assert_int_equal(challenge_check(c, wrong, sizeof(wrong), instant_now(), USEC_PER_SEC * 60), -EBADMSG);
         c = challenge_free(c);
         /* the digest is no answer, nor is a part of one */
-        assert_int_equal(challenge_new(pin, sizeof(pin), &c), 0);
+        assert_int_equal(challenge_new(algorithm, pin, pin_size, &c), 0);
         assert_int_equal(challenge_check(c, pin + 1, CANARY_DIGEST_SIZE, instant_now(), USEC_PER_SEC * 60), -EBADMSG);
         c = challenge_free(c);
-        assert_int_equal(challenge_new(pin, sizeof(pin), &c), 0);
+        assert_int_equal(challenge_new(algorithm, pin, pin_size, &c), 0);
         assert_int_equal(challenge_check(c, plain, 31, instant_now(), USEC_PER_SEC * 60), -EBADMSG);
         c = challenge_free(c);
+        /* another algorithm's, and none's */
+        assert_int_equal(challenge_check_key(overhead == 8 ? ALGORITHM_AES : ALGORITHM_KW, pin, pin_size, NULL), -EINVAL);
+        assert_int_equal(challenge_check_key(ALGORITHM_RSA, pin, pin_size, NULL), -EINVAL);
+        assert_int_equal(challenge_check_key("A128KW", pin, pin_size, NULL), -EINVAL);
+        assert_int_equal(challenge_check_key(algorithm, spki, spki_size, NULL), -EINVAL);
         pin[0] = 2;
-        assert_int_equal(challenge_check_key(pin, sizeof(pin), NULL), -EINVAL);
-        assert_int_equal(challenge_check_key(pin, sizeof(pin) - 1, NULL), -EINVAL);
+        assert_int_equal(challenge_check_key(algorithm, pin, pin_size, NULL), -EINVAL);
+        assert_int_equal(challenge_check_key(algorithm, pin, pin_size - 1, NULL), -EINVAL);
+}
+
+static void test_canary(void **state _unused_) {
+        check_canary(ALGORITHM_AES, 28);
+        check_canary(ALGORITHM_CHACHA, 28);
+        check_canary(ALGORITHM_KW, 8);
 }
 
 int main(void) {

@@ -60,13 +60,18 @@ static void test_good(void **state _unused_) {
 }
 
 static void test_each_fault(void **state _unused_) {
-        struct vault_reply y;
+        struct vault_reply y, small;
 
         y = good_key; y.key_flags &= (uint8_t) ~VAULT_KEY_ENABLED; expect(&y, &good_wrap, "key-unfit", "is disabled");
         y = good_key; y.key_flags &= (uint8_t) ~VAULT_KEY_CAN_WRAP; expect(&y, NULL, "key-unfit", "wrapKey");
         y = good_key; y.key_flags &= (uint8_t) ~VAULT_KEY_CAN_UNWRAP; expect(&y, &good_wrap, "key-unfit", "unwrapKey");
         y = good_key; y.key_bits = 2056; expect(&y, &good_wrap, "key-unfit", "(RSA, 2056 bits)");
-        y = good_key; y.spki_size = 0; y.key_bits = 0; strcpy(y.key_type, "oct-HSM"); expect(&y, NULL, "key-unfit", "(oct-HSM, 0 bits)");
+        y = good_key; y.spki_size = 0; y.key_bits = 0; strcpy(y.key_type, "EC-HSM"); expect(&y, NULL, "key-unfit", "(EC-HSM, 0 bits)");
+        y = good_key; y.spki_size = 0; y.key_bits = 256; strcpy(y.key_type, "A256KW"); expect(&y, &good_wrap, "", "");
+        small = (struct vault_reply) { .verdict = VERDICT_MISCONFIGURED, .http_status = 400, .code = "BadParameter" };
+        expect(&y, &small, "key-unfit", "not one of 256 bits");
+        small.http_status = 0; expect(&y, &small, "key-refused", "asked to wrap");
+        y.key_flags &= (uint8_t) ~VAULT_KEY_ENABLED; expect(&y, NULL, "key-unfit", "is disabled");
         y = good_key; y.not_before = NOW + 1; expect(&y, &good_wrap, "key-unfit", "another 1 days");
         y = good_key; y.expires = NOW; expect(&y, &good_wrap, "key-unfit", "expired 0 days ago");
         y = good_key; y.expires = NOW + 30 * DAY; expect(&y, &good_wrap, "key-expires", "in 30 days");

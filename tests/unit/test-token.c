@@ -55,26 +55,25 @@ static const struct { const char *path, *value; const char *words; } symmetric_c
         { "/wrapped", "\"AAAA\"", "wrapped" },
 };
 
-static void symmetric_token(struct token *t) {
+static void symmetric_token(struct token *t, const char *algorithm) {
         image_token(t);
-        strcpy(t->algorithm, ALGORITHM_CHACHA);
-        t->spki_size = CANARY_SIZE;
+        strcpy(t->algorithm, algorithm);
+        t->spki_size = canary_size(algorithm);
         t->spki[0] = CANARY_FORM;
-        t->wrapped_size = DISK_W_SIZE + ALGORITHM_OVERHEAD;
+        t->wrapped_size = DISK_W_SIZE + algorithm_overhead(algorithm);
 }
 
-static void test_symmetric(void **state) {
+static void check_symmetric(const char *algorithm, const char *of_another_length) {
         _cleanup_(freep) char *text = NULL, *no = NULL;
         struct token t, u;
         const char *why;
 
-        (void) state;
-        symmetric_token(&t);
+        symmetric_token(&t, algorithm);
         assert_int_equal(token_format(&t, &text), 0);
         assert_non_null(strstr(text, "\"version\":2,"));
         assert_int_equal(token_parse(text, strlen(text), &u, NULL), 0);
-        assert_string_equal(u.algorithm, ALGORITHM_CHACHA);
-        assert_memory_equal(t.spki, u.spki, CANARY_SIZE);
+        assert_string_equal(u.algorithm, algorithm);
+        assert_memory_equal(t.spki, u.spki, canary_size(algorithm));
         assert_int_equal(u.wrapped_size, t.wrapped_size);
         for (size_t i = 0; i < ELEMENTSOF(symmetric_cases); i++) {
                 _cleanup_(json_object_putp) struct json_object *o = json_tokener_parse(text);
@@ -90,9 +89,18 @@ static void test_symmetric(void **state) {
         }
         t.spki[0] = 0x30;
         assert_int_equal(token_format(&t, &no), -EINVAL);
-        symmetric_token(&t);
+        symmetric_token(&t, algorithm);
         t.wrapped_size++;
         assert_int_equal(token_format(&t, &no), -EINVAL);
+        symmetric_token(&t, algorithm);
+        strcpy(t.algorithm, of_another_length);
+        assert_int_equal(token_format(&t, &no), -EINVAL);
+}
+
+static void test_symmetric(void **state _unused_) {
+        check_symmetric(ALGORITHM_AES, ALGORITHM_KW);
+        check_symmetric(ALGORITHM_CHACHA, ALGORITHM_KW);
+        check_symmetric(ALGORITHM_KW, ALGORITHM_CHACHA);
 }
 
 static void test_format_refuses(void **state) {

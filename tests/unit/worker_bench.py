@@ -18,6 +18,19 @@ Keys=k1 k2 gone big hsm tagged row
 CAFile=%(ca)s
 MetadataEndpoint=http://127.0.0.1:%(metadata_port)d
 
+[Vault hsm]
+Host=127.0.0.1:%(vault_port)d
+Keys=hrow hrsa hsmall k1
+CAFile=%(ca)s
+Resource=https://managedhsm.azure.net
+MetadataEndpoint=http://127.0.0.1:%(metadata_port)d
+
+[Vault hsm-by-the-vaults-audience]
+Host=127.0.0.1:%(vault_port)d
+Keys=hrow
+CAFile=%(ca)s
+MetadataEndpoint=http://127.0.0.1:%(metadata_port)d
+
 [Vault nobody-there]
 Host=localhost:%(silent)d
 Keys=k1
@@ -51,7 +64,7 @@ MetadataEndpoint=http://127.0.0.1:%(silent)d
 class Bench:
     def __init__(self, program):
         self.dir = scratch()
-        self.vault = TestVault(os.path.join(self.dir, "vault"))
+        self.vault = TestVault(os.path.join(self.dir, "vault"), "--hsm-name", "127.0.0.1")
         os.chmod(self.vault.dir, 0o755)
         os.chmod(self.vault.info["ca"], 0o644)
         self.log = open(os.path.join(self.dir, "worker.log"), "w+")

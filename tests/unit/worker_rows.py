@@ -31,25 +31,40 @@ def row(name, *wanted):
 class Key:
     """A key of its own, and what a node does with it."""
 
+    name, kty, vault, algorithm = "row", "RSA", "main", "RSA-OAEP-256"
+
     def __init__(self, b):
         self.b, self.ctl = b, b.vault.ctl
-        self.kid = b.create("row")
-        self.spki = b.client.call(GET_KEY, self.kid).spki
+        self.kid = self.create()
+        self.prepare()
+
+    def create(self):
+        return self.b.create(self.name, kty=self.kty)
+
+    def prepare(self):
+        self.spki = self.get().spki
+
+    def challenge(self):
+        plain = os.urandom(32)
+        return plain, self.b.wrap(self.spki, plain)
+
+    def call(self, op, *blob, **more):
+        return self.b.client.call(op, more.pop("kid", self.kid), *blob, **dict({"vault": self.vault, "algorithm": self.algorithm}, **more))
 
     def unwrap(self, **more):
-        plain = os.urandom(32)
-        y = self.b.client.call(UNWRAP, more.pop("kid", self.kid), self.b.wrap(self.spki, plain), **more)
+        plain, wrapped = self.challenge()
+        y = self.call(UNWRAP, wrapped, **more)
         assert y.verdict != G or y.blob == plain, "a wrong plaintext"
         return y
 
     def get(self):
-        return self.b.client.call(GET_KEY, self.kid)
+        return self.call(GET_KEY)
 
     def wrap(self):
-        return self.b.client.call(WRAP, self.kid, b"\1" * 32)
+        return self.call(WRAP, b"\1" * 32)
 
     def deleted(self):
-        return self.b.client.call(CHECK_DELETED, self.kid)
+        return self.call(CHECK_DELETED)
 
     def setting(self, name, value, default, ask=None):
         """What is said while a setting holds."""
@@ -64,14 +79,47 @@ class Key:
         return self.unwrap(flags=FRESH_TOKEN if op == "token" else 0)
 
 
-def check_row(b, name):
+class HsmKey(Key):
+    """A symmetric key of a Managed HSM, which is polled by what it once wrapped."""
+
+    name, kty, vault, algorithm = "hrow", "oct-HSM", "hsm", "A256KW"
+
+    def create(self):
+        return self.b.create(self.name, kty=self.kty, size=256).replace("localhost", "127.0.0.1")
+
+    def prepare(self):
+        self.plain = os.urandom(32)
+        y = self.call(WRAP, self.plain)
+        assert y.verdict == G, "it does not wrap: %r" % y
+        self.wrapped = y.blob
+
+    def challenge(self):
+        return self.plain, self.wrapped
+
+
+# where a Managed HSM answers otherwise than a vault does: its own denials, and no limit
+HSM_ANSWERS = {
+    "access-policy-entry-removed": ((D, "AccessDenied"), (D, "Forbidden/AccessDenied")),
+    "role-assignment-removed": ((D, "AccessDenied"),),
+    "rate-limit": ((G, ""), (T, "metadata: too_many_requests")),
+}
+HSM_ROWS_LEFT_OUT = ("metadata-upgrade",)       # long, and the same code
+
+
+def check_row(b, name, kind=Key):
     f, wanted = ROWS[name]
-    k = Key(b)
+    if kind is HsmKey:
+        wanted = HSM_ANSWERS.get(name, wanted)
+    k = kind(b)
     got = [(y.verdict, y.code) for y in f(k)]
     after = k.unwrap(flags=FRESH_TOKEN) if name not in ("key-deleted-and-purged",) else None
     if len(got) != len(wanted) or any(g[0] != w[0] or w[1] not in (None, g[1]) for g, w in zip(got, wanted)):
         return "got %r, expected %r" % (got, wanted)
     return "does not work any more afterwards: %r" % after if after and after.verdict != G else None
+
+
+def check_hsm_row(b, name):
+    return check_row(b, name, HsmKey)
 
 
 @row("works", (G, ""), (G, ""), (G, ""))
@@ -81,45 +129,45 @@ def _(k):
 
 @row("version-disabled", (R, "Forbidden/KeyDisabled"), (G, ""), (R, "Forbidden/KeyDisabled"), (R, "Forbidden/KeyDisabled"))
 def _(k):
-    k.ctl("disable", name="row")
+    k.ctl("disable", name=k.name)
     told = k.setting("get_disabled", "403", "200", k.get)
     wrapped = k.setting("wrap_disabled", "refuse", "allow", k.wrap)
     out = k.unwrap(), k.get(), told, wrapped
-    k.ctl("enable", name="row")
+    k.ctl("enable", name=k.name)
     return out
 
 
 @row("older-version-disabled", (R, "Forbidden/KeyDisabled"), (G, ""))
 def _(k):
-    old, spki = k.kid, k.spki
-    k.kid = k.b.create("row")
-    k.ctl("disable", name="row", version=old.rpartition("/")[2])
+    old = k.kid
+    k.kid = k.create()
+    k.ctl("disable", name=k.name, version=old.rpartition("/")[2])
     out = [k.unwrap(kid=old)]
-    k.ctl("enable", name="row", version=old.rpartition("/")[2])
-    k.spki = k.get().spki
+    k.ctl("enable", name=k.name, version=old.rpartition("/")[2])
+    k.prepare()
     return out + [k.unwrap()]
 
 
 @row("key-deleted", (R, "KeyNotFound"), (R, "KeyNotFound"), (G, ""))
 def _(k):
-    k.ctl("delete", name="row")
+    k.ctl("delete", name=k.name)
     out = k.unwrap(), k.get(), k.deleted()
-    k.ctl("recover", name="row")
+    k.ctl("recover", name=k.name)
     return out
 
 
 @row("key-deleted-and-not-listed-yet", (R, "KeyNotFound"), (D, "KeyNotFound"), (G, ""))
 def _(k):
-    k.ctl("delete", name="row")
+    k.ctl("delete", name=k.name)
     out = [k.unwrap(), k.setting("delete_lag_s", "60", "0", k.deleted), k.deleted()]
-    k.ctl("recover", name="row")
+    k.ctl("recover", name=k.name)
     return out
 
 
 @row("key-deleted-and-purged", (R, "KeyNotFound"), (D, "KeyNotFound"))
 def _(k):
-    k.ctl("delete", name="row")
-    k.ctl("purge", name="row", force=True)
+    k.ctl("delete", name=k.name)
+    k.ctl("purge", name=k.name, force=True)
     return k.unwrap(), k.deleted()
 
 
@@ -156,15 +204,15 @@ def _(k):
 
 @row("key-ops-lack-unwrap", (D, "Forbidden/KeyOperationForbidden"))
 def _(k):
-    k.ctl("update-key", name="row", key_ops=["wrapKey"])
+    k.ctl("update-key", name=k.name, key_ops=["wrapKey"])
     y = k.unwrap()
-    k.ctl("update-key", name="row", key_ops=["wrapKey", "unwrapKey"])
+    k.ctl("update-key", name=k.name, key_ops=["wrapKey", "unwrapKey"])
     return [y]
 
 
 @row("key-expired", (G, ""), (D, "Forbidden/KeyExpired"), (G, ""))
 def _(k):
-    k.ctl("update-key", name="row", exp=1000)
+    k.ctl("update-key", name=k.name, exp=1000)
     y = k.unwrap(), k.wrap(), k.get()
     assert y[2].expires == 1000
     return y
@@ -172,7 +220,7 @@ def _(k):
 
 @row("key-not-yet-valid", (G, ""), (D, "Forbidden/KeyNotYetValid"), (G, ""))
 def _(k):
-    k.ctl("update-key", name="row", nbf=4000000000)
+    k.ctl("update-key", name=k.name, nbf=4000000000)
     return k.unwrap(), k.wrap(), k.get()
 
 
@@ -225,7 +273,7 @@ def _(k):
 
 @row("bad-ciphertext", (M, "BadParameter"))
 def _(k):
-    return [k.b.client.call(UNWRAP, k.kid, b"\1" * 256)]
+    return [k.call(UNWRAP, b"\1" * 256)]
 
 
 @row("rate-limit", (T, "Throttled"), (T, "metadata: too_many_requests"))

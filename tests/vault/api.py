@@ -68,8 +68,8 @@ class Vault:
 
     where = "vault"
 
-    def __init__(self, store, faults, names):
-        self.store, self.faults, self.names = store, faults, names
+    def __init__(self, store, faults, names, hsm_names=()):
+        self.store, self.faults, self.names, self.hsm_names = store, faults, names, hsm_names
         self.transit = Transit(store, faults)
         self.authority = authority.Authority(store, faults)
         self.window = collections.deque()
@@ -88,7 +88,7 @@ class Vault:
         entry.update(op=op or "none", key=key, version=version)
         ctx = {"op": op, "key": "/".join(filter(None, (key, version))), "name": key, "vault": self._vault(req),
                "peer": req.peer, "version": req.query.get("api-version"), "resource": tokens.RESOURCE, "who": "?",
-               "aud": "https://management.azure.com", "iss": "https://sts.windows.net/another-tenant/"}
+               "hsm": self._host(req) in self.hsm_names, "aud": "https://management.azure.com", "iss": "https://sts.windows.net/another-tenant/"}
         latency = self.store.get("latency_ms")
         if latency:
             time.sleep(latency / 1000)
@@ -104,6 +104,10 @@ class Vault:
                     return None, rule
             return self._error(e.name, dict(ctx, **e.details), entry, rule), rule
 
+    @staticmethod
+    def _host(req):
+        return req.headers.get("host", "").rsplit(":", 1)[0].lower()
+
     def _vault(self, req):
         return req.headers.get("host", self.names[0]).split(":")[0].split(".")[0]
 
@@ -113,11 +117,13 @@ class Vault:
             raise ApiError("missing-api-version")
         if version not in VERSIONS and not version.endswith("-preview"):
             raise ApiError("bad-api-version", version=version)
-        if req.headers.get("host", "").rsplit(":", 1)[0].lower() not in self.names:
+        if self._host(req) not in self.names:
             raise ApiError("vault-not-found")
         if not self.store.get("auth"):
             return "anonymous"
-        who = tokens.check(self.store, req.headers.get("authorization"))
+        if ctx["hsm"]:
+            ctx["resource"] = tokens.HSM_RESOURCE
+        who = tokens.check(self.store, req.headers.get("authorization"), ctx["resource"])
         entry["identity"] = who
         ctx["who"] = tokens.describe(self.store, who)
         if op is None:
@@ -125,17 +131,17 @@ class Vault:
         if op == "405":
             raise ApiError("method-not-allowed")
         perm, action, _ = OPS[op]
-        ctx.update(op=perm, action="Microsoft.KeyVault/vaults/" + action,
+        ctx.update(op=perm, action="Microsoft.KeyVault/%s/%s" % ("managedHsm" if ctx["hsm"] else "vaults", action),
                    path="/subscriptions/0/resourcegroups/test/providers/microsoft.keyvault/vaults/%s/keys/%s"
                         % (ctx["vault"], key))
         return who
 
-    def _gates(self, op, who):
+    def _gates(self, op, who, hsm):
         gate = self.store.get("firewall")
         if gate != "open":
             raise ApiError("forbidden-by-firewall" if gate == "firewall" else "forbidden-by-connection")
         limit = self.store.get("rate_limit")
-        if limit:
+        if limit and not hsm:
             now = time.monotonic()
             with self.window_lock:
                 while self.window and self.window[0] < now - 10:
@@ -144,6 +150,8 @@ class Vault:
                     raise ApiError("throttled", retry_after=self.store.get("retry_after"))
                 self.window.append(now)
         if who != "anonymous" and OPS[op][0] not in self.store.permissions(who):
+            if hsm:                     # local RBAC, whatever the vaults have
+                raise ApiError("hsm-access-denied")
             rbac = self.store.get("permission_model") == "rbac"
             raise ApiError("forbidden-by-rbac" if rbac else "forbidden-by-policy")
 
@@ -153,9 +161,9 @@ class Vault:
                 return None
             if rule.group in ("error", "auth"):
                 return self._error(rule.kind, ctx, entry, rule)
-        self._gates(op, who)
+        self._gates(op, who, ctx["hsm"])
         memory = rule is not None and rule.kind == "from-memory"
-        status, doc = OPS[op][2](ops.Call(self.store, req, key, version, op, memory))
+        status, doc = OPS[op][2](ops.Call(self.store, req, key, version, op, memory, ctx["hsm"]))
         reply = Reply(status, doc)
         self._headers(reply, entry)
         if rule and rule.group == "content":
@@ -188,7 +196,8 @@ class Vault:
             entry["fault"] = rule.kind
         if status == 401 or name in errors.AUTH_ERRORS:
             reply.headers.append(("WWW-Authenticate", errors.challenge(
-                name, self.store.get("challenge_tenant") or tokens.TENANT, self.store.get("challenge_resource"))))
+                name, self.store.get("challenge_tenant") or tokens.TENANT,
+                tokens.HSM_RESOURCE if details.get("hsm") else self.store.get("challenge_resource"))))
         if retry:
             reply.headers.append(("Retry-After", str(retry)))
         self._headers(reply, entry)

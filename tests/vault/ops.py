@@ -12,11 +12,19 @@ OP_NAME = {"wrap": "wrapKey", "unwrap": "unwrapKey", "encrypt": "encrypt", "decr
 
 
 class Call:
-    def __init__(self, store, req, key, version, op, from_memory=False):
+    def __init__(self, store, req, key, version, op, from_memory=False, hsm=False):
         self.store, self.req, self.key, self.version, self.op = store, req, key, version, op
         self.from_memory = from_memory
+        self.hsm = hsm          # a Managed HSM: keys of software are not there
+        if hsm and key and not self.shows(key):
+            raise ApiError("key-not-found", key=key, name=key)
         self.base = "https://%s" % req.headers.get("host", "vault.test")
         self._doc = None
+
+    def shows(self, name):
+        """Also where there is none of that name."""
+        key = next((k for n, k in self.store.state["keys"].items() if n.lower() == name.lower()), None)
+        return not self.hsm or key is None or all(v["kty"].endswith("-HSM") for v in key["versions"].values())
 
     @property
     def doc(self):
@@ -91,7 +99,7 @@ def _item(call, key_id, rec):
 def list_keys(call):
     with call.store.lock:
         rows = [_item(call, kid(call, n), k["versions"][k["current"]])
-                for n, k in sorted(call.store.state["keys"].items())]
+                for n, k in sorted(call.store.state["keys"].items()) if call.shows(n)]
     return page(call, rows)
 
 
@@ -131,6 +139,8 @@ def create(call):
     kty = doc.get("kty")
     if not kty:
         raise ApiError("bad-parameter", message="Property kty is required.")
+    if call.hsm and not kty.endswith("-HSM"):
+        raise ApiError("bad-parameter", message="Key type %s is not supported here." % kty)
     size = doc.get("key_size") or (256 if kty == "oct-HSM" else 2048)
     name, version, _ = call.store.create(call.key, kty, size, _given_ops(doc), _given_attributes(doc),
                                          doc.get("tags"))

@@ -15,7 +15,8 @@ from errors import CLAIMS, ApiError
 from keystore import TENANT
 
 RESOURCE = "https://vault.azure.net"
-RESOURCES = (RESOURCE, "https://managedhsm.azure.net", "https://management.azure.com")
+HSM_RESOURCE = "https://managedhsm.azure.net"
+RESOURCES = (RESOURCE, HSM_RESOURCE, "https://management.azure.com")
 ISSUER = "https://sts.windows.net/%s/" % TENANT
 
 
@@ -37,7 +38,7 @@ def issue(store, name, resource=RESOURCE, lifetime=None, issuer=ISSUER, extra=No
     return "%s.%s" % (text, keycrypto.b64u(_sign(store, text) + os.urandom(224))), now, end
 
 
-def check(store, header):
+def check(store, header, resource=RESOURCE):
     """The identity's name, or the 401 that the vault would give."""
     if not header:
         raise ApiError("akv10000")
@@ -56,8 +57,8 @@ def check(store, header):
         raise ApiError("token-expired")
     if claims["iss"] != ISSUER:
         raise ApiError("akv10032", resource=ISSUER, iss=claims["iss"])
-    if claims["aud"].rstrip("/") != RESOURCE:
-        raise ApiError("akv10022", resource=RESOURCE, aud=claims["aud"])
+    if claims["aud"].rstrip("/") != resource:
+        raise ApiError("akv10022", resource=resource, aud=claims["aud"])
     for name, who in store.state["identities"].items():
         if who["object_id"] == claims["oid"]:
             if who["generation"] != claims["gen"]:

@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include "common/algorithm.h"
+
 #define DAY 86400u
 #define SOON (30 * DAY)
 
@@ -27,6 +29,12 @@ static void judge_dates(const struct vault_config *v, const char *key, const str
                             (unsigned long long) (y->expires - now) / DAY);
 }
 
+static bool type_is_fit(const struct vault_reply *y) {
+        if (algorithm_is_symmetric(y->key_type))
+                return true;
+        return y->spki_size > 0 && (y->key_bits == 2048 || y->key_bits == 3072 || y->key_bits == 4096);
+}
+
 void judge_key(const struct vault_config *v, const char *key, const struct vault_reply *y, const struct vault_reply *wrapped,
                uint64_t now, struct findings *l) {
         if (y->verdict != VERDICT_GRANTED) {
@@ -38,16 +46,20 @@ void judge_key(const struct vault_config *v, const char *key, const struct vault
         if (!(y->key_flags & VAULT_KEY_CAN_WRAP) || !(y->key_flags & VAULT_KEY_CAN_UNWRAP))
                 finding_add(l, FINDING_KEY_UNFIT, "key %s of the vault %s lacks wrapKey or unwrapKey among its permitted operations", key,
                             v->name);
-        if (y->spki_size == 0 || (y->key_bits != 2048 && y->key_bits != 3072 && y->key_bits != 4096))
-                finding_add(l, FINDING_KEY_UNFIT, "key %s of the vault %s (%s, %u bits) is not an RSA key of 2048, 3072 or 4096 bits", key,
-                            v->name, *y->key_type ? y->key_type : "of no type", y->key_bits);
+        if (!type_is_fit(y))
+                finding_add(l, FINDING_KEY_UNFIT, "key %s of the vault %s (%s, %u bits) is neither an RSA key of 2048, 3072 or 4096 bits "
+                            "nor a symmetric key of a type that is known here", key, v->name, *y->key_type ? y->key_type : "of no type",
+                            y->key_bits);
         if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED))
                 finding_add(l, v->accept_unsafe ? FINDING_VAULT_ACCEPTED : FINDING_VAULT_UNSAFE,
                             "key %s of the vault %s can be destroyed at once and for good (%s)%s", key, v->name,
                             *y->recovery_level ? y->recovery_level : "no recovery level",
                             v->accept_unsafe ? "; AcceptUnsafeVault=yes" : "");
         judge_dates(v, key, y, now, l);
-        if (wrapped && wrapped->verdict != VERDICT_GRANTED)
+        if (wrapped && streq(y->key_type, ALGORITHM_KW) && wrapped->verdict == VERDICT_MISCONFIGURED && wrapped->http_status == 400)
+                finding_add(l, FINDING_KEY_UNFIT, "key %s of the vault %s does not wrap with " ALGORITHM_KW ": it is not one of 256 bits", key,
+                            v->name);
+        else if (wrapped && wrapped->verdict != VERDICT_GRANTED)
                 judge_refusal(v, key, "to wrap", wrapped, l);
 }
 
@@ -74,6 +86,8 @@ static int ask_key(struct worker *w, const struct vault_config *v, const char *k
         asks_wrap = may_wrap(y, now) && key_uri_parse(y->kid, &q.key, NULL) >= 0;
         if (asks_wrap) {
                 q.op = VAULT_OP_WRAP;
+                if (algorithm_is_symmetric(y->key_type))
+                        snprintf(q.algorithm, sizeof(q.algorithm), "%s", y->key_type);
                 random_bytes(q.blob, VAULT_CHALLENGE_SIZE);
                 q.blob_size = VAULT_CHALLENGE_SIZE;
                 r = worker_ask(w, v, &q, y + 1, NULL);

@@ -10,6 +10,7 @@ from .common import TOP, HarnessError, die_with_parent
 
 PROGRAMS = TOP / "tests/vault"
 HOST = "vault.test"
+HSM = "cmkd-test.managedhsm.azure.net"     # the same keys, as those of a Managed HSM
 CA_IN_NODE = "/etc/cmkd/vault-ca.pem"
 
 
@@ -20,7 +21,7 @@ class Vault:
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.log = open(self.directory / "serve.log", "ab")
-        argv = [str(PROGRAMS / "serve"), "--dir", str(self.directory), "--host-name", HOST, *arguments]
+        argv = [str(PROGRAMS / "serve"), "--dir", str(self.directory), "--host-name", HOST, "--hsm-name", HSM, *arguments]
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log,
                                         preexec_fn=die_with_parent)
         ready, _, _ = select.select([self.process.stdout], [], [], 60)
@@ -58,7 +59,8 @@ class Vault:
 
     def introduce(self, node):
         """Lets a node find the vault by its name and know its CA (CA_IN_NODE)."""
-        node.sh(f"grep -q ' {HOST}$' /etc/hosts || echo '169.254.169.254 {HOST}' >> /etc/hosts")
+        for name in (HOST, HSM):
+            node.sh(f"grep -q ' {name}$' /etc/hosts || echo '169.254.169.254 {name}' >> /etc/hosts")
         node.push(self.ca, CA_IN_NODE)
         node.sh(f"chmod 644 {CA_IN_NODE}")
 
