@@ -13,6 +13,7 @@
 #include "util.h"
 
 #define ALGORITHM_RSA "RSA-OAEP-256"
+#define ALGORITHM_RSA_SHA1 "RSA-OAEP"  /* only where Algorithm= of the vault says so */
 #define ALGORITHM_AES "A256GCM"        /* names of RFC 7518, and of what goes with it */
 #define ALGORITHM_CHACHA "C20P"
 #define ALGORITHM_KW "A256KW"
@@ -38,6 +39,10 @@ static inline bool algorithm_is_symmetric(const char *s) {
 /* Whether only what wraps may unwrap for that volume: then the UUID goes along, and the vault checks it. RFC 3394 has no place for it. */
 static inline bool algorithm_binds(const char *s) {
         return algorithm_is_symmetric(s) && !streq(s, ALGORITHM_KW);
+}
+
+static inline bool algorithm_is_rsa(const char *s) {
+        return streq(s, ALGORITHM_RSA) || streq(s, ALGORITHM_RSA_SHA1);
 }
 
 static inline size_t canary_size(const char *algorithm) {

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 
+#include "algorithm.h"
 #include "config-vault.h"
 
 #define RESOURCE_ID_MAX 511u
@@ -85,6 +86,25 @@ int config_azure_authority(const char *value, char **to) {
                 return -EINVAL;
         snprintf(text, sizeof(text), port == 443 ? "https://%s" : "https://%s:%u", host, port);
         return free_and_strdup(to, text);
+}
+
+int config_azure_algorithm(const char *value, char **to) {
+        return algorithm_is_rsa(value) ? free_and_strdup(to, value) : -EINVAL;
+}
+
+bool config_allows_algorithm(const struct vault_config *v, const char *algorithm) {
+        return !streq(algorithm, ALGORITHM_RSA_SHA1) || (v->rsa_algorithm && streq(v->rsa_algorithm, algorithm));
+}
+
+const struct vault_config *config_find_vault_for(const struct config *c, const struct key_uri *u, const char *algorithm,
+                                                 const char **ret_why) {
+        const struct vault_config *v = config_find_vault(c, u, ret_why);
+
+        if (!v || config_allows_algorithm(v, algorithm))
+                return v;
+        if (ret_why)
+                *ret_why = "it wraps with " ALGORITHM_RSA_SHA1 ", which Algorithm= of its vault does not say";
+        return NULL;
 }
 
 void config_azure_note(struct vault_config *v, const char *key, const char *path, unsigned line) {

@@ -24,10 +24,18 @@ const char *azure_identity_to_string(int i);
 int azure_identity_from_string(const char *s);
 
 /* Parsers of values. Each replaces *to and returns 0, -EINVAL or -ENOMEM: a UUID, made lower case; a resource id of a managed
- * identity; https://HOST[:PORT], made lower case. */
+ * identity; https://HOST[:PORT], made lower case; an algorithm of RSA keys. */
 int config_azure_uuid(const char *value, char **to);
 int config_azure_resource_id(const char *value, char **to);
 int config_azure_authority(const char *value, char **to);
+int config_azure_algorithm(const char *value, char **to);
+
+/* Whether keys of that vault may wrap with it: SHA-1 only where Algorithm= says so. Any provider's vault. */
+bool config_allows_algorithm(const struct vault_config *v, const char *algorithm);
+
+/* As config_find_vault(), of a key that wrapped with it. */
+const struct vault_config *config_find_vault_for(const struct config *c, const struct key_uri *u, const char *algorithm,
+                                                 const char **ret_why);
 
 /* Whether it is a Managed HSM, by the audience of its tokens. v is complete. */
 bool config_azure_is_managed_hsm(const struct vault_config *v);

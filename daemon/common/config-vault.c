@@ -32,7 +32,7 @@ void config_vault_free(struct vault_config *v) {
                 return;
         char *const texts[] = {
                 v->name, v->provider, v->host, v->ca_file, v->pinned_keys, v->crl_file, v->client_id, v->metadata_endpoint,
-                v->resource, v->api_version,
+                v->resource, v->api_version, v->rsa_algorithm,
                 v->mount, v->namespace, v->cluster_id, v->auth_mount, v->token_file, v->role_id, v->secret_id_file, v->role,
                 v->jwt_file, v->client_certificate, v->client_key, v->object_id, v->resource_id, v->tenant_id, v->authority,
                 v->authority_ca_file, v->client_secret_file, v->module, v->pin_file,
@@ -151,7 +151,7 @@ static bool is_listed(const char *const *list, const char *key) {
 void config_vault_note(struct vault_config *v, const char *key, const char *path, unsigned line) {
         static const char *const azure[] = {
                 "Identity", "ClientId", "ObjectId", "ResourceId", "TenantId", "Authority", "AuthorityCAFile", "ClientSecretFile",
-                "MetadataEndpoint", "Resource", "ApiVersion", "FleetSize", NULL,
+                "MetadataEndpoint", "Resource", "ApiVersion", "Algorithm", "FleetSize", NULL,
         };
         static const char *const transit[] = {
                 "Mount", "Namespace", "ClusterId", "Servers", "RedirectHosts", "AuthMount", "TokenFile", "RoleId", "SecretIdFile", "Role", NULL,

@@ -107,6 +107,10 @@ static int parse_resource_id(const char *value, void *to, word_parser words _unu
         return config_azure_resource_id(value, to);
 }
 
+static int parse_algorithm(const char *value, void *to, word_parser words _unused_) {
+        return config_azure_algorithm(value, to);
+}
+
 static int parse_authority(const char *value, void *to, word_parser words _unused_) {
         return config_azure_authority(value, to);
 }
@@ -225,6 +229,7 @@ static const struct setting settings[] = {
         IN_VAULT("MetadataEndpoint", parse_text, metadata_endpoint, "an http:// URL without a path"),
         IN_VAULT("Resource", parse_text, resource, "the audience of tokens, an https:// URL"),
         IN_VAULT("ApiVersion", parse_text, api_version, "a version of the vault's API"),
+        IN_VAULT("Algorithm", parse_algorithm, rsa_algorithm, "RSA-OAEP-256 or RSA-OAEP"),
         IN_VAULT("TimeoutSec", parse_time, timeout_usec, SPAN),
         IN_VAULT("FleetSize", parse_count, fleet_size, "a number of nodes, 1 to 1000000"),
         IN_VAULT("AcceptUnsafeVault", parse_bool, accept_unsafe, "yes or no"),

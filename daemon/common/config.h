@@ -64,6 +64,7 @@ struct vault_config {
         char *metadata_endpoint;       /* "http://169.254.169.254"; NULL: none is asked */
         char *resource;                /* "https://vault.azure.net" */
         char *api_version;
+        char *rsa_algorithm;           /* with which RSA keys wrap (algorithm.h); NULL: ALGORITHM_RSA, and no other is taken */
         uint64_t fleet_size;           /* nodes that poll this vault's keys; 0: not said */
         /* transit: one way to log in is complete, the others are NULL. JwtFile=, ClientCertificate= and ClientKey= azure has too */
         char *mount;                   /* "transit" */

@@ -80,6 +80,7 @@ static void put_azure(struct json_object *o, const struct vault_config *v) {
         put_text(o, "MetadataEndpoint", v->metadata_endpoint);
         put_text(o, "Resource", v->resource);
         put_text(o, "ApiVersion", v->api_version);
+        put_text(o, "Algorithm", v->rsa_algorithm);
         snprintf(number, sizeof(number), "%llu", (unsigned long long) v->fleet_size);
         put_text(o, "FleetSize", v->fleet_size > 0 ? number : NULL);
 }

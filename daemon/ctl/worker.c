@@ -54,7 +54,7 @@ int worker_ask(struct worker *w, const struct vault_config *v, struct vault_requ
                 return -ENOMEM;
         snprintf(q->vault, sizeof(q->vault), "%s", v->name);
         if (!*q->algorithm)
-                snprintf(q->algorithm, sizeof(q->algorithm), "%s", ALGORITHM_RSA);
+                snprintf(q->algorithm, sizeof(q->algorithm), "%s", v->rsa_algorithm ? v->rsa_algorithm : ALGORITHM_RSA);
         random_uuid(q->client_request_id);
         q->timeout_ms = (uint32_t) (v->timeout_usec / USEC_PER_MSEC);
         r = vault_request_encode(q, ++w->id, f);

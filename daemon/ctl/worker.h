@@ -19,7 +19,7 @@ int worker_open(const char *root, struct worker *ret);
 /* Accepts one that was not opened (fd -EBADF). */
 void worker_close(struct worker *w);
 
-/* Fills in what each request has (RSA-OAEP-256 where no algorithm is said), asks, and waits. list: where vault_op_lists(), else NULL.
+/* Fills in what each request has (that of RSA keys where no algorithm is said), asks, and waits. list: where vault_op_lists(), else NULL.
  * Returns 0, -ETIMEDOUT (the worker does not answer), -EPIPE (it has gone), -EBADMSG (no answer to this), or -errno. */
 int worker_ask(struct worker *w, const struct vault_config *v, struct vault_request *q, struct vault_reply *ret, struct vault_list *ret_list);
 

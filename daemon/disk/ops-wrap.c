@@ -19,7 +19,7 @@ int op_check_new_key(const struct disk_request *q, struct disk_reply *y) {
                         return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "The vault did not wrap as keys like %s do", q->key);
                 return 0;
         }
-        if (!streq(q->algorithm, ALGORITHM_RSA))
+        if (!algorithm_is_rsa(q->algorithm))
                 return op_fail(y, -EOPNOTSUPP, EXIT_CODE_FAILED, "Wrapping with %s is not known here", q->algorithm);
         if (public_key_check(q->spki, q->spki_size, &why) < 0)
                 return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "The public key of %s is not usable: %s", q->key, why);
@@ -42,7 +42,7 @@ int op_fill_token(const struct disk_request *q, const char *uuid, const struct s
                 t->wrapped_size = q->wrapped_size;
                 return 0;
         }
-        return wrap_secret(q->spki, q->spki_size, w, t->wrapped, &t->wrapped_size);
+        return wrap_secret(q->algorithm, q->spki, q->spki_size, w, t->wrapped, &t->wrapped_size);
 }
 
 /* The new key's keyslot opens too, with what its own W gives. */

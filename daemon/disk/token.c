@@ -110,7 +110,7 @@ static int parse_key(const struct json_object *o, struct token *t, const char **
         *why = "algorithm is none of its version";
         if (get_text(o, "algorithm", t->algorithm, sizeof(t->algorithm)) < 0)
                 return -EBADMSG;
-        if (strict_json_get(o, "canary", json_type_string) ? !algorithm_is_symmetric(t->algorithm) : !streq(t->algorithm, ALGORITHM_RSA))
+        if (strict_json_get(o, "canary", json_type_string) ? !algorithm_is_symmetric(t->algorithm) : !algorithm_is_rsa(t->algorithm))
                 return -EBADMSG;
         return 0;
 }

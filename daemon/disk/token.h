@@ -8,7 +8,7 @@
  *    "salt":BASE64, "public_key":BASE64, "proof":{"time":"SECONDS","request_id":TEXT},
  *    "manifest":{"version":1,"mac":BASE64}}
  *
- * With a symmetric key (algorithm.h) the version is 2, and "canary" stands in the place of "public_key".
+ * The algorithm may be RSA-OAEP too, which a cmkd from before it refuses. With a symmetric key (algorithm.h) the version is 2, and "canary" stands in the place of "public_key".
  *
  * Who can write to the disk can write a token: until the manifest holds, nothing in it is more than a claim. Version 1
  * has exactly these members; whatever else comes needs a new version. Numbers of 64 bits are strings, as in LUKS2. */

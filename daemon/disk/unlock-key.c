@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unlock-key.h"
 
+#include "common/algorithm.h"
+
 #include <inttypes.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -121,8 +123,9 @@ int public_key_check(const uint8_t *spki, size_t size, const char **ret_why) {
         return public_key_parse(spki, size, &key, ret_why ?: &unused);
 }
 
-int wrap_secret(const uint8_t *spki, size_t spki_size, const struct secret *w, uint8_t ret[static DISK_WRAPPED_MAX],
-                size_t *ret_size) {
+int wrap_secret(const char *algorithm, const uint8_t *spki, size_t spki_size, const struct secret *w,
+                uint8_t ret[static DISK_WRAPPED_MAX], size_t *ret_size) {
+        const EVP_MD *md = streq(algorithm, ALGORITHM_RSA_SHA1) ? EVP_sha1() : EVP_sha256();
         _cleanup_(pkey_freep) EVP_PKEY *key = NULL;
         _cleanup_(pkey_ctx_freep) EVP_PKEY_CTX *ctx = NULL;
         uint8_t out[DISK_WRAPPED_MAX];
@@ -130,15 +133,14 @@ int wrap_secret(const uint8_t *spki, size_t spki_size, const struct secret *w, u
         const char *why;
         int block;
 
-        block = public_key_parse(spki, spki_size, &key, &why);
+        block = algorithm_is_rsa(algorithm) ? public_key_parse(spki, spki_size, &key, &why) : -EINVAL;
         if (block < 0)
                 return block;
         ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
         if (!ctx)
                 return -ENOMEM;
         if (EVP_PKEY_encrypt_init(ctx) <= 0 || EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) <= 0 ||
-            EVP_PKEY_CTX_set_rsa_oaep_md(ctx, EVP_sha256()) <= 0 ||
-            EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha256()) <= 0 ||
+            EVP_PKEY_CTX_set_rsa_oaep_md(ctx, md) <= 0 || EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, md) <= 0 ||
             EVP_PKEY_encrypt(ctx, out, &n, secret_cdata(w), secret_size(w)) <= 0 || n != (size_t) block)
                 return -EIO;
         memcpy(ret, out, n);

@@ -29,9 +29,9 @@ int trust_digest_compute(const struct secret *volume_key, const char *uuid, cons
  * is a static text. */
 int public_key_check(const uint8_t *spki, size_t size, const char **ret_why);
 
-/* Wraps w with the public key. Returns 0, -EINVAL (key as of public_key_check()), -ENOMEM or -EIO. */
-int wrap_secret(const uint8_t *spki, size_t spki_size, const struct secret *w, uint8_t ret[static DISK_WRAPPED_MAX],
-                size_t *ret_size);
+/* Wraps w with the public key. Returns 0, -EINVAL (key as of public_key_check(), or no algorithm of RSA keys), -ENOMEM or -EIO. */
+int wrap_secret(const char *algorithm, const uint8_t *spki, size_t spki_size, const struct secret *w,
+                uint8_t ret[static DISK_WRAPPED_MAX], size_t *ret_size);
 
 /* Constant time. */
 bool digest_equal(const uint8_t a[static DISK_DIGEST_SIZE], const uint8_t b[static DISK_DIGEST_SIZE]);

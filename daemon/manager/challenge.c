@@ -51,7 +51,7 @@ static int load_key(const uint8_t *spki, size_t spki_size, EVP_PKEY **ret, unsig
 static int load_pinned(const char *algorithm, const uint8_t *pin, size_t size, EVP_PKEY **ret_key, unsigned *ret_bits) {
         if (algorithm_is_symmetric(algorithm))
                 return canary_is_valid(algorithm, pin, size) ? 0 : -EINVAL;
-        return streq(algorithm, ALGORITHM_RSA) ? load_key(pin, size, ret_key, ret_bits) : -EINVAL;
+        return algorithm_is_rsa(algorithm) ? load_key(pin, size, ret_key, ret_bits) : -EINVAL;
 }
 
 int challenge_check_key(const char *algorithm, const uint8_t *spki, size_t spki_size, unsigned *ret_bits) {
@@ -65,15 +65,15 @@ int challenge_check_key(const char *algorithm, const uint8_t *spki, size_t spki_
         return r;
 }
 
-static int wrap(EVP_PKEY *key, struct challenge *c) {
+static int wrap(const char *algorithm, EVP_PKEY *key, struct challenge *c) {
         _cleanup_(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+        const EVP_MD *md = streq(algorithm, ALGORITHM_RSA_SHA1) ? EVP_sha1() : EVP_sha256();
 
         if (!ctx)
                 return -ENOMEM;
         c->wrapped_size = sizeof(c->wrapped);
         if (EVP_PKEY_encrypt_init(ctx) <= 0 || EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) <= 0 ||
-            EVP_PKEY_CTX_set_rsa_oaep_md(ctx, EVP_sha256()) <= 0 ||
-            EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha256()) <= 0 ||
+            EVP_PKEY_CTX_set_rsa_oaep_md(ctx, md) <= 0 || EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, md) <= 0 ||
             EVP_PKEY_encrypt(ctx, c->wrapped, &c->wrapped_size, c->plain, sizeof(c->plain)) <= 0)
                 return -EIO;
         return 0;
@@ -105,7 +105,7 @@ int challenge_new(const char *algorithm, const uint8_t *spki, size_t spki_size, 
                 take_canary(spki, spki_size, c);
         else {
                 random_bytes(c->plain, sizeof(c->plain));
-                r = wrap(key, c);
+                r = wrap(algorithm, key, c);
         }
         if (r < 0)
                 return r;

@@ -2,7 +2,7 @@
 #pragma once
 
 /* A question that only the holder of the private key can answer now: 32 fresh random bytes, wrapped on this node with
- * the public key that was pinned at enrolment (RSA-OAEP, SHA-256 for both digests, no label). The vault unwraps them;
+ * the public key that was pinned at enrolment (RSA-OAEP, SHA-256 or, where so configured, SHA-1 for both digests, no label). The vault unwraps them;
  * the worker that carries the answer cannot know it.
  *
  *   challenge_new() ─► wrapped ─► vault ─► plaintext ─► challenge_check(): once, in time, in constant time

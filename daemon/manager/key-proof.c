@@ -202,7 +202,7 @@ int key_proof_check(struct manager *m, const char *key, struct proven_key *ret, 
                 return -EPERM;
         }
         snprintf(k.vault, sizeof(k.vault), "%s", vault->name);
-        snprintf(k.algorithm, sizeof(k.algorithm), "%s", ALGORITHM_RSA);
+        snprintf(k.algorithm, sizeof(k.algorithm), "%s", vault->rsa_algorithm ? vault->rsa_algorithm : ALGORITHM_RSA);
         k.timeout_usec = vault->timeout_usec;
         *ret = k;
         return 0;

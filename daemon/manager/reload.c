@@ -6,6 +6,7 @@
 #include <syslog.h>
 
 #include "bus.h"
+#include "common/config-azure.h"
 #include "common/log.h"
 #include "key.h"
 #include "manager.h"
@@ -34,7 +35,7 @@ static int check_volume(const struct config *c, const struct volume *v, char **r
         for (unsigned i = 0; i < v->n_wraps; i++) {
                 const struct key *k = v->wraps[i]->key;
 
-                if (k && !config_find_vault(c, &k->uri, &reason))
+                if (k && !config_find_vault_for(c, &k->uri, k->algorithm, &reason))
                         return refuse(-EPERM, ret_why, "%s is %s under key %s: %s", v->name,
                                       volume_state_to_string(v->state), k->uri_text, reason);
         }
@@ -94,7 +95,7 @@ int manager_reload(struct manager *m, const char *by, char **ret_why) {
         LIST_FOREACH(v, &m->volumes, volumes)
                 manager_volume_policy(m, v);
         LIST_FOREACH(k, &m->keys, keys) {
-                const struct vault_config *vault = config_find_vault(c, &k->uri, NULL);
+                const struct vault_config *vault = config_find_vault_for(c, &k->uri, k->algorithm, NULL);
 
                 if (vault)
                         snprintf(k->vault, sizeof(k->vault), "%s", vault->name);

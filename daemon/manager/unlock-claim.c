@@ -2,6 +2,7 @@
 
 /* May it be unlocked, by whose key, and is nobody else about it? What unlock.c asks before the vault is. */
 
+#include "common/config-azure.h"
 #include "drill.h"
 #include "manager.h"
 #include "unlock.h"
@@ -199,7 +200,7 @@ static const struct vault_config *find_vault(struct unlock *u, const struct disk
         if (key_uri_parse(w->key, uri, &why) < 0)
                 outcome_set(o, EXIT_CODE_POLICY, "%s: its token does not name a key: %s", u->device, why);
         else {
-                vault = config_find_vault(u->manager->config, uri, &why);
+                vault = config_find_vault_for(u->manager->config, uri, w->algorithm, &why);
                 if (!vault)
                         outcome_set(o, EXIT_CODE_POLICY, "%s: key %s is refused: %s. Allowed vaults are in /etc/cmkd/cmkd.conf, "
                                     "[Vault NAME]", u->device, w->key, why);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wrap.h"
 
+#include "common/config-azure.h"
 #include "common/log.h"
 #include "key.h"
 #include "lease-keys.h"
@@ -32,7 +33,7 @@ static int bind_one(struct wrap *w, const struct disk_wrap *h, bool strict, char
                 snprintf(why, 600, "its token does not name a key: %s", reason);
                 return -EINVAL;
         }
-        vault = config_find_vault(w->volume->manager->config, &u, &reason);
+        vault = config_find_vault_for(w->volume->manager->config, &u, h->algorithm, &reason);
         if (!vault) {
                 snprintf(why, 600, "key %s is refused: %s", h->key, reason);
                 return strict ? -EPERM : 0;

@@ -15,8 +15,8 @@
 #define URL_MAX 1536u
 #define PAYLOAD_MAX (BASE64_SIZE(VAULT_BLOB_MAX) + 128u)
 
-static bool is_ours(const char *algorithm) {
-        return streq(algorithm, ALGORITHM_RSA) || streq(algorithm, ALGORITHM_KW);
+static bool is_ours(const struct vault *v, const char *algorithm) {
+        return (algorithm_is_rsa(algorithm) || streq(algorithm, ALGORITHM_KW)) && config_allows_algorithm(v->config, algorithm);
 }
 
 /* What one operation asks for. */
@@ -186,7 +186,7 @@ static void run_crypto(struct vault *v, const struct vault_call *c, const char *
         const char *why = "";
         int r;
 
-        if (!is_ours(q->algorithm))
+        if (!is_ours(v, q->algorithm))
                 return vault_reply_set(y, VERDICT_MISCONFIGURED, "algorithm", "%s is not supported", q->algorithm);
         r = make_payload(c, &payload);
         if (r < 0)

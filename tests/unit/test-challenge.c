@@ -135,16 +135,20 @@ static void test_issued_is_before(void **state _unused_) {
         assert_null(challenge_free(NULL));
 }
 
-static void test_is_oaep_256(void **state _unused_) {
-        uint8_t out[512];
-        struct challenge *c = NULL;
-        const uint8_t *wrapped;
-        size_t size;
+static void test_digest_of_the_padding(void **state _unused_) {
+        for (int sha1 = 0; sha1 < 2; sha1++) {
+                struct challenge *c = NULL;
+                const uint8_t *wrapped;
+                uint8_t out[512];
+                size_t size;
 
-        assert_int_equal(challenge_new(ALGORITHM_RSA, spki, spki_size, &c), 0);
-        wrapped = challenge_wrapped(c, &size);
-        assert_int_equal(unwrap(key, EVP_sha1(), wrapped, size, out, sizeof(out)), 0);
-        challenge_free(c);
+                assert_int_equal(challenge_new(sha1 ? ALGORITHM_RSA_SHA1 : ALGORITHM_RSA, spki, spki_size, &c), 0);
+                wrapped = challenge_wrapped(c, &size);
+                assert_int_equal(unwrap(key, sha1 ? EVP_sha256() : EVP_sha1(), wrapped, size, out, sizeof(out)), 0);
+                assert_int_equal(unwrap(key, sha1 ? EVP_sha1() : EVP_sha256(), wrapped, size, out, sizeof(out)), CHALLENGE_SIZE);
+                assert_int_equal(challenge_check(c, out, CHALLENGE_SIZE, instant_now(), USEC_PER_SEC * 60), 0);
+                challenge_free(c);
+        }
 }
 
 static void test_sizes_of_keys(void **state _unused_) {
@@ -296,7 +300,7 @@ int main(void) {
                 cmocka_unit_test(test_wrong_answers),
                 cmocka_unit_test(test_late_answers),
                 cmocka_unit_test(test_issued_is_before),
-                cmocka_unit_test(test_is_oaep_256),
+                cmocka_unit_test(test_digest_of_the_padding),
                 cmocka_unit_test(test_sizes_of_keys),
                 cmocka_unit_test(test_exponents),
                 cmocka_unit_test(test_not_a_key),

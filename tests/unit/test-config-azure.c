@@ -125,6 +125,34 @@ static void test_what_goes_with_what(void **state _unused_) {
                "cmkd.conf:6: there is no Identity= with Provider=transit");
 }
 
+/* SHA-1 is never taken because a token, or a key's type, says so. */
+static void test_algorithm(void **state _unused_) {
+        static const struct { const char *line; bool sha1; } rows[] = {
+                { "", false }, { "Algorithm=RSA-OAEP-256\n", false }, { "Algorithm=RSA-OAEP\n", true },
+        };
+        static const struct key_uri u = { .host = "localhost", .port = 8443, .name = "k" };
+        char text[256];
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                const char *why = NULL;
+                struct config *c;
+
+                snprintf(text, sizeof(text), "[Vault v]\nHost=localhost:8443\nKeys=k\n%s", rows[i].line);
+                put("/etc/cmkd/cmkd.conf", text);
+                c = load();
+                assert_non_null(config_find_vault(c, &u, NULL));
+                assert_non_null(config_find_vault_for(c, &u, "RSA-OAEP-256", &why));
+                assert_non_null(config_find_vault_for(c, &u, "A256KW", &why));
+                assert_null(why);
+                assert_int_equal(config_find_vault_for(c, &u, "RSA-OAEP", &why) != NULL, rows[i].sha1);
+                assert_int_equal(!why, rows[i].sha1);
+                config_free(c);
+        }
+        REFUSE("[Vault v]\nHost=v\nKeys=k\nAlgorithm=RSA1_5\n", "cmkd.conf:4", "RSA-OAEP-256 or RSA-OAEP");
+        REFUSE("[Vault v]\nHost=v\nKeys=k\nAlgorithm=A256KW\n", "cmkd.conf:4");
+        REFUSE("[Vault v]\nHost=v\nKeys=k\nProvider=transit\nTokenFile=/t\nAlgorithm=RSA-OAEP\n", "there is no Algorithm= with Provider=transit");
+}
+
 static void test_clouds(void **state _unused_) {
         static const struct { const char *host, *authority, *resource; } rows[] = {
                 { "a.vault.azure.net", PUBLIC, AKV }, { "A.MANAGEDHSM.azure.net", PUBLIC, "https://managedhsm.azure.net" },
@@ -158,7 +186,7 @@ static void test_clouds(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-                T(test_each_identity), T(test_values), T(test_what_goes_with_what), T(test_clouds),
+                T(test_each_identity), T(test_values), T(test_what_goes_with_what), T(test_clouds), T(test_algorithm),
         };
         return cmocka_run_group_tests_name("config-azure", tests, NULL, NULL);
 }

@@ -97,6 +97,19 @@ static void check_symmetric(const char *algorithm, const char *of_another_length
         assert_int_equal(token_format(&t, &no), -EINVAL);
 }
 
+/* Version 1 as well: a cmkd from before it says that it does not know the algorithm. */
+static void test_sha1(void **state _unused_) {
+        _cleanup_(freep) char *text = NULL;
+        struct token t, u;
+
+        image_token(&t);
+        strcpy(t.algorithm, ALGORITHM_RSA_SHA1);
+        assert_int_equal(token_format(&t, &text), 0);
+        assert_non_null(strstr(text, "\"version\":1,"));
+        assert_int_equal(token_parse(text, strlen(text), &u, NULL), 0);
+        assert_string_equal(u.algorithm, "RSA-OAEP");
+}
+
 static void test_symmetric(void **state _unused_) {
         check_symmetric(ALGORITHM_AES, ALGORITHM_KW);
         check_symmetric(ALGORITHM_CHACHA, ALGORITHM_KW);
@@ -222,7 +235,7 @@ static void test_sizes(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_round_trip), cmocka_unit_test(test_format_refuses),
-                cmocka_unit_test(test_symmetric), cmocka_unit_test(test_malformed), cmocka_unit_test(test_sizes),
+                cmocka_unit_test(test_symmetric), cmocka_unit_test(test_sha1), cmocka_unit_test(test_malformed), cmocka_unit_test(test_sizes),
         };
 
         return cmocka_run_group_tests_name("token", tests, NULL, NULL);

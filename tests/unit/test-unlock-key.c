@@ -94,25 +94,29 @@ static size_t encode_public(EVP_PKEY *key, uint8_t *buf) {
         return (size_t) i2d_PUBKEY(key, &p);
 }
 
-static void test_wrap(void **state) {
+static void check_wrap(const char *algorithm, const EVP_MD *md) {
         _cleanup_(secret_freep) struct secret *w = counting(64);
         EVP_PKEY *key = EVP_RSA_gen(2048);
         EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
         uint8_t spki[DISK_SPKI_MAX], wrapped[DISK_WRAPPED_MAX], out[DISK_WRAPPED_MAX];
         size_t n, size = encode_public(key, spki), plain = sizeof(out);
 
-        (void) state;
         assert_int_equal(public_key_check(spki, size, NULL), 256);
-        assert_int_equal(wrap_secret(spki, size, w, wrapped, &n), 0);
+        assert_int_equal(wrap_secret("RSA1_5", spki, size, w, wrapped, &n), -EINVAL);
+        assert_int_equal(wrap_secret(algorithm, spki, size, w, wrapped, &n), 0);
         assert_int_equal(n, 256);
         assert_true(EVP_PKEY_decrypt_init(ctx) > 0 && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) > 0 &&
-                    EVP_PKEY_CTX_set_rsa_oaep_md(ctx, EVP_sha256()) > 0 &&
-                    EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha256()) > 0);
+                    EVP_PKEY_CTX_set_rsa_oaep_md(ctx, md) > 0 && EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, md) > 0);
         assert_true(EVP_PKEY_decrypt(ctx, out, &plain, wrapped, n) > 0);
         assert_int_equal(plain, 64);
         assert_memory_equal(out, secret_cdata(w), 64);
         EVP_PKEY_CTX_free(ctx);
         EVP_PKEY_free(key);
+}
+
+static void test_wrap(void **state _unused_) {
+        check_wrap("RSA-OAEP-256", EVP_sha256());
+        check_wrap("RSA-OAEP", EVP_sha1());
 }
 
 static size_t rsa_with_exponent(unsigned bits, uint64_t exponent, uint8_t *buf) {

@@ -31,6 +31,13 @@ Keys=hrow
 CAFile=%(ca)s
 MetadataEndpoint=http://127.0.0.1:%(metadata_port)d
 
+[Vault old]
+Host=localhost:%(vault_port)d
+Keys=k1 row
+CAFile=%(ca)s
+Algorithm=RSA-OAEP
+MetadataEndpoint=http://127.0.0.1:%(metadata_port)d
+
 [Vault nobody-there]
 Host=localhost:%(silent)d
 Keys=k1
@@ -102,8 +109,8 @@ class Bench:
         self.connect()
 
     @staticmethod
-    def wrap(spki, plain):
-        oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+    def wrap(spki, plain, digest=hashes.SHA256):
+        oaep = padding.OAEP(padding.MGF1(digest()), digest(), None)
         return load_der_public_key(spki).encrypt(plain, oaep)
 
     def challenge(self, **more):

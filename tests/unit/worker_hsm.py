@@ -4,6 +4,8 @@
 import os
 import uuid
 
+from cryptography.hazmat.primitives import hashes
+
 from worker_client import (CAN_UNWRAP, CAN_WRAP, ENABLED, GET_KEY, HSM, PURGE_PROTECTED, UNWRAP, WRAP, WRAP_NEW)
 from worker_more import check, differs, first
 from worker_rows import B, G, M, HsmKey
@@ -57,6 +59,27 @@ def managed_hsm_other_algorithms(b):
     k = HsmKey(b)
     said = [k.call(UNWRAP, k.wrapped, algorithm=a) for a in ("A128KW", "A256GCM", "RSA1_5", "RSA-OAEP-256")]
     return differs("said", [(y.verdict, y.code) for y in said], [(M, "algorithm")] * 3 + [(M, "BadParameter")])
+
+
+@check
+def sha1_where_it_was_said_only(b):
+    """What the key's policy demands, the node's configuration must say; where it does not, nothing is sent."""
+    plain = os.urandom(32)
+    old, new = b.wrap(b.spki, plain, hashes.SHA1), b.wrap(b.spki, plain)
+    b.vault.ctl("set", name="oaep", value="sha1")
+    try:
+        y, z = b.client.call(UNWRAP, b.kid, old, vault="old", algorithm="RSA-OAEP"), b.client.call(UNWRAP, b.kid, new)
+        before = len(b.vault.log())
+        refused = b.client.call(UNWRAP, b.kid, old, algorithm="RSA-OAEP")
+        sent = len(b.vault.log()) - before
+    finally:
+        b.vault.ctl("set", name="oaep", value="any")
+    wrapped = b.client.call(WRAP, b.kid, plain, vault="old", algorithm="RSA-OAEP")
+    again = b.client.call(UNWRAP, b.kid, wrapped.blob, vault="old", algorithm="RSA-OAEP")
+    both = b.client.call(UNWRAP, b.kid, new, vault="old")         # what was wrapped before
+    return first(differs("SHA-1", (y.verdict, y.blob), (G, plain)), differs("SHA-256", (z.verdict, z.code), (M, "BadParameter")),
+                 differs("not said", (refused.verdict, refused.code, sent), (M, "algorithm", 0)),
+                 differs("by the vault", (again.verdict, again.blob), (G, plain)), differs("both", (both.verdict, both.blob), (G, plain)))
 
 
 @check

@@ -41,6 +41,7 @@ SETTINGS = {                     # name: (default, meaning)
     "cae": (False, "tokens must have been asked for with the claims that the 401 names"),
     "challenge_resource": ("https://vault.azure.net", "resource in the challenge beside a 401"),
     "challenge_tenant": ("", "tenant in that challenge; empty: the right one"),
+    "oaep": ("any", "with which digest RSA keys unwrap: any, or sha1 (RSA-OAEP only)"),
     "auth": (True, "off: no token is asked for"),
 }
 

@@ -250,6 +250,8 @@ def _key_for(call, takes_out):
 def _input(call):
     if not isinstance(call.doc.get("alg"), str):
         raise ApiError("bad-parameter", message="Property alg is required.")
+    if call.doc["alg"] == "RSA-OAEP-256" and call.store.get("oaep") == "sha1":
+        raise ApiError("bad-parameter", message="Algorithm RSA-OAEP-256 is not allowed by this key's policy.")
     return call.doc["alg"], keycrypto.unb64u(call.doc.get("value"))
 
 

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "algorithms.h"
 #include "config-copy.h"
 #include "findings.h"
 #include "keys.h"
@@ -82,6 +83,7 @@ static int judge(struct report *r, const char *root) {
 static int examine_node(struct findings *l, const char *root) {
         find_leaks(root, l);
         find_blindness(root, l);
+        find_algorithms(root, l);
         findings_sort(l);
         return l->out_of_memory ? fail(EXIT_CODE_FAILED, "out of memory") : EXIT_CODE_DONE;
 }
