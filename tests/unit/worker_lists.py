@@ -114,6 +114,8 @@ def doctor_asks_about_each_key(b):
     b.vault.ctl("disable", name="k2")
     b.vault.ctl("update-key", name="big", exp=1000)
     b.vault.ctl("delete", name="gone")
+    for name, kty, size in (("hrow", "oct-HSM", 256), ("hsmall", "oct-HSM", 192), ("hrsa", "RSA-HSM", 2048)):
+        b.create(name, kty=kty, size=size)
     unwraps = len(b.vault.log(op="unwrap"))
     done = cmkctl(b, "doctor", "--vaults", "--json")
     b.vault.ctl("set", name="purge_protection", value="off")
@@ -127,10 +129,13 @@ def doctor_asks_about_each_key(b):
              for f in json.loads(done.stdout)["findings"]}
     expected = {("key-unfit", "key k2 main"), ("key-unfit", "key big main"), ("key-unfit", "key hsm main"), ("key-refused", "key gone main")}
     main = {f for f in found if f[1].endswith(" main") and f[1] not in ("key row main", "key tagged main")}     # other checks' keys
-    others = {f[1].split()[-1]: f[0] for f in found if not f[1].endswith(" main")}
+    hsm = {f for f in found if f[1].endswith(" hsm")}
+    others = {f[1].split()[-1]: f[0] for f in found if not f[1].endswith((" main", " hsm")) and f[1] != "key row old"}
     return first(differs("status", (done.returncode, worse.returncode), (1, 1)), differs("found", main, expected),
                  differs("other vaults", others, {"nobody-there": "vault-silent", "no-name": "vault-silent", "system-ca": "vault-silent",
-                                                  "no-metadata": "vault-silent", "no-ca": "key-refused"}),
+                                                  "no-metadata": "vault-silent", "no-ca": "key-refused",
+                                                  "hsm-by-the-vaults-audience": "key-refused"}),
+                 differs("HSM", hsm, {("key-unfit", "key hsmall hsm"), ("key-refused", "key k1 hsm")}),
                  differs("unprotected", "vault-unsafe: key k1 of the vault main" in worse.stdout, True),
                  differs("not to wrap", "key k1 of the vault main, asked to wrap: DENIED" in worse.stdout, True),
                  differs("nothing was unwrapped", len(b.vault.log(op="unwrap")), unwraps),
