@@ -6,6 +6,7 @@
 #include "status.h"
 #include "common/audit-proto.h"
 #include "common/config.h"
+#include "common/fips.h"
 #include "common/log.h"
 
 #include <getopt.h>
@@ -82,6 +83,7 @@ int main(int argc, char **argv) {
         _cleanup_(privacy_freep) struct privacy *privacy = NULL;
         _cleanup_(audit_freep) struct audit *a = NULL;
         int priority = LOG_INFO, r;
+        char why[FIPS_WHY_MAX];
         sigset_t set;
 
         r = parse_arguments(argc, argv, &options, &priority);
@@ -95,6 +97,10 @@ int main(int argc, char **argv) {
         log_hide_names(options.privacy || options.unmirrored);
         if (r < 0)
                 return without_names();
+        if (config && config->fips && fips_begin(why) < 0) {
+                log_error("%s", why);
+                return 1;
+        }
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
         sigaddset(&set, SIGINT);

@@ -45,6 +45,11 @@ static inline bool algorithm_is_rsa(const char *s) {
         return streq(s, ALGORITHM_RSA) || streq(s, ALGORITHM_RSA_SHA1);
 }
 
+/* What Fips=yes allows. */
+static inline bool algorithm_is_approved(const char *s) {
+        return streq(s, ALGORITHM_RSA) || streq(s, ALGORITHM_AES) || streq(s, ALGORITHM_KW);
+}
+
 static inline size_t canary_size(const char *algorithm) {
         return 1 + CANARY_DIGEST_SIZE + CANARY_PLAIN_SIZE + algorithm_overhead(algorithm);
 }

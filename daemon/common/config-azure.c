@@ -100,11 +100,23 @@ const struct vault_config *config_find_vault_for(const struct config *c, const s
                                                  const char **ret_why) {
         const struct vault_config *v = config_find_vault(c, u, ret_why);
 
-        if (!v || config_allows_algorithm(v, algorithm))
+        const char *why = NULL;
+
+        if (v && !config_allows_algorithm(v, algorithm))
+                why = "it wraps with " ALGORITHM_RSA_SHA1 ", which Algorithm= of its vault does not say";
+        else if (v && c->fips && !algorithm_is_approved(algorithm))
+                why = "Fips=yes allows " ALGORITHM_RSA " and AES of 256 bits only";
+        if (!why)
                 return v;
         if (ret_why)
-                *ret_why = "it wraps with " ALGORITHM_RSA_SHA1 ", which Algorithm= of its vault does not say";
+                *ret_why = why;
         return NULL;
+}
+
+char *config_azure_check_fips(const struct vault_config *v) {
+        if (!config_allows_algorithm(v, ALGORITHM_RSA_SHA1))
+                return NULL;
+        return vault_say("[Vault %s]: Algorithm=" ALGORITHM_RSA_SHA1 " is SHA-1, which Fips=yes of [Node] does not allow", v->name);
 }
 
 void config_azure_note(struct vault_config *v, const char *key, const char *path, unsigned line) {

@@ -30,10 +30,13 @@ int config_azure_resource_id(const char *value, char **to);
 int config_azure_authority(const char *value, char **to);
 int config_azure_algorithm(const char *value, char **to);
 
+/* What of that vault does not go with Fips=yes: as config_azure_complete(). */
+char *config_azure_check_fips(const struct vault_config *v);
+
 /* Whether keys of that vault may wrap with it: SHA-1 only where Algorithm= says so. Any provider's vault. */
 bool config_allows_algorithm(const struct vault_config *v, const char *algorithm);
 
-/* As config_find_vault(), of a key that wrapped with it. */
+/* As config_find_vault(), of a key that wrapped with it: whether Algorithm= and Fips= allow that. */
 const struct vault_config *config_find_vault_for(const struct config *c, const struct key_uri *u, const char *algorithm,
                                                  const char **ret_why);
 

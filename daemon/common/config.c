@@ -177,6 +177,7 @@ static const struct setting settings[] = {
         { SECTION_NODE, "OwnerKeys", parse_paths, offsetof(struct config, owner_keys), NULL,
           "paths of PEM files, separated by spaces" },
         { SECTION_NODE, "AllowRemovable", parse_bool, offsetof(struct config, allow_removable), NULL, "yes or no" },
+        { SECTION_NODE, "Fips", parse_bool, offsetof(struct config, fips), NULL, "yes or no" },
         { SECTION_AUDIT, "PublicKey", parse_path, offsetof(struct config, audit.public_key), NULL,
           "the path of a PEM file" },
         { SECTION_AUDIT, "Privacy", parse_word, offsetof(struct config, audit.privacy), privacy_mode_from_string, "off or strict" },
@@ -484,8 +485,11 @@ static int load_all(struct loader *l, const char *root) {
 }
 
 static int check_vaults(struct loader *l) {
-        for (struct vault_config *v = l->config->vaults; v && !l->why; v = v->next)
+        for (struct vault_config *v = l->config->vaults; v && !l->why; v = v->next) {
                 l->why = config_vault_check(v);
+                if (!l->why && l->config->fips)
+                        l->why = config_azure_check_fips(v);
+        }
         return l->why ? -EINVAL : 0;
 }
 

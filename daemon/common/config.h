@@ -107,6 +107,7 @@ struct config {
         int trust;                     /* enum trust_mode */
         int on_trail_failure;          /* enum trail_failure */
         char **owner_keys;             /* PEM files of those whose signed lists are trusted; NULL-terminated, or NULL */
+        bool fips;                     /* OpenSSL's FIPS provider and no other; RSA-OAEP-256 and AES of 256 bits only */
         bool allow_removable;          /* udev may have loop, nbd, zram, USB and removable devices attached */
         char **baseline;               /* programs (paths) and units that may open decrypted devices; NULL-terminated, or NULL */
         struct guard_settings guard;

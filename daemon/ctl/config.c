@@ -3,6 +3,7 @@
 
 #include "common/config-azure.h"
 #include "common/config.h"
+#include "common/fips.h"
 #include "common/pkcs11-uri.h"
 
 /* cmkctl config: what the files say, read here and not asked from the daemon, so that a mistake is found before cmkd is
@@ -169,6 +170,7 @@ static struct json_object *to_json(const struct config *c) {
         put_text(node, "OnTrailFailure", trail_failure_to_string(c->on_trail_failure));
         put_keys(node, "OwnerKeys", c->owner_keys);
         put_text(node, "AllowRemovable", c->allow_removable ? "yes" : "no");
+        put_text(node, "Fips", c->fips ? "yes" : "no");
         json_object_object_add(o, "Node", node);
         put_text(guard, "Mode", guard_mode_to_string(c->guard.mode));
         put_span(guard, "ArmAfterSec", c->guard.arm_after_usec);
@@ -213,12 +215,15 @@ int verb_config_show(const struct invocation *in) {
 
 int verb_config_check(const struct invocation *in) {
         _cleanup_(config_freep) struct config *c = NULL;
+        char why[FIPS_WHY_MAX];
         size_t vaults = 0;
         int code;
 
         code = load(in, &c);
         if (code != EXIT_CODE_DONE)
                 return code;
+        if (c->fips && fips_probe(why) < 0)
+                return fail(EXIT_CODE_FAILED, "%s", why);
         for (const struct vault_config *v = c->vaults; v; v = v->next)
                 vaults++;
         printf("the configuration is in order, %zu vault%s allowed%s\n", vaults, vaults == 1 ? "" : "s",

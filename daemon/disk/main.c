@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* cmkd-disk OPERATION: what needs a header or a key. The argument is there for ps only, unless it is TEMPLATE_WORD. */
+/* cmkd-disk OPERATION [fips]: what needs a header or a key. The first argument is there for ps only, unless it is TEMPLATE_WORD. */
 
 #include "ops.h"
 
 #include "common/child.h"
+#include "common/fips.h"
+#include "common/log.h"
 #include "common/template.h"
 
 #include <fcntl.h>
@@ -45,10 +47,16 @@ static int warm_up(void) {
 }
 
 int main(int argc, char *argv[]) {
+        char why[FIPS_WHY_MAX];
         int r;
 
+        if (argc == 3 && streq(argv[2], FIPS_WORD) && fips_begin(why) < 0) {
+                log_init("cmkd-disk", LOG_INFO);
+                log_error("%s", why);
+                return EXIT_CODE_FAILED;
+        }
         (void) setpriority(PRIO_PROCESS, 0, 0);     /* cmkd's own (Nice= of its unit) is for what makes volumes unreadable */
-        r = argc == 2 && streq(argv[1], TEMPLATE_WORD) ? disk_be_template("cmkd-disk", warm_up, argv[1]) : 0;
+        r = argc >= 2 && streq(argv[1], TEMPLATE_WORD) ? disk_be_template("cmkd-disk", warm_up, argv[1]) : 0;
         if (r > 0)
                 return r - 1;
         return disk_serve("cmkd-disk", operations);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/child.h"
+#include "common/fips.h"
 #include "common/link.h"
 #include "common/log.h"
 #include "disk-template.h"
@@ -21,6 +22,7 @@ static const char *const programs[_PROGRAM_MAX] = { DISK_PROGRAMS "cmkd-disk", D
 struct disk_children {
         sd_event *event;
         struct disk_template *templates[_PROGRAM_MAX];
+        const char *words[_PROGRAM_MAX];   /* what a program is told beside what it is to do, or NULL */
 };
 
 struct disk_child {
@@ -232,7 +234,8 @@ static int copy_template(struct disk_child *d, const char *name, int secret_fd) 
 
 static int launch(struct disk_child *d, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec) {
         const char *program = programs[program_of(d->op)];
-        char *argv[] = { strrchr(program, '/') + 1, (char *) disk_op_to_string(d->op), NULL };
+        char *argv[] = { strrchr(program, '/') + 1, (char *) disk_op_to_string(d->op),
+                         (char *) d->children->words[program_of(d->op)], NULL };
         struct wire_frame f;
         int r;
 
@@ -306,15 +309,16 @@ void disk_child_cancel(struct disk_child *d) {
         kill_it(d);
 }
 
-int disk_children_new(sd_event *event, struct disk_children **ret) {
+int disk_children_new(sd_event *event, bool fips, struct disk_children **ret) {
         struct disk_children *c = calloc(1, sizeof(*c));
         int r;
 
         if (!c)
                 return -ENOMEM;
         c->event = sd_event_ref(event);
+        c->words[PROGRAM_DISK] = fips ? FIPS_WORD : NULL;
         for (size_t i = 0; i < _PROGRAM_MAX; i++) {
-                r = disk_template_new(event, programs[i], &c->templates[i]);
+                r = disk_template_new(event, programs[i], c->words[i], &c->templates[i]);
                 if (r < 0) {
                         disk_children_free(c);
                         return r;

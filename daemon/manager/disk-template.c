@@ -20,7 +20,7 @@ struct start {
 
 struct disk_template {
         sd_event *event;
-        const char *path;
+        const char *path, *word;
         struct stat program;           /* as it was started */
         struct child child;            /* pidfd < 0: there is none */
         bool ready, retired;
@@ -104,7 +104,7 @@ static bool is_current(const struct disk_template *t) {
 }
 
 static void launch(struct disk_template *t) {
-        char *argv[] = { strrchr(t->path, '/') + 1, (char *) TEMPLATE_WORD, NULL };
+        char *argv[] = { strrchr(t->path, '/') + 1, (char *) TEMPLATE_WORD, (char *) t->word, NULL };
         int r;
 
         t->not_before_usec = now_boottime_usec() + RESTART_USEC;
@@ -154,13 +154,14 @@ void disk_template_kill(struct disk_template *t) {
         child_kill(&t->child);
 }
 
-int disk_template_new(sd_event *event, const char *path, struct disk_template **ret) {
+int disk_template_new(sd_event *event, const char *path, const char *word, struct disk_template **ret) {
         struct disk_template *t = calloc(1, sizeof(*t));
 
         if (!t)
                 return -ENOMEM;
         t->event = sd_event_ref(event);
         t->path = path;
+        t->word = word;
         t->child = (struct child) { .pidfd = -EBADF, .sock = -EBADF };
         LIST_INIT(&t->starts);
         launch(t);

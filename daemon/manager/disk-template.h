@@ -13,8 +13,9 @@ struct disk_template;
 /* pid: of the child, which is ours to reap; or a negative errno: there is none (-EPIPE: the template died). */
 typedef void (*disk_template_started)(int pid, void *user);
 
-/* Starts one of path (absolute), as soon as there is something to start. path must outlive it. Returns 0 or -ENOMEM. */
-int disk_template_new(sd_event *event, const char *path, struct disk_template **ret);
+/* Starts one of path (absolute), as soon as there is something to start. word: one more argument, or NULL. Both must outlive it. Returns
+ * 0 or -ENOMEM. */
+int disk_template_new(sd_event *event, const char *path, const char *word, struct disk_template **ret);
 struct disk_template *disk_template_free(struct disk_template *t);
 
 /* Asks for a child; descriptors as for template_ask(). The callback comes exactly once, never from inside this call. Returns

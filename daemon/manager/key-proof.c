@@ -2,6 +2,7 @@
 #include "key-proof.h"
 
 #include "challenge.h"
+#include "common/config-azure.h"
 #include "key.h"
 #include "manager.h"
 
@@ -174,6 +175,10 @@ static void on_key(const struct vault_reply *y, void *user) {
                 return;
         }
         *wanted = u;
+        if (!config_find_vault_for(p->manager->config, wanted, algorithm_is_symmetric(y->key_type) ? y->key_type : p->key.algorithm, &why)) {
+                refuse(p, EXIT_CODE_POLICY, why);
+                return;
+        }
         if (algorithm_is_symmetric(y->key_type)) {
                 snprintf(p->key.algorithm, sizeof(p->key.algorithm), "%s", y->key_type);
                 take_known_canary(p);

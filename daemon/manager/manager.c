@@ -8,6 +8,7 @@
 #include "adopt.h"
 #include "bus.h"
 #include "clock-watch.h"
+#include "common/fips.h"
 #include "common/log.h"
 #include "cut-mark.h"
 #include "disk-child.h"
@@ -142,12 +143,18 @@ static void log_bad_entries(const struct trust_list *l) {
 
 static int load(struct manager *m) {
         _cleanup_(freep) char *why = NULL;
+        char said[FIPS_WHY_MAX];
         int r;
 
         r = config_load("", &m->config, &why);
         log_hide_names(r >= 0 && m->config->audit.privacy == PRIVACY_STRICT);
         if (r < 0) {
                 log_error("%s", why ? why : strerror(-r));
+                return r;
+        }
+        r = m->config->fips ? fips_begin(said) : 0;
+        if (r < 0) {
+                log_error("%s", said);
                 return r;
         }
         r = trust_places_load(m->config, &m->trust, &m->trust_early);
@@ -182,7 +189,7 @@ static int set_up(struct manager *m) {
         if (r >= 0)
                 r = clock_watch_new(m->event, on_clock_set, m, &m->clock);
         if (r >= 0)
-                r = disk_children_new(m->event, &m->children);
+                r = disk_children_new(m->event, m->config->fips, &m->children);
         if (r >= 0)
                 r = no_cores_new(m->children, m->event, &m->no_cores);
         if (r >= 0)

@@ -50,6 +50,8 @@ static int load(struct manager *m, struct config **ret_config, struct trust_list
         r = config_load("", &c, ret_why);
         if (r < 0)
                 return r;
+        if (c->fips != m->config->fips)
+                return refuse(-EPERM, ret_why, "Fips= holds from the start of cmkd on: restart it");
         LIST_FOREACH(v, &m->volumes, volumes) {
                 r = check_volume(c, v, ret_why);
                 if (r < 0)

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/fips.h"
 #include "common/log.h"
 #include "common/verdict.h"
 #include "memory.h"
@@ -20,6 +21,7 @@ static int fail(const char *what, int error) {
 
 static int load(const struct options *o, struct vaults **ret) {
         _cleanup_(freep) char *why = NULL;
+        char said[FIPS_WHY_MAX];
         struct config *c = NULL;
         int r;
 
@@ -29,6 +31,12 @@ static int load(const struct options *o, struct vaults **ret) {
                 return r;
         }
         log_hide_names(c->audit.privacy == PRIVACY_STRICT);
+        r = c->fips ? fips_begin(said) : 0;
+        if (r < 0) {
+                log_error("%s", said);
+                config_free(c);
+                return r;
+        }
         if (!c->vaults)
                 log_warning("there is no [Vault NAME] in the configuration: every request will be refused");
         return vaults_load(c, ret);

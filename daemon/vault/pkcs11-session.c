@@ -394,7 +394,7 @@ static bool wrap(struct run *r, struct secret **ret_value) {
 static bool unwrap(struct run *r, CK_OBJECT_HANDLE object, struct secret **ret_value) {
         const struct pkcs11_unwrap u = {
                 .f = r->s->f, .session = r->s->handle, .key = object, .blob = r->q->blob, .blob_size = r->q->blob_size,
-                .modulus_size = (r->y->key_bits + 7u) / 8,
+                .modulus_size = (r->y->key_bits + 7u) / 8, .whole_oaep = r->s->place.whole_oaep,
         };
         struct pkcs11_failure e = {};
 

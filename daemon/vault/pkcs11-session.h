@@ -19,6 +19,7 @@ struct pkcs11_place {
         const char *module;              /* path */
         const char *token;               /* label */
         const char *pin_file;            /* or NULL: no login */
+        bool whole_oaep;                 /* the module has to do it: no padding is taken off here */
 };
 
 struct pkcs11_question {

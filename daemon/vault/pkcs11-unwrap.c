@@ -113,7 +113,7 @@ int pkcs11_unwrap(const struct pkcs11_unwrap *u, struct secret **ret, struct pkc
                 return fact(ret_failure, PKCS11_REFUSES);
         if (decrypt(u, &m, ret, &first) >= 0)
                 return 0;
-        if (is_unable(first.rv) && decrypt_raw(u, ret, &first) >= 0)
+        if (is_unable(first.rv) && !u->whole_oaep && decrypt_raw(u, ret, &first) >= 0)
                 return 0;
         if (first.rv == CKR_KEY_FUNCTION_NOT_PERMITTED && may_unwrap(u)) {
                 if (unwrap_key(u, ret, &second) >= 0)

@@ -17,6 +17,7 @@ struct pkcs11_unwrap {
         CK_OBJECT_HANDLE key;
         const uint8_t *blob;
         size_t blob_size, modulus_size;
+        bool whole_oaep;                 /* never CKM_RSA_X_509: the padding would be taken off by no module of anybody's (Fips=yes) */
 };
 
 struct pkcs11_failure {

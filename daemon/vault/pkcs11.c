@@ -20,7 +20,8 @@ static int set_environment(char **list) {
 
 static int pkcs11_open(struct vault *v) {
         const struct vault_config *c = v->config;
-        const struct pkcs11_place place = { .module = c->module, .token = c->host, .pin_file = c->pin_file };
+        const struct pkcs11_place place = { .module = c->module, .token = c->host, .pin_file = c->pin_file,
+                                           .whole_oaep = v->fips };
         struct pkcs11_session *s;
         int r;
 

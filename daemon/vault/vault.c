@@ -28,11 +28,12 @@ int vault_read_authorities(struct vault *v, const char *setting, const char *pat
         return 0;
 }
 
-static int vault_init(struct vault *v, const struct vault_config *c) {
+static int vault_init(struct vault *v, const struct vault_config *c, bool fips) {
         _cleanup_(freep) char *pem = NULL;
         int r;
 
         v->config = c;
+        v->fips = fips;
         for (size_t i = 0; i < ELEMENTSOF(providers); i++)
                 if (streq(providers[i]->provider, c->provider))
                         v->ops = providers[i];
@@ -60,7 +61,7 @@ int vaults_load(struct config *config, struct vaults **ret) {
         }
         l->config = config;
         for (const struct vault_config *c = config->vaults; c; c = c->next)
-                if (vault_init(l->list + l->n++, c) < 0) {
+                if (vault_init(l->list + l->n++, c, config->fips) < 0) {
                         vaults_free(l);
                         return -ENOMEM;
                 }

@@ -27,6 +27,7 @@ struct vault {
         struct identity *identity;        /* NULL: the provider needs none */
         struct pkcs11_thread *pkcs11;     /* NULL: another provider */
         struct transit_servers *transit;  /* the same */
+        bool fips;                        /* Fips=yes */
         bool unusable;                    /* a file of authorities could not be read */
         _Atomic bool has_module;          /* code that is not ours runs here: the process is left by _exit(2) */
         _Atomic bool is_over;             /* a new process is worth more than this one, once nothing is under way */

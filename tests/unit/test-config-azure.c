@@ -153,6 +153,29 @@ static void test_algorithm(void **state _unused_) {
         REFUSE("[Vault v]\nHost=v\nKeys=k\nProvider=transit\nTokenFile=/t\nAlgorithm=RSA-OAEP\n", "there is no Algorithm= with Provider=transit");
 }
 
+static void test_fips(void **state _unused_) {
+        static const struct { const char *algorithm; bool plain, fips; } rows[] = {
+                { "RSA-OAEP-256", true, true }, { "A256GCM", true, true }, { "A256KW", true, true }, { "C20P", true, false },
+                { "RSA-OAEP", false, false },
+        };
+        static const struct key_uri u = { .host = "localhost", .port = 8443, .name = "k" };
+
+        for (int fips = 0; fips < 2; fips++) {
+                struct config *c;
+
+                put("/etc/cmkd/cmkd.conf", fips ? "[Node]\nFips=yes\n[Vault v]\nHost=localhost:8443\nKeys=k\n" :
+                                                  "[Vault v]\nHost=localhost:8443\nKeys=k\n");
+                c = load();
+                assert_int_equal(c->fips, fips);
+                for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                        if ((config_find_vault_for(c, &u, rows[i].algorithm, NULL) != NULL) != (fips ? rows[i].fips : rows[i].plain))
+                                fail_msg("%s with Fips=%s", rows[i].algorithm, fips ? "yes" : "no");
+                config_free(c);
+        }
+        REFUSE("[Vault v]\nHost=v\nKeys=k\nAlgorithm=RSA-OAEP\n[Node]\nFips=yes\n", "[Vault v]: Algorithm=RSA-OAEP is SHA-1");
+        REFUSE("[Node]\nFips=maybe\n", "cmkd.conf:2", "yes or no");
+}
+
 static void test_clouds(void **state _unused_) {
         static const struct { const char *host, *authority, *resource; } rows[] = {
                 { "a.vault.azure.net", PUBLIC, AKV }, { "A.MANAGEDHSM.azure.net", PUBLIC, "https://managedhsm.azure.net" },
@@ -186,7 +209,7 @@ static void test_clouds(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-                T(test_each_identity), T(test_values), T(test_what_goes_with_what), T(test_clouds), T(test_algorithm),
+                T(test_each_identity), T(test_values), T(test_what_goes_with_what), T(test_clouds), T(test_algorithm), T(test_fips),
         };
         return cmocka_run_group_tests_name("config-azure", tests, NULL, NULL);
 }

@@ -157,9 +157,11 @@ static void test_public(void **state _unused_) {
 
 static struct vault_reply reply;
 static struct secret *value;
+static bool whole_oaep;
 
 static struct pkcs11_session *new_session(bool pin) {
-        const struct pkcs11_place place = { .module = "/nonexistent.so", .token = "cmkd", .pin_file = pin ? pin_file : NULL };
+        const struct pkcs11_place place = { .module = "/nonexistent.so", .token = "cmkd", .pin_file = pin ? pin_file : NULL,
+                                           .whole_oaep = whole_oaep };
         struct pkcs11_session *s;
 
         assert_int_equal(pkcs11_session_new(&place, &fake_list, &s), 0);
@@ -274,6 +276,24 @@ static void test_ways_to_unwrap(void **state _unused_) {
                         assert_int_equal(strncmp(ask_key(s, VAULT_OP_UNWRAP, &u, blob, size), "DENIED ", 7), 0);
                 pkcs11_session_free(s);
         }
+}
+
+/* Fips=yes: what the module cannot do as a whole is not done. */
+static void test_whole_oaep(void **state _unused_) {
+        struct pkcs11_session *s;
+        uint8_t blob[512];
+        struct key_uri u;
+        size_t size;
+
+        whole_oaep = true;
+        s = new_session(true);
+        whole_oaep = false;
+        fake_reset(first_key);
+        u = enrol(s, K1, blob, &size);
+        assert_string_equal(ask_key(s, VAULT_OP_UNWRAP, &u, blob, size), "GRANTED ");
+        fake.only_sha1 = true;
+        assert_string_equal(ask_key(s, VAULT_OP_UNWRAP, &u, blob, size), "MISCONFIGURED CKR_ARGUMENTS_BAD");
+        pkcs11_session_free(s);
 }
 
 static void test_key_gone(void **state _unused_) {
@@ -541,7 +561,7 @@ int main(void) {
                 cmocka_unit_test(test_fields),
                 cmocka_unit_test(test_public),
                 cmocka_unit_test(test_session),
-                cmocka_unit_test(test_ways_to_unwrap),
+                cmocka_unit_test(test_ways_to_unwrap), cmocka_unit_test(test_whole_oaep),
                 cmocka_unit_test(test_key_gone),
                 cmocka_unit_test(test_token_gone),
                 cmocka_unit_test(test_pin),

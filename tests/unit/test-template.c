@@ -103,7 +103,7 @@ static int status_of(pid_t pid) {
 
 static int set_up(void **state _unused_) {
         assert_true(sd_event_new(&event) >= 0);
-        assert_int_equal(disk_template_new(event, program, &template), 0);
+        assert_int_equal(disk_template_new(event, program, NULL, &template), 0);
         return 0;
 }
 

@@ -2,6 +2,8 @@
 """Checks of cmkd-vault with keys of a Managed HSM. As those of worker_more.py; the answers that revoke are those of worker_rows.py."""
 
 import os
+import subprocess
+import sysconfig
 import uuid
 
 from cryptography.hazmat.primitives import hashes
@@ -9,6 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from worker_client import (CAN_UNWRAP, CAN_WRAP, ENABLED, GET_KEY, HSM, PURGE_PROTECTED, UNWRAP, WRAP, WRAP_NEW)
 from worker_more import check, differs, first
 from worker_rows import B, G, M, HsmKey
+
+MODULE = "/usr/lib/%s/ossl-modules/fips.so" % sysconfig.get_config_var("MULTIARCH")
 
 
 @check
@@ -80,6 +84,27 @@ def sha1_where_it_was_said_only(b):
     return first(differs("SHA-1", (y.verdict, y.blob), (G, plain)), differs("SHA-256", (z.verdict, z.code), (M, "BadParameter")),
                  differs("not said", (refused.verdict, refused.code, sent), (M, "algorithm", 0)),
                  differs("by the vault", (again.verdict, again.blob), (G, plain)), differs("both", (both.verdict, both.blob), (G, plain)))
+
+
+@check
+def fips_is_demanded(b):
+    """Where OpenSSL has no such provider nothing starts, and each says why; a vault that wants SHA-1 is refused in any case."""
+    root, said = os.path.join(b.dir, "fips"), []
+    os.makedirs(os.path.join(root, "etc/cmkd"), exist_ok=True)
+    section = "[Vault main]\nHost=localhost\nKeys=k1\n"
+    cmkctl = os.path.join(os.path.dirname(b.worker.program), "cmkctl")
+    for text in (section, "[Node]\nFips=yes\n" + section, "[Node]\nFips=yes\n" + section + "Algorithm=RSA-OAEP\n"):
+        with open(os.path.join(root, "etc/cmkd/cmkd.conf"), "w") as f:
+            f.write(text)
+        for argv in ([b.worker.program, "--check-config", "--root", root], [cmkctl, "config", "check", "--root", root],
+                     [cmkctl, "doctor", "--root", root]):
+            done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={"OPENSSL_MODULES": b.dir})
+            said.append((done.returncode, "FIPS provider cannot be loaded" in done.stdout, "is SHA-1" in done.stdout))
+    real = os.path.exists(MODULE)           # the worker forgets its environment
+    return first(differs("without", said[0:2], [(0, False, False)] * 2), differs("doctor without", said[2][1:], (False, False)),
+                 differs("worker", said[3], (0, False, False) if real else (1, True, False)),
+                 differs("cmkctl", said[4], (1, True, False)), differs("doctor", said[5][:2], (1, True)),
+                 differs("SHA-1", said[6:8], [(1, False, True)] * 2))
 
 
 @check
