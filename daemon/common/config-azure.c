@@ -5,6 +5,7 @@
 
 #include "algorithm.h"
 #include "config-vault.h"
+#include "pkcs11-uri.h"
 
 #define RESOURCE_ID_MAX 511u
 #define RESOURCE_ID_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.()/"
@@ -113,6 +114,34 @@ const struct vault_config *config_find_vault_for(const struct config *c, const s
         return NULL;
 }
 
+bool config_azure_key_is_in_token(const struct vault_config *v) {
+        return v->client_key && *v->client_key != '/';
+}
+
+int config_azure_client_key(const char *value, char **to) {
+        char text[KEY_URI_MAX];
+        struct key_uri u;
+
+        if (*value == '/')
+                return free_and_strdup(to, value);
+        if (key_uri_parse(value, &u, NULL) < 0 || !key_uri_is_pkcs11(&u) || *u.version)
+                return -EINVAL;
+        key_uri_format(&u, text, sizeof(text));
+        return free_and_strdup(to, text);
+}
+
+static char *check_token(const struct vault_config *v) {
+        struct key_uri u;
+
+        if (!config_azure_key_is_in_token(v))
+                return NULL;
+        if (!v->module)
+                return vault_say("[Vault %s] has no Module=: the PKCS#11 module that reaches ClientKey=", v->name);
+        if (key_uri_parse(v->client_key, &u, NULL) < 0 || !pkcs11_uri_takes_module(&u, v->module))
+                return vault_say("[Vault %s]: ClientKey= names another module than Module=", v->name);
+        return NULL;
+}
+
 char *config_azure_check_fips(const struct vault_config *v) {
         if (!config_allows_algorithm(v, ALGORITHM_RSA_SHA1))
                 return NULL;
@@ -188,6 +217,8 @@ char *config_azure_complete(struct vault_config *v) {
         why = check_settings(v);
         if (!why && v->identity == AZURE_IDENTITY_MANAGED)
                 why = check_selectors(v);
+        if (!why)
+                why = check_token(v);
         if (why)
                 return why;
         r = set_default(&v->resource, clouds[MAX_OF(cloud, 0)].resource);

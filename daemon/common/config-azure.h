@@ -30,6 +30,12 @@ int config_azure_resource_id(const char *value, char **to);
 int config_azure_authority(const char *value, char **to);
 int config_azure_algorithm(const char *value, char **to);
 
+/* Whether ClientKey= is a key in a token, pkcs11:..., which Module= and PinFile= then lead to. */
+bool config_azure_key_is_in_token(const struct vault_config *v);
+
+/* A path, or the identifier of a key in a token, without a version. As the parsers above. */
+int config_azure_client_key(const char *value, char **to);
+
 /* What of that vault does not go with Fips=yes: as config_azure_complete(). */
 char *config_azure_check_fips(const struct vault_config *v);
 

@@ -156,7 +156,8 @@ void config_vault_note(struct vault_config *v, const char *key, const char *path
         static const char *const transit[] = {
                 "Mount", "Namespace", "ClusterId", "Servers", "RedirectHosts", "AuthMount", "TokenFile", "RoleId", "SecretIdFile", "Role", NULL,
         };
-        static const char *const pkcs11[] = { "Token", "Objects", "Module", "PinFile", "ModuleEnvironment", NULL };
+        static const char *const pkcs11[] = { "Token", "Objects", NULL };
+        static const char *const module[] = { "Module", "PinFile", "ModuleEnvironment", NULL };
         static const char *const host[] = {
                 "Host", "Keys", "CAFile", "PinnedKeys", "CRLFile", "StapledStatus", "JwtFile", "ClientCertificate", "ClientKey", NULL,
         };
@@ -169,6 +170,8 @@ void config_vault_note(struct vault_config *v, const char *key, const char *path
                 f = &v->transit_only;
         else if (is_listed(pkcs11, key))
                 f = &v->pkcs11_only;
+        else if (is_listed(module, key))
+                f = &v->module_only;
         else if (is_listed(host, key))
                 f = &v->host_only;
         if (!f || *f->key)
@@ -268,8 +271,12 @@ static char *check_host(struct vault_config *v) {
                 return vault_say("[Vault %s] has no Host=", v->name);
         if (!v->keys)
                 return vault_say("[Vault %s] has no Keys=: name the keys that may be used there", v->name);
-        if (!streq(v->provider, "transit"))
-                return config_azure_complete(v);
+        if (!streq(v->provider, "transit")) {
+                why = config_azure_complete(v);
+                return why ? why : check_environment(v);
+        }
+        if (config_azure_key_is_in_token(v))
+                return vault_say("[Vault %s]: ClientKey= is a file with Provider=transit", v->name);
         why = check_login(v);
         return why ? why : check_servers(v);
 }
@@ -277,7 +284,8 @@ static char *check_host(struct vault_config *v) {
 static char *check_foreign(const struct vault_config *v) {
         const struct { const struct first_use *use; bool fits; } uses[] = {
                 { &v->azure_only, streq(v->provider, "azure") }, { &v->transit_only, streq(v->provider, "transit") },
-                { &v->pkcs11_only, streq(v->provider, "pkcs11") }, { &v->host_only, !streq(v->provider, "pkcs11") },
+                { &v->pkcs11_only, streq(v->provider, "pkcs11") },
+                { &v->module_only, streq(v->provider, "pkcs11") || (streq(v->provider, "azure") && config_azure_key_is_in_token(v)) }, { &v->host_only, !streq(v->provider, "pkcs11") },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(uses); i++)

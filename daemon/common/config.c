@@ -107,6 +107,10 @@ static int parse_resource_id(const char *value, void *to, word_parser words _unu
         return config_azure_resource_id(value, to);
 }
 
+static int parse_client_key(const char *value, void *to, word_parser words _unused_) {
+        return config_azure_client_key(value, to);
+}
+
 static int parse_algorithm(const char *value, void *to, word_parser words _unused_) {
         return config_azure_algorithm(value, to);
 }
@@ -246,7 +250,7 @@ static const struct setting settings[] = {
         IN_VAULT("Role", parse_word_text, role, "the name of a role"),
         IN_VAULT("JwtFile", parse_path, jwt_file, FILE_PATH),
         IN_VAULT("ClientCertificate", parse_path, client_certificate, FILE_PATH),
-        IN_VAULT("ClientKey", parse_path, client_key, FILE_PATH),
+        IN_VAULT("ClientKey", parse_client_key, client_key, "the path of a file, or pkcs11:token=...;object=..."),
         { SECTION_VAULT, "Token", parse_token, 0, NULL, "the label of a token, 1 to 32 characters, escaped as in pkcs11:token=..." },
         IN_VAULT("Objects", parse_objects, keys, "labels of private keys, escaped as in pkcs11:object=..., separated by spaces"),
         IN_VAULT("Module", parse_path, module, "the path of a PKCS#11 module"),

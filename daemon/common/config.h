@@ -78,13 +78,13 @@ struct vault_config {
         char *role, *jwt_file;
         char *client_certificate, *client_key;
         /* pkcs11 */
-        char *module;                  /* path; NULL with every other provider */
+        char *module;                  /* path; else NULL. azure has these three where ClientKey= is in a token */
         char *pin_file;                /* NULL: no login */
         char **module_environment;     /* "NAME=VALUE"; NULL-terminated, or NULL */
         /* all */
         uint64_t timeout_usec;         /* of one request */
         bool accept_unsafe;            /* AcceptUnsafeVault=: no purge protection, said by the owner in writing */
-        struct first_use azure_only, transit_only, pkcs11_only, host_only;     /* host: azure and transit */
+        struct first_use azure_only, transit_only, pkcs11_only, module_only, host_only;     /* host: azure and transit */
 };
 
 struct audit_config {

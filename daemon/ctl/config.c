@@ -102,6 +102,12 @@ static void put_transit(struct json_object *o, const struct vault_config *v) {
         put_text(o, "ClientKey", v->client_key);
 }
 
+static void put_module(struct json_object *o, const struct vault_config *v) {
+        put_text(o, "Module", v->module);
+        put_text(o, "PinFile", v->pin_file);
+        put_keys(o, "ModuleEnvironment", v->module_environment);
+}
+
 /* Labels as they stand in the file: a blank between two is none in one. */
 static void put_pkcs11(struct json_object *o, const struct vault_config *v) {
         char token[3 * PKCS11_LABEL_MAX + 1], label[KEY_URI_MAX], text[8192] = "";
@@ -114,9 +120,7 @@ static void put_pkcs11(struct json_object *o, const struct vault_config *v) {
                 n += (size_t) snprintf(text + n, sizeof(text) - n, "%s%s", n ? " " : "", label);
         }
         put_text(o, "Objects", text);
-        put_text(o, "Module", v->module);
-        put_text(o, "PinFile", v->pin_file);
-        put_keys(o, "ModuleEnvironment", v->module_environment);
+        put_module(o, v);
 }
 
 static void put_host(struct json_object *o, const struct vault_config *v) {
@@ -131,8 +135,10 @@ static void put_host(struct json_object *o, const struct vault_config *v) {
         put_text(o, "StapledStatus", v->stapled_status ? "yes" : "no");
         if (streq(v->provider, "transit"))
                 put_transit(o, v);
-        else
+        else {
                 put_azure(o, v);
+                put_module(o, v);
+        }
 }
 
 static struct json_object *vault_section(const struct vault_config *v) {

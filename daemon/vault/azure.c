@@ -6,6 +6,7 @@
 #include "azure-list.h"
 #include "azure-reply.h"
 #include "azure-verdict.h"
+#include "client-key.h"
 #include "common/algorithm.h"
 #include "common/base64.h"
 #include "common/config-azure.h"
@@ -255,7 +256,13 @@ static void azure_list(struct vault *v, const struct vault_call *c, struct vault
         vault_reply_granted(y);
 }
 
+static int sign(void *user, const uint8_t digest[static 32], const uint8_t *spki, size_t spki_size, uint64_t deadline_usec,
+                struct secret **ret, struct judgement *why) {
+        return client_key_sign(user, digest, spki, spki_size, deadline_usec, ret, why);
+}
+
 static int azure_open(struct vault *v) {
+        const struct token_signer signer = { .sign = sign, .user = v };
         const struct vault_config *c = v->config;
         _cleanup_(freep) char *pem = NULL;
         int r;
@@ -263,7 +270,9 @@ static int azure_open(struct vault *v) {
         if (c->identity == AZURE_IDENTITY_MANAGED || c->identity == AZURE_IDENTITY_ARC)
                 return identity_imds_new(c, ARC_KEY_DIRECTORY, &v->identity);
         r = vault_read_authorities(v, "AuthorityCAFile", c->authority_ca_file, &pem);
-        return r < 0 ? r : identity_aad_new(c, pem, &v->identity);
+        if (r >= 0)
+                r = client_key_open(v);
+        return r < 0 ? r : identity_aad_new(c, pem, &signer, &v->identity);
 }
 
 const struct vault_ops azure_ops = {

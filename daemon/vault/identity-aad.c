@@ -14,6 +14,7 @@
 struct aad {
         const struct vault_config *config;
         struct http_pool *http;
+        struct token_signer signer;
         char url[URL_MAX];
 };
 
@@ -34,11 +35,47 @@ static int say_file(struct token_fetched *f, int r, const char *path, const char
         return say(f, VERDICT_MISCONFIGURED, "aad: file", path, why);
 }
 
-/* What the node proves to be the client with: an assertion, or the secret. */
-static int get_credential(const struct aad *a, struct secret **ret, struct token_fetched *f) {
+/* One signature by a key that is no file. */
+struct signing {
+        const struct aad *aad;
+        uint64_t deadline_usec;
+        struct token_fetched *fetched;
+};
+
+static int sign(void *user, const uint8_t digest[static 32], const uint8_t *spki, size_t spki_size, struct secret **ret) {
+        struct signing *s = user;
+        const struct token_signer *t = &s->aad->signer;
+
+        return t->sign(t->user, digest, spki, spki_size, s->deadline_usec, ret, &s->fetched->failure);
+}
+
+static int make_assertion(const struct aad *a, uint64_t deadline_usec, struct secret **ret, struct token_fetched *f) {
         const struct vault_config *c = a->config;
+        const struct assertion what = { .audience = a->url, .client_id = c->client_id,
+                                        .now_sec = instant_now().realtime_usec / USEC_PER_SEC };
+        struct signing signing = { .aad = a, .deadline_usec = deadline_usec, .fetched = f };
+        struct assertion_key where = { .sign = sign, .user = &signing };
         _cleanup_(secret_freep) struct secret *key = NULL;
         _cleanup_(freep) char *certificate = NULL;
+        const char *why = "";
+        int r;
+
+        r = read_small_file(c->client_certificate, CERTIFICATES_MAX, &certificate, NULL);
+        if (r < 0)
+                return say_file(f, r, c->client_certificate, strerror(-r));
+        if (!config_azure_key_is_in_token(c))
+                r = secret_file_read(c->client_key, SECRET_FILE_PRIVATE | SECRET_FILE_PEM, &key, &why);
+        where.pem = key;
+        if (r >= 0)
+                r = client_assertion_new(&what, certificate, &where, ret, &why);
+        if (r == -EACCES && config_azure_key_is_in_token(c))
+                return r;          /* said already */
+        return r < 0 ? say_file(f, r, c->client_key, why) : 0;
+}
+
+/* What the node proves to be the client with: an assertion, or the secret. */
+static int get_credential(const struct aad *a, uint64_t deadline_usec, struct secret **ret, struct token_fetched *f) {
+        const struct vault_config *c = a->config;
         const char *why = "";
         int r;
 
@@ -49,15 +86,7 @@ static int get_credential(const struct aad *a, struct secret **ret, struct token
                                      &why);
                 return r < 0 ? say_file(f, r, path, why) : 0;
         }
-        r = read_small_file(c->client_certificate, CERTIFICATES_MAX, &certificate, NULL);
-        if (r < 0)
-                return say_file(f, r, c->client_certificate, strerror(-r));
-        r = secret_file_read(c->client_key, SECRET_FILE_PRIVATE | SECRET_FILE_PEM, &key, &why);
-        if (r >= 0)
-                r = client_assertion_new(&(struct assertion) { .audience = a->url, .client_id = c->client_id,
-                                                                .now_sec = instant_now().realtime_usec / USEC_PER_SEC },
-                                         certificate, key, ret, &why);
-        return r < 0 ? say_file(f, r, c->client_key, why) : 0;
+        return make_assertion(a, deadline_usec, ret, f);
 }
 
 /* Appends "NAME=VALUE", after the first with an ampersand. */
@@ -108,7 +137,7 @@ static int try_once(void *user, const struct token_wish *w, struct token_fetched
         int r;
 
         *ret_retry = false;
-        r = get_credential(a, &credential, f);
+        r = get_credential(a, w->deadline_usec, &credential, f);
         if (r < 0)
                 return r;
         r = make_form(a, credential, w->claims, &form);
@@ -133,7 +162,7 @@ static void aad_free(void *user) {
         free(a);
 }
 
-int identity_aad_new(const struct vault_config *c, const char *ca_pem, struct identity **ret) {
+int identity_aad_new(const struct vault_config *c, const char *ca_pem, const struct token_signer *signer, struct identity **ret) {
         struct aad *a;
 
         a = calloc(1, sizeof(*a));
@@ -142,6 +171,7 @@ int identity_aad_new(const struct vault_config *c, const char *ca_pem, struct id
                 return -ENOMEM;
         }
         a->config = c;
+        a->signer = *signer;
         snprintf(a->url, sizeof(a->url), "%s/%s/oauth2/v2.0/token", c->authority, c->tenant_id);
         return identity_new(&(struct token_source) { .fetch = fetch, .free = aad_free, .user = a }, ret);
 }

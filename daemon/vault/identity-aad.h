@@ -5,13 +5,20 @@
  *
  *   workload      the token in JwtFile=, of an issuer that the application trusts
  *   secret        ClientSecretFile=
- *   certificate   an assertion signed with ClientKey= (client-assertion.h)
+ *   certificate   an assertion signed with ClientKey= (client-assertion.h, client-key.h)
  *
  * Files are read anew before each request. Authority and tenant are the configuration's, never a challenge's. */
 
 #include "common/config.h"
 #include "identity.h"
 
-/* c must outlive the identity. ca_pem: the only authorities that its certificate may be of (copied), NULL: the system's. Returns 0 or
- * -ENOMEM. */
-int identity_aad_new(const struct vault_config *c, const char *ca_pem, struct identity **ret);
+/* Signs with a ClientKey= that is no file, as client_key_sign(). */
+struct token_signer {
+        int (*sign)(void *user, const uint8_t digest[static 32], const uint8_t *spki, size_t spki_size, uint64_t deadline_usec,
+                    struct secret **ret, struct judgement *why);
+        void *user;
+};
+
+/* c, and what the signer has, must outlive the identity. ca_pem: the only authorities that its certificate may be of (copied), NULL: the
+ * system's. Returns 0 or -ENOMEM. */
+int identity_aad_new(const struct vault_config *c, const char *ca_pem, const struct token_signer *signer, struct identity **ret);

@@ -11,9 +11,11 @@
 
 #define SLOTS_MAX 256u
 #define MATCHES_MAX 16u
+#define DIGEST_SIZE 32u
 
 struct pkcs11_session {
         struct pkcs11_place place;
+        char token[PKCS11_LABEL_MAX + 1];
         CK_FUNCTION_LIST *f;
         bool initialized, open, logged_in;
         CK_SLOT_ID slot;
@@ -37,6 +39,8 @@ int pkcs11_session_new(const struct pkcs11_place *place, CK_FUNCTION_LIST *list,
         if (!s)
                 return -ENOMEM;
         s->place = *place;
+        snprintf(s->token, sizeof(s->token), "%s", place->token);
+        s->place.token = s->token;
         s->f = list;
         *ret = s;
         return 0;
@@ -403,6 +407,38 @@ static bool unwrap(struct run *r, CK_OBJECT_HANDLE object, struct secret **ret_v
         return e.rv == CKR_OK ? fact(r, e.fact) : failed(r, e.step, e.rv);
 }
 
+/* What the token computes itself; how long the salt is follows from the digest. */
+static bool sign(struct run *r, CK_OBJECT_HANDLE object, struct secret **ret_value) {
+        CK_RSA_PKCS_PSS_PARAMS p = { .hashAlg = CKM_SHA256, .mgf = CKG_MGF1_SHA256, .sLen = DIGEST_SIZE };
+        CK_MECHANISM m = { CKM_RSA_PKCS_PSS, &p, sizeof(p) };
+        _cleanup_(secret_freep) struct secret *s = NULL;
+        CK_ULONG n = PKCS11_MODULUS_MAX;
+        CK_RV rv;
+
+        rv = r->s->f->C_SignInit(r->s->handle, &m, object);
+        if (rv != CKR_OK)
+                return failed(r, PKCS11_SIGN, rv);
+        /* room for what a module that does not look at the length might write */
+        if (secret_new(2 * PKCS11_MODULUS_MAX, &s) < 0)
+                return fact(r, PKCS11_NO_MEMORY);
+        rv = r->s->f->C_Sign(r->s->handle, (uint8_t *) r->q->blob, r->q->blob_size, secret_data(s), &n);
+        if (rv != CKR_OK)
+                return failed(r, PKCS11_SIGN, rv);
+        if (n != (r->y->key_bits + 7u) / 8)
+                return fact(r, PKCS11_LENGTHS);
+        secret_shrink(s, n);
+        *ret_value = TAKE_PTR(s);
+        return true;
+}
+
+static bool serve(struct run *r, CK_OBJECT_HANDLE object, struct secret **ret_value) {
+        if (r->q->sign)
+                return sign(r, object, ret_value);
+        if (r->q->op == VAULT_OP_GET_KEY)
+                return describe(r, object);
+        return r->q->op == VAULT_OP_WRAP ? wrap(r, ret_value) : unwrap(r, object, ret_value);
+}
+
 static bool ask_once(struct run *r, struct secret **ret_value) {
         CK_OBJECT_HANDLE object;
         bool good;
@@ -411,16 +447,7 @@ static bool ask_once(struct run *r, struct secret **ret_value) {
         r->again = false;
         if (!open_session(r) || !find_key(r, &object))
                 return false;
-        switch (r->q->op) {
-        case VAULT_OP_GET_KEY:
-                good = describe(r, object);
-                break;
-        case VAULT_OP_WRAP:
-                good = wrap(r, ret_value);
-                break;
-        default:
-                good = unwrap(r, object, ret_value);
-        }
+        good = serve(r, object, ret_value);
         if (good)
                 vault_reply_granted(r->y);
         return good;
@@ -436,7 +463,7 @@ void pkcs11_session_ask(struct pkcs11_session *s, const struct pkcs11_question *
                 drop(s);
                 (void) ask_once(&r, ret_value);
         }
-        if (q->op == VAULT_OP_GET_KEY && y->verdict == VERDICT_GRANTED)
+        if ((q->sign || q->op == VAULT_OP_GET_KEY) && y->verdict == VERDICT_GRANTED)
                 return;
         y->spki_size = y->key_bits = 0;
 }

@@ -17,13 +17,14 @@ struct pkcs11_session;
 
 struct pkcs11_place {
         const char *module;              /* path */
-        const char *token;               /* label */
+        const char *token;               /* label, copied */
         const char *pin_file;            /* or NULL: no login */
         bool whole_oaep;                 /* the module has to do it: no padding is taken off here */
 };
 
 struct pkcs11_question {
         enum vault_op op;                /* get key, wrap, unwrap */
+        bool sign;                       /* none of these: RSA-PSS of the SHA-256 in blob; the reply has spki then */
         struct key_uri key;
         bool fresh;                      /* on a new session, with a new login */
         uint8_t blob[VAULT_BLOB_MAX];

@@ -28,6 +28,7 @@ enum pkcs11_step {
         PKCS11_DECRYPT,
         PKCS11_UNWRAP,
         PKCS11_READ_SECRET,              /* what C_UnwrapKey made */
+        PKCS11_SIGN,                     /* of a client's key: no verdict on a vault's */
         _PKCS11_STEP_MAX,
 };
 

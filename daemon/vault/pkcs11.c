@@ -18,10 +18,9 @@ static int set_environment(char **list) {
         return 0;
 }
 
-static int pkcs11_open(struct vault *v) {
+int pkcs11_prepare(struct vault *v, const char *token) {
         const struct vault_config *c = v->config;
-        const struct pkcs11_place place = { .module = c->module, .token = c->host, .pin_file = c->pin_file,
-                                           .whole_oaep = v->fips };
+        const struct pkcs11_place place = { .module = c->module, .token = token, .pin_file = c->pin_file, .whole_oaep = v->fips };
         struct pkcs11_session *s;
         int r;
 
@@ -29,6 +28,10 @@ static int pkcs11_open(struct vault *v) {
         if (r >= 0)
                 r = pkcs11_session_new(&place, NULL, &s);
         return r < 0 ? r : pkcs11_thread_new(s, &v->pkcs11);
+}
+
+static int pkcs11_open(struct vault *v) {
+        return pkcs11_prepare(v, v->config->host);
 }
 
 /* A module that was of no use is loaded anew: most look for tokens when they are initialized and not again. */

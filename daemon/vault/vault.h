@@ -25,7 +25,7 @@ struct vault {
         const struct vault_ops *ops;
         struct http_pool *http;
         struct identity *identity;        /* NULL: the provider needs none */
-        struct pkcs11_thread *pkcs11;     /* NULL: another provider */
+        struct pkcs11_thread *pkcs11;     /* of the provider, or (azure) of ClientKey=; else NULL */
         struct transit_servers *transit;  /* the same */
         bool fips;                        /* Fips=yes */
         bool unusable;                    /* a file of authorities could not be read */
@@ -78,6 +78,10 @@ bool vaults_are_over(const struct vaults *v);
  * secret W was in this process's memory. */
 void vault_run(struct vaults *v, const struct vault_call *call, int pipe_fd, struct vault_reply *ret,
                bool *ret_released);
+
+/* For providers, while vaults are loaded: v->pkcs11, by Module=, PinFile= and ModuleEnvironment=. Returns 0, -ENOMEM or -errno (of
+ * setenv(3)). */
+int pkcs11_prepare(struct vault *v, const char *token);
 
 /* For providers, while vaults are loaded: the text of a PEM file of authorities, the caller's; none where path is NULL. One that
  * cannot be read makes the vault unusable, which is logged. Returns 0 or -ENOMEM. */

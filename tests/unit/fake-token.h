@@ -15,6 +15,7 @@
 enum fake_call {
         FAKE_INITIALIZE, FAKE_SLOTS, FAKE_TOKEN, FAKE_SLOT, FAKE_OPEN, FAKE_LOGIN, FAKE_FIND_INIT, FAKE_FIND, FAKE_READ, FAKE_DECRYPT_INIT,
         FAKE_DECRYPT, FAKE_UNWRAP, _FAKE_MAX,
+        FAKE_SIGN = _FAKE_MAX, _FAKE_ALL,               /* no call of an unwrap's */
 };
 
 struct fake_key {
@@ -26,9 +27,9 @@ struct fake_key {
 };
 
 static struct {
-        CK_RV fail[_FAKE_MAX];                          /* CKR_OK: does what it should */
-        unsigned fail_times[_FAKE_MAX];                 /* 0: always */
-        unsigned calls[_FAKE_MAX];
+        CK_RV fail[_FAKE_ALL];                          /* CKR_OK: does what it should */
+        unsigned fail_times[_FAKE_ALL];                 /* 0: always */
+        unsigned calls[_FAKE_ALL];
         struct fake_key keys[4];
         size_t n_keys;
         const char *label, *serial, *pin;
@@ -36,7 +37,7 @@ static struct {
         unsigned tokens;                                /* slots with that same token */
         bool only_sha1, no_raw, token_gone, logged_in;
         bool goes_in_find;                              /* the token, with what is in it */
-        CK_ULONG claim_slots, claim_objects, claim_attribute, claim_plain;      /* what is said in place of the truth; 0: the truth */
+        CK_ULONG claim_slots, claim_objects, claim_attribute, claim_plain;      /* (of a signature too) what is said in place of the truth; 0: the truth */
         CK_ATTRIBUTE_TYPE claim_for;
         CK_ULONG hang_usec;                             /* in C_Decrypt */
         /* under way */
@@ -275,11 +276,37 @@ static CK_RV fake_destroy(CK_SESSION_HANDLE s _unused_, CK_OBJECT_HANDLE object 
         return CKR_OK;
 }
 
+static CK_RV fake_sign_init(CK_SESSION_HANDLE s _unused_, CK_MECHANISM *m, CK_OBJECT_HANDLE key) {
+        const CK_RSA_PKCS_PSS_PARAMS *p = m->pParameter;
+
+        fake.key = fake.keys + key - 1;
+        if (m->mechanism != CKM_RSA_PKCS_PSS || m->ulParameterLen != sizeof(*p) || p->hashAlg != CKM_SHA256 ||
+            p->mgf != CKG_MGF1_SHA256 || p->sLen != 32)
+                return CKR_MECHANISM_PARAM_INVALID;
+        return CKR_OK;
+}
+
+static CK_RV fake_sign(CK_SESSION_HANDLE s _unused_, unsigned char *in, CK_ULONG n, unsigned char *out, CK_ULONG *ret_n) {
+        EVP_PKEY_CTX *ctx;
+        size_t size = *ret_n;
+        bool good;
+
+        FAKE_FAIL(FAKE_SIGN);
+        ctx = EVP_PKEY_CTX_new(fake.key->key, NULL);
+        good = EVP_PKEY_sign_init(ctx) > 0 && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) > 0 &&
+               EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) > 0 && EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, 32) > 0 &&
+               EVP_PKEY_sign(ctx, out, &size, in, n) > 0;
+        EVP_PKEY_CTX_free(ctx);
+        *ret_n = fake.claim_plain ? fake.claim_plain : size;
+        return good ? CKR_OK : CKR_DATA_LEN_RANGE;
+}
+
 static CK_FUNCTION_LIST fake_list = {
         .C_Initialize = fake_initialize, .C_GetSlotList = fake_slots, .C_GetTokenInfo = fake_token, .C_GetSlotInfo = fake_slot,
         .C_OpenSession = fake_open, .C_CloseSession = fake_close, .C_Login = fake_login, .C_GetSessionInfo = fake_session, .C_FindObjectsInit = fake_find_init,
         .C_FindObjects = fake_find, .C_FindObjectsFinal = fake_find_final, .C_GetAttributeValue = fake_read,
         .C_DecryptInit = fake_decrypt_init, .C_Decrypt = fake_decrypt, .C_UnwrapKey = fake_unwrap, .C_DestroyObject = fake_destroy,
+        .C_SignInit = fake_sign_init, .C_Sign = fake_sign,
 };
 
 /* Token "cmkd", PIN 1234, one key "k1" that may decrypt. */

@@ -206,7 +206,7 @@ static void test_assertion(void **state _unused_) {
                 const char *why = NULL, *jwt, *dot, *last;
                 struct json_object *head, *claims;
 
-                assert_int_equal(client_assertion_new(&a, p.certificate, p.key, &s, &why), 0);
+                assert_int_equal(client_assertion_new(&a, p.certificate, &(struct assertion_key) { .pem = p.key }, &s, &why), 0);
                 jwt = (const char *) secret_cdata(s);
                 assert_int_equal(strlen(jwt), secret_size(s) - 1);
                 dot = strchr(jwt, '.');
@@ -232,12 +232,59 @@ static void test_assertion(void **state _unused_) {
         free_pair(&p);
 }
 
+static int sign_as_asked(void *user, const uint8_t digest[static 32], const uint8_t *spki, size_t spki_size, struct secret **ret) {
+        const struct pair *p = user;
+        EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(p->pkey, NULL);
+        uint8_t signature[512], *own = NULL;
+        size_t n = sizeof(signature);
+
+        assert_int_equal(i2d_PUBKEY(p->pkey, &own), spki_size);
+        assert_memory_equal(own, spki, spki_size);
+        OPENSSL_free(own);
+        assert_true(EVP_PKEY_sign_init(ctx) > 0 && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) > 0 &&
+                    EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) > 0 && EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, 32) > 0 &&
+                    EVP_PKEY_sign(ctx, signature, &n, digest, 32) > 0);
+        EVP_PKEY_CTX_free(ctx);
+        return secret_take(signature, n, ret);
+}
+
+static int sign_not(void *user _unused_, const uint8_t digest[static 32] _unused_, const uint8_t *spki _unused_,
+                    size_t spki_size _unused_, struct secret **ret _unused_) {
+        return -EACCES;
+}
+
+static int sign_much(void *user _unused_, const uint8_t digest[static 32] _unused_, const uint8_t *spki _unused_,
+                     size_t spki_size _unused_, struct secret **ret) {
+        return secret_random(2000, ret);
+}
+
+/* The key is elsewhere: the same assertion, of the same certificate. */
+static void test_signed_elsewhere(void **state _unused_) {
+        const struct assertion a = { .audience = AUDIENCE, .client_id = CLIENT, .now_sec = 1700000000 };
+        struct secret *s = NULL;
+        struct pair p, curve;
+        const char *why = "";
+
+        make_pair(&p, EVP_RSA_gen(3072));
+        make_pair(&curve, EVP_EC_gen("P-256"));
+        assert_int_equal(client_assertion_new(&a, p.certificate, &(struct assertion_key) { .sign = sign_as_asked, .user = &p }, &s, &why), 0);
+        check_signature(&p, (const char *) secret_cdata(s), strrchr((const char *) secret_cdata(s), '.'));
+        s = secret_free(s);
+        assert_int_equal(client_assertion_new(&a, p.certificate, &(struct assertion_key) { .sign = sign_not }, &s, &why), -EACCES);
+        assert_int_equal(client_assertion_new(&a, p.certificate, &(struct assertion_key) { .sign = sign_much }, &s, &why), -EBADMSG);
+        assert_int_equal(client_assertion_new(&a, curve.certificate, &(struct assertion_key) { .sign = sign_not }, &s, &why), -EBADMSG);
+        assert_non_null(strstr(why, "not of an RSA key"));
+        assert_null(s);
+        free_pair(&p);
+        free_pair(&curve);
+}
+
 static void expect_refusal(const char *certificate, const struct secret *key, const char *words) {
         const struct assertion a = { .audience = AUDIENCE, .client_id = CLIENT, .now_sec = 1700000000 };
         struct secret *s = NULL;
         const char *why = "";
 
-        assert_int_equal(client_assertion_new(&a, certificate, key, &s, &why), -EBADMSG);
+        assert_int_equal(client_assertion_new(&a, certificate, &(struct assertion_key) { .pem = key }, &s, &why), -EBADMSG);
         assert_null(s);
         if (!strstr(why, words))
                 fail_msg("said \"%s\", not \"%s\"", why, words);
@@ -276,7 +323,7 @@ static void test_keys_that_will_not_do(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_table), cmocka_unit_test(test_what_is_no_refusal), cmocka_unit_test(test_numbers),
-                cmocka_unit_test(test_assertion), cmocka_unit_test(test_keys_that_will_not_do),
+                cmocka_unit_test(test_assertion), cmocka_unit_test(test_signed_elsewhere), cmocka_unit_test(test_keys_that_will_not_do),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,6 +125,34 @@ static void test_what_goes_with_what(void **state _unused_) {
                "cmkd.conf:6: there is no Identity= with Provider=transit");
 }
 
+#define IN_TOKEN VAULT "Identity=certificate\n" IDS "ClientCertificate=/c\nClientKey=pkcs11:token=t;object=k\n"
+
+static void test_client_key_in_a_token(void **state _unused_) {
+        struct config *c;
+
+        put("/etc/cmkd/cmkd.conf", IN_TOKEN "Module=/m.so\nPinFile=/p\nModuleEnvironment=A=b\n");
+        c = load();
+        assert_true(config_azure_key_is_in_token(c->vaults));
+        assert_string_equal(c->vaults->client_key, "pkcs11:token=t;object=k;type=private");
+        assert_string_equal(c->vaults->module, "/m.so");
+        config_free(c);
+        put("/etc/cmkd/cmkd.conf", CERTIFICATE);
+        c = load();
+        assert_false(config_azure_key_is_in_token(c->vaults));
+        config_free(c);
+        REFUSE(IN_TOKEN, "has no Module=");
+        REFUSE(CERTIFICATE "Module=/m.so\n", "there is no Module= with Provider=azure");
+        REFUSE(VAULT "PinFile=/p\n", "there is no PinFile= with Provider=azure");
+        REFUSE(VAULT "Identity=certificate\n" IDS "ClientCertificate=/c\nClientKey=key.pem\n", "the path of a file, or pkcs11:");
+        REFUSE(VAULT "Identity=certificate\n" IDS "ClientCertificate=/c\nClientKey=pkcs11:token=t\n", "the path of a file, or pkcs11:");
+        REFUSE(VAULT "Identity=certificate\n" IDS "ClientCertificate=/c\nClientKey=https://v/keys/k\n", "the path of a file, or pkcs11:");
+        REFUSE(VAULT "Identity=certificate\n" IDS "ClientCertificate=/c\nClientKey=pkcs11:token=t;object=k?module-path=/n.so\nModule=/m.so\n",
+               "names another module");
+        REFUSE("[Vault v]\nHost=v\nKeys=k\nProvider=transit\nClientCertificate=/c\nClientKey=pkcs11:token=t;object=k\n",
+               "ClientKey= is a file with Provider=transit");
+        REFUSE("[Vault v]\nHost=v\nKeys=k\nProvider=transit\nTokenFile=/t\nModule=/m.so\n", "there is no Module= with Provider=transit");
+}
+
 /* SHA-1 is never taken because a token, or a key's type, says so. */
 static void test_algorithm(void **state _unused_) {
         static const struct { const char *line; bool sha1; } rows[] = {
@@ -209,7 +237,7 @@ static void test_clouds(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-                T(test_each_identity), T(test_values), T(test_what_goes_with_what), T(test_clouds), T(test_algorithm), T(test_fips),
+                T(test_each_identity), T(test_values), T(test_what_goes_with_what), T(test_clouds), T(test_client_key_in_a_token), T(test_algorithm), T(test_fips),
         };
         return cmocka_run_group_tests_name("config-azure", tests, NULL, NULL);
 }

@@ -17,7 +17,8 @@
 #define ALL (BIT_OF(_PKCS11_STEP_MAX) - 1)
 #define BIT_OF(n) (1u << (n))
 #define BLOB (BIT_OF(PKCS11_DECRYPT) | BIT_OF(PKCS11_UNWRAP))
-#define KEY (BLOB | BIT_OF(PKCS11_FIND_KEY) | BIT_OF(PKCS11_READ_KEY) | BIT_OF(PKCS11_READ_SECRET))
+#define KEY (BLOB | BIT_OF(PKCS11_FIND_KEY) | BIT_OF(PKCS11_READ_KEY) | BIT_OF(PKCS11_READ_SECRET) | \
+             BIT_OF(PKCS11_SIGN))
 
 static EVP_PKEY *first_key, *second_key;
 static char pin_file[] = "/tmp/test-pkcs11.XXXXXX";
@@ -25,7 +26,7 @@ static char pin_file[] = "/tmp/test-pkcs11.XXXXXX";
 /* ---- verdicts: the project's notes, sections 4.3 and 7, by number and not by name ---- */
 
 static const struct expected { CK_RV rv; unsigned steps; enum verdict verdict; enum pkcs11_next next; } notes[] = {
-        { 0x68, BLOB, VERDICT_REVOKED, 0 },
+        { 0x68, BLOB, VERDICT_REVOKED, 0 }, { 0x68, BIT_OF(PKCS11_SIGN), VERDICT_DENIED, 0 },
         { 0x05, BLOB, VERDICT_UNREACHABLE, PKCS11_ASK_TOKEN }, { 0x06, BLOB, VERDICT_UNREACHABLE, PKCS11_ASK_TOKEN },
         { 0x40, BLOB, VERDICT_DENIED, 0 }, { 0x41, BLOB, VERDICT_DENIED, 0 }, { 0x110, BLOB, VERDICT_DENIED, 0 },
         { 0x112, BLOB, VERDICT_DENIED, 0 },
