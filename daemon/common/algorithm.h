@@ -36,7 +36,7 @@ static inline bool algorithm_is_symmetric(const char *s) {
         return algorithm_overhead(s) > 0;
 }
 
-/* Whether only what wraps may unwrap for that volume: then the UUID goes along, and the vault checks it. RFC 3394 has no place for it. */
+/* Whether the volume's UUID goes along, without which the vault does not unwrap again. RFC 3394 has no place for it. */
 static inline bool algorithm_binds(const char *s) {
         return algorithm_is_symmetric(s) && !streq(s, ALGORITHM_KW);
 }

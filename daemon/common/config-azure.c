@@ -100,7 +100,6 @@ bool config_allows_algorithm(const struct vault_config *v, const char *algorithm
 const struct vault_config *config_find_vault_for(const struct config *c, const struct key_uri *u, const char *algorithm,
                                                  const char **ret_why) {
         const struct vault_config *v = config_find_vault(c, u, ret_why);
-
         const char *why = NULL;
 
         if (v && !config_allows_algorithm(v, algorithm))

@@ -282,10 +282,10 @@ static char *check_host(struct vault_config *v) {
 }
 
 static char *check_foreign(const struct vault_config *v) {
+        bool pkcs11 = streq(v->provider, "pkcs11"), azure = streq(v->provider, "azure");
         const struct { const struct first_use *use; bool fits; } uses[] = {
-                { &v->azure_only, streq(v->provider, "azure") }, { &v->transit_only, streq(v->provider, "transit") },
-                { &v->pkcs11_only, streq(v->provider, "pkcs11") },
-                { &v->module_only, streq(v->provider, "pkcs11") || (streq(v->provider, "azure") && config_azure_key_is_in_token(v)) }, { &v->host_only, !streq(v->provider, "pkcs11") },
+                { &v->azure_only, azure }, { &v->transit_only, streq(v->provider, "transit") }, { &v->pkcs11_only, pkcs11 },
+                { &v->host_only, !pkcs11 }, { &v->module_only, pkcs11 || (azure && config_azure_key_is_in_token(v)) },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(uses); i++)
