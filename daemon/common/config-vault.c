@@ -35,7 +35,7 @@ void config_vault_free(struct vault_config *v) {
                 v->resource, v->api_version,
                 v->mount, v->namespace, v->cluster_id, v->auth_mount, v->token_file, v->role_id, v->secret_id_file, v->role,
                 v->jwt_file, v->client_certificate, v->client_key, v->object_id, v->resource_id, v->tenant_id, v->authority,
-                v->authority_ca_file, v->client_secret_file, v->module, v->pin_file,
+                v->authority_ca_file, v->client_secret_file, v->module, v->pin_file, v->proxy, v->proxy_ca_file, v->proxy_credentials_file,
         };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
@@ -57,6 +57,18 @@ int config_vault_authority(const char *s, char host[static 254], uint16_t *ret_p
         memcpy(host, u.host, sizeof(u.host));
         *ret_port = u.port;
         return 0;
+}
+
+int config_vault_proxy(const char *value, char **ret) {
+        const char *rest = startswith(value, "https://"), *scheme = rest ? "https" : "http";
+        char host[254], text[272];
+        uint16_t port;
+
+        rest = rest ? rest : startswith(value, "http://");
+        if (!rest || !strchr(rest, ':') || config_vault_authority(rest, host, &port) < 0)
+                return -EINVAL;
+        snprintf(text, sizeof(text), "%s://%s:%u", scheme, host, port);
+        return free_and_strdup(ret, text);
 }
 
 static int take_authority(const char *word, char **ret) {
@@ -158,7 +170,8 @@ void config_vault_note(struct vault_config *v, const char *key, const char *path
         };
         static const char *const pkcs11[] = { "Token", "Objects", "Module", "PinFile", "ModuleEnvironment", NULL };
         static const char *const host[] = {
-                "Host", "Keys", "CAFile", "PinnedKeys", "CRLFile", "StapledStatus", "JwtFile", "ClientCertificate", "ClientKey", NULL,
+                "Host", "Keys", "CAFile", "PinnedKeys", "CRLFile", "StapledStatus", "Proxy", "ProxyCAFile",
+                "ProxyCredentialsFile", "JwtFile", "ClientCertificate", "ClientKey", NULL,
         };
         struct first_use *f = NULL;
 
@@ -261,6 +274,14 @@ static char *check_pkcs11(const struct vault_config *v) {
         return v->module ? check_environment(v) : vault_say("[Vault %s] has no Module=: the PKCS#11 module to use", v->name);
 }
 
+static char *check_proxy(const struct vault_config *v) {
+        if (!v->proxy && (v->proxy_ca_file || v->proxy_credentials_file))
+                return vault_say("[Vault %s] has no Proxy=, which ProxyCAFile= and ProxyCredentialsFile= are about", v->name);
+        if (v->proxy_ca_file && !startswith(v->proxy, "https:"))
+                return vault_say("[Vault %s]: ProxyCAFile= is for an https:// proxy, and %s is none", v->name, v->proxy);
+        return NULL;
+}
+
 static char *check_host(struct vault_config *v) {
         char *why;
 
@@ -268,6 +289,9 @@ static char *check_host(struct vault_config *v) {
                 return vault_say("[Vault %s] has no Host=", v->name);
         if (!v->keys)
                 return vault_say("[Vault %s] has no Keys=: name the keys that may be used there", v->name);
+        why = check_proxy(v);
+        if (why)
+                return why;
         if (!streq(v->provider, "transit"))
                 return config_azure_complete(v);
         why = check_login(v);

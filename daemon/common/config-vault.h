@@ -18,6 +18,9 @@ bool config_vault_path_is_valid(const char *s);
 /* HOST or HOST:PORT, as keys' identifiers have it. host: in lower case. Returns 0 or -EINVAL. */
 int config_vault_authority(const char *s, char host[static 254], uint16_t *ret_port);
 
+/* Proxy=: http:// or https:// and HOST:PORT, nothing else; *ret (replaced) in lower case. Returns 0, -EINVAL or -ENOMEM. */
+int config_vault_proxy(const char *value, char **ret);
+
 /* Several of them, separated by blanks: *list, NULL-terminated or NULL, is replaced by one of HOST:PORT. Returns 0, -EINVAL or
  * -ENOMEM; *list is untouched then. */
 int config_vault_authorities(const char *value, char ***list);

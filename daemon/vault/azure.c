@@ -230,13 +230,13 @@ static void azure_list(struct vault *v, const struct vault_call *c, struct vault
 
 static int azure_open(struct vault *v) {
         const struct vault_config *c = v->config;
-        _cleanup_(freep) char *pem = NULL;
+        struct http_pool *http;
         int r;
 
         if (c->identity == AZURE_IDENTITY_MANAGED || c->identity == AZURE_IDENTITY_ARC)
                 return identity_imds_new(c, ARC_KEY_DIRECTORY, &v->identity);
-        r = vault_read_authorities(v, "AuthorityCAFile", c->authority_ca_file, &pem);
-        return r < 0 ? r : identity_aad_new(c, pem, &v->identity);
+        r = vault_new_pool(v, "AuthorityCAFile", c->authority_ca_file, &http);
+        return r < 0 ? r : identity_aad_new(c, http, &v->identity);
 }
 
 const struct vault_ops azure_ops = {

@@ -133,14 +133,15 @@ static void aad_free(void *user) {
         free(a);
 }
 
-int identity_aad_new(const struct vault_config *c, const char *ca_pem, struct identity **ret) {
+int identity_aad_new(const struct vault_config *c, struct http_pool *http, struct identity **ret) {
         struct aad *a;
 
         a = calloc(1, sizeof(*a));
-        if (!a || http_pool_new(ca_pem, &a->http) < 0) {
-                free(a);
+        if (!a) {
+                http_pool_free(http);
                 return -ENOMEM;
         }
+        a->http = http;
         a->config = c;
         snprintf(a->url, sizeof(a->url), "%s/%s/oauth2/v2.0/token", c->authority, c->tenant_id);
         return identity_new(&(struct token_source) { .fetch = fetch, .free = aad_free, .user = a }, ret);

@@ -10,8 +10,8 @@
  * Files are read anew before each request. Authority and tenant are the configuration's, never a challenge's. */
 
 #include "common/config.h"
+#include "http.h"
 #include "identity.h"
 
-/* c must outlive the identity. ca_pem: the only authorities that its certificate may be of (copied), NULL: the system's. Returns 0 or
- * -ENOMEM. */
-int identity_aad_new(const struct vault_config *c, const char *ca_pem, struct identity **ret);
+/* c must outlive the identity. Takes http, the pool for its host, over, also where this fails. Returns 0 or -ENOMEM. */
+int identity_aad_new(const struct vault_config *c, struct http_pool *http, struct identity **ret);

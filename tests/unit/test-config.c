@@ -248,6 +248,48 @@ static void test_what_a_certificate_must_be(void **state _unused_) {
         REFUSE("[Vault v]\nHost=v\nKeys=k\nCRLFile=crl\n", "the path of a PEM file");
 }
 
+#define PROXIED "[Vault v]\nHost=v\nKeys=k\nProxy="
+
+static void test_proxies(void **state _unused_) {
+        static const char *const wrong[] = {
+                "proxy.example:3128", "http://proxy.example", "socks5://proxy.example:1080", "https://proxy.example:3128/", "http://",
+                "http://:3128", "http://*.example:3128", "http://proxy.example:0", "http://proxy.example:65536",
+        };
+        struct config *c;
+        char text[256];
+
+        put("/etc/cmkd/cmkd.conf", PROXIED "https://Proxy.Example:3128\nProxyCAFile=/ca\nProxyCredentialsFile=/login\n");
+        c = load();
+        assert_string_equal(c->vaults->proxy, "https://proxy.example:3128");
+        assert_string_equal(c->vaults->proxy_ca_file, "/ca");
+        assert_string_equal(c->vaults->proxy_credentials_file, "/login");
+        config_free(c);
+        put("/etc/cmkd/cmkd.conf", PROXIED "http://proxy:443\n[Vault w]\nProvider=transit\nHost=w\nKeys=k\nTokenFile=/t\nProxy=http://p:1\n");
+        c = load();
+        assert_string_equal(c->vaults->proxy, "http://proxy:443");
+        assert_string_equal(c->vaults->next->proxy, "http://p:1");
+        config_free(c);
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+                snprintf(text, sizeof(text), PROXIED "%s\n", wrong[i]);
+                REFUSE(text, "cmkd.conf:4: Proxy=", wrong[i], "https://HOST:PORT");
+        }
+        REFUSE(PROXIED "http://p:1\nProxyCAFile=/ca\n", "ProxyCAFile= is for an https:// proxy");
+        REFUSE("[Vault v]\nHost=v\nKeys=k\nProxyCredentialsFile=/c\n", "has no Proxy=");
+        REFUSE("[Vault v]\nHost=v\nKeys=k\nProxyCAFile=/c\n", "has no Proxy=");
+        REFUSE(PKCS11 "Proxy=http://p:1\n", "there is no Proxy= with Provider=pkcs11");
+}
+
+/* Whoever reads the journal may read what is wrong with a configuration. */
+static void test_a_password_is_not_shown(void **state _unused_) {
+        _cleanup_(freep) char *why = NULL;
+        struct config *c;
+
+        put("/etc/cmkd/cmkd.conf", PROXIED "http://user:hunter2@proxy:3128\n");
+        assert_int_equal(config_load(root, &c, &why), -EINVAL);
+        assert_non_null(strstr(why, "Proxy=...: allowed is http://HOST:PORT"));
+        assert_null(strstr(why, "hunter2"));
+}
+
 static void test_errors_say_where_and_what(void **state _unused_) {
         REFUSE("[Policy]\n\nOnRevoked=explode\n", "/etc/cmkd/cmkd.conf:3:", "OnRevoked=explode", "report, hold, cut");
         REFUSE("[Policy]\nPollSex=3\n", "cmkd.conf:2:", "no PollSex=", "did you mean PollSec=");
@@ -427,6 +469,8 @@ int main(void) {
                 T(test_transit),
                 T(test_pkcs11),
                 T(test_what_a_certificate_must_be),
+                T(test_proxies),
+                T(test_a_password_is_not_shown),
                 T(test_errors_say_where_and_what),
                 T(test_long_lines_and_names),
                 T(test_precedence),

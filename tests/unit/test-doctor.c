@@ -171,6 +171,12 @@ static const struct change {
           "identity", "localhost" },
         { "a login file", false, "etc/cmkd/cmkd.conf", CONFIG "Provider=transit\nTokenFile=/etc/cmkd/token\n", "login",
           "no /etc/cmkd/token" },
+        { "the proxy's authorities", false, "etc/cmkd/cmkd.conf", CONFIG "Proxy=https://p.example:1\nProxyCAFile=/etc/ca.pem\n",
+          "ca-missing", "/etc/ca.pem" },
+        { "the proxy's credentials", false, "etc/cmkd/cmkd.conf", CONFIG "Proxy=http://p.example:1\nProxyCredentialsFile=/etc/p\n",
+          "login", "no /etc/p" },
+        { "a proxy on this machine", false, "etc/cmkd/cmkd.conf", CONFIG "Proxy=http://127.0.0.1:3128\n", "route-on-disk",
+          "127.0.0.1 (proxy) is at 127.0.0.1, which is this machine itself" },
         { "not on the image's list", false, "var/lib/cmkd/trust/" UUID ".conf", NULL, "volume-unknown", UUID },
         { "an older entry", false, "var/lib/cmkd/trust/" UUID ".conf", "[Volume]\nName=root\nRole=os\n"
           "Key=https://v.example/keys/k\nDigest=11\nGeneration=1\n", "volume-other", "root" },

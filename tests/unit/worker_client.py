@@ -183,7 +183,7 @@ class Worker:
         fd = self.listener.fileno()
         self.proc = subprocess.Popen([self.program, "--socket-fd", str(fd), "--root", self.root, *self.args],
                                      pass_fds=[fd], stdin=subprocess.DEVNULL, stderr=self.stderr,
-                                     env={"HTTPS_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1",
+                                     env={"HTTPS_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1", "NO_PROXY": "*",
                                           "ASAN_OPTIONS": "detect_leaks=0"})
 
     def client(self, vault="main"):

@@ -279,18 +279,27 @@ static void judge_name(const struct case_file *c, const char *host, const char *
 
 /* ---- identity ---- */
 
-/* Who gives out tokens: an authority, or what the machine has beside it. */
-static void judge_identity(const struct case_file *c, const struct vault_config *v, struct findings *l) {
-        const char *from = v->metadata_endpoint ? v->metadata_endpoint : v->authority, *p = strstr(from, "://");
-        char host[256];
+/* Of SCHEME://HOST... False: there is none, or a long one. */
+static bool host_of(const char *url, char host[static 256]) {
+        const char *p = strstr(url, "://");
         size_t n;
 
-        p = p ? p + 3 : from;
+        p = p ? p + 3 : url;
         n = *p == '[' ? strcspn(p, "]") + 1 : strcspn(p, ":/");
-        if (n == 0 || n >= sizeof(host))
-                return;
+        if (n == 0 || n >= 256)
+                return false;
         memcpy(host, p, n);
         host[n] = 0;
+        return true;
+}
+
+/* Who gives out tokens: an authority, or what the machine has beside it. A proxy asks for an authority's name by itself. */
+static void judge_identity(const struct case_file *c, const struct vault_config *v, struct findings *l) {
+        const char *from = v->metadata_endpoint ? v->metadata_endpoint : v->authority;
+        char host[256];
+
+        if ((v->proxy && !v->metadata_endpoint) || !host_of(from, host))
+                return;
         if (startswith(host, "127.") || streq(host, "localhost") || streq(host, "[::1]"))
                 finding_add(l, FINDING_IDENTITY, "the vault %s gets its tokens from %s, a service of the system that "
                             "is still locked", v->name, from);
@@ -302,12 +311,25 @@ static void judge_identity(const struct case_file *c, const struct vault_config 
 static void judge_login(const struct case_file *c, const struct vault_config *v, struct findings *l) {
         const char *const files[] = {
                 v->token_file, v->secret_id_file, v->jwt_file, v->client_certificate, v->client_key, v->client_secret_file,
+                v->proxy_credentials_file,
         };
 
         for (size_t i = 0; i < ELEMENTSOF(files); i++)
                 if (files[i] && !image_text(c->image, files[i]))
                         finding_add(l, FINDING_LOGIN, "the image has no %s, by which one logs in to the vault %s", files[i],
                                     v->name);
+}
+
+/* The vault's own name is the proxy's business, where there is one. */
+static void judge_way_to_vault(const struct case_file *c, const struct vault_config *v, struct findings *l) {
+        char host[256];
+
+        if (!v->proxy)
+                judge_name(c, v->host, "vault", l);
+        else if (host_of(v->proxy, host))
+                judge_name(c, host, "proxy", l);
+        if (v->proxy && startswith(v->proxy, "https:"))
+                judge_authorities(c, v, v->proxy_ca_file, l);
 }
 
 void judge_vault(const struct case_file *c, struct findings *l) {
@@ -327,7 +349,7 @@ void judge_vault(const struct case_file *c, struct findings *l) {
                 judge_authorities(c, v, v->ca_file, l);
                 if (v->authority)
                         judge_authorities(c, v, v->authority_ca_file, l);
-                judge_name(c, v->host, "vault", l);
+                judge_way_to_vault(c, v, l);
                 judge_login(c, v, l);
                 if (!streq(v->provider, "transit"))
                         judge_identity(c, v, l);
