@@ -153,6 +153,19 @@ bool config_vault_path_is_valid(const char *s) {
         }
 }
 
+const char *config_vault_login_on_disk(const struct vault_config *v) {
+        const struct { const char *value, *setting; } files[] = {
+                { v->module, "Module=" }, { v->token_file, "TokenFile=" }, { v->secret_id_file, "SecretIdFile=" }, { v->jwt_file, "JwtFile=" },
+                { v->client_secret_file, "ClientSecretFile=" }, { v->client_key, "ClientKey=" },
+                { v->proxy_credentials_file, "ProxyCredentialsFile=" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(files); i++)
+                if (files[i].value)
+                        return files[i].setting;
+        return streq(v->provider, "azure") && v->identity == AZURE_IDENTITY_ARC ? "Identity=arc" : NULL;
+}
+
 static bool is_listed(const char *const *list, const char *key) {
         for (; *list; list++)
                 if (streq(*list, key))

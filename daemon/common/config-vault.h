@@ -35,6 +35,10 @@ int config_vault_labels(const char *value, char ***list);
  * Returns 0, -EINVAL or -ENOMEM. */
 int config_vault_pins(const char *value, char **ret);
 
+/* What of the way to prove who the node is does not exist in an initramfs, whose files anybody can read: the setting, such as
+ * "SecretIdFile=" or "Identity=arc" (static); NULL: nothing, the machine itself is the proof. v was checked. */
+const char *config_vault_login_on_disk(const struct vault_config *v);
+
 /* A setting of that vault was read there: kept where only one provider has it. */
 void config_vault_note(struct vault_config *v, const char *key, const char *path, unsigned line);
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "common/config-vault.h"
 #include "config-file.h"
 
 static void test_nothing_is_an_empty_one(void **state _unused_) {
@@ -248,6 +249,38 @@ static void test_what_a_certificate_must_be(void **state _unused_) {
         REFUSE("[Vault v]\nHost=v\nKeys=k\nCRLFile=crl\n", "the path of a PEM file");
 }
 
+/* In the order in which they stand. */
+static void test_logins_that_an_initramfs_has_not(void **state _unused_) {
+        static const char *const wanted[] = {
+                NULL, NULL, "Identity=arc", "ClientSecretFile=", "JwtFile=", "ClientKey=", "ProxyCredentialsFile=", "TokenFile=", "SecretIdFile=",
+                "JwtFile=", "ClientKey=", "Module=",
+        };
+        const struct vault_config *v;
+        struct config *c;
+
+#define AZURE(i) "[Vault a" #i "]\nHost=a" #i ".vault.azure.net\nKeys=k\n"
+#define BAO(i) "[Vault b" #i "]\nProvider=transit\nHost=b" #i "\nKeys=k\n"
+#define WHO "TenantId=b8483526-f54d-7d3d-8648-2a745fc2ab8b\nClientId=b8483526-f54d-7d3d-8648-2a745fc2ab8b\n"
+        put("/etc/cmkd/cmkd.conf", AZURE(1) AZURE(2) "Proxy=http://p:1\nCAFile=/ca\n" AZURE(3) "Identity=arc\n"
+            AZURE(4) "Identity=secret\n" WHO "ClientSecretFile=/s\n" AZURE(5) "Identity=workload\n" WHO "JwtFile=/s\n"
+            AZURE(6) "Identity=certificate\n" WHO "ClientCertificate=/c\nClientKey=/k\n"
+            AZURE(7) "Proxy=http://p:1\nProxyCredentialsFile=/p\n"
+            BAO(1) "TokenFile=/t\n" BAO(2) "RoleId=r\nSecretIdFile=/s\n" BAO(3) "Role=r\nJwtFile=/j\n"
+            BAO(4) "ClientCertificate=/c\nClientKey=/k\n" PKCS11);
+        c = load();
+        v = c->vaults;
+        for (size_t i = 0; i < ELEMENTSOF(wanted); i++, v = v->next) {
+                const char *found;
+
+                assert_non_null(v);
+                found = config_vault_login_on_disk(v);
+                if (!streq_ptr(found, wanted[i]))
+                        fail_msg("[Vault %s]: %s, not %s", v->name, strempty(found), strempty(wanted[i]));
+        }
+        assert_null(v);
+        config_free(c);
+}
+
 #define PROXIED "[Vault v]\nHost=v\nKeys=k\nProxy="
 
 static void test_proxies(void **state _unused_) {
@@ -469,6 +502,7 @@ int main(void) {
                 T(test_transit),
                 T(test_pkcs11),
                 T(test_what_a_certificate_must_be),
+                T(test_logins_that_an_initramfs_has_not),
                 T(test_proxies),
                 T(test_a_password_is_not_shown),
                 T(test_errors_say_where_and_what),

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "certificates.h"
+#include "lists.h"
 
 #define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
 #define DROP_INS "etc/cmkd/cmkd.conf.d/"
@@ -93,6 +94,23 @@ static void judge_authorities(const struct case_file *c, const struct vault_conf
                 finding_add(l, FINDING_CA_BAD, "no certificate of %s in the image is valid now", path);
         else if (own && !streq(own, text))
                 finding_add(l, FINDING_CA_OTHER, "the image's %s is not the one of this node", path);
+}
+
+/* Of CRLFile=: read with each connection, and one that is not there or out of date is none. */
+static void judge_lists(const struct case_file *c, const struct vault_config *v, struct findings *l) {
+        const char *text = image_text(c->image, v->crl_file);
+        const char *why = NULL;
+        uint64_t ends = UINT64_MAX;
+
+        if (text)
+                why = list_fault(text, c->now, &ends);
+        if (!image_find(c->image, v->crl_file))
+                finding_add(l, FINDING_IMAGE_CRL, "the image has no %s, which the vault %s needs (CRLFile=)", v->crl_file, v->name);
+        else if (why)
+                finding_add(l, FINDING_IMAGE_CRL, "%s in the image %s", v->crl_file, why);
+        else if (ends < UINT64_MAX)
+                finding_add(l, FINDING_CRL_AGES, "%s in the image is out of date in %llu days", v->crl_file,
+                            (unsigned long long) (ends - c->now) / DAY);
 }
 
 static bool is_time_source(const struct image *i) {
@@ -349,6 +367,8 @@ void judge_vault(const struct case_file *c, struct findings *l) {
                 judge_authorities(c, v, v->ca_file, l);
                 if (v->authority)
                         judge_authorities(c, v, v->authority_ca_file, l);
+                if (v->crl_file)
+                        judge_lists(c, v, l);
                 judge_way_to_vault(c, v, l);
                 judge_login(c, v, l);
                 if (!streq(v->provider, "transit"))
