@@ -179,7 +179,8 @@ void config_vault_note(struct vault_config *v, const char *key, const char *path
                 "MetadataEndpoint", "Resource", "ApiVersion", "FleetSize", NULL,
         };
         static const char *const transit[] = {
-                "Mount", "Namespace", "ClusterId", "Servers", "RedirectHosts", "AuthMount", "TokenFile", "RoleId", "SecretIdFile", "Role", NULL,
+                "Mount", "Namespace", "ClusterId", "Servers", "RedirectHosts", "AuthMount", "TokenFile", "RoleId", "SecretIdFile",
+                "SecretIdWrapped", "Role", NULL,
         };
         static const char *const pkcs11[] = { "Token", "Objects", "Module", "PinFile", "ModuleEnvironment", NULL };
         static const char *const host[] = {
@@ -228,6 +229,8 @@ static char *check_login(const struct vault_config *v) {
                         return vault_say("[Vault %s]: %s go together", v->name, ways[i].names);
                 n += ways[i].first != NULL;
         }
+        if (v->secret_id_wrapped && !v->secret_id_file)
+                return vault_say("[Vault %s]: SecretIdWrapped=yes is about SecretIdFile=, which it has not", v->name);
         if (n == 1)
                 return NULL;
         return vault_say("[Vault %s] has %s way to log in: one of TokenFile=, RoleId= and SecretIdFile=, Role= and "

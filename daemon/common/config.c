@@ -244,6 +244,7 @@ static const struct setting settings[] = {
         IN_VAULT("TokenFile", parse_path, token_file, FILE_PATH),
         IN_VAULT("RoleId", parse_word_text, role_id, "the role's id"),
         IN_VAULT("SecretIdFile", parse_path, secret_id_file, FILE_PATH),
+        IN_VAULT("SecretIdWrapped", parse_bool, secret_id_wrapped, "yes or no"),
         IN_VAULT("Role", parse_word_text, role, "the name of a role"),
         IN_VAULT("JwtFile", parse_path, jwt_file, FILE_PATH),
         IN_VAULT("ClientCertificate", parse_path, client_certificate, FILE_PATH),

@@ -76,6 +76,7 @@ struct vault_config {
         char *auth_mount;              /* NULL: as the way to log in has it */
         char *token_file;
         char *role_id, *secret_id_file;
+        bool secret_id_wrapped;        /* the file has a token to unwrap the secret id with, once */
         char *role, *jwt_file;
         char *client_certificate, *client_key;
         /* pkcs11 */

@@ -94,6 +94,7 @@ static void put_transit(struct json_object *o, const struct vault_config *v) {
         put_text(o, "TokenFile", v->token_file);
         put_text(o, "RoleId", v->role_id);
         put_text(o, "SecretIdFile", v->secret_id_file);
+        put_text(o, "SecretIdWrapped", v->secret_id_wrapped ? "yes" : "no");
         put_text(o, "Role", v->role);
         put_text(o, "JwtFile", v->jwt_file);
         put_text(o, "ClientCertificate", v->client_certificate);
