@@ -323,6 +323,19 @@ static void test_a_password_is_not_shown(void **state _unused_) {
         assert_null(strstr(why, "hunter2"));
 }
 
+static void test_wrapped_secret_ids(void **state _unused_) {
+        struct config *c;
+
+#define BAO_ONE "[Vault b]\nProvider=transit\nHost=b\nKeys=k\n"
+        put("/etc/cmkd/cmkd.conf", BAO_ONE "RoleId=r\nSecretIdFile=/s\nSecretIdWrapped=yes\n");
+        c = load();
+        assert_true(c->vaults->secret_id_wrapped);
+        config_free(c);
+        REFUSE(BAO_ONE "TokenFile=/t\nSecretIdWrapped=yes\n", "SecretIdWrapped=yes is about SecretIdFile=");
+        REFUSE(BAO_ONE "RoleId=r\nSecretIdFile=/s\nSecretIdWrapped=maybe\n", "cmkd.conf:7:", "yes or no");
+        REFUSE("[Vault v]\nHost=v\nKeys=k\nSecretIdWrapped=yes\n", "there is no SecretIdWrapped= with Provider=azure");
+}
+
 static void test_errors_say_where_and_what(void **state _unused_) {
         REFUSE("[Policy]\n\nOnRevoked=explode\n", "/etc/cmkd/cmkd.conf:3:", "OnRevoked=explode", "report, hold, cut");
         REFUSE("[Policy]\nPollSex=3\n", "cmkd.conf:2:", "no PollSex=", "did you mean PollSec=");
@@ -504,6 +517,7 @@ int main(void) {
                 T(test_what_a_certificate_must_be),
                 T(test_logins_that_an_initramfs_has_not),
                 T(test_proxies),
+                T(test_wrapped_secret_ids),
                 T(test_a_password_is_not_shown),
                 T(test_errors_say_where_and_what),
                 T(test_long_lines_and_names),
