@@ -216,6 +216,7 @@ bench: setup all
 	$(Q)tests/bench/ram
 	$(Q)tests/bench/init-on-free
 	$(Q)tests/bench/verify
+	$(Q)tests/bench/unlock
 	$(Q)tests/bench/probes
 	$(Q)tests/bench/events
 

@@ -35,7 +35,7 @@ void config_vault_free(struct vault_config *v) {
                 v->resource, v->api_version, v->rsa_algorithm,
                 v->mount, v->namespace, v->cluster_id, v->auth_mount, v->token_file, v->role_id, v->secret_id_file, v->role,
                 v->jwt_file, v->client_certificate, v->client_key, v->object_id, v->resource_id, v->tenant_id, v->authority,
-                v->authority_ca_file, v->client_secret_file, v->module, v->pin_file,
+                v->authority_ca_file, v->client_secret_file, v->module, v->pin_file, v->proxy, v->proxy_ca_file, v->proxy_credentials_file,
         };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
@@ -57,6 +57,18 @@ int config_vault_authority(const char *s, char host[static 254], uint16_t *ret_p
         memcpy(host, u.host, sizeof(u.host));
         *ret_port = u.port;
         return 0;
+}
+
+int config_vault_proxy(const char *value, char **ret) {
+        const char *rest = startswith(value, "https://"), *scheme = rest ? "https" : "http";
+        char host[254], text[272];
+        uint16_t port;
+
+        rest = rest ? rest : startswith(value, "http://");
+        if (!rest || !strchr(rest, ':') || config_vault_authority(rest, host, &port) < 0)
+                return -EINVAL;
+        snprintf(text, sizeof(text), "%s://%s:%u", scheme, host, port);
+        return free_and_strdup(ret, text);
 }
 
 static int take_authority(const char *word, char **ret) {
@@ -141,6 +153,19 @@ bool config_vault_path_is_valid(const char *s) {
         }
 }
 
+const char *config_vault_login_on_disk(const struct vault_config *v) {
+        const struct { const char *value, *setting; } files[] = {
+                { v->module, "Module=" }, { v->token_file, "TokenFile=" }, { v->secret_id_file, "SecretIdFile=" }, { v->jwt_file, "JwtFile=" },
+                { v->client_secret_file, "ClientSecretFile=" }, { v->client_key, "ClientKey=" },
+                { v->proxy_credentials_file, "ProxyCredentialsFile=" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(files); i++)
+                if (files[i].value)
+                        return files[i].setting;
+        return streq(v->provider, "azure") && v->identity == AZURE_IDENTITY_ARC ? "Identity=arc" : NULL;
+}
+
 static bool is_listed(const char *const *list, const char *key) {
         for (; *list; list++)
                 if (streq(*list, key))
@@ -154,12 +179,14 @@ void config_vault_note(struct vault_config *v, const char *key, const char *path
                 "MetadataEndpoint", "Resource", "ApiVersion", "Algorithm", "FleetSize", NULL,
         };
         static const char *const transit[] = {
-                "Mount", "Namespace", "ClusterId", "Servers", "RedirectHosts", "AuthMount", "TokenFile", "RoleId", "SecretIdFile", "Role", NULL,
+                "Mount", "Namespace", "ClusterId", "Servers", "RedirectHosts", "AuthMount", "TokenFile", "RoleId", "SecretIdFile",
+                "SecretIdWrapped", "Role", NULL,
         };
         static const char *const pkcs11[] = { "Token", "Objects", NULL };
         static const char *const module[] = { "Module", "PinFile", "ModuleEnvironment", NULL };
         static const char *const host[] = {
-                "Host", "Keys", "CAFile", "PinnedKeys", "CRLFile", "StapledStatus", "JwtFile", "ClientCertificate", "ClientKey", NULL,
+                "Host", "Keys", "CAFile", "PinnedKeys", "CRLFile", "StapledStatus", "Proxy", "ProxyCAFile",
+                "ProxyCredentialsFile", "JwtFile", "ClientCertificate", "ClientKey", NULL,
         };
         struct first_use *f = NULL;
 
@@ -205,6 +232,8 @@ static char *check_login(const struct vault_config *v) {
                         return vault_say("[Vault %s]: %s go together", v->name, ways[i].names);
                 n += ways[i].first != NULL;
         }
+        if (v->secret_id_wrapped && !v->secret_id_file)
+                return vault_say("[Vault %s]: SecretIdWrapped=yes is about SecretIdFile=, which it has not", v->name);
         if (n == 1)
                 return NULL;
         return vault_say("[Vault %s] has %s way to log in: one of TokenFile=, RoleId= and SecretIdFile=, Role= and "
@@ -264,6 +293,14 @@ static char *check_pkcs11(const struct vault_config *v) {
         return v->module ? check_environment(v) : vault_say("[Vault %s] has no Module=: the PKCS#11 module to use", v->name);
 }
 
+static char *check_proxy(const struct vault_config *v) {
+        if (!v->proxy && (v->proxy_ca_file || v->proxy_credentials_file))
+                return vault_say("[Vault %s] has no Proxy=, which ProxyCAFile= and ProxyCredentialsFile= are about", v->name);
+        if (v->proxy_ca_file && !startswith(v->proxy, "https:"))
+                return vault_say("[Vault %s]: ProxyCAFile= is for an https:// proxy, and %s is none", v->name, v->proxy);
+        return NULL;
+}
+
 static char *check_host(struct vault_config *v) {
         char *why;
 
@@ -271,6 +308,9 @@ static char *check_host(struct vault_config *v) {
                 return vault_say("[Vault %s] has no Host=", v->name);
         if (!v->keys)
                 return vault_say("[Vault %s] has no Keys=: name the keys that may be used there", v->name);
+        why = check_proxy(v);
+        if (why)
+                return why;
         if (!streq(v->provider, "transit")) {
                 why = config_azure_complete(v);
                 return why ? why : check_environment(v);

@@ -18,6 +18,9 @@ bool config_vault_path_is_valid(const char *s);
 /* HOST or HOST:PORT, as keys' identifiers have it. host: in lower case. Returns 0 or -EINVAL. */
 int config_vault_authority(const char *s, char host[static 254], uint16_t *ret_port);
 
+/* Proxy=: http:// or https:// and HOST:PORT, nothing else; *ret (replaced) in lower case. Returns 0, -EINVAL or -ENOMEM. */
+int config_vault_proxy(const char *value, char **ret);
+
 /* Several of them, separated by blanks: *list, NULL-terminated or NULL, is replaced by one of HOST:PORT. Returns 0, -EINVAL or
  * -ENOMEM; *list is untouched then. */
 int config_vault_authorities(const char *value, char ***list);
@@ -31,6 +34,10 @@ int config_vault_labels(const char *value, char ***list);
 /* PinnedKeys=: words sha256//BASE64 with blanks or semicolons between them; *ret (replaced) has semicolons, as libcurl wants them.
  * Returns 0, -EINVAL or -ENOMEM. */
 int config_vault_pins(const char *value, char **ret);
+
+/* What of the way to prove who the node is does not exist in an initramfs, whose files anybody can read: the setting, such as
+ * "SecretIdFile=" or "Identity=arc" (static); NULL: nothing, the machine itself is the proof. v was checked. */
+const char *config_vault_login_on_disk(const struct vault_config *v);
 
 /* A setting of that vault was read there: kept where only one provider has it. */
 void config_vault_note(struct vault_config *v, const char *key, const char *path, unsigned line);

@@ -91,6 +91,10 @@ static int parse_pins(const char *value, void *to, word_parser words _unused_) {
         return config_vault_pins(value, to);
 }
 
+static int parse_proxy(const char *value, void *to, word_parser words _unused_) {
+        return config_vault_proxy(value, to);
+}
+
 static int parse_mount(const char *value, void *to, word_parser words _unused_) {
         return config_vault_path_is_valid(value) ? free_and_strdup(to, value) : -EINVAL;
 }
@@ -221,6 +225,9 @@ static const struct setting settings[] = {
         IN_VAULT("CAFile", parse_text, ca_file, "the path of a PEM file"),
         IN_VAULT("PinnedKeys", parse_pins, pinned_keys, "sha256//BASE64 of public keys, separated by spaces"),
         IN_VAULT("CRLFile", parse_path, crl_file, "the path of a PEM file"),
+        IN_VAULT("Proxy", parse_proxy, proxy, "http://HOST:PORT or https://HOST:PORT; a password goes into ProxyCredentialsFile="),
+        IN_VAULT("ProxyCAFile", parse_path, proxy_ca_file, "the path of a PEM file"),
+        IN_VAULT("ProxyCredentialsFile", parse_path, proxy_credentials_file, FILE_PATH),
         IN_VAULT("StapledStatus", parse_bool, stapled_status, "yes or no"),
         { SECTION_VAULT, "Identity", parse_word, offsetof(struct vault_config, identity), azure_identity_from_string,
           "managed, arc, workload, secret or certificate" },
@@ -247,6 +254,7 @@ static const struct setting settings[] = {
         IN_VAULT("TokenFile", parse_path, token_file, FILE_PATH),
         IN_VAULT("RoleId", parse_word_text, role_id, "the role's id"),
         IN_VAULT("SecretIdFile", parse_path, secret_id_file, FILE_PATH),
+        IN_VAULT("SecretIdWrapped", parse_bool, secret_id_wrapped, "yes or no"),
         IN_VAULT("Role", parse_word_text, role, "the name of a role"),
         IN_VAULT("JwtFile", parse_path, jwt_file, FILE_PATH),
         IN_VAULT("ClientCertificate", parse_path, client_certificate, FILE_PATH),
@@ -383,7 +391,8 @@ static int handle(void *user, const char *section, const char *key, const char *
                                 config_vault_note(target, s->key, l->path, l->line);
                         return 0;
                 }
-                complain(l, "%s=%s: allowed is %s", key, value, s->allowed);
+                /* who puts a password into a URL does not want it in the journal */
+                complain(l, "%s=%s: allowed is %s", key, strstr(value, "://") && strchr(value, '@') ? "..." : value, s->allowed);
                 return -EINVAL;
         }
         complain(l, "there is no %s= in [%s]; did you mean %s=?", key, section, nearest_key(kind, key));

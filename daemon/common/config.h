@@ -54,6 +54,8 @@ struct vault_config {
         char *pinned_keys;             /* "sha256//BASE64;sha256//..."; NULL: any key that CAFile= vouches for */
         char *crl_file;                /* NULL: no list is asked */
         bool stapled_status;           /* the server must show that its certificate is not revoked */
+        char *proxy;                   /* "http://host:port" or "https://host:port", lower case; NULL: none */
+        char *proxy_ca_file, *proxy_credentials_file;   /* NULL: the system's; none are shown */
         /* azure */
         int identity;                  /* enum azure_identity: which of the following there are, see config-azure.c */
         char *client_id, *object_id, *resource_id;     /* managed: of a user-assigned one; none: the system-assigned one */
@@ -75,6 +77,7 @@ struct vault_config {
         char *auth_mount;              /* NULL: as the way to log in has it */
         char *token_file;
         char *role_id, *secret_id_file;
+        bool secret_id_wrapped;        /* the file has a token to unwrap the secret id with, once */
         char *role, *jwt_file;
         char *client_certificate, *client_key;
         /* pkcs11 */

@@ -96,6 +96,7 @@ static void put_transit(struct json_object *o, const struct vault_config *v) {
         put_text(o, "TokenFile", v->token_file);
         put_text(o, "RoleId", v->role_id);
         put_text(o, "SecretIdFile", v->secret_id_file);
+        put_text(o, "SecretIdWrapped", v->secret_id_wrapped ? "yes" : "no");
         put_text(o, "Role", v->role);
         put_text(o, "JwtFile", v->jwt_file);
         put_text(o, "ClientCertificate", v->client_certificate);
@@ -132,6 +133,9 @@ static void put_host(struct json_object *o, const struct vault_config *v) {
         put_text(o, "CAFile", v->ca_file);
         put_text(o, "PinnedKeys", v->pinned_keys);
         put_text(o, "CRLFile", v->crl_file);
+        put_text(o, "Proxy", v->proxy);
+        put_text(o, "ProxyCAFile", v->proxy_ca_file);
+        put_text(o, "ProxyCredentialsFile", v->proxy_credentials_file);
         put_text(o, "StapledStatus", v->stapled_status ? "yes" : "no");
         if (streq(v->provider, "transit"))
                 put_transit(o, v);

@@ -3,6 +3,7 @@
 
 #include "challenge.h"
 #include "common/config-azure.h"
+#include "common/config-vault.h"
 #include "key.h"
 #include "manager.h"
 
@@ -211,6 +212,19 @@ int key_proof_check(struct manager *m, const char *key, struct proven_key *ret, 
         k.timeout_usec = vault->timeout_usec;
         *ret = k;
         return 0;
+}
+
+int key_proof_check_boot(struct manager *m, const struct proven_key *k, struct outcome *o) {
+        const struct vault_config *vault = config_vault_by_name(m->config, k->vault);
+        const char *what = vault ? config_vault_login_on_disk(vault) : NULL;
+        char uri[KEY_URI_MAX];
+
+        if (!what)
+                return 0;
+        key_uri_format(&k->uri, uri, sizeof(uri));
+        outcome_set(o, EXIT_CODE_POLICY, "Key %s is refused for role os: [Vault %s] has %s, and nothing of that is in an initramfs, which "
+                    "anybody can read. Use a key that the machine's managed identity opens", uri, k->vault, what);
+        return -EPERM;
 }
 
 int key_proof_start(struct manager *m, const struct key_proof_request *q, const struct proven_key *k, key_proof_done done,

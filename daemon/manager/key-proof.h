@@ -40,6 +40,9 @@ typedef void (*key_proof_done)(const struct outcome *o, const struct proven_key 
  * allowed) with the outcome filled in. */
 int key_proof_check(struct manager *m, const char *key, struct proven_key *ret, struct outcome *o);
 
+/* The same for a volume of role os, which is opened where no file of a login is: returns 0, or -EPERM with the outcome filled in. */
+int key_proof_check_boot(struct manager *m, const struct proven_key *k, struct outcome *o);
+
 /* k: as key_proof_check() left it. The texts of q are copied. done is called exactly once, never from inside this call.
  * Returns 0 or -ENOMEM. */
 int key_proof_start(struct manager *m, const struct key_proof_request *q, const struct proven_key *k, key_proof_done done,

@@ -264,15 +264,15 @@ static int sign(void *user, const uint8_t digest[static 32], const uint8_t *spki
 static int azure_open(struct vault *v) {
         const struct token_signer signer = { .sign = sign, .user = v };
         const struct vault_config *c = v->config;
-        _cleanup_(freep) char *pem = NULL;
+        struct http_pool *http;
         int r;
 
         if (c->identity == AZURE_IDENTITY_MANAGED || c->identity == AZURE_IDENTITY_ARC)
                 return identity_imds_new(c, ARC_KEY_DIRECTORY, &v->identity);
-        r = vault_read_authorities(v, "AuthorityCAFile", c->authority_ca_file, &pem);
+        r = client_key_open(v);
         if (r >= 0)
-                r = client_key_open(v);
-        return r < 0 ? r : identity_aad_new(c, pem, &signer, &v->identity);
+                r = vault_new_pool(v, "AuthorityCAFile", c->authority_ca_file, &http);
+        return r < 0 ? r : identity_aad_new(c, http, &signer, &v->identity);
 }
 
 const struct vault_ops azure_ops = {

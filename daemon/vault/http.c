@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "http-proxy.h"
+
 #define IDLE_MAX 4u
 /* So many requests run on connections of their own; further ones wait that long for one of those. A handshake costs more
  * than an answer, here and in the vault. */
@@ -23,6 +25,7 @@ struct http_pool {
         pthread_mutex_t lock;
         char *ca_pem;
         struct http_checks checks;
+        struct http_proxy proxy;
         char *client_certificate;          /* under the lock */
         struct secret *client_key;
         CURL *idle[IDLE_MAX];
@@ -72,6 +75,7 @@ struct http_pool *http_pool_free(struct http_pool *p) {
         pthread_cond_destroy(&p->given_back);
         pthread_mutex_destroy(&p->lock);
         free(p->ca_pem);
+        free(p->proxy.ca_pem);
         free(p->client_certificate);
         secret_free(p->client_key);
         free(p);
@@ -80,6 +84,10 @@ struct http_pool *http_pool_free(struct http_pool *p) {
 
 void http_pool_set_checks(struct http_pool *p, const struct http_checks *checks) {
         p->checks = *checks;
+}
+
+void http_pool_set_proxy(struct http_pool *p, const char *url, const char *credentials_file, char *ca_pem) {
+        p->proxy = (struct http_proxy) { .url = url, .credentials_file = credentials_file, .ca_pem = ca_pem };
 }
 
 void http_pool_set_client(struct http_pool *p, char *certificate, struct secret *key) {
@@ -211,6 +219,11 @@ static bool header_value(const char *line, size_t n, const char *name, char *buf
         return true;
 }
 
+static void forget_headers(struct http_response *y) {
+        y->vendor = y->json = false;
+        y->request_id[0] = y->location[0] = y->challenge[0] = 0;
+}
+
 static size_t on_header(char *line, size_t one _unused_, size_t n, void *user) {
         struct http_response *y = user;
         char value[129];
@@ -221,8 +234,7 @@ static size_t on_header(char *line, size_t one _unused_, size_t n, void *user) {
                 return 0;
         }
         if (n > 5 && memcmp(line, "HTTP/", 5) == 0) {
-                y->vendor = y->json = false;       /* what an interim reply said is not about this one */
-                y->request_id[0] = y->location[0] = y->challenge[0] = 0;
+                forget_headers(y);       /* what an interim reply said, or a proxy, is not about this one */
         } else if (header_value(line, n, "x-ms-request-id", y->request_id, sizeof(y->request_id)) ||
             header_value(line, n, "x-ms-keyvault-service-version", value, sizeof(value)))
                 y->vendor = true;
@@ -243,6 +255,7 @@ static int translate(CURLcode c, const struct http_response *y) {
         case CURLE_OPERATION_TIMEDOUT:
                 return -ETIMEDOUT;
         case CURLE_COULDNT_RESOLVE_HOST:
+        case CURLE_COULDNT_RESOLVE_PROXY:
                 return -ENXIO;
         case CURLE_PEER_FAILED_VERIFICATION:
         case CURLE_SSL_CONNECT_ERROR:
@@ -323,8 +336,6 @@ static CURLcode set_up_transport(CURL *h, const struct http_request *q, long lef
         SET(CURLOPT_PROTOCOLS_STR, q->metadata ? "http" : "https");
         SET(CURLOPT_REDIR_PROTOCOLS_STR, "https");
         SET(CURLOPT_FOLLOWLOCATION, 0L);
-        SET(CURLOPT_PROXY, "");
-        SET(CURLOPT_NOPROXY, "*");
         SET(CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
         SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
         SET(CURLOPT_HTTP09_ALLOWED, 0L);
@@ -404,7 +415,8 @@ static int make_headers(const struct http_request *q, struct curl_slist **ret) {
 
 static int perform_on(CURL *h, struct http_pool *p, const struct http_request *q, uint64_t deadline_usec,
                       struct http_response *ret) {
-        _cleanup_(free_headers) struct curl_slist *headers = NULL;
+        _cleanup_(free_headers) struct curl_slist *headers = NULL, *proxy_headers = NULL;
+        const struct http_proxy *proxy = q->metadata || !p->proxy.url ? NULL : &p->proxy;
         uint64_t now = now_boottime_usec();
         curl_off_t retry_after = 0;
         long status = 0, left_ms;
@@ -417,6 +429,9 @@ static int perform_on(CURL *h, struct http_pool *p, const struct http_request *q
         left_ms = deadline_usec > now ? (long) ((deadline_usec - now) / USEC_PER_MSEC) : 0;
         if (left_ms == 0)
                 return -ETIMEDOUT;
+        r = http_proxy_set_up(h, proxy, &proxy_headers, ret->error, sizeof(ret->error));
+        if (r < 0)
+                return r;
         c = set_up_transport(h, q, left_ms);
         if (c == CURLE_OK)
                 c = set_up_checks(h, p);
@@ -428,11 +443,13 @@ static int perform_on(CURL *h, struct http_pool *p, const struct http_request *q
                 c = curl_easy_perform(h);
         r = translate(c, ret);
         if (r < 0) {
+                if (http_proxy_was_last(h))
+                        forget_headers(ret);
                 if (ret->too_large)
                         snprintf(ret->error, sizeof(ret->error), "the answer is larger than allowed");
                 else if (!*ret->error)
                         snprintf(ret->error, sizeof(ret->error), "%s", curl_easy_strerror(c));
-                return r;
+                return proxy ? http_proxy_blame(h, proxy, c, r, ret->error, sizeof(ret->error)) : r;
         }
         if (curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK || status < 100 || status > 999)
                 return -EBADMSG;
@@ -487,6 +504,7 @@ void http_judge_failure(int r, const struct http_response *y, struct judgement *
                 { -ETIMEDOUT, VERDICT_UNREACHABLE, "curl: timed out" },
                 { -ENXIO, VERDICT_UNREACHABLE, "curl: name not resolved" },
                 { -ECONNREFUSED, VERDICT_UNREACHABLE, "curl: no connection" },
+                { -ENETUNREACH, VERDICT_UNREACHABLE, "curl: proxy" },
                 { -EKEYREJECTED, VERDICT_UNREACHABLE, "curl: certificate" },
                 { -EMSGSIZE, VERDICT_BROKEN, "curl: too large" },
                 { -EBADMSG, VERDICT_BROKEN, "curl: not HTTP" },

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* One HTTP request, one bounded answer: the only file that knows libcurl.
+/* One HTTP request, one bounded answer: the only file, but for http-proxy.c, that knows libcurl.
  *
  *   http_perform ─ takes an idle handle (its connection stays open) or a new one ─► libcurl ─► TLS 1.2+, verified
  *        ◄─ status, body, a few headers ── struct http_response: locked pages, left out of core dumps, wiped when freed
  *
- * Never follows a redirect, never uses a proxy, never speaks another protocol than the one asked for. Bodies above
+ * Never follows a redirect, uses the pool's proxy or none and never one for metadata, never speaks another protocol than the one asked for. Bodies above
  * HTTP_BODY_MAX and headers above HTTP_HEADERS_MAX end the transfer. A handle that has carried a secret is not kept:
  * closing it returns its buffers through the wiping allocator of memory.h. A kept connection that is silent for 3 s is
  * taken for dead, and the question asked again on a new one, within the same deadline: what is asked of a vault changes
@@ -66,6 +66,11 @@ struct http_checks {
 /* Before the first request. */
 void http_pool_set_checks(struct http_pool *p, const struct http_checks *checks);
 
+/* Before the first request: connections go through that proxy, "http://HOST:PORT" or "https://HOST:PORT" (NULL: none), but for
+ * metadata. credentials_file: USER:PASSWORD for it, read for each request, or NULL. Both stay the caller's; takes over ca_pem, the only
+ * authorities that its certificate may be of (NULL: the system's). */
+void http_pool_set_proxy(struct http_pool *p, const char *url, const char *credentials_file, char *ca_pem);
+
 /* What connections made from now on show of themselves: a certificate with its chain, PEM, and its key, with a NUL. Takes both
  * over. */
 void http_pool_set_client(struct http_pool *p, char *certificate, struct secret *key);
@@ -77,10 +82,11 @@ struct http_pool *http_pool_free(struct http_pool *p);
  *   -ETIMEDOUT    the deadline passed
  *   -ENXIO        the name does not resolve
  *   -ECONNREFUSED no connection, or it broke
+ *   -ENETUNREACH  the proxy gave no way through
  *   -EKEYREJECTED TLS: the peer did not prove to be the host asked for
  *   -EMSGSIZE     more than the limits allow
  *   -EBADMSG      not HTTP as it should be
- *   -EINVAL       the request or the CA file is not usable
+ *   -EINVAL       the request, the CA file or the proxy's credentials are not usable
  *   -EPERM        pages cannot be locked (RLIMIT_MEMLOCK)
  *   -ENOMEM
  * with *ret filled as far as it goes (error, usec). *ret is to be freed in every case. */

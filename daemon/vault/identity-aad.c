@@ -162,14 +162,15 @@ static void aad_free(void *user) {
         free(a);
 }
 
-int identity_aad_new(const struct vault_config *c, const char *ca_pem, const struct token_signer *signer, struct identity **ret) {
+int identity_aad_new(const struct vault_config *c, struct http_pool *http, const struct token_signer *signer, struct identity **ret) {
         struct aad *a;
 
         a = calloc(1, sizeof(*a));
-        if (!a || http_pool_new(ca_pem, &a->http) < 0) {
-                free(a);
+        if (!a) {
+                http_pool_free(http);
                 return -ENOMEM;
         }
+        a->http = http;
         a->config = c;
         a->signer = *signer;
         snprintf(a->url, sizeof(a->url), "%s/%s/oauth2/v2.0/token", c->authority, c->tenant_id);

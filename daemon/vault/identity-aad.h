@@ -10,6 +10,7 @@
  * Files are read anew before each request. Authority and tenant are the configuration's, never a challenge's. */
 
 #include "common/config.h"
+#include "http.h"
 #include "identity.h"
 
 /* Signs with a ClientKey= that is no file, as client_key_sign(). */
@@ -19,6 +20,6 @@ struct token_signer {
         void *user;
 };
 
-/* c, and what the signer has, must outlive the identity. ca_pem: the only authorities that its certificate may be of (copied), NULL: the
- * system's. Returns 0 or -ENOMEM. */
-int identity_aad_new(const struct vault_config *c, const char *ca_pem, const struct token_signer *signer, struct identity **ret);
+/* c, and what the signer has, must outlive the identity. Takes http, the pool for its host, over, also where this fails. Returns 0 or
+ * -ENOMEM. */
+int identity_aad_new(const struct vault_config *c, struct http_pool *http, const struct token_signer *signer, struct identity **ret);

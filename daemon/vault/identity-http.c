@@ -30,7 +30,7 @@ static int no_answer(const struct token_speaker *s, int r, const struct http_res
                 v = VERDICT_MISCONFIGURED;
         else if (r == -EMSGSIZE || r == -EBADMSG)
                 v = VERDICT_BROKEN;
-        *ret_retry = r == -ECONNREFUSED || r == -ENXIO || r == -ETIMEDOUT;
+        *ret_retry = r == -ECONNREFUSED || r == -ENXIO || r == -ETIMEDOUT || r == -ENETUNREACH;
         return say(s, f, v, r == -ETIMEDOUT ? "timed out" : r == -EKEYREJECTED ? "certificate" : "no answer",
                    "no token from %s: %s", s->name, *y->error ? y->error : strerror(-r));
 }

@@ -2,6 +2,7 @@
 #include "identity-login.h"
 
 #include "secret-file.h"
+#include "secret-id.h"
 #include "transit-reply.h"
 #include "transit-servers.h"
 #include "transit-verdict.h"
@@ -64,12 +65,15 @@ static int prepare_certificate(struct login *l, struct token_fetched *f) {
 }
 
 /* What is sent to log in. */
-static int prepare_body(const struct vault_config *c, struct secret **ret_body, struct token_fetched *f) {
+static int prepare_body(struct login *l, uint64_t deadline_usec, struct secret **ret_body, struct token_fetched *f) {
         _cleanup_(secret_freep) struct secret *s = NULL;
+        const struct vault_config *c = l->config;
         const char *file = c->role_id ? c->secret_id_file : c->jwt_file, *why = "";
         int r;
 
-        r = secret_file_read(file, c->role_id ? SECRET_FILE_PRIVATE : 0, &s, &why);
+        if (c->secret_id_wrapped && secret_id_unwrapped(c, l->servers, deadline_usec, &s, f) < 0)
+                return -EACCES;
+        r = s ? 0 : secret_file_read(file, c->role_id ? SECRET_FILE_PRIVATE : 0, &s, &why);
         if (r == -ENOMEM || r == -EPERM)
                 return say(f, VERDICT_UNREACHABLE, "memory", file, why);
         if (r < 0)
@@ -148,7 +152,7 @@ static int fetch(void *user, const struct token_wish *w, struct token_fetched *f
         if (c->client_key)
                 r = prepare_certificate(l, f);
         else
-                r = prepare_body(c, &body, f);
+                r = prepare_body(l, w->deadline_usec, &body, f);
         if (r < 0)
                 return r;
         snprintf(path, sizeof(path), "auth/%s/login", c->auth_mount ? c->auth_mount : c->role_id ? "approle" :

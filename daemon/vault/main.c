@@ -6,6 +6,7 @@
 #include "common/fips.h"
 #include "common/log.h"
 #include "common/verdict.h"
+#include "kept.h"
 #include "memory.h"
 #include "options.h"
 #include "sandbox.h"
@@ -63,6 +64,7 @@ int main(int argc, char *argv[]) {
         if (fd < 0 && !o.check_config)
                 return fail("no socket (LISTEN_FDS, --listen or --socket-fd)", fd);
         watchdog_open();
+        kept_open();
         clearenv();     /* the libraries' proxies, certificate paths and debugging switches are not for this process */
         r = memory_init();
         if (r < 0)
@@ -78,5 +80,5 @@ int main(int argc, char *argv[]) {
                 return fail(what, r);
         r = serve(vaults, &(struct serve_options) { .socket_fd = fd, .allowed_uid = started_as,
                                                         .configured_usec = vaults->config->read_usec });
-        return r < 0 ? fail("cannot serve", r) : EXIT_CODE_DONE;
+        return r < 0 ? fail("cannot serve", r) : kept_exit_status();
 }

@@ -78,14 +78,14 @@ int options_parse(int argc, char *argv[], struct options *ret) {
         return 1;
 }
 
-/* sd_listen_fds(3): LISTEN_PID is us, LISTEN_FDS is 1, the descriptor is 3. */
+/* sd_listen_fds(3): LISTEN_PID is us, the descriptor is the first of LISTEN_FDS. What follows it is kept.h's. */
 static int passed_socket(void) {
         const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
-        uint64_t v;
+        uint64_t v, n;
 
         if (!pid && !fds)
                 return -ENOTCONN;
-        if (!pid || !fds || parse_u64(pid, INT32_MAX, &v) < 0 || v != (uint64_t) getpid() || !streq(fds, "1"))
+        if (!pid || !fds || parse_u64(pid, INT32_MAX, &v) < 0 || v != (uint64_t) getpid() || parse_u64(fds, 1024, &n) < 0 || n == 0)
                 return -ESTALE;
         return FIRST_PASSED_FD;
 }

@@ -10,6 +10,7 @@
 #include "common/link.h"
 #include "common/log.h"
 #include "job.h"
+#include "kept.h"
 #include "watchdog.h"
 
 #define PEERS_MAX 16u
@@ -294,7 +295,7 @@ int serve(struct vaults *v, const struct serve_options *o) {
         /* Threads that did not end in time still use the jobs and the vaults: the end of the process is their end. And a module
          * need not let go of a process that ends in order. */
         if ((s->jobs && jobs_count(s->jobs) > 0) || vaults_have_module(v))
-                _exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+                _exit(r < 0 ? EXIT_FAILURE : kept_exit_status());
         safe_close(s->listen_fd);
         safe_close(s->signal_fd);
         jobs_free(s->jobs);

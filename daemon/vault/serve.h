@@ -7,7 +7,7 @@
  * that does not read its replies, costs the connection and nothing else. Each request gets exactly one reply as long
  * as its connection lives; too many at once get UNREACHABLE "busy".
  *
- * After it released a secret W the worker ends (exit status 0) as soon as nothing is under way and RECYCLE_USEC have
+ * After it released a secret W the worker ends (exit status 0, or KEPT_EXIT_STATUS of kept.h) as soon as nothing is under way and RECYCLE_USEC have
  * passed: nothing that was in its memory outlives that. The same after SIGHUP (a changed configuration), and at once
  * upon SIGTERM or a request made from a configuration that was read after the worker's own (a manager that was started
  * again, while the socket's backlog had kept the worker of the one before alive). Socket activation, or cmkd, starts it

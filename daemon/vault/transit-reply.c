@@ -289,6 +289,33 @@ int transit_parse_token(char *body, size_t size, struct transit_token *ret, cons
         return 0;
 }
 
+int transit_parse_wrapping(const char *body, size_t size, char ret[static 257]) {
+        _cleanup_(json_object_putp) struct json_object *root = NULL;
+
+        if (json_parse(body, size, &root) < 0)
+                return -EBADMSG;
+        text_printable(json_get_text(json_get(root, "data", json_type_object), "creation_path"), ret, 257);
+        return 0;
+}
+
+int transit_parse_secret_id(char *body, size_t size, struct secret **ret, const char **ret_why) {
+        _cleanup_(secret_freep) struct secret *id = NULL;
+        struct json_span at;
+        int r;
+
+        r = find_value(body, size, "data", "secret_id", &at, ret_why);
+        if (r < 0)
+                return r;
+        r = token_is_valid(body + at.offset, at.size) ? secret_new(at.size + 1, &id) : -EBADMSG;
+        if (r >= 0)
+                memcpy(secret_data(id), body + at.offset, at.size);
+        overwrite(body, &at);
+        if (r < 0)
+                return r == -EBADMSG ? refuse(ret_why, "its secret id is none that a login may carry") : r;
+        *ret = TAKE_PTR(id);
+        return 0;
+}
+
 int transit_parse_cluster(const char *body, size_t size, char ret[static 65]) {
         _cleanup_(json_object_putp) struct json_object *root = NULL;
 

@@ -7,7 +7,7 @@
 #define DECRYPT BIT(TRANSIT_DECRYPT)
 #define ON_KEY (BIT(TRANSIT_DECRYPT) | BIT(TRANSIT_ENCRYPT))
 #define READ BIT(TRANSIT_READ)
-#define ON_ANY (ON_KEY | READ | BIT(TRANSIT_LOOKUP) | BIT(TRANSIT_LOGIN) | BIT(TRANSIT_RENEW))
+#define ON_ANY (ON_KEY | READ | BIT(TRANSIT_LOOKUP) | BIT(TRANSIT_LOGIN) | BIT(TRANSIT_RENEW) | BIT(TRANSIT_UNWRAP))
 #define TOKEN_NEEDED (ON_KEY | READ)
 #define NO_MOUNT "no such mount"
 #define NO_NAMESPACE "no such namespace"
@@ -45,6 +45,9 @@ static const struct row rows[] = {
         { 400, "invalid role or secret ID", BIT(TRANSIT_LOGIN), VERDICT_DENIED, 0, "login refused" },
         { 403, NULL, TOKEN_NEEDED, VERDICT_DENIED, TRANSIT_ASK_TOKEN, "permission denied" },
         { 403, NULL, BIT(TRANSIT_LOGIN), VERDICT_DENIED, 0, "login refused" },
+        /* whoever read it first, it is not the key's owner who says no */
+        { 400, "wrapping token is not valid or does not exist", BIT(TRANSIT_UNWRAP), VERDICT_MISCONFIGURED, 0, TRANSIT_CODE_TAKEN },
+        { 403, NULL, BIT(TRANSIT_UNWRAP), VERDICT_MISCONFIGURED, 0, "unwrapping refused" },
         { 403, NULL, ON_ANY, VERDICT_DENIED, 0, "permission denied" },
         { 401, NULL, ON_ANY, VERDICT_DENIED_WEAK, 0, NULL },
         /* the vault, or the way there */

@@ -25,7 +25,11 @@ enum transit_call {
         TRANSIT_LOOKUP,              /* GET auth/token/lookup-self */
         TRANSIT_LOGIN,
         TRANSIT_RENEW,
+        TRANSIT_UNWRAP,              /* sys/wrapping/lookup, sys/wrapping/unwrap */
 };
+
+/* The code of a wrapping token that is used up. */
+#define TRANSIT_CODE_TAKEN "secret id taken"
 
 struct transit_evidence {
         enum transit_call call;

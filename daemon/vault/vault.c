@@ -14,7 +14,7 @@
 
 static const struct vault_ops *const providers[] = { &azure_ops, &transit_ops, &pkcs11_ops };
 
-int vault_read_authorities(struct vault *v, const char *setting, const char *path, char **ret) {
+static int read_authorities(struct vault *v, const char *setting, const char *path, char **ret) {
         int r;
 
         if (!path)
@@ -28,8 +28,22 @@ int vault_read_authorities(struct vault *v, const char *setting, const char *pat
         return 0;
 }
 
+int vault_new_pool(struct vault *v, const char *setting, const char *path, struct http_pool **ret) {
+        _cleanup_(freep) char *pem = NULL, *proxy_pem = NULL;
+        const struct vault_config *c = v->config;
+        int r;
+
+        r = read_authorities(v, setting, path, &pem);
+        if (r >= 0)
+                r = read_authorities(v, "ProxyCAFile", c->proxy_ca_file, &proxy_pem);
+        if (r >= 0)
+                r = http_pool_new(pem, ret);
+        if (r >= 0)
+                http_pool_set_proxy(*ret, c->proxy, c->proxy_credentials_file, TAKE_PTR(proxy_pem));
+        return r;
+}
+
 static int vault_init(struct vault *v, const struct vault_config *c, bool fips) {
-        _cleanup_(freep) char *pem = NULL;
         int r;
 
         v->config = c;
@@ -37,9 +51,7 @@ static int vault_init(struct vault *v, const struct vault_config *c, bool fips) 
         for (size_t i = 0; i < ELEMENTSOF(providers); i++)
                 if (streq(providers[i]->provider, c->provider))
                         v->ops = providers[i];
-        r = vault_read_authorities(v, "CAFile", c->ca_file, &pem);
-        if (r >= 0)
-                r = http_pool_new(pem, &v->http);
+        r = vault_new_pool(v, "CAFile", c->ca_file, &v->http);
         if (r >= 0)
                 http_pool_set_checks(v->http, &(struct http_checks) {
                         .pins = c->pinned_keys, .crl_file = c->crl_file, .stapled = c->stapled_status,

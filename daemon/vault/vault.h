@@ -83,9 +83,10 @@ void vault_run(struct vaults *v, const struct vault_call *call, int pipe_fd, str
  * setenv(3)). */
 int pkcs11_prepare(struct vault *v, const char *token);
 
-/* For providers, while vaults are loaded: the text of a PEM file of authorities, the caller's; none where path is NULL. One that
- * cannot be read makes the vault unusable, which is logged. Returns 0 or -ENOMEM. */
-int vault_read_authorities(struct vault *v, const char *setting, const char *path, char **ret);
+/* For providers, while vaults are loaded: a pool for one host, through the vault's proxy if it has one. path: a PEM file of authorities,
+ * the value of that setting; NULL: the system's. One that cannot be read makes the vault unusable, which is logged. Returns 0 or
+ * -ENOMEM. */
+int vault_new_pool(struct vault *v, const char *setting, const char *path, struct http_pool **ret);
 
 /* For providers: verdict, code and text of a reply. */
 void vault_reply_set(struct vault_reply *y, enum verdict v, const char *code, const char *format, ...) _printf_(4, 5);

@@ -67,6 +67,22 @@ static void token(char *body, size_t size, const char *came) {
         secret_free(t.token);
 }
 
+static void secret_id(char *body, size_t size, const char *came) {
+        _cleanup_(secret_freep) struct secret *s = NULL;
+        const char *why = NULL;
+
+        if (transit_parse_secret_id(body, size, &s, &why) < 0) {
+                if (s)
+                        abort();
+                return;
+        }
+        if (strlen((const char *) secret_cdata(s)) + 1 != secret_size(s))
+                abort();
+        check_printable((const char *) secret_cdata(s), secret_size(s));
+        if (count(body, size, (const char *) secret_cdata(s)) >= count(came, size, (const char *) secret_cdata(s)))
+                abort();
+}
+
 static void key(const char *body, size_t size, bool newest) {
         struct key_uri u = asked, found;
         struct vault_reply y = {};
@@ -93,7 +109,7 @@ static void key(const char *body, size_t size, bool newest) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(freep) char *body = NULL;
-        char cluster[65];
+        char cluster[65], path[257];
 
         if (size < 2)
                 return 0;
@@ -102,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (!body)
                 return 0;
         memcpy(body, data + 1, size);
-        switch (data[0] % 6) {
+        switch (data[0] % 8) {
         case 0:
                 value(body, size, (const char *) data + 1, true);
                 break;
@@ -114,11 +130,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 break;
         case 3:
         case 4:
-                key(body, size, data[0] % 6 == 3);
+                key(body, size, data[0] % 8 == 3);
                 break;
         case 5:
                 if (transit_parse_cluster(body, size, cluster) == 0)
                         check_printable(cluster, sizeof(cluster));
+                break;
+        case 6:
+                if (transit_parse_wrapping(body, size, path) == 0)
+                        check_printable(path, sizeof(path));
+                break;
+        case 7:
+                secret_id(body, size, (const char *) data + 1);
         }
         return 0;
 }

@@ -72,10 +72,10 @@ class Server:
         except (OSError, ValueError):
             return False
 
-    def call(self, method, path, body=None, namespace=None):
+    def call(self, method, path, body=None, namespace=None, wrap=False):
         q = urllib.request.Request("https://localhost:%d/v1/%s" % (self.port, path), method=method,
                                    data=None if body is None else json.dumps(body).encode(),
-                                   headers={"X-Vault-Token": ROOT})
+                                   headers={"X-Vault-Token": ROOT, **({"X-Vault-Wrap-TTL": "300"} if wrap else {})})
         if namespace:
             q.add_header("X-Vault-Namespace", namespace)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(
@@ -203,6 +203,7 @@ class Claims:
                 vault("nomount", "of-nomount", approle + "Mount=nowhere\n") +
                 vault("space", "of-space", "Namespace=ns1\nTokenFile=%s/space-token\nClusterId=%s\n" % (d, self.cluster)) +
                 vault("cert", "of-cert", "ClientCertificate=%s/node.pem\nClientKey=%s/node.key\n" % (d, d)) +
+                vault("wrapped", "of-wrapped", "RoleId=%s\nSecretIdFile=%s/wrapped-id\nSecretIdWrapped=yes\n" % (role, d)) +
                 vault("short", "of-short", "RoleId=short\nSecretIdFile=%s/short-id\n" % d))
 
     def client(self, vault="main"):
@@ -503,6 +504,15 @@ class Claims:
                     len(b.requests("auth/approle/login")) > logins + 1)
         wait_for(both, 60)
 
+    def c28_wrapped_secret_id_once(self):
+        """Nobody keeps it here: to the next worker the same token is used up."""
+        for path, restart, said in (("auth/approle/role/node/secret-id", False, ("GRANTED",)), (None, True, ("MISCONFIGURED", "secret id taken")),
+                                    ("sys/wrapping/wrap", False, ("MISCONFIGURED", "secret id not its own", "sys/wrapping/wrap"))):
+            if path:
+                self.write("wrapped-id", self.bao.call("POST", path, {}, wrap=True)["wrap_info"]["token"])
+            self.make("of-wrapped") if said == ("GRANTED",) else restart and self.worker.restart()
+            self.expect(self.challenge("of-wrapped", "wrapped", flags=FRESH_TOKEN), *said)
+
     # the server
     def c30_sealed(self):
         self.expect(self.challenge(), "GRANTED")
@@ -577,7 +587,7 @@ class Claims:
     def c41_no_secret_in_the_workers_log(self):
         self.worker.stop()
         text = open(self.log.name).read()
-        for name in ("secret-id", "token", "jwt", "short-id"):
+        for name in ("secret-id", "token", "jwt", "short-id", "wrapped-id"):
             assert open(os.path.join(self.dir, name)).read().strip() not in text, name
         assert not re.findall(r"\bs\.[A-Za-z0-9]{20,}", text), "a token"
 

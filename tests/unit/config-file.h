@@ -45,7 +45,7 @@ static struct config *load(void) {
 }
 
 /* The text is refused, with each of the words (NULL at the end) in the reason. */
-static void refuse(const char *text, const char *const words[]) {
+static void _unused_ refuse(const char *text, const char *const words[]) {
         struct config *c = NULL;
         char *why = NULL;
 

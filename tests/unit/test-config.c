@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "common/config-vault.h"
 #include "config-file.h"
 
 static void test_nothing_is_an_empty_one(void **state _unused_) {
@@ -248,6 +249,93 @@ static void test_what_a_certificate_must_be(void **state _unused_) {
         REFUSE("[Vault v]\nHost=v\nKeys=k\nCRLFile=crl\n", "the path of a PEM file");
 }
 
+/* In the order in which they stand. */
+static void test_logins_that_an_initramfs_has_not(void **state _unused_) {
+        static const char *const wanted[] = {
+                NULL, NULL, "Identity=arc", "ClientSecretFile=", "JwtFile=", "ClientKey=", "ProxyCredentialsFile=", "TokenFile=", "SecretIdFile=",
+                "JwtFile=", "ClientKey=", "Module=",
+        };
+        const struct vault_config *v;
+        struct config *c;
+
+#define AZURE(i) "[Vault a" #i "]\nHost=a" #i ".vault.azure.net\nKeys=k\n"
+#define BAO(i) "[Vault b" #i "]\nProvider=transit\nHost=b" #i "\nKeys=k\n"
+#define WHO "TenantId=b8483526-f54d-7d3d-8648-2a745fc2ab8b\nClientId=b8483526-f54d-7d3d-8648-2a745fc2ab8b\n"
+        put("/etc/cmkd/cmkd.conf", AZURE(1) AZURE(2) "Proxy=http://p:1\nCAFile=/ca\n" AZURE(3) "Identity=arc\n"
+            AZURE(4) "Identity=secret\n" WHO "ClientSecretFile=/s\n" AZURE(5) "Identity=workload\n" WHO "JwtFile=/s\n"
+            AZURE(6) "Identity=certificate\n" WHO "ClientCertificate=/c\nClientKey=/k\n"
+            AZURE(7) "Proxy=http://p:1\nProxyCredentialsFile=/p\n"
+            BAO(1) "TokenFile=/t\n" BAO(2) "RoleId=r\nSecretIdFile=/s\n" BAO(3) "Role=r\nJwtFile=/j\n"
+            BAO(4) "ClientCertificate=/c\nClientKey=/k\n" PKCS11);
+        c = load();
+        v = c->vaults;
+        for (size_t i = 0; i < ELEMENTSOF(wanted); i++, v = v->next) {
+                const char *found;
+
+                assert_non_null(v);
+                found = config_vault_login_on_disk(v);
+                if (!streq_ptr(found, wanted[i]))
+                        fail_msg("[Vault %s]: %s, not %s", v->name, strempty(found), strempty(wanted[i]));
+        }
+        assert_null(v);
+        config_free(c);
+}
+
+#define PROXIED "[Vault v]\nHost=v\nKeys=k\nProxy="
+
+static void test_proxies(void **state _unused_) {
+        static const char *const wrong[] = {
+                "proxy.example:3128", "http://proxy.example", "socks5://proxy.example:1080", "https://proxy.example:3128/", "http://",
+                "http://:3128", "http://*.example:3128", "http://proxy.example:0", "http://proxy.example:65536",
+        };
+        struct config *c;
+        char text[256];
+
+        put("/etc/cmkd/cmkd.conf", PROXIED "https://Proxy.Example:3128\nProxyCAFile=/ca\nProxyCredentialsFile=/login\n");
+        c = load();
+        assert_string_equal(c->vaults->proxy, "https://proxy.example:3128");
+        assert_string_equal(c->vaults->proxy_ca_file, "/ca");
+        assert_string_equal(c->vaults->proxy_credentials_file, "/login");
+        config_free(c);
+        put("/etc/cmkd/cmkd.conf", PROXIED "http://proxy:443\n[Vault w]\nProvider=transit\nHost=w\nKeys=k\nTokenFile=/t\nProxy=http://p:1\n");
+        c = load();
+        assert_string_equal(c->vaults->proxy, "http://proxy:443");
+        assert_string_equal(c->vaults->next->proxy, "http://p:1");
+        config_free(c);
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+                snprintf(text, sizeof(text), PROXIED "%s\n", wrong[i]);
+                REFUSE(text, "cmkd.conf:4: Proxy=", wrong[i], "https://HOST:PORT");
+        }
+        REFUSE(PROXIED "http://p:1\nProxyCAFile=/ca\n", "ProxyCAFile= is for an https:// proxy");
+        REFUSE("[Vault v]\nHost=v\nKeys=k\nProxyCredentialsFile=/c\n", "has no Proxy=");
+        REFUSE("[Vault v]\nHost=v\nKeys=k\nProxyCAFile=/c\n", "has no Proxy=");
+        REFUSE(PKCS11 "Proxy=http://p:1\n", "there is no Proxy= with Provider=pkcs11");
+}
+
+/* Whoever reads the journal may read what is wrong with a configuration. */
+static void test_a_password_is_not_shown(void **state _unused_) {
+        _cleanup_(freep) char *why = NULL;
+        struct config *c;
+
+        put("/etc/cmkd/cmkd.conf", PROXIED "http://user:hunter2@proxy:3128\n");
+        assert_int_equal(config_load(root, &c, &why), -EINVAL);
+        assert_non_null(strstr(why, "Proxy=...: allowed is http://HOST:PORT"));
+        assert_null(strstr(why, "hunter2"));
+}
+
+static void test_wrapped_secret_ids(void **state _unused_) {
+        struct config *c;
+
+#define BAO_ONE "[Vault b]\nProvider=transit\nHost=b\nKeys=k\n"
+        put("/etc/cmkd/cmkd.conf", BAO_ONE "RoleId=r\nSecretIdFile=/s\nSecretIdWrapped=yes\n");
+        c = load();
+        assert_true(c->vaults->secret_id_wrapped);
+        config_free(c);
+        REFUSE(BAO_ONE "TokenFile=/t\nSecretIdWrapped=yes\n", "SecretIdWrapped=yes is about SecretIdFile=");
+        REFUSE(BAO_ONE "RoleId=r\nSecretIdFile=/s\nSecretIdWrapped=maybe\n", "cmkd.conf:7:", "yes or no");
+        REFUSE("[Vault v]\nHost=v\nKeys=k\nSecretIdWrapped=yes\n", "there is no SecretIdWrapped= with Provider=azure");
+}
+
 static void test_errors_say_where_and_what(void **state _unused_) {
         REFUSE("[Policy]\n\nOnRevoked=explode\n", "/etc/cmkd/cmkd.conf:3:", "OnRevoked=explode", "report, hold, cut");
         REFUSE("[Policy]\nPollSex=3\n", "cmkd.conf:2:", "no PollSex=", "did you mean PollSec=");
@@ -427,6 +515,10 @@ int main(void) {
                 T(test_transit),
                 T(test_pkcs11),
                 T(test_what_a_certificate_must_be),
+                T(test_logins_that_an_initramfs_has_not),
+                T(test_proxies),
+                T(test_wrapped_secret_ids),
+                T(test_a_password_is_not_shown),
                 T(test_errors_say_where_and_what),
                 T(test_long_lines_and_names),
                 T(test_precedence),

@@ -3,7 +3,7 @@
 // sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/doctor/doctor.c daemon/ctl/doctor/cpio.c
 // sources: daemon/ctl/doctor/elf.c daemon/ctl/doctor/image.c daemon/ctl/doctor/unpack.c
 // sources: daemon/ctl/doctor/findings.c daemon/ctl/doctor/machine.c daemon/ctl/doctor/machine-disk.c
-// sources: daemon/ctl/doctor/certificates.c daemon/ctl/doctor/config-copy.c daemon/ctl/doctor/judge-boot.c daemon/ctl/doctor/blindness.c
+// sources: daemon/ctl/doctor/certificates.c daemon/ctl/doctor/lists.c daemon/ctl/doctor/config-copy.c daemon/ctl/doctor/judge-boot.c daemon/ctl/doctor/blindness.c
 // sources: daemon/ctl/doctor/judge-vault.c daemon/ctl/doctor/judge-volumes.c daemon/ctl/boot-chain.c
 // sources: daemon/ctl/doctor/leaks.c daemon/ctl/doctor/backing.c daemon/ctl/doctor/keys.c daemon/ctl/worker.c
 // libs: json-c
@@ -171,6 +171,15 @@ static const struct change {
           "identity", "localhost" },
         { "a login file", false, "etc/cmkd/cmkd.conf", CONFIG "Provider=transit\nTokenFile=/etc/cmkd/token\n", "login",
           "no /etc/cmkd/token" },
+        { "no list of revoked ones", false, "etc/cmkd/cmkd.conf", CONFIG "CRLFile=/etc/no.crl\n", "crl", "the image has no /etc/no.crl" },
+        { "an empty list of revoked ones", false, "etc/cmkd/cmkd.conf", CONFIG "CRLFile=/etc/own.pem\n", "crl",
+          "/etc/own.pem in the image holds no list" },
+        { "the proxy's authorities", false, "etc/cmkd/cmkd.conf", CONFIG "Proxy=https://p.example:1\nProxyCAFile=/etc/ca.pem\n",
+          "ca-missing", "/etc/ca.pem" },
+        { "the proxy's credentials", false, "etc/cmkd/cmkd.conf", CONFIG "Proxy=http://p.example:1\nProxyCredentialsFile=/etc/p\n",
+          "login", "no /etc/p" },
+        { "a proxy on this machine", false, "etc/cmkd/cmkd.conf", CONFIG "Proxy=http://127.0.0.1:3128\n", "route-on-disk",
+          "127.0.0.1 (proxy) is at 127.0.0.1, which is this machine itself" },
         { "not on the image's list", false, "var/lib/cmkd/trust/" UUID ".conf", NULL, "volume-unknown", UUID },
         { "an older entry", false, "var/lib/cmkd/trust/" UUID ".conf", "[Volume]\nName=root\nRole=os\n"
           "Key=https://v.example/keys/k\nDigest=11\nGeneration=1\n", "volume-other", "root" },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/http.c daemon/vault/judgement.c daemon/vault/memory.c
+// sources: daemon/vault/http.c daemon/vault/http-proxy.c daemon/vault/judgement.c daemon/vault/memory.c daemon/vault/secret-file.c
 // libs: libcurl json-c
 
 /* What a test vault cannot show: the limits at their edges, headers byte by byte, and that blocks are overwritten

@@ -85,6 +85,9 @@ static void test_table(void **state _unused_) {
                 { TRANSIT_RENEW, 403, "permission denied", VERDICT_DENIED, "permission denied", 0 },
                 { TRANSIT_LOGIN, 403, "permission denied", VERDICT_DENIED, "login refused", 0 },
                 { TRANSIT_LOGIN, 400, "invalid role or secret ID", VERDICT_DENIED, "login refused", 0 },
+                { TRANSIT_UNWRAP, 400, "wrapping token is not valid or does not exist", VERDICT_MISCONFIGURED, TRANSIT_CODE_TAKEN, 0 },
+                { TRANSIT_LOGIN, 400, "wrapping token is not valid or does not exist", VERDICT_DENIED, "HTTP 400", 0 },
+                { TRANSIT_UNWRAP, 403, "permission denied", VERDICT_MISCONFIGURED, "unwrapping refused", 0 },
                 { TRANSIT_LOGIN, 400, "error validating token", VERDICT_DENIED, "HTTP 400", 0 },
                 { TRANSIT_DECRYPT, 401, "who are you", VERDICT_DENIED_WEAK, "HTTP 401", 0 },
                 /* mounts and namespaces */
@@ -506,6 +509,35 @@ static void test_cluster(void **state _unused_) {
         assert_int_equal(transit_parse_cluster("{", 1, id), -EBADMSG);
 }
 
+static void test_wrapped(void **state _unused_) {
+        static const char good[] = "{\"data\":{\"secret_id\":\"13f6-a.b\",\"secret_id_ttl\":0}}";
+        static const char *const bad[] = {
+                "{\"data\":null}", "{\"data\":{\"secret_id\":\"\"}}", "{\"secret_id\":\"13f6\"}", "{\"data\":{\"secret_id\":\"13 f6\"}}",
+                "{\"data\":{\"secret_id\":\"13f6\\u0022\"}}", "{\"data\":{\"secret_id\":136}}",
+        };
+        struct secret *s = NULL;
+        char path[257], body[256];
+        const char *why = NULL;
+
+        assert_int_equal(transit_parse_wrapping("{\"data\":{\"creation_path\":\"sys/wrapping/wrap\"}}", 46, path), 0);
+        assert_string_equal(path, "sys/wrapping/wrap");
+        assert_int_equal(transit_parse_wrapping("{\"data\":null}", 13, path), 0);
+        assert_string_equal(path, "");
+        assert_int_equal(transit_parse_wrapping("{", 1, path), -EBADMSG);
+        snprintf(body, sizeof(body), "%s", good);
+        assert_int_equal(transit_parse_secret_id(body, strlen(good), &s, &why), 0);
+        assert_string_equal(secret_cdata(s), "13f6-a.b");
+        assert_null(strstr(body, "13f6"));
+        secret_free(s);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                struct secret *none = NULL;
+
+                snprintf(body, sizeof(body), "%s", bad[i]);
+                assert_int_equal(transit_parse_secret_id(body, strlen(bad[i]), &none, &why), -EBADMSG);
+                assert_null(none);
+        }
+}
+
 static void test_redirect(void **state _unused_) {
         char *servers[] = { (char []) { "bao-2.test:443" }, NULL };
         const struct vault_config of_servers = { .host = (char []) { "bao.test" }, .port = 443, .servers = servers };
@@ -559,7 +591,7 @@ int main(void) {
                 cmocka_unit_test(test_version),
                 cmocka_unit_test(test_key), cmocka_unit_test(test_symmetric_key), cmocka_unit_test(test_place),
                 cmocka_unit_test(test_token),
-                cmocka_unit_test(test_cluster),
+                cmocka_unit_test(test_cluster), cmocka_unit_test(test_wrapped),
                 cmocka_unit_test(test_redirect),
         };
         return cmocka_run_group_tests_name("transit", tests, make_keys, NULL);

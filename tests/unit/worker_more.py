@@ -233,6 +233,32 @@ def release_goes_into_the_pipe_only(b):
                          (0, False, False)))
 
 
+def asked_by_a_release(b):
+    """(what the vault and the metadata endpoint were asked, on which connections to the vault), or why it failed."""
+    since = last_seq(b)
+    y, got = b.client.release(b.kid, b.wrap(b.spki, os.urandom(64)))
+    assert (y.verdict, len(got)) == ("GRANTED", 64), repr(y)
+    rows = b.vault.log(since=since)
+    return [r["op"] for r in rows], {r["conn"] for r in rows if r["op"] == "unwrap"}
+
+
+@check
+def a_release_is_one_token_and_one_unwrap(b):
+    b.connect_to_new_worker()
+    ops, _ = asked_by_a_release(b)
+    return differs("asked without a token", ops, ["token", "unwrap"])
+
+
+@check
+def a_release_takes_the_token_and_the_connection_that_are_there(b):
+    b.connect_to_new_worker()
+    since = last_seq(b)
+    b.challenge()
+    before = {r["conn"] for r in b.vault.log(since=since, op="unwrap")}
+    ops, conns = asked_by_a_release(b)
+    return first(differs("asked with a token", ops, ["unwrap"]), differs("connections", conns, before))
+
+
 @check
 def secret_does_not_come_without_deliver(b):
     w = os.urandom(64)

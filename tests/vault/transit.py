@@ -84,7 +84,8 @@ class Transit:
     def route(self, method, path):
         mount = self.state["mount"] + "/"
         fixed = {("GET", "sys/health"): "health", ("GET", "auth/token/lookup-self"): "lookup",
-                 ("POST", "auth/token/renew-self"): "renew", ("POST", "auth/approle/login"): "login"}
+                 ("POST", "auth/token/renew-self"): "renew", ("POST", "auth/approle/login"): "login",
+                 ("GET", "sys/wrapping/lookup"): "wrap-lookup", ("POST", "sys/wrapping/unwrap"): "wrap-unwrap"}
         if (method, path) in fixed:
             return fixed[method, path], None
         parts = path[len(mount):].split("/") if path.startswith(mount) else []
@@ -108,6 +109,8 @@ class Transit:
                 raise Refused(planned["status"], *planned["messages"])
         if op == "login":
             return self.good(entry, auth=self.login(self.body(req)))
+        if op in ("wrap-lookup", "wrap-unwrap"):
+            return self.good(entry, self.unwrap(req, op == "wrap-unwrap"))
         token = self.token(req)
         if op == "lookup":
             return self.good(entry, {"ttl": int(token["end"] - time.time()), "policies": ["default", "node"]})
@@ -148,6 +151,18 @@ class Transit:
         if found is None or found["end"] <= time.time():
             raise Refused(403, "permission denied")
         return found
+
+    def unwrap(self, req, once):
+        """By the token that is shown: what it was made by, or what it wraps, after which it is no more."""
+        wrapped = self.state.setdefault("wrapped", {})
+        text = req.headers.get("authorization", "").partition(" ")[2]
+        found = wrapped.get(text)
+        if found is None:
+            raise Refused(400, "wrapping token is not valid or does not exist")
+        if not once:
+            return {"creation_path": found["path"], "creation_time": "2026-01-01T00:00:00Z", "creation_ttl": 300}
+        del wrapped[text]
+        return {"secret_id": found["secret_id"], "secret_id_accessor": str(uuid.uuid4()), "secret_id_num_uses": 0, "secret_id_ttl": 0}
 
     def new_token(self, ttl=None):
         text = "s." + base64.b32encode(os.urandom(15)).decode().lower()
@@ -265,7 +280,8 @@ class Transit:
         "delete": "NAME: needs deletion_allowed=true", "soft-delete": "NAME", "restore": "NAME", "seal": "", "unseal": "",
         "policy": "VERB...: what tokens of nodes may do (decrypt encrypt read)", "ttl": "SECONDS: of tokens",
         "token": "[SECONDS]: a token", "revoke-tokens": "all of them", "role": "a new role: its id and secret id",
-        "remove-role": "ID", "cluster": "ID: another cluster id", "answer": "OP STATUS COUNT [MESSAGE]: instead of an answer; "
+        "remove-role": "ID", "wrap": "SECRET-ID [PATH]: a token that it can be had with once; PATH is who made it", "unwrap": "TOKEN: somebody was faster",
+        "cluster": "ID: another cluster id", "answer": "OP STATUS COUNT [MESSAGE]: instead of an answer; "
         "OP may be any, COUNT 0 is until cleared", "clear": "no such answers any more", "show": "the state, without secrets",
     }
 
@@ -343,6 +359,14 @@ class Transit:
         role, secret = str(uuid.uuid4()), str(uuid.uuid4())
         self.state["roles"][role] = secret
         return {"role_id": role, "secret_id": secret}
+
+    def do_wrap(self, secret_id, path="auth/approle/role/node/secret-id"):
+        token = "s." + base64.b32encode(os.urandom(15)).decode().lower()
+        self.state.setdefault("wrapped", {})[token] = {"secret_id": secret_id, "path": path}
+        return {"token": token}
+
+    def do_unwrap(self, token):
+        del self.state["wrapped"][token]
 
     def do_remove_role(self, role):
         del self.state["roles"][role]

@@ -12,9 +12,10 @@
 #include "keys.h"
 #include "blindness.h"
 #include "leaks.h"
+#include "lists.h"
 #include "unpack.h"
 
-/* cmkctl doctor: where this node leaks what its volumes hold. With --initramfs IMAGE: what would stop it from booting with
+/* cmkctl doctor: where this node leaks what its volumes hold, and a list of revoked certificates that it lacks. With --initramfs IMAGE: what would stop it from booting with
  * that image. Needs no daemon. With --vaults, as root and by the worker: what is wrong with the keys of the configuration. Exit code 0: nothing but notes; 1: findings, or an image that could not be read. */
 
 static const char *const severities[] = { "stop", "risk", "note" };
@@ -84,6 +85,7 @@ static int examine_node(struct findings *l, const char *root) {
         find_leaks(root, l);
         find_blindness(root, l);
         find_algorithms(root, l);
+        find_lists(root, (uint64_t) time(NULL), l);
         findings_sort(l);
         return l->out_of_memory ? fail(EXIT_CODE_FAILED, "out of memory") : EXIT_CODE_DONE;
 }

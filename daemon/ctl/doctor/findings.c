@@ -56,6 +56,10 @@ static const struct {
                 "put valid certificates, PEM, into the file of CAFile=, " BUILD_AGAIN },
         [FINDING_CA_OTHER] = { "ca-other", SEVERITY_RISK, "a vault whose certificate is of a newer authority is refused",
                 ONLY_BUILD },
+        [FINDING_IMAGE_CRL] = { "crl", SEVERITY_STOP, "nothing is sent to the vault",
+                "fetch the list anew into the file of CRLFile=, " BUILD_AGAIN },
+        [FINDING_CRL_AGES] = { "crl-ages", SEVERITY_NOTE, "from then on nothing is sent to the vault while booting",
+                "build the image anew with each new list" },
         [FINDING_RESOLVER] = { "resolver", SEVERITY_STOP, "the vault's name has no address",
                 "get addresses by DHCP, or put nameserver lines or the host into the image's /etc" },
         [FINDING_RESOLVER_ON_DISK] = { "resolver-on-disk", SEVERITY_STOP,
@@ -139,6 +143,8 @@ static const struct {
                 "install OpenSSL's FIPS provider, or take Fips=yes away" },
         [FINDING_SHA1] = { "sha1", SEVERITY_NOTE, "nobody knows how to use that against OAEP; where SHA-1 is forbidden, this is",
                 "where the key's owner allows it, take Algorithm=RSA-OAEP away and enroll the key anew" },
+        [FINDING_CRL] = { "crl", SEVERITY_RISK, "nothing is sent to the vault: volumes are closed when lease and grace are over",
+                "fetch the list anew into the file of CRLFile=, readable for the group cmkd-vault" },
 };
 
 const char *finding_id(enum finding_kind kind) {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "certificates.h"
+#include "lists.h"
 
 #define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
 #define DROP_INS "etc/cmkd/cmkd.conf.d/"
@@ -93,6 +94,23 @@ static void judge_authorities(const struct case_file *c, const struct vault_conf
                 finding_add(l, FINDING_CA_BAD, "no certificate of %s in the image is valid now", path);
         else if (own && !streq(own, text))
                 finding_add(l, FINDING_CA_OTHER, "the image's %s is not the one of this node", path);
+}
+
+/* Of CRLFile=: read with each connection, and one that is not there or out of date is none. */
+static void judge_lists(const struct case_file *c, const struct vault_config *v, struct findings *l) {
+        const char *text = image_text(c->image, v->crl_file);
+        const char *why = NULL;
+        uint64_t ends = UINT64_MAX;
+
+        if (text)
+                why = list_fault(text, c->now, &ends);
+        if (!image_find(c->image, v->crl_file))
+                finding_add(l, FINDING_IMAGE_CRL, "the image has no %s, which the vault %s needs (CRLFile=)", v->crl_file, v->name);
+        else if (why)
+                finding_add(l, FINDING_IMAGE_CRL, "%s in the image %s", v->crl_file, why);
+        else if (ends < UINT64_MAX)
+                finding_add(l, FINDING_CRL_AGES, "%s in the image is out of date in %llu days", v->crl_file,
+                            (unsigned long long) (ends - c->now) / DAY);
 }
 
 static bool is_time_source(const struct image *i) {
@@ -279,18 +297,27 @@ static void judge_name(const struct case_file *c, const char *host, const char *
 
 /* ---- identity ---- */
 
-/* Who gives out tokens: an authority, or what the machine has beside it. */
-static void judge_identity(const struct case_file *c, const struct vault_config *v, struct findings *l) {
-        const char *from = v->metadata_endpoint ? v->metadata_endpoint : v->authority, *p = strstr(from, "://");
-        char host[256];
+/* Of SCHEME://HOST... False: there is none, or a long one. */
+static bool host_of(const char *url, char host[static 256]) {
+        const char *p = strstr(url, "://");
         size_t n;
 
-        p = p ? p + 3 : from;
+        p = p ? p + 3 : url;
         n = *p == '[' ? strcspn(p, "]") + 1 : strcspn(p, ":/");
-        if (n == 0 || n >= sizeof(host))
-                return;
+        if (n == 0 || n >= 256)
+                return false;
         memcpy(host, p, n);
         host[n] = 0;
+        return true;
+}
+
+/* Who gives out tokens: an authority, or what the machine has beside it. A proxy asks for an authority's name by itself. */
+static void judge_identity(const struct case_file *c, const struct vault_config *v, struct findings *l) {
+        const char *from = v->metadata_endpoint ? v->metadata_endpoint : v->authority;
+        char host[256];
+
+        if ((v->proxy && !v->metadata_endpoint) || !host_of(from, host))
+                return;
         if (startswith(host, "127.") || streq(host, "localhost") || streq(host, "[::1]"))
                 finding_add(l, FINDING_IDENTITY, "the vault %s gets its tokens from %s, a service of the system that "
                             "is still locked", v->name, from);
@@ -302,12 +329,25 @@ static void judge_identity(const struct case_file *c, const struct vault_config 
 static void judge_login(const struct case_file *c, const struct vault_config *v, struct findings *l) {
         const char *const files[] = {
                 v->token_file, v->secret_id_file, v->jwt_file, v->client_certificate, v->client_key, v->client_secret_file,
+                v->proxy_credentials_file,
         };
 
         for (size_t i = 0; i < ELEMENTSOF(files); i++)
                 if (files[i] && !image_text(c->image, files[i]))
                         finding_add(l, FINDING_LOGIN, "the image has no %s, by which one logs in to the vault %s", files[i],
                                     v->name);
+}
+
+/* The vault's own name is the proxy's business, where there is one. */
+static void judge_way_to_vault(const struct case_file *c, const struct vault_config *v, struct findings *l) {
+        char host[256];
+
+        if (!v->proxy)
+                judge_name(c, v->host, "vault", l);
+        else if (host_of(v->proxy, host))
+                judge_name(c, host, "proxy", l);
+        if (v->proxy && startswith(v->proxy, "https:"))
+                judge_authorities(c, v, v->proxy_ca_file, l);
 }
 
 void judge_vault(const struct case_file *c, struct findings *l) {
@@ -327,7 +367,9 @@ void judge_vault(const struct case_file *c, struct findings *l) {
                 judge_authorities(c, v, v->ca_file, l);
                 if (v->authority)
                         judge_authorities(c, v, v->authority_ca_file, l);
-                judge_name(c, v->host, "vault", l);
+                if (v->crl_file)
+                        judge_lists(c, v, l);
+                judge_way_to_vault(c, v, l);
                 judge_login(c, v, l);
                 if (!streq(v->provider, "transit"))
                         judge_identity(c, v, l);

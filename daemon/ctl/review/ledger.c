@@ -120,7 +120,7 @@ static const struct { const char *event; int condition; } history[] = {
         { "pause_ended", -1 }, { "foreign_keyslot", -1 }, { "second_mapping", -1 }, { "resumed_elsewhere", -1 },
         { "disk_removed", -1 }, { "recovery_key_added", -1 }, { "recovery_key_removed", -1 }, { "release_unused", -1 },
         { "breaker", -1 }, { "key_read", -1 }, { "owner_floors", -1 }, { "key_expired", -1 },
-        { "key_unsafe", -1 },
+        { "key_unsafe", -1 }, { "login_alarm", -1 },
 };
 
 /* The fields that say what is not in the event's name, in this order. */

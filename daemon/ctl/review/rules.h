@@ -47,6 +47,7 @@ enum rule {
         RULE_REPORTED,
         RULE_BREAKER,
         RULE_DRILL_FAILED,
+        RULE_LOGIN_ALARM,
         /* worth a look */
         RULE_REFUSED,
         RULE_DISK_REMOVED,

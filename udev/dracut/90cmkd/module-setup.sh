@@ -47,7 +47,7 @@ cmkd_text() {
     local source=$dracutsysrootdir$1
     [[ -f $source ]] || return 0
     grep -q 'PRIVATE KEY' "$source" && cmkd_refuse "the private key in $1"
-    grep -qiE '^[[:space:]]*[a-z]*(secret|password|passphrase|token|pin|credential)[a-z]*[[:space:]]*=' "$source" &&
+    grep -qiE '^[[:space:]]*[a-z]*((secret|password|passphrase|token|credential)[a-z]*|pin(file)?)[[:space:]]*=' "$source" &&
         cmkd_refuse "the credential in $1"
     mkdir -p "$initdir${1%/*}"
     cp -L "$source" "$initdir$1"
@@ -73,10 +73,11 @@ cmkd_configuration() {
         cmkd_text "$file"
     done
     # Whom to believe: the vaults' own authorities, and the system's where a vault names none.
-    for file in $(cmkd_settings CAFile) $(cmkd_settings CRLFile); do
+    for file in $(cmkd_settings CAFile) $(cmkd_settings CRLFile) $(cmkd_settings ProxyCAFile); do
         cmkd_text "$file"
     done
-    if (($(cmkd_settings CAFile | wc -l) < $(cmkd_settings Host | wc -l))); then
+    if (($(cmkd_settings CAFile | wc -l) < $(cmkd_settings Host | wc -l) ||
+        $(cmkd_settings ProxyCAFile | wc -l) < $(cmkd_settings Proxy | grep -c ^https:))); then
         cmkd_text /etc/ssl/certs/ca-certificates.crt
     fi
 }
@@ -87,7 +88,7 @@ cmkd_names() {
     local host resolv=$dracutsysrootdir/etc/resolv.conf
     {
         echo "127.0.0.1 localhost"
-        for host in $(cmkd_settings Host) $(cmkd_settings MetadataEndpoint | sed 's|.*//||'); do
+        for host in $(cmkd_settings Host) $({ cmkd_settings Proxy; cmkd_settings MetadataEndpoint; } | sed 's|.*//||'); do
             awk -v host="${host%%[:/]*}" \
                 '$1 !~ /^#/ { for (i = 2; i <= NF; i++) if ($i == host) { print $1, host; next } }' \
                 "$dracutsysrootdir/etc/hosts"
