@@ -64,8 +64,15 @@ enum disk_op {
         /* As RECOVERY_ADD and _REMOVE, of one more key that opens the volume: key, and for ADD algorithm, spki, proof_* */
         DISK_OP_WRAP_ADD,        /* W; with a symmetric key: wrapped, and the pipe of the new W as descriptor */
         DISK_OP_WRAP_REMOVE,     /* W */
+        DISK_OP_SCRATCH,         /* device, name, uuid (new), WIPE -> dev, sectors: a mapping with a volume key that is random and kept
+                                  * nowhere; what the device held goes */
+        DISK_OP_RECOVERY_ROTATE, /* as RECOVERY_ADD; descriptor: a socket, that the new key's text is written into, and RECOVERY_SHOWN is
+                                  * read from, before the old key goes */
+        DISK_OP_HEADER_BACKUP,   /* device, name, uuid, header_digest; descriptor: an empty file -> count (of bytes). No W */
         _DISK_OP_MAX,
 };
+
+#define RECOVERY_SHOWN 'k'
 
 enum disk_flags {
         DISK_FLAG_MAPPED = 1 << 0,        /* QUERY: there is a mapping of that name */
@@ -78,7 +85,7 @@ enum disk_flags {
         DISK_FLAG_TOKEN = 1 << 7,         /* INSPECT: there is a cmkd token */
         DISK_FLAG_UNTRUSTED_OK = 1 << 8,  /* ACTIVATE: Trust=allowed-keys, do not compare trust_digest */
         DISK_FLAG_READ_ONLY = 1 << 9,
-        DISK_FLAG_WIPE = 1 << 10,         /* FORMAT: what is on the disk may be overwritten (asked and answered) */
+        DISK_FLAG_WIPE = 1 << 10,         /* FORMAT, SCRATCH: what is on the disk may be overwritten (asked and answered) */
         DISK_FLAG_TABLE_OK = 1 << 11,     /* RECOGNIZE: one crypt target, as the header has it; message: why not */
         DISK_FLAG_NO_TABLE = 1 << 12,     /* RECOGNIZE: the mapping is being made, it has no live table yet */
         DISK_FLAG_RECOVERY_KEY = 1 << 16, /* there is one */

@@ -77,6 +77,8 @@ static int method_format(sd_bus_message *message, void *user, sd_bus_error *e _u
         if (*device != '/' || !copy(q.device, sizeof(q.device), device) || !copy(q.name, sizeof(q.name), name) ||
             !copy(q.key, sizeof(q.key), key) || !copy(q.accept_unsafe, sizeof(q.accept_unsafe), o.accept_unsafe))
                 return reply_error(message, EXIT_CODE_USAGE, "Device, name or key is too long, or the device is no path");
+        if (config_find_scratch(m->config, name))
+                return reply_error(message, EXIT_CODE_POLICY, "%s is the name of a scratch disk (cmkd.conf)", name);
         get_requester(message, &who);
         return started(message, format_start(m, &q, &who, on_formatted, sd_bus_message_ref(message)));
 }
@@ -172,6 +174,11 @@ static struct volume *volume_for_verb(struct manager *m, sd_bus_message *message
         v = find(m, name);
         if (!v && (trust_find_name(m->trust, name) || trust_find_uuid(m->trust, name))) {
                 *ret = reply_unchanged(message, signature);
+                return NULL;
+        }
+        if (!v && config_find_scratch(m->config, name)) {
+                *ret = reply_error(message, EXIT_CODE_POLICY, "%s is a scratch disk: its key is nobody's, so that there is no owner to "
+                                   "obey and no key to give back. \"cmkctl scratch remove %s\" ends it", name, name);
                 return NULL;
         }
         if (!v) {
@@ -429,8 +436,19 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                  "sh", SD_BUS_PARAM(name) SD_BUS_PARAM(key), bus_method_recovery_key_add, 0),
         SD_BUS_METHOD_WITH_NAMES("RecoveryKeyRemove", "s", SD_BUS_PARAM(what),
                                  "sb", SD_BUS_PARAM(name) SD_BUS_PARAM(changed), bus_method_recovery_key_remove, 0),
+        SD_BUS_METHOD_WITH_NAMES("RecoveryKeyRotate", "sh", SD_BUS_PARAM(what) SD_BUS_PARAM(peer),
+                                 "s", SD_BUS_PARAM(name), bus_method_recovery_key_rotate, 0),
         SD_BUS_METHOD_WITH_NAMES("RecoveryKeyTest", "sh", SD_BUS_PARAM(what) SD_BUS_PARAM(key),
                                  "s", SD_BUS_PARAM(name), bus_method_recovery_key_test, 0),
+        SD_BUS_METHOD_WITH_NAMES("HeaderBackup", "sh", SD_BUS_PARAM(what) SD_BUS_PARAM(file),
+                                 "s", SD_BUS_PARAM(name), bus_method_header_backup, 0),
+        SD_BUS_METHOD_WITH_NAMES("ScratchCreate", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options), "ssb",
+                                 SD_BUS_PARAM(node) SD_BUS_PARAM(file_system) SD_BUS_PARAM(changed), bus_method_scratch_create, 0),
+        SD_BUS_METHOD_WITH_NAMES("ScratchRenew", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options), "ssb",
+                                 SD_BUS_PARAM(node) SD_BUS_PARAM(file_system) SD_BUS_PARAM(changed), bus_method_scratch_renew, 0),
+        SD_BUS_METHOD_WITH_NAMES("ScratchRemove", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options),
+                                 "b", SD_BUS_PARAM(changed), bus_method_scratch_remove, 0),
+        SD_BUS_METHOD_WITH_NAMES("ListScratch", NULL,, "a(ssssst)", SD_BUS_PARAM(disks), bus_method_list_scratch, 0),
         SD_BUS_METHOD_WITH_NAMES("Detach", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options),
                                  "b", SD_BUS_PARAM(changed), method_detach, 0),
         SD_BUS_METHOD_WITH_NAMES("Hold", "s", SD_BUS_PARAM(name), "b", SD_BUS_PARAM(changed), method_hold, 0),
