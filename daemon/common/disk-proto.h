@@ -64,6 +64,9 @@ enum disk_op {
         /* As RECOVERY_ADD and _REMOVE, of one more key that opens the volume: key, and for ADD algorithm, spki, proof_* */
         DISK_OP_WRAP_ADD,        /* W; with a symmetric key: wrapped, and the pipe of the new W as descriptor */
         DISK_OP_WRAP_REMOVE,     /* W */
+        /* A new version of a key that opens it: as WRAP_ADD, generation; the one before is there until it is dropped */
+        DISK_OP_WRAP_ROTATE,
+        DISK_OP_WRAP_DROP,       /* W; key: exactly that version. Its keyslot is overwritten first */
         _DISK_OP_MAX,
 };
 
@@ -92,7 +95,7 @@ struct disk_request {
         uint8_t op;
         uint32_t flags;
         uint8_t role;                     /* enum role */
-        uint64_t generation;
+        uint64_t generation;              /* of the token to be; 0 is 1 */
         char device[257];                 /* a path below /dev */
         char name[65];                    /* of the volume */
         char mapping[129];                /* name in the mapping's dm uuid; empty: the volume's */

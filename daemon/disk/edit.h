@@ -19,6 +19,7 @@ struct edit {
         /* What else must hold for the new header, opened as l. Returns 0 or a negative errno; NULL: nothing. */
         int (*also)(const struct edit *e, struct luks *l, const struct header *h);
         const struct secret *also_secret;      /* its business */
+        const char *also_key;
         const struct disk_request *request;
 };
 

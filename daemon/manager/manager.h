@@ -56,6 +56,7 @@ struct manager {
         struct drill *drill;               /* NULL: there is none */
         LIST_HEAD(, volume) volumes;
         LIST_HEAD(, key) keys;
+        LIST_HEAD(, header_work) works;    /* on headers: header-work.h */
         struct appearance known[AUTOMATIC_KNOWN_MAX];
         unsigned n_known;
         bool adopting;                     /* that has begun */
