@@ -158,7 +158,7 @@ void config_vault_note(struct vault_config *v, const char *key, const char *path
         };
         static const char *const pkcs11[] = { "Token", "Objects", "Module", "PinFile", "ModuleEnvironment", NULL };
         static const char *const host[] = {
-                "Host", "Keys", "CAFile", "PinnedKeys", "CRLFile", "StapledStatus", "JwtFile", "ClientCertificate", "ClientKey", NULL,
+                "Host", "Keys", "CAFile", "PinnedKeys", "CRLFile", "StapledStatus", "KeyVersion", "JwtFile", "ClientCertificate", "ClientKey", NULL,
         };
         struct first_use *f = NULL;
 

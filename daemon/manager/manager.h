@@ -36,6 +36,7 @@ struct clock_watch;
 struct disk_children;
 struct no_cores;
 struct drill;
+struct follow_run;
 
 struct manager {
         sd_event *event;
@@ -56,6 +57,7 @@ struct manager {
         struct drill *drill;               /* NULL: there is none */
         LIST_HEAD(, volume) volumes;
         LIST_HEAD(, key) keys;
+        struct follow_run *following;      /* NULL: no volume is being rotated by itself (follow.h) */
         LIST_HEAD(, header_work) works;    /* on headers: header-work.h */
         struct appearance known[AUTOMATIC_KNOWN_MAX];
         unsigned n_known;
