@@ -13,6 +13,8 @@ static const struct verb verbs[] = {
           "DEVICE|UUID|NAME", "give a volume one more key, or take one out", verb_enroll },
         { "rotate", 1, 1, O(JSON)|O(YES)|O(KEY)|O(KEY_VERSION)|O(FINISH)|O(ACCEPT_UNSAFE_VAULT), "DEVICE|UUID|NAME",
           "go over to the newest version of a volume's key", verb_rotate },
+        { "rekey", 1, 1, O(JSON)|O(YES)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(FROM)|O(FINISH)|O(ACCEPT_UNSAFE_VAULT),
+          "UUID|NAME", "put another key in the place of one that a volume has", verb_rekey },
         { "attach", 0, 4096, O(JSON)|O(ALL)|O(READ_ONLY)|O(UDEV)|O(WAIT), "DEVICE|UUID|NAME ...",
           "open volumes as /dev/mapper/NAME, all at once", verb_attach },
         { "detach", 1, 4096, O(JSON), "NAME ...", "close volumes that nobody uses", verb_detach },
