@@ -26,12 +26,20 @@ static int find_older(const struct volume *v, const struct key_uri *newest) {
         return -1;
 }
 
+/* What an owner's list says of its keys is not changed here, and a drill is over soon. */
+static bool is_ours(const struct volume *v) {
+        const struct trust_entry *t = trust_find_uuid(v->manager->trust, v->uuid);
+
+        return t && !*t->list && !t->drill;
+}
+
 static struct volume *find_volume(struct follow_run *f) {
         uint64_t now = now_boottime_usec();
         struct volume *v;
 
         LIST_FOREACH(v, &f->manager->volumes, volumes)
-                if (v->state == VOLUME_ATTACHED && !v->owner && v->follow_after_usec <= now && find_older(v, &f->newest) >= 0)
+                if (v->state == VOLUME_ATTACHED && !v->owner && v->follow_after_usec <= now && is_ours(v) &&
+                    find_older(v, &f->newest) >= 0)
                         return v;
         return NULL;
 }
