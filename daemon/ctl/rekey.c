@@ -6,8 +6,8 @@
 
 #include "common/key-uri.h"
 
-/* cmkctl rekey: another key in the place of one that a volume has, in whatever vault. Enrolled, proven and on the node's list before the
- * old one goes, which is by the new one; interrupted anywhere, the same command goes on. */
+/* cmkctl rekey: another key in the place of one that a volume has, in whatever vault. Enrolled, proven and on the node's
+ * list before the old one goes, which is by the new one; interrupted anywhere, the same command goes on. */
 
 #define REASON_MAX 256          /* it goes into one field of the trail */
 
@@ -66,7 +66,8 @@ static int look(const char *what, const struct key_uri *new, struct listed *ret)
 }
 
 /* The key that goes; empty: none. */
-static int choose_old(const struct invocation *in, const struct key_uri *new, const struct listed *l, char old[static KEY_URI_MAX]) {
+static int choose_old(const struct invocation *in, const struct key_uri *new, const struct listed *l,
+                      char old[static KEY_URI_MAX]) {
         const char *from = in->values[OPTION_FROM];
         struct key_uri u;
 

@@ -20,7 +20,8 @@ static int find_older(const struct volume *v, const struct key_uri *newest) {
         for (unsigned i = 0; i < v->n_wraps; i++) {
                 struct key_uri u;
 
-                if (key_uri_parse(v->wraps[i]->uri, &u, NULL) >= 0 && key_uri_same_key(&u, newest) && !streq(u.version, newest->version))
+                if (key_uri_parse(v->wraps[i]->uri, &u, NULL) >= 0 && key_uri_same_key(&u, newest) &&
+                    !streq(u.version, newest->version))
                         return (int) i;
         }
         return -1;
@@ -53,7 +54,8 @@ static void on_rotated(const struct outcome *o, void *user) {
         struct volume *v = manager_volume_by_uuid(f->manager, f->uuid);
 
         if (o->code != EXIT_CODE_DONE)
-                log_warning("KeyVersion=latest: %s; tried again in %u minutes", o->message, (unsigned) (FOLLOW_RETRY_USEC / USEC_PER_SEC / 60));
+                log_warning("KeyVersion=latest: %s; tried again in %u minutes", o->message,
+                            (unsigned) (FOLLOW_RETRY_USEC / USEC_PER_SEC / 60));
         /* the same one is not taken twice in a row, whatever came of it */
         if (v && (o->code != EXIT_CODE_DONE || find_older(v, &f->newest) >= 0))
                 put_off(v);

@@ -177,7 +177,8 @@ static const struct trust_entry *survey(struct rotate *e, struct found *ret) {
         struct key_uri u;
 
         if (!t || wrap_choose(h, t, false, &c, why) < 0) {
-                outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s: %s", e->work.name, t ? why : "it is not on this node's list any more");
+                outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s: %s", e->work.name,
+                            t ? why : "it is not on this node's list any more");
                 return NULL;
         }
         for (unsigned i = 0; i < c.n; i++)
@@ -216,7 +217,8 @@ static void change_list(struct rotate *e) {
                 return;
         }
         if (!new || !f.wanted) {
-                refuse(e, EXIT_CODE_FAILED, "%s: %s", e->work.name, new ? "its keys changed meanwhile: try again" : "out of memory");
+                refuse(e, EXIT_CODE_FAILED, "%s: %s", e->work.name,
+                       new ? "its keys changed meanwhile: try again" : "out of memory");
                 return;
         }
         *new = *t;
@@ -342,8 +344,9 @@ static void make(struct rotate *e, const struct trust_entry *t, const struct dis
         };
 
         if (e->work.header.n_wraps == DISK_WRAPS_MAX) {
-                refuse(e, EXIT_CODE_FAILED, "%s: its header has %u keys, and a rotation needs room for one more meanwhile: take one "
-                       "out (\"cmkctl enroll --remove\"), and enroll it again afterwards", e->work.name, DISK_WRAPS_MAX);
+                refuse(e, EXIT_CODE_FAILED, "%s: its header has %u keys, and a rotation needs room for one more meanwhile: "
+                       "take one out (\"cmkctl enroll --remove\"), and enroll it again afterwards", e->work.name,
+                       DISK_WRAPS_MAX);
                 return;
         }
         e->generation = MAX_OF(listed->generation, trust_find_key(t, &e->key.uri)->generation) + 1;
@@ -424,7 +427,8 @@ static const struct trust_key *find_key(struct rotate *e, const struct trust_ent
         }
         k = trust_find_key(t, &u);
         if (!k)
-                outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s does not have that key (\"cmkctl enroll\" gives it one more)", t->name);
+                outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s does not have that key (\"cmkctl enroll\" gives it one more)",
+                            t->name);
         return k;
 }
 
@@ -452,8 +456,8 @@ static void begin(struct rotate *e, const struct trust_entry *t) {
                 return;
         }
         if (key_uri_is_pkcs11(&k->key)) {
-                refuse(e, EXIT_CODE_POLICY, "%s: a key in a PKCS#11 token has no versions: enroll another one, and take this one out "
-                       "(\"cmkctl enroll\", \"cmkctl enroll --remove\")", e->work.name);
+                refuse(e, EXIT_CODE_POLICY, "%s: a key in a PKCS#11 token has no versions: put another one in its place "
+                       "(\"cmkctl rekey\")", e->work.name);
                 return;
         }
         name_wanted(e, k, uri);
