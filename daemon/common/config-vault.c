@@ -186,7 +186,7 @@ void config_vault_note(struct vault_config *v, const char *key, const char *path
         static const char *const module[] = { "Module", "PinFile", "ModuleEnvironment", NULL };
         static const char *const host[] = {
                 "Host", "Keys", "CAFile", "PinnedKeys", "CRLFile", "StapledStatus", "Proxy", "ProxyCAFile",
-                "ProxyCredentialsFile", "JwtFile", "ClientCertificate", "ClientKey", NULL,
+                "ProxyCredentialsFile", "KeyVersion", "JwtFile", "ClientCertificate", "ClientKey", NULL,
         };
         struct first_use *f = NULL;
 

@@ -258,6 +258,8 @@ static const struct setting settings[] = {
         IN_VAULT("TimeoutSec", parse_time, timeout_usec, SPAN),
         IN_VAULT("FleetSize", parse_count, fleet_size, "a number of nodes, 1 to 1000000"),
         IN_VAULT("AcceptUnsafeVault", parse_bool, accept_unsafe, "yes or no"),
+        { SECTION_VAULT, "KeyVersion", parse_word, offsetof(struct vault_config, key_version), key_version_from_string,
+          "pinned or latest" },
         IN_VAULT("Mount", parse_mount, mount, MOUNT),
         IN_VAULT("Namespace", parse_mount, namespace, "a path such as team or team/sub"),
         IN_VAULT("ClusterId", parse_cluster, cluster_id, "a UUID, lower case, as in the vault's sys/health"),

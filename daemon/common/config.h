@@ -86,6 +86,7 @@ struct vault_config {
         char **module_environment;     /* "NAME=VALUE"; NULL-terminated, or NULL */
         /* all */
         uint64_t timeout_usec;         /* of one request */
+        int key_version;               /* enum key_version: follow.h */
         bool accept_unsafe;            /* AcceptUnsafeVault=: no purge protection, said by the owner in writing */
         struct first_use azure_only, transit_only, pkcs11_only, module_only, host_only;     /* host: azure and transit */
 };

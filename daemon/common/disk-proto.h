@@ -69,6 +69,9 @@ enum disk_op {
         DISK_OP_RECOVERY_ROTATE, /* as RECOVERY_ADD; descriptor: a socket, that the new key's text is written into, and RECOVERY_SHOWN is
                                   * read from, before the old key goes */
         DISK_OP_HEADER_BACKUP,   /* device, name, uuid, header_digest; descriptor: an empty file -> count (of bytes). No W */
+        /* A new version of a key that opens it: as WRAP_ADD, generation; the one before is there until it is dropped */
+        DISK_OP_WRAP_ROTATE,
+        DISK_OP_WRAP_DROP,       /* W; key: exactly that version. Its keyslot is overwritten first */
         _DISK_OP_MAX,
 };
 
@@ -99,7 +102,7 @@ struct disk_request {
         uint8_t op;
         uint32_t flags;
         uint8_t role;                     /* enum role */
-        uint64_t generation;
+        uint64_t generation;              /* of the token to be; 0 is 1 */
         char device[257];                 /* a path below /dev */
         char name[65];                    /* of the volume */
         char mapping[129];                /* name in the mapping's dm uuid; empty: the volume's */

@@ -11,6 +11,8 @@ static const char *const revokes[_REVOKE_MAX] = { "any", "all" };
 static const char *const trail_failures[_TRAIL_FAILURE_MAX] = { "deny-new", "stop", "continue" };
 static const char *const privacy_modes[_PRIVACY_MODE_MAX] = { "off", "strict" };
 static const char *const guard_modes[_GUARD_MODE_MAX] = { "audit", "off", "enforce" };
+static const char *const key_versions[_KEY_VERSION_MAX] = { "pinned", "latest" };
+
 static const char *const trust_modes[_TRUST_MAX] = { "listed", "allowed-keys" };
 
 static int lookup(const char *const *table, size_t n, const char *s) {
@@ -32,6 +34,7 @@ DEFINE_WORDS(foreign_keyslot, foreign_keyslot, foreigns)
 DEFINE_WORDS(key_expiry, key_expiry, key_expiries)
 DEFINE_WORDS(revoke, revoke, revokes)
 DEFINE_WORDS(trail_failure, trail_failure, trail_failures)
+DEFINE_WORDS(key_version, key_version, key_versions)
 DEFINE_WORDS(trust_mode, trust_mode, trust_modes)
 DEFINE_WORDS(privacy_mode, privacy_mode, privacy_modes)
 DEFINE_WORDS(guard_mode, guard_mode, guard_modes)

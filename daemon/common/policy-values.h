@@ -24,6 +24,8 @@ enum revoke { REVOKE_ANY, REVOKE_ALL, _REVOKE_MAX };    /* whose REVOKED counts 
 enum trail_failure { TRAIL_DENY_NEW, TRAIL_STOP, TRAIL_CONTINUE, _TRAIL_FAILURE_MAX };
 enum privacy_mode { PRIVACY_OFF, PRIVACY_STRICT, _PRIVACY_MODE_MAX };      /* names in the trail, or pseudonyms */
 enum guard_mode { GUARD_AUDIT, GUARD_OFF, GUARD_ENFORCE, _GUARD_MODE_MAX };
+enum key_version { KEY_VERSION_PINNED, KEY_VERSION_LATEST, _KEY_VERSION_MAX };
+
 enum trust_mode { TRUST_LISTED, TRUST_ALLOWED_KEYS, _TRUST_MAX };
 
 const char *role_to_string(enum role v);
@@ -34,6 +36,7 @@ const char *foreign_keyslot_to_string(enum foreign_keyslot v);
 const char *key_expiry_to_string(enum key_expiry v);
 const char *revoke_to_string(enum revoke v);
 const char *trail_failure_to_string(enum trail_failure v);
+const char *key_version_to_string(enum key_version v);
 const char *trust_mode_to_string(enum trust_mode v);
 const char *guard_mode_to_string(enum guard_mode v);
 const char *privacy_mode_to_string(enum privacy_mode v);
@@ -47,6 +50,7 @@ int foreign_keyslot_from_string(const char *s);
 int key_expiry_from_string(const char *s);
 int revoke_from_string(const char *s);
 int trail_failure_from_string(const char *s);
+int key_version_from_string(const char *s);
 int trust_mode_from_string(const char *s);
 int guard_mode_from_string(const char *s);
 int privacy_mode_from_string(const char *s);

@@ -154,6 +154,8 @@ static struct json_object *vault_section(const struct vault_config *v) {
         else
                 put_host(o, v);
         put_span(o, "TimeoutSec", v->timeout_usec);
+        if (!streq(v->provider, "pkcs11"))
+                put_text(o, "KeyVersion", key_version_to_string((enum key_version) v->key_version));
         put_text(o, "AcceptUnsafeVault", v->accept_unsafe ? "yes" : "no");
         return o;
 }

@@ -40,6 +40,10 @@ int enroll_key(const char *what, const char *key, const char *reason, bool *chan
         return call_enroll(what, key, false, reason, changed);
 }
 
+int remove_key(const char *what, const char *key, bool *changed) {
+        return call_enroll(what, key, true, NULL, changed);
+}
+
 static int print_enrolled(const char *volume, const char *member, const char *key, bool changed) {
         _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
 
@@ -65,7 +69,7 @@ static int take_out(const struct invocation *in) {
         snprintf(question, sizeof(question), "%s does not open %s any more, and its owner cannot revoke it.", key, what);
         code = confirm(in, question);
         if (code == EXIT_CODE_DONE)
-                code = call_enroll(what, key, true, NULL, &changed);
+                code = remove_key(what, key, &changed);
         if (code != EXIT_CODE_DONE)
                 return code;
         if (has_option(in, OPTION_JSON))

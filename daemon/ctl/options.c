@@ -55,6 +55,8 @@ static const struct {
         [OPTION_SIZE] = { "size", 0, true, "--size MIB", "of the drill's volume; 64 if it is not said" },
         [OPTION_ALL] = { "all", 'a', false, "-a, --all", "every volume on the node's list" },
         [OPTION_REMOVE] = { "remove", 0, true, "--remove URI", "take that key out" },
+        [OPTION_FINISH] = { "finish", 0, false, "--finish", "of a volume of role os: the initramfs was built anew" },
+        [OPTION_FROM] = { "from", 0, true, "--from URI", "the key that goes, where the volume has several" },
         [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };
 

@@ -12,3 +12,6 @@ int find_key(const struct invocation *in, char *buf);
 
 /* enroll.c: one more key. *changed becomes true if it was not there. reason: for a vault that is not safe, or NULL. */
 int enroll_key(const char *what, const char *key, const char *reason, bool *changed);
+
+/* enroll.c: one less. *changed becomes true if it was there. */
+int remove_key(const char *what, const char *key, bool *changed);

@@ -22,6 +22,7 @@ struct edit {
         int (*agree)(const struct edit *e, struct disk_reply *y);
         int agree_fd;                          /* its business */
         const struct secret *also_secret;      /* its business */
+        const char *also_key;
         const struct disk_request *request;
 };
 

@@ -157,7 +157,7 @@ static int check_tokens(const struct header_layout *l, const struct header_copy 
                         if (other->keyslot == t->keyslot)
                                 return refuse(why, -EPERM, "two tokens of type " TOKEN_TYPE " name keyslot %d", t->keyslot);
                         if (key_uri_parse(t->key, &a, NULL) >= 0 && key_uri_parse(other->key, &b, NULL) >= 0 &&
-                            key_uri_same_key(&a, &b))
+                            key_uri_same_key(&a, &b) && (streq(a.version, b.version) || t->generation == other->generation))
                                 return refuse(why, -EPERM, "two tokens of type " TOKEN_TYPE " name one key");
                 }
         }

@@ -46,7 +46,7 @@ struct header_layout {
         uint64_t data_offset;             /* bytes */
         unsigned sector_size;
         struct header_wrap wraps[DISK_WRAPS_MAX];    /* in the order of their numbers: same name and role, keys and keyslots
-                                                      * that differ */
+                                                      * that differ; while a key is rotated, two versions and generations of it */
         unsigned n_wraps;                 /* from 1 */
         int recovery_token_id;            /* of a recovery key, -1: there is none */
         int recovery_keyslot;

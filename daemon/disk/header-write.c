@@ -198,6 +198,13 @@ static int wipe_range(const struct device *d, uint8_t *buffer, uint64_t from, ui
         return 0;
 }
 
+int header_wipe_keyslot(const struct device *d, const struct header *h, int keyslot) {
+        _cleanup_(freep) uint8_t *buffer = malloc(CHUNK);
+        uint64_t at = h->layout.areas[keyslot].offset;
+
+        return buffer ? wipe_range(d, buffer, at, at + h->layout.areas[keyslot].size) : -ENOMEM;
+}
+
 int header_wipe_free(const struct device *d, const struct header *h) {
         _cleanup_(freep) uint8_t *buffer = malloc(CHUNK);
         uint64_t at = 2 * h->copy.header_size, end = at + h->layout.keyslots_size;

@@ -51,5 +51,8 @@ int header_change_finish(const struct header_change *c);
 /* Puts the copy that header_change_begin() wrote back to what it was, or makes it one that does not count. */
 int header_change_undo(const struct header_change *c);
 
+/* Overwrites one keyslot of h with random bytes, for good: its token opens nothing any more. Returns as below. */
+int header_wipe_keyslot(const struct device *d, const struct header *h, int keyslot);
+
 /* Overwrites with random bytes what no keyslot of h uses. Returns 0, -ENOMEM or what writing says. */
 int header_wipe_free(const struct device *d, const struct header *h);

@@ -31,6 +31,8 @@ static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_RECOVERY_ROTATE] = { op_recovery_rotate, true },
         [DISK_OP_HEADER_BACKUP]   = { op_header_backup,   false },
         [DISK_OP_SCRATCH]         = { op_scratch,         true },
+        [DISK_OP_WRAP_ROTATE]     = { op_wrap_rotate,     true },
+        [DISK_OP_WRAP_DROP]       = { op_wrap_drop,       true },
 };
 
 /* What OpenSSL does before its first digest: configuration, providers, names. Not libcryptsetup, which opens /dev/urandom and

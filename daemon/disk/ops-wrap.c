@@ -28,7 +28,7 @@ int op_check_new_key(const struct disk_request *q, struct disk_reply *y) {
 
 int op_fill_token(const struct disk_request *q, const char *uuid, const struct secret *w, struct token *t) {
         *t = (struct token) {
-                .role = (enum role) q->role, .generation = 1, .spki_size = q->spki_size, .proof_time = q->proof_time,
+                .role = (enum role) q->role, .generation = MAX_OF(q->generation, 1u), .spki_size = q->spki_size, .proof_time = q->proof_time,
         };
         strcpy(t->uuid, uuid);
         strcpy(t->name, q->name);
@@ -107,21 +107,32 @@ int op_wrap_add(const struct disk_request *q, int in_fd, int *ret_fd _unused_, s
         return add(&e, q, in_fd, y);
 }
 
+/* Exactly that token is gone; while a key is rotated there may be another one of it. */
 static int is_gone(const struct edit *e, struct luks *l _unused_, const struct header *h) {
-        struct key_uri key;
+        return h->layout.n_wraps + 1 != e->volume.header->layout.n_wraps || header_find_wrap(&h->layout, e->also_key) ? -EUCLEAN : 0;
+}
 
-        if (key_uri_parse(e->request->key, &key, NULL) < 0 || header_find_same_key(&h->layout, &key))
-                return -EUCLEAN;
-        return 0;
+/* Takes one token and its keyslot out. Fills y. */
+static int take_out(struct edit *e, const struct header_wrap *w, struct disk_reply *y) {
+        _cleanup_(luks_close) struct luks l = {};
+        _cleanup_(closep) int image = -EBADF;
+        int r;
+
+        r = luks_wrap_remove(&l, e->volume.header, e->volume.device.path, e->volume.volume_key, w, &image);
+        if (r < 0)
+                return edit_fail(r, e->request, l.said, y);
+        e->also = is_gone;
+        e->also_key = w->token.key;
+        r = edit_commit(e, image, y);
+        if (r >= 0)
+                y->count = 1;
+        return r;
 }
 
 /* A run that was killed after the new header counted left the keyslot's bytes: they go in the next one. */
 int op_wrap_remove(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
         _cleanup_(edit_done) struct edit e = EDIT_NONE;
-        _cleanup_(luks_close) struct luks l = {};
-        _cleanup_(closep) int image = -EBADF;
         const struct header_wrap *w;
-        const struct header *now;
         struct key_uri key;
         int r;
 
@@ -130,28 +141,80 @@ int op_wrap_remove(const struct disk_request *q, int in_fd _unused_, int *ret_fd
         r = edit_begin(&e, q, y);
         if (r < 0)
                 return r;
-        now = e.volume.header;
-        w = header_find_same_key(&now->layout, &key);
+        w = header_find_same_key(&e.volume.header->layout, &key);
         if (w && w == e.volume.wrap)
                 return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "%s is taken out by another of its keys, not by itself", q->key);
-        if (w) {
-                r = luks_wrap_remove(&l, now, e.volume.device.path, e.volume.volume_key, w, &image);
-                if (r < 0)
-                        return edit_fail(r, q, l.said, y);
-                e.also = is_gone;
-                r = edit_commit(&e, image, y);
-                if (r < 0)
-                        return r;
-                y->count = 1;
-                now = e.new;
-        } else {
-                r = header_open_writable(&e.volume.device, q->device, y);
-                if (r < 0)
-                        return r;
-        }
-        r = header_wipe_free(&e.volume.device, now);
+        r = w ? take_out(&e, w, y) : header_open_writable(&e.volume.device, q->device, y);
+        if (r < 0)
+                return r;
+        r = header_wipe_free(&e.volume.device, w ? e.new : e.volume.header);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "Key %s is taken out of %s, but its keyslot could not be overwritten: %s",
                                q->key, q->name, strerror(-r));
         return 0;
+}
+
+/* ---- rotation ---- */
+
+/* Something of that key opens it already, and what comes is newer. */
+static int check_successor(const struct header_layout *l, const struct disk_request *q, const struct key_uri *key,
+                           struct disk_reply *y) {
+        const struct header_wrap *w = header_find_same_key(l, key);
+
+        if (!w)
+                return op_fail(y, -ENOENT, EXIT_CODE_FAILED, "The header of %s has no version of key %s", q->device, q->key);
+        for (unsigned i = 0; i < l->n_wraps; i++) {
+                const struct token *t = &l->wraps[i].token;
+                struct key_uri u;
+
+                if (key_uri_parse(t->key, &u, NULL) >= 0 && key_uri_same_key(&u, key) && t->generation >= q->generation)
+                        return op_fail(y, -ESTALE, EXIT_CODE_POLICY, "The header of %s is of generation %llu already", q->device,
+                                       (unsigned long long) t->generation);
+        }
+        return 0;
+}
+
+/* That version being there already is what was asked for, as above. */
+int op_wrap_rotate(const struct disk_request *q, int in_fd, int *ret_fd _unused_, struct disk_reply *y) {
+        _cleanup_(edit_done) struct edit e = EDIT_NONE;
+        struct key_uri key;
+        int r;
+
+        r = op_check_new_key(q, y);
+        if (r >= 0)
+                r = edit_begin(&e, q, y);
+        if (r < 0)
+                return r;
+        if (header_find_wrap(&e.volume.header->layout, q->key))
+                return 0;
+        if (key_uri_parse(q->key, &key, NULL) < 0)
+                return -EINVAL;
+        r = check_successor(&e.volume.header->layout, q, &key, y);
+        return r < 0 ? r : add(&e, q, in_fd, y);
+}
+
+/* The keyslot goes before the token does: killed in between, the token that is left says that there is something to do. */
+int op_wrap_drop(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
+        _cleanup_(edit_done) struct edit e = EDIT_NONE;
+        const struct header_wrap *w;
+        int r;
+
+        if (!*q->key)
+                return op_fail(y, -EINVAL, EXIT_CODE_USAGE, "No version is named");
+        r = edit_begin(&e, q, y);
+        if (r < 0)
+                return r;
+        w = header_find_wrap(&e.volume.header->layout, q->key);
+        if (!w)
+                return 0;
+        if (w == e.volume.wrap)
+                return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "%s is taken out by another of its keys, not by itself", q->key);
+        r = header_open_writable(&e.volume.device, q->device, y);
+        if (r < 0)
+                return r;
+        r = header_wipe_keyslot(&e.volume.device, e.volume.header, w->token.keyslot);
+        if (r < 0)
+                return op_fail(y, r, EXIT_CODE_FAILED, "The keyslot of %s on %s could not be overwritten: %s", q->key, q->name,
+                               strerror(-r));
+        return take_out(&e, w, y);
 }

@@ -21,14 +21,16 @@ int op_unlock_key(const struct disk_request *q, int in_fd, int *ret_fd, struct d
 int op_resume(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_recognize(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 
-/* ops-wrap.c: one more key, and one less */
+/* ops-wrap.c: one more key, and one less; a key's next version, and none of that version any more */
 int op_wrap_add(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_wrap_remove(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_wrap_rotate(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_wrap_drop(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 
 /* What a request says of a key that is to be enrolled. Fills y: -EINVAL, -EOPNOTSUPP (its algorithm). */
 int op_check_new_key(const struct disk_request *q, struct disk_reply *y);
 
-/* The token of that key, generation 1: W wrapped (here with RSA; a symmetric key's as the request has it), a new salt; keyslot
+/* The token of that key, of q's generation: W wrapped (here with RSA; a symmetric key's as the request has it), a new salt; keyslot
  * and MAC are for later. Returns 0 or an error of wrap_secret(). */
 int op_fill_token(const struct disk_request *q, const char *uuid, const struct secret *w, struct token *ret);
 

@@ -3,6 +3,7 @@
 
 /* A node with one key: ten polls and one reading of its attributes, in ten spans that jitter makes an eighth shorter. */
 #define REQUESTS 11u
+#define POLLS 10u
 #define SPANS (10.0 * 7 / 8)
 
 /* Requests in 10 s that Azure documents for a vault and region. */
@@ -14,8 +15,8 @@ static unsigned limit_of(unsigned bits, bool hsm) {
         return hsm ? 250 : 500;
 }
 
-double budget_weight(unsigned bits, bool hsm) {
-        return REQUESTS / SPANS * (double) (10 * USEC_PER_SEC) / limit_of(bits, hsm);
+double budget_weight(unsigned bits, bool hsm, bool followed) {
+        return (followed ? REQUESTS + POLLS : REQUESTS) / SPANS * (double) (10 * USEC_PER_SEC) / limit_of(bits, hsm);
 }
 
 uint64_t budget_shortest_poll_usec(uint64_t nodes, double weights) {

@@ -59,11 +59,12 @@ static bool *find_flag(struct options *o, const char *key) {
                : streq(key, "read-only") ? &o->read_only
                : streq(key, "automatic") ? &o->automatic
                : streq(key, "remove")    ? &o->remove
+               : streq(key, "finish")    ? &o->finish
                                          : NULL;
 }
 
 int read_options(sd_bus_message *m, struct options *ret) {
-        struct options o = { .accept_unsafe = "", .token = UINT32_MAX };
+        struct options o = { .accept_unsafe = "", .version = "", .token = UINT32_MAX };
         const char *key;
         int r, v;
 
@@ -74,6 +75,8 @@ int read_options(sd_bus_message *m, struct options *ret) {
                         return r;
                 if (streq(key, "accept-unsafe-vault"))
                         r = sd_bus_message_read(m, "v", "s", &o.accept_unsafe);
+                else if (streq(key, "version"))
+                        r = sd_bus_message_read(m, "v", "s", &o.version);
                 else if (streq(key, "token"))
                         r = sd_bus_message_read(m, "v", "u", &o.token);
                 else {

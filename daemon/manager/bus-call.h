@@ -8,9 +8,9 @@
 #include "operation.h"
 
 struct options {
-        bool wipe, read_only, automatic, remove;
+        bool wipe, read_only, automatic, remove, finish;
         uint32_t token;                /* UINT32_MAX: not said */
-        const char *accept_unsafe;
+        const char *accept_unsafe, *version;
 };
 
 /* Answers with the error that stands for code. Returns what a handler returns. */

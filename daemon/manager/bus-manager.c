@@ -52,6 +52,16 @@ static void on_changed(const struct outcome *o, void *user) {
         sd_bus_message_unref(m);
 }
 
+static void on_rotated(const struct outcome *o, void *user) {
+        sd_bus_message *m = user;
+
+        if (o->code != EXIT_CODE_DONE)
+                reply_error(m, o->code, "%s", o->message);
+        else
+                sd_bus_reply_method_return(m, "bss", o->changed, o->key, o->kept);
+        sd_bus_message_unref(m);
+}
+
 /* ---- the verbs ---- */
 
 static bool copy(char *to, size_t size, const char *from) {
@@ -83,6 +93,17 @@ static int method_format(sd_bus_message *message, void *user, sd_bus_error *e _u
         return started(message, format_start(m, &q, &who, on_formatted, sd_bus_message_ref(message)));
 }
 
+/* A device, or a volume of the list. Returns 0, or what the handler returns: the reply has been sent. */
+static int check_what(const struct manager *m, sd_bus_message *message, const char *what) {
+        if (*what == '/')
+                return 0;
+        if (!volume_name_is_valid(what))
+                return reply_error(message, EXIT_CODE_USAGE, "%.300s is no device, UUID or name of a volume", what);
+        if (!trust_find_name(m->trust, what) && !trust_find_uuid(m->trust, what))
+                return reply_error(message, EXIT_CODE_POLICY, "There is no volume %s on this node's list; see \"cmkctl trust\"", what);
+        return 0;
+}
+
 static int method_enroll(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
         struct enroll_request q = {};
         const char *what, *key;
@@ -95,13 +116,36 @@ static int method_enroll(sd_bus_message *message, void *user, sd_bus_error *e _u
         if (!begin(m, message, r, &o, &r))
                 return r;
         q.remove = o.remove;
-        if ((*what != '/' && !volume_name_is_valid(what)) || !copy(q.what, sizeof(q.what), what) ||
-            !copy(q.key, sizeof(q.key), key) || !copy(q.accept_unsafe, sizeof(q.accept_unsafe), o.accept_unsafe))
-                return reply_error(message, EXIT_CODE_USAGE, "%.300s is no device, UUID or name of a volume, or the key is too long", what);
-        if (*what != '/' && !trust_find_name(m->trust, what) && !trust_find_uuid(m->trust, what))
-                return reply_error(message, EXIT_CODE_POLICY, "There is no volume %s on this node's list; see \"cmkctl trust\"", what);
+        r = check_what(m, message, what);
+        if (r != 0)
+                return r;
+        if (!copy(q.what, sizeof(q.what), what) || !copy(q.key, sizeof(q.key), key) ||
+            !copy(q.accept_unsafe, sizeof(q.accept_unsafe), o.accept_unsafe))
+                return reply_error(message, EXIT_CODE_USAGE, "The device or the key is too long");
         get_requester(message, &who);
         return started(message, enroll_start(m, &q, &who, on_changed, sd_bus_message_ref(message)));
+}
+
+static int method_rotate(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct rotate_request q = {};
+        const char *what, *key;
+        struct manager *m = user;
+        struct requester who;
+        struct options o;
+        int r;
+
+        r = sd_bus_message_read(message, "ss", &what, &key);
+        if (!begin(m, message, r, &o, &r))
+                return r;
+        r = check_what(m, message, what);
+        if (r != 0)
+                return r;
+        q.finish = o.finish;
+        if (!copy(q.what, sizeof(q.what), what) || !copy(q.key, sizeof(q.key), key) ||
+            !copy(q.version, sizeof(q.version), o.version) || !copy(q.accept_unsafe, sizeof(q.accept_unsafe), o.accept_unsafe))
+                return reply_error(message, EXIT_CODE_USAGE, "The device, the key or its version is too long");
+        get_requester(message, &who);
+        return started(message, rotate_start(m, &q, &who, on_rotated, sd_bus_message_ref(message)));
 }
 
 static int method_attach(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
@@ -428,6 +472,8 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                  "sb", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed), method_format, 0),
         SD_BUS_METHOD_WITH_NAMES("Enroll", "ssa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(key) SD_BUS_PARAM(options),
                                  "b", SD_BUS_PARAM(changed), method_enroll, 0),
+        SD_BUS_METHOD_WITH_NAMES("Rotate", "ssa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(key) SD_BUS_PARAM(options),
+                                 "bss", SD_BUS_PARAM(changed) SD_BUS_PARAM(key) SD_BUS_PARAM(kept), method_rotate, 0),
         SD_BUS_METHOD_WITH_NAMES("Attach", "sa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(options),
                                  "ssb", SD_BUS_PARAM(name) SD_BUS_PARAM(node) SD_BUS_PARAM(changed), method_attach, 0),
         SD_BUS_METHOD_WITH_NAMES("Release", "ssa{sv}", SD_BUS_PARAM(device) SD_BUS_PARAM(what) SD_BUS_PARAM(options),

@@ -205,7 +205,16 @@ static int get_wraps(sd_bus *sd _unused_, const char *path _unused_, const char 
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* An enrolment that was interrupted, an old header, or a stranger's. */
+static bool has_other_version(const struct volume *v, const char *uri) {
+        struct key_uri a, b;
+
+        for (unsigned i = 0; i < v->n_wraps; i++)
+                if (key_uri_parse(v->wraps[i]->uri, &a, NULL) >= 0 && key_uri_parse(uri, &b, NULL) >= 0 && key_uri_same_key(&a, &b))
+                        return true;
+        return false;
+}
+
+/* An enrolment or a rotation that was interrupted, an old header, or a stranger's. */
 static int append_unlisted(sd_bus_message *reply, const struct volume *v) {
         int r = 0;
 
@@ -217,8 +226,10 @@ static int append_unlisted(sd_bus_message *reply, const struct volume *v) {
                         known |= streq(v->wraps[k]->uri, v->header.wraps[i].key);
                 if (known)
                         continue;
-                snprintf(text, sizeof(text), "its header has key %s, which is not on this node's list: not asked, not used",
-                         v->header.wraps[i].key);
+                snprintf(text, sizeof(text), has_other_version(v, v->header.wraps[i].key)
+                         ? "its header has another version of its key, %s, not asked, not used: of a rotation that did not end "
+                           "(\"cmkctl rotate\"), or of an old header"
+                         : "its header has key %s, which is not on this node's list: not asked, not used", v->header.wraps[i].key);
                 r = sd_bus_message_append(reply, "s", text);
         }
         return r;

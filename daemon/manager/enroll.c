@@ -17,24 +17,15 @@
 
 #include "common/algorithm.h"
 #include "common/log.h"
-#include "disk-child.h"
+#include "header-work.h"
 #include "manager.h"
 #include "new-secret.h"
-#include "trust-places.h"
-#include "unlock.h"
-
-#define INSPECT_TIMEOUT_USEC (60 * USEC_PER_SEC)
+#include "trust.h"
 
 struct enroll {
-        struct manager *manager;
+        struct header_work work;         /* first: it is what the steps are about */
         struct enroll_request request;
-        struct requester who;
         struct proven_key key;
-        char device[257];
-        char uuid[37];
-        char name[65];
-        struct disk_reply header;        /* as last seen */
-        char use_id[37];
         struct new_secret new;           /* of a symmetric key; fd: -EBADF where there is none */
         struct outcome outcome;
         operation_done done;
@@ -42,8 +33,9 @@ struct enroll {
 };
 
 static void end(struct enroll *e) {
-        memcpy(e->outcome.uuid, e->uuid, sizeof(e->outcome.uuid));
-        e->outcome.volume = manager_volume_by_uuid(e->manager, e->uuid);
+        memcpy(e->outcome.uuid, e->work.uuid, sizeof(e->outcome.uuid));
+        e->outcome.volume = manager_volume_by_uuid(e->work.manager, e->work.uuid);
+        header_work_end(&e->work);
         e->done(&e->outcome, e->user);
         safe_close(e->new.fd);
         free(e);
@@ -58,16 +50,16 @@ static void record(struct enroll *e, const char *event, uint8_t priority) {
         key_uri_format(&e->key.uri, uri, sizeof(uri));
         audit_record_start(r, event, priority, false);
         audit_record_add(r, "verb", e->request.remove ? "enroll --remove" : "enroll");
-        audit_record_add(r, "volume", e->name);
-        audit_record_add(r, "uuid", e->uuid);
-        audit_record_add(r, "device", e->device);
+        audit_record_add(r, "volume", e->work.name);
+        audit_record_add(r, "uuid", e->work.uuid);
+        audit_record_add(r, "device", e->work.device);
         audit_record_add(r, "key", uri);
         if (*e->key.answer.code || e->key.answer.http_status > 0)
                 manager_record_reply(r, &e->key.answer);
         audit_record_add(r, "accept_unsafe_vault", e->request.accept_unsafe);
-        audit_record_add(r, "by", e->who.text);
+        audit_record_add(r, "by", e->work.who.text);
         audit_record_add(r, "why", e->outcome.message);
-        manager_record(e->manager, r);
+        manager_record(e->work.manager, r);
 }
 
 static void _printf_(3, 4) refuse(struct enroll *e, enum exit_code code, const char *format, ...) {
@@ -89,37 +81,12 @@ static void end_as(struct enroll *e, const struct outcome *o) {
 
 /* ---- the list, and the volume where it is known ---- */
 
-/* The volume is polled by the keys that the list has now. */
-static void apply(struct enroll *e) {
-        const struct trust_entry *t = trust_find_uuid(e->manager->trust, e->uuid);
-        struct volume *v = manager_volume_by_uuid(e->manager, e->uuid);
-        struct wrap_choice c;
-        char opener[513], why[600] = "";
-
-        if (!v || v->n_wraps == 0 || !streq(v->device, e->device))
-                return;
-        snprintf(opener, sizeof(opener), "%s", volume_key_text(v));
-        v->header = e->header;
-        *v->header.message = 0;
-        if (wrap_choose(&v->header, t, false, &c, why) < 0 || wraps_bind(v, &c, false, why) < 0) {
-                log_alert("%s: its keys are polled as before: %s", v->name, why);
-                return;
-        }
-        v->opener = c.at[0];
-        for (unsigned i = 0; i < v->header.n_wraps; i++)
-                if (streq(v->header.wraps[i].key, opener))
-                        v->opener = i;
-        manager_volume_changed(e->manager, v);
-        key_evaluate_volume(v);
-        wraps_schedule(v);
-}
-
 static const struct disk_wrap *find_token(const struct enroll *e) {
-        for (unsigned i = 0; i < e->header.n_wraps; i++) {
+        for (unsigned i = 0; i < e->work.header.n_wraps; i++) {
                 struct key_uri u;
 
-                if (key_uri_parse(e->header.wraps[i].key, &u, NULL) >= 0 && key_uri_same_key(&u, &e->key.uri))
-                        return e->header.wraps + i;
+                if (key_uri_parse(e->work.header.wraps[i].key, &u, NULL) >= 0 && key_uri_same_key(&u, &e->key.uri))
+                        return e->work.header.wraps + i;
         }
         return NULL;
 }
@@ -146,10 +113,9 @@ static void take_from(struct trust_entry *t, const struct key_uri *key) {
 
 /* Returns 0, or a negative errno: the list is as it was. */
 static int change_list(struct enroll *e) {
-        const struct trust_entry *t = trust_find_uuid(e->manager->trust, e->uuid);
+        const struct trust_entry *t = trust_find_uuid(e->work.manager->trust, e->work.uuid);
         _cleanup_(freep) struct trust_entry *new = malloc(sizeof(*new));
         const struct disk_wrap *w = find_token(e);
-        int r;
 
         if (!t || *t->list || (!e->request.remove && (!w || t->n_keys == DISK_WRAPS_MAX)))
                 return -ESTALE;
@@ -159,106 +125,41 @@ static int change_list(struct enroll *e) {
         take_from(new, &e->key.uri);
         if (!e->request.remove)
                 add_to(new, w, &e->key.uri);
-        r = trust_places_update(new);
-        return r < 0 ? r : manager_reload_trust(e->manager);
+        return header_work_list(&e->work, new);
 }
 
 /* ---- the steps that ask a vault ---- */
 
-static const struct trust_entry *listed(const struct unlock *u) {
-        return trust_find_uuid(u->manager->trust, u->volume->uuid);
-}
+/* Which key it is about, besides the one that opens. */
+static void fill(const struct header_work *w, struct disk_request *q, int *ret_fd) {
+        const struct enroll *e = (const struct enroll *) w;
 
-static void on_changed(const struct disk_reply *y, int fd, void *user) {
-        struct unlock *u = user;
-        struct enroll *e = u->user;
-        struct outcome o = {};
-
-        safe_close(fd);
-        u->secret_fd = safe_close(u->secret_fd);
-        if (unlock_try_next(u, y))
-                return;
-        if (y->error < 0) {
-                outcome_from_disk(&o, y);
-                unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
+        if (e->request.remove) {
+                key_uri_format(&e->key.uri, q->key, sizeof(q->key));
                 return;
         }
-        e->header = *y;
-        o.changed = y->count > 0;
-        unlock_end(u, &o);
-}
-
-static void on_checked(const struct disk_reply *y, int fd, void *user) {
-        const struct trust_entry *t = listed(user);
-        struct unlock *u = user;
-        struct enroll *e = u->user;
-        struct outcome o = {};
-
-        safe_close(fd);
-        u->secret_fd = safe_close(u->secret_fd);
-        if (unlock_try_next(u, y))
-                return;
-        if (y->error < 0)
-                outcome_from_disk(&o, y);
-        else if (!t || memcmp(y->trust_digest, t->digest, sizeof(t->digest)) != 0)
-                outcome_set(&o, EXIT_CODE_POLICY, "%s: it is not the volume that this node trusts under its UUID", u->volume->name);
-        if (o.code != EXIT_CODE_DONE) {
-                unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
-                return;
-        }
-        e->header = *y;
-        unlock_end(u, &o);
-}
-
-/* The child that changes a header is told which key it is about, besides the one that opens. */
-static void use_change(struct unlock *u, enum disk_op op) {
-        const struct enroll *e = u->user;
-        struct outcome o = {};
-        struct disk_request q;
-
-        unlock_disk_request(u, op, &q);
-        if (op == DISK_OP_WRAP_ADD) {
-                key_proof_fill(&e->key, &q);
-                new_secret_fill(&e->new, &q);
-        } else
-                key_uri_format(&e->key.uri, q.key, sizeof(q.key));
-        if (disk_child_start(u->manager->children, &q, u->secret_fd, e->new.fd, MANAGER_DISK_TIMEOUT_USEC, on_changed, u, NULL) >= 0)
-                return;
-        outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
-        unlock_end(u, &o);
+        key_proof_fill(&e->key, q);
+        new_secret_fill(&e->new, q);
+        *ret_fd = e->new.fd;
 }
 
 static void use_add(struct unlock *u) {
-        use_change(u, DISK_OP_WRAP_ADD);
+        header_work_use_change(u, DISK_OP_WRAP_ADD);
 }
 
 static void use_remove(struct unlock *u) {
-        use_change(u, DISK_OP_WRAP_REMOVE);
-}
-
-static void use_check(struct unlock *u) {
-        unlock_run(u, DISK_OP_CHECK, on_checked);
+        header_work_use_change(u, DISK_OP_WRAP_REMOVE);
 }
 
 static const struct unlock_verb add_verb = { .name = "enroll", .header_only = true, .use = use_add };
-static const struct unlock_verb prove_verb = { .name = "enroll", .header_only = true, .lenient = true, .use = use_check };
+static const struct unlock_verb prove_verb = { .name = "enroll", .header_only = true, .lenient = true, .use = header_work_use_check };
 static const struct unlock_verb remove_verb = {
         .name = "enroll --remove", .header_only = true, .lenient = true, .use = use_remove,
 };
 
 static void step(struct enroll *e, const struct unlock_verb *verb, enum unlock_pick pick, operation_done done) {
-        struct unlock *u = unlock_new(e->manager, verb, &e->who, done, e);
-
-        if (u) {
-                u->pick = pick;
-                u->pick_key = e->key.uri;
-                memcpy(u->device, e->device, sizeof(u->device));
-                memcpy(u->name_wanted, e->uuid, sizeof(e->uuid));
-                if (unlock_start(u) >= 0)
-                        return;
-                unlock_free(u);
-        }
-        refuse(e, EXIT_CODE_FAILED, "%s: out of memory", e->name);
+        if (header_work_step(&e->work, verb, pick, &e->key.uri, done) < 0)
+                refuse(e, EXIT_CODE_FAILED, "%s: out of memory", e->work.name);
 }
 
 /* ---- add ---- */
@@ -274,13 +175,13 @@ static void on_new_key_opens(const struct outcome *o, void *user) {
         r = change_list(e);
         if (r < 0) {
                 refuse(e, EXIT_CODE_FAILED, "%s: its header has the key, but it could not be entered on the node's list in %s (%s): "
-                       "it is not used. The same command goes on from here", e->name, TRUST_DIRECTORY, strerror(-r));
+                       "it is not used. The same command goes on from here", e->work.name, TRUST_DIRECTORY, strerror(-r));
                 return;
         }
         e->outcome.changed = true;
-        log_notice("%s: it has one key more", e->name);
+        log_notice("%s: it has one key more", e->work.name);
         record(e, "key_enrolled", LOG_NOTICE);
-        apply(e);
+        (void) header_work_bind(&e->work, -1);
         end(e);
 }
 
@@ -294,7 +195,8 @@ static void on_added(const struct outcome *o, void *user) {
 }
 
 static void fail(struct enroll *e, const struct outcome *o) {
-        e->outcome = *o;
+        if (o != &e->outcome)
+                e->outcome = *o;
         record(e, o->code == EXIT_CODE_POLICY ? "refused" : "failed", LOG_WARNING);
         end(e);
 }
@@ -314,8 +216,8 @@ static void on_new_secret(const struct outcome *o, struct new_secret *s, void *u
 static void on_proven(const struct outcome *o, const struct proven_key *k, void *user) {
         struct enroll *e = user;
         const struct new_secret_request n = {
-                .key = &e->key, .verb = "enroll", .name = e->name, .uuid = e->uuid, .device = e->device, .use_id = e->use_id,
-                .who = &e->who,
+                .key = &e->key, .verb = "enroll", .name = e->work.name, .uuid = e->work.uuid, .device = e->work.device, .use_id = e->work.use_id,
+                .who = &e->work.who,
         };
 
         e->key = *k;
@@ -323,29 +225,29 @@ static void on_proven(const struct outcome *o, const struct proven_key *k, void 
                 fail(e, o);
         else if (!algorithm_is_symmetric(k->algorithm))
                 step(e, &add_verb, PICK_ANY, on_added);
-        else if (new_secret_start(e->manager, &n, on_new_secret, e) < 0)
-                refuse(e, EXIT_CODE_FAILED, "%s: out of memory", e->name);
+        else if (new_secret_start(e->work.manager, &n, on_new_secret, e) < 0)
+                refuse(e, EXIT_CODE_FAILED, "%s: out of memory", e->work.name);
 }
 
 static void add(struct enroll *e, const struct trust_entry *t) {
         const struct key_proof_request p = {
-                .subject = e->name, .key = e->request.key, .accept_unsafe = e->request.accept_unsafe, .use_id = e->use_id,
+                .subject = e->work.name, .key = e->request.key, .accept_unsafe = e->request.accept_unsafe, .use_id = e->work.use_id,
         };
 
         if (trust_find_key(t, &e->key.uri)) {
-                snprintf(e->outcome.message, sizeof(e->outcome.message), "%s has that key already", e->name);
+                snprintf(e->outcome.message, sizeof(e->outcome.message), "%s has that key already", e->work.name);
                 end(e);
                 return;
         }
         if (t->n_keys == DISK_WRAPS_MAX) {
-                refuse(e, EXIT_CODE_FAILED, "%s has %u keys, and no room for one more", e->name, DISK_WRAPS_MAX);
+                refuse(e, EXIT_CODE_FAILED, "%s has %u keys, and no room for one more", e->work.name, DISK_WRAPS_MAX);
                 return;
         }
         record(e, "request", LOG_INFO);
         if (find_token(e))                  /* an earlier run was interrupted after it wrote the header */
                 step(e, &prove_verb, PICK_KEY, on_new_key_opens);
-        else if (key_proof_start(e->manager, &p, &e->key, on_proven, e) < 0)
-                refuse(e, EXIT_CODE_FAILED, "%s: out of memory", e->name);
+        else if (key_proof_start(e->work.manager, &p, &e->key, on_proven, e) < 0)
+                refuse(e, EXIT_CODE_FAILED, "%s: out of memory", e->work.name);
 }
 
 /* ---- remove ---- */
@@ -353,6 +255,10 @@ static void add(struct enroll *e, const struct trust_entry *t) {
 static void on_removed(const struct outcome *o, void *user) {
         struct enroll *e = user;
 
+        if (o->code == EXIT_CODE_DONE && find_token(e)) {       /* two versions of it, of a rotation */
+                step(e, &remove_verb, PICK_OTHERS, on_removed);
+                return;
+        }
         e->outcome = *o;
         e->outcome.changed = true;
         if (o->code != EXIT_CODE_DONE) {
@@ -362,7 +268,7 @@ static void on_removed(const struct outcome *o, void *user) {
                          "; it is not used any more, but its keyslot is still there: the same command once more removes it");
         }
         record(e, "key_removed", LOG_WARNING);
-        apply(e);
+        (void) header_work_bind(&e->work, -1);
         end(e);
 }
 
@@ -376,11 +282,11 @@ static void on_other_key_opens(const struct outcome *o, void *user) {
         }
         r = change_list(e);
         if (r < 0) {
-                refuse(e, EXIT_CODE_FAILED, "%s: the key could not be taken off the node's list in %s: %s", e->name, TRUST_DIRECTORY,
+                refuse(e, EXIT_CODE_FAILED, "%s: the key could not be taken off the node's list in %s: %s", e->work.name, TRUST_DIRECTORY,
                        strerror(-r));
                 return;
         }
-        apply(e);
+        (void) header_work_bind(&e->work, -1);
         if (find_token(e))
                 step(e, &remove_verb, PICK_OTHERS, on_removed);
         else
@@ -391,12 +297,12 @@ static void take_out(struct enroll *e, const struct trust_entry *t) {
         const struct trust_key *k = trust_find_key(t, &e->key.uri);
 
         if (!k && !find_token(e)) {
-                snprintf(e->outcome.message, sizeof(e->outcome.message), "%s does not have that key", e->name);
+                snprintf(e->outcome.message, sizeof(e->outcome.message), "%s does not have that key", e->work.name);
                 end(e);
                 return;
         }
         if (k && t->n_keys == 1) {
-                refuse(e, EXIT_CODE_POLICY, "%s: that is its only key: nothing would open it any more", e->name);
+                refuse(e, EXIT_CODE_POLICY, "%s: that is its only key: nothing would open it any more", e->work.name);
                 return;
         }
         record(e, "request", LOG_INFO);
@@ -407,26 +313,12 @@ static void take_out(struct enroll *e, const struct trust_entry *t) {
 
 static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         struct enroll *e = user;
-        const struct trust_entry *t = y->error >= 0 ? trust_find_uuid(e->manager->trust, y->uuid) : NULL;
-        const struct volume *v = y->error >= 0 ? manager_volume_by_uuid(e->manager, y->uuid) : NULL;
+        const struct trust_entry *t;
 
         safe_close(fd);
-        if (y->error < 0) {
-                outcome_from_disk(&e->outcome, y);
-                record(e, "failed", LOG_WARNING);
-                end(e);
-                return;
-        }
-        e->header = *y;
-        memcpy(e->uuid, y->uuid, sizeof(e->uuid));
-        snprintf(e->name, sizeof(e->name), "%s", t ? t->name : y->name);
+        t = header_work_begin(&e->work, y, &e->outcome);
         if (!t)
-                refuse(e, EXIT_CODE_POLICY, "%s: volume %s is not on this node's list, and that is where its keys are known from",
-                       e->device, y->uuid);
-        else if (*t->list)
-                refuse(e, EXIT_CODE_POLICY, "%s is on the signed list %s: its owner says there which keys it has", t->name, t->list);
-        else if (v && (v->owner || volume_is_in_transit(v)))
-                refuse(e, EXIT_CODE_BUSY, "%s: another operation on it is under way", t->name);
+                fail(e, &e->outcome);
         else if (e->request.remove)
                 take_out(e, t);
         else
@@ -442,24 +334,12 @@ static int on_refused(sd_event_source *s, void *user) {
         return 0;
 }
 
-/* The disk that is open, not a copy that udev lists under the same UUID. */
-static void resolve(struct enroll *e) {
-        const char *what = e->request.what;
-        struct volume *v = manager_volume_by_name(e->manager, what);
-        struct unlock u = { .manager = e->manager };
-
-        if (!v)
-                v = manager_volume_by_uuid(e->manager, what);
-        unlock_resolve(&u, v && volume_is_open(v) ? v->device : what);
-        memcpy(e->device, u.device, sizeof(e->device));
-}
-
 /* To take a key out its vault need not be allowed any more. */
 static bool request_is_valid(struct enroll *e) {
         const char *why;
 
         if (!e->request.remove)
-                return key_proof_check(e->manager, e->request.key, &e->key, &e->outcome) >= 0;
+                return key_proof_check(e->work.manager, e->request.key, &e->key, &e->outcome) >= 0;
         if (key_uri_parse(e->request.key, &e->key.uri, &why) >= 0)
                 return true;
         outcome_set(&e->outcome, EXIT_CODE_USAGE, "%s is no key: %s", e->request.key, why);
@@ -469,24 +349,22 @@ static bool request_is_valid(struct enroll *e) {
 int enroll_start(struct manager *m, const struct enroll_request *q, const struct requester *who, operation_done done,
                  void *user) {
         struct enroll *e = calloc(1, sizeof(*e));
-        struct disk_request inspect = { .op = DISK_OP_INSPECT };
         sd_event_source *s = NULL;
         int r;
 
         if (!e)
                 return -ENOMEM;
-        e->manager = m;
+        e->work.manager = m;
+        e->work.who = *who;
+        e->work.fill = fill;
         e->request = *q;
-        e->who = *who;
         e->done = done;
         e->user = user;
         e->new.fd = -EBADF;
-        random_uuid(e->use_id);
-        resolve(e);
-        if (request_is_valid(e)) {
-                memcpy(inspect.device, e->device, sizeof(inspect.device));
-                r = disk_child_start(m->children, &inspect, -EBADF, -EBADF, INSPECT_TIMEOUT_USEC, on_inspected, e, NULL);
-        } else
+        header_work_resolve(&e->work, q->what);
+        if (request_is_valid(e))
+                r = header_work_inspect(&e->work, on_inspected, e);
+        else
                 r = sd_event_add_defer(m->event, &s, on_refused, e);
         if (r < 0)
                 free(e);

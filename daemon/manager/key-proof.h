@@ -19,6 +19,7 @@ struct key_proof_request {
         const char *accept_unsafe;       /* the reason, or empty */
         bool nothing_lost;               /* with the key: of a drill's volume, purge protection or not */
         const char *use_id;              /* for the vault's own records */
+        const char *known;               /* NULL, or a version that is not to be proven again: what was said of it then is all */
 };
 
 /* A key that is one. */

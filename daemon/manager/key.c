@@ -122,6 +122,7 @@ static void count_event(struct key *k, uint32_t flags, struct instant issued) {
         if (counted == VERDICT_GRANTED) {
                 write_marks(k);
                 key_attributes_look(k);
+                follow_look(k);
         }
         if (counted != last || k->track.state != before) {
                 record_polls(k);
@@ -432,6 +433,7 @@ struct key *key_free(struct key *k) {
         record_polls(k);
         worker_cancel(k->manager->worker, k);
         worker_cancel(k->manager->worker, &k->attributes);
+        worker_cancel(k->manager->worker, &k->follow);
         LIST_REMOVE(k, keys);
         challenge_free(k->challenge);
         sd_event_source_disable_unref(k->timer);

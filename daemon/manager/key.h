@@ -17,6 +17,7 @@
 #include "attributes.h"
 #include "challenge.h"
 #include "common/vault-proto.h"
+#include "follow.h"
 #include "lease.h"
 #include "poll-log.h"
 #include "volume.h"
@@ -44,6 +45,7 @@ struct key {
         struct key_track track;
         struct key_timing timing;
         struct attributes attributes;
+        struct follow follow;
         struct challenge *challenge;       /* of the poll under way */
         uint32_t poll_flags;               /* enum key_event_flags of it */
         struct poll_log polls;

@@ -238,6 +238,7 @@ int manager_new(struct manager **ret) {
         LIST_INIT(&m->scratch_jobs);
         LIST_INIT(&m->volumes);
         LIST_INIT(&m->keys);
+        LIST_INIT(&m->works);
         r = trust_places_ready() ? mkdir_parents(TRUST_DIRECTORY, 0700) : 0;
         if (r < 0) {
                 log_error("%s cannot be made: %s", TRUST_DIRECTORY, strerror(-r));

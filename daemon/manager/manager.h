@@ -37,6 +37,7 @@ struct disk_children;
 struct no_cores;
 struct drill;
 struct scratch_job;
+struct follow_run;
 
 struct manager {
         sd_event *event;
@@ -58,6 +59,8 @@ struct manager {
         LIST_HEAD(, scratch_job) scratch_jobs;     /* under way: scratch.h */
         LIST_HEAD(, volume) volumes;
         LIST_HEAD(, key) keys;
+        struct follow_run *following;      /* NULL: no volume is being rotated by itself (follow.h) */
+        LIST_HEAD(, header_work) works;    /* on headers: header-work.h */
         struct appearance known[AUTOMATIC_KNOWN_MAX];
         unsigned n_known;
         bool adopting;                     /* that has begun */

@@ -14,6 +14,8 @@ struct outcome {
         char message[1200];        /* a sentence for people; empty when done */
         bool changed;
         char uuid[37];             /* format: of the volume */
+        char key[513];             /* rotate: what it has now, with version */
+        char kept[513];            /* rotate: what its header still has of it besides; empty: nothing */
         struct volume *volume;     /* may be NULL */
 };
 
@@ -101,6 +103,18 @@ struct enroll_request {
         char accept_unsafe[257];   /* the reason; empty: not accepted */
 };
 int enroll_start(struct manager *m, const struct enroll_request *q, const struct requester *who, operation_done done,
+                 void *user);
+
+/* rotate.c: a key of the volume by another version of it. Done says whether anything changed, and key and kept. Returns 0 (done will
+ * be called) or -ENOMEM. */
+struct rotate_request {
+        char what[257];
+        char key[513];             /* whatever its version; empty: the only one */
+        char version[33];          /* empty: the newest */
+        bool finish;               /* of a volume of role os: let go of the version before too */
+        char accept_unsafe[257];   /* the reason; empty: not accepted */
+};
+int rotate_start(struct manager *m, const struct rotate_request *q, const struct requester *who, operation_done done,
                  void *user);
 
 /* detach.c: orderly; refuses a volume in use. */

@@ -61,12 +61,21 @@ static bool is_key(const struct disk_wrap *w, const struct key_uri *key) {
         return key_uri_parse(w->key, &u, NULL) >= 0 && key_uri_same_key(&u, key);
 }
 
+static bool is_version(const struct disk_wrap *w, const struct key_uri *key) {
+        char uri[KEY_URI_MAX];
+
+        key_uri_format(key, uri, sizeof(uri));
+        return streq(w->key, uri);
+}
+
 static bool is_picked(const struct unlock *u, const struct disk_wrap *w) {
         switch (u->pick) {
         case PICK_TOKEN:
                 return w->token == u->pick_token;
         case PICK_KEY:
                 return is_key(w, &u->pick_key);
+        case PICK_VERSION:
+                return is_version(w, &u->pick_key);
         case PICK_OTHERS:
                 return !is_key(w, &u->pick_key);
         default:
@@ -94,7 +103,7 @@ static int choose_keys(struct unlock *u, const char *name, struct outcome *o) {
                 outcome_set(o, EXIT_CODE_POLICY, "%s: %s", name, why);
                 return -EPERM;
         }
-        if (u->pick == PICK_KEY)
+        if (u->pick == PICK_KEY || u->pick == PICK_VERSION)
                 choose_unlisted(u);
         for (unsigned i = 0; i < u->choice.n; i++)
                 if (is_picked(u, u->header.wraps + u->choice.at[i]))
@@ -102,7 +111,7 @@ static int choose_keys(struct unlock *u, const char *name, struct outcome *o) {
         if (u->tries.n > 0)
                 return 0;
         outcome_set(o, EXIT_CODE_POLICY, u->pick == PICK_TOKEN ? "%s: token %u is of no key that this node knows of it"
-                    : u->pick == PICK_KEY ? "%s: its header has no token of that key" : "%s: it would be left without a key",
+                    : u->pick == PICK_KEY || u->pick == PICK_VERSION ? "%s: its header has no token of that key" : "%s: it would be left without a key",
                     name, u->pick_token);
         return -EPERM;
 }

@@ -43,6 +43,7 @@ enum unlock_pick {
         PICK_ANY,
         PICK_TOKEN,                      /* that token's only: whoever makes the mapping uses its keyslot */
         PICK_KEY,                        /* that key only; it need not be on the list */
+        PICK_VERSION,                    /* that version of that key only; as above */
         PICK_OTHERS,                     /* any but that key */
 };
 

@@ -5,7 +5,9 @@
  *
  * What is on the node's list counts, in its order: a token that somebody added is never asked for, and one that is missing is
  * an old header, since nobody takes one out without the volume key (the manifest) and the list. An enrolment writes the header
- * first and the list last, so that an interrupted one leaves a token that is not used; taking a key out goes the other way. */
+ * first and the list last, so that an interrupted one leaves a token that is not used; taking a key out goes the other way.
+ * A rotation (rotate.c) does both, so that two versions of a key may be there: the list's is the one whose public key and, where
+ * that is the same, generation it has. */
 
 #include "trust.h"
 

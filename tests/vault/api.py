@@ -95,7 +95,7 @@ class Vault:
         rule = None
         try:
             who = self._authenticate(req, entry, ctx, op, key)
-            rule = self.faults.take(op, key, who, True)
+            rule = self.faults.take(op, key, who, True, version)
             return self._answer(req, entry, ctx, op, key, version, who, rule), rule
         except ApiError as e:
             if e.name in errors.AUTH_ERRORS and rule is None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fault rules, set at run time. A rule has a kind, says which requests it is for
-(operation, key, identity), how many it skips first and how many it takes ('until
+(operation, key and its version, identity), how many it skips first and how many it takes ('until
 cleared' without a count), and options of its kind. The first rule that fits wins.
 
   errors     each name of errors.py (throttled takes --retry-after), status (--status N)
@@ -93,7 +93,7 @@ def kinds():
 
 
 class Rule:
-    def __init__(self, ident, kind, op=None, key=None, identity=None, count=None, skip=0, options=None):
+    def __init__(self, ident, kind, op=None, key=None, identity=None, count=None, skip=0, options=None, version=None):
         self.id, self.kind, self.group = ident, kind, group(kind)
         if op is None:
             op = {"metadata": "token", "tls": "connect", "authority": "aad"}.get(self.group, "any")
@@ -102,11 +102,11 @@ class Rule:
         if (self.group == "tls") != (op == "connect") or (self.group == "metadata" and op != "token") or \
                 (self.group == "authority" and op != "aad"):
             raise KeyError("%s is not a fault of operation %s" % (kind, op))
-        self.op, self.key, self.identity = op, key, identity
+        self.op, self.key, self.identity, self.version = op, key, identity, version
         self.count, self.skip, self.taken = count, skip or 0, 0
         self.options = options or {}
 
-    def fits(self, op, key, identity, authorised):
+    def fits(self, op, key, identity, authorised, version):
         if self.op == "any":
             if op in ("token", "connect", "aad"):
                 return False
@@ -114,7 +114,7 @@ class Rule:
             return False
         if self.key and (key or "").lower() != self.key.lower():
             return False
-        if self.identity and identity != self.identity:
+        if self.identity and identity != self.identity or self.version and version != self.version:
             return False
         return authorised or self.group in ("transport", "tls", "metadata")
 
@@ -123,7 +123,7 @@ class Rule:
         return default if value is None else value
 
     def as_dict(self):
-        return {"id": self.id, "kind": self.kind, "op": self.op, "key": self.key, "identity": self.identity,
+        return {"id": self.id, "kind": self.kind, "op": self.op, "key": self.key, "identity": self.identity, "version": self.version,
                 "left": self.count, "skip": self.skip, "taken": self.taken, "options": self.options}
 
 
@@ -146,11 +146,11 @@ class Faults:
             self.rules = [r for r in self.rules if ident is not None and r.id != ident and r.kind != ident]
             return before - len(self.rules), time.time()
 
-    def take(self, op, key=None, identity=None, authorised=True):
+    def take(self, op, key=None, identity=None, authorised=True, version=None):
         """The rule for this request, used up by one; None if none fits."""
         with self.lock:
             for rule in self.rules:
-                if not rule.fits(op, key, identity, authorised):
+                if not rule.fits(op, key, identity, authorised, version):
                     continue
                 if rule.skip > 0:
                     rule.skip -= 1

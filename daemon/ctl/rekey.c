@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus.h"
+#include "names.h"
+#include "print.h"
+#include "volume.h"
+
+#include "common/key-uri.h"
+
+/* cmkctl rekey: another key in the place of one that a volume has, in whatever vault. Enrolled, proven and on the node's
+ * list before the old one goes, which is by the new one; interrupted anywhere, the same command goes on. */
+
+#define REASON_MAX 256          /* it goes into one field of the trail */
+
+struct listed {
+        bool found, is_os, has_new;
+        unsigned n_others;
+        char other[KEY_URI_MAX];       /* the last of them */
+};
+
+static void look_at_keys(const char *keys, const struct key_uri *new, struct listed *ret) {
+        char copy[DISK_WRAPS_MAX * (KEY_URI_MAX + 1)], *rest = copy, *word;
+
+        snprintf(copy, sizeof(copy), "%s", keys);
+        while ((word = strsep(&rest, " "))) {
+                struct key_uri u;
+
+                if (key_uri_parse(word, &u, NULL) < 0)
+                        continue;
+                if (key_uri_same_key(&u, new)) {
+                        ret->has_new = true;
+                        continue;
+                }
+                ret->n_others++;
+                snprintf(ret->other, sizeof(ret->other), "%s", word);
+        }
+}
+
+/* What the node's list says of it. */
+static int look(const char *what, const struct key_uri *new, struct listed *ret) {
+        const char *uuid, *name, *role, *keys, *source, *serial;
+        _cleanup_(call_release) struct call c = {};
+        struct listed l = {};
+        uint64_t generation;
+        int code, r;
+
+        code = call_begin(&c, BUS_MANAGER, "ListTrust");
+        if (code == EXIT_CODE_DONE)
+                code = call_send(&c, 0);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = sd_bus_message_enter_container(c.reply, 'a', "(sssstss)");
+        while (r >= 0 && (r = sd_bus_message_read(c.reply, "(sssstss)", &uuid, &name, &role, &keys, &generation, &source,
+                                                   &serial)) > 0) {
+                if (!streq(what, uuid) && !streq(what, name))
+                        continue;
+                l.found = true;
+                l.is_os = streq(role, "os");
+                look_at_keys(keys, new, &l);
+        }
+        if (r < 0)
+                return call_misunderstood(r);
+        if (!l.found)
+                return fail(EXIT_CODE_POLICY, "there is no volume %s on this node's list; see cmkctl trust list", what);
+        *ret = l;
+        return EXIT_CODE_DONE;
+}
+
+/* The key that goes; empty: none. */
+static int choose_old(const struct invocation *in, const struct key_uri *new, const struct listed *l,
+                      char old[static KEY_URI_MAX]) {
+        const char *from = in->values[OPTION_FROM];
+        struct key_uri u;
+
+        *old = 0;
+        if (from) {
+                if (key_uri_parse(from, &u, NULL) >= 0 && key_uri_same_key(&u, new))
+                        return fail(EXIT_CODE_USAGE, "--from is the key that is to be the new one; cmkctl rotate goes over to a new version");
+                snprintf(old, KEY_URI_MAX, "%s", from);
+                return EXIT_CODE_DONE;
+        }
+        if (l->n_others > 1)
+                return fail(EXIT_CODE_USAGE, "%s has several keys: say with --from which one goes", in->args[0]);
+        if (l->n_others == 1)
+                snprintf(old, KEY_URI_MAX, "%s", l->other);
+        return EXIT_CODE_DONE;
+}
+
+static int print_rekeyed(const struct invocation *in, const char *key, const char *old, const char *kept, bool changed) {
+        _cleanup_(json_object_putp) struct json_object *o = NULL;
+
+        if (!has_option(in, OPTION_JSON)) {
+                printf(changed ? "%s: its key is %s now\n" : "%s: its key is %s already; nothing was changed\n", in->args[0], key);
+                if (*kept)
+                        printf("%s: %s still opens it, for an initramfs that was built before: build it anew (update-initramfs -u), "
+                               "then cmkctl rekey %s --key %s --finish\n", in->args[0], kept, in->args[0], key);
+                return EXIT_CODE_DONE;
+        }
+        o = json_object_new_object();
+        if (!o || json_object_object_add(o, "volume", json_object_new_string(in->args[0])) < 0 ||
+            json_object_object_add(o, "key", json_object_new_string(key)) < 0 ||
+            json_object_object_add(o, "removed", *old && !*kept ? json_object_new_string(old) : NULL) < 0 ||
+            json_object_object_add(o, "kept", *kept ? json_object_new_string(kept) : NULL) < 0 ||
+            json_object_object_add(o, "changed", json_object_new_boolean(changed)) < 0)
+                return fail(EXIT_CODE_FAILED, "out of memory");
+        return print_json(o);
+}
+
+static int rekey(const struct invocation *in, const char *key, const char *old, bool keep) {
+        char question[1200];
+        bool changed = false;
+        int code = EXIT_CODE_DONE;
+
+        snprintf(question, sizeof(question), "%s does not open %s any more, and its owner cannot revoke it.", old, in->args[0]);
+        if (*old && !keep)
+                code = confirm(in, question);
+        if (code == EXIT_CODE_DONE)
+                code = enroll_key(in->args[0], key, in->values[OPTION_ACCEPT_UNSAFE_VAULT], &changed);
+        if (code == EXIT_CODE_DONE && *old && !keep)
+                code = remove_key(in->args[0], old, &changed);
+        return code == EXIT_CODE_DONE ? print_rekeyed(in, key, old, keep ? old : "", changed) : code;
+}
+
+int verb_rekey(const struct invocation *in) {
+        char key[KEY_URI_MAX], old[KEY_URI_MAX];
+        struct key_uri new;
+        struct listed l;
+        int code;
+
+        if (!uuid_is_valid(in->args[0]) && !volume_name_is_valid(in->args[0]))
+                return fail(EXIT_CODE_USAGE, "%s is neither a UUID nor a name of a volume", in->args[0]);
+        if (in->n_keys > 1)
+                return fail(EXIT_CODE_USAGE, "one key takes the place of one");
+        if (strlen(strempty(in->values[OPTION_ACCEPT_UNSAFE_VAULT])) > REASON_MAX)
+                return fail(EXIT_CODE_USAGE, "the reason after --accept-unsafe-vault is longer than %d", REASON_MAX);
+        code = find_key(in, key);
+        if (code == EXIT_CODE_DONE && has_option(in, OPTION_FROM))
+                code = check_key(in->values[OPTION_FROM]);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        if (key_uri_parse(key, &new, NULL) < 0)
+                return fail(EXIT_CODE_USAGE, "%s is no key", key);
+        code = look(in->args[0], &new, &l);
+        if (code == EXIT_CODE_DONE)
+                code = choose_old(in, &new, &l, old);
+        return code == EXIT_CODE_DONE ? rekey(in, key, old, l.is_os && !has_option(in, OPTION_FINISH)) : code;
+}

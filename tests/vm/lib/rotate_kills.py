@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rotations that are killed: cmkd and its child, or the whole node as by a power cut, at the N-th call of a name that the child makes
+on a disk or cmkd on the node's list, or while the vault has a request. What is true afterwards, whichever point it was.
+"""
+
+import subprocess
+import time
+
+from . import luks2, product, revoke
+from .common import HarnessError
+
+DEVICE = product.DISK.format("data0")
+LIBRARY = "/usr/local/lib/cmkd-test-killer.so"
+# Preloaded into everything: looks for a point that is meant for this process. A template's copies bear the name of their operation.
+KILLER = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#define POINT "/run/cmkd-test-point"      /* WHO CALL WHEN PID; PID 0: the power fails */
+static size_t get(const char *path, char *buf, size_t size) {
+        int fd = open(path, O_RDONLY|O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
+
+        if (fd >= 0)
+                close(fd);
+        buf[n < 0 ? 0 : n] = 0;
+        return n < 0 ? 0 : (size_t) n;
+}
+static int is_me(const char *who) {
+        char text[256];
+        size_t n = get("/proc/self/cmdline", text, sizeof(text)), first = strlen(text);
+        const char *name = strrchr(text, '/') ? strrchr(text, '/') + 1 : text;
+
+        return strcmp(name, who) == 0 || (n > first + 1 && strcmp(text + first + 1, who) == 0);
+}
+static void count(const char *name, int fd, const char *path) {
+        static int calls;
+        char text[128], *rest = text, *who, *call, *when, *pid;
+        struct stat st;
+
+        if (get(POINT, text, sizeof(text)) == 0)
+                return;
+        who = strsep(&rest, " ");
+        call = strsep(&rest, " ");
+        when = strsep(&rest, " ");
+        pid = strsep(&rest, " ");
+        if (!pid || strcmp(call, name) != 0 || !is_me(who) || (path && !strstr(path, "/trust/")) ||
+            (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISBLK(st.st_mode))) || ++calls != atoi(when))
+                return;
+        unlink(POINT);
+        if (atoi(pid) > 0) {
+                kill(atoi(pid), SIGKILL);
+                kill(getpid(), SIGKILL);
+        }
+        fd = open("/proc/sysrq-trigger", O_WRONLY);
+        for (;;)
+                (void) !write(fd, "b", 1);
+}
+ssize_t pwrite(int fd, const void *buf, size_t size, off_t offset) {
+        count("pwrite", fd, NULL);
+        return syscall(SYS_pwrite64, fd, buf, size, offset);
+}
+int fsync(int fd) {
+        count("fsync", fd, NULL);
+        return syscall(SYS_fsync, fd);
+}
+int flock(int fd, int operation) {
+        count("flock", -1, NULL);
+        return syscall(SYS_flock, fd, operation);
+}
+int rename(const char *from, const char *to) {
+        count("rename", -1, to);
+        return syscall(SYS_rename, from, to);
+}
+int posix_fadvise(int fd, off_t offset, off_t size, int advice) {
+        count("fadvise", fd, NULL);
+        return syscall(SYS_fadvise64, fd, offset, size, advice) < 0 ? errno : 0;
+}
+"""
+
+
+class Rotations:
+    """A volume that is open and mounted, and is rotated again and again."""
+
+    def __init__(self, node, vault, artifacts):
+        self.node, self.vault = node, vault
+        self.points = 0
+        (artifacts / "killer.c").write_text(KILLER)
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", artifacts / "killer.so", artifacts / "killer.c"], check=True)
+        node.push(artifacts / "killer.so", LIBRARY)
+        node.write("/etc/ld.so.preload", LIBRARY + "\n")
+        self.key = product.fresh(node, vault, policy=revoke.REVOKE)
+        node.sh("systemctl restart cmkd.service", timeout=120)
+        product.volume(node, self.key)
+        revoke.known_file(node)
+
+    def header(self):
+        return luks2.read(self.node, DEVICE).metadata
+
+    def tokens(self):
+        return [t["key"] for t in self.header()["tokens"].values()]
+
+    def new_version(self):
+        return self.vault.ctl("rotate", "k1")["kid"]
+
+    def arm(self, who, call, when, power=False):
+        pid = 0 if power else self.node.out("systemctl show -P MainPID cmkd.service")
+        self.node.write("/run/cmkd-test-point", f"{who} {call} {when} {pid}")
+
+    def finish(self, new, where):
+        """From wherever it is: it opens, what is left is said, and the same command ends it."""
+        node = self.node
+        self.points += 1
+        product.wait_state(node, "attached", timeout=300)
+        said, tokens = product.status(node), self.tokens()
+        left = [t for t in tokens if t != said["key"]]
+        print(f"{where}: as {'after' if said['key'] == new else 'before'} it, {len(left)} left over", flush=True)
+        assert said["key"] in (self.key, new) and set(tokens) <= {self.key, new}, (said, tokens)
+        assert all(any(t in f and "cmkctl rotate" in f for f in said["findings"]) for t in left), said["findings"]
+        # udev may have opened it already; nothing of before is in the page cache
+        node.sh("umount -A /dev/mapper/data1; cmkctl detach data1; cmkctl attach data1 && mount /dev/mapper/data1 /mnt", timeout=240)
+        revoke.assert_intact(node)
+        node.sh("cmkctl rotate data1", timeout=240)
+        self.done(new)
+
+    def done(self, new):
+        said, header = product.status(self.node), self.header()
+        assert said["key"] == new and not said["findings"], said
+        assert [t["key"] for t in header["tokens"].values()] == [new] and len(header["keyslots"]) == 1, header
+        revoke.assert_intact(self.node)
+        self.key = new
+
+    def killed_at(self, who, call, when):
+        """False: there is no such call, and it was rotated."""
+        new = self.new_version()
+        self.arm(who, call, when)
+        done = self.node.sh("cmkctl rotate data1", check=False, timeout=240)
+        if done.status == 0:
+            self.node.sh("rm -f /run/cmkd-test-point")
+            self.done(new)
+            return False
+        self.finish(new, f"killed at {who} {call} {when}")
+        return True
+
+    def killed_while_asked(self, op, skip, of_new=True):
+        """While the vault has a request, which is never answered."""
+        new = self.new_version()
+        version = ["--version", new.rpartition("/")[2]] if of_new else []
+        fault = self.vault.fault("hang", "--op", op, "--key", "k1", *version, "--skip", str(skip), "--count", "1")
+        running = self.node.start_command("exec cmkctl rotate data1")
+        deadline = time.monotonic() + 120
+        while any(rule["id"] == fault["id"] for rule in self.vault.ctl("fault", "list")["faults"]):
+            if time.monotonic() > deadline:
+                raise HarnessError(f"the vault was not asked for {op} {skip} times more")
+            time.sleep(0.1)
+        self.node.sh("systemctl kill -s KILL --kill-whom=main cmkd.service")
+        running.wait(120)
+        self.vault.ctl("drop")
+        self.finish(new, f"killed while the vault has {op} {skip + 1}{' of the new version' if of_new else ''}")
+
+    def power_cut_at(self, who, call, when):
+        new = self.new_version()
+        self.node.sh("sync")
+        self.arm(who, call, when, power=True)
+        self.node.start_command("exec cmkctl rotate data1")
+        self.node.wait_ended(240)
+        self.node.boot()
+        product.start(self.node, timeout=300)
+        self.node.sh("cmkctl attach data1 && mount /dev/mapper/data1 /mnt", timeout=240)
+        self.finish(new, f"power cut at {who} {call} {when}")
+
+    def end(self):
+        self.node.sh("umount /mnt && cmkctl detach data1 && rm /etc/ld.so.preload && cmkctl audit verify", timeout=240)
+        print("interrupted at", self.points, "points")
