@@ -232,7 +232,7 @@ bench: setup all
 demo: setup all
 	$(Q)tests/vm/demo $(if $(VAULT),--vault $(VAULT))
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -path $(BUILD)/deb -prune -o -type f -name '*.d' -print 2>/dev/null)
 
 clean:
 	rm -rf $(BUILD)
