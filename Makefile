@@ -181,6 +181,9 @@ install: all
 	$(Q)$(INSTALL) -m 644 daemon/data/org.cmkd1.conf $(D)/share/dbus-1/system.d/
 	$(Q)$(if $(wildcard daemon/data/cmkd.catalog),$(INSTALL) -m 644 daemon/data/cmkd.catalog $(D)/lib/systemd/catalog/)
 	$(Q)$(INSTALL) -m 644 $(wildcard daemon/data/examples/*.service) $(D)/share/doc/cmkd/examples/
+	$(Q)$(INSTALL) -d $(D)/share/bash-completion/completions $(D)/share/zsh/vendor-completions
+	$(Q)$(INSTALL) -m 644 daemon/data/completion/cmkctl.bash $(D)/share/bash-completion/completions/cmkctl
+	$(Q)$(INSTALL) -m 644 daemon/data/completion/_cmkctl $(D)/share/zsh/vendor-completions/
 	$(Q)$(foreach s,1 5 8,$(INSTALL) -m 644 $(wildcard daemon/man/*.$(s)) $(D)/share/man/man$(s)/ &&) true
 	$(if $(V),,@echo "  INSTALL $(D)")
 
