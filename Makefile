@@ -66,7 +66,7 @@ BPF_SKELETONS := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(BPF_SOURCES))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test-*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz-*.c))
 
-.PHONY: all install deb clean setup demo check check-full check-unit check-fuzz check-static check-vm interop bench \
+.PHONY: all install deb rpm clean setup demo check check-full check-unit check-fuzz check-static check-vm interop bench \
 	unit-tests fuzz-replays
 all: $(addprefix $(BUILD)/,$(PROGRAMS) $(STATIC_PROGRAMS) $(PLUGIN))
 
@@ -195,6 +195,14 @@ deb:
 	$(Q)cd $(BUILD)/deb/cmkd && env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage -b -us -uc -tc
 	$(Q)rm -rf $(BUILD)/deb/cmkd && ls $(BUILD)/deb/*.deb
 
+# build/rpm/*/*.rpm. --nodeps: rpm's database knows nothing of what Debian installed
+rpm:
+	$(Q)rm -rf $(BUILD)/rpm && mkdir -p $(BUILD)/rpm/BUILD
+	$(Q)git ls-files -z | tar -c --null -T - | tar -x -C $(BUILD)/rpm/BUILD
+	$(Q)env -u MAKEFLAGS -u MAKELEVEL rpmbuild -bb --nodeps --define "_topdir $(CURDIR)/$(BUILD)/rpm" --define "_rpmdir $(CURDIR)/$(BUILD)/rpm" \
+		daemon/data/rpm/cmkd.spec
+	$(Q)rm -rf $(BUILD)/rpm/BUILD* && ls $(BUILD)/rpm/*/*.rpm
+
 # ---- tests: see tests/check for what runs, and README.md ----
 setup:
 	$(Q)tests/setup
@@ -235,7 +243,7 @@ bench: setup all
 demo: setup all
 	$(Q)tests/vm/demo $(if $(VAULT),--vault $(VAULT))
 
--include $(shell find $(BUILD) -path $(BUILD)/deb -prune -o -type f -name '*.d' -print 2>/dev/null)
+-include $(shell find $(BUILD) \( -path $(BUILD)/deb -o -path $(BUILD)/rpm \) -prune -o -type f -name '*.d' -print 2>/dev/null)
 
 clean:
 	rm -rf $(BUILD)
