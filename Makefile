@@ -8,6 +8,7 @@ PKG_CONFIG ?= pkg-config
 PREFIX ?= /usr
 DESTDIR ?=
 RULES_DIR ?= $(PREFIX)/lib/udev/rules.d
+UNIT_DIR ?= $(PREFIX)/lib/systemd/system
 BUILD ?= build
 SANITIZE ?=
 V ?=
@@ -65,7 +66,7 @@ BPF_SKELETONS := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(BPF_SOURCES))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test-*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz-*.c))
 
-.PHONY: all install clean setup demo check check-full check-unit check-fuzz check-static check-vm interop bench \
+.PHONY: all install deb rpm clean setup demo check check-full check-unit check-fuzz check-static check-vm interop bench \
 	unit-tests fuzz-replays
 all: $(addprefix $(BUILD)/,$(PROGRAMS) $(STATIC_PROGRAMS) $(PLUGIN))
 
@@ -154,15 +155,16 @@ D := $(DESTDIR)$(PREFIX)
 INITRAMFS := hook=hooks init-premount=scripts/init-premount local-top=scripts/local-top init-bottom=scripts/init-bottom
 
 install: all
-	$(Q)$(INSTALL) -d $(D)/bin $(D)/lib/cmkd/cmkd.conf.d $(D)/lib/systemd/system $(D)/lib/systemd/catalog \
+	$(Q)$(INSTALL) -d $(D)/bin $(D)/lib/cmkd/cmkd.conf.d $(DESTDIR)$(UNIT_DIR) $(D)/lib/systemd/catalog \
 		$(D)/lib/tmpfiles.d $(D)/lib/modules-load.d $(D)/share/dbus-1/system.d $(D)/share/man/man1 \
 		$(D)/share/man/man5 $(D)/share/man/man8 $(D)/share/doc/cmkd/examples $(D)/lib/dracut/modules.d/90cmkd $(DESTDIR)/etc/cmkd/cmkd.conf.d $(DESTDIR)$(TOKEN_DIR)
 	$(Q)$(INSTALL) -m 755 $(addprefix $(BUILD)/,$(SBINS)) $(D)/lib/cmkd/
 	$(Q)$(INSTALL) -m 755 $(BUILD)/cmkctl $(D)/bin/
+	$(Q)$(INSTALL) -m 755 daemon/data/cmkd-removal-check $(D)/lib/cmkd/
 	$(Q)$(INSTALL) -m 644 $(BUILD)/$(PLUGIN) $(DESTDIR)$(TOKEN_DIR)/
 	$(Q)for u in $(UNITS); do sed 's|/usr/lib/cmkd/|$(PREFIX)/lib/cmkd/|; s|/usr/bin/cmkctl|$(PREFIX)/bin/cmkctl|' $$u \
-		> $(D)/lib/systemd/system/$${u##*/} && \
-		chmod 644 $(D)/lib/systemd/system/$${u##*/} || exit 1; done
+		> $(DESTDIR)$(UNIT_DIR)/$${u##*/} && \
+		chmod 644 $(DESTDIR)$(UNIT_DIR)/$${u##*/} || exit 1; done
 	$(Q)$(INSTALL) -d $(DESTDIR)$(RULES_DIR)
 	$(Q)$(INSTALL) -m 644 udev/90-cmkd.rules $(DESTDIR)$(RULES_DIR)/
 	$(Q)for f in udev/dracut/90cmkd/*; do sed 's|/usr/lib/cmkd|$(PREFIX)/lib/cmkd|' $$f > \
@@ -179,8 +181,27 @@ install: all
 	$(Q)$(INSTALL) -m 644 daemon/data/org.cmkd1.conf $(D)/share/dbus-1/system.d/
 	$(Q)$(if $(wildcard daemon/data/cmkd.catalog),$(INSTALL) -m 644 daemon/data/cmkd.catalog $(D)/lib/systemd/catalog/)
 	$(Q)$(INSTALL) -m 644 $(wildcard daemon/data/examples/*.service) $(D)/share/doc/cmkd/examples/
+	$(Q)$(INSTALL) -d $(D)/share/bash-completion/completions $(D)/share/zsh/vendor-completions
+	$(Q)$(INSTALL) -m 644 daemon/data/completion/cmkctl.bash $(D)/share/bash-completion/completions/cmkctl
+	$(Q)$(INSTALL) -m 644 daemon/data/completion/_cmkctl $(D)/share/zsh/vendor-completions/
 	$(Q)$(foreach s,1 5 8,$(INSTALL) -m 644 $(wildcard daemon/man/*.$(s)) $(D)/share/man/man$(s)/ &&) true
 	$(if $(V),,@echo "  INSTALL $(D)")
+
+# ---- packages: build/deb/*.deb, from what git has of this tree; needs debhelper ----
+deb:
+	$(Q)rm -rf $(BUILD)/deb && mkdir -p $(BUILD)/deb/cmkd
+	$(Q)git ls-files -z | tar -c --null -T - | tar -x -C $(BUILD)/deb/cmkd
+	$(Q)cp -r daemon/data/deb $(BUILD)/deb/cmkd/debian
+	$(Q)cd $(BUILD)/deb/cmkd && env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage -b -us -uc -tc
+	$(Q)rm -rf $(BUILD)/deb/cmkd && ls $(BUILD)/deb/*.deb
+
+# build/rpm/*/*.rpm. --nodeps: rpm's database knows nothing of what Debian installed
+rpm:
+	$(Q)rm -rf $(BUILD)/rpm && mkdir -p $(BUILD)/rpm/BUILD
+	$(Q)git ls-files -z | tar -c --null -T - | tar -x -C $(BUILD)/rpm/BUILD
+	$(Q)env -u MAKEFLAGS -u MAKELEVEL rpmbuild -bb --nodeps --define "_topdir $(CURDIR)/$(BUILD)/rpm" --define "_rpmdir $(CURDIR)/$(BUILD)/rpm" \
+		daemon/data/rpm/cmkd.spec
+	$(Q)rm -rf $(BUILD)/rpm/BUILD* && ls $(BUILD)/rpm/*/*.rpm
 
 # ---- tests: see tests/check for what runs, and README.md ----
 setup:
@@ -223,7 +244,7 @@ bench: setup all
 demo: setup all
 	$(Q)tests/vm/demo $(if $(VAULT),--vault $(VAULT))
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) \( -path $(BUILD)/deb -o -path $(BUILD)/rpm \) -prune -o -type f -name '*.d' -print 2>/dev/null)
 
 clean:
 	rm -rf $(BUILD)
