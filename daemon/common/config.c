@@ -88,13 +88,27 @@ static int parse_path(const char *value, void *to, word_parser words _unused_) {
         return *value == '/' ? free_and_strdup(to, value) : -EINVAL;
 }
 
-static int parse_pins(const char *value, void *to, word_parser words _unused_) {
-        return config_vault_pins(value, to);
-}
+/* Of values that a file of their own knows. */
+#define PARSER(name, of) \
+        static int name(const char *value, void *to, word_parser words _unused_) { return of(value, to); }
 
-static int parse_proxy(const char *value, void *to, word_parser words _unused_) {
-        return config_vault_proxy(value, to);
-}
+PARSER(parse_pins, config_vault_pins)
+PARSER(parse_proxy, config_vault_proxy)
+PARSER(parse_uuid, config_azure_uuid)
+PARSER(parse_resource_id, config_azure_resource_id)
+PARSER(parse_client_key, config_azure_client_key)
+PARSER(parse_algorithm, config_azure_algorithm)
+PARSER(parse_authority, config_azure_authority)
+PARSER(parse_authorities, config_vault_authorities)
+PARSER(parse_token, config_vault_token)
+PARSER(parse_objects, config_vault_labels)
+PARSER(parse_device, config_scratch_device)
+PARSER(parse_file_system, config_scratch_file_system)
+PARSER(parse_keys, config_list_keys)
+PARSER(parse_paths, config_list_paths)
+PARSER(parse_environment, config_list_environment)
+PARSER(parse_baseline, config_list_programs)
+PARSER(parse_askers, config_list_askers)
 
 static int parse_mount(const char *value, void *to, word_parser words _unused_) {
         return config_vault_path_is_valid(value) ? free_and_strdup(to, value) : -EINVAL;
@@ -102,26 +116,6 @@ static int parse_mount(const char *value, void *to, word_parser words _unused_) 
 
 static int parse_cluster(const char *value, void *to, word_parser words _unused_) {
         return uuid_is_valid(value) ? free_and_strdup(to, value) : -EINVAL;
-}
-
-static int parse_uuid(const char *value, void *to, word_parser words _unused_) {
-        return config_azure_uuid(value, to);
-}
-
-static int parse_resource_id(const char *value, void *to, word_parser words _unused_) {
-        return config_azure_resource_id(value, to);
-}
-
-static int parse_client_key(const char *value, void *to, word_parser words _unused_) {
-        return config_azure_client_key(value, to);
-}
-
-static int parse_algorithm(const char *value, void *to, word_parser words _unused_) {
-        return config_azure_algorithm(value, to);
-}
-
-static int parse_authority(const char *value, void *to, word_parser words _unused_) {
-        return config_azure_authority(value, to);
 }
 
 /* What goes into a request as it is. */
@@ -135,46 +129,6 @@ static int parse_host(const char *value, void *to, word_parser words _unused_) {
         char host[254];
 
         return config_vault_authority(value, host, &v->port) < 0 ? -EINVAL : free_and_strdup(&v->host, host);
-}
-
-static int parse_authorities(const char *value, void *to, word_parser words _unused_) {
-        return config_vault_authorities(value, to);
-}
-
-static int parse_token(const char *value, void *to, word_parser words _unused_) {
-        return config_vault_token(value, to);
-}
-
-static int parse_objects(const char *value, void *to, word_parser words _unused_) {
-        return config_vault_labels(value, to);
-}
-
-static int parse_device(const char *value, void *to, word_parser words _unused_) {
-        return config_scratch_device(value, to);
-}
-
-static int parse_file_system(const char *value, void *to, word_parser words _unused_) {
-        return config_scratch_file_system(value, to);
-}
-
-static int parse_keys(const char *value, void *to, word_parser words _unused_) {
-        return config_list_keys(value, to);
-}
-
-static int parse_paths(const char *value, void *to, word_parser words _unused_) {
-        return config_list_paths(value, to);
-}
-
-static int parse_environment(const char *value, void *to, word_parser words _unused_) {
-        return config_list_environment(value, to);
-}
-
-static int parse_baseline(const char *value, void *to, word_parser words _unused_) {
-        return config_list_programs(value, to);
-}
-
-static int parse_askers(const char *value, void *to, word_parser words _unused_) {
-        return config_list_askers(value, to);
 }
 
 #define ACTIONS "report, hold, cut, poweroff or reboot"

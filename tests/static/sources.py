@@ -7,7 +7,8 @@ FILE_MAX, FUNCTION_MAX = 600, 100
 CODE = (".c", ".h", ".py")
 TOP_LEVEL = {"daemon", "bpf", "udev", "tests", "Makefile", "README.md", "LICENSE"}
 # Texts and data that have no place for a licence line.
-NO_LICENCE = re.compile(r"(^LICENSE|^\..*|\.md|\.json|\.jsonl|\.txt|\.pem|\.lock)$|/corpus/|^\.")
+NO_LICENCE = re.compile(r"(^LICENSE|^\..*|\.md|\.json|\.jsonl|\.txt|\.pem|\.lock)$|/corpus/|^\.|"
+                        r"^daemon/data/deb/(control|copyright|changelog|source/format|[a-z-]*\.(install|triggers|lintian-overrides))$")
 
 # In pieces, so that this file does not find itself.
 WORDS = [
