@@ -58,6 +58,12 @@ static void on_record(void *user, struct client *c, uint32_t id, const struct au
         writer_receive(a->writer, c, id, &a->record);
 }
 
+static void on_check(void *user, struct client *c, uint32_t id) {
+        struct audit *a = user;
+
+        writer_check(a->writer, c, id);
+}
+
 static void on_gone(void *user, struct client *c) {
         struct audit *a = user;
 
@@ -66,7 +72,7 @@ static void on_gone(void *user, struct client *c) {
 
 static void write_status(struct audit *a) {
         struct audit_status s = {
-                .trail = writer_trail(a->writer), .early = a->early, .mirror_lost = writer_mirror_lost(a->writer),
+                .trail = writer_trail(a->writer), .error = writer_error(a->writer), .early = a->early, .mirror_lost = writer_mirror_lost(a->writer),
                 .seal_why = a->sealing.why, .refused = a->refused.uuid,
                 .privacy_key = a->options->privacy ? privacy_id(a->options->privacy) : NULL,
         };
@@ -311,7 +317,7 @@ static int add_sources(struct audit *a) {
 
 int audit_new(const struct audit_options *options, struct audit **ret) {
         _cleanup_(audit_freep) struct audit *a = calloc(1, sizeof(*a));
-        const struct serve_handler handler = { on_record, on_gone, a };
+        const struct serve_handler handler = { on_record, on_check, on_gone, a };
         struct trail_recovery recovery;
         int r, error = -EOPNOTSUPP;
 

@@ -64,6 +64,13 @@ static int receive_one(struct client *c) {
         if (r <= 0)
                 return r;
         id = cursor.id;
+        if (cursor.type == AUDIT_MSG_CHECK) {
+                r = wire_end(&cursor);
+                if (r < 0)
+                        return r;
+                s->handler.on_check(s->handler.user, c, id);
+                return 1;
+        }
         r = audit_record_decode(&cursor, &s->record);
         if (r < 0)
                 return r;

@@ -5,6 +5,7 @@
  * frame: the connection is closed, nothing else happens.
  *
  *   connection ── AUDIT_RECORD ──► on_record(…, client, id, record) ... later serve_ack(client, id, …)
+ *              ── AUDIT_CHECK ───► on_check(…, client, id) ... serve_ack(client, id, …)
  *              ── gone ──────────► on_gone(…, client): must not be used any more */
 
 #include "common/audit-proto.h"
@@ -16,6 +17,7 @@ struct client;
 
 struct serve_handler {
         void (*on_record)(void *user, struct client *c, uint32_t id, const struct audit_message_record *m);
+        void (*on_check)(void *user, struct client *c, uint32_t id);
         void (*on_gone)(void *user, struct client *c);
         void *user;
 };

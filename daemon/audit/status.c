@@ -49,7 +49,7 @@ int audit_status_write(const char *path, const struct audit_status *s) {
                 return -ENOMEM;
         chain_to_hex(trail_hash(s->trail), hex);
         fprintf(f, "version=1\npid=%d\ntrail=%s\nseq=%" PRIu64 "\nhash=%s\n", (int) getpid(),
-                trail_error(s->trail) < 0 ? strerrorname_np(-trail_error(s->trail)) : "ok",
+                s->error < 0 ? strerrorname_np(-s->error) : "ok",
                 trail_sequence(s->trail), hex);
         if (s->coverage)
                 write_coverage(f, s->coverage);

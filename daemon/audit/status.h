@@ -16,6 +16,7 @@
 
 struct audit_status {
         const struct trail *trail;
+        int error;                         /* of its last write; 0: it could be written */
         const struct probes_coverage *coverage;    /* NULL: no probes */
         bool blind, early, witness;
         const char *seal_why;

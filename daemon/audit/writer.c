@@ -22,6 +22,7 @@ struct writer {
         size_t n_waiting;
         struct waiting waiting[WRITER_ACKS_MAX];
         bool rotation_failed;
+        int error;                         /* of the last commit that had something to write */
         int refusal;                       /* what durable records are answered with; 0: with what becomes of them */
         struct audit_message_record epoch; /* room for one */
         uint64_t unsure, dropped;          /* records nobody waits for: appended, not yet in the file; and not kept */
@@ -46,12 +47,16 @@ static void answer_waiting(struct writer *w, int error) {
 }
 
 int writer_commit(struct writer *w, bool sync) {
-        bool kept;
+        bool kept, tried = trail_is_dirty(w->trail);
         int r;
 
         r = trail_commit(w->trail, sync, &kept);
-        if (r < 0)
+        if (r < 0 && r != w->error)
                 log_error("Trail: %s", strerror(-r));
+        else if (r >= 0 && tried && w->error < 0)
+                log_notice("Trail: it can be written again");
+        if (r < 0 || tried)
+                w->error = r;
         if (kept)
                 mirror_flush(w->mirror);
         else {
@@ -115,6 +120,7 @@ void writer_set_privacy(struct writer *w, struct privacy *p, const char *node) {
 const struct trail *writer_trail(const struct writer *w) { return w->trail; }
 void writer_set_ring(struct writer *w, struct ring *ring) { w->ring = ring; }
 void writer_refuse(struct writer *w, int error) { w->refusal = error; }
+int writer_error(const struct writer *w) { return w->error; }
 uint64_t writer_dropped(const struct writer *w) { return w->dropped; }
 uint64_t writer_mirror_lost(const struct writer *w) { return mirror_lost(w->mirror); }
 
@@ -239,6 +245,10 @@ void writer_receive(struct writer *w, struct client *c, uint32_t id, struct audi
                 return;
         }
         w->waiting[w->n_waiting++] = (struct waiting) { c, id, sequence };
+}
+
+void writer_check(const struct writer *w, struct client *c, uint32_t id) {
+        serve_ack(c, id, w->refusal < 0 ? w->refusal : w->error, trail_sequence(w->trail));
 }
 
 void writer_forget(struct writer *w, const struct client *c) {

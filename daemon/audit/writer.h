@@ -50,6 +50,12 @@ int writer_append_joined(struct writer *w, struct audit_message_record *m, enum 
 /* A client's record: appended and answered, if it is durable after the next sync. */
 void writer_receive(struct writer *w, struct client *c, uint32_t id, struct audit_message_record *m);
 
+/* Answers whether durable records can be written: with what the last commit said, or what writer_refuse() was told. */
+void writer_check(const struct writer *w, struct client *c, uint32_t id);
+
+/* What the last commit said that had something to write: 0 or -errno. */
+int writer_error(const struct writer *w);
+
 /* The client is gone: nobody is answered. */
 void writer_forget(struct writer *w, const struct client *c);
 

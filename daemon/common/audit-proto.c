@@ -92,6 +92,11 @@ int audit_record_decode(struct wire_cursor *c, struct audit_message_record *ret)
         return wire_end(c);
 }
 
+int audit_check_encode(uint32_t id, struct wire_frame *ret) {
+        wire_start(ret, AUDIT_MSG_CHECK, id);
+        return wire_finish(ret);
+}
+
 int audit_ack_encode(const struct audit_ack *a, uint32_t id, struct wire_frame *ret) {
         wire_start(ret, AUDIT_MSG_ACK, id);
         wire_put_u32(ret, (uint32_t) -a->error);

@@ -5,6 +5,7 @@
  *
  *   cmkd ── AUDIT_RECORD {durable, event, priority, fields} ──► cmkd-audit ── fsync ──► trail
  *        ◄── AUDIT_ACK {error, sequence} (same id) ──────────
+ *   cmkd ── AUDIT_CHECK {} ──► cmkd-audit: can the trail be written? The ACK says what its last write said.
  *
  * "No audit, no key": a release waits for the ACK of a durable record. A record that is not durable is acknowledged as
  * soon as it is queued. Fields are name and text pairs; names are [a-z0-9_], unique, at most 32 of them. */
@@ -16,7 +17,7 @@
 #define AUDIT_NAME_MAX 32u
 #define AUDIT_VALUE_MAX 1024u
 
-enum audit_message { AUDIT_MSG_RECORD = 0x0301, AUDIT_MSG_ACK = 0x0302 };
+enum audit_message { AUDIT_MSG_RECORD = 0x0301, AUDIT_MSG_ACK = 0x0302, AUDIT_MSG_CHECK = 0x0303 };
 
 struct audit_field {
         char name[AUDIT_NAME_MAX + 1];
@@ -49,5 +50,6 @@ void audit_record_addf(struct audit_message_record *m, const char *name, const c
 
 int audit_record_encode(const struct audit_message_record *m, uint32_t id, struct wire_frame *ret);
 int audit_record_decode(struct wire_cursor *c, struct audit_message_record *ret);
+int audit_check_encode(uint32_t id, struct wire_frame *ret);
 int audit_ack_encode(const struct audit_ack *a, uint32_t id, struct wire_frame *ret);
 int audit_ack_decode(struct wire_cursor *c, struct audit_ack *ret);

@@ -26,6 +26,8 @@ struct audit_link {
         uint64_t lost;
         audit_failed failed;
         void *user;
+        audit_check_callback check;        /* of the one that is under way */
+        void *check_user;
         LIST_HEAD(, pending) pending;
 };
 
@@ -158,6 +160,34 @@ int audit_write(struct audit_link *a, const struct audit_message_record *m, uint
                 pending_free(p);
                 return -ENOMEM;
         }
+        return 0;
+}
+
+static void on_checked(int error, struct wire_cursor *c, void *user) {
+        struct audit_link *a = user;
+        audit_check_callback callback = a->check;
+        struct audit_ack ack = {};
+
+        if (error >= 0)
+                error = audit_ack_decode(c, &ack);
+        a->check = NULL;
+        callback(error < 0 ? error : ack.error, error >= 0, a->check_user);
+}
+
+int audit_check(struct audit_link *a, audit_check_callback callback, void *user) {
+        uint32_t id = rpc_next_id(a->rpc);
+        struct wire_frame f;
+        int r;
+
+        if (a->check)
+                return -EALREADY;
+        r = audit_check_encode(id, &f);
+        if (r >= 0)
+                r = rpc_call(a->rpc, id, &f, -EBADF, ACK_TIMEOUT_USEC, on_checked, a);
+        if (r < 0)
+                return r;
+        a->check = callback;
+        a->check_user = user;
         return 0;
 }
 

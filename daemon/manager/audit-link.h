@@ -25,6 +25,13 @@ struct audit_link *audit_link_free(struct audit_link *a);
 int audit_write(struct audit_link *a, const struct audit_message_record *m, uint64_t timeout_usec,
                 audit_callback callback, void *user);
 
+/* What cmkd-audit said of its last write: 0, -ENOSPC, -EROFS ...; or, answered false, why it said nothing (as rpc_callback). */
+typedef void (*audit_check_callback)(int error, bool answered, void *user);
+
+/* Asks whether the trail can be written. The callback comes exactly once, never from inside this call. Returns 0, or -EALREADY (one
+ * is under way), or what rpc_call() says: then it does not come. */
+int audit_check(struct audit_link *a, audit_check_callback callback, void *user);
+
 /* Callbacks with this user pointer will not come. */
 void audit_cancel(struct audit_link *a, void *user);
 

@@ -23,6 +23,7 @@
 #include "pause.h"
 #include "restore-watch.h"
 #include "teardown.h"
+#include "trail-watch.h"
 #include "trust-places.h"
 #include "unit-return.h"
 #include "wrap.h"
@@ -76,26 +77,6 @@ static void on_breaker_slot(int error, const struct breaker_slot *s, void *user)
 }
 
 static const struct breaker_events breaker_events = { .ready = on_breaker_ready, .slot = on_breaker_slot };
-
-/* OnTrailFailure=stop: what cannot be recorded is not kept open. */
-static void on_trail_failed(int error, void *user) {
-        struct manager *m = user;
-        struct volume *v, *next;
-
-        if (m->config->on_trail_failure != TRAIL_STOP)
-                return;
-        for (v = LIST_FIRST(&m->volumes); v; v = next) {
-                const char *why = "the trail cannot be written, and OnTrailFailure=stop";
-                enum action a = policy_effective_action(&v->policy, ACTION_CUT, v->lease.hold_possible, NULL);
-
-                next = LIST_NEXT(v, volumes);
-                if (v->state != VOLUME_ATTACHED && v->state != VOLUME_HELD)
-                        continue;
-                log_alert("%s: %s (%s)", v->name, why, strerror(-error));
-                if (teardown_start(v, a, CAUSE_OPERATOR, why) < 0)
-                        log_alert("%s: it could not be cut either", v->name);
-        }
-}
 
 static void on_clock_set(void *user) {
         struct manager *m = user;
@@ -197,7 +178,9 @@ static int set_up(struct manager *m) {
         if (r >= 0)
                 worker_link_configured(m->worker, m->config->read_usec);
         if (r >= 0)
-                r = audit_link_new(m->event, on_trail_failed, m, &m->audit);
+                r = audit_link_new(m->event, trail_failed, m, &m->audit);
+        if (r >= 0)
+                r = trail_watch_new(m, m->event, &m->trail_watch);
         if (r >= 0)
                 r = breaker_link_new(m->event, &breaker_events, m, &m->breaker);
         if (r >= 0)
@@ -277,6 +260,7 @@ struct manager *manager_free(struct manager *m) {
         clock_watch_free(m->clock);
         worker_link_free(m->worker);
         audit_link_free(m->audit);
+        trail_watch_free(m->trail_watch);
         breaker_link_free(m->breaker);
         trust_free(m->trust);
         config_free(m->config);

@@ -37,6 +37,7 @@ struct disk_children;
 struct no_cores;
 struct drill;
 struct scratch_job;
+struct trail_watch;
 struct follow_run;
 
 struct manager {
@@ -54,6 +55,7 @@ struct manager {
         struct key_socket *key_socket;
         struct mount_watch *mounts;
         struct mapping_watch *mappings;
+        struct trail_watch *trail_watch;
         struct clock_watch *clock;
         struct drill *drill;               /* NULL: there is none */
         LIST_HEAD(, scratch_job) scratch_jobs;     /* under way: scratch.h */
