@@ -8,6 +8,7 @@
 
 #include "config-azure.h"
 #include "config-lists.h"
+#include "config-scratch.h"
 #include "config-vault.h"
 #include "ini-reader.h"
 #include "pkcs11-uri.h"
@@ -16,7 +17,7 @@
 
 static const char *const directories[] = { "/etc/cmkd", "/run/cmkd", "/usr/lib/cmkd" };
 
-enum section { SECTION_NODE, SECTION_GUARD, SECTION_POLICY, SECTION_VAULT, SECTION_AUDIT };   /* a [Volume] has [Policy]'s keys */
+enum section { SECTION_NODE, SECTION_GUARD, SECTION_POLICY, SECTION_VAULT, SECTION_AUDIT, SECTION_SCRATCH };   /* a [Volume] has [Policy]'s keys */
 
 typedef int (*word_parser)(const char *);
 
@@ -136,6 +137,14 @@ static int parse_objects(const char *value, void *to, word_parser words _unused_
         return config_vault_labels(value, to);
 }
 
+static int parse_device(const char *value, void *to, word_parser words _unused_) {
+        return config_scratch_device(value, to);
+}
+
+static int parse_file_system(const char *value, void *to, word_parser words _unused_) {
+        return config_scratch_file_system(value, to);
+}
+
 static int parse_keys(const char *value, void *to, word_parser words _unused_) {
         return config_list_keys(value, to);
 }
@@ -206,6 +215,10 @@ static const struct setting settings[] = {
         IN_POLICY("HoldSec", parse_time, hold_usec, NULL, SPAN),
         IN_POLICY("ConfirmSec", parse_time, confirm_usec, NULL, SPAN),
         IN_POLICY("DeniedConfirmSec", parse_time, denied_confirm_usec, NULL, SPAN),
+        { SECTION_SCRATCH, "Device", parse_device, offsetof(struct scratch_config, device), NULL, "the path of a disk below /dev" },
+        { SECTION_SCRATCH, "FileSystem", parse_file_system, offsetof(struct scratch_config, file_system), NULL,
+          CONFIG_SCRATCH_FILE_SYSTEMS },
+        { SECTION_SCRATCH, "Wipe", parse_bool, offsetof(struct scratch_config, wipe), NULL, "yes or no" },
         { SECTION_VAULT, "Host", parse_host, 0, NULL, "HOST or HOST:PORT, without wildcards" },
         IN_VAULT("Keys", parse_keys, keys, "names of keys, separated by spaces"),
         IN_VAULT("Provider", parse_text, provider, "azure, transit or pkcs11"),
@@ -335,8 +348,13 @@ static void *find_target(struct loader *l, const char *section, enum section *re
                 *ret = SECTION_VAULT;
                 return get_vault(l->config, name);
         }
-        complain(l, "[%s] is no section; there are [Node], [Guard], [Policy], [Audit], [Volume NAME] and [Vault NAME]",
-                 section);
+        name = startswith(section, "Scratch ");
+        if (name && volume_name_is_valid(name)) {
+                *ret = SECTION_SCRATCH;
+                return config_scratch_get(l->config, name);
+        }
+        complain(l, "[%s] is no section; there are [Node], [Guard], [Policy], [Audit], [Volume NAME], [Vault NAME] and "
+                 "[Scratch NAME]", section);
         return NULL;
 }
 
@@ -481,6 +499,8 @@ static int load_all(struct loader *l, const char *root) {
 static int check_vaults(struct loader *l) {
         for (struct vault_config *v = l->config->vaults; v && !l->why; v = v->next)
                 l->why = config_vault_check(v);
+        if (!l->why)
+                l->why = config_scratch_check(l->config);
         return l->why ? -EINVAL : 0;
 }
 
@@ -524,6 +544,7 @@ struct config *config_free(struct config *c) {
                 next = v->next;
                 config_vault_free(v);
         }
+        config_scratch_free(c->scratches);
         config_list_free(c->owner_keys);
         free(c->audit.public_key);
         free(c->audit.privacy_key);

@@ -86,6 +86,15 @@ struct vault_config {
         struct first_use azure_only, transit_only, pkcs11_only, host_only;     /* host: azure and transit */
 };
 
+/* An ephemeral disk, [Scratch NAME]. */
+struct scratch_config {
+        struct scratch_config *next;
+        char *name;
+        char *device;                  /* a path below /dev */
+        char *file_system;             /* "ext4", "swap"; NULL: none is made */
+        bool wipe;                     /* whatever it holds may be overwritten, also without anybody's asking */
+};
+
 struct audit_config {
         char *public_key;              /* PEM file; NULL: the trail is not sealed */
         int privacy;                   /* enum privacy_mode */
@@ -113,6 +122,7 @@ struct config {
         struct audit_config audit;
         struct volume_config *volumes;
         struct vault_config *vaults;
+        struct scratch_config *scratches;
 };
 
 /* Reads the configuration below root ("" for the system's). A missing file is an empty one. On an error *ret_why holds
@@ -129,6 +139,8 @@ const struct vault_config *config_find_vault(const struct config *c, const struc
 
 /* By the section's name, or NULL. */
 const struct vault_config *config_vault_by_name(const struct config *c, const char *name);
+
+const struct scratch_config *config_find_scratch(const struct config *c, const char *name);
 
 const struct volume_config *config_find_volume(const struct config *c, const char *name);
 

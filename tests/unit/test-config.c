@@ -418,6 +418,33 @@ static void test_allow_list(void **state _unused_) {
         config_free(c);
 }
 
+static void test_scratch(void **state _unused_) {
+        const struct scratch_config *s;
+        struct config *c;
+
+        put("/etc/cmkd/cmkd.conf", "[Scratch tmp-1]\nDevice=/dev/disk/by-id/a\nFileSystem=ext4\nWipe=yes\n"
+            "[Scratch swap]\nDevice=/dev/vdc\nFileSystem=swap\n[Scratch raw]\nDevice=/dev/vdd\n[Scratch tmp-1]\nFileSystem=xfs\n");
+        c = load();
+        s = config_find_scratch(c, "tmp-1");
+        assert_string_equal(s->device, "/dev/disk/by-id/a");
+        assert_string_equal(s->file_system, "xfs");
+        assert_true(s->wipe);
+        s = config_find_scratch(c, "raw");
+        assert_null(s->file_system);
+        assert_false(s->wipe);
+        assert_null(config_find_scratch(c, "tmp"));
+        config_free(c);
+        refuse("[Scratch a]\nDevice=/etc/passwd\n", (const char *[]) { "cmkd.conf:2", "below /dev", NULL });
+        refuse("[Scratch a]\nDevice=/dev/../etc\n", (const char *[]) { "Device=", NULL });
+        refuse("[Scratch a]\nDevice=/dev/\n", (const char *[]) { "Device=", NULL });
+        refuse("[Scratch a]\nFileSystem=zfs\n", (const char *[]) { "ext4", "swap", NULL });
+        refuse("[Scratch a]\nFileSystem=ext4\n", (const char *[]) { "[Scratch a] has no Device=", NULL });
+        refuse("[Scratch a]\nDevice=/dev/b\n[Scratch c]\nDevice=/dev/b\n", (const char *[]) { "[Scratch a]", "[Scratch c]", NULL });
+        refuse("[Volume a]\nPollSec=9\n[Scratch a]\nDevice=/dev/b\n", (const char *[]) { "one name", NULL });
+        refuse("[Scratch a/b]\nDevice=/dev/b\n", (const char *[]) { "no section", "[Scratch NAME]", NULL });
+        refuse("[Scratch a]\nKeys=b\n", (const char *[]) { "no Keys= in [Scratch a]", NULL });
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -433,6 +460,7 @@ int main(void) {
                 T(test_sections_join),
                 T(test_unreadable),
                 T(test_allow_list),
+                T(test_scratch),
         };
         return cmocka_run_group_tests_name("config", tests, NULL, NULL);
 }
