@@ -64,6 +64,8 @@ enum disk_op {
         /* As RECOVERY_ADD and _REMOVE, of one more key that opens the volume: key, and for ADD algorithm, spki, proof_* */
         DISK_OP_WRAP_ADD,        /* W; with a symmetric key: wrapped, and the pipe of the new W as descriptor */
         DISK_OP_WRAP_REMOVE,     /* W */
+        DISK_OP_SCRATCH,         /* device, name, uuid (new), WIPE -> dev, sectors: a mapping with a volume key that is random and kept
+                                  * nowhere; what the device held goes */
         _DISK_OP_MAX,
 };
 
@@ -78,7 +80,7 @@ enum disk_flags {
         DISK_FLAG_TOKEN = 1 << 7,         /* INSPECT: there is a cmkd token */
         DISK_FLAG_UNTRUSTED_OK = 1 << 8,  /* ACTIVATE: Trust=allowed-keys, do not compare trust_digest */
         DISK_FLAG_READ_ONLY = 1 << 9,
-        DISK_FLAG_WIPE = 1 << 10,         /* FORMAT: what is on the disk may be overwritten (asked and answered) */
+        DISK_FLAG_WIPE = 1 << 10,         /* FORMAT, SCRATCH: what is on the disk may be overwritten (asked and answered) */
         DISK_FLAG_TABLE_OK = 1 << 11,     /* RECOGNIZE: one crypt target, as the header has it; message: why not */
         DISK_FLAG_NO_TABLE = 1 << 12,     /* RECOGNIZE: the mapping is being made, it has no live table yet */
         DISK_FLAG_RECOVERY_KEY = 1 << 16, /* there is one */

@@ -70,6 +70,11 @@ int luks_wrap_remove(struct luks *l, const struct header *h, const char *device,
 int luks_recovery_unlock(struct luks *l, const struct header *h, const struct secret *text,
                          struct secret **ret_volume_key);
 
+/* luks-scratch.c: a header that no keyslot opens, with the mark of a scratch disk (its name is f->label); of f, unlock_key and
+ * token are not looked at. l can activate its mapping on device until luks_close(), and nobody ever again. The caller owns
+ * *ret_fd. Returns 0, -errno of memfd_create(2), or what libcryptsetup says. */
+int luks_scratch_image(struct luks *l, const struct luks_format *f, const char *device, int *ret_fd);
+
 #define LUKS_FORMAT_DATA_OFFSET (16u << 20)
 
 /* Makes a LUKS2 header, with its keyslot, token and manifest, in a memfd of LUKS_FORMAT_DATA_OFFSET bytes or a little
