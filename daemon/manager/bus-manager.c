@@ -174,6 +174,11 @@ static struct volume *volume_for_verb(struct manager *m, sd_bus_message *message
                 *ret = reply_unchanged(message, signature);
                 return NULL;
         }
+        if (!v && config_find_scratch(m->config, name)) {
+                *ret = reply_error(message, EXIT_CODE_POLICY, "%s is a scratch disk: its key is nobody's, so that there is no owner to "
+                                   "obey and no key to give back. \"cmkctl scratch remove %s\" ends it", name, name);
+                return NULL;
+        }
         if (!v) {
                 *ret = reply_error(message, EXIT_CODE_FAILED, "There is no volume %s open on this node", name);
                 return NULL;
@@ -431,6 +436,13 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                  "sb", SD_BUS_PARAM(name) SD_BUS_PARAM(changed), bus_method_recovery_key_remove, 0),
         SD_BUS_METHOD_WITH_NAMES("RecoveryKeyTest", "sh", SD_BUS_PARAM(what) SD_BUS_PARAM(key),
                                  "s", SD_BUS_PARAM(name), bus_method_recovery_key_test, 0),
+        SD_BUS_METHOD_WITH_NAMES("ScratchCreate", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options), "ssb",
+                                 SD_BUS_PARAM(node) SD_BUS_PARAM(file_system) SD_BUS_PARAM(changed), bus_method_scratch_create, 0),
+        SD_BUS_METHOD_WITH_NAMES("ScratchRenew", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options), "ssb",
+                                 SD_BUS_PARAM(node) SD_BUS_PARAM(file_system) SD_BUS_PARAM(changed), bus_method_scratch_renew, 0),
+        SD_BUS_METHOD_WITH_NAMES("ScratchRemove", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options),
+                                 "b", SD_BUS_PARAM(changed), bus_method_scratch_remove, 0),
+        SD_BUS_METHOD_WITH_NAMES("ListScratch", NULL,, "a(ssssst)", SD_BUS_PARAM(disks), bus_method_list_scratch, 0),
         SD_BUS_METHOD_WITH_NAMES("Detach", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options),
                                  "b", SD_BUS_PARAM(changed), method_detach, 0),
         SD_BUS_METHOD_WITH_NAMES("Hold", "s", SD_BUS_PARAM(name), "b", SD_BUS_PARAM(changed), method_hold, 0),

@@ -15,6 +15,12 @@ int bus_method_recovery_key_add(sd_bus_message *message, void *user, sd_bus_erro
 int bus_method_recovery_key_remove(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_recovery_key_test(sd_bus_message *message, void *user, sd_bus_error *e);
 
+/* bus-scratch.c */
+int bus_method_scratch_create(sd_bus_message *message, void *user, sd_bus_error *e);
+int bus_method_scratch_renew(sd_bus_message *message, void *user, sd_bus_error *e);
+int bus_method_scratch_remove(sd_bus_message *message, void *user, sd_bus_error *e);
+int bus_method_list_scratch(sd_bus_message *message, void *user, sd_bus_error *e);
+
 /* bus-pause.c */
 int bus_method_pause(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_pause_end(sd_bus_message *message, void *user, sd_bus_error *e);

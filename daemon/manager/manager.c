@@ -228,6 +228,7 @@ int manager_new(struct manager **ret) {
 
         if (!m)
                 return -ENOMEM;
+        LIST_INIT(&m->scratch_jobs);
         LIST_INIT(&m->volumes);
         LIST_INIT(&m->keys);
         r = trust_places_ready() ? mkdir_parents(TRUST_DIRECTORY, 0700) : 0;

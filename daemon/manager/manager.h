@@ -36,6 +36,7 @@ struct clock_watch;
 struct disk_children;
 struct no_cores;
 struct drill;
+struct scratch_job;
 
 struct manager {
         sd_event *event;
@@ -54,6 +55,7 @@ struct manager {
         struct mapping_watch *mappings;
         struct clock_watch *clock;
         struct drill *drill;               /* NULL: there is none */
+        LIST_HEAD(, scratch_job) scratch_jobs;     /* under way: scratch.h */
         LIST_HEAD(, volume) volumes;
         LIST_HEAD(, key) keys;
         struct appearance known[AUTOMATIC_KNOWN_MAX];
