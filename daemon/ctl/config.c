@@ -146,6 +146,15 @@ static struct json_object *vault_section(const struct vault_config *v) {
         return o;
 }
 
+static struct json_object *scratch_section(const struct scratch_config *s) {
+        struct json_object *o = json_object_new_object();
+
+        put_text(o, "Device", s->device);
+        put_text(o, "FileSystem", s->file_system);
+        put_text(o, "Wipe", s->wipe ? "yes" : "no");
+        return o;
+}
+
 static struct json_object *audit_section(const struct audit_config *a) {
         struct json_object *o = json_object_new_object();
         char size[24];
@@ -186,6 +195,10 @@ static struct json_object *to_json(const struct config *c) {
         for (const struct vault_config *v = c->vaults; v; v = v->next) {
                 snprintf(title, sizeof(title), "Vault %s", v->name);
                 json_object_object_add(o, title, vault_section(v));
+        }
+        for (const struct scratch_config *s = c->scratches; s; s = s->next) {
+                snprintf(title, sizeof(title), "Scratch %s", s->name);
+                json_object_object_add(o, title, scratch_section(s));
         }
         return o;
 }

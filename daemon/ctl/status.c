@@ -2,6 +2,7 @@
 #include "boot-chain.h"
 #include "bus.h"
 #include "print.h"
+#include "scratch.h"
 #include "trail-state.h"
 #include "when.h"
 
@@ -62,22 +63,29 @@ static bool is_wanted(const struct invocation *in, struct json_object *v) {
         return in->n_args == 0;
 }
 
-/* Takes out what was not asked for. FAILED if a name is nobody's. */
-static int select_volumes(const struct invocation *in, struct json_object *volumes) {
-        for (size_t i = 0; i < in->n_args; i++) {
-                bool found = false;
+static bool is_in(const char *what, struct json_object *list) {
+        for (size_t k = 0; k < json_object_array_length(list); k++) {
+                struct json_object *v = json_object_array_get_idx(list, k);
 
-                for (size_t k = 0; k < json_object_array_length(volumes); k++) {
-                        struct json_object *v = json_object_array_get_idx(volumes, k);
-
-                        found |= streq(in->args[i], json_text(v, "name")) || streq(in->args[i], json_text(v, "uuid"));
-                }
-                if (!found)
-                        return fail(EXIT_CODE_FAILED, "cmkd has no volume %s", in->args[i]);
+                if (streq(what, json_text(v, "name")) || streq(what, json_text(v, "uuid")))
+                        return true;
         }
-        for (size_t k = json_object_array_length(volumes); k-- > 0;)
-                if (!is_wanted(in, json_object_array_get_idx(volumes, k)))
-                        json_object_array_del_idx(volumes, k, 1);
+        return false;
+}
+
+static void keep_wanted(const struct invocation *in, struct json_object *list) {
+        for (size_t k = json_object_array_length(list); k-- > 0;)
+                if (!is_wanted(in, json_object_array_get_idx(list, k)))
+                        json_object_array_del_idx(list, k, 1);
+}
+
+/* Takes out what was not asked for. FAILED if a name is nobody's. */
+static int select_volumes(const struct invocation *in, struct json_object *volumes, struct json_object *scratch) {
+        for (size_t i = 0; i < in->n_args; i++)
+                if (!is_in(in->args[i], volumes) && !is_in(in->args[i], scratch))
+                        return fail(EXIT_CODE_FAILED, "cmkd has no volume %s", in->args[i]);
+        keep_wanted(in, volumes);
+        keep_wanted(in, scratch);
         return EXIT_CODE_DONE;
 }
 
@@ -293,7 +301,7 @@ static void print_volume(struct json_object *v) {
         print_findings(v);
 }
 
-static int print_document(struct json_object *manager, struct json_object *volumes) {
+static int print_document(struct json_object *manager, struct json_object *volumes, struct json_object *scratch) {
         _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
         char trail[512], guard[512];
 
@@ -304,33 +312,40 @@ static int print_document(struct json_object *manager, struct json_object *volum
         json_object_object_add(manager, "boot_chain", json_object_new_string(
                 boot_chain_text(boot_chain_secure(""), boot_chain_unified(""))));
         if (!o || json_object_object_add(o, "manager", json_object_get(manager)) < 0 ||
-            json_object_object_add(o, "volumes", json_object_get(volumes)) < 0)
+            json_object_object_add(o, "volumes", json_object_get(volumes)) < 0 ||
+            json_object_object_add(o, "scratch", json_object_get(scratch)) < 0)
                 return fail(EXIT_CODE_FAILED, "out of memory");
         return print_json(o);
 }
 
 int verb_status(const struct invocation *in) {
         _cleanup_(call_release) struct call c = {};
-        _cleanup_(json_object_putp) struct json_object *manager = NULL, *volumes = NULL;
+        _cleanup_(json_object_putp) struct json_object *manager = NULL, *volumes = NULL, *scratch = NULL;
         int code;
 
         code = get_manager(&c, &manager);
         if (code == EXIT_CODE_DONE)
                 code = get_volumes(&c, &volumes);
         if (code == EXIT_CODE_DONE)
-                code = select_volumes(in, volumes);
+                code = scratch_list(&c, &scratch);
+        if (code == EXIT_CODE_DONE)
+                code = select_volumes(in, volumes, scratch);
         if (code != EXIT_CODE_DONE)
                 return code;
         if (has_option(in, OPTION_JSON))
-                return print_document(manager, volumes);
+                return print_document(manager, volumes, scratch);
         if (in->n_args > 0) {
                 for (size_t i = 0; i < json_object_array_length(volumes); i++)
                         print_volume(json_object_array_get_idx(volumes, i));
+                for (size_t i = 0; i < json_object_array_length(scratch); i++)
+                        scratch_print(json_object_array_get_idx(scratch, i));
                 return EXIT_CODE_DONE;
         }
         print_manager(manager);
+        code = EXIT_CODE_DONE;
         if (json_object_array_length(volumes) > 0)
-                return print_list(volumes);
-        puts("no volumes");
-        return EXIT_CODE_DONE;
+                code = print_list(volumes);
+        else
+                puts("no volumes");
+        return code == EXIT_CODE_DONE && json_object_array_length(scratch) > 0 ? scratch_print_list(scratch) : code;
 }

@@ -200,6 +200,26 @@ static int on_list(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unus
                                           "https://a/keys/b", UINT64_C(3), "node", "serial-1");
 }
 
+/* Without a file system: nothing is started from here. */
+static int on_scratch(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        const char *name;
+        char options[256], node[384];
+        int r, changed;
+
+        r = sd_bus_message_read(m, "s", &name);
+        if (r >= 0)
+                r = read_options(m, options, sizeof(options));
+        if (r < 0 || (r = act(m, name, &changed)))
+                return r;
+        snprintf(node, sizeof(node), "/dev/mapper/%s%s", name, options);
+        return sd_bus_reply_method_return(m, "ssb", node, "", changed);
+}
+
+static int on_list_scratch(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        return sd_bus_reply_method_return(m, "a(ssssst)", 2, "tmp", "open", "/dev/vdb", "ext4", "22222222-2222-4333-8444-555555555555",
+                                          UINT64_C(1800000000) * USEC_PER_SEC, "swap", "closed", "/dev/vdc", "swap", "", UINT64_C(0));
+}
+
 static int on_remove(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
         const char *name;
         int r, changed;
@@ -245,6 +265,10 @@ static const sd_bus_vtable manager_table[] = {
         SD_BUS_METHOD("Pause", "st", "a(st)", on_pause, 0),
         SD_BUS_METHOD("PauseEnd", "s", "as", on_pause_end, 0),
         SD_BUS_METHOD("ListTrust", NULL, "a(sssstss)", on_list, 0),
+        SD_BUS_METHOD("ScratchCreate", "sa{sv}", "ssb", on_scratch, 0),
+        SD_BUS_METHOD("ScratchRenew", "sa{sv}", "ssb", on_scratch, 0),
+        SD_BUS_METHOD("ScratchRemove", "sa{sv}", "b", on_detach, 0),
+        SD_BUS_METHOD("ListScratch", NULL, "a(ssssst)", on_list_scratch, 0),
         SD_BUS_METHOD("TrustRemove", "s", NULL, on_remove, 0),
         SD_BUS_PROPERTY("Version", "s", get_text, 0, 0),
         SD_BUS_PROPERTY("AuditState", "s", get_text, 0, 0),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/volumes.c daemon/ctl/enroll.c daemon/ctl/calls.c daemon/ctl/names.c daemon/ctl/trust.c daemon/ctl/status.c daemon/ctl/trail-state.c daemon/ctl/boot-chain.c
+// sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/volumes.c daemon/ctl/enroll.c daemon/ctl/calls.c daemon/ctl/names.c daemon/ctl/trust.c daemon/ctl/status.c daemon/ctl/scratch.c daemon/ctl/trail-state.c daemon/ctl/boot-chain.c
 // sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/patience.c daemon/ctl/pause.c daemon/ctl/when.c
 // sources: daemon/ctl/attach-udev.c daemon/ctl/udev.c daemon/ctl/crypttab.c daemon/ctl/cut.c
 // libs: libsystemd json-c
@@ -301,6 +301,7 @@ static void status_shows_what_there_is(void **state _unused_) {
         assert_non_null(strstr(c->out, "init_on_free=1"));
         assert_non_null(strstr(c->out, "data  open?[2J, paused until 2027-01-15 "));
         assert_non_null(strstr(c->out, "1min 15s"));
+        assert_non_null(strstr(c->out, "\nswap     closed  -                    /dev/vdc  swap\n"));
         assert_null(strchr(c->out, '\033'));
         tear_down(NULL);
         c = RUN(verb_status, "data");
@@ -308,6 +309,12 @@ static void status_shows_what_there_is(void **state _unused_) {
         assert_non_null(strstr(c->out, "finding      a foreign keyslot\n"));
         assert_non_null(strstr(c->out, "paused       until 2027-01-15 "));
         assert_null(strstr(c->out, "proof"));
+        assert_null(strstr(c->out, "tmp"));
+        tear_down(NULL);
+        c = RUN(verb_status, "tmp");
+        assert_non_null(strstr(c->out, "tmp\n  state        open\n"));
+        assert_non_null(strstr(c->out, "  key          made 2027-01-15 "));
+        assert_null(strstr(c->out, "policy"));
         tear_down(NULL);
         c = RUN(verb_status, "nobody");
         assert_int_equal(c->code, EXIT_CODE_FAILED);
@@ -334,6 +341,34 @@ static void status_as_json(void **state _unused_) {
         assert_string_equal(json_text(policy, "OnRevoked"), "cut (default)");
 }
 
+static void scratch_disks_are_made_and_removed(void **state _unused_) {
+        struct captured *c;
+
+        assert_string_equal(RUN(verb_scratch_create, "tmp")->out, "tmp is open as /dev/mapper/tmp\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_scratch_create, "again")->out, "again is already open as /dev/mapper/again\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_scratch_create, "tmp", "--wipe", "--yes")->out, "tmp is open as /dev/mapper/tmp[wipe=1]\n");
+        tear_down(NULL);
+        c = RUN(verb_scratch_renew, "tmp", "--yes", "--json");
+        assert_non_null(strstr(c->out, "\"node\": \"/dev/mapper/tmp\""));
+        assert_non_null(strstr(c->out, "\"changed\": true"));
+        tear_down(NULL);
+        assert_int_equal(RUN(verb_scratch_renew, "busy", "--yes")->code, EXIT_CODE_BUSY);
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_scratch_remove, "tmp", "-y")->out, "tmp is closed, its key is gone\n");
+}
+
+/* Without a terminal whatever destroys is asked for in words. */
+static void scratch_disks_are_asked_about_first(void **state _unused_) {
+        assert_int_equal(RUN(verb_scratch_create, "tmp", "--wipe")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_scratch_renew, "tmp")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_scratch_remove, "tmp")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_scratch_create, "a/b")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_scratch_create, "tmp", "--wait", "x")->code, EXIT_CODE_USAGE);
+        assert_int_equal(server, 0);
+}
+
 static void the_list_of_trust(void **state _unused_) {
         assert_string_equal(RUN_BARE(verb_trust_list)->out,
                             "NAME  ROLE  GENERATION  SOURCE  UUID                                  KEY\n"
@@ -352,6 +387,7 @@ int main(void) {
                 TEST(a_pause_says_until_when), TEST(a_pause_is_ended), TEST(a_pause_is_asked_about_first),
                 TEST(nothing_is_asked_of_the_daemon_for_a_typing_error), TEST(bad_keys_are_named),
                 TEST(format_passes_on_what_was_asked), TEST(status_shows_what_there_is), TEST(status_as_json),
+                TEST(scratch_disks_are_made_and_removed), TEST(scratch_disks_are_asked_about_first),
                 TEST(the_list_of_trust),
         };
 

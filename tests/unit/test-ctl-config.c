@@ -67,9 +67,11 @@ static void what_is_shown_can_be_read_again(void **state _unused_) {
         struct captured *c;
 
         write_config("[Node]\nTrust=allowed-keys\n[Policy]\nHoldSec=2h\nOnReenable=nothing\n[Vault x]\nHost=a\nKeys=k\n"
-                     "[Vault h]\nProvider=pkcs11\nToken=two%20words\nObjects=a%2Cb c%20d\nModule=/m.so\nModuleEnvironment=A=1 B=2\n");
+                     "[Vault h]\nProvider=pkcs11\nToken=two%20words\nObjects=a%2Cb c%20d\nModule=/m.so\nModuleEnvironment=A=1 B=2\n"
+                     "[Scratch t]\nDevice=/dev/b\nFileSystem=swap\n");
         first = strdup(RUN(verb_config_show, "--root", root)->out);
         assert_non_null(strstr(first, "\nToken=two%20words\nObjects=a%2Cb c%20d\nModule=/m.so\nModuleEnvironment=A=1 B=2\n"));
+        assert_non_null(strstr(first, "\n[Scratch t]\nDevice=/dev/b\nFileSystem=swap\nWipe=no\n"));
         write_config(first);
         c = RUN(verb_config_show, "--root", root);
         assert_string_equal(c->err, "");
