@@ -66,8 +66,12 @@ enum disk_op {
         DISK_OP_WRAP_REMOVE,     /* W */
         DISK_OP_SCRATCH,         /* device, name, uuid (new), WIPE -> dev, sectors: a mapping with a volume key that is random and kept
                                   * nowhere; what the device held goes */
+        DISK_OP_RECOVERY_ROTATE, /* as RECOVERY_ADD; descriptor: a socket, that the new key's text is written into, and RECOVERY_SHOWN is
+                                  * read from, before the old key goes */
         _DISK_OP_MAX,
 };
+
+#define RECOVERY_SHOWN 'k'
 
 enum disk_flags {
         DISK_FLAG_MAPPED = 1 << 0,        /* QUERY: there is a mapping of that name */

@@ -91,7 +91,9 @@ int edit_commit(struct edit *e, int image, struct disk_reply *y) {
         r = prove(e, e->new);
         if (r < 0)
                 return edit_fail(r, q, "what was made does not open, nothing was written", y);
-        r = header_open_writable(&e->volume.device, q->device, y);
+        r = e->agree ? e->agree(e, y) : 0;
+        if (r >= 0)
+                r = header_open_writable(&e->volume.device, q->device, y);
         if (r < 0)
                 return r;
         r = header_change_begin(&c);

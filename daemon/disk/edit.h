@@ -18,6 +18,9 @@ struct edit {
         struct header_lock lock;
         /* What else must hold for the new header, opened as l. Returns 0 or a negative errno; NULL: nothing. */
         int (*also)(const struct edit *e, struct luks *l, const struct header *h);
+        /* Asked when the new header was proven, and nothing is written yet. Returns 0, or a negative errno and fills y; NULL: yes. */
+        int (*agree)(const struct edit *e, struct disk_reply *y);
+        int agree_fd;                          /* its business */
         const struct secret *also_secret;      /* its business */
         const struct disk_request *request;
 };
@@ -32,7 +35,7 @@ int edit_begin(struct edit *e, const struct disk_request *q, struct disk_reply *
 
 /* The image becomes the header on the disk, and y says what it is. Until it has been proven there the old one is a write
  * away. Fills y: errors of header_read(), luks_open(), luks_unlock(), header_change_begin(), -EUCLEAN (it is not what
- * was to be made), -EIO (only one of its copies is in order). */
+ * was to be made), -EIO (only one of its copies is in order), and those of agree(). */
 int edit_commit(struct edit *e, int image, struct disk_reply *y);
 
 /* Fills y, for a change that could not be made. said: why, empty: error says it. */

@@ -56,6 +56,8 @@ struct luks_format {
  * already, there is none), the errors of luks_seal(), or what libcryptsetup says. */
 int luks_recovery_add(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
                       const struct secret *text, int *ret_image);
+int luks_recovery_rotate(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
+                         const struct secret *text, int *ret_image);
 int luks_recovery_remove(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
                          int *ret_image);
 

@@ -4,7 +4,11 @@
 #include "edit.h"
 #include "recovery-text.h"
 
+#include <poll.h>
 #include <signal.h>
+#include <unistd.h>
+
+#define SHOWN_WAIT_MSEC (60 * 1000)
 
 static int opens_with_text(const struct edit *e, struct luks *l, const struct header *h) {
         _cleanup_(secret_freep) struct secret *recovered = NULL;
@@ -33,7 +37,7 @@ int op_recovery_add(const struct disk_request *q, int in_fd, int *ret_fd, struct
                 return r;
         if (e.volume.header->layout.recovery_keyslot >= 0)
                 return op_fail(y, -EEXIST, EXIT_CODE_FAILED, "%s has a recovery key already (keyslot %d), which cannot "
-                               "be shown again: \"cmkctl recovery-key remove %s\" first", q->name,
+                               "be shown again: \"cmkctl recovery-key rotate %s\" makes another", q->name,
                                e.volume.header->layout.recovery_keyslot, q->name);
         r = recovery_text_make(&text);
         if (r >= 0)
@@ -52,6 +56,63 @@ int op_recovery_add(const struct disk_request *q, int in_fd, int *ret_fd, struct
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "%s has a recovery key now, but it could not be handed over "
                                "(%s): \"cmkctl recovery-key remove %s\"", q->name, strerror(-r), q->name);
+        return 0;
+}
+
+/* The new key goes out, and whoever takes it says when it is where it can be read: before that the old one stays. */
+static int show_first(const struct edit *e, struct disk_reply *y) {
+        struct pollfd p = { .fd = e->agree_fd, .events = POLLIN };
+        char answer = 0;
+        int r;
+
+        /* Whoever wanted it may have gone meanwhile: that is an answer, not the end of this process. */
+        (void) signal(SIGPIPE, SIG_IGN);
+        r = secret_write(e->agree_fd, e->also_secret);
+        while (r >= 0 && (r = poll(&p, 1, SHOWN_WAIT_MSEC)) < 0 && errno == EINTR)
+                r = 0;
+        if (r > 0 && read(e->agree_fd, &answer, 1) == 1 && answer == RECOVERY_SHOWN)
+                return 0;
+        return op_fail(y, -ECANCELED, EXIT_CODE_FAILED, "Nobody took the new recovery key of %s: the old one stays as it was",
+                       e->request->name);
+}
+
+static int another_opens_with_text(const struct edit *e, struct luks *l, const struct header *h) {
+        return h->layout.recovery_keyslot == e->volume.header->layout.recovery_keyslot ? -EUCLEAN : opens_with_text(e, l, h);
+}
+
+/* As with REMOVE a run that was killed may have left the old keyslot's bytes: they go with the next one's. */
+int op_recovery_rotate(const struct disk_request *q, int in_fd, int *ret_fd _unused_, struct disk_reply *y) {
+        _cleanup_(edit_done) struct edit e = EDIT_NONE;
+        _cleanup_(secret_freep) struct secret *text = NULL;
+        _cleanup_(luks_close) struct luks l = {};
+        _cleanup_(closep) int image = -EBADF;
+        int r;
+
+        if (in_fd < 0)
+                return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "There is nowhere to write a recovery key to");
+        r = edit_begin(&e, q, y);
+        if (r < 0)
+                return r;
+        if (e.volume.header->layout.recovery_keyslot < 0)
+                return op_fail(y, -ENOENT, EXIT_CODE_FAILED, "%s has no recovery key: \"cmkctl recovery-key add %s\"", q->name,
+                               q->name);
+        r = recovery_text_make(&text);
+        if (r >= 0)
+                r = luks_recovery_rotate(&l, e.volume.header, e.volume.device.path, e.volume.volume_key, text, &image);
+        if (r < 0)
+                return edit_fail(r, q, l.said, y);
+        e.also = another_opens_with_text;
+        e.also_secret = text;
+        e.agree = show_first;
+        e.agree_fd = in_fd;
+        r = edit_commit(&e, image, y);
+        if (r < 0)
+                return r;
+        y->count = 1;
+        r = header_wipe_free(&e.volume.device, e.new);
+        if (r < 0)
+                return op_fail(y, r, EXIT_CODE_FAILED, "%s has the new recovery key, but the bytes of the old one could not be "
+                               "overwritten: %s", q->name, strerror(-r));
         return 0;
 }
 

@@ -37,5 +37,6 @@ int op_scratch(const struct disk_request *q, int in_fd, int *ret_fd, struct disk
 
 /* The recovery key: ops-recovery.c */
 int op_recovery_add(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_recovery_rotate(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_recovery_remove(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_recovery_test(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);

@@ -218,6 +218,66 @@ static void test_power_fails(void **state) {
         cut_everywhere(*state, false, 3);
 }
 
+static struct header *make_rotated(const struct made *m, const struct header *old, const struct secret *text) {
+        _cleanup_(luks_close) struct luks l = {};
+        _cleanup_(closep) int image = -EBADF;
+        struct header_why why = {};
+        struct header *h;
+
+        assert_int_equal(luks_recovery_rotate(&l, old, m->disk.path, m->volume_key, text, &image), 0);
+        assert_int_equal(header_read(image, DEVICE_SIZE, &h, &why), 0);
+        return h;
+}
+
+/* With the other text in the place of the volume's own. */
+static bool opens_with(const struct made *m, struct secret *text) {
+        struct made other = *m;
+
+        other.text = text;
+        return opens(&other);
+}
+
+/* One of the two keys opens it whenever the power fails, never both and never none. */
+static void test_rotate(void **state) {
+        struct made *m = *state;
+        _cleanup_(freep) uint8_t *image = malloc(DEVICE_SIZE);
+        _cleanup_(secret_freep) struct secret *text = NULL;
+        size_t rotated = 0, n = 0;
+        int r = -EIO;
+
+        assert_int_equal(recovery_text_make(&text), 0);
+        change(m, true);
+        assert_int_equal(pread(m->disk.fd, image, DEVICE_SIZE, 0), DEVICE_SIZE);
+        for (size_t sectors = 0; r < 0; sectors += sectors > 500 && sectors < 509 ? 1 : 3, n++) {
+                _cleanup_(header_freep) struct header *old = NULL, *new = NULL;
+                struct header_change c = { .device = &m->disk };
+
+                assert_int_equal(pwrite(m->disk.fd, image, DEVICE_SIZE, 0), DEVICE_SIZE);
+                c.old = old = read_header(m);
+                c.new = new = make_rotated(m, old, text);
+                assert_true(new->layout.recovery_keyslot != old->layout.recovery_keyslot);
+                assert_int_equal(new->layout.recovery_token_id, old->layout.recovery_token_id);
+                power = sectors;
+                r = header_change_begin(&c);
+                if (r >= 0)
+                        r = header_change_finish(&c);
+                power = SIZE_MAX;
+                assert_true(opens(m) != opens_with(m, text));
+                rotated += opens_with(m, text);
+        }
+        assert_true(rotated > 1 && rotated < n);
+        assert_true(opens_with(m, text));
+}
+
+static void test_rotate_nothing(void **state) {
+        const struct made *m = *state;
+        _cleanup_(header_freep) struct header *old = read_header(m);
+        _cleanup_(luks_close) struct luks l = {};
+        int image = -EBADF;
+
+        assert_int_equal(luks_recovery_rotate(&l, old, m->disk.path, m->volume_key, m->text, &image), -ENOENT);
+}
+
 static void spoil(const struct made *m, off_t at) {
         assert_int_equal(pwrite(m->disk.fd, "x", 1, at), 1);
 }
@@ -396,7 +456,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_add_and_remove), TEST(test_twice), TEST(test_power_fails), TEST(test_damaged_first),
                 TEST(test_damaged_second), TEST(test_undo), TEST(test_undo_damaged), TEST(test_no_successor),
-                TEST(test_wiped), TEST(test_foreign), TEST(test_foreign_beside_recovery), TEST(test_foreign_recovery),
+                TEST(test_wiped), TEST(test_rotate), TEST(test_rotate_nothing), TEST(test_foreign), TEST(test_foreign_beside_recovery), TEST(test_foreign_recovery),
                 TEST(test_foreign_and_changed), TEST(test_recovery_taken_away),
         };
 
