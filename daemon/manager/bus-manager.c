@@ -434,6 +434,8 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                  "sh", SD_BUS_PARAM(name) SD_BUS_PARAM(key), bus_method_recovery_key_add, 0),
         SD_BUS_METHOD_WITH_NAMES("RecoveryKeyRemove", "s", SD_BUS_PARAM(what),
                                  "sb", SD_BUS_PARAM(name) SD_BUS_PARAM(changed), bus_method_recovery_key_remove, 0),
+        SD_BUS_METHOD_WITH_NAMES("RecoveryKeyRotate", "sh", SD_BUS_PARAM(what) SD_BUS_PARAM(peer),
+                                 "s", SD_BUS_PARAM(name), bus_method_recovery_key_rotate, 0),
         SD_BUS_METHOD_WITH_NAMES("RecoveryKeyTest", "sh", SD_BUS_PARAM(what) SD_BUS_PARAM(key),
                                  "s", SD_BUS_PARAM(name), bus_method_recovery_key_test, 0),
         SD_BUS_METHOD_WITH_NAMES("ScratchCreate", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options), "ssb",

@@ -12,6 +12,7 @@ int bus_method_release(sd_bus_message *message, void *user, sd_bus_error *e);
 
 /* bus-recovery.c */
 int bus_method_recovery_key_add(sd_bus_message *message, void *user, sd_bus_error *e);
+int bus_method_recovery_key_rotate(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_recovery_key_remove(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_recovery_key_test(sd_bus_message *message, void *user, sd_bus_error *e);
 

@@ -131,7 +131,11 @@ int bus_method_recovery_key_remove(sd_bus_message *message, void *user, sd_bus_e
         return r >= 0 ? 1 : not_started(message, c, r);
 }
 
-int bus_method_recovery_key_test(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+typedef int (*recovery_with_fd)(struct manager *m, const char *what, int fd, const struct requester *who, operation_done done,
+                                void *user);
+
+/* What comes with a descriptor and has a name for an answer. */
+static int method_with_fd(sd_bus_message *message, void *user, recovery_with_fd begin_it) {
         struct recovery_call *c;
         struct requester who;
         const char *what;
@@ -148,9 +152,17 @@ int bus_method_recovery_key_test(sd_bus_message *message, void *user, sd_bus_err
                 return not_started(message, NULL, -errno);
         c = recovery_call_new(message);
         get_requester(message, &who);
-        r = c ? recovery_key_test(user, what, source, &who, on_tested, c) : -ENOMEM;
+        r = c ? begin_it(user, what, source, &who, on_tested, c) : -ENOMEM;
         if (r >= 0)
                 return 1;
         safe_close(source);
         return not_started(message, c, r);
+}
+
+int bus_method_recovery_key_test(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        return method_with_fd(message, user, recovery_key_test);
+}
+
+int bus_method_recovery_key_rotate(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        return method_with_fd(message, user, recovery_key_rotate);
 }

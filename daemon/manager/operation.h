@@ -65,9 +65,11 @@ void release_unused(struct volume *v, const char *why);
  * the mapping is what the header asks for; then it is under its lease. */
 int claim_start(struct volume *v, const struct requester *who, operation_done done, void *user);
 /* recovery-key.c. The key's text goes from the child into sink, which is taken over (add), or from source into the
- * child (test): it is never in this process. what: as for attach; the volume may be open. */
+ * child (test), or to and fro (rotate: peer, a socket): it is never in this process. what: as for attach; the volume may be open. */
 int recovery_key_add(struct manager *m, const char *what, int sink, const struct requester *who, operation_done done,
                      void *user);
+int recovery_key_rotate(struct manager *m, const char *what, int peer, const struct requester *who, operation_done done,
+                        void *user);
 int recovery_key_remove(struct manager *m, const char *what, const struct requester *who, operation_done done,
                         void *user);
 int recovery_key_test(struct manager *m, const char *what, int source, const struct requester *who, operation_done done,

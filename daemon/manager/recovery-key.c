@@ -2,7 +2,7 @@
 
 /* The recovery key of a volume, open or not: what unlock.h does with header_only, then
  *
- *   ... ─► record "release", durable ─► RECOVERY_ADD or _REMOVE (child) ─► record "recovery_key_added", "..._removed"
+ *   ... ─► record "release", durable ─► RECOVERY_ADD, _ROTATE or _REMOVE (child) ─► record "recovery_key_added", ...
  *   test: ... record "request", durable ─► RECOVERY_TEST (child) ─► record "recovery_key_tested"
  *
  * Who holds the key opens the volume without the vault: every change is a warning in the trail. */
@@ -63,6 +63,10 @@ static void use_add(struct unlock *u) {
         unlock_run(u, DISK_OP_RECOVERY_ADD, on_done);
 }
 
+static void use_rotate(struct unlock *u) {
+        unlock_run(u, DISK_OP_RECOVERY_ROTATE, on_done);
+}
+
 static void use_remove(struct unlock *u) {
         unlock_run(u, DISK_OP_RECOVERY_REMOVE, on_done);
 }
@@ -73,6 +77,9 @@ static void use_test(struct unlock *u) {
 
 static const struct unlock_verb add_verb = {
         .name = "recovery-key add", .header_only = true, .use = use_add, .done_event = "recovery_key_added",
+};
+static const struct unlock_verb rotate_verb = {
+        .name = "recovery-key rotate", .header_only = true, .use = use_rotate, .done_event = "recovery_key_rotated",
 };
 static const struct unlock_verb remove_verb = {
         .name = "recovery-key remove", .header_only = true, .use = use_remove, .done_event = "recovery_key_removed",
@@ -108,6 +115,11 @@ static int start(struct manager *m, const struct unlock_verb *verb, const char *
 int recovery_key_add(struct manager *m, const char *what, int sink, const struct requester *who, operation_done done,
                      void *user) {
         return start(m, &add_verb, what, sink, who, done, user);
+}
+
+int recovery_key_rotate(struct manager *m, const char *what, int peer, const struct requester *who, operation_done done,
+                        void *user) {
+        return start(m, &rotate_verb, what, peer, who, done, user);
 }
 
 int recovery_key_remove(struct manager *m, const char *what, const struct requester *who, operation_done done,
