@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus.h"
 
+#include <poll.h>
+#include <time.h>
+
 static int new_request(struct call *c, const char *interface, const char *member) {
         int r = sd_bus_message_new_method_call(c->bus, &c->request, BUS_NAME, BUS_OBJECT, interface, member);
 
@@ -52,6 +55,55 @@ int call_send(struct call *c, int built) {
         if (r >= 0)
                 return EXIT_CODE_DONE;
         code = call_explain(&e, r, &why);
+        return fail((enum exit_code) code, "%s", why);
+}
+
+static int keep_reply(sd_bus_message *reply, void *user, sd_bus_error *ret_error _unused_) {
+        struct call *c = user;
+
+        c->reply = sd_bus_message_ref(reply);
+        return 0;
+}
+
+/* Waits for either. Returns 1 when fd (-EBADF: none) can be read, 0, or -errno. */
+static int wait_for_either(struct call *c, int fd) {
+        struct pollfd p[] = { { .fd = sd_bus_get_fd(c->bus), .events = (short) MAX_OF(sd_bus_get_events(c->bus), 0) },
+                              { .fd = fd, .events = POLLIN } };
+        uint64_t until, now;
+        struct timespec t;
+        int msec = -1;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        now = (uint64_t) t.tv_sec * USEC_PER_SEC + (uint64_t) t.tv_nsec / NSEC_PER_USEC;
+        if (sd_bus_get_timeout(c->bus, &until) > 0)
+                msec = until > now ? (int) (MIN_OF(until - now, CALL_TIMEOUT_USEC) / USEC_PER_MSEC) + 1 : 0;
+        if (poll(p, ELEMENTSOF(p), msec) < 0 && errno != EINTR)
+                return -errno;
+        return p[1].revents != 0;
+}
+
+int call_send_watching(struct call *c, int built, int fd, int (*readable)(int fd, void *user), void *user) {
+        const sd_bus_error *e;
+        const char *why;
+        int code, r;
+
+        if (built < 0)
+                return fail(EXIT_CODE_FAILED, "cannot make a request: %s", strerror(-built));
+        r = sd_bus_call_async(c->bus, NULL, c->request, keep_reply, c, CALL_TIMEOUT_USEC);
+        while (r >= 0 && !c->reply) {
+                r = sd_bus_process(c->bus, NULL);
+                if (r != 0 || c->reply)
+                        continue;
+                r = wait_for_either(c, fd);
+                if (r > 0) {
+                        (void) readable(fd, user);
+                        fd = -EBADF;
+                }
+        }
+        e = c->reply ? sd_bus_message_get_error(c->reply) : NULL;
+        if (r >= 0 && c->reply && !e)
+                return EXIT_CODE_DONE;
+        code = call_explain(e, r < 0 ? r : -sd_bus_message_get_errno(c->reply), &why);
         return fail((enum exit_code) code, "%s", why);
 }
 

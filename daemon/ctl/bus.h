@@ -47,6 +47,10 @@ int call_next(struct call *c, const char *interface, const char *member);
  * reported here. What the daemon refused is printed as it said it and becomes its exit code. */
 int call_send(struct call *c, int built);
 
+/* The same, and calls readable() once, when fd can be read from before the reply is there; what it returns is of no interest
+ * here. */
+int call_send_watching(struct call *c, int built, int fd, int (*readable)(int fd, void *user), void *user);
+
 /* The exit code and, in *ret_text, the words for a call that failed: the daemon's own, or what it means that there are none
  * (error, e may be NULL). The text lives as long as e. */
 int call_explain(const sd_bus_error *e, int error, const char **ret_text);

@@ -24,7 +24,7 @@ enum option_id {
         OPTION_INITRAMFS, OPTION_UNTIL, OPTION_END, OPTION_SIZE, OPTION_ALL, OPTION_REMOVE,
         OPTION_ACTOR, OPTION_UNIT, OPTION_UNAUTHORISED, OPTION_EXPECT, OPTION_WIDE, OPTION_HTML, OPTION_FORMAT, OPTION_DIRECTORY,
         OPTION_VAULTS, OPTION_PRIVATE_KEY, OPTION_EPOCH_KEYS, OPTION_LIST_EPOCHS, OPTION_PRIVACY_KEY, OPTION_VAULT_LOG, OPTION_MACHINE_ID,
-        OPTION_LOCAL,
+        OPTION_LOCAL, OPTION_NO_QR,
         _OPTION_MAX,
 };
 
@@ -80,6 +80,7 @@ int verb_hold(const struct invocation *in);
 int verb_resume(const struct invocation *in);
 int verb_pause(const struct invocation *in);
 int verb_recovery_key_add(const struct invocation *in);
+int verb_recovery_key_rotate(const struct invocation *in);
 int verb_recovery_key_remove(const struct invocation *in);
 int verb_recovery_key_test(const struct invocation *in);
 int verb_scratch_create(const struct invocation *in);

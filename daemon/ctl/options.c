@@ -51,6 +51,7 @@ static const struct {
         [OPTION_FORMAT] = { "format", 0, true, "--format csv|json", "a sheet of the records that the filters leave" },
         [OPTION_DIRECTORY] = { "directory", 'D', true, "-D, --directory DIR", "journals of many nodes, as systemd-journal-remote has them" },
         [OPTION_LOCAL] = { "local", 0, false, "--local", "in a PKCS#11 token of this machine, which is made if need be" },
+        [OPTION_NO_QR] = { "no-qr", 0, false, "--no-qr", "no QR code of the key on the terminal" },
         [OPTION_SIZE] = { "size", 0, true, "--size MIB", "of the drill's volume; 64 if it is not said" },
         [OPTION_ALL] = { "all", 'a', false, "-a, --all", "every volume on the node's list" },
         [OPTION_REMOVE] = { "remove", 0, true, "--remove URI", "take that key out" },

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus.h"
 #include "print.h"
+#include "qr.h"
 
 #include "common/secret.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
-/* cmkctl recovery-key add, remove, test. A key's text is in struct secret here too, comes and goes by a pipe, and is
+/* cmkctl recovery-key add, rotate, remove, test. A key's text is in struct secret here too, comes and goes by a pipe, and is
  * written past stdio, whose buffers would keep it. */
 
 #define TEXT_SIZE 71u
@@ -27,6 +29,18 @@ static int keep_nothing(void) {
                      : EXIT_CODE_DONE;
 }
 
+/* On a terminal as a picture too, for a camera: never where the output goes into a file. */
+static void draw_key(const struct invocation *in, const struct secret *text) {
+        int r;
+
+        if (has_option(in, OPTION_JSON) || has_option(in, OPTION_NO_QR) || !isatty(STDOUT_FILENO))
+                return;
+        r = qr_draw(STDOUT_FILENO, text);
+        if (r < 0)
+                fprintf(stderr, "No QR code: %s\n", r == -ENOPKG ? "there is no libqrencode" : strerror(-r));
+}
+
+/* Returns 0 or -errno. */
 static int write_key(const struct invocation *in, const char *name, const struct secret *text) {
         bool json = has_option(in, OPTION_JSON);
         char before[128] = "";
@@ -39,9 +53,13 @@ static int write_key(const struct invocation *in, const char *name, const struct
                 r = secret_write(STDOUT_FILENO, text);
         if (r >= 0)
                 r = write_all(STDOUT_FILENO, json ? "\"}\n" : "\n", json ? 3 : 1);
-        return r < 0 ? fail(EXIT_CODE_FAILED, "%s has a recovery key now, but it could not be written (%s) and cannot "
-                            "be shown again: cmkctl recovery-key remove %s", name, strerror(-r), name) : EXIT_CODE_DONE;
+        if (r >= 0)
+                draw_key(in, text);
+        return r;
 }
+
+static const char whose[] = "Whoever has it opens the volume without the vault, also when\nthe customer's key is revoked. It is not "
+                            "shown again: write it down, and keep it away from this node.\n";
 
 int verb_recovery_key_add(const struct invocation *in) {
         _cleanup_(call_release) struct call c = {};
@@ -65,10 +83,67 @@ int verb_recovery_key_add(const struct invocation *in) {
         if (r < 0)
                 return fail(EXIT_CODE_FAILED, "%s has a recovery key now, but it did not arrive (%s) and cannot be "
                             "shown again: cmkctl recovery-key remove %s", name, strerror(-r), name);
-        fprintf(stderr, "This is the recovery key of %s. Whoever has it opens the volume without the vault, also when\n"
-                "the customer's key is revoked. It is not shown again: write it down, and keep it away from this node.\n",
-                name);
-        return write_key(in, name, text);
+        fprintf(stderr, "This is the recovery key of %s. %s", name, whose);
+        r = write_key(in, name, text);
+        return r < 0 ? fail(EXIT_CODE_FAILED, "%s has a recovery key now, but it could not be written (%s) and cannot "
+                            "be shown again: cmkctl recovery-key remove %s", name, strerror(-r), name) : EXIT_CODE_DONE;
+}
+
+struct rotation {
+        const struct invocation *in;
+        bool shown;
+};
+
+/* The old key goes when this says that the new one can be read. */
+static int show_new_key(int fd, void *user) {
+        _cleanup_(secret_freep) struct secret *text = NULL;
+        struct rotation *x = user;
+        char shown = RECOVERY_SHOWN;
+        int r;
+
+        r = secret_read(fd, TEXT_SIZE, &text);
+        if (r < 0)
+                return r;
+        fprintf(stderr, "This will be the recovery key of %s. %s", x->in->args[0], whose);
+        r = write_key(x->in, x->in->args[0], text);
+        if (r < 0) {
+                (void) shutdown(fd, SHUT_RDWR);        /* it is not waited for longer */
+                return fail(EXIT_CODE_FAILED, "the new key cannot be written: %s", strerror(-r));
+        }
+        x->shown = true;
+        return write_all(fd, &shown, 1);
+}
+
+int verb_recovery_key_rotate(const struct invocation *in) {
+        _cleanup_(call_release) struct call c = {};
+        _cleanup_(closep) int ours = -EBADF;
+        struct rotation x = { .in = in };
+        const char *name;
+        int code, r, fds[2];
+
+        code = check_what(in->args[0]);
+        if (code == EXIT_CODE_DONE)
+                code = keep_nothing();
+        if (code == EXIT_CODE_DONE)
+                code = call_begin(&c, BUS_MANAGER, "RecoveryKeyRotate");
+        if (code != EXIT_CODE_DONE)
+                return code;
+        if (socketpair(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0, fds) < 0)
+                return fail(EXIT_CODE_FAILED, "cannot make a socket: %s", strerror(errno));
+        ours = fds[0];
+        r = sd_bus_message_append(c.request, "sh", in->args[0], fds[1]);
+        safe_close(fds[1]);
+        code = call_send_watching(&c, r, ours, show_new_key, &x);
+        if (code != EXIT_CODE_DONE && x.shown)
+                return fail((enum exit_code) code, "which of the two keys of %s opens it says cmkctl recovery-key test: keep both until "
+                            "then", in->args[0]);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = sd_bus_message_read(c.reply, "s", &name);
+        if (r < 0)
+                return call_misunderstood(r);
+        fprintf(stderr, "It is in force: the old recovery key of %s does not open it any more\n", name);
+        return EXIT_CODE_DONE;
 }
 
 static int print_result(const char *name, const char *member, bool value) {
