@@ -62,6 +62,9 @@ static int check_contents(const struct device *d, const struct disk_request *q, 
                                q->device, strerror(-r));
         v = scratch_judge(&f, q->name);
         *ret_ours = v == SCRATCH_OURS;
+        if (v == SCRATCH_ENCRYPTED)
+                return op_fail(y, -EEXIST, EXIT_CODE_POLICY, "%s holds an encrypted volume (%s): nothing was written, and nothing will be, "
+                               "before wipefs or cryptsetup erase has made an end of it", q->device, f.signature);
         if (v == SCRATCH_OURS || v == SCRATCH_EMPTY || (q->flags & DISK_FLAG_WIPE))
                 return 0;
         if (v == SCRATCH_OTHERS)

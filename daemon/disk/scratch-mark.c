@@ -73,8 +73,12 @@ int scratch_mark_read(int fd, struct scratch_found *ret) {
 
 /* Beside the mark libblkid must know of nothing: whoever made something else of the disk may have left the mark where it was. */
 enum scratch_verdict scratch_judge(const struct scratch_found *f, const char *name) {
-        if (f->marked && (!f->signature[0] || startswith(f->signature, "crypto_LUKS")))
+        bool luks = startswith(f->signature, "crypto_LUKS");
+
+        if (f->marked && (luks || !f->signature[0]))
                 return streq(f->name, name) ? SCRATCH_OURS : SCRATCH_OTHERS;
+        if (luks)
+                return SCRATCH_ENCRYPTED;
         if (f->signature[0])
                 return SCRATCH_HOLDS;
         return f->zeros ? SCRATCH_EMPTY : SCRATCH_UNKNOWN;

@@ -31,7 +31,8 @@ enum scratch_verdict {
         SCRATCH_OURS,                  /* what it has is not readable any more: nothing is lost */
         SCRATCH_EMPTY,
         SCRATCH_OTHERS,                /* a scratch disk of another name */
-        SCRATCH_HOLDS,                 /* a signature */
+        SCRATCH_ENCRYPTED,             /* somebody's volume, and not for anybody to tell how much is lost with it: never taken */
+        SCRATCH_HOLDS,                 /* another signature */
         SCRATCH_UNKNOWN,               /* no signature, but data */
 };
 

@@ -139,7 +139,8 @@ static void what_a_disk_is(void **state _unused_) {
         judged((struct scratch_found) {}, SCRATCH_UNKNOWN);
         judged((struct scratch_found) { .signature = "ext4" }, SCRATCH_HOLDS);
         judged((struct scratch_found) { .signature = "ext4", .zeros = true }, SCRATCH_HOLDS);
-        judged((struct scratch_found) { .signature = "crypto_LUKS" }, SCRATCH_HOLDS);
+        judged((struct scratch_found) { .signature = "crypto_LUKS" }, SCRATCH_ENCRYPTED);
+        judged((struct scratch_found) { .signature = "crypto_LUKS labelled \"b\"", .zeros = true }, SCRATCH_ENCRYPTED);
         judged((struct scratch_found) { .marked = true, .name = "a" }, SCRATCH_OURS);
         judged((struct scratch_found) { .marked = true, .name = "a", .signature = "crypto_LUKS labelled \"a\"" }, SCRATCH_OURS);
         judged((struct scratch_found) { .marked = true, .name = "b", .signature = "crypto_LUKS" }, SCRATCH_OTHERS);
