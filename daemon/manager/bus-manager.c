@@ -77,6 +77,8 @@ static int method_format(sd_bus_message *message, void *user, sd_bus_error *e _u
         if (*device != '/' || !copy(q.device, sizeof(q.device), device) || !copy(q.name, sizeof(q.name), name) ||
             !copy(q.key, sizeof(q.key), key) || !copy(q.accept_unsafe, sizeof(q.accept_unsafe), o.accept_unsafe))
                 return reply_error(message, EXIT_CODE_USAGE, "Device, name or key is too long, or the device is no path");
+        if (config_find_scratch(m->config, name))
+                return reply_error(message, EXIT_CODE_POLICY, "%s is the name of a scratch disk (cmkd.conf)", name);
         get_requester(message, &who);
         return started(message, format_start(m, &q, &who, on_formatted, sd_bus_message_ref(message)));
 }
