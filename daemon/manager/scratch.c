@@ -38,16 +38,28 @@ static void remove_mark(const char *name, const char *uuid) {
         role_mark_remove(uuid);
 }
 
-static int is_it(const struct mapping_seen *s, void *user) {
-        const struct { const char *name, *uuid; } *wanted = user;
+struct wanted {
+        const char *name, *uuid;
+        bool has_table;
+};
 
-        return streq(s->mapping, wanted->name) && streq(s->uuid, wanted->uuid);
+static int is_it(const struct mapping_seen *s, void *user) {
+        _cleanup_(freep) char *size = NULL;
+        struct wanted *w = user;
+        char path[64];
+
+        if (!streq(s->mapping, w->name) || !streq(s->uuid, w->uuid))
+                return 0;
+        snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/size", s->major, s->minor);
+        w->has_table = read_small_file(path, 32, &size, NULL) >= 0 && *size != '0';
+        return 1;
 }
 
 void scratch_look(const struct manager *m, const char *name, struct scratch_seen *ret) {
         _cleanup_(freep) char *uuid = NULL;
         const struct scratch_job *j;
         char path[MARK_SIZE];
+        struct wanted wanted;
         struct stat st;
 
         *ret = (struct scratch_seen) {};
@@ -58,7 +70,9 @@ void scratch_look(const struct manager *m, const char *name, struct scratch_seen
                 return;
         memcpy(ret->uuid, uuid, sizeof(ret->uuid));
         ret->since_usec = (uint64_t) st.st_mtim.tv_sec * USEC_PER_SEC + (uint64_t) st.st_mtim.tv_nsec / NSEC_PER_USEC;
-        ret->open = mapping_sysfs_for_each(is_it, &(struct { const char *name, *uuid; }) { name, ret->uuid }) > 0;
+        wanted = (struct wanted) { .name = name, .uuid = ret->uuid };
+        ret->open = mapping_sysfs_for_each(is_it, &wanted) > 0;
+        ret->torn = ret->open && !wanted.has_table;
 }
 
 /* ---- the end of a job ---- */
@@ -172,10 +186,10 @@ static void on_verified(const struct disk_reply *y, int fd, void *user) {
                 return;
         }
         remove_mark(j->name, j->uuid);
-        if (j->verb == SCRATCH_RENEW)
-                make(j);
-        else
+        if (j->verb == SCRATCH_REMOVE)
                 end(j, &o, "scratch_removed");
+        else
+                make(j);
 }
 
 static int ask_ladder(struct scratch_job *j, enum disk_op op, disk_callback callback) {
@@ -238,7 +252,7 @@ static int on_begin(sd_event_source *source, void *user) {
                 make(j);
                 return 0;
         }
-        if (s.open == (j->verb == SCRATCH_CREATE)) {
+        if (s.open == (j->verb == SCRATCH_CREATE) && !s.torn) {
                 end(j, &o, NULL);              /* it is as it is wanted already */
                 return 0;
         }

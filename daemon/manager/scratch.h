@@ -28,6 +28,7 @@ struct scratch_job {
 
 struct scratch_seen {
         bool open;
+        bool torn;                         /* its mapping is there and has no table: whoever made it was killed */
         bool busy;                         /* something is being done to it */
         char uuid[37];                     /* of the mapping */
         uint64_t since_usec;               /* CLOCK_REALTIME: when its key was made */
