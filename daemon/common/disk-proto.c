@@ -17,6 +17,7 @@ static const char *const op_names[_DISK_OP_MAX] = {
         [DISK_OP_RECOVERY_REMOVE] = "recovery-remove", [DISK_OP_RECOVERY_TEST] = "recovery-test",
         [DISK_OP_WRAP_ADD] = "wrap-add", [DISK_OP_WRAP_REMOVE] = "wrap-remove",
         [DISK_OP_SCRATCH] = "scratch", [DISK_OP_RECOVERY_ROTATE] = "recovery-rotate",
+        [DISK_OP_HEADER_BACKUP] = "header-backup",
 };
 
 const char *disk_op_to_string(enum disk_op op) {

@@ -68,6 +68,7 @@ enum disk_op {
                                   * nowhere; what the device held goes */
         DISK_OP_RECOVERY_ROTATE, /* as RECOVERY_ADD; descriptor: a socket, that the new key's text is written into, and RECOVERY_SHOWN is
                                   * read from, before the old key goes */
+        DISK_OP_HEADER_BACKUP,   /* device, name, uuid, header_digest; descriptor: an empty file -> count (of bytes). No W */
         _DISK_OP_MAX,
 };
 

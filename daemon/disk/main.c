@@ -27,6 +27,7 @@ static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_WRAP_ADD]        = { op_wrap_add,        true },
         [DISK_OP_WRAP_REMOVE]     = { op_wrap_remove,     true },
         [DISK_OP_RECOVERY_ROTATE] = { op_recovery_rotate, true },
+        [DISK_OP_HEADER_BACKUP]   = { op_header_backup,   false },
         [DISK_OP_SCRATCH]         = { op_scratch,         true },
 };
 

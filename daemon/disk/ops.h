@@ -32,6 +32,9 @@ int op_check_new_key(const struct disk_request *q, struct disk_reply *y);
  * and MAC are for later. Returns 0 or an error of wrap_secret(). */
 int op_fill_token(const struct disk_request *q, const char *uuid, const struct secret *w, struct token *ret);
 
+/* ops-backup.c: a copy of the header into a file */
+int op_header_backup(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+
 /* ops-scratch.c: a new key, known to nobody, for a disk whose content is nobody's any more */
 int op_scratch(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 
