@@ -440,6 +440,8 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                  "s", SD_BUS_PARAM(name), bus_method_recovery_key_rotate, 0),
         SD_BUS_METHOD_WITH_NAMES("RecoveryKeyTest", "sh", SD_BUS_PARAM(what) SD_BUS_PARAM(key),
                                  "s", SD_BUS_PARAM(name), bus_method_recovery_key_test, 0),
+        SD_BUS_METHOD_WITH_NAMES("HeaderBackup", "sh", SD_BUS_PARAM(what) SD_BUS_PARAM(file),
+                                 "s", SD_BUS_PARAM(name), bus_method_header_backup, 0),
         SD_BUS_METHOD_WITH_NAMES("ScratchCreate", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options), "ssb",
                                  SD_BUS_PARAM(node) SD_BUS_PARAM(file_system) SD_BUS_PARAM(changed), bus_method_scratch_create, 0),
         SD_BUS_METHOD_WITH_NAMES("ScratchRenew", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options), "ssb",

@@ -69,8 +69,8 @@ static int may_ask(sd_bus_message *message, struct manager *m, const char *what)
         int r;
 
         if (!is_private_root(message))
-                return reply_error(message, EXIT_CODE_POLICY, "Recovery keys are for root on " BUS_PRIVATE_SOCKET
-                                   " only");
+                return reply_error(message, EXIT_CODE_POLICY, "Recovery keys and headers are for root on "
+                                   BUS_PRIVATE_SOCKET " only");
         if (!ready(m, message, &r))
                 return r;
         if (*what == '/')
@@ -161,6 +161,10 @@ static int method_with_fd(sd_bus_message *message, void *user, recovery_with_fd 
 
 int bus_method_recovery_key_test(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
         return method_with_fd(message, user, recovery_key_test);
+}
+
+int bus_method_header_backup(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        return method_with_fd(message, user, header_backup_start);
 }
 
 int bus_method_recovery_key_rotate(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {

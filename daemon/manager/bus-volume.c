@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus-volume.h"
 
+#include "backup-mark.h"
 #include "common/log.h"
 #include "fellows.h"
 #include "key-attributes.h"
@@ -107,6 +108,17 @@ static int get_derived_text(sd_bus *sd _unused_, const char *path _unused_, cons
                 if (streq(texts[i].property, property))
                         return sd_bus_message_append(reply, "s", texts[i].text(user));
         return -ENOENT;
+}
+
+static int get_backup(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
+                      const char *property _unused_, sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
+        const struct volume *v = user;
+        struct backup_mark b;
+        char text[400] = "none";
+
+        if (backup_mark_read(v->uuid, &b) >= 0)
+                backup_mark_describe(&b, v->header.n_wraps > 0 ? v->header.header_digest : NULL, text, sizeof(text));
+        return sd_bus_message_append(reply, "s", text);
 }
 
 static int get_node(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
@@ -294,6 +306,7 @@ const sd_bus_vtable bus_volume_vtable[] = {
         DERIVED("LastCode"),
         DERIVED("HoldPossible"),
         DERIVED("RecoveryKey"),
+        SD_BUS_PROPERTY("HeaderBackup", "s", get_backup, 0, 0),
         NUMBER("SecondsSinceProof"),
         NUMBER("LeaseLeftSec"),
         NUMBER("GraceLeftSec"),

@@ -75,6 +75,11 @@ int recovery_key_remove(struct manager *m, const char *what, const struct reques
 int recovery_key_test(struct manager *m, const char *what, int source, const struct requester *who, operation_done done,
                       void *user);
 
+/* header-backup.c: a copy of the header into file, an empty one, which is taken over; no key is used. what: as for attach; the
+ * volume may be open. */
+int header_backup_start(struct manager *m, const char *what, int file, const struct requester *who, operation_done done,
+                        void *user);
+
 /* format.c */
 struct format_request {
         char device[257];

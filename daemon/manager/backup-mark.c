@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backup-mark.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+#define DIRECTORY "/var/lib/cmkd/backups"
+#define PATH_SIZE (sizeof(DIRECTORY) + 40)
+#define DIGITS (2 * DISK_DIGEST_SIZE)
+
+static int digit(char c) {
+        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int backup_mark_parse(const char *text, struct backup_mark *ret) {
+        struct backup_mark b = {};
+        char hex[DIGITS + 1];
+        int end = 0;
+        size_t n;
+
+        if (sscanf(text, "%" SCNu64 " %64[0-9a-f] %n", &b.realtime_usec, hex, &end) != 2 || end == 0 || strlen(hex) != DIGITS)
+                return -EBADMSG;
+        for (size_t i = 0; i < DISK_DIGEST_SIZE; i++)
+                b.digest[i] = (uint8_t) (digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
+        n = strcspn(text + end, "\n");
+        if (text[end] != '/' || n >= sizeof(b.path) || !streq(text + end + n, "\n"))
+                return -EBADMSG;
+        memcpy(b.path, text + end, n);
+        *ret = b;
+        return 0;
+}
+
+int backup_mark_read(const char *uuid, struct backup_mark *ret) {
+        _cleanup_(freep) char *text = NULL;
+        char path[PATH_SIZE];
+        int r;
+
+        snprintf(path, sizeof(path), DIRECTORY "/%s", uuid);
+        r = read_small_file(path, 1024, &text, NULL);
+        return r < 0 ? r : backup_mark_parse(text, ret);
+}
+
+int backup_mark_write(const char *uuid, const struct backup_mark *b) {
+        char path[PATH_SIZE], text[sizeof(b->path) + DIGITS + 32];
+        size_t n;
+        int r;
+
+        n = (size_t) snprintf(text, sizeof(text), "%" PRIu64 " ", b->realtime_usec);
+        for (size_t i = 0; i < DISK_DIGEST_SIZE; i++)
+                n += (size_t) snprintf(text + n, sizeof(text) - n, "%02x", b->digest[i]);
+        n += (size_t) snprintf(text + n, sizeof(text) - n, " %s\n", b->path);
+        snprintf(path, sizeof(path), DIRECTORY "/%s", uuid);
+        r = mkdir_parents(DIRECTORY, 0700);
+        return r < 0 ? r : write_file_atomic(path, text, n, 0600);
+}
+
+void backup_mark_describe(const struct backup_mark *b, const uint8_t *digest, char *buf, size_t size) {
+        time_t t = (time_t) (b->realtime_usec / USEC_PER_SEC);
+        char when[40] = "?";
+        struct tm tm;
+
+        if (gmtime_r(&t, &tm))
+                (void) strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &tm);
+        snprintf(buf, size, "%s, %s%s", b->path, when,
+                 !digest ? "" : memcmp(digest, b->digest, DISK_DIGEST_SIZE) == 0 ? ", of the header as it is"
+                                                                               : ", OLDER than the header: it opens with what opened it then");
+}
