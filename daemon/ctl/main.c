@@ -28,6 +28,7 @@ static const struct verb verbs[] = {
         { "recovery-key remove", 1, 1, O(JSON)|O(YES), "DEVICE|UUID|NAME", "take it away again", verb_recovery_key_remove },
         { "recovery-key test", 1, 1, O(JSON), "DEVICE|UUID|NAME", "see whether the key on standard input is the one",
           verb_recovery_key_test },
+        { "header backup", 2, 2, O(JSON), "DEVICE|UUID|NAME FILE", "copy a volume's header into a new file", verb_header_backup },
         { "scratch create", 1, 1, O(JSON)|O(YES)|O(WIPE)|O(WAIT), "NAME", "open a scratch disk, with a key that is kept nowhere",
           verb_scratch_create },
         { "scratch renew", 1, 1, O(JSON)|O(YES)|O(WIPE), "NAME", "close it, and open it with another key", verb_scratch_renew },
