@@ -42,7 +42,7 @@ int posix_fadvise(int fd, off_t offset, off_t size, int advice) {
 ARM = """
 import os
 def arm(call=None, when=0):
-    start = f"LD_PRELOAD=/run/killer.so KILL_CALL={call} KILL_WHEN={when} exec" if call else "exec"
+    start = f"LD_PRELOAD=/run/kill-at.so KILL_CALL={call} KILL_WHEN={when} exec" if call else "exec"
     with open("/run/killed/cmkd-disk", "w") as f:
         f.write(f'#!/bin/sh\\n{start} /usr/lib/cmkd/cmkd-disk "$@"\\n')
     os.chmod("/run/killed/cmkd-disk", 0o755)
@@ -52,7 +52,7 @@ def arm(call=None, when=0):
 def prepare(node, artifacts):
     """/run/killer.py in the node: arm(call, n) kills the next child of programs="/run/killed" in place of its n-th call."""
     (artifacts / "killer.c").write_text(KILLER)
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", artifacts / "killer.so", artifacts / "killer.c"], check=True)
-    node.push(artifacts / "killer.so", "/run/killer.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", artifacts / "kill-at.so", artifacts / "killer.c"], check=True)
+    node.push(artifacts / "kill-at.so", "/run/kill-at.so")
     node.write("/run/killer.py", ARM)
     node.sh("mkdir -p /run/killed")
