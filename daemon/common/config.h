@@ -100,15 +100,6 @@ struct scratch_config {
         bool wipe;                     /* whatever it holds may be overwritten, also without anybody's asking */
 };
 
-/* An ephemeral disk, [Scratch NAME]. */
-struct scratch_config {
-        struct scratch_config *next;
-        char *name;
-        char *device;                  /* a path below /dev */
-        char *file_system;             /* "ext4", "swap"; NULL: none is made */
-        bool wipe;                     /* whatever it holds may be overwritten, also without anybody's asking */
-};
-
 struct audit_config {
         char *public_key;              /* PEM file; NULL: the trail is not sealed */
         int privacy;                   /* enum privacy_mode */
