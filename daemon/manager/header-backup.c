@@ -62,22 +62,5 @@ static const struct unlock_verb backup_verb = {
 
 int header_backup_start(struct manager *m, const char *what, int file, const struct requester *who, operation_done done,
                         void *user) {
-        const struct volume *v = manager_volume_by_name(m, what);
-        struct unlock *u = unlock_new(m, &backup_verb, who, done, user);
-        int r;
-
-        if (!u)
-                return -ENOMEM;
-        if (!v)
-                v = manager_volume_by_uuid(m, what);
-        unlock_resolve(u, v && volume_is_open(v) ? v->device : what);
-        if (*what != '/')
-                snprintf(u->name_wanted, sizeof(u->name_wanted), "%s", what);
-        u->key_fd = file;
-        r = unlock_start(u);
-        if (r < 0) {
-                u->key_fd = -EBADF;
-                unlock_free(u);
-        }
-        return r;
+        return unlock_header(m, &backup_verb, what, file, who, done, user);
 }

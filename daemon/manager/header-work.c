@@ -8,12 +8,9 @@
 #define INSPECT_TIMEOUT_USEC (60 * USEC_PER_SEC)
 
 void header_work_resolve(struct header_work *w, const char *what) {
-        struct volume *v = manager_volume_by_name(w->manager, what);
         struct unlock u = { .manager = w->manager };
 
-        if (!v)
-                v = manager_volume_by_uuid(w->manager, what);
-        unlock_resolve(&u, v && volume_is_open(v) ? v->device : what);
+        unlock_resolve_open(&u, what);
         memcpy(w->device, u.device, sizeof(w->device));
         random_uuid(w->use_id);
 }

@@ -89,45 +89,22 @@ static const struct unlock_verb test_verb = {
         .done_event = "recovery_key_tested",
 };
 
-static int start(struct manager *m, const struct unlock_verb *verb, const char *what, int key_fd,
-                 const struct requester *who, operation_done done, void *user) {
-        struct unlock *u = unlock_new(m, verb, who, done, user);
-        const struct volume *v = manager_volume_by_name(m, what);
-        int r;
-
-        if (!u)
-                return -ENOMEM;
-        if (!v)
-                v = manager_volume_by_uuid(m, what);
-        /* The disk that is open, not a copy that udev lists under the same UUID. */
-        unlock_resolve(u, v && volume_is_open(v) ? v->device : what);
-        if (*what != '/')
-                snprintf(u->name_wanted, sizeof(u->name_wanted), "%s", what);
-        u->key_fd = key_fd;
-        r = unlock_start(u);
-        if (r < 0) {
-                u->key_fd = -EBADF;
-                unlock_free(u);
-        }
-        return r;
-}
-
 int recovery_key_add(struct manager *m, const char *what, int sink, const struct requester *who, operation_done done,
                      void *user) {
-        return start(m, &add_verb, what, sink, who, done, user);
+        return unlock_header(m, &add_verb, what, sink, who, done, user);
 }
 
 int recovery_key_rotate(struct manager *m, const char *what, int peer, const struct requester *who, operation_done done,
                         void *user) {
-        return start(m, &rotate_verb, what, peer, who, done, user);
+        return unlock_header(m, &rotate_verb, what, peer, who, done, user);
 }
 
 int recovery_key_remove(struct manager *m, const char *what, const struct requester *who, operation_done done,
                         void *user) {
-        return start(m, &remove_verb, what, -EBADF, who, done, user);
+        return unlock_header(m, &remove_verb, what, -EBADF, who, done, user);
 }
 
 int recovery_key_test(struct manager *m, const char *what, int source, const struct requester *who, operation_done done,
                       void *user) {
-        return start(m, &test_verb, what, source, who, done, user);
+        return unlock_header(m, &test_verb, what, source, who, done, user);
 }

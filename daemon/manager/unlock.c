@@ -358,3 +358,30 @@ void unlock_resolve(struct unlock *u, const char *what) {
                 snprintf(real, sizeof(real), "%s", link);
         snprintf(u->device, sizeof(u->device), "%s", real);
 }
+
+void unlock_resolve_open(struct unlock *u, const char *what) {
+        const struct volume *v = manager_volume_by_name(u->manager, what);
+
+        if (!v)
+                v = manager_volume_by_uuid(u->manager, what);
+        unlock_resolve(u, v && volume_is_open(v) ? v->device : what);
+}
+
+int unlock_header(struct manager *m, const struct unlock_verb *verb, const char *what, int key_fd, const struct requester *who,
+                  operation_done done, void *user) {
+        struct unlock *u = unlock_new(m, verb, who, done, user);
+        int r;
+
+        if (!u)
+                return -ENOMEM;
+        unlock_resolve_open(u, what);
+        if (*what != '/')
+                snprintf(u->name_wanted, sizeof(u->name_wanted), "%s", what);
+        u->key_fd = key_fd;
+        r = unlock_start(u);
+        if (r < 0) {
+                u->key_fd = -EBADF;
+                unlock_free(u);
+        }
+        return r;
+}

@@ -102,8 +102,16 @@ struct unlock *unlock_free(struct unlock *u);
 /* What is asked for: a path below /dev, a UUID or a name of the list. Symlinks are followed once, here. */
 void unlock_resolve(struct unlock *u, const char *what);
 
+/* The same; of a volume that is open its disk, not a copy that udev lists under the same UUID. */
+void unlock_resolve_open(struct unlock *u, const char *what);
+
 /* Begins. Returns 0 (done will be called) or -ENOMEM (the caller frees). */
 int unlock_start(struct unlock *u);
+
+/* A verb about the header of a volume, open or not, from its beginning. key_fd: for the verb, or -EBADF; the unlock's from then on.
+ * Returns 0 (done will be called) or -ENOMEM (key_fd stays the caller's). */
+int unlock_header(struct manager *m, const struct unlock_verb *verb, const char *what, int key_fd, const struct requester *who,
+                  operation_done done, void *user);
 
 /* A request for cmkd-disk about the volume, with what this node trusts it by. */
 void unlock_disk_request(const struct unlock *u, enum disk_op op, struct disk_request *ret);
