@@ -243,6 +243,10 @@ static void add(struct enroll *e, const struct trust_entry *t) {
                 refuse(e, EXIT_CODE_FAILED, "%s has %u keys, and no room for one more", e->work.name, DISK_WRAPS_MAX);
                 return;
         }
+        if (t->role == ROLE_OS && key_proof_check_boot(e->work.manager, &e->key, &e->outcome) < 0) {
+                fail(e, &e->outcome);
+                return;
+        }
         record(e, "request", LOG_INFO);
         if (find_token(e))                  /* an earlier run was interrupted after it wrote the header */
                 step(e, &prove_verb, PICK_KEY, on_new_key_opens);
