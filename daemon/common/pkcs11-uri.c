@@ -123,18 +123,18 @@ static int take_module(const char *s, size_t n, bool path, struct key_uri *u) {
 }
 
 static int take_query(const char *s, size_t n, struct key_uri *u, const char **ret_why) {
-        const char *equals = memchr(s, '=', n);
-        size_t k = equals ? (size_t) (equals - s) : n, m = equals ? n - k - 1 : 0;
+        const char *equals = memchr(s, '=', n), *value = equals ? equals + 1 : s + n;
+        size_t k = equals ? (size_t) (equals - s) : n, m = (size_t) (s + n - value);
         bool path = names(s, k, "module-path");
 
         if (names(s, k, "pin-value") || names(s, k, "pin-source"))
                 return refuse(ret_why, "a PIN is no part of a key's identifier: PinFile= of [Vault NAME] says where it is");
         if (names(s, k, "cmkd-version"))
-                return *u->version || take_version(equals + 1, m, u) < 0 ?
+                return *u->version || take_version(value, m, u) < 0 ?
                        refuse(ret_why, "the version is not 32 digits of hex, once") : 0;
         if (!equals || (!path && !names(s, k, "module-name")))
                 return refuse(ret_why, "behind the ? it may have module-path, module-name and cmkd-version");
-        return *u->module || take_module(equals + 1, m, path, u) < 0 ?
+        return *u->module || take_module(value, m, path, u) < 0 ?
                refuse(ret_why, "the module is not one absolute path or one name") : 0;
 }
 
