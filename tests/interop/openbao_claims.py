@@ -6,14 +6,8 @@ import datetime
 import json
 import os
 import re
-import shutil
-import socket
-import ssl
-import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 import uuid
 
 from cryptography import x509
@@ -21,84 +15,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "unit"))
+from openbao_server import Server, free_port    # noqa: E402
+from token_review import TokenReview        # noqa: E402
 from worker_client import (CAN_UNWRAP, CAN_WRAP, CHECK_DELETED, ENABLED, FRESH_TOKEN, GET_KEY, PURGE_PROTECTED,  # noqa: E402
                            UNWRAP, WRAP, WRAP_NEW, Worker, remove, scratch, wait_for)
 
 POLICY = 'path "transit/%s/*" { capabilities = ["%s"] }\n'
 TEAM = 'path "team/keys/*" { capabilities = ["update", "read"] }\n'
 NODE = TEAM + POLICY % ("decrypt", "update") + POLICY % ("encrypt", "update") + POLICY % ("keys", "read")
-ROOT = "root-" + uuid.uuid4().hex
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Server:
-    """bao server -dev, and its API as its owner uses it."""
-
-    def __init__(self, program, directory):
-        self.port, self.dir = free_port(), directory
-        self.audit = os.path.join(directory, "audit.log")
-        config = os.path.join(directory, "audit.hcl")
-        with open(config, "w") as f:
-            f.write('audit "file" "log" {\n  options {\n    file_path = "%s"\n  }\n}\n' % self.audit)
-        self.who = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
-        if self.who:
-            os.chown(directory, 65534, 65534)
-            os.chmod(config, 0o644)
-        self.log = open(os.path.join(directory, "server.log"), "w+")
-        own = os.path.join(directory, "bao")        # the cache may be where nobody gets to
-        try:
-            os.link(program, own)
-        except OSError:
-            shutil.copy(program, own)
-        os.chmod(own, 0o755)
-        self.proc = subprocess.Popen(
-            [own, "server", "-dev", "-dev-tls", "-dev-tls-cert-dir=" + directory, "-dev-root-token-id=" + ROOT,
-             "-dev-listen-address=127.0.0.1:%d" % self.port, "-dev-no-store-token", "-config=" + config],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd=directory,
-            env={"HOME": directory, "PATH": "/usr/bin:/bin"}, **self.who)
-        self.ca = os.path.join(directory, "vault-ca.pem")
-        wait_for(self.is_up, 60)
-        self.unseal_key = re.search(r"Unseal Key: (\S+)", open(self.log.name).read()).group(1)
-
-    def is_up(self):
-        assert self.proc.poll() is None, "the server ended: " + open(self.log.name).read()[-400:]
-        try:
-            return not self.get("sys/health")["sealed"] and "Unseal Key: " in open(self.log.name).read()
-        except (OSError, ValueError):
-            return False
-
-    def call(self, method, path, body=None, namespace=None, wrap=False):
-        q = urllib.request.Request("https://localhost:%d/v1/%s" % (self.port, path), method=method,
-                                   data=None if body is None else json.dumps(body).encode(),
-                                   headers={"X-Vault-Token": ROOT, **({"X-Vault-Wrap-TTL": "300"} if wrap else {})})
-        if namespace:
-            q.add_header("X-Vault-Namespace", namespace)
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(
-            context=ssl.create_default_context(cafile=self.ca)))
-        with opener.open(q, timeout=120) as y:     # an RSA key of 4096 bits, on a machine under load
-            text = y.read()
-        return json.loads(text) if text else {}
-
-    def get(self, where):
-        return self.call("GET", where)
-
-    def post(self, where, namespace=None, /, **body):
-        return self.call("POST", where, body, namespace)
-
-    def requests(self, path, kind="response"):
-        """Lines of the audit log for a path."""
-        with open(self.audit) as f:
-            rows = [json.loads(line) for line in f]
-        return [r for r in rows if r["type"] == kind and r["request"].get("path") == path]
-
-    def stop(self):
-        self.proc.kill()
-        self.proc.wait()
 
 
 class Claims:
@@ -118,6 +42,7 @@ class Claims:
             b.post("transit/keys/" + name, type="rsa-2048")
         self.set_up_jwt()
         self.set_up_certificates()
+        self.set_up_kubernetes()
         self.write("secret-id", b.post("auth/approle/role/node/secret-id")["data"]["secret_id"])
         self.write("token", self.new_token())
         self.cluster = b.get("sys/health")["cluster_id"]
@@ -144,6 +69,28 @@ class Claims:
                       token_policies="node")
         self.write_certificate("node-1", self.authority)
 
+    def set_up_kubernetes(self):
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        certificate = self.certificate(self.authority, key, "localhost")
+        self.write("cluster.pem", certificate)
+        self.write("cluster.key", self.private_pem(key))
+        self.cluster_api = TokenReview(os.path.join(self.dir, "cluster.pem"), os.path.join(self.dir, "cluster.key"), {})
+        self.bao.post("sys/auth/kubernetes", type="kubernetes")
+        self.bao.post("auth/kubernetes/config", kubernetes_host=self.cluster_api.url, token_reviewer_jwt=self.account_token("reviewer"),
+                      kubernetes_ca_cert=self.certificate(self.authority, *self.authority, ca=True), disable_local_ca_jwt=True)
+        self.bao.post("auth/kubernetes/role/node", bound_service_account_names=["cmkd-node"],
+                      bound_service_account_namespaces=["nodes"], token_policies="node")
+        self.write("account", "none")
+
+    def account_token(self, name):
+        """As a cluster signs one for a pod."""
+        return self.signed({"sub": "system:serviceaccount:nodes:" + name, "aud": ["kubernetes"], "jti": str(uuid.uuid4()),
+                            "kubernetes.io": {"namespace": "nodes", "serviceaccount": {"name": name, "uid": "0d1c6d4e-uid"}}})
+
+    @staticmethod
+    def private_pem(key):
+        return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+
     @staticmethod
     def certificate(by, key, name, ca=False):
         def called(text):
@@ -153,20 +100,24 @@ class Claims:
                 .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
                 .not_valid_after(now + datetime.timedelta(hours=1))
                 .add_extension(x509.BasicConstraints(ca=ca, path_length=None), True)
-                .add_extension(x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH]), False))
+                .add_extension(x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH,
+                                                      x509.oid.ExtendedKeyUsageOID.SERVER_AUTH]), False)
+                .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False))
         return made.sign(by[0], hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
     def write_certificate(self, name, by):
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.write("node.pem", self.certificate(by, key, name))
-        self.write("node.key", key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                                                 serialization.NoEncryption()).decode())
+        self.write("node.key", self.private_pem(key))
 
     def jwt(self, subject, audience="cmkd"):
+        return self.signed({"sub": subject, "aud": audience})
+
+    def signed(self, claims):
         def part(data):
             return base64.urlsafe_b64encode(data).rstrip(b"=")
         now = int(time.time())
-        claims = {"sub": subject, "aud": audience, "iat": now, "exp": now + 600}
+        claims = {**claims, "iat": now, "exp": now + 600}
         text = part(b'{"alg":"RS256","typ":"JWT"}') + b"." + part(json.dumps(claims).encode())
         return (text + b"." + part(self.signer.sign(text, padding.PKCS1v15(), hashes.SHA256()))).decode()
 
@@ -195,6 +146,7 @@ class Claims:
         return (vault("main", "k gone replaced sym versions soft limited", approle) +
                 vault("file", "of-file", "TokenFile=%s/token\n" % d) +
                 vault("jwt", "of-jwt", "Role=node\nJwtFile=%s/jwt\n" % d) +
+                vault("kubernetes", "of-kubernetes", "AuthMount=kubernetes\nRole=node\nJwtFile=%s/account\n" % d) +
                 vault("cluster", "of-cluster", approle + "ClusterId=%s\n" % self.cluster) +
                 vault("other", "of-other", approle + "ClusterId=%s\n" % uuid.uuid4()) +
                 vault("servers", "of-servers", approle + "ClusterId=%s\nServers=localhost:%d\n" % (self.cluster, b.port),
@@ -478,6 +430,24 @@ class Claims:
         self.write("jwt", self.jwt("node-1"), 0o644)       # as a cluster mounts it
         self.expect(self.challenge("of-jwt", "jwt", flags=FRESH_TOKEN), "GRANTED")
 
+    def c26_kubernetes(self):
+        """OpenBao's own method, which asks a stand-in for the cluster's API server."""
+        self.make("of-kubernetes")
+        token = self.account_token("cmkd-node")
+        self.cluster_api.accounts[token] = ("nodes", "cmkd-node")
+        self.write("account", token)
+        self.expect(self.challenge("of-kubernetes", "kubernetes"), "GRANTED")
+        assert self.cluster_api.reviewed == [token]
+        # what the cluster does not know, and what it knows and the role does not
+        self.write("account", self.account_token("cmkd-node"))
+        self.expect(self.challenge("of-kubernetes", "kubernetes", flags=FRESH_TOKEN), "DENIED")
+        other = self.account_token("other")
+        self.cluster_api.accounts[other] = ("nodes", "other")
+        self.write("account", other)
+        self.expect(self.challenge("of-kubernetes", "kubernetes", flags=FRESH_TOKEN), "DENIED")
+        self.write("account", token)
+        self.expect(self.challenge("of-kubernetes", "kubernetes", flags=FRESH_TOKEN), "GRANTED")
+
     def c28_certificate(self):
         """Logged in, renewed and refused by the certificate of the connection."""
         self.make("of-cert")
@@ -587,11 +557,12 @@ class Claims:
     def c41_no_secret_in_the_workers_log(self):
         self.worker.stop()
         text = open(self.log.name).read()
-        for name in ("secret-id", "token", "jwt", "short-id", "wrapped-id"):
+        for name in ("secret-id", "token", "jwt", "account", "short-id", "wrapped-id"):
             assert open(os.path.join(self.dir, name)).read().strip() not in text, name
         assert not re.findall(r"\bs\.[A-Za-z0-9]{20,}", text), "a token"
 
     def stop(self):
         self.worker.stop()
+        self.cluster_api.stop()
         self.bao.stop()
         remove(self.dir)
