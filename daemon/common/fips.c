@@ -7,12 +7,12 @@
 #include <openssl/provider.h>
 
 static int no_provider(char why[static FIPS_WHY_MAX]) {
-        const char *data = NULL;
+        const char *data = NULL, *reason;
         int flags = 0;
 
-        (void) ERR_peek_error_data(&data, &flags);
+        reason = ERR_reason_error_string(ERR_peek_error_data(&data, &flags));
         snprintf(why, FIPS_WHY_MAX, "Fips=yes: OpenSSL's FIPS provider cannot be loaded (%s). It has to be installed (fips.so) and named, with its "
-                 "fipsmodule.cnf, in openssl.cnf", data && flags & ERR_TXT_STRING && *data ? data : "no reason given");
+                 "fipsmodule.cnf, in openssl.cnf", data && flags & ERR_TXT_STRING && *data ? data : strempty(reason));
         ERR_clear_error();
         return -ENOENT;
 }

@@ -128,6 +128,23 @@ def trail_names(tree):
             yield f"{AUDIT_PAGE}: {what} {name} is in no record"
 
 
+TOKEN, TOKEN_PAGE = "daemon/disk/token.c", "daemon/man/cmkd-token.5"
+WORKER, WORKER_PAGE = "daemon/vault/options.c", "daemon/man/cmkd-vault.8"
+
+
+def token_fields(tree):
+    """What a token has at its top, by any of its versions."""
+    tables = re.findall(r"members(?:_\w+)?\[\] = \{(.*?)NULL", tree.need(TOKEN).split("proof_members[]")[0], re.S)
+    known = {name for table in tables for name in re.findall(r'"(\w+)"', table)}
+    yield from compare(known, listed(tree.need(TOKEN_PAGE), "FIELDS"), TOKEN_PAGE, "field")
+
+
+def worker_options(tree):
+    known = set(re.findall(r'\{ "([a-z-]+)", (?:no|required)_argument', tree.need(WORKER)))
+    text = "\n".join(tagged(section(tree.need(WORKER_PAGE), "OPTIONS")))
+    yield from compare(known, set(re.findall(r"--([a-z][a-z-]*)", text)), WORKER_PAGE, "option")
+
+
 RED_TEAM, RED_TEAM_HEAD = "tests/vm/audit-red-team", "| an insider | the record | with `Mode=enforce` |\n|-|-|-|\n"
 
 

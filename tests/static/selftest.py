@@ -45,6 +45,10 @@ GOOD = {
     "daemon/audit/x.c": SPDX + 'audit_record_start(r, "cut", 1, true);\naudit_record_add(r, "why", w);\n',
     "daemon/man/cmkd-audit.5": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH EVENTS OF CMKD\n.TP\n.B cut\nx\n'
                                ".SH FIELDS\n.TP\n.B why\nx\n",
+    "daemon/man/cmkd-token.5": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH FIELDS\n.TP\n.B type\nx\n.TP\n.B salt\nx\n',
+    "daemon/disk/token.c": SPDX + 'static const char *const members[] = { "type", "salt", NULL };\n',
+    "daemon/man/cmkd-vault.8": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH OPTIONS\n.TP\n.BI \\-\\-user " NAME"\nx\n',
+    "daemon/vault/options.c": SPDX + '{ "user", required_argument, NULL, USER },\n',
     "daemon/man/cmkd.conf.5": '.\\" SPDX-License-Identifier: Apache-2.0\n.TP\n.B Trust=\nx\n.TP\n.B PollSec=\nx\n',
     "README.md": "shown by `main-life`\n\n" + docs.RED_TEAM_HEAD + "".join(f"| thing {n} | `e` | refused |\n" for n in range(25)),
     "tests/vm/audit-red-team": "# SPDX-License-Identifier: Apache-2.0\nTRIES = [\n" +
@@ -131,6 +135,15 @@ FAULTS = {
         {"daemon/audit/x.c": SPDX + 'audit_record_start(r, "cut", 1, true);\naudit_record_addf(r, "when", w);\n'},
         {"daemon/audit/x.c": SPDX + 'audit_record_start(r, "lost", 1, true);\naudit_record_add(r, "why", w);\n'},
         {"daemon/audit/x.c": SPDX + "int x;\n"},
+    ],
+    "man-token-fields": [
+        {"daemon/disk/token.c": SPDX + 'static const char *const members[] = { "type", NULL };\n'},
+        {"daemon/disk/token.c": SPDX + 'members[] = { "type", "salt", NULL }; members_2[] = { "type", "pepper", NULL };\n'},
+        {"daemon/disk/token.c": SPDX},
+    ],
+    "man-worker-options": [
+        {"daemon/vault/options.c": SPDX + '{ "root", required_argument, NULL, ROOT }, { "user", no_argument, NULL, USER },\n'},
+        {"daemon/vault/options.c": SPDX},
     ],
     "sample-config-keys": [{"daemon/data/cmkd.conf": "#Trust=\n"}, {"daemon/data/cmkd.conf": "#Trust=\n#PollSec=\n#X=\n"}],
     "ctl-shows-config-keys": [{"daemon/ctl/config.c": SPDX + 'put_text(o, "Trust", x);\n'}],

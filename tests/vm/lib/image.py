@@ -26,6 +26,7 @@ libsystemd0 libp11-kit0 softhsm2 opensc openssl python3 bpftool keyutils strace 
 # what would look at the disks of other tests; and one for tests/bench/probes.
 VARIANTS = {"trixie": ["systemd-cryptsetup"], "sid": ["systemd-cryptsetup"],
             "trixie-dracut": ["dracut", "dracut-network", "systemd-cryptsetup"],
+            "trixie-fips": ["openssl-provider-fips", "systemd-cryptsetup"],
             "bookworm-hardware": ["linux-image-amd64", "multipath-tools", "nbd-client"], "bookworm-fio": ["fio"]}
 
 DPKG_OPTIONS = ["path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*",
