@@ -8,6 +8,7 @@
 
 #include "config-azure.h"
 #include "config-lists.h"
+#include "config-origin.h"
 #include "config-scratch.h"
 #include "config-vault.h"
 #include "ini-reader.h"
@@ -363,7 +364,7 @@ static int handle(void *user, const char *section, const char *key, const char *
                 if (s->parse(value, (uint8_t *) target + s->offset, s->words) >= 0) {
                         if (kind == SECTION_VAULT)
                                 config_vault_note(target, s->key, l->path, l->line);
-                        return 0;
+                        return config_origin_note(l->config, section, s->key, l->path, l->line);
                 }
                 /* who puts a password into a URL does not want it in the journal */
                 complain(l, "%s=%s: allowed is %s", key, strstr(value, "://") && strchr(value, '@') ? "..." : value, s->allowed);
@@ -523,6 +524,7 @@ struct config *config_free(struct config *c) {
                 config_vault_free(v);
         }
         config_scratch_free(c->scratches);
+        config_origin_free(c->origins);
         config_list_free(c->owner_keys);
         free(c->audit.public_key);
         free(c->audit.privacy_key);

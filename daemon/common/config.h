@@ -129,6 +129,7 @@ struct config {
         struct volume_config *volumes;
         struct vault_config *vaults;
         struct scratch_config *scratches;
+        struct config_origin *origins; /* config-origin.h */
 };
 
 /* Reads the configuration below root ("" for the system's). A missing file is an empty one. On an error *ret_why holds

@@ -2,6 +2,7 @@
 #include "print.h"
 
 #include "common/config-azure.h"
+#include "common/config-origin.h"
 #include "common/config.h"
 #include "common/fips.h"
 #include "common/pkcs11-uri.h"
@@ -218,6 +219,37 @@ static struct json_object *to_json(const struct config *c) {
         return o;
 }
 
+/* The same sections and keys, with who said it; what nobody said is left out. */
+static struct json_object *origins(const struct config *c, const struct json_object *shown) {
+        struct json_object *all = json_object_new_object();
+
+        json_object_object_foreach((struct json_object *) shown, section, settings) {
+                struct json_object *o = json_object_new_object();
+
+                json_object_object_foreach(settings, key, value) {
+                        (void) value;
+                        put_text(o, key, config_origin_find(c, section, key));
+                }
+                json_object_object_add(all, section, o);
+        }
+        return all;
+}
+
+/* What can be read again, with comments. */
+static void print_sections(const struct config *c, const struct json_object *shown) {
+        json_object_object_foreach((struct json_object *) shown, section, settings) {
+                printf("[%s]\n", section);
+                json_object_object_foreach(settings, key, value) {
+                        const char *origin = config_origin_find(c, section, key);
+
+                        if (origin)
+                                printf("# %s\n", origin);
+                        printf("%s=%s\n", key, json_object_get_string(value));
+                }
+                putchar('\n');
+        }
+}
+
 int verb_config_show(const struct invocation *in) {
         _cleanup_(config_freep) struct config *c = NULL;
         _cleanup_(json_object_putp) struct json_object *o = NULL;
@@ -227,14 +259,11 @@ int verb_config_show(const struct invocation *in) {
         if (code != EXIT_CODE_DONE)
                 return code;
         o = to_json(c);
-        if (has_option(in, OPTION_JSON))
+        if (has_option(in, OPTION_JSON)) {
+                json_object_object_add(o, "Origins", origins(c, o));
                 return print_json(o);
-        json_object_object_foreach(o, section, settings) {
-                printf("[%s]\n", section);
-                json_object_object_foreach(settings, key, value)
-                        printf("%s=%s\n", key, json_object_get_string(value));
-                putchar('\n');
         }
+        print_sections(c, o);
         return EXIT_CODE_DONE;
 }
 
