@@ -181,7 +181,7 @@ install: all
 	$(Q)$(INSTALL) -m 644 daemon/data/modules-load.d/cmkd.conf $(D)/lib/modules-load.d/
 	$(Q)$(INSTALL) -m 644 daemon/data/org.cmkd1.conf $(D)/share/dbus-1/system.d/
 	$(Q)$(if $(wildcard daemon/data/cmkd.catalog),$(INSTALL) -m 644 daemon/data/cmkd.catalog $(D)/lib/systemd/catalog/)
-	$(Q)$(INSTALL) -m 644 $(wildcard daemon/data/examples/*.service) $(D)/share/doc/cmkd/examples/
+	$(Q)$(INSTALL) -m 644 $(wildcard daemon/data/examples/*.service daemon/data/examples/*.yml) $(D)/share/doc/cmkd/examples/
 	$(Q)$(INSTALL) -d $(D)/share/bash-completion/completions $(D)/share/zsh/vendor-completions
 	$(Q)$(INSTALL) -m 644 daemon/data/completion/cmkctl.bash $(D)/share/bash-completion/completions/cmkctl
 	$(Q)$(INSTALL) -m 644 daemon/data/completion/_cmkctl $(D)/share/zsh/vendor-completions/

@@ -7,6 +7,7 @@
 
 static const struct verb verbs[] = {
         { "status", 0, 64, O(JSON), "[NAME|UUID ...]", "volumes, their leases and the daemon's state", verb_status },
+        { "metrics", 0, 0, O(OUTPUT), "", "the same in numbers, as OpenMetrics text", verb_metrics },
         { "format", 1, 1, O(JSON)|O(YES)|O(NAME)|O(ROLE)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(WIPE)|
                 O(ACCEPT_UNSAFE_VAULT), "DEVICE", "make a device a volume under a customer's key", verb_format },
         { "enroll", 1, 1, O(JSON)|O(YES)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(REMOVE)|O(ACCEPT_UNSAFE_VAULT),

@@ -56,6 +56,7 @@ static const struct {
         [OPTION_ALL] = { "all", 'a', false, "-a, --all", "every volume on the node's list" },
         [OPTION_REMOVE] = { "remove", 0, true, "--remove URI", "take that key out" },
         [OPTION_FINISH] = { "finish", 0, false, "--finish", "of a volume of role os: the initramfs was built anew" },
+        [OPTION_OUTPUT] = { "output", 0, true, "--output FILE", "write it there, in the place of what is there" },
         [OPTION_FROM] = { "from", 0, true, "--from URI", "the key that goes, where the volume has several" },
         [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };

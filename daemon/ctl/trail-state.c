@@ -28,6 +28,13 @@ static char *read_status(const char *root) {
         return text;
 }
 
+bool trail_state_value(const char *root, const char *name, char *ret, size_t size) {
+        _cleanup_(freep) char *text = read_status(root);
+
+        find(strempty(text), name, ret, size);
+        return text;
+}
+
 void trail_state_text(const char *root, char *ret, size_t size) {
         _cleanup_(freep) char *text = read_status(root);
         char sealed[8], epoch[40], why[256], place[8], refused[40], stopped[256], privacy[8];

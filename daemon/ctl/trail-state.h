@@ -7,5 +7,8 @@
  * there is cleaned of control characters by whoever prints it. */
 void trail_state_text(const char *root, char *ret, size_t size);
 
+/* One value of it; "" where there is none. Returns whether cmkd-audit has written any. */
+bool trail_state_value(const char *root, const char *name, char *ret, size_t size);
+
 /* The same of what the kernel refuses: "enforcing", "armed, ...". */
 void guard_state_text(const char *root, char *ret, size_t size);

@@ -465,6 +465,23 @@ static int get_secret_memory(sd_bus *sd _unused_, const char *path _unused_, con
         return sd_bus_message_append(reply, "s", text);
 }
 
+/* Since this process began, for cmkctl metrics. */
+static int get_counters(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
+                        const char *property _unused_, sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
+        const struct manager *m = user;
+        const struct worker_counts *c = worker_counts(m->worker);
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "{st}");
+        for (unsigned i = 0; r >= 0 && i < _VERDICT_MAX; i++)
+                r = sd_bus_message_append(reply, "{st}", verdict_to_string((enum verdict) i), c->answers[i]);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "{st}{st}{st}{st}{st}{st}", "RoundTrips", c->round_trips, "RoundTripUsec",
+                                          c->round_trip_usec, "Teardowns", m->teardowns.n, "TeardownUsec", m->teardowns.usec,
+                                          "TeardownLastUsec", m->teardowns.last_usec, "AuditLost", audit_lost(m->audit));
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_NAMES("Format", "ssssa{sv}",
@@ -523,5 +540,6 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_PROPERTY("TrustProblems", "as", get_trust_problems, 0, 0),
         SD_BUS_PROPERTY("InitOnFree", "b", get_init_on_free, 0, 0),
         SD_BUS_PROPERTY("SecretMemory", "s", get_secret_memory, 0, 0),
+        SD_BUS_PROPERTY("Counters", "a{st}", get_counters, 0, 0),
         SD_BUS_VTABLE_END
 };

@@ -65,6 +65,7 @@ struct manager {
         LIST_HEAD(, header_work) works;    /* on headers: header-work.h */
         struct appearance known[AUTOMATIC_KNOWN_MAX];
         unsigned n_known;
+        struct { uint64_t n, usec, last_usec; } teardowns;     /* that ended clean, since this process began */
         bool adopting;                     /* that has begun */
         bool adopted;                      /* what stood at start has been taken over: verbs may begin */
 };

@@ -157,6 +157,8 @@ static void finish(struct teardown *t) {
                         log_error("%s: no memory to try again", v->name);
         } else {
                 log_notice("%s: closed: no mapping, no key is left", v->name);
+                v->manager->teardowns.n++;
+                v->manager->teardowns.usec += v->manager->teardowns.last_usec = elapsed(t);
                 volume_set_state(v, VOLUME_CUT);
                 if (!drill_of(v->manager, v->name))
                         bus_start_unit(v->manager->bus, "cmkd-cut", v->name);

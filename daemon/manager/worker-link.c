@@ -26,6 +26,7 @@ struct worker_link {
         sd_event *event;
         struct rpc *rpc;
         uint64_t configured_usec;
+        struct worker_counts counts;
         LIST_HEAD(, question) questions;
 };
 
@@ -36,10 +37,19 @@ static void question_free(struct question *q) {
         free(q);
 }
 
+static void count(struct worker_counts *c, const struct vault_reply *y) {
+        c->answers[y->verdict]++;
+        if (y->round_trip_usec > 0) {
+                c->round_trips++;
+                c->round_trip_usec += y->round_trip_usec;
+        }
+}
+
 static void answer(struct question *q, const struct vault_reply *y) {
         worker_callback callback = q->callback;
         void *user = q->user;
 
+        count(&q->link->counts, y);
         question_free(q);
         if (callback)
                 callback(y, user);
@@ -162,6 +172,8 @@ void worker_cancel(struct worker_link *w, void *user) {
 void worker_link_configured(struct worker_link *w, uint64_t usec) {
         w->configured_usec = usec;
 }
+
+const struct worker_counts *worker_counts(const struct worker_link *w) { return &w->counts; }
 
 bool worker_is_connected(const struct worker_link *w) {
         return rpc_is_connected(w->rpc);

@@ -29,4 +29,13 @@ void worker_cancel(struct worker_link *w, void *user);
  * instead of answering, and the next one is asked. */
 void worker_link_configured(struct worker_link *w, uint64_t usec);
 
+/* What came of the questions since this process began, whoever asked: answers by verdict, and how long the vault took for those
+ * to which it gave one. */
+struct worker_counts {
+        uint64_t answers[_VERDICT_MAX];
+        uint64_t round_trips, round_trip_usec;
+};
+
+const struct worker_counts *worker_counts(const struct worker_link *w);
+
 bool worker_is_connected(const struct worker_link *w);
