@@ -8,6 +8,7 @@ import tempfile
 
 import docs
 import linkage
+import units
 from tree import Skip, Tree
 
 SPDX = "/* SPDX-License-Identifier: Apache-2.0 */\n"
@@ -225,6 +226,15 @@ def cases(name):
         yield GOOD, good_programs()
         for program, soname in LINK_FAULTS[name]:
             yield GOOD, {**good_programs(), program: [soname] if soname else []}
+    elif name == "units-exposure":                # numbers of the real units
+        real = {}
+        for unit in units.EXPOSURE:
+            with open(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../daemon/data", unit), encoding="utf-8") as f:
+                real["daemon/data/" + unit] = f.read()
+        yield {**GOOD, **real}, None
+        for path, text in real.items():
+            yield {**GOOD, **real, path: text.replace("NoNewPrivileges=yes\n", "").replace("CapabilityBoundingSet=", "#")
+                                              .replace("SystemCallFilter=", "#")}, None
     else:
         yield GOOD, None
         for fault in FAULTS[name]:
