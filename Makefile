@@ -134,7 +134,7 @@ $(BUILD)/tests/$(notdir $(1:.c=)): $(1) $(call objects,$(call sources_of,$(1))) 
 	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -MMD -MP $$< $$(filter %.o %.a,$$^) \
 		$$(call pkg,cmocka libcrypto $(call libs_of,$(1))) -lpthread -o $$@
 endef
-$(foreach t,$(wildcard tests/unit/test-*.c tests/fuzz/fuzz-*.c),$(eval $(call test_rule,$(t))))
+$(foreach t,$(wildcard tests/unit/test-*.c tests/fuzz/fuzz-*.c tests/bench/*.c),$(eval $(call test_rule,$(t))))
 # A fuzz target is replayed over its corpus by a main of ours; make fuzz-NAME builds the fuzzer itself, with clang (and Debian's
 # libclang-rt-dev): build/fuzz/fuzz-NAME -max_total_time=60 DIR
 $(FUZZERS): $(call objects,tests/fuzz/replay-main.c)
@@ -239,6 +239,7 @@ bench: setup all
 	$(Q)tests/bench/init-on-free
 	$(Q)tests/bench/verify
 	$(Q)tests/bench/unlock
+	$(Q)tests/bench/fleet
 	$(Q)tests/bench/probes
 	$(Q)tests/bench/events
 

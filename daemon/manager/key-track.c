@@ -116,8 +116,12 @@ static uint64_t throttled_delay(const struct key_track *k, const struct key_timi
         uint64_t delay = t->poll_usec << MIN_OF(k->n_throttled - 1, THROTTLED_DOUBLINGS);
         uint64_t left = k->has_grant ? instant_remaining(k->granted, t->lease_usec, now) : 0;
 
-        if (left == 0)
+        /* Once the lease is over the grace runs, however long that is: asked as often as ever, or a vault that is there again would be
+         * asked too late. */
+        if (left == 0) {
+                delay = t->poll_usec;
                 left = t->lease_usec;
+        }
         left = MAX_OF(left, USEC_PER_SEC);
         delay = MAX_OF(delay, retry_after);
         return MIN_OF(delay, left);

@@ -135,7 +135,8 @@ struct key_poll {
         bool fresh_connection, fresh_token;
 };
 
-/* The next poll. Never further off than the lease that runs, or PollSec where none runs (THROTTLED: LeaseSec). */
+/* The next poll. Never further off than PollSec or, while the vault throttles, than the lease that runs (where none runs,
+ * LeaseSec, if the vault wants that). */
 void key_track_next(const struct key_track *k, const struct key_timing *t, struct key_poll *ret);
 
 const char *key_state_to_string(enum key_state s);

@@ -279,6 +279,15 @@ static void test_throttled_backs_off_within_the_lease(void **state _unused_) {
         key_track_event(&w.k, &w.t, &e, w.now, 0);
         key_track_next(&w.k, &w.t, &poll);
         assert_int_equal(poll.at_boottime_usec, w.now.boottime_usec + w.p.lease_usec);
+        /* by itself, as often as ever: the grace runs */
+        e.retry_after_usec = 0;
+        for (int i = 0; i < 8; i++) {
+                pass(&w, w.p.lease_usec);
+                e.issued = w.now;
+                key_track_event(&w.k, &w.t, &e, w.now, 0);
+                key_track_next(&w.k, &w.t, &poll);
+                assert_int_equal(poll.at_boottime_usec, w.now.boottime_usec + w.p.poll_usec);
+        }
         e.retry_after_usec = 45 * SEC;
         begin(&w, ROLE_DATA);
         e.issued = w.now;
