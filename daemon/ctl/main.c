@@ -8,12 +8,12 @@
 static const struct verb verbs[] = {
         { "status", 0, 64, O(JSON), "[NAME|UUID ...]", "volumes, their leases and the daemon's state", verb_status },
         { "format", 1, 1, O(JSON)|O(YES)|O(NAME)|O(ROLE)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(WIPE)|
-                O(ACCEPT_UNSAFE_VAULT), "DEVICE", "make a device a volume under a customer's key", verb_format },
-        { "enroll", 1, 1, O(JSON)|O(YES)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(REMOVE)|O(ACCEPT_UNSAFE_VAULT),
+                O(STORE)|O(ACCEPT_UNSAFE_VAULT), "DEVICE", "make a device a volume under a customer's key", verb_format },
+        { "enroll", 1, 1, O(JSON)|O(YES)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(REMOVE)|O(STORE)|O(ACCEPT_UNSAFE_VAULT),
           "DEVICE|UUID|NAME", "give a volume one more key, or take one out", verb_enroll },
         { "rotate", 1, 1, O(JSON)|O(YES)|O(KEY)|O(KEY_VERSION)|O(FINISH)|O(ACCEPT_UNSAFE_VAULT), "DEVICE|UUID|NAME",
           "go over to the newest version of a volume's key", verb_rotate },
-        { "rekey", 1, 1, O(JSON)|O(YES)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(FROM)|O(FINISH)|O(ACCEPT_UNSAFE_VAULT),
+        { "rekey", 1, 1, O(JSON)|O(YES)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(FROM)|O(FINISH)|O(STORE)|O(ACCEPT_UNSAFE_VAULT),
           "UUID|NAME", "put another key in the place of one that a volume has", verb_rekey },
         { "attach", 0, 4096, O(JSON)|O(ALL)|O(READ_ONLY)|O(UDEV)|O(WAIT), "DEVICE|UUID|NAME ...",
           "open volumes as /dev/mapper/NAME, all at once", verb_attach },

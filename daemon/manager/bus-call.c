@@ -60,6 +60,7 @@ static bool *find_flag(struct options *o, const char *key) {
                : streq(key, "automatic") ? &o->automatic
                : streq(key, "remove")    ? &o->remove
                : streq(key, "finish")    ? &o->finish
+               : streq(key, "store-vault") ? &o->store_vault
                                          : NULL;
 }
 

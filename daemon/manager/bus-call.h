@@ -8,7 +8,7 @@
 #include "operation.h"
 
 struct options {
-        bool wipe, read_only, automatic, remove, finish;
+        bool wipe, read_only, automatic, remove, finish, store_vault;
         uint32_t token;                /* UINT32_MAX: not said */
         const char *accept_unsafe, *version;
 };

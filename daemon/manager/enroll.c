@@ -15,7 +15,6 @@
 #include <stdarg.h>
 #include <syslog.h>
 
-#include "common/algorithm.h"
 #include "common/log.h"
 #include "header-work.h"
 #include "manager.h"
@@ -43,7 +42,7 @@ static void end(struct enroll *e) {
 
 static void record(struct enroll *e, const char *event, uint8_t priority) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
-        char uri[KEY_URI_MAX];
+        char uri[KEY_URI_MAX], secret[STORED_NAME_SIZE];
 
         if (!r)
                 return;
@@ -54,6 +53,7 @@ static void record(struct enroll *e, const char *event, uint8_t priority) {
         audit_record_add(r, "uuid", e->work.uuid);
         audit_record_add(r, "device", e->work.device);
         audit_record_add(r, "key", uri);
+        audit_record_add(r, "secret", new_secret_name(&e->new, e->work.uuid, secret));
         if (*e->key.answer.code || e->key.answer.http_status > 0)
                 manager_record_reply(r, &e->key.answer);
         audit_record_add(r, "accept_unsafe_vault", e->request.accept_unsafe);
@@ -223,7 +223,7 @@ static void on_proven(const struct outcome *o, const struct proven_key *k, void 
         e->key = *k;
         if (o->code != EXIT_CODE_DONE)
                 fail(e, o);
-        else if (!algorithm_is_symmetric(k->algorithm))
+        else if (!new_secret_is_needed(k))
                 step(e, &add_verb, PICK_ANY, on_added);
         else if (new_secret_start(e->work.manager, &n, on_new_secret, e) < 0)
                 refuse(e, EXIT_CODE_FAILED, "%s: out of memory", e->work.name);
@@ -339,7 +339,8 @@ static bool request_is_valid(struct enroll *e) {
         const char *why;
 
         if (!e->request.remove)
-                return key_proof_check(e->work.manager, e->request.key, &e->key, &e->outcome) >= 0;
+                return key_proof_check(e->work.manager, e->request.key, &e->key, &e->outcome) >= 0 &&
+                       (!e->request.store_vault || key_proof_check_store(e->work.manager, &e->key, &e->outcome) >= 0);
         if (key_uri_parse(e->request.key, &e->key.uri, &why) >= 0)
                 return true;
         outcome_set(&e->outcome, EXIT_CODE_USAGE, "%s is no key: %s", e->request.key, why);

@@ -89,6 +89,7 @@ struct format_request {
         enum role role;
         char key[513];
         bool wipe;
+        bool store_vault;          /* the wrapped key becomes a secret of the vault */
         char accept_unsafe[257];   /* the reason; empty: not accepted */
 };
 int format_start(struct manager *m, const struct format_request *q, const struct requester *who,
@@ -100,6 +101,7 @@ struct enroll_request {
         char what[257];
         char key[513];             /* to add; to remove: any version of it */
         bool remove;
+        bool store_vault;          /* as of format */
         char accept_unsafe[257];   /* the reason; empty: not accepted */
 };
 int enroll_start(struct manager *m, const struct enroll_request *q, const struct requester *who, operation_done done,

@@ -17,7 +17,6 @@
 #include <stdarg.h>
 #include <syslog.h>
 
-#include "common/algorithm.h"
 #include "common/log.h"
 #include "header-work.h"
 #include "manager.h"
@@ -51,7 +50,7 @@ static void end(struct rotate *e) {
 
 static void record(struct rotate *e, const char *event, uint8_t priority) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
-        char uri[KEY_URI_MAX];
+        char uri[KEY_URI_MAX], secret[STORED_NAME_SIZE];
 
         if (!r)
                 return;
@@ -62,6 +61,7 @@ static void record(struct rotate *e, const char *event, uint8_t priority) {
         audit_record_add(r, "uuid", e->work.uuid);
         audit_record_add(r, "device", e->work.device);
         audit_record_add(r, "key", uri);
+        audit_record_add(r, "secret", new_secret_name(&e->new, e->work.uuid, secret));
         audit_record_add(r, "old_key", *e->drop ? e->drop : e->old);
         if (e->generation > 0)
                 audit_record_addf(r, "generation", "%llu", (unsigned long long) e->generation);
@@ -350,7 +350,7 @@ static void make(struct rotate *e, const struct trust_entry *t, const struct dis
                 return;
         }
         e->generation = MAX_OF(listed->generation, trust_find_key(t, &e->key.uri)->generation) + 1;
-        if (!algorithm_is_symmetric(e->key.algorithm))
+        if (!new_secret_is_needed(&e->key))
                 step(e, &rotate_verb, PICK_ANY, on_changed);
         else if (new_secret_start(e->work.manager, &n, on_new_secret, e) < 0)
                 out_of_memory(e);
@@ -470,6 +470,10 @@ static void begin(struct rotate *e, const struct trust_entry *t) {
                 return;
         }
         snprintf(e->old, sizeof(e->old), "%s", f.listed->key);
+        if (f.listed->stored && key_proof_check_store(e->work.manager, &e->key, &e->outcome) < 0) {
+                fail(e);
+                return;
+        }
         p.known = listed.version;
         if (key_proof_start(e->work.manager, &p, &e->key, on_proven, e) < 0)
                 out_of_memory(e);
