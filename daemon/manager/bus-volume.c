@@ -10,7 +10,7 @@
 #include "lease-keys.h"
 #include "pause.h"
 #include "teardown.h"
-#include "stored-text.h"
+#include "stored.h"
 #include "wrap.h"
 
 int bus_volume_find(sd_bus *sd _unused_, const char *path, const char *interface _unused_, void *user, void **ret_found,

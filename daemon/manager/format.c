@@ -22,8 +22,8 @@
 #include "manager.h"
 #include "new-secret.h"
 #include "operation.h"
+#include "stored.h"
 #include "trust-places.h"
-#include "wrap-choice.h"
 
 struct format {
         struct manager *manager;

@@ -8,7 +8,7 @@
 #include "key-attributes.h"
 #include "manager.h"
 #include "open-mark.h"
-#include "stored-text.h"
+#include "stored.h"
 #include "unit-return.h"
 #include "wrap.h"
 

@@ -3,7 +3,7 @@
 
 #include "instants.h"
 #include "operation.h"
-#include "stored-text.h"
+#include "stored.h"
 
 /* What to do next, by verdict: the last sentence of every message about the vault. */
 static const char *const advice[_VERDICT_MAX] = {

@@ -11,6 +11,7 @@
 #include "key-attributes.h"
 #include "lease-keys.h"
 #include "manager.h"
+#include "stored.h"
 #include "unlock.h"
 
 static void try_key(struct unlock *u);

@@ -103,15 +103,3 @@ int wrap_choose(const struct disk_reply *h, const struct trust_entry *t, bool le
         *ret = c;
         return 0;
 }
-
-void wrap_fill_request(const struct disk_wrap *w, const char volume[static 37], struct vault_request *q) {
-        snprintf(q->algorithm, sizeof(q->algorithm), "%s", w->algorithm);
-        memcpy(q->volume, volume, sizeof(q->volume));
-        q->stored = w->stored;
-        if (w->stored) {
-                memcpy(q->digest, w->wrapped, sizeof(q->digest));
-                return;
-        }
-        memcpy(q->blob, w->wrapped, w->wrapped_size);
-        q->blob_size = w->wrapped_size;
-}

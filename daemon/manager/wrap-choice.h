@@ -9,7 +9,6 @@
  * A rotation (rotate.c) does both, so that two versions of a key may be there: the list's is the one whose public key and, where
  * that is the same, generation it has. */
 
-#include "common/vault-proto.h"
 #include "trust.h"
 
 struct wrap_choice {
@@ -22,6 +21,3 @@ struct wrap_choice {
  * than was seen), -EKEYREJECTED (another public key than was pinned) or -ENOENT (a key that is listed is not there). */
 int wrap_choose(const struct disk_reply *h, const struct trust_entry *t, bool lenient, struct wrap_choice *ret,
                 char why[static 600]);
-
-/* Fills in what a request to unwrap W says of it: volume, algorithm and blob or, where the vault keeps it, digest. */
-void wrap_fill_request(const struct disk_wrap *w, const char volume[static 37], struct vault_request *q);

@@ -249,7 +249,7 @@ def stored_requests_that_make_no_sense(b):
     volume = {"volume": k.volume}
     said = [h.call(WRAP_NEW, digest=bytes(32), **volume), k.call(GET_KEY, **k.about()), k.call(WRAP, b"\1" * 32, **k.about()),
             k.call(UNWRAP, **k.about()), k.release(flags=DELIVER)[0] and b.client.release(k.kid, b"\1" * 256, **k.about())[0]]
-    sent = [row["op"] for row in b.vault.log()[before:]]
+    sent = [row["op"] for row in b.vault.log()[before:] if row["op"] != "token"]
     b.vault.ctl("policy-remove", name="node", perms=EVERYTHING)
     return first(differs("said", [(y.verdict, y.code) for y in said], [(M, "request")] * 5),
                  differs("sent", sent, ["secret-get", "unwrap"]))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stored-text.h"
+#include "stored.h"
 
 #include <time.h>
 
@@ -28,4 +28,16 @@ bool stored_text(const struct vault_reply *y, uint64_t now, char *buf, size_t si
         else
                 return false;
         return true;
+}
+
+void wrap_fill_request(const struct disk_wrap *w, const char volume[static 37], struct vault_request *q) {
+        snprintf(q->algorithm, sizeof(q->algorithm), "%s", w->algorithm);
+        memcpy(q->volume, volume, sizeof(q->volume));
+        q->stored = w->stored;
+        if (w->stored) {
+                memcpy(q->digest, w->wrapped, sizeof(q->digest));
+                return;
+        }
+        memcpy(q->blob, w->wrapped, w->wrapped_size);
+        q->blob_size = w->wrapped_size;
 }
