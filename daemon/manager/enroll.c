@@ -25,7 +25,8 @@ struct enroll {
         struct header_work work;         /* first: it is what the steps are about */
         struct enroll_request request;
         struct proven_key key;
-        struct new_secret new;           /* of a symmetric key; fd: -EBADF where there is none */
+        struct new_secret new;           /* fd: -EBADF where there is none */
+        char old_secret[STORED_NAME_SIZE];    /* that the vault keeps for a key that is taken out; empty: none */
         struct outcome outcome;
         operation_done done;
         void *user;
@@ -54,6 +55,7 @@ static void record(struct enroll *e, const char *event, uint8_t priority) {
         audit_record_add(r, "device", e->work.device);
         audit_record_add(r, "key", uri);
         audit_record_add(r, "secret", new_secret_name(&e->new, e->work.uuid, secret));
+        audit_record_add(r, "old_secret", e->old_secret);
         if (*e->key.answer.code || e->key.answer.http_status > 0)
                 manager_record_reply(r, &e->key.answer);
         audit_record_add(r, "accept_unsafe_vault", e->request.accept_unsafe);
@@ -204,12 +206,12 @@ static void fail(struct enroll *e, const struct outcome *o) {
 static void on_new_secret(const struct outcome *o, struct new_secret *s, void *user) {
         struct enroll *e = user;
 
+        e->new = *s;
+        s->fd = -EBADF;
         if (o->code != EXIT_CODE_DONE) {
                 fail(e, o);
                 return;
         }
-        e->new = *s;
-        s->fd = -EBADF;
         step(e, &add_verb, PICK_ANY, on_added);
 }
 
@@ -295,8 +297,11 @@ static void on_other_key_opens(const struct outcome *o, void *user) {
 
 static void take_out(struct enroll *e, const struct trust_entry *t) {
         const struct trust_key *k = trust_find_key(t, &e->key.uri);
+        const struct disk_wrap *w = find_token(e);
 
-        if (!k && !find_token(e)) {
+        if (w && w->stored)
+                stored_key_name(e->work.uuid, w->wrapped, e->old_secret);
+        if (!k && !w) {
                 snprintf(e->outcome.message, sizeof(e->outcome.message), "%s does not have that key", e->work.name);
                 end(e);
                 return;

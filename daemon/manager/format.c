@@ -289,13 +289,13 @@ static void make(struct format *f, const struct new_secret *s) {
 static void on_new_secret(const struct outcome *o, struct new_secret *s, void *user) {
         struct format *f = user;
 
+        (void) new_secret_name(s, f->uuid, f->secret);
         if (o->code != EXIT_CODE_DONE) {
                 f->outcome = *o;
                 fail(f);
                 return;
         }
         f->secret_fd = TAKE_FD(s->fd);
-        (void) new_secret_name(s, f->uuid, f->secret);
         make(f, s);
 }
 

@@ -185,7 +185,7 @@ bool new_secret_is_needed(const struct proven_key *k) {
 }
 
 const char *new_secret_name(const struct new_secret *s, const char uuid[static 37], char buf[static STORED_NAME_SIZE]) {
-        if (!s->stored)
+        if (!s->stored || s->wrapped_size == 0)
                 return NULL;
         stored_key_name(uuid, s->wrapped, buf);
         return buf;

@@ -31,7 +31,8 @@ struct rotate {
         char drop[513];                  /* the one that is being taken out; empty: one is being made */
         bool switched;                   /* by this run: the list has the new one */
         struct key_waiter waiter;
-        struct new_secret new;           /* of a symmetric key; fd: -EBADF where there is none */
+        char old_secret[STORED_NAME_SIZE];    /* as drop: that the vault keeps for it */
+        struct new_secret new;           /* fd: -EBADF where there is none */
         struct outcome outcome;
         operation_done done;
         void *user;
@@ -62,6 +63,7 @@ static void record(struct rotate *e, const char *event, uint8_t priority) {
         audit_record_add(r, "device", e->work.device);
         audit_record_add(r, "key", uri);
         audit_record_add(r, "secret", new_secret_name(&e->new, e->work.uuid, secret));
+        audit_record_add(r, "old_secret", e->old_secret);
         audit_record_add(r, "old_key", *e->drop ? e->drop : e->old);
         if (e->generation > 0)
                 audit_record_addf(r, "generation", "%llu", (unsigned long long) e->generation);
@@ -304,7 +306,7 @@ static void on_dropped(const struct outcome *o, void *user) {
                 return;
         e->outcome.changed = true;
         record(e, "key_version_removed", LOG_NOTICE);
-        *e->drop = 0;
+        *e->drop = *e->old_secret = 0;
         (void) header_work_bind(&e->work, -1);
         next(e);
 }
@@ -324,16 +326,18 @@ static void drop(struct rotate *e, const struct trust_entry *t, const struct dis
                 return;
         }
         memcpy(e->drop, w->key, sizeof(e->drop));
+        if (w->stored)
+                stored_key_name(e->work.uuid, w->wrapped, e->old_secret);
         step(e, &drop_verb, PICK_ANY, on_dropped);
 }
 
 static void on_new_secret(const struct outcome *o, struct new_secret *s, void *user) {
         struct rotate *e = user;
 
-        if (!went_well(e, o))
-                return;
         e->new = *s;
         s->fd = -EBADF;
+        if (!went_well(e, o))
+                return;
         step(e, &rotate_verb, PICK_ANY, on_changed);
 }
 
