@@ -26,6 +26,10 @@ def row(name, *wanted):
 class StoredKey(Key):
     """A key, and a volume whose wrapped key the vault keeps."""
 
+    def __init__(self, b):
+        b.connect_to_new_worker()                   # one that had W in its memory ends soon, in the middle of what follows
+        super().__init__(b)
+
     def prepare(self):
         super().prepare()
         self.ctl("policy-add", name="node", perms=EVERYTHING)
@@ -34,7 +38,7 @@ class StoredKey(Key):
         assert y.verdict == G and len(y.blob) == 32, "it was not kept: %r" % y
         self.digest = y.blob
         self.secret = "cmkd-%s-%s" % (self.volume, self.digest[:16].hex())
-        self.b.connect_to_new_worker()              # the one that had W in its memory ends soon
+        self.b.connect_to_new_worker()
 
     def about(self, **more):
         return dict({"volume": self.volume, "digest": self.digest}, **more)
@@ -201,6 +205,7 @@ def stored_w_comes_by_a_release(b):
     log = b.vault.log()[before:]
     kept, = [s for s in k.ctl("secrets")["secrets"] if s["name"] == k.secret]
     shown = any(w in frame for frame in b.client.frames)
+    b.connect_to_new_worker()
     b.vault.ctl("policy-remove", name="node", perms=EVERYTHING)
     return first(differs("release", (y.verdict, y.delivered, len(w)), (G, 64, 64)), differs("again", again, w),
                  differs("requests", [row["op"] for row in log], ["secret-get", "unwrap"]),
@@ -250,6 +255,7 @@ def stored_requests_that_make_no_sense(b):
     said = [h.call(WRAP_NEW, digest=bytes(32), **volume), k.call(GET_KEY, **k.about()), k.call(WRAP, b"\1" * 32, **k.about()),
             k.call(UNWRAP, **k.about()), k.release(flags=DELIVER)[0] and b.client.release(k.kid, b"\1" * 256, **k.about())[0]]
     sent = [row["op"] for row in b.vault.log()[before:] if row["op"] != "token"]
+    b.connect_to_new_worker()
     b.vault.ctl("policy-remove", name="node", perms=EVERYTHING)
     return first(differs("said", [(y.verdict, y.code) for y in said], [(M, "request")] * 5),
                  differs("sent", sent, ["secret-get", "unwrap"]))
