@@ -11,7 +11,7 @@ static const struct verb verbs[] = {
                 O(STORE)|O(ACCEPT_UNSAFE_VAULT), "DEVICE", "make a device a volume under a customer's key", verb_format },
         { "enroll", 1, 1, O(JSON)|O(YES)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(REMOVE)|O(STORE)|O(ACCEPT_UNSAFE_VAULT),
           "DEVICE|UUID|NAME", "give a volume one more key, or take one out", verb_enroll },
-        { "rotate", 1, 1, O(JSON)|O(YES)|O(KEY)|O(KEY_VERSION)|O(FINISH)|O(ACCEPT_UNSAFE_VAULT), "DEVICE|UUID|NAME",
+        { "rotate", 1, 1, O(JSON)|O(YES)|O(KEY)|O(KEY_VERSION)|O(FINISH)|O(STORE)|O(ACCEPT_UNSAFE_VAULT), "DEVICE|UUID|NAME",
           "go over to the newest version of a volume's key", verb_rotate },
         { "rekey", 1, 1, O(JSON)|O(YES)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(FROM)|O(FINISH)|O(STORE)|O(ACCEPT_UNSAFE_VAULT),
           "UUID|NAME", "put another key in the place of one that a volume has", verb_rekey },

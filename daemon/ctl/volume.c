@@ -49,16 +49,12 @@ int read_terms(const struct invocation *in, struct key_terms *ret) {
                 return fail(EXIT_CODE_USAGE, "the reason after --accept-unsafe-vault is longer than %d", REASON_MAX);
         if (store && !streq(store, "token") && !streq(store, "vault"))
                 return fail(EXIT_CODE_USAGE, "--store is token or vault");
-        *ret = (struct key_terms) { .reason = reason, .store_vault = store && streq(store, "vault") };
+        *ret = (struct key_terms) { .reason = reason, .store = store };
         return EXIT_CODE_DONE;
 }
 
-static int append_flag(sd_bus_message *m, const char *name, bool on) {
-        return on ? sd_bus_message_append(m, "{sv}", name, "b", 1) : 0;
-}
-
 int append_terms(sd_bus_message *m, const struct key_terms *t) {
-        int r = append_flag(m, "store-vault", t->store_vault);
+        int r = t->store ? sd_bus_message_append(m, "{sv}", "store", "s", t->store) : 0;
 
         return r >= 0 && t->reason ? sd_bus_message_append(m, "{sv}", "accept-unsafe-vault", "s", t->reason) : r;
 }
@@ -80,7 +76,7 @@ static int append_format(sd_bus_message *m, const struct invocation *in, const c
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "{sv}");
         if (r >= 0)
-                r = append_flag(m, "wipe", has_option(in, OPTION_WIPE));
+                r = has_option(in, OPTION_WIPE) ? sd_bus_message_append(m, "{sv}", "wipe", "b", 1) : 0;
         if (r >= 0)
                 r = append_terms(m, t);
         return r < 0 ? r : sd_bus_message_close_container(m);

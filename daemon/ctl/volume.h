@@ -13,7 +13,7 @@ int find_key(const struct invocation *in, char *buf);
 /* What is said of a key that is to be enrolled, beside its name. */
 struct key_terms {
         const char *reason;          /* to accept a vault that is not safe, or NULL */
-        bool store_vault;            /* its wrapped key is to be kept there */
+        const char *store;           /* where its wrapped key is to be kept: token, vault, or NULL: not said */
 };
 
 int read_terms(const struct invocation *in, struct key_terms *ret);

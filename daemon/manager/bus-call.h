@@ -8,9 +8,10 @@
 #include "operation.h"
 
 struct options {
-        bool wipe, read_only, automatic, remove, finish, store_vault;
+        bool wipe, read_only, automatic, remove, finish;
         uint32_t token;                /* UINT32_MAX: not said */
         const char *accept_unsafe, *version;
+        enum store store;
 };
 
 /* Answers with the error that stands for code. Returns what a handler returns. */

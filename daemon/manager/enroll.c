@@ -345,7 +345,7 @@ static bool request_is_valid(struct enroll *e) {
 
         if (!e->request.remove)
                 return key_proof_check(e->work.manager, e->request.key, &e->key, &e->outcome) >= 0 &&
-                       (!e->request.store_vault || key_proof_check_store(e->work.manager, &e->key, &e->outcome) >= 0);
+                       (e->request.store != STORE_VAULT || key_proof_check_store(e->work.manager, &e->key, &e->outcome) >= 0);
         if (key_uri_parse(e->request.key, &e->key.uri, &why) >= 0)
                 return true;
         outcome_set(&e->outcome, EXIT_CODE_USAGE, "%s is no key: %s", e->request.key, why);

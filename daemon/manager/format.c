@@ -368,7 +368,7 @@ static bool request_is_valid(struct format *f) {
         }
         if (volume_name_is_valid(f->request.name))
                 return key_proof_check(f->manager, f->request.key, &f->key, &f->outcome) >= 0 &&
-                       (!f->request.store_vault || key_proof_check_store(f->manager, &f->key, &f->outcome) >= 0) &&
+                       (f->request.store != STORE_VAULT || key_proof_check_store(f->manager, &f->key, &f->outcome) >= 0) &&
                        (f->request.role != ROLE_OS || key_proof_check_boot(f->manager, &f->key, &f->outcome) >= 0);
         outcome_set(&f->outcome, EXIT_CODE_USAGE, "A volume's name is 1 to 64 of A-Z a-z 0-9 _ . -, and begins with none of . and -");
         return false;

@@ -446,6 +446,10 @@ static void name_wanted(const struct rotate *e, const struct trust_key *k, char 
                 snprintf(buf + n, KEY_URI_MAX + 40 - n, "/%s", e->request.version);
 }
 
+static bool is_to_be_stored(const struct rotate *e, const struct disk_wrap *listed) {
+        return e->request.store == STORE_NOT_SAID ? listed->stored : e->request.store == STORE_VAULT;
+}
+
 static void begin(struct rotate *e, const struct trust_entry *t) {
         const struct trust_key *k = find_key(e, t);
         char uri[KEY_URI_MAX + 40];
@@ -474,7 +478,7 @@ static void begin(struct rotate *e, const struct trust_entry *t) {
                 return;
         }
         snprintf(e->old, sizeof(e->old), "%s", f.listed->key);
-        if (f.listed->stored && key_proof_check_store(e->work.manager, &e->key, &e->outcome) < 0) {
+        if (is_to_be_stored(e, f.listed) && key_proof_check_store(e->work.manager, &e->key, &e->outcome) < 0) {
                 fail(e);
                 return;
         }

@@ -165,7 +165,7 @@ static bool is_pipe(int fd) {
 
 /* What the vault is to keep, or keeps, and the request do not go together: why not, else NULL. */
 static const char *objection_to_stored(const struct vault *v, const struct vault_request *q) {
-        if (!q->stored || !v)
+        if (!q->stored)
                 return NULL;
         if (!v->ops->store || stored_key_objection(v->config))
                 return "a wrapped key cannot be kept in this vault";
