@@ -240,6 +240,7 @@ def stored_without_permission_to_set(b):
     b.vault.fault("bad-base64", op="secret-set", count=1)
     lie = k.call(WRAP_NEW, digest=bytes(32), volume=str(uuid.uuid4()))
     b.vault.ctl("policy-remove", name="node", perms=["secret-set"])
+    b.connect_to_new_worker()
     return first(differs("verdict", (y.verdict, y.code, y.blob), (D, "Forbidden/ForbiddenByPolicy", b"")),
                  None if 'the permission "set" on secrets' in y.text else "text: %s" % y.text,
                  differs("deleted name", (z.verdict, z.code, z.blob), (M, "Conflict/ObjectIsDeletedButRecoverable", b"")),
