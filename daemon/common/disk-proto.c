@@ -123,6 +123,7 @@ static void put_wrap(struct wire_frame *f, const struct disk_wrap *w) {
         wire_put_string(f, w->proof_request_id);
         wire_put_bytes(f, w->spki, w->spki_size);
         wire_put_bytes(f, w->wrapped, w->wrapped_size);
+        wire_put_u8(f, w->stored);
 }
 
 static void get_wrap(struct wire_cursor *c, struct disk_wrap *w) {
@@ -134,6 +135,9 @@ static void get_wrap(struct wire_cursor *c, struct disk_wrap *w) {
         get_text(c, w->proof_request_id, sizeof(w->proof_request_id));
         wire_get_bytes(c, w->spki, sizeof(w->spki), &w->spki_size);
         wire_get_bytes(c, w->wrapped, sizeof(w->wrapped), &w->wrapped_size);
+        w->stored = get_below(c, 2);
+        if (c->error == 0 && w->stored && w->wrapped_size != DISK_DIGEST_SIZE)
+                c->error = -EBADMSG;
 }
 
 int disk_reply_encode(const struct disk_reply *y, struct wire_frame *ret) {

@@ -30,7 +30,7 @@ enum disk_message { DISK_MSG_REQUEST = 0x0201, DISK_MSG_REPLY = 0x0202 };
 enum disk_op {
         DISK_OP_INSPECT = 1,     /* device -> validated header: uuid, token, header_digest. No secret */
         DISK_OP_FORMAT,          /* device, name, role, key, spki, proof_* -> uuid, wrapped, trust_digest, header_digest. With a
-                                  * symmetric key: uuid, wrapped and W too */
+                                  * symmetric key, or STORED: uuid, wrapped and W too */
         DISK_OP_CHECK,           /* device, uuid, W -> the keyslot opens, the manifest holds; trust_digest */
         DISK_OP_ERASE,           /* device, uuid: undo of a FORMAT that could not be proven; nothing else is erased */
         DISK_OP_ACTIVATE,        /* device, name, uuid, header_digest, trust_digest (if listed), W -> dev, sectors */
@@ -62,7 +62,7 @@ enum disk_op {
         DISK_OP_USES,            /* name, uuid -> descriptor: who and what is on it, common/uses.h. Changes nothing */
         DISK_OP_AWAIT,           /* name, uuid: replies when no holder is left but protected ones; the deadline is the caller's */
         /* As RECOVERY_ADD and _REMOVE, of one more key that opens the volume: key, and for ADD algorithm, spki, proof_* */
-        DISK_OP_WRAP_ADD,        /* W; with a symmetric key: wrapped, and the pipe of the new W as descriptor */
+        DISK_OP_WRAP_ADD,        /* W; with a symmetric key, or STORED: wrapped, and the pipe of the new W as descriptor */
         DISK_OP_WRAP_REMOVE,     /* W */
         DISK_OP_SCRATCH,         /* device, name, uuid (new), WIPE -> dev, sectors: a mapping with a volume key that is random and kept
                                   * nowhere; what the device held goes */
@@ -95,6 +95,7 @@ enum disk_flags {
         DISK_FLAG_FOREIGN = 1 << 17,      /* ACTIVATE, CHECK: keyslots or tokens that are not enrolled; message names them */
         DISK_FLAG_FOREIGN_OK = 1 << 18,   /* ACTIVATE: OnForeignKeyslot=report, open it all the same */
         DISK_FLAG_DEEP = 1 << 20,         /* USES: look at all descriptors of all threads; takes longer */
+        DISK_FLAG_STORED = 1 << 21,       /* FORMAT, WRAP_ADD, WRAP_ROTATE: the wrapped key is in the vault, wrapped is its digest */
         DISK_FLAG_STAY = 1 << 19,         /* any request: then wait for one more; of one that needs W the descriptor is its pipe */
 };
 
@@ -116,7 +117,7 @@ struct disk_request {
         uint64_t sectors;
         uint8_t spki[DISK_SPKI_MAX];      /* pinned public key, DER; of a symmetric key its canary (algorithm.h) */
         size_t spki_size;
-        uint8_t wrapped[DISK_WRAPPED_MAX]; /* FORMAT, WRAP_ADD with a symmetric key: W as its vault wrapped it */
+        uint8_t wrapped[DISK_WRAPPED_MAX]; /* FORMAT, WRAP_ADD with a symmetric key: W as its vault wrapped it; STORED: SHA-256 of that */
         size_t wrapped_size;
         uint8_t header_digest[DISK_DIGEST_SIZE];
         uint8_t trust_digest[DISK_DIGEST_SIZE];
@@ -132,6 +133,7 @@ struct disk_wrap {
         char proof_request_id[129];
         uint8_t spki[DISK_SPKI_MAX];
         size_t spki_size;
+        bool stored;                      /* in the vault (stored-key.h): wrapped is its digest */
         uint8_t wrapped[DISK_WRAPPED_MAX];
         size_t wrapped_size;
 };

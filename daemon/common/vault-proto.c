@@ -63,7 +63,7 @@ int vault_request_encode(const struct vault_request *q, uint32_t id, struct wire
         char uri[KEY_URI_MAX];
 
         key_uri_format(&q->key, uri, sizeof(uri));
-        wire_start(ret, *q->volume ? VAULT_MSG_REQUEST_BOUND : VAULT_MSG_REQUEST, id);
+        wire_start(ret, q->stored ? VAULT_MSG_REQUEST_STORED : *q->volume ? VAULT_MSG_REQUEST_BOUND : VAULT_MSG_REQUEST, id);
         wire_put_u8(ret, q->op);
         wire_put_u8(ret, q->flags);
         wire_put_string(ret, q->vault);
@@ -73,8 +73,10 @@ int vault_request_encode(const struct vault_request *q, uint32_t id, struct wire
         wire_put_u32(ret, q->timeout_ms);
         wire_put_bytes(ret, q->blob, q->blob_size);
         wire_put_u64(ret, q->configured_usec);
-        if (*q->volume)
+        if (*q->volume || q->stored)
                 wire_put_string(ret, q->volume);
+        if (q->stored)
+                wire_put_bytes(ret, q->digest, sizeof(q->digest));
         return wire_finish(ret);
 }
 
@@ -83,8 +85,9 @@ int vault_request_decode(struct wire_cursor *c, struct vault_request *ret) {
         char uri[KEY_URI_MAX];
         int r;
 
-        if (c->type != VAULT_MSG_REQUEST && c->type != VAULT_MSG_REQUEST_BOUND)
+        if (c->type != VAULT_MSG_REQUEST && c->type != VAULT_MSG_REQUEST_BOUND && c->type != VAULT_MSG_REQUEST_STORED)
                 return -EBADMSG;
+        q.stored = c->type == VAULT_MSG_REQUEST_STORED;
         q.op = wire_get_u8(c);
         q.flags = wire_get_u8(c);
         wire_get_string(c, q.vault, sizeof(q.vault));
@@ -94,12 +97,14 @@ int vault_request_decode(struct wire_cursor *c, struct vault_request *ret) {
         q.timeout_ms = wire_get_u32(c);
         wire_get_bytes(c, q.blob, sizeof(q.blob), &q.blob_size);
         q.configured_usec = wire_get_u64(c);
-        if (c->type == VAULT_MSG_REQUEST_BOUND)
+        if (c->type != VAULT_MSG_REQUEST)
                 wire_get_string(c, q.volume, sizeof(q.volume));
+        if (q.stored)
+                wire_get_exact(c, q.digest, sizeof(q.digest));
         r = wire_end(c);
         if (r < 0)
                 return r;
-        if (c->type == VAULT_MSG_REQUEST_BOUND && !uuid_is_valid(q.volume))
+        if (c->type != VAULT_MSG_REQUEST && !uuid_is_valid(q.volume))
                 return -EBADMSG;
         if (q.op < VAULT_OP_GET_KEY || q.op >= _VAULT_OP_MAX || !volume_name_is_valid(q.vault) ||
             !uuid_is_valid(q.client_request_id) || key_uri_parse(uri, &q.key, NULL) < 0)

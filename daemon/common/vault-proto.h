@@ -17,9 +17,12 @@
  *
  * VAULT_REPLY_TAGS is VAULT_REPLY with tags behind it, and is sent where there are some: to an earlier peer's eyes nothing
  * else has changed. Tags are those of the key's owner that begin with VAULT_TAG_PREFIX; nothing is made of them here.
- * VAULT_REQUEST_BOUND is in the same way VAULT_REQUEST with the volume's UUID behind it, to which a symmetric key binds W. */
+ * VAULT_REQUEST_BOUND is in the same way VAULT_REQUEST with the volume's UUID behind it, to which a symmetric key binds W, and
+ * VAULT_REQUEST_STORED is that with the digest of a wrapped key behind it, which the worker gets from the vault itself
+ * (stored-key.h): for a release it is fetched in place of the blob, for a challenge it has to be there beside it. */
 
 #include "key-uri.h"
+#include "stored-key.h"
 #include "verdict.h"
 #include "wire.h"
 
@@ -40,16 +43,19 @@ enum vault_message {
         VAULT_MSG_REPLY_TAGS = 0x0103,
         VAULT_MSG_REPLY_LIST = 0x0104,
         VAULT_MSG_REQUEST_BOUND = 0x0105,
+        VAULT_MSG_REQUEST_STORED = 0x0106,
 };
 
 enum vault_op {
         VAULT_OP_GET_KEY = 1,          /* public key, attributes, recovery level, tags */
         VAULT_OP_WRAP,
         VAULT_OP_UNWRAP,
-        VAULT_OP_CHECK_DELETED,        /* is the key listed as deleted? GRANTED: it is; anything else: cannot tell */
+        VAULT_OP_CHECK_DELETED,        /* is the key (stored: its secret, or the key) listed as deleted? GRANTED: it is; anything
+                                        * else: cannot tell */
         VAULT_OP_LIST_KEYS,            /* all keys of the vault, whichever of those allowed is named; one page */
         VAULT_OP_LIST_VERSIONS,        /* of the key */
-        VAULT_OP_WRAP_NEW,             /* a new W, made by the worker and shown to nobody: its blob. Symmetric keys, a volume */
+        VAULT_OP_WRAP_NEW,             /* a new W, made by the worker and shown to nobody: its blob. Symmetric keys, a volume. Stored:
+                                        * any key, the blob becomes a secret of the vault and its digest comes back */
         _VAULT_OP_MAX,
 };
 
@@ -71,6 +77,8 @@ struct vault_request {
         uint8_t blob[VAULT_BLOB_MAX];  /* what to wrap (never a secret of ours: a challenge) or unwrap */
         size_t blob_size;
         char volume[37];               /* UUID: whose W it is; empty: nobody's, a challenge or a canary */
+        bool stored;                   /* the volume's wrapped key is in the vault */
+        uint8_t digest[STORED_DIGEST_SIZE];    /* of it; WRAP_NEW: zeros */
 };
 
 enum vault_key_flags {
@@ -101,7 +109,7 @@ struct vault_reply {
         uint8_t key_flags;
         uint16_t key_bits;
         char key_type[17];             /* "RSA", "RSA-HSM", "rsa-2048"; of a symmetric key its algorithm (algorithm.h) */
-        uint64_t not_before, expires;  /* seconds since 1970, 0: none */
+        uint64_t not_before, expires;  /* seconds since 1970, 0: none. Check deleted: expires is when it will be purged */
         char recovery_level[65];
         uint8_t spki[VAULT_SPKI_MAX];  /* public key, DER SubjectPublicKeyInfo */
         size_t spki_size;

@@ -8,9 +8,8 @@
 
 /* cmkctl enroll: one more key for a volume, or one less. */
 
-#define REASON_MAX 256          /* it goes into one field of the trail */
-
-static int call_enroll(const char *what, const char *key, bool remove, const char *reason, bool *changed) {
+/* t: NULL: it is to go. */
+static int call_enroll(const char *what, const char *key, const struct key_terms *t, bool *changed) {
         _cleanup_(call_release) struct call c = {};
         int code, r, yes;
 
@@ -20,10 +19,8 @@ static int call_enroll(const char *what, const char *key, bool remove, const cha
         r = sd_bus_message_append(c.request, "ss", what, key);
         if (r >= 0)
                 r = sd_bus_message_open_container(c.request, 'a', "{sv}");
-        if (r >= 0 && remove)
-                r = sd_bus_message_append(c.request, "{sv}", "remove", "b", 1);
-        if (r >= 0 && reason)
-                r = sd_bus_message_append(c.request, "{sv}", "accept-unsafe-vault", "s", reason);
+        if (r >= 0)
+                r = t ? append_terms(c.request, t) : sd_bus_message_append(c.request, "{sv}", "remove", "b", 1);
         if (r >= 0)
                 r = sd_bus_message_close_container(c.request);
         code = call_send(&c, r);
@@ -36,12 +33,12 @@ static int call_enroll(const char *what, const char *key, bool remove, const cha
         return EXIT_CODE_DONE;
 }
 
-int enroll_key(const char *what, const char *key, const char *reason, bool *changed) {
-        return call_enroll(what, key, false, reason, changed);
+int enroll_key(const char *what, const char *key, const struct key_terms *t, bool *changed) {
+        return call_enroll(what, key, t, changed);
 }
 
 int remove_key(const char *what, const char *key, bool *changed) {
-        return call_enroll(what, key, true, NULL, changed);
+        return call_enroll(what, key, NULL, changed);
 }
 
 static int print_enrolled(const char *volume, const char *member, const char *key, bool changed) {
@@ -61,7 +58,7 @@ static int take_out(const struct invocation *in) {
         int code;
 
         if (in->given & (OPTION_BIT(OPTION_KEY)|OPTION_BIT(OPTION_VAULT)|OPTION_BIT(OPTION_KEY_NAME)|
-                         OPTION_BIT(OPTION_KEY_VERSION)|OPTION_BIT(OPTION_ACCEPT_UNSAFE_VAULT)))
+                         OPTION_BIT(OPTION_KEY_VERSION)|OPTION_BIT(OPTION_STORE)|OPTION_BIT(OPTION_ACCEPT_UNSAFE_VAULT)))
                 return fail(EXIT_CODE_USAGE, "--remove names the key by itself, and adds none");
         code = check_key(key);
         if (code != EXIT_CODE_DONE)
@@ -78,11 +75,11 @@ static int take_out(const struct invocation *in) {
         return EXIT_CODE_DONE;
 }
 
-static int enroll_one(const struct invocation *in, const char *key, bool *any) {
+static int enroll_one(const struct invocation *in, const char *key, const struct key_terms *t, bool *any) {
         bool changed = false;
         int code;
 
-        code = enroll_key(in->args[0], key, in->values[OPTION_ACCEPT_UNSAFE_VAULT], &changed);
+        code = enroll_key(in->args[0], key, t, &changed);
         if (code != EXIT_CODE_DONE)
                 return code;
         *any |= changed;
@@ -93,6 +90,7 @@ static int enroll_one(const struct invocation *in, const char *key, bool *any) {
 
 int verb_enroll(const struct invocation *in) {
         char key[KEY_URI_MAX];
+        struct key_terms terms;
         bool changed = false;
         int code;
 
@@ -101,15 +99,15 @@ int verb_enroll(const struct invocation *in) {
                 return code;
         if (has_option(in, OPTION_REMOVE))
                 return take_out(in);
-        if (strlen(strempty(in->values[OPTION_ACCEPT_UNSAFE_VAULT])) > REASON_MAX)
-                return fail(EXIT_CODE_USAGE, "the reason after --accept-unsafe-vault is longer than %d", REASON_MAX);
-        code = find_key(in, key);
+        code = read_terms(in, &terms);
+        if (code == EXIT_CODE_DONE)
+                code = find_key(in, key);
         for (size_t i = 1; code == EXIT_CODE_DONE && i < in->n_keys; i++)
                 code = check_key(in->keys[i]);
         if (code == EXIT_CODE_DONE)
-                code = enroll_one(in, key, &changed);
+                code = enroll_one(in, key, &terms, &changed);
         for (size_t i = 1; code == EXIT_CODE_DONE && i < in->n_keys; i++)
-                code = enroll_one(in, in->keys[i], &changed);
+                code = enroll_one(in, in->keys[i], &terms, &changed);
         if (code == EXIT_CODE_DONE && has_option(in, OPTION_JSON))
                 return print_enrolled(in->args[0], "key", key, changed);
         return code;

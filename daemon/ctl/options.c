@@ -58,6 +58,7 @@ static const struct {
         [OPTION_FINISH] = { "finish", 0, false, "--finish", "of a volume of role os: the initramfs was built anew" },
         [OPTION_OUTPUT] = { "output", 0, true, "--output FILE", "write it there, in the place of what is there" },
         [OPTION_FROM] = { "from", 0, true, "--from URI", "the key that goes, where the volume has several" },
+        [OPTION_STORE] = { "store", 0, true, "--store token|vault", "where the wrapped key is kept: header, or a secret of the key's vault" },
         [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };
 

@@ -9,8 +9,6 @@
 /* cmkctl rekey: another key in the place of one that a volume has, in whatever vault. Enrolled, proven and on the node's
  * list before the old one goes, which is by the new one; interrupted anywhere, the same command goes on. */
 
-#define REASON_MAX 256          /* it goes into one field of the trail */
-
 struct listed {
         bool found, is_os, has_new;
         unsigned n_others;
@@ -105,7 +103,7 @@ static int print_rekeyed(const struct invocation *in, const char *key, const cha
         return print_json(o);
 }
 
-static int rekey(const struct invocation *in, const char *key, const char *old, bool keep) {
+static int rekey(const struct invocation *in, const char *key, const char *old, const struct key_terms *t, bool keep) {
         char question[1200];
         bool changed = false;
         int code = EXIT_CODE_DONE;
@@ -114,7 +112,7 @@ static int rekey(const struct invocation *in, const char *key, const char *old, 
         if (*old && !keep)
                 code = confirm(in, question);
         if (code == EXIT_CODE_DONE)
-                code = enroll_key(in->args[0], key, in->values[OPTION_ACCEPT_UNSAFE_VAULT], &changed);
+                code = enroll_key(in->args[0], key, t, &changed);
         if (code == EXIT_CODE_DONE && *old && !keep)
                 code = remove_key(in->args[0], old, &changed);
         return code == EXIT_CODE_DONE ? print_rekeyed(in, key, old, keep ? old : "", changed) : code;
@@ -123,6 +121,7 @@ static int rekey(const struct invocation *in, const char *key, const char *old, 
 int verb_rekey(const struct invocation *in) {
         char key[KEY_URI_MAX], old[KEY_URI_MAX];
         struct key_uri new;
+        struct key_terms terms;
         struct listed l;
         int code;
 
@@ -130,9 +129,9 @@ int verb_rekey(const struct invocation *in) {
                 return fail(EXIT_CODE_USAGE, "%s is neither a UUID nor a name of a volume", in->args[0]);
         if (in->n_keys > 1)
                 return fail(EXIT_CODE_USAGE, "one key takes the place of one");
-        if (strlen(strempty(in->values[OPTION_ACCEPT_UNSAFE_VAULT])) > REASON_MAX)
-                return fail(EXIT_CODE_USAGE, "the reason after --accept-unsafe-vault is longer than %d", REASON_MAX);
-        code = find_key(in, key);
+        code = read_terms(in, &terms);
+        if (code == EXIT_CODE_DONE)
+                code = find_key(in, key);
         if (code == EXIT_CODE_DONE && has_option(in, OPTION_FROM))
                 code = check_key(in->values[OPTION_FROM]);
         if (code != EXIT_CODE_DONE)
@@ -142,5 +141,5 @@ int verb_rekey(const struct invocation *in) {
         code = look(in->args[0], &new, &l);
         if (code == EXIT_CODE_DONE)
                 code = choose_old(in, &new, &l, old);
-        return code == EXIT_CODE_DONE ? rekey(in, key, old, l.is_os && !has_option(in, OPTION_FINISH)) : code;
+        return code == EXIT_CODE_DONE ? rekey(in, key, old, &terms, l.is_os && !has_option(in, OPTION_FINISH)) : code;
 }

@@ -6,18 +6,12 @@
 
 /* cmkctl rotate: a key of a volume by another version of it. */
 
-#define REASON_MAX 256          /* it goes into one field of the trail */
-
 struct rotated {
         int changed;
         const char *key, *kept;
 };
 
-static int append_text(sd_bus_message *m, const char *name, const char *value) {
-        return value ? sd_bus_message_append(m, "{sv}", name, "s", value) : 0;
-}
-
-static int call_rotate(struct call *c, const struct invocation *in, struct rotated *ret) {
+static int call_rotate(struct call *c, const struct invocation *in, const struct key_terms *t, struct rotated *ret) {
         int code, r;
 
         code = call_begin(c, BUS_MANAGER, "Rotate");
@@ -26,10 +20,10 @@ static int call_rotate(struct call *c, const struct invocation *in, struct rotat
         r = sd_bus_message_append(c->request, "ss", in->args[0], strempty(in->values[OPTION_KEY]));
         if (r >= 0)
                 r = sd_bus_message_open_container(c->request, 'a', "{sv}");
+        if (r >= 0 && has_option(in, OPTION_KEY_VERSION))
+                r = sd_bus_message_append(c->request, "{sv}", "version", "s", in->values[OPTION_KEY_VERSION]);
         if (r >= 0)
-                r = append_text(c->request, "version", in->values[OPTION_KEY_VERSION]);
-        if (r >= 0)
-                r = append_text(c->request, "accept-unsafe-vault", in->values[OPTION_ACCEPT_UNSAFE_VAULT]);
+                r = append_terms(c->request, t);
         if (r >= 0 && has_option(in, OPTION_FINISH))
                 r = sd_bus_message_append(c->request, "{sv}", "finish", "b", 1);
         if (r >= 0)
@@ -62,6 +56,7 @@ static int print_rotated(const struct invocation *in, const struct rotated *y) {
 
 int verb_rotate(const struct invocation *in) {
         _cleanup_(call_release) struct call c = {};
+        struct key_terms terms = {};
         struct rotated y = {};
         char question[512];
         int code;
@@ -71,13 +66,13 @@ int verb_rotate(const struct invocation *in) {
                 return fail(EXIT_CODE_USAGE, "one key at a time");
         if (code == EXIT_CODE_DONE && has_option(in, OPTION_KEY))
                 code = check_key(in->values[OPTION_KEY]);
-        if (code == EXIT_CODE_DONE && strlen(strempty(in->values[OPTION_ACCEPT_UNSAFE_VAULT])) > REASON_MAX)
-                return fail(EXIT_CODE_USAGE, "the reason after --accept-unsafe-vault is longer than %d", REASON_MAX);
+        if (code == EXIT_CODE_DONE)
+                code = read_terms(in, &terms);
         snprintf(question, sizeof(question), "An initramfs that was built before the key of %.300s was rotated does not open it any more.",
                  in->args[0]);
         if (code == EXIT_CODE_DONE && has_option(in, OPTION_FINISH))
                 code = confirm(in, question);
         if (code == EXIT_CODE_DONE)
-                code = call_rotate(&c, in, &y);
+                code = call_rotate(&c, in, &terms, &y);
         return code == EXIT_CODE_DONE ? print_rotated(in, &y) : code;
 }

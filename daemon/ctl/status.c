@@ -205,6 +205,16 @@ static void print_notice(struct json_object *v) {
         print_text("announced", line);
 }
 
+/* Of a key whose wrapped key the vault keeps. */
+static void print_secrets(struct json_object *v) {
+        struct json_object *list;
+
+        if (!json_object_object_get_ex(v, "wraps", &list) || !json_object_is_type(list, json_type_array))
+                return;
+        for (size_t i = 0; i < json_object_array_length(list); i++)
+                print_text("secret", json_text(json_object_array_get_idx(list, i), "secret"));
+}
+
 /* Of a volume with several keys each, with what its owner last said. */
 static void print_wraps(struct json_object *v) {
         struct json_object *list;
@@ -241,6 +251,7 @@ static void print_volume(struct json_object *v) {
         print_text("node", json_text(v, "node"));
         print_text("key", json_text(v, "key"));
         print_wraps(v);
+        print_secrets(v);
         if (json_number(v, "generation") != UINT64_MAX)
                 printf("  %-12s %llu\n", "generation", (unsigned long long) json_number(v, "generation"));
         print_text("recovery key", json_text(v, "recovery_key"));

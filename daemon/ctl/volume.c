@@ -42,6 +42,23 @@ int find_key(const struct invocation *in, char *buf) {
         return check_key(buf);
 }
 
+int read_terms(const struct invocation *in, struct key_terms *ret) {
+        const char *reason = in->values[OPTION_ACCEPT_UNSAFE_VAULT], *store = in->values[OPTION_STORE];
+
+        if (strlen(strempty(reason)) > REASON_MAX)
+                return fail(EXIT_CODE_USAGE, "the reason after --accept-unsafe-vault is longer than %d", REASON_MAX);
+        if (store && !streq(store, "token") && !streq(store, "vault"))
+                return fail(EXIT_CODE_USAGE, "--store is token or vault");
+        *ret = (struct key_terms) { .reason = reason, .store = store };
+        return EXIT_CODE_DONE;
+}
+
+int append_terms(sd_bus_message *m, const struct key_terms *t) {
+        int r = t->store ? sd_bus_message_append(m, "{sv}", "store", "s", t->store) : 0;
+
+        return r >= 0 && t->reason ? sd_bus_message_append(m, "{sv}", "accept-unsafe-vault", "s", t->reason) : r;
+}
+
 static int print_format(const char *volume, const char *uuid, bool changed) {
         _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
 
@@ -52,33 +69,28 @@ static int print_format(const char *volume, const char *uuid, bool changed) {
         return print_json(o);
 }
 
-static int append_flag(sd_bus_message *m, const char *name, bool on) {
-        return on ? sd_bus_message_append(m, "{sv}", name, "b", 1) : 0;
-}
-
-static int append_format(sd_bus_message *m, const struct invocation *in, const char *role, const char *key) {
-        const char *reason = in->values[OPTION_ACCEPT_UNSAFE_VAULT];
+static int append_format(sd_bus_message *m, const struct invocation *in, const char *role, const char *key, const struct key_terms *t) {
         int r;
 
         r = sd_bus_message_append(m, "ssss", in->args[0], in->values[OPTION_NAME], role, key);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "{sv}");
         if (r >= 0)
-                r = append_flag(m, "wipe", has_option(in, OPTION_WIPE));
-        if (r >= 0 && reason)
-                r = sd_bus_message_append(m, "{sv}", "accept-unsafe-vault", "s", reason);
+                r = has_option(in, OPTION_WIPE) ? sd_bus_message_append(m, "{sv}", "wipe", "b", 1) : 0;
+        if (r >= 0)
+                r = append_terms(m, t);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int check_format(const struct invocation *in, char *key) {
+static int check_format(const struct invocation *in, char *key, struct key_terms *t) {
         const char *role = in->values[OPTION_ROLE];
         int code;
 
         if (!has_option(in, OPTION_NAME))
                 return fail(EXIT_CODE_USAGE, "say how the volume is called: --name NAME");
-        if (strlen(strempty(in->values[OPTION_ACCEPT_UNSAFE_VAULT])) > REASON_MAX)
-                return fail(EXIT_CODE_USAGE, "the reason after --accept-unsafe-vault is longer than %d", REASON_MAX);
-        code = check_name(in->values[OPTION_NAME]);
+        code = read_terms(in, t);
+        if (code == EXIT_CODE_DONE)
+                code = check_name(in->values[OPTION_NAME]);
         if (code == EXIT_CODE_DONE && role && role_from_string(role) < 0)
                 code = fail(EXIT_CODE_USAGE, "%s is no role; there are data, os and scratch", role);
         if (code == EXIT_CODE_DONE)
@@ -89,11 +101,11 @@ static int check_format(const struct invocation *in, char *key) {
 }
 
 /* The keys after the first, one at a time. What is there already stays as it is: the same command once more goes on. */
-static int add_keys(const struct invocation *in, const char *uuid, bool *changed) {
+static int add_keys(const struct invocation *in, const char *uuid, const struct key_terms *t, bool *changed) {
         int code = EXIT_CODE_DONE;
 
         for (size_t i = 1; code == EXIT_CODE_DONE && i < in->n_keys; i++)
-                code = enroll_key(uuid, in->keys[i], in->values[OPTION_ACCEPT_UNSAFE_VAULT], changed);
+                code = enroll_key(uuid, in->keys[i], t, changed);
         return code;
 }
 
@@ -102,10 +114,11 @@ int verb_format(const struct invocation *in) {
         const char *reply_uuid, *role = in->values[OPTION_ROLE] ? in->values[OPTION_ROLE] : "data";
         _cleanup_(freep) char *uuid = NULL;
         char key[KEY_URI_MAX], question[512];
+        struct key_terms terms;
         bool changed;
         int code, r, made;
 
-        code = check_format(in, key);
+        code = check_format(in, key, &terms);
         if (code != EXIT_CODE_DONE)
                 return code;
         snprintf(question, sizeof(question), "%s becomes the volume %s; what is on it now cannot be read afterwards.",
@@ -114,7 +127,7 @@ int verb_format(const struct invocation *in) {
         if (code == EXIT_CODE_DONE)
                 code = call_begin(&c, BUS_MANAGER, "Format");
         if (code == EXIT_CODE_DONE)
-                code = call_send(&c, append_format(c.request, in, role, key));
+                code = call_send(&c, append_format(c.request, in, role, key, &terms));
         if (code != EXIT_CODE_DONE)
                 return code;
         r = sd_bus_message_read(c.reply, "sb", &reply_uuid, &made);
@@ -126,7 +139,7 @@ int verb_format(const struct invocation *in) {
         changed = made;
         if (made)
                 wait_for_volume(uuid);
-        code = add_keys(in, uuid, &changed);
+        code = add_keys(in, uuid, &terms, &changed);
         if (code != EXIT_CODE_DONE)
                 return fail((enum exit_code) code, "%s is the volume %s, but not all of its keys are enrolled: the same command "
                             "goes on from here", in->args[0], in->values[OPTION_NAME]);

@@ -10,8 +10,20 @@ int check_key(const char *key);
 /* buf: of KEY_URI_MAX bytes, for the first --key or a URI made of --vault, --key-name, --key-version. */
 int find_key(const struct invocation *in, char *buf);
 
-/* enroll.c: one more key. *changed becomes true if it was not there. reason: for a vault that is not safe, or NULL. */
-int enroll_key(const char *what, const char *key, const char *reason, bool *changed);
+/* What is said of a key that is to be enrolled, beside its name. */
+struct key_terms {
+        const char *reason;          /* to accept a vault that is not safe, or NULL */
+        const char *store;           /* where its wrapped key is to be kept: token, vault, or NULL: not said */
+};
+
+int read_terms(const struct invocation *in, struct key_terms *ret);
+
+/* As options of a call. Returns what sd_bus_message_append() does. */
+struct sd_bus_message;
+int append_terms(struct sd_bus_message *m, const struct key_terms *t);
+
+/* enroll.c: one more key. *changed becomes true if it was not there. */
+int enroll_key(const char *what, const char *key, const struct key_terms *t, bool *changed);
 
 /* enroll.c: one less. *changed becomes true if it was there. */
 int remove_key(const char *what, const char *key, bool *changed);

@@ -251,7 +251,7 @@ static void describe_wrap(const struct header_wrap *w, struct disk_wrap *ret) {
 
         *ret = (struct disk_wrap) {
                 .token = (uint8_t) w->token_id, .generation = t->generation, .proof_time = t->proof_time,
-                .spki_size = t->spki_size, .wrapped_size = t->wrapped_size,
+                .spki_size = t->spki_size, .stored = t->stored, .wrapped_size = t->wrapped_size,
         };
         strcpy(ret->key, t->key);
         strcpy(ret->algorithm, t->algorithm);

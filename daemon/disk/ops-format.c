@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops.h"
 
-#include "common/algorithm.h"
 #include "common/key-uri.h"
 #include "unlock-key.h"
 #include "volume.h"
@@ -17,7 +16,7 @@
 static int check_request(const struct disk_request *q, struct disk_reply *y) {
         if (!q->name[0])
                 return op_fail(y, -EINVAL, EXIT_CODE_USAGE, "A volume needs a name");
-        if (algorithm_is_symmetric(q->algorithm) && !q->uuid[0])
+        if (op_is_given_secret(q) && !q->uuid[0])
                 return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "The volume to which its secret is bound has no UUID");
         return op_check_new_key(q, y);
 }
@@ -145,7 +144,7 @@ int op_format(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_
                 r = check_contents(&d, q, y);
         if (r < 0)
                 return r;
-        if (algorithm_is_symmetric(q->algorithm)) {
+        if (op_is_given_secret(q)) {
                 r = op_read_secret(&w, y);
                 if (r < 0)
                         return r;

@@ -13,6 +13,8 @@ int op_check_new_key(const struct disk_request *q, struct disk_reply *y) {
                 return op_fail(y, -EINVAL, EXIT_CODE_USAGE, "%s is not the identifier of a key: %s", q->key, why);
         if (!uri.version[0])
                 return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "%s names no version of the key", q->key);
+        if (q->flags & DISK_FLAG_STORED && (algorithm_is_symmetric(q->algorithm) || q->wrapped_size != DISK_DIGEST_SIZE))
+                return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "What the vault keeps for %s is not said as it should be", q->key);
         if (algorithm_is_symmetric(q->algorithm)) {
                 if (!canary_is_valid(q->algorithm, q->spki, q->spki_size) ||
                     q->wrapped_size != DISK_W_SIZE + algorithm_overhead(q->algorithm))
@@ -26,9 +28,14 @@ int op_check_new_key(const struct disk_request *q, struct disk_reply *y) {
         return 0;
 }
 
+bool op_is_given_secret(const struct disk_request *q) {
+        return q->flags & DISK_FLAG_STORED || algorithm_is_symmetric(q->algorithm);
+}
+
 int op_fill_token(const struct disk_request *q, const char *uuid, const struct secret *w, struct token *t) {
         *t = (struct token) {
                 .role = (enum role) q->role, .generation = MAX_OF(q->generation, 1u), .spki_size = q->spki_size, .proof_time = q->proof_time,
+                .stored = q->flags & DISK_FLAG_STORED,
         };
         strcpy(t->uuid, uuid);
         strcpy(t->name, q->name);
@@ -37,7 +44,7 @@ int op_fill_token(const struct disk_request *q, const char *uuid, const struct s
         strcpy(t->proof_request_id, q->proof_request_id);
         memcpy(t->spki, q->spki, q->spki_size);
         random_bytes(t->salt, sizeof(t->salt));
-        if (algorithm_is_symmetric(q->algorithm)) {
+        if (op_is_given_secret(q)) {
                 memcpy(t->wrapped, q->wrapped, q->wrapped_size);
                 t->wrapped_size = q->wrapped_size;
                 return 0;
@@ -59,7 +66,7 @@ static int opens_with_new(const struct edit *e, struct luks *l, const struct hea
 
 /* W of the new key: made here, or what its vault made and unwrapped again. */
 static int get_new_secret(const struct disk_request *q, int fd, struct secret **ret) {
-        if (!algorithm_is_symmetric(q->algorithm))
+        if (!op_is_given_secret(q))
                 return secret_random(DISK_W_SIZE, ret);
         return fd < 0 ? -EBADF : secret_read(fd, DISK_W_SIZE, ret);
 }

@@ -30,7 +30,11 @@ int op_wrap_drop(const struct disk_request *q, int in_fd, int *ret_fd, struct di
 /* What a request says of a key that is to be enrolled. Fills y: -EINVAL, -EOPNOTSUPP (its algorithm). */
 int op_check_new_key(const struct disk_request *q, struct disk_reply *y);
 
-/* The token of that key, of q's generation: W wrapped (here with RSA; a symmetric key's as the request has it), a new salt; keyslot
+/* Whether W and what it is wrapped as come with the request: of a symmetric key, and where the vault keeps the wrapped key. Else both
+ * are made here. */
+bool op_is_given_secret(const struct disk_request *q);
+
+/* The token of that key, of q's generation: W wrapped (here, or as the request has it), a new salt; keyslot
  * and MAC are for later. Returns 0 or an error of wrap_secret(). */
 int op_fill_token(const struct disk_request *q, const char *uuid, const struct secret *w, struct token *ret);
 

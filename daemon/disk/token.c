@@ -17,6 +17,16 @@ static const char *const members_symmetric[] = {
         "type", "keyslots", "version", "uuid", "name", "role", "generation", "key", "algorithm", "store", "wrapped",
         "salt", "canary", "proof", "manifest", NULL,
 };
+static const char *const members_stored[] = {
+        "type", "keyslots", "version", "uuid", "name", "role", "generation", "key", "algorithm", "store", "wrapped_sha256",
+        "salt", "public_key", "proof", "manifest", NULL,
+};
+/* By version, from 1. */
+static const struct { const char *const *members; const char *why; } versions[] = {
+        { members, "a member that version 1 does not have" },
+        { members_symmetric, "a member that version 2 does not have" },
+        { members_stored, "a member that version 3 does not have" },
+};
 static const char *const proof_members[] = { "time", "request_id", NULL };
 static const char *const manifest_members[] = { "version", "mac", NULL };
 
@@ -58,7 +68,7 @@ static int check_version(const struct json_object *o, int64_t *ret, const char *
                 return -EBADMSG;
         *why = "made by a newer cmkd";
         *ret = version;
-        return version > TOKEN_VERSION_SYMMETRIC ? -EPROTONOSUPPORT : 0;
+        return version > TOKEN_VERSION_STORED ? -EPROTONOSUPPORT : 0;
 }
 
 static int parse_identity(const struct json_object *o, struct token *t, const char **why) {
@@ -134,15 +144,15 @@ static int parse_wrapped(const struct json_object *o, struct token *t, const cha
         const char *store = strict_json_string(o, "store");
         int block;
 
-        *why = "store is not \"token\"";
-        if (!store || !streq(store, "token"))
+        *why = "store is not that of its version";
+        if (!store || !streq(store, t->stored ? "vault" : "token"))
                 return -EBADMSG;
         block = parse_pinned(o, t, why);
         if (block < 0)
                 return -EBADMSG;
-        *why = "wrapped is not as long as the key makes it";
-        if (get_bytes(o, "wrapped", t->wrapped, sizeof(t->wrapped), &t->wrapped_size) < 0 ||
-            t->wrapped_size != (size_t) block)
+        *why = t->stored ? "wrapped_sha256 is not base64 of 32 bytes" : "wrapped is not as long as the key makes it";
+        if (get_bytes(o, t->stored ? "wrapped_sha256" : "wrapped", t->wrapped, sizeof(t->wrapped), &t->wrapped_size) < 0 ||
+            t->wrapped_size != (t->stored ? DISK_DIGEST_SIZE : (size_t) block))
                 return -EBADMSG;
         *why = "salt is not base64 of 32 bytes";
         return get_exact(o, "salt", t->salt, sizeof(t->salt));
@@ -190,9 +200,10 @@ int token_parse(const char *text, size_t size, struct token *ret, const char **r
         r = check_version(o, &version, ret_why);
         if (r < 0)
                 return r;
-        *ret_why = version == TOKEN_VERSION ? "a member that version 1 does not have" : "a member that version 2 does not have";
-        if (!strict_json_only(o, version == TOKEN_VERSION ? members : members_symmetric))
+        *ret_why = versions[version - 1].why;
+        if (!strict_json_only(o, versions[version - 1].members))
                 return -EBADMSG;
+        t.stored = version == TOKEN_VERSION_STORED;
         for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
                 r = parts[i](o, &t, ret_why);
                 if (r < 0)
@@ -208,6 +219,7 @@ int token_format(const struct token *t, char **ret) {
         char salt[BASE64_SIZE(DISK_SALT_SIZE) + 1], mac[BASE64_SIZE(TOKEN_MAC_SIZE) + 1];
         _cleanup_(freep) char *text = NULL;
         bool symmetric = algorithm_is_symmetric(t->algorithm);
+        int version = t->stored ? TOKEN_VERSION_STORED : symmetric ? TOKEN_VERSION_SYMMETRIC : TOKEN_VERSION;
         struct token check;
         int n, r;
 
@@ -222,11 +234,11 @@ int token_format(const struct token *t, char **ret) {
         base64_encode(t->mac, sizeof(t->mac), mac);
         n = asprintf(&text, "{\"type\":\"" TOKEN_TYPE "\",\"keyslots\":[\"%d\"],\"version\":%d,\"uuid\":\"%s\","
                      "\"name\":\"%s\",\"role\":\"%s\",\"generation\":\"%" PRIu64 "\",\"key\":\"%s\","
-                     "\"algorithm\":\"%s\",\"store\":\"token\",\"wrapped\":\"%s\",\"salt\":\"%s\","
+                     "\"algorithm\":\"%s\",\"store\":\"%s\",\"%s\":\"%s\",\"salt\":\"%s\","
                      "\"%s\":\"%s\",\"proof\":{\"time\":\"%" PRIu64 "\",\"request_id\":\"%s\"},"
                      "\"manifest\":{\"version\":1,\"mac\":\"%s\"}}",
-                     t->keyslot, symmetric ? TOKEN_VERSION_SYMMETRIC : TOKEN_VERSION, t->uuid, t->name, role_to_string(t->role), t->generation, t->key,
-                     t->algorithm, wrapped, salt, symmetric ? "canary" : "public_key", spki, t->proof_time, t->proof_request_id, mac);
+                     t->keyslot, version, t->uuid, t->name, role_to_string(t->role), t->generation, t->key,
+                     t->algorithm, t->stored ? "vault" : "token", t->stored ? "wrapped_sha256" : "wrapped", wrapped, salt, symmetric ? "canary" : "public_key", spki, t->proof_time, t->proof_request_id, mac);
         if (n < 0) {
                 text = NULL;
                 return -ENOMEM;

@@ -9,6 +9,8 @@
  *    "manifest":{"version":1,"mac":BASE64}}
  *
  * The algorithm may be RSA-OAEP too, which a cmkd from before it refuses. With a symmetric key (algorithm.h) the version is 2, and "canary" stands in the place of "public_key".
+ * With an RSA key whose wrapped key the vault keeps (common/stored-key.h) it is 3, store is "vault", and "wrapped_sha256" stands in the
+ * place of "wrapped".
  *
  * Who can write to the disk can write a token: until the manifest holds, nothing in it is more than a claim. Version 1
  * has exactly these members; whatever else comes needs a new version. Numbers of 64 bits are strings, as in LUKS2. */
@@ -18,6 +20,7 @@
 #define TOKEN_TYPE "cmkd"
 #define TOKEN_VERSION 1
 #define TOKEN_VERSION_SYMMETRIC 2
+#define TOKEN_VERSION_STORED 3
 #define TOKEN_JSON_MAX 8192u
 #define TOKEN_MAC_SIZE 32u
 #define TOKEN_KEYSLOTS_MAX 32
@@ -30,7 +33,8 @@ struct token {
         uint64_t generation;           /* from 1 */
         char key[513];                 /* canonical, with a version */
         char algorithm[33];
-        uint8_t wrapped[DISK_WRAPPED_MAX];
+        bool stored;
+        uint8_t wrapped[DISK_WRAPPED_MAX];     /* stored: its SHA-256 */
         size_t wrapped_size;
         uint8_t salt[DISK_SALT_SIZE];
         uint8_t spki[DISK_SPKI_MAX];   /* or the canary */

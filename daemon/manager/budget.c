@@ -5,6 +5,7 @@
 #define REQUESTS 11u
 #define POLLS 10u
 #define SPANS (10.0 * 7 / 8)
+#define SECRETS_LIMIT 4000u
 
 /* Requests in 10 s that Azure documents for a vault and region. */
 static unsigned limit_of(unsigned bits, bool hsm) {
@@ -15,8 +16,11 @@ static unsigned limit_of(unsigned bits, bool hsm) {
         return hsm ? 250 : 500;
 }
 
-double budget_weight(unsigned bits, bool hsm, bool followed) {
-        return (followed ? REQUESTS + POLLS : REQUESTS) / SPANS * (double) (10 * USEC_PER_SEC) / limit_of(bits, hsm);
+double budget_weight(unsigned bits, bool hsm, bool followed, bool stored) {
+        double of_key = (double) (followed ? REQUESTS + POLLS : REQUESTS) / limit_of(bits, hsm);
+        double of_secret = stored ? (double) POLLS / SECRETS_LIMIT : 0;
+
+        return (of_key + of_secret) / SPANS * (double) (10 * USEC_PER_SEC);
 }
 
 uint64_t budget_shortest_poll_usec(uint64_t nodes, double weights) {

@@ -7,8 +7,8 @@
 #include "common/util.h"
 
 /* The share of its vault's limit that one node takes for one key, times the span between polls in microseconds. bits: of the RSA
- * key; other sizes than 2048 and 3072 count as 4096. followed: with each poll its newest version is asked for too. */
-double budget_weight(unsigned bits, bool hsm, bool followed);
+ * key; other sizes than 2048 and 3072 count as 4096. followed: with each poll its newest version is asked for too. stored: and a secret, of which a vault gives out 4000 in 10 s. */
+double budget_weight(unsigned bits, bool hsm, bool followed, bool stored);
 
 /* The shortest span between polls at which so many nodes stay within the quarter. weights: the sum over the keys of one vault
  * that a node polls. 0: nodes is 0. */

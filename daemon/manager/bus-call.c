@@ -63,6 +63,17 @@ static bool *find_flag(struct options *o, const char *key) {
                                          : NULL;
 }
 
+static int read_store(sd_bus_message *m, enum store *ret) {
+        const char *store;
+        int r;
+
+        r = sd_bus_message_read(m, "v", "s", &store);
+        if (r < 0)
+                return r;
+        *ret = streq(store, "token") ? STORE_TOKEN : streq(store, "vault") ? STORE_VAULT : STORE_NOT_SAID;
+        return *ret == STORE_NOT_SAID ? -EINVAL : r;
+}
+
 int read_options(sd_bus_message *m, struct options *ret) {
         struct options o = { .accept_unsafe = "", .version = "", .token = UINT32_MAX };
         const char *key;
@@ -77,6 +88,8 @@ int read_options(sd_bus_message *m, struct options *ret) {
                         r = sd_bus_message_read(m, "v", "s", &o.accept_unsafe);
                 else if (streq(key, "version"))
                         r = sd_bus_message_read(m, "v", "s", &o.version);
+                else if (streq(key, "store"))
+                        r = read_store(m, &o.store);
                 else if (streq(key, "token"))
                         r = sd_bus_message_read(m, "v", "u", &o.token);
                 else {

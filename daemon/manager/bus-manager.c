@@ -84,6 +84,7 @@ static int method_format(sd_bus_message *message, void *user, sd_bus_error *e _u
                 return reply_error(message, EXIT_CODE_USAGE, "%s is no role; there are data, os and scratch", role);
         q.role = (enum role) r;
         q.wipe = o.wipe;
+        q.store = o.store;
         if (*device != '/' || !copy(q.device, sizeof(q.device), device) || !copy(q.name, sizeof(q.name), name) ||
             !copy(q.key, sizeof(q.key), key) || !copy(q.accept_unsafe, sizeof(q.accept_unsafe), o.accept_unsafe))
                 return reply_error(message, EXIT_CODE_USAGE, "Device, name or key is too long, or the device is no path");
@@ -116,6 +117,7 @@ static int method_enroll(sd_bus_message *message, void *user, sd_bus_error *e _u
         if (!begin(m, message, r, &o, &r))
                 return r;
         q.remove = o.remove;
+        q.store = o.store;
         r = check_what(m, message, what);
         if (r != 0)
                 return r;
@@ -141,6 +143,7 @@ static int method_rotate(sd_bus_message *message, void *user, sd_bus_error *e _u
         if (r != 0)
                 return r;
         q.finish = o.finish;
+        q.store = o.store;
         if (!copy(q.what, sizeof(q.what), what) || !copy(q.key, sizeof(q.key), key) ||
             !copy(q.version, sizeof(q.version), o.version) || !copy(q.accept_unsafe, sizeof(q.accept_unsafe), o.accept_unsafe))
                 return reply_error(message, EXIT_CODE_USAGE, "The device, the key or its version is too long");

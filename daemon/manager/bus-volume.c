@@ -10,6 +10,7 @@
 #include "lease-keys.h"
 #include "pause.h"
 #include "teardown.h"
+#include "stored.h"
 #include "wrap.h"
 
 int bus_volume_find(sd_bus *sd _unused_, const char *path, const char *interface _unused_, void *user, void **ret_found,
@@ -180,18 +181,28 @@ static int get_number(sd_bus *sd _unused_, const char *path _unused_, const char
         return sd_bus_message_append(reply, "t", value);
 }
 
+/* Empty: its wrapped key is in the header. */
+static const char *secret_text(const struct key *k, char buf[static STORED_NAME_SIZE]) {
+        if (!k || !k->stored)
+                return "";
+        stored_key_name(k->stored_volume, k->stored_digest, buf);
+        return buf;
+}
+
 static int append_wrap(sd_bus_message *m, const struct wrap *w, const struct policy *p) {
+        char secret[STORED_NAME_SIZE];
         const struct key *k = w->key;
         bool granted = k && k->track.has_grant;
         /* with Revoke=all who was never granted has no lease */
         struct instant begin = granted ? k->track.granted : p->revoke == REVOKE_ANY ? w->begun : (struct instant) {};
         uint64_t since = granted ? (now_boottime_usec() - begin.boottime_usec) / USEC_PER_SEC : UINT64_MAX;
 
-        return sd_bus_message_append(m, "a{sv}", 7, "Key", "s", w->uri, "Vault", "s", k ? k->vault : "",
+        return sd_bus_message_append(m, "a{sv}", 8, "Key", "s", w->uri, "Vault", "s", k ? k->vault : "",
                                      "State", "s", k ? key_state_to_string(k->track.state) : "not allowed on this node",
                                      "LastVerdict", "s", k && k->track.heard ? verdict_to_string(k->track.last) : "",
                                      "LastCode", "s", k ? k->answer.code : "", "SecondsSinceProof", "t", since,
-                                     "GraceLeftSec", "t", left_sec(begin, p->lease_usec + p->grace_usec));
+                                     "GraceLeftSec", "t", left_sec(begin, p->lease_usec + p->grace_usec),
+                                     "Secret", "s", secret_text(k, secret));
 }
 
 static int get_wraps(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
@@ -235,6 +246,20 @@ static int append_unlisted(sd_bus_message *reply, const struct volume *v) {
         return r;
 }
 
+/* What became of wrapped keys that the vault keeps. */
+static int append_stored(sd_bus_message *reply, const struct volume *v) {
+        int r = 0;
+
+        for (unsigned i = 0; r >= 0 && i < v->n_wraps; i++) {
+                const struct key *k = v->wraps[i]->key;
+                char text[200];
+
+                if (k && k->stored && stored_text(&k->answer, instant_now().realtime_usec / USEC_PER_SEC, text, sizeof(text)))
+                        r = sd_bus_message_append(reply, "s", text);
+        }
+        return r;
+}
+
 static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
                         const char *property _unused_, sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
         const struct volume *v = user;
@@ -265,6 +290,8 @@ static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const ch
         for (unsigned i = 0; r >= 0 && i < v->n_wraps; i++)
                 if (v->wraps[i]->key && attributes_expired(&v->wraps[i]->key->attributes, instant_now()))
                         r = sd_bus_message_append(reply, "s", "its key is past its expiry date");
+        if (r >= 0)
+                r = append_stored(reply, v);
         for (unsigned i = 0; r >= 0 && i < v->n_wraps; i++)
                 if (v->wraps[i]->key && key_is_over_budget(v->wraps[i]->key, budget, sizeof(budget)))
                         r = sd_bus_message_append(reply, "s", budget);

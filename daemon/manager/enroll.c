@@ -15,7 +15,6 @@
 #include <stdarg.h>
 #include <syslog.h>
 
-#include "common/algorithm.h"
 #include "common/log.h"
 #include "header-work.h"
 #include "manager.h"
@@ -26,7 +25,8 @@ struct enroll {
         struct header_work work;         /* first: it is what the steps are about */
         struct enroll_request request;
         struct proven_key key;
-        struct new_secret new;           /* of a symmetric key; fd: -EBADF where there is none */
+        struct new_secret new;           /* fd: -EBADF where there is none */
+        char old_secret[STORED_NAME_SIZE];    /* that the vault keeps for a key that is taken out; empty: none */
         struct outcome outcome;
         operation_done done;
         void *user;
@@ -43,7 +43,7 @@ static void end(struct enroll *e) {
 
 static void record(struct enroll *e, const char *event, uint8_t priority) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
-        char uri[KEY_URI_MAX];
+        char uri[KEY_URI_MAX], secret[STORED_NAME_SIZE];
 
         if (!r)
                 return;
@@ -54,6 +54,8 @@ static void record(struct enroll *e, const char *event, uint8_t priority) {
         audit_record_add(r, "uuid", e->work.uuid);
         audit_record_add(r, "device", e->work.device);
         audit_record_add(r, "key", uri);
+        audit_record_add(r, "secret", new_secret_name(&e->new, e->work.uuid, secret));
+        audit_record_add(r, "old_secret", e->old_secret);
         if (*e->key.answer.code || e->key.answer.http_status > 0)
                 manager_record_reply(r, &e->key.answer);
         audit_record_add(r, "accept_unsafe_vault", e->request.accept_unsafe);
@@ -204,12 +206,12 @@ static void fail(struct enroll *e, const struct outcome *o) {
 static void on_new_secret(const struct outcome *o, struct new_secret *s, void *user) {
         struct enroll *e = user;
 
+        e->new = *s;
+        s->fd = -EBADF;
         if (o->code != EXIT_CODE_DONE) {
                 fail(e, o);
                 return;
         }
-        e->new = *s;
-        s->fd = -EBADF;
         step(e, &add_verb, PICK_ANY, on_added);
 }
 
@@ -223,7 +225,7 @@ static void on_proven(const struct outcome *o, const struct proven_key *k, void 
         e->key = *k;
         if (o->code != EXIT_CODE_DONE)
                 fail(e, o);
-        else if (!algorithm_is_symmetric(k->algorithm))
+        else if (!new_secret_is_needed(k))
                 step(e, &add_verb, PICK_ANY, on_added);
         else if (new_secret_start(e->work.manager, &n, on_new_secret, e) < 0)
                 refuse(e, EXIT_CODE_FAILED, "%s: out of memory", e->work.name);
@@ -299,8 +301,11 @@ static void on_other_key_opens(const struct outcome *o, void *user) {
 
 static void take_out(struct enroll *e, const struct trust_entry *t) {
         const struct trust_key *k = trust_find_key(t, &e->key.uri);
+        const struct disk_wrap *w = find_token(e);
 
-        if (!k && !find_token(e)) {
+        if (w && w->stored)
+                stored_key_name(e->work.uuid, w->wrapped, e->old_secret);
+        if (!k && !w) {
                 snprintf(e->outcome.message, sizeof(e->outcome.message), "%s does not have that key", e->work.name);
                 end(e);
                 return;
@@ -343,7 +348,8 @@ static bool request_is_valid(struct enroll *e) {
         const char *why;
 
         if (!e->request.remove)
-                return key_proof_check(e->work.manager, e->request.key, &e->key, &e->outcome) >= 0;
+                return key_proof_check(e->work.manager, e->request.key, &e->key, &e->outcome) >= 0 &&
+                       (e->request.store != STORE_VAULT || key_proof_check_store(e->work.manager, &e->key, &e->outcome) >= 0);
         if (key_uri_parse(e->request.key, &e->key.uri, &why) >= 0)
                 return true;
         outcome_set(&e->outcome, EXIT_CODE_USAGE, "%s is no key: %s", e->request.key, why);

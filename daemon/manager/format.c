@@ -5,8 +5,8 @@
  *   INSPECT (already so?) ─► key-proof.h ─► FORMAT (child: W, keyslot, token) ─► unwrap of the real wrapped key ─► record,
  *   durable ─► CHECK (child: opens the keyslot with it) ─► entry on the node's list
  *
- * With a symmetric key new-secret.h comes before FORMAT, which is given W then and does not make it: W is bound to a UUID that is
- * chosen here.
+ * With a symmetric key, and where the vault keeps the wrapped key, new-secret.h comes before FORMAT, which is given W then and does
+ * not make it: W is bound to a UUID that is chosen here.
  *
  * What could not be proven is erased again, by this operation and only what it made itself. */
 
@@ -15,7 +15,6 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "common/algorithm.h"
 #include "common/log.h"
 #include "device-facts.h"
 #include "disk-child.h"
@@ -23,6 +22,7 @@
 #include "manager.h"
 #include "new-secret.h"
 #include "operation.h"
+#include "stored.h"
 #include "trust-places.h"
 
 struct format {
@@ -37,6 +37,7 @@ struct format {
         int secret_fd;
         char use_id[37];
         char uuid[37];                   /* of the volume to be, where its W was made before it */
+        char secret[STORED_NAME_SIZE];   /* the secret of the vault that has its wrapped key; empty: none */
         struct outcome outcome;
         operation_done done;
         void *user;
@@ -65,6 +66,7 @@ static void record(struct format *f, const char *event, bool durable, audit_call
                 audit_record_add(r, "device", f->request.device);
                 key_uri_format(&f->key.uri, uri, sizeof(uri));
                 audit_record_add(r, "key", uri);
+                audit_record_add(r, "secret", f->secret);
                 if (*f->answer.code || f->answer.http_status > 0)
                         manager_record_reply(r, &f->answer);
                 audit_record_add(r, "accept_unsafe_vault", f->request.accept_unsafe);
@@ -102,10 +104,20 @@ static void on_erased(const struct disk_reply *y, int fd, void *user) {
         end(f);
 }
 
+/* This node takes nothing out of a vault. */
+static void say_what_is_left(struct format *f) {
+        size_t n = strlen(f->outcome.message);
+
+        if (*f->secret)
+                snprintf(f->outcome.message + n, sizeof(f->outcome.message) - n, "; secret %s stays in the vault, of use to nobody",
+                         f->secret);
+}
+
 /* Ends with a failure: writes it down and takes back what was made. The outcome is filled in. */
 static void fail(struct format *f) {
         struct disk_request q = { .op = DISK_OP_ERASE };
 
+        say_what_is_left(f);
         record(f, f->outcome.code == EXIT_CODE_POLICY ? "refused" : "failed", false, NULL);
         if (f->formatted) {
                 memcpy(q.device, f->request.device, sizeof(q.device));
@@ -142,11 +154,8 @@ static int unwrap(struct format *f, const struct disk_wrap *w, int fd, worker_ca
         q->key = f->key.uri;
         q->timeout_ms = (uint32_t) (f->key.timeout_usec / USEC_PER_MSEC);
         snprintf(q->vault, sizeof(q->vault), "%s", f->key.vault);
-        snprintf(q->algorithm, sizeof(q->algorithm), "%s", w->algorithm);
         memcpy(q->client_request_id, f->use_id, sizeof(q->client_request_id));
-        memcpy(q->volume, f->made.uuid, sizeof(q->volume));
-        memcpy(q->blob, w->wrapped, w->wrapped_size);
-        q->blob_size = w->wrapped_size;
+        wrap_fill_request(w, f->made.uuid, q);
         return worker_ask(f->manager->worker, q, fd, callback, f);
 }
 
@@ -280,6 +289,7 @@ static void make(struct format *f, const struct new_secret *s) {
 static void on_new_secret(const struct outcome *o, struct new_secret *s, void *user) {
         struct format *f = user;
 
+        (void) new_secret_name(s, f->uuid, f->secret);
         if (o->code != EXIT_CODE_DONE) {
                 f->outcome = *o;
                 fail(f);
@@ -303,7 +313,7 @@ static void on_proven(const struct outcome *o, const struct proven_key *k, void 
                 fail(f);
                 return;
         }
-        if (!algorithm_is_symmetric(k->algorithm)) {
+        if (!new_secret_is_needed(k)) {
                 make(f, NULL);
                 return;
         }
@@ -358,6 +368,7 @@ static bool request_is_valid(struct format *f) {
         }
         if (volume_name_is_valid(f->request.name))
                 return key_proof_check(f->manager, f->request.key, &f->key, &f->outcome) >= 0 &&
+                       (f->request.store != STORE_VAULT || key_proof_check_store(f->manager, &f->key, &f->outcome) >= 0) &&
                        (f->request.role != ROLE_OS || key_proof_check_boot(f->manager, &f->key, &f->outcome) >= 0);
         outcome_set(&f->outcome, EXIT_CODE_USAGE, "A volume's name is 1 to 64 of A-Z a-z 0-9 _ . -, and begins with none of . and -");
         return false;

@@ -65,7 +65,7 @@ bool key_is_over_budget(const struct key *k, char *buf, size_t size) {
                 return false;
         LIST_FOREACH(other, &k->manager->keys, keys)
                 if (other->attributes.bits > 0 && streq(other->vault, k->vault))
-                        weights += budget_weight(other->attributes.bits, other->attributes.hsm, follow_wants(other));
+                        weights += budget_weight(other->attributes.bits, other->attributes.hsm, follow_wants(other), other->stored);
         shortest = budget_shortest_poll_usec(nodes, weights);
         if (shortest <= k->timing.poll_usec)
                 return false;

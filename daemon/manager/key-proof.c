@@ -148,6 +148,8 @@ static const char *unfit(const struct key_proof *p, const struct vault_reply *y)
                 return "it is outside its dates of validity";
         if (!(y->key_flags & VAULT_KEY_CAN_WRAP) || !(y->key_flags & VAULT_KEY_CAN_UNWRAP))
                 return "its permitted operations lack wrapKey or unwrapKey";
+        if (p->key.stored && algorithm_is_symmetric(y->key_type))
+                return "wrapped keys of symmetric keys stay in the header (--store=token)";
         if (!algorithm_is_symmetric(y->key_type) && challenge_check_key(p->key.algorithm, y->spki, y->spki_size, NULL) < 0)
                 return "it is neither an RSA key of 2048, 3072 or 4096 bits nor a symmetric key of a type that is known here";
         if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !p->accept_unsafe && p->transit)
@@ -232,6 +234,19 @@ int key_proof_check_boot(struct manager *m, const struct proven_key *k, struct o
         key_uri_format(&k->uri, uri, sizeof(uri));
         outcome_set(o, EXIT_CODE_POLICY, "Key %s is refused for role os: [Vault %s] has %s, and nothing of that is in an initramfs, which "
                     "anybody can read. Use a key that the machine's managed identity opens", uri, k->vault, what);
+        return -EPERM;
+}
+
+int key_proof_check_store(struct manager *m, struct proven_key *k, struct outcome *o) {
+        const struct vault_config *vault = config_vault_by_name(m->config, k->vault);
+        const char *why = vault ? stored_key_objection(vault) : NULL;
+        char uri[KEY_URI_MAX];
+
+        k->stored = !why;
+        if (!why)
+                return 0;
+        key_uri_format(&k->uri, uri, sizeof(uri));
+        outcome_set(o, EXIT_CODE_POLICY, "Key %s is refused: %s", uri, why);
         return -EPERM;
 }
 

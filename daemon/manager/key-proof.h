@@ -30,6 +30,7 @@ struct proven_key {
         char algorithm[33];
         uint8_t spki[DISK_SPKI_MAX];     /* or the canary */
         size_t spki_size;
+        bool stored;                     /* its wrapped key is to be kept in the vault: key_proof_check_store() */
         uint64_t time;                   /* of the proof, seconds since 1970 */
         struct vault_reply answer;       /* the last one: of the challenge, or the one that says why not */
 };
@@ -43,6 +44,9 @@ int key_proof_check(struct manager *m, const char *key, struct proven_key *ret, 
 
 /* The same for a volume of role os, which is opened where no file of a login is: returns 0, or -EPERM with the outcome filled in. */
 int key_proof_check_boot(struct manager *m, const struct proven_key *k, struct outcome *o);
+
+/* Whether its vault can keep the wrapped key. Returns 0 with k->stored set, or -EPERM with the outcome filled in. */
+int key_proof_check_store(struct manager *m, struct proven_key *k, struct outcome *o);
 
 /* k: as key_proof_check() left it. The texts of q are copied. done is called exactly once, never from inside this call.
  * Returns 0 or -ENOMEM. */

@@ -8,6 +8,7 @@
 #include "key-attributes.h"
 #include "manager.h"
 #include "open-mark.h"
+#include "stored.h"
 #include "unit-return.h"
 #include "wrap.h"
 
@@ -23,6 +24,7 @@ static uint32_t random_u32(void) {
 static void record_answer(struct key *k, const char *event, enum verdict counted, uint8_t priority) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
         const struct wrap *w;
+        char why[200];
 
         if (!r)
                 return;
@@ -30,6 +32,8 @@ static void record_answer(struct key *k, const char *event, enum verdict counted
         audit_record_add(r, "key", k->uri_text);
         manager_record_reply(r, &k->answer);
         audit_record_add(r, "counted_as", verdict_to_string(counted));
+        if (stored_text(&k->answer, instant_now().realtime_usec / USEC_PER_SEC, why, sizeof(why)))
+                audit_record_add(r, "why", why);
         audit_record_add(r, "key_state", key_state_to_string(k->track.state));
         w = LIST_FIRST(&k->wraps);
         if (w)
@@ -157,8 +161,10 @@ static void on_deleted_checked(const struct vault_reply *y, void *user) {
 
         if (!k->challenge)
                 return;
-        if (y->verdict == VERDICT_GRANTED)
+        if (y->verdict == VERDICT_GRANTED) {
                 flags |= KEY_EVENT_LISTED_DELETED;
+                k->answer.expires = y->expires;
+        }
         count_answer(k, flags);
 }
 
@@ -183,6 +189,11 @@ void key_fill_request(const struct key *k, enum vault_op op, struct vault_reques
         snprintf(q->vault, sizeof(q->vault), "%s", k->vault);
         snprintf(q->algorithm, sizeof(q->algorithm), "%s", k->algorithm);
         random_uuid(q->client_request_id);
+        if (k->stored && op != VAULT_OP_GET_KEY) {
+                q->stored = true;
+                memcpy(q->volume, k->stored_volume, sizeof(q->volume));
+                memcpy(q->digest, k->stored_digest, sizeof(q->digest));
+        }
 }
 
 /* One more question, before the answer to a poll can be counted. */
@@ -349,7 +360,9 @@ void key_policy_changed(struct key *k) {
         key_schedule(k);
 }
 
-bool key_has_public_key(const struct key *k, const struct disk_wrap *h) {
+bool key_has_token(const struct key *k, const struct disk_wrap *h) {
+        if (k->stored != h->stored || (h->stored && memcmp(k->stored_digest, h->wrapped, sizeof(k->stored_digest)) != 0))
+                return false;
         return streq(k->algorithm, h->algorithm) && k->spki_size == h->spki_size && memcmp(k->spki, h->spki, h->spki_size) == 0;
 }
 
@@ -359,13 +372,14 @@ bool key_is_fresh(const struct key *k) {
         return k->track.heard && !k->track.asking && now_boottime_usec() - MIN_OF(asked, now_boottime_usec()) < k->timing.poll_usec;
 }
 
-static struct key *find_key(struct manager *m, const struct key_uri *u, const struct disk_wrap *h) {
+static struct key *find_key(const struct wrap *w, const struct key_uri *u, const struct disk_wrap *h) {
+        const struct manager *m = w->volume->manager;
         char text[KEY_URI_MAX];
         struct key *k;
 
         key_uri_format(u, text, sizeof(text));
         LIST_FOREACH(k, &m->keys, keys)
-                if (streq(k->uri_text, text) && key_has_public_key(k, h))
+                if (streq(k->uri_text, text) && key_has_token(k, h) && (!k->stored || streq(k->stored_volume, w->volume->uuid)))
                         return k;
         return NULL;
 }
@@ -385,6 +399,11 @@ static struct key *key_new(struct wrap *w, const struct disk_wrap *h, const stru
         snprintf(k->algorithm, sizeof(k->algorithm), "%s", h->algorithm);
         memcpy(k->spki, h->spki, h->spki_size);
         k->spki_size = h->spki_size;
+        k->stored = h->stored;
+        if (k->stored) {
+                memcpy(k->stored_volume, w->volume->uuid, sizeof(k->stored_volume));
+                memcpy(k->stored_digest, h->wrapped, sizeof(k->stored_digest));
+        }
         attributes_init(&k->attributes);
         attributes_mark_read(w->volume->uuid, w->uri, &k->attributes);
         LIST_INIT(&k->wraps);
@@ -395,7 +414,7 @@ static struct key *key_new(struct wrap *w, const struct disk_wrap *h, const stru
 }
 
 int key_bind(struct wrap *w, const struct disk_wrap *h, const struct key_uri *u, const struct vault_config *vault) {
-        struct key *k = find_key(w->volume->manager, u, h);
+        struct key *k = find_key(w, u, h);
 
         if (challenge_check_key(h->algorithm, h->spki, h->spki_size, NULL) < 0)
                 return -EINVAL;

@@ -7,7 +7,8 @@
  *   timer ─► challenge (wrapped here) ─► worker ─► answer checked here ─► key_track ─► for each volume: lease_decide ─►
  *   breaker told ─► report | hold | cut | resume | attach
  *
- * There is one poll for a key however many volumes it opens. A key is polled as long as it has a volume, also one that
+ * There is one poll for a key however many volumes it opens, but for a volume whose wrapped key is a secret of the vault: it has a
+ * struct key of its own, as the answer to its polls is about that secret too. A key is polled as long as it has a volume, also one that
  * was cut: that is how an owner's change of mind is noticed. Its attributes are read now and then (key-attributes.h):
  * a key that is expired, where that revokes it, is not granted by a challenge alone. */
 
@@ -42,6 +43,9 @@ struct key {
         char algorithm[33];
         uint8_t spki[DISK_SPKI_MAX];       /* pinned */
         size_t spki_size;
+        bool stored;                       /* of one volume's wrapped key in the vault, whose secret is polled along (common/stored-key.h) */
+        char stored_volume[37];
+        uint8_t stored_digest[STORED_DIGEST_SIZE];
         struct key_track track;
         struct key_timing timing;
         struct attributes attributes;
@@ -64,8 +68,8 @@ void key_bound(struct wrap *w);
  * happens. */
 void key_unbind(struct wrap *w);
 
-/* Whether the token has the public key that its challenges are wrapped with. */
-bool key_has_public_key(const struct key *k, const struct disk_wrap *h);
+/* Whether the token has the public key that its challenges are wrapped with and, where the vault keeps the wrapped key, that one. */
+bool key_has_token(const struct key *k, const struct disk_wrap *h);
 
 /* Whether the last answer, whatever it was, is to a challenge of less than a poll ago. */
 bool key_is_fresh(const struct key *k);

@@ -69,7 +69,7 @@ static void on_recorded(int error, uint64_t sequence _unused_, void *user) {
 
 static void record_release(struct making *g, const struct vault_reply *y) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
-        char uri[KEY_URI_MAX];
+        char uri[KEY_URI_MAX], secret[STORED_NAME_SIZE];
 
         if (r) {
                 key_uri_format(&g->key.uri, uri, sizeof(uri));
@@ -81,6 +81,7 @@ static void record_release(struct making *g, const struct vault_reply *y) {
                 audit_record_add(r, "use", g->use_id);
                 audit_record_add(r, "device", g->device);
                 audit_record_add(r, "key", uri);
+                audit_record_add(r, "secret", new_secret_name(&g->secret, g->uuid, secret));
                 manager_record_reply(r, y);
                 audit_record_add(r, "by", g->who.text);
                 if (audit_write(g->manager->audit, r, MANAGER_RELEASE_TIMEOUT_USEC, on_recorded, g) >= 0)
@@ -109,6 +110,7 @@ static struct vault_request *new_request(const struct making *g, enum vault_op o
                 return NULL;
         key_proof_request(&g->key, op, g->use_id, q);
         memcpy(q->volume, g->uuid, sizeof(q->volume));
+        q->stored = g->secret.stored;
         return q;
 }
 
@@ -124,18 +126,23 @@ static int unwrap(struct making *g) {
         g->secret.fd = fds[0];
         write_end = fds[1];
         q->flags = VAULT_FLAG_DELIVER;
-        memcpy(q->blob, g->secret.wrapped, g->secret.wrapped_size);
-        q->blob_size = g->secret.wrapped_size;
+        if (q->stored)
+                memcpy(q->digest, g->secret.wrapped, sizeof(q->digest));
+        else {
+                memcpy(q->blob, g->secret.wrapped, g->secret.wrapped_size);
+                q->blob_size = g->secret.wrapped_size;
+        }
         return worker_ask(g->manager->worker, q, write_end, on_unwrapped, g);
 }
 
 static void on_made(const struct vault_reply *y, void *user) {
         struct making *g = user;
+        size_t wanted = g->secret.stored ? STORED_DIGEST_SIZE : DISK_W_SIZE + algorithm_overhead(g->key.algorithm);
         int r;
 
         if (!granted(g, y))
                 return;
-        if (y->blob_size != DISK_W_SIZE + algorithm_overhead(g->key.algorithm)) {
+        if (y->blob_size != wanted) {
                 refuse(g, EXIT_CODE_UNREACHABLE, "%s: the vault did not wrap as keys of its type do", g->name);
                 return;
         }
@@ -157,6 +164,7 @@ int new_secret_start(struct manager *m, const struct new_secret_request *q, new_
         g->key = *q->key;
         g->who = *q->who;
         g->secret.fd = -EBADF;
+        g->secret.stored = q->key->stored;
         g->done = done;
         g->user = user;
         snprintf(g->verb, sizeof(g->verb), "%s", q->verb);
@@ -172,7 +180,20 @@ int new_secret_start(struct manager *m, const struct new_secret_request *q, new_
         return r < 0 ? -ENOMEM : 0;
 }
 
+bool new_secret_is_needed(const struct proven_key *k) {
+        return k->stored || algorithm_is_symmetric(k->algorithm);
+}
+
+const char *new_secret_name(const struct new_secret *s, const char uuid[static 37], char buf[static STORED_NAME_SIZE]) {
+        if (!s->stored || s->wrapped_size == 0)
+                return NULL;
+        stored_key_name(uuid, s->wrapped, buf);
+        return buf;
+}
+
 void new_secret_fill(const struct new_secret *s, struct disk_request *q) {
+        if (s->stored)
+                q->flags |= DISK_FLAG_STORED;
         memcpy(q->wrapped, s->wrapped, s->wrapped_size);
         q->wrapped_size = s->wrapped_size;
 }

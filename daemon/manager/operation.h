@@ -82,6 +82,13 @@ int recovery_key_test(struct manager *m, const char *what, int source, const str
 int header_backup_start(struct manager *m, const char *what, int file, const struct requester *who, operation_done done,
                         void *user);
 
+/* Where a wrapped key is to be kept: what was not said is the token, or for a rotation where it is. */
+enum store {
+        STORE_NOT_SAID,
+        STORE_TOKEN,
+        STORE_VAULT,               /* a secret of the key's vault: common/stored-key.h */
+};
+
 /* format.c */
 struct format_request {
         char device[257];
@@ -89,6 +96,7 @@ struct format_request {
         enum role role;
         char key[513];
         bool wipe;
+        enum store store;
         char accept_unsafe[257];   /* the reason; empty: not accepted */
 };
 int format_start(struct manager *m, const struct format_request *q, const struct requester *who,
@@ -100,6 +108,7 @@ struct enroll_request {
         char what[257];
         char key[513];             /* to add; to remove: any version of it */
         bool remove;
+        enum store store;
         char accept_unsafe[257];   /* the reason; empty: not accepted */
 };
 int enroll_start(struct manager *m, const struct enroll_request *q, const struct requester *who, operation_done done,
@@ -111,6 +120,7 @@ struct rotate_request {
         char what[257];
         char key[513];             /* whatever its version; empty: the only one */
         char version[33];          /* empty: the newest */
+        enum store store;
         bool finish;               /* of a volume of role os: let go of the version before too */
         char accept_unsafe[257];   /* the reason; empty: not accepted */
 };

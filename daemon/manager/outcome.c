@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdarg.h>
 
+#include "instants.h"
 #include "operation.h"
+#include "stored.h"
 
 /* What to do next, by verdict: the last sentence of every message about the vault. */
 static const char *const advice[_VERDICT_MAX] = {
@@ -25,15 +27,18 @@ void outcome_set(struct outcome *o, enum exit_code code, const char *format, ...
 }
 
 void outcome_from_vault(struct outcome *o, const char *volume, const char *key, const struct vault_reply *y) {
-        char status[32] = "no answer";
+        char status[32] = "no answer", advice_stored[200];
+        const char *next = strempty(advice[y->verdict]);
 
         if (y->http_status > 0)
                 snprintf(status, sizeof(status), "HTTP %u", y->http_status);
         else if (startswith(key, "pkcs11:"))
                 strcpy(status, "PKCS#11");
+        if (stored_text(y, instant_now().realtime_usec / USEC_PER_SEC, advice_stored, sizeof(advice_stored)))
+                next = advice_stored;
         outcome_set(o, verdict_exit_code(y->verdict), "%s: key %s: %s (%s, %s%s%s%s%s). %s", volume, key,
                     verdict_to_string(y->verdict), status, *y->code ? y->code : "no code", *y->text ? ": " : "", y->text,
-                    *y->request_id ? ", request " : "", y->request_id, strempty(advice[y->verdict]));
+                    *y->request_id ? ", request " : "", y->request_id, next);
         if (o->code == EXIT_CODE_DONE)
                 o->code = EXIT_CODE_FAILED;
 }

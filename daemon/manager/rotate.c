@@ -17,7 +17,6 @@
 #include <stdarg.h>
 #include <syslog.h>
 
-#include "common/algorithm.h"
 #include "common/log.h"
 #include "header-work.h"
 #include "manager.h"
@@ -32,7 +31,8 @@ struct rotate {
         char drop[513];                  /* the one that is being taken out; empty: one is being made */
         bool switched;                   /* by this run: the list has the new one */
         struct key_waiter waiter;
-        struct new_secret new;           /* of a symmetric key; fd: -EBADF where there is none */
+        char old_secret[STORED_NAME_SIZE];    /* as drop: that the vault keeps for it */
+        struct new_secret new;           /* fd: -EBADF where there is none */
         struct outcome outcome;
         operation_done done;
         void *user;
@@ -51,7 +51,7 @@ static void end(struct rotate *e) {
 
 static void record(struct rotate *e, const char *event, uint8_t priority) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
-        char uri[KEY_URI_MAX];
+        char uri[KEY_URI_MAX], secret[STORED_NAME_SIZE];
 
         if (!r)
                 return;
@@ -62,6 +62,8 @@ static void record(struct rotate *e, const char *event, uint8_t priority) {
         audit_record_add(r, "uuid", e->work.uuid);
         audit_record_add(r, "device", e->work.device);
         audit_record_add(r, "key", uri);
+        audit_record_add(r, "secret", new_secret_name(&e->new, e->work.uuid, secret));
+        audit_record_add(r, "old_secret", e->old_secret);
         audit_record_add(r, "old_key", *e->drop ? e->drop : e->old);
         if (e->generation > 0)
                 audit_record_addf(r, "generation", "%llu", (unsigned long long) e->generation);
@@ -304,7 +306,7 @@ static void on_dropped(const struct outcome *o, void *user) {
                 return;
         e->outcome.changed = true;
         record(e, "key_version_removed", LOG_NOTICE);
-        *e->drop = 0;
+        *e->drop = *e->old_secret = 0;
         (void) header_work_bind(&e->work, -1);
         next(e);
 }
@@ -324,16 +326,18 @@ static void drop(struct rotate *e, const struct trust_entry *t, const struct dis
                 return;
         }
         memcpy(e->drop, w->key, sizeof(e->drop));
+        if (w->stored)
+                stored_key_name(e->work.uuid, w->wrapped, e->old_secret);
         step(e, &drop_verb, PICK_ANY, on_dropped);
 }
 
 static void on_new_secret(const struct outcome *o, struct new_secret *s, void *user) {
         struct rotate *e = user;
 
-        if (!went_well(e, o))
-                return;
         e->new = *s;
         s->fd = -EBADF;
+        if (!went_well(e, o))
+                return;
         step(e, &rotate_verb, PICK_ANY, on_changed);
 }
 
@@ -350,7 +354,7 @@ static void make(struct rotate *e, const struct trust_entry *t, const struct dis
                 return;
         }
         e->generation = MAX_OF(listed->generation, trust_find_key(t, &e->key.uri)->generation) + 1;
-        if (!algorithm_is_symmetric(e->key.algorithm))
+        if (!new_secret_is_needed(&e->key))
                 step(e, &rotate_verb, PICK_ANY, on_changed);
         else if (new_secret_start(e->work.manager, &n, on_new_secret, e) < 0)
                 out_of_memory(e);
@@ -442,6 +446,10 @@ static void name_wanted(const struct rotate *e, const struct trust_key *k, char 
                 snprintf(buf + n, KEY_URI_MAX + 40 - n, "/%s", e->request.version);
 }
 
+static bool is_to_be_stored(const struct rotate *e, const struct disk_wrap *listed) {
+        return e->request.store == STORE_NOT_SAID ? listed->stored : e->request.store == STORE_VAULT;
+}
+
 static void begin(struct rotate *e, const struct trust_entry *t) {
         const struct trust_key *k = find_key(e, t);
         char uri[KEY_URI_MAX + 40];
@@ -470,6 +478,10 @@ static void begin(struct rotate *e, const struct trust_entry *t) {
                 return;
         }
         snprintf(e->old, sizeof(e->old), "%s", f.listed->key);
+        if (is_to_be_stored(e, f.listed) && key_proof_check_store(e->work.manager, &e->key, &e->outcome) < 0) {
+                fail(e);
+                return;
+        }
         p.known = listed.version;
         if (key_proof_start(e->work.manager, &p, &e->key, on_proven, e) < 0)
                 out_of_memory(e);

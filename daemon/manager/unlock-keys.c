@@ -11,6 +11,7 @@
 #include "key-attributes.h"
 #include "lease-keys.h"
 #include "manager.h"
+#include "stored.h"
 #include "unlock.h"
 
 static void try_key(struct unlock *u);
@@ -265,7 +266,6 @@ static void on_unwrapped(const struct vault_reply *y, void *user) {
 
 static int unwrap(struct unlock *u, const struct key_uri *uri) {
         _cleanup_(freep) struct vault_request *q = calloc(1, sizeof(*q));
-        const struct disk_wrap *w = wrap_of(u);
         _cleanup_(closep) int write_end = -EBADF;
         int fds[2];
 
@@ -281,11 +281,8 @@ static int unwrap(struct unlock *u, const struct key_uri *uri) {
         q->key = *uri;
         q->timeout_ms = (uint32_t) (u->vault->timeout_usec / USEC_PER_MSEC);
         snprintf(q->vault, sizeof(q->vault), "%s", u->vault->name);
-        snprintf(q->algorithm, sizeof(q->algorithm), "%s", w->algorithm);
         memcpy(q->client_request_id, u->volume->use_id, sizeof(q->client_request_id));
-        memcpy(q->volume, u->volume->uuid, sizeof(q->volume));
-        memcpy(q->blob, w->wrapped, w->wrapped_size);
-        q->blob_size = w->wrapped_size;
+        wrap_fill_request(wrap_of(u), u->volume->uuid, q);
         u->issued = instant_now();
         return worker_ask(u->manager->worker, q, write_end, on_unwrapped, u);
 }

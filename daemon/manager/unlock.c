@@ -191,12 +191,18 @@ static void on_recorded(int error, uint64_t sequence _unused_, void *user) {
 
 void unlock_release(struct unlock *u, const struct vault_reply *y) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+        const struct volume *v = u->volume;
+        char secret[STORED_NAME_SIZE];
         struct outcome o = {};
 
         if (r) {
-                manager_record_start(r, u->volume, y ? "release" : "request", LOG_NOTICE, true);
+                manager_record_start(r, v, y ? "release" : "request", LOG_NOTICE, true);
                 if (y)
                         manager_record_reply(r, y);
+                if (y && v->header.wraps[v->opener].stored) {
+                        stored_key_name(v->uuid, v->header.wraps[v->opener].wrapped, secret);
+                        audit_record_add(r, "secret", secret);
+                }
                 audit_record_add(r, "verb", u->verb->name);
                 audit_record_add(r, "by", u->who.text);
                 if (audit_write(u->manager->audit, r, MANAGER_RELEASE_TIMEOUT_USEC, on_recorded, u) >= 0)

@@ -75,7 +75,7 @@ int wraps_bind(struct volume *v, const struct wrap_choice *c, bool strict, char 
                 struct wrap *known = find_bound(v, h->key);
 
                 /* one whose vault was not allowed may be by now, and a pinned key that changed is another key */
-                if (known && known->key && key_has_public_key(known->key, h)) {
+                if (known && known->key && key_has_token(known->key, h)) {
                         wraps[i] = known;
                         continue;
                 }

@@ -218,8 +218,7 @@ int azure_parse_key(const char *body, size_t size, const struct key_uri *asked, 
         return 0;
 }
 
-int azure_parse_deleted(const char *body, size_t size, const struct key_uri *asked, char ret_kid[static KEY_URI_MAX],
-                        const char **ret_why) {
+int azure_parse_deleted(const char *body, size_t size, const struct key_uri *asked, struct vault_reply *ret, const char **ret_why) {
         _cleanup_(json_object_putp) struct json_object *root = NULL;
         struct key_uri any_version = *asked;
         char kid[KEY_URI_MAX];
@@ -229,6 +228,8 @@ int azure_parse_deleted(const char *body, size_t size, const struct key_uri *ask
         r = parse_with_key(body, size, &any_version, &root, kid, ret_why);
         if (r < 0)
                 return r;
-        memcpy(ret_kid, kid, sizeof(kid));
+        memcpy(ret->kid, kid, sizeof(kid));
+        if (json_get_u64(root, "scheduledPurgeDate", &ret->expires) < 0)
+                ret->expires = 0;
         return 0;
 }

@@ -29,6 +29,6 @@ int azure_parse_result(char *body, size_t size, const struct key_uri *asked, str
 int azure_parse_key(const char *body, size_t size, const struct key_uri *asked, struct vault_reply *ret,
                     const char **ret_why);
 
-/* The body of GET deletedkeys: the key's identifier must be that key's. Returns as azure_parse_key(). */
-int azure_parse_deleted(const char *body, size_t size, const struct key_uri *asked, char ret_kid[static KEY_URI_MAX],
-                        const char **ret_why);
+/* The body of GET deletedkeys: the key's identifier must be that key's. Fills kid, and expires: when it will be purged. Returns as
+ * azure_parse_key(). */
+int azure_parse_deleted(const char *body, size_t size, const struct key_uri *asked, struct vault_reply *ret, const char **ret_why);

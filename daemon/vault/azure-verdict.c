@@ -4,13 +4,17 @@
 #include "common/json-text.h"
 
 #define INNER_DEPTH_MAX 4u
-#define ON_KEY (1u << VAULT_OP_GET_KEY | 1u << VAULT_OP_WRAP | 1u << VAULT_OP_UNWRAP)
-#define ON_ANY (ON_KEY | 1u << VAULT_OP_CHECK_DELETED | 1u << VAULT_OP_LIST_KEYS | 1u << VAULT_OP_LIST_VERSIONS)
+#define ON_KEY (1u << VAULT_OP_GET_KEY | 1u << VAULT_OP_WRAP | 1u << VAULT_OP_UNWRAP | 1u << VAULT_OP_WRAP_NEW)
+#define SECRET(what) (1u << (16 + (what)))
+#define ON_SECRET (SECRET(AZURE_SECRET_GET) | SECRET(AZURE_SECRET_SET) | SECRET(AZURE_SECRET_DELETED))
+#define ON_ANY (ON_KEY | ON_SECRET | 1u << VAULT_OP_CHECK_DELETED | 1u << VAULT_OP_LIST_KEYS | 1u << VAULT_OP_LIST_VERSIONS)
+
+_Static_assert(_VAULT_OP_MAX <= 16, "bits of operations and of secrets");
 
 struct row {
         uint16_t status;
         const char *code, *inner;    /* inner "": there must be none; NULL: whatever it is */
-        unsigned ops;
+        unsigned ops;                /* bits: enum vault_op, SECRET() */
         enum verdict verdict;
 };
 
@@ -18,6 +22,9 @@ struct row {
 static const struct row rows[] = {
         { 403, "Forbidden", "KeyDisabled", ON_KEY, VERDICT_REVOKED },
         { 404, "KeyNotFound", "", ON_KEY, VERDICT_REVOKED },        /* deleted, or never there: the manager looks on */
+        { 403, "Forbidden", "SecretDisabled", SECRET(AZURE_SECRET_GET), VERDICT_REVOKED },
+        { 404, "SecretNotFound", "", SECRET(AZURE_SECRET_GET), VERDICT_REVOKED },      /* the same */
+        { 409, "Conflict", NULL, SECRET(AZURE_SECRET_SET), VERDICT_MISCONFIGURED },
         { 403, "Forbidden", "ForbiddenByPolicy", ON_ANY, VERDICT_DENIED },
         { 403, "Forbidden", "ForbiddenByRbac", ON_ANY, VERDICT_DENIED },
         { 403, "Forbidden", "AccessDenied", ON_ANY, VERDICT_DENIED },
@@ -89,7 +96,9 @@ static bool take_akv_number(const char *message, char *buf, size_t size) {
 }
 
 static bool row_fits(const struct row *r, const struct azure_evidence *e, const char *code, const char *inner) {
-        return r->status == e->status && r->ops & 1u << e->op && (!r->code || strcasecmp(r->code, code) == 0) &&
+        unsigned op = e->secret == AZURE_NO_SECRET ? 1u << e->op : SECRET(e->secret);
+
+        return r->status == e->status && r->ops & op && (!r->code || strcasecmp(r->code, code) == 0) &&
                 (!r->inner || strcasecmp(r->inner, inner) == 0);
 }
 

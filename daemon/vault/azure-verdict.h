@@ -9,7 +9,7 @@
  *                       ▼
  *        (status, code, inner code) in the table? ──no──► 4xx: DENIED, else UNREACHABLE
  *
- * REVOKED stands in the table only, for exact triples and for operations on a key; a reply becomes a candidate only if
+ * REVOKED stands in the table only, for exact triples and for operations on a key, or for reading a secret; a reply becomes a candidate only if
  * it came over verified TLS (the caller's part) with one of the vendor's headers, as JSON, with an error object in it.
  * Codes compare case-insensitively. Facts: the Key Vault REST API's error bodies (error.code, error.message,
  * error.innererror.code, nested), as collected in the project's protocol notes. */
@@ -17,8 +17,17 @@
 #include "common/vault-proto.h"
 #include "judgement.h"
 
+/* What a request does with a secret of the vault, in which a wrapped key is kept. */
+enum azure_secret {
+        AZURE_NO_SECRET,
+        AZURE_SECRET_GET,
+        AZURE_SECRET_SET,
+        AZURE_SECRET_DELETED,        /* asks whether it is listed as deleted */
+};
+
 struct azure_evidence {
-        enum vault_op op;
+        enum vault_op op;            /* counts where the request is about a key */
+        enum azure_secret secret;
         uint16_t status;             /* any but 200 */
         bool vendor;                 /* x-ms-request-id or x-ms-keyvault-service-version was there */
         bool json;                   /* Content-Type: application/json */

@@ -367,6 +367,8 @@ static CURLcode set_up_request(CURL *h, const struct http_request *q, struct cur
         if (q->body) {
                 SET(CURLOPT_POSTFIELDSIZE, (long) q->body_size);
                 SET(CURLOPT_POSTFIELDS, q->body);
+                if (q->put)
+                        SET(CURLOPT_CUSTOMREQUEST, "PUT");
         } else
                 SET(CURLOPT_HTTPGET, 1L);
         if (q->called_off) {

@@ -26,6 +26,7 @@ struct http_request {
         const char *url;
         bool metadata;                   /* plain http, "Metadata: true"; else https */
         const char *body;                /* POST; NULL: GET */
+        bool put;                        /* PUT, with that body */
         bool form;                       /* the body is application/x-www-form-urlencoded; else application/json */
         size_t body_size;
         const struct secret *bearer;     /* NUL-terminated token, or NULL */

@@ -163,10 +163,23 @@ static bool is_pipe(int fd) {
         return fd >= 0 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
+/* What the vault is to keep, or keeps, and the request do not go together: why not, else NULL. */
+static const char *objection_to_stored(const struct vault *v, const struct vault_request *q) {
+        if (!q->stored)
+                return NULL;
+        if (!v->ops->store || stored_key_objection(v->config))
+                return "a wrapped key cannot be kept in this vault";
+        if (q->op == VAULT_OP_UNWRAP && (q->blob_size == 0) != !!(q->flags & VAULT_FLAG_DELIVER))
+                return "a release fetches what it unwraps, a challenge brings it along";
+        return q->op == VAULT_OP_UNWRAP || q->op == VAULT_OP_WRAP_NEW || q->op == VAULT_OP_CHECK_DELETED
+                ? NULL : "only W is kept in a vault";
+}
+
 /* False, with the reply filled, where nothing may be sent. */
 static bool admit(struct vault *v, const struct vault_call *c, int pipe_fd, struct vault_reply *y) {
         const struct vault_request *q = c->request;
         bool deliver = q->flags & VAULT_FLAG_DELIVER;
+        const char *objection;
 
         if (!v)
                 vault_reply_set(y, VERDICT_MISCONFIGURED, "not allowed",
@@ -176,11 +189,14 @@ static bool admit(struct vault *v, const struct vault_call *c, int pipe_fd, stru
                                 v->ops ? "its CAFile= or AuthorityCAFile= cannot be read" : "its Provider= is not known");
         else if (deliver != (pipe_fd >= 0) || (deliver && (q->op != VAULT_OP_UNWRAP || !is_pipe(pipe_fd))))
                 vault_reply_set(y, VERDICT_MISCONFIGURED, "pipe", "a pipe goes with a release, and with nothing else");
-        else if ((q->op == VAULT_OP_WRAP || q->op == VAULT_OP_UNWRAP) && (!*q->key.version || q->blob_size == 0))
+        else if ((objection = objection_to_stored(v, q)))
+                vault_reply_set(y, VERDICT_MISCONFIGURED, "request", "%s", objection);
+        else if ((q->op == VAULT_OP_WRAP || q->op == VAULT_OP_UNWRAP) && (!*q->key.version || (q->blob_size == 0 && !q->stored)))
                 vault_reply_set(y, VERDICT_MISCONFIGURED, "request", "wrap and unwrap take a versioned key and a blob");
         else if (q->op == VAULT_OP_WRAP_NEW && (!*q->key.version || !*q->volume || q->blob_size > 0 ||
-                                                !algorithm_is_symmetric(q->algorithm)))
-                vault_reply_set(y, VERDICT_MISCONFIGURED, "request", "a secret is made for a volume and a versioned symmetric key");
+                                                (!algorithm_is_symmetric(q->algorithm) && !q->stored)))
+                vault_reply_set(y, VERDICT_MISCONFIGURED, "request", "a secret is made for a volume and a versioned key, symmetric or of "
+                                "a vault that keeps it");
         else if (now_boottime_usec() >= c->deadline_usec)
                 vault_reply_set(y, VERDICT_UNREACHABLE, "timed out", "the deadline passed before the request was sent");
         else
@@ -190,7 +206,7 @@ static bool admit(struct vault *v, const struct vault_call *c, int pipe_fd, stru
 
 /* The vault wraps what nobody else has seen; it comes back as W by a release only. */
 static void wrap_new(struct vault *v, const struct vault_call *call, struct vault_reply *y, struct secret **ret_value) {
-        _cleanup_(secret_freep) struct secret *made = NULL;
+        _cleanup_(secret_freep) struct secret *made = NULL, *wrapped = NULL;
         struct vault_call c = *call;
         int r;
 
@@ -198,7 +214,11 @@ static void wrap_new(struct vault *v, const struct vault_call *call, struct vaul
         if (r < 0)
                 return vault_reply_unusable(y, r, "");
         c.made = made;
-        v->ops->wrap(v, &c, y, ret_value);
+        v->ops->wrap(v, &c, y, &wrapped);
+        if (call->request->stored && y->verdict == VERDICT_GRANTED)
+                v->ops->store(v, call, wrapped, y);
+        else
+                *ret_value = TAKE_PTR(wrapped);
 }
 
 void vault_run(struct vaults *v, const struct vault_call *call, int pipe_fd, struct vault_reply *ret,

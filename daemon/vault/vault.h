@@ -56,6 +56,8 @@ struct vault_ops {
         void (*wrap)(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value);
         void (*unwrap)(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value);
         void (*check_deleted)(struct vault *v, const struct vault_call *c, struct vault_reply *y);
+        /* Keeps what wrap() made of a volume's W; where GRANTED the reply's blob is its digest. NULL: it cannot */
+        void (*store)(struct vault *v, const struct vault_call *c, const struct secret *wrapped, struct vault_reply *y);
         void (*list)(struct vault *v, const struct vault_call *c, struct vault_reply *y);    /* NULL: it cannot */
 };
 

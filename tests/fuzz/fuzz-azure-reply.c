@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/azure-reply.c daemon/vault/rsa-public.c
+// sources: daemon/vault/azure-reply.c daemon/vault/azure-secret-reply.c daemon/vault/rsa-public.c
 // libs: json-c
 
 /* A good reply: one byte says of what, then the body. Nothing of the value may be left in the buffer. */
 
 #include "common/base64.h"
 #include "vault/azure-reply.h"
+#include "vault/azure-secret-reply.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -42,7 +43,7 @@ static void unwrap(char *body, size_t size, const char *came) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(freep) char *body = NULL;
         struct vault_reply y = {};
-        char kid[KEY_URI_MAX];
+        struct azure_secret_reply s = {};
         const char *why = NULL;
 
         if (size < 2)
@@ -52,7 +53,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (!body)
                 return 0;
         memcpy(body, data + 1, size);
-        if (data[0] % 3 == 0)
+        if (data[0] == 's') {
+                if (azure_parse_secret(body, size, &asked, "s", &s, &why) == 0 && s.value_size > sizeof(s.value))
+                        abort();
+        } else if (data[0] == 'd')
+                (void) azure_parse_deleted_secret(body, size, &asked, "s", &s, &why);
+        else if (data[0] % 3 == 0)
                 unwrap(body, size, (const char *) data + 1);
         else if (data[0] % 3 == 1) {
                 if (azure_parse_key(body, size, &asked, &y, &why) == 0 &&
@@ -63,6 +69,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                         if (!vault_tag_is_valid(y.tags[i].name, y.tags[i].value))
                                 abort();
         } else
-                (void) azure_parse_deleted(body, size, &asked, kid, &why);
+                (void) azure_parse_deleted(body, size, &asked, &y, &why);
         return 0;
 }

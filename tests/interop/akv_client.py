@@ -240,7 +240,41 @@ class Claims:
         answer = app.acquire_token_for_client(["https://vault.azure.net/.default"])
         assert answer.get("access_token"), answer
 
-    def c22_all_tokens_came_from_where_they_should(self):
+    def c22_secrets(self):
+        from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
+        from azure.keyvault.secrets import SecretClient
+        client = SecretClient(self.info["url"], self.admin, **self.opts)
+        node = SecretClient(self.info["url"], self.node, **self.opts)
+        made = client.set_secret("wrapped", "AQID", content_type="application/x-cmkd-wrapped-key", tags={"cmkd-volume": "u"})
+        read = client.get_secret("wrapped")
+        assert (read.value, read.properties.content_type, read.properties.tags) == ("AQID", made.properties.content_type, {"cmkd-volume": "u"})
+        assert read.id == made.id and read.properties.recoverable_days, read.properties
+        newer = client.set_secret("wrapped", "BAUG")
+        assert newer.properties.version != made.properties.version and client.get_secret("wrapped").value == "BAUG"
+        assert client.get_secret("wrapped", made.properties.version).value == "AQID"
+        assert {v.version for v in client.list_properties_of_secret_versions("wrapped")} == {newer.properties.version, made.properties.version}
+
+        def refused(call, kind, inner=None):
+            try:
+                call()
+            except kind as e:
+                assert inner is None or e.error.innererror["code"] == inner, e.error.innererror
+                return e
+            raise AssertionError("not refused")
+
+        refused(lambda: node.get_secret("wrapped"), HttpResponseError, "ForbiddenByPolicy")
+        client.update_secret_properties("wrapped", newer.properties.version, enabled=False)
+        refused(lambda: client.get_secret("wrapped"), HttpResponseError, "SecretDisabled")
+        client.update_secret_properties("wrapped", newer.properties.version, enabled=True)
+        gone = client.begin_delete_secret("wrapped").result()
+        assert gone.scheduled_purge_date > gone.deleted_date and gone.recovery_id, gone
+        assert refused(lambda: client.get_secret("wrapped"), ResourceNotFoundError).error.code == "SecretNotFound"
+        assert client.get_deleted_secret("wrapped").scheduled_purge_date == gone.scheduled_purge_date
+        refused(lambda: client.set_secret("wrapped", "x"), ResourceExistsError, "ObjectIsDeletedButRecoverable")
+        client.begin_recover_deleted_secret("wrapped").wait()
+        assert client.get_secret("wrapped").value == "BAUG"
+
+    def c23_all_tokens_came_from_where_they_should(self):
         stats = control(self.info, "stats")["by_op_status"]
         assert stats.get("token:200", 0) >= 3 and stats.get("aad:200", 0) == 3, stats
         assert not any(k.startswith("none:") or k.endswith(":500") for k in stats), stats

@@ -23,7 +23,7 @@ HEADERS = {"inspect", "format", "check", "erase", "activate", "resume", "unlock-
            "header-backup", "wrap-rotate", "wrap-drop"}
 FLAGS = {"mapped": 1, "ours": 2, "suspended": 4, "error-table": 8, "mounted": 16, "swap": 32, "system": 64, "token": 128,
          "untrusted-ok": 256, "read-only": 512, "wipe": 1024, "recovery-key": 1 << 16, "foreign": 1 << 17,
-         "foreign-ok": 1 << 18}
+         "foreign-ok": 1 << 18, "stored": 1 << 21}
 ROLES = ["data", "os", "scratch"]
 MAGIC, VERSION, REQUEST, REPLY = 0x646b6d63, 1, 0x0201, 0x0202
 
@@ -36,7 +36,7 @@ REPLY_FIELDS = {"error": "I", "exit_code": "B", "message": "s", "flags": "I", "r
                 "wraps": "w", "dev_major": "I", "dev_minor": "I", "sectors": "Q", "count": "I", "header_digest": "b",
                 "trust_digest": "b"}
 WRAP_FIELDS = {"token": "B", "generation": "Q", "key": "s", "algorithm": "s", "proof_time": "Q", "proof_request_id": "s",
-               "spki": "b", "wrapped": "b"}
+               "spki": "b", "wrapped": "b", "stored": "B"}
 
 
 def encode(fields):

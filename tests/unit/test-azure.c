@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/azure-verdict.c daemon/vault/judgement.c daemon/vault/azure-reply.c daemon/vault/rsa-public.c
+// sources: daemon/vault/azure-verdict.c daemon/vault/judgement.c daemon/vault/azure-reply.c daemon/vault/azure-secret-reply.c daemon/vault/rsa-public.c
 // libs: json-c
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +13,7 @@
 #include "common/algorithm.h"
 #include "common/base64.h"
 #include "vault/azure-reply.h"
+#include "vault/azure-secret-reply.h"
 #include "vault/azure-verdict.h"
 
 #define KID "https://vault.test/keys/k/0123456789abcdef0123456789abcdef"
@@ -97,7 +98,7 @@ static void test_revoked_is_rare(void **state _unused_) {
         for (unsigned status = 100; status < 1000; status++)
                 for (unsigned bits = 0; bits < 4; bits++)
                         for (unsigned op = VAULT_OP_GET_KEY; op < _VAULT_OP_MAX; op++) {
-                                bool whole = bits == 3 && op < VAULT_OP_CHECK_DELETED;
+                                bool whole = bits == 3 && (op < VAULT_OP_CHECK_DELETED || op == VAULT_OP_WRAP_NEW);
 
                                 assert_int_equal(judge_full(op, status, bits & 1, bits & 2,
                                                             disabled).verdict == VERDICT_REVOKED,
@@ -106,6 +107,75 @@ static void test_revoked_is_rare(void **state _unused_) {
                                                             gone).verdict == VERDICT_REVOKED,
                                                  whole && status == 404);
                         }
+}
+
+static enum verdict judge_secret(enum azure_secret what, unsigned status, bool vendor, const char *code, const char *inner) {
+        struct judgement j;
+        char body[256];
+
+        snprintf(body, sizeof(body), "{\"error\":{\"code\":\"%s\",\"message\":\"x\"%s%s%s}}", code, inner ? ",\"innererror\":{\"code\":\"" : "",
+                 strempty(inner), inner ? "\"}" : "");
+        azure_judge(&(struct azure_evidence) { .op = VAULT_OP_UNWRAP, .secret = what, .status = (uint16_t) status, .vendor = vendor,
+                                               .json = true, .body = body, .body_size = strlen(body) }, &j);
+        return j.verdict;
+}
+
+/* The same of a secret that is read, and of nothing else that is done with one. */
+static void test_revoked_secret_is_rare(void **state _unused_) {
+        for (enum azure_secret what = AZURE_SECRET_GET; what <= AZURE_SECRET_DELETED; what++)
+                for (unsigned status = 200; status < 600; status++) {
+                        bool read = what == AZURE_SECRET_GET;
+
+                        assert_int_equal(judge_secret(what, status, true, "SecretNotFound", NULL) == VERDICT_REVOKED, read && status == 404);
+                        assert_int_equal(judge_secret(what, status, true, "Forbidden", "SecretDisabled") == VERDICT_REVOKED,
+                                         read && status == 403);
+                        assert_int_not_equal(judge_secret(what, status, true, "SecretNotFound", "x"), VERDICT_REVOKED);
+                        assert_int_not_equal(judge_secret(what, status, true, "Forbidden", "KeyDisabled"), VERDICT_REVOKED);
+                        assert_int_not_equal(judge_secret(what, status, true, "KeyNotFound", NULL), VERDICT_REVOKED);
+                        assert_int_not_equal(judge_secret(what, status, false, "SecretNotFound", NULL), VERDICT_REVOKED);
+                }
+        assert_int_equal(judge_secret(AZURE_SECRET_SET, 409, true, "Conflict", "ObjectIsDeletedButRecoverable"), VERDICT_MISCONFIGURED);
+        assert_int_equal(judge_secret(AZURE_SECRET_GET, 403, true, "Forbidden", "ForbiddenByRbac"), VERDICT_DENIED);
+        assert_int_equal(judge_secret(AZURE_SECRET_SET, 429, true, "Throttled", NULL), VERDICT_THROTTLED);
+}
+
+#define SECRET_ID "https://vault.test/secrets/s/0123456789abcdef0123456789abcdef"
+
+static int parse_secret(const char *id, const char *value, const char *enabled, struct azure_secret_reply *ret) {
+        const char *why;
+        char body[512];
+
+        snprintf(body, sizeof(body), "{\"id\":\"%s\"%s,\"attributes\":{\"enabled\":%s}}", id, value, enabled);
+        return azure_parse_secret(body, strlen(body), &asked, "s", ret, &why);
+}
+
+static void test_secret(void **state _unused_) {
+        static const char *const others[] = {
+                "https://vault.test/secrets/s/", "https://vault.test/secrets/s", "https://vault.test/secrets/t/00", "http://vault.test/secrets/s/00",
+                "https://vault.test/keys/s/00", "https://vault.test:444/secrets/s/00", "https://vault.test.evil/secrets/s/00",
+                "https://vault.test/secrets/s/..", "https://vault.test/secrets/s/00/00", "https://vault.test/secrets/s/00?x", "",
+        };
+        struct azure_secret_reply s = {};
+        const char *why;
+
+        assert_int_equal(parse_secret(SECRET_ID, ",\"value\":\"AQID\"", "true", &s), 0);
+        assert_true(s.enabled && s.value_size == 3 && memcmp(s.value, "\1\2\3", 3) == 0);
+        assert_int_equal(parse_secret("HTTPS://VAULT.TEST/Secrets/S/00", ",\"value\":\"AQID\"", "false", &s), 0);
+        assert_false(s.enabled);
+        /* what somebody else wrote there is no wrapped key, and no error */
+        assert_int_equal(parse_secret(SECRET_ID, ",\"value\":\"a b\"", "true", &s), 0);
+        assert_int_equal(s.value_size, 0);
+        for (size_t i = 0; i < ELEMENTSOF(others); i++)
+                assert_int_equal(parse_secret(others[i], ",\"value\":\"AQID\"", "true", &s), -EBADMSG);
+        assert_int_equal(parse_secret(SECRET_ID, "", "true", &s), -EBADMSG);
+        assert_int_equal(parse_secret(SECRET_ID, ",\"value\":5", "true", &s), -EBADMSG);
+        assert_int_equal(parse_secret(SECRET_ID, ",\"value\":\"AQID\",\"value\":\"AQID\"", "true", &s), -EBADMSG);
+        assert_int_equal(parse_secret(SECRET_ID, ",\"value\":\"AQID\"", "\"true\"", &s), -EBADMSG);
+
+        #define DELETED "{\"id\":\"" SECRET_ID "\",\"scheduledPurgeDate\":1700000000}"
+        assert_int_equal(azure_parse_deleted_secret(DELETED, strlen(DELETED), &asked, "s", &s, &why), 0);
+        assert_int_equal(s.purge, 1700000000);
+        assert_int_equal(azure_parse_deleted_secret(DELETED, strlen(DELETED), &asked, "t", &s, &why), -EBADMSG);
 }
 
 static void test_what_is_no_error_body(void **state _unused_) {
@@ -423,7 +493,7 @@ static void test_tags(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_table), cmocka_unit_test(test_revoked_is_rare),
+                cmocka_unit_test(test_table), cmocka_unit_test(test_revoked_is_rare), cmocka_unit_test(test_revoked_secret_is_rare), cmocka_unit_test(test_secret),
                 cmocka_unit_test(test_what_is_no_error_body),
                 cmocka_unit_test(test_inner_errors), cmocka_unit_test(test_codes_and_texts),
                 cmocka_unit_test(test_result),

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <math.h>
 
 #include "manager/budget.h"
 
@@ -21,7 +22,7 @@ static void test_the_readme_is_right(void **state _unused_) {
                 if (sscanf(line, "| RSA %u | %u, %u | %u, %u |", &bits, limit, nodes, limit + 1, nodes + 1) == 5) {
                         rows++;
                         for (int hsm = 0; hsm < 2; hsm++) {
-                                double w = budget_weight(bits, hsm, false);
+                                double w = budget_weight(bits, hsm, false, false);
 
                                 assert_true(budget_shortest_poll_usec(nodes[hsm], w) <= 30 * USEC_PER_SEC);
                                 assert_true(budget_shortest_poll_usec(nodes[hsm] + 1, w) > 30 * USEC_PER_SEC);
@@ -35,12 +36,15 @@ static void test_the_readme_is_right(void **state _unused_) {
 }
 
 static void test_edges(void **state _unused_) {
-        double w = budget_weight(4096, true, false);
+        double w = budget_weight(4096, true, false, false);
 
         assert_int_equal(budget_shortest_poll_usec(0, w), 0);
         assert_int_equal(budget_percent(0, w, 1), 0);
-        assert_true(budget_weight(0, false, false) == budget_weight(4096, false, false));
-        assert_true(budget_weight(2048, false, true) > 1.9 * budget_weight(2048, false, false));
+        assert_true(budget_weight(0, false, false, false) == budget_weight(4096, false, false, false));
+        assert_true(budget_weight(2048, false, true, false) > 1.9 * budget_weight(2048, false, false, false));
+        /* a secret of the vault with each of ten polls, beside eleven requests for the key */
+        assert_true(fabs(budget_weight(2048, false, false, true) / budget_weight(2048, false, false, false) - 21.0 / 11) < 1e-9);
+        assert_true(budget_weight(4096, true, false, true) < 1.1 * w);
         /* two keys, twice the span */
         assert_true(budget_shortest_poll_usec(100, 2 * w) / 10 == 2 * budget_shortest_poll_usec(100, w) / 10);
         assert_int_equal(budget_percent(1000000, w, 0), 1000000);

@@ -60,9 +60,15 @@ struct made {
 /* Set: they are versions of one key. */
 static bool versions;
 
+/* Set: the second one's wrapped key is in the vault. */
+static bool second_is_stored;
+
 static void key_of(unsigned n, struct token *t) {
         image_token(t);
         t->generation = versions ? n + 1 : 1;
+        t->stored = second_is_stored && n == 1;
+        if (t->stored)
+                t->wrapped_size = DISK_DIGEST_SIZE;
         if (versions) {
                 snprintf(t->key, sizeof(t->key), "https://v.vault.azure.net/keys/k1/%u123456789abcdef0123456789abcdef", n);
                 t->salt[0] = (uint8_t) n;
@@ -106,7 +112,7 @@ static int tear_down(void **state) {
         secret_free(m->volume_key);
         safe_close(m->disk.fd);
         free(m);
-        versions = false;
+        versions = second_is_stored = false;
         return 0;
 }
 
@@ -399,6 +405,34 @@ static void test_swapped(void **state) {
         assert_int_equal(find_foreign(m, 0, &why), -EUCLEAN);
 }
 
+/* Who once had the wrapped key puts it into the header, so that its secret need not be there any more. */
+static void test_put_back_from_the_vault(void **state) {
+        const struct made *m = *state;
+        _cleanup_(freep) char *text = NULL;
+        struct header_why why;
+        struct crypt_device *cd;
+        struct token t;
+
+        second_is_stored = true;
+        change(m, 1, true);
+        {
+                _cleanup_(header_freep) struct header *h = read_header(m);
+
+                assert_int_equal(volume_manifest_verify(h, m->volume_key), 0);
+                t = find(h, 1)->token;
+        }
+        assert_true(t.stored);
+        assert_int_equal(openers(m), 3);
+        t.stored = false;
+        t.wrapped_size = 256;
+        assert_int_equal(token_format(&t, &text), 0);
+        cd = as_stranger(m);
+        assert_int_equal(crypt_token_json_set(cd, 1, text), 1);
+        crypt_free(cd);
+        assert_int_equal(find_foreign(m, 0, &why), -EUCLEAN);
+        assert_int_equal(find_foreign(m, 1, &why), -EUCLEAN);
+}
+
 /* The MAC is over everything but itself: still nobody changes it unseen in one of the tokens. */
 static void test_another_mac(void **state) {
         const struct made *m = *state;
@@ -428,7 +462,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_as_many_as_there_may_be), TEST(test_one_stays), TEST(test_power_fails),
                 cmocka_unit_test_setup_teardown(test_rotated, set_up_versions, tear_down),
-                TEST(test_token_of_a_stranger), TEST(test_dropped), TEST(test_swapped), TEST(test_another_mac),
+                TEST(test_token_of_a_stranger), TEST(test_dropped), TEST(test_swapped), TEST(test_put_back_from_the_vault), TEST(test_another_mac),
         };
 
         return cmocka_run_group_tests_name("luks-wrap", tests, NULL, NULL);

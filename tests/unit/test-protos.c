@@ -133,6 +133,13 @@ static void test_disk_reply(void **state _unused_) {
         check_borders(decode_disk_reply);
         assert_int_equal(decode(&frame, decode_disk_reply), 0);
         assert_memory_equal(&y, &disk_y, sizeof(y));
+        y.wraps[1].stored = true;                /* what is kept in the vault is a digest here */
+        assert_int_equal(disk_reply_encode(&y, &frame), 0);
+        assert_int_equal(decode(&frame, decode_disk_reply), -EBADMSG);
+        y.wraps[1].wrapped_size = DISK_DIGEST_SIZE;
+        assert_int_equal(disk_reply_encode(&y, &frame), 0);
+        assert_int_equal(decode(&frame, decode_disk_reply), 0);
+        assert_memory_equal(&y, &disk_y, sizeof(y));
         y.exit_code = _EXIT_CODE_MAX;
         assert_int_equal(disk_reply_encode(&y, &frame), 0);
         assert_int_equal(decode(&frame, decode_disk_reply), -EBADMSG);
@@ -202,6 +209,17 @@ static void test_vault_request(void **state _unused_) {
         check_borders(decode_vault_request);
         assert_int_equal(decode(&frame, decode_vault_request), 0);
         assert_memory_equal(&q, &vault_q, sizeof(q));
+        q.stored = true;
+        memset(q.digest, 7, sizeof(q.digest));
+        assert_int_equal(vault_request_encode(&q, 4711, &frame), 0);
+        assert_int_equal(wire_open(&c, frame.data, frame.size), 0);
+        assert_int_equal(c.type, VAULT_MSG_REQUEST_STORED);
+        check_borders(decode_vault_request);
+        assert_int_equal(decode(&frame, decode_vault_request), 0);
+        assert_memory_equal(&q, &vault_q, sizeof(q));
+        *q.volume = 0; refuse_vault_request(&q);
+        q.stored = false;
+        strcpy(q.volume, UUID);
         q.volume[3] = 'x'; refuse_vault_request(&q);
         q = a_vault_request(); q.op = VAULT_OP_WRAP_NEW + 1; refuse_vault_request(&q);
         q = a_vault_request(); q.op = 0; refuse_vault_request(&q);

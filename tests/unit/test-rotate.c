@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/rotate.c daemon/manager/wrap-choice.c daemon/manager/trust.c daemon/manager/outcome.c
+// sources: daemon/manager/rotate.c daemon/manager/wrap-choice.c daemon/manager/trust.c daemon/manager/outcome.c daemon/manager/stored.c
 // libs: libsystemd
 
 /* A key goes over to another version, and is interrupted before or after every write: whatever the header and the list are
@@ -256,6 +256,20 @@ void key_proof_fill(const struct proven_key *k, struct disk_request *q) {
 int new_secret_start(struct manager *m _unused_, const struct new_secret_request *q _unused_, new_secret_done done _unused_,
                      void *user _unused_) {
         return -ENOMEM;
+}
+
+bool new_secret_is_needed(const struct proven_key *k) {
+        return k->stored;
+}
+
+const char *new_secret_name(const struct new_secret *s _unused_, const char uuid[static 37] _unused_,
+                            char buf[static STORED_NAME_SIZE] _unused_) {
+        return NULL;
+}
+
+int key_proof_check_store(struct manager *m _unused_, struct proven_key *k, struct outcome *o _unused_) {
+        k->stored = true;
+        return 0;
 }
 
 void new_secret_fill(const struct new_secret *s _unused_, struct disk_request *q _unused_) {

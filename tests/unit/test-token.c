@@ -110,6 +110,56 @@ static void test_sha1(void **state _unused_) {
         assert_string_equal(u.algorithm, "RSA-OAEP");
 }
 
+/* Of a token whose wrapped key the vault keeps */
+static const struct { const char *path, *value; const char *words; } stored_cases[] = {
+        { "/version", "1", "version 1 does not have" },
+        { "/version", "2", "version 2 does not have" },
+        { "/wrapped", "\"AAAA\"", "version 3 does not have" },
+        { "/canary", "\"AAAA\"", "version 3 does not have" },
+        { "/store", "\"token\"", "store" },
+        { "/store", NULL, "store" },
+        { "/algorithm", "\"A256KW\"", "algorithm" },
+        { "/wrapped_sha256", "\"AAAA\"", "wrapped_sha256" },
+        { "/wrapped_sha256", NULL, "wrapped_sha256" },
+        { "/public_key", "\"AAAA\"", "public key" },
+};
+
+static void test_stored(void **state _unused_) {
+        _cleanup_(freep) char *text = NULL, *no = NULL;
+        struct token t, u;
+        const char *why;
+
+        image_token(&t);
+        t.stored = true;
+        assert_int_equal(token_format(&t, &no), -EINVAL);          /* it has no digest's size */
+        t.wrapped_size = DISK_DIGEST_SIZE;
+        assert_int_equal(token_format(&t, &text), 0);
+        assert_non_null(strstr(text, "\"version\":3,"));
+        assert_non_null(strstr(text, "\"store\":\"vault\",\"wrapped_sha256\":\""));
+        assert_int_equal(token_parse(text, strlen(text), &u, NULL), 0);
+        assert_true(u.stored && u.wrapped_size == DISK_DIGEST_SIZE);
+        assert_memory_equal(t.wrapped, u.wrapped, DISK_DIGEST_SIZE);
+        for (size_t i = 0; i < ELEMENTSOF(stored_cases); i++) {
+                _cleanup_(json_object_putp) struct json_object *o = json_tokener_parse(text);
+                const char *changed;
+
+                if (stored_cases[i].value)
+                        json_pointer_set(&o, stored_cases[i].path, json_tokener_parse(stored_cases[i].value));
+                else
+                        json_object_object_del(o, stored_cases[i].path + 1);
+                changed = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
+                if (token_parse(changed, strlen(changed), &u, &why) != -EBADMSG || !strstr(why, stored_cases[i].words))
+                        fail_msg("%s=%s: %s", stored_cases[i].path, stored_cases[i].value ?: "(none)", why);
+        }
+        symmetric_token(&t, ALGORITHM_KW);
+        t.stored = true;
+        t.wrapped_size = DISK_DIGEST_SIZE;
+        assert_int_equal(token_format(&t, &no), -EINVAL);
+        image_token(&t);
+        t.wrapped_size = DISK_DIGEST_SIZE;
+        assert_int_equal(token_format(&t, &no), -EINVAL);
+}
+
 static void test_symmetric(void **state _unused_) {
         check_symmetric(ALGORITHM_AES, ALGORITHM_KW);
         check_symmetric(ALGORITHM_CHACHA, ALGORITHM_KW);
@@ -147,7 +197,8 @@ static const struct { const char *path, *value; int error; const char *words; } 
         { "/type", "\"clevis\"", -EBADMSG, "not a token of type" },
         { "/type", NULL, -EBADMSG, "not a token of type" },
         { "/version", "2", -EBADMSG, "version 2 does not have" },
-        { "/version", "3", -EPROTONOSUPPORT, "newer" },
+        { "/version", "3", -EBADMSG, "version 3 does not have" },
+        { "/version", "4", -EPROTONOSUPPORT, "newer" },
         { "/version", "2147483647", -EPROTONOSUPPORT, "newer" },
         { "/version", "4294967297", -EBADMSG, "version" },
         { "/version", "0", -EBADMSG, "version" },
@@ -195,6 +246,7 @@ static const struct { const char *path, *value; int error; const char *words; } 
         { "/manifest/mac", "\"AAAA\"", -EBADMSG, "manifest" },
         { "/secret", "\"x\"", -EBADMSG, "version 1 does not have" },
         { "/canary", "\"x\"", -EBADMSG, "version 1 does not have" },
+        { "/wrapped_sha256", "\"x\"", -EBADMSG, "version 1 does not have" },
 };
 
 static void test_malformed(void **state) {
@@ -235,7 +287,7 @@ static void test_sizes(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_round_trip), cmocka_unit_test(test_format_refuses),
-                cmocka_unit_test(test_symmetric), cmocka_unit_test(test_sha1), cmocka_unit_test(test_malformed), cmocka_unit_test(test_sizes),
+                cmocka_unit_test(test_symmetric), cmocka_unit_test(test_stored), cmocka_unit_test(test_sha1), cmocka_unit_test(test_malformed), cmocka_unit_test(test_sizes),
         };
 
         return cmocka_run_group_tests_name("token", tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/unlock-keys.c daemon/manager/outcome.c daemon/manager/lease.c daemon/manager/key-track.c daemon/manager/lease-keys.c daemon/manager/policy.c
+// sources: daemon/manager/unlock-keys.c daemon/manager/outcome.c daemon/manager/lease.c daemon/manager/key-track.c daemon/manager/lease-keys.c daemon/manager/policy.c daemon/manager/stored.c
 // libs: libsystemd
 
 /* A volume with two keys is opened: which vault is asked in which order, by whom it is opened, and when it is not. The vaults,

@@ -19,7 +19,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "vault"))
 import control                                      # noqa: E402
 
-MAGIC, VERSION, REQUEST, REPLY, REPLY_TAGS, REQUEST_BOUND = 0x646B6D63, 1, 0x0101, 0x0102, 0x0103, 0x0105
+MAGIC, VERSION, REQUEST, REPLY, REPLY_TAGS, REQUEST_BOUND, REQUEST_STORED = 0x646B6D63, 1, 0x0101, 0x0102, 0x0103, 0x0105, 0x0106
 GET_KEY, WRAP, UNWRAP, CHECK_DELETED, WRAP_NEW = 1, 2, 3, 4, 7
 FRESH_CONNECTION, FRESH_TOKEN, DELIVER = 1, 2, 4
 ENABLED, CAN_WRAP, CAN_UNWRAP, PURGE_PROTECTED, HSM, TAGS_LEFT_OUT = 1, 2, 4, 8, 16, 32
@@ -36,11 +36,11 @@ def frame(kind, ident, payload):
 
 
 def request(op, key, blob=b"", flags=0, vault="main", algorithm="RSA-OAEP-256", timeout_ms=5000, client_id=None,
-            configured_usec=0, volume=None):
+            configured_usec=0, volume=None, digest=None):
     texts = [vault, key, algorithm, client_id or str(uuid.uuid4())]
     return struct.pack("<BB", op, flags) + b"".join(_bytes(t.encode()) for t in texts) + \
         struct.pack("<I", timeout_ms) + _bytes(blob) + struct.pack("<Q", configured_usec) + \
-        (_bytes(volume.encode()) if volume else b"")
+        (_bytes(volume.encode()) if volume else b"") + (_bytes(digest) if digest is not None else b"")
 
 
 class Cursor:
@@ -92,7 +92,8 @@ class Client:
 
     def send(self, op, key, blob=b"", pipe=None, **more):
         ident, self.next = self.next, self.next + 1
-        data = frame(REQUEST_BOUND if more.get("volume") else REQUEST, ident, request(op, key, blob, **dict({"vault": self.vault}, **more)))
+        kind = REQUEST_STORED if more.get("digest") is not None else REQUEST_BOUND if more.get("volume") else REQUEST
+        data = frame(kind, ident, request(op, key, blob, **dict({"vault": self.vault}, **more)))
         if pipe is None:
             self.sock.send(data)
         else:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The keys data plane: which request is which operation, in which order it is
+"""The data plane of keys and secrets: which request is which operation, in which order it is
 checked (api-version, rate, token, gate, permission, fault, key), and its reply.
-The operations on keys themselves are in ops.py."""
+The operations on keys themselves are in ops.py, those on secrets in secretops.py."""
 
 import collections
 import threading
@@ -10,6 +10,7 @@ import time
 import authority
 import errors
 import ops
+import secretops
 import spoil
 import tokens
 from errors import ApiError
@@ -29,6 +30,7 @@ OPS = {
     "setrotationpolicy": ("setrotationpolicy", "keyrotationpolicies/write", ops.set_policy),
     "getdeleted": ("get", "keys/read", ops.get_deleted), "listdeleted": ("list", "keys/read", ops.list_deleted),
     "recover": ("recover", "keys/recover/action", ops.recover), "purge": ("purge", "keys/purge/action", ops.purge),
+    **secretops.OPS,
 }
 CRYPTO = {"wrapkey": "wrap", "unwrapkey": "unwrap", "encrypt": "encrypt", "decrypt": "decrypt"}
 # a rule of one of these answers by itself; the operation is not carried out
@@ -38,6 +40,8 @@ ALONE = ("hang", "reset", "close", "garbage", "redirect", "html", "empty", "endl
 def route(method, path):
     """(op, key, version); op None: no such resource, '405': wrong method."""
     segs = [s for s in path.split("/") if s]
+    if segs and segs[0].lower() in ("secrets", "deletedsecrets"):
+        return secretops.route(method, segs[0].lower(), segs[1:])
     if not segs or segs[0].lower() not in ("keys", "deletedkeys") or len(segs) > 4:
         return None, None, None
     root, rest = segs[0].lower(), segs[1:]
@@ -87,7 +91,7 @@ class Vault:
         op, key, version = route(req.method, req.path)
         entry.update(op=op or "none", key=key, version=version)
         ctx = {"op": op, "key": "/".join(filter(None, (key, version))), "name": key, "vault": self._vault(req),
-               "peer": req.peer, "version": req.query.get("api-version"), "resource": tokens.RESOURCE, "who": "?",
+               "peer": req.peer, "version": req.query.get("api-version"), "kind": "key", "resource": tokens.RESOURCE, "who": "?",
                "hsm": self._host(req) in self.hsm_names, "aud": "https://management.azure.com", "iss": "https://sts.windows.net/another-tenant/"}
         latency = self.store.get("latency_ms")
         if latency:
@@ -126,14 +130,16 @@ class Vault:
         who = tokens.check(self.store, req.headers.get("authorization"), ctx["resource"])
         entry["identity"] = who
         ctx["who"] = tokens.describe(self.store, who)
-        if op is None:
+        if op is None or op in secretops.OPS and ctx["hsm"]:       # a Managed HSM has keys alone
             raise ApiError("not-found")
         if op == "405":
             raise ApiError("method-not-allowed")
         perm, action, _ = OPS[op]
         ctx.update(op=perm, action="Microsoft.KeyVault/%s/%s" % ("managedHsm" if ctx["hsm"] else "vaults", action),
-                   path="/subscriptions/0/resourcegroups/test/providers/microsoft.keyvault/vaults/%s/keys/%s"
-                        % (ctx["vault"], key))
+                   path="/subscriptions/0/resourcegroups/test/providers/microsoft.keyvault/vaults/%s/%s/%s"
+                        % (ctx["vault"], "secrets" if op in secretops.OPS else "keys", key))
+        if op in secretops.OPS:
+            ctx.update(kind="secret", op=perm.removeprefix("secret-"))
         return who
 
     def _gates(self, op, who, hsm):

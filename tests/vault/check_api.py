@@ -65,7 +65,7 @@ def missing_key_and_version(s):
     s.ctl("create-key", name="present")
     error(s.json("GET", "/keys/present/" + "0" * 32), 404, "KeyNotFound", text="2125182")
     error(s.json("GET", "/deletedkeys/present"), 404, "KeyNotFound", text="Deleted Key not found")
-    error(s.json("GET", "/secrets/x"), 404, "NotFound")
+    error(s.json("GET", "/certificates/x"), 404, "NotFound")
 
 
 def wrap_and_unwrap(s):
@@ -171,6 +171,47 @@ def delete_recover_purge(s):
     same(s.ask("DELETE", "/deletedkeys/gone")[0], 204)
     s.ctl("set", name="purge_protection", value="on")
     error(s.json("GET", "/deletedkeys/gone"), 404, "KeyNotFound")
+
+
+def secrets(s):
+    """The forms of the secrets API, and who may what."""
+    doc = {"value": "a b", "contentType": "text/x", "tags": {"a": "1"}, "attributes": {"exp": 1000}}
+    status, _, first = s.json("PUT", "/secrets/s1", doc)
+    same(status, 200)
+    path = first["id"][first["id"].index("/secrets/s1/"):]
+    assert first["value"] == "a b" and first["contentType"] == "text/x" and first["attributes"]["exp"] == 1000, first
+    status, _, second = s.json("PUT", "/secrets/S1", {"value": "c"})
+    assert second["id"] != first["id"] and second["tags"] == {}, second
+    same(s.json("GET", "/secrets/s1")[2]["value"], "c", "the newest")
+    same(s.json("GET", path)[2]["value"], "a b", "an expired version is given out")
+    assert "value" not in s.json("PATCH", path, {"attributes": {"enabled": False}})[2]
+    error(s.json("GET", path), 403, "Forbidden", "SecretDisabled", "not allowed on a disabled secret")
+    same(s.json("GET", "/secrets/s1")[0], 200, "the newest is not")
+    same(len(s.json("GET", "/secrets/s1/versions")[2]["value"]), 2)
+    error(s.json("GET", "/secrets/absent"), 404, "SecretNotFound", text="A secret with (name/id) absent")
+    error(s.json("GET", "/deletedsecrets/s1"), 404, "SecretNotFound", text="Deleted Secret not found: s1")
+    error(s.json("PUT", "/secrets/s_1", {"value": "c"}), 400, "BadParameter")
+    error(s.json("PUT", "/secrets/s1", {"value": 1}), 400, "BadParameter")
+    error(s.json("GET", "/secrets/s1", who="node"), 403, "Forbidden", "ForbiddenByPolicy", "secrets get permission")
+    s.ctl("policy-add", name="node", perms=["secret-get"])
+    same(s.json("GET", "/secrets/s1", who="node")[0], 200)
+    s.ctl("set", name="permission_model", value="rbac")
+    error(s.json("PUT", "/secrets/s1", {"value": "x"}, who="node"), 403, "Forbidden", "ForbiddenByRbac", "secrets/setSecret/action")
+    s.ctl("set", name="permission_model", value="policy")
+    s.ctl("policy-remove", name="node", perms=["secret-get"])
+
+    status, _, doc = s.json("DELETE", "/secrets/s1")
+    assert doc["recoveryId"].endswith("/deletedsecrets/s1") and doc["scheduledPurgeDate"] - doc["deletedDate"] == 90 * 86400, doc
+    assert "value" not in doc and "value" not in s.json("GET", "/deletedsecrets/s1")[2], "the value of a deleted secret"
+    error(s.json("GET", "/secrets/s1"), 404, "SecretNotFound")
+    error(s.json("PUT", "/secrets/s1", {"value": "x"}), 409, "Conflict", "ObjectIsDeletedButRecoverable", "Secret s1 is currently")
+    error(s.json("DELETE", "/deletedsecrets/s1"), 403, "Forbidden", text="purge protection")
+    same(s.json("POST", "/deletedsecrets/s1/recover")[0], 200)
+    same(s.json("GET", "/secrets/s1")[2]["value"], "c", "after recover")
+    assert [r["id"].endswith("/secrets/s1") for r in s.json("GET", "/secrets")[2]["value"]] == [True]
+    s.ctl("secret", name="s1", action="delete")
+    s.ctl("secret", name="s1", action="purge")
+    error(s.json("GET", "/deletedsecrets/s1"), 404, "SecretNotFound")
 
 
 def recovery_levels(s):

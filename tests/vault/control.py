@@ -12,6 +12,7 @@ import time
 import errors
 import faults
 import keystore
+import secretops
 import tokens
 from errors import ApiError
 
@@ -122,6 +123,27 @@ class Control:
                                         (True, {n: e["key"] for n, e in self.store.state["deleted"].items()}))
                     for n, k in table.items() for v, r in k["versions"].items()]
         return {"time": time.time(), "keys": rows}
+
+    # secrets
+    def do_secret(self, name, action, value=None):
+        """set (a new version), disable, enable, delete, recover, purge: what their owner does."""
+        if action in ("disable", "enable"):
+            secretops.update(secretops.Hand(self.store, name, attributes={"enabled": action == "enable"}))
+        elif action == "set":
+            secretops.put(secretops.Hand(self.store, name, value=value or ""))
+        else:
+            {"delete": secretops.delete, "recover": secretops.recover, "purge": secretops.purge}[action](
+                secretops.Hand(self.store, name), **({"force": True} if action == "purge" else {}))
+        return {"time": time.time()}
+
+    def do_secrets(self):
+        with self.store.lock:
+            rows = [{"name": n, "deleted": gone, "enabled": s["versions"][s["current"]]["enabled"],
+                     "tags": s["versions"][s["current"]]["tags"], "versions": len(s["versions"])}
+                    for gone, table in ((False, self.store.state.get("secrets", {})),
+                                        (True, {n: e["secret"] for n, e in self.store.state.get("deleted_secrets", {}).items()}))
+                    for n, s in table.items()]
+        return {"time": time.time(), "secrets": rows}
 
     # identities and permissions
     def do_add_identity(self, name, kind="user", perms=None):

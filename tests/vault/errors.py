@@ -21,10 +21,13 @@ RBAC = ("Caller is not authorized to perform action on resource.\r\n"
         "propagation time.\r\nCaller: {who}\r\nAction: '{action}'\r\nResource: '{path}'\r\n"
         "Assignment: (not found)\r\nDenyAssignmentId: null\r\nDecisionReason: null \r\n"
         "Vault: {vault};location=testregion\r\n")
+SECRET_GONE = ("A secret with (name/id) {key} was not found in this key vault. If you recently deleted this secret you may be "
+               "able to recover it using the correct recovery command. For help resolving this issue, please see "
+               "https://go.microsoft.com/fwlink/?linkid=2125182")
 GONE = ("A key with (name/id) {key} was not found in this key vault. If you recently deleted this key you may be "
         "able to recover it using the correct recovery command. For help resolving this issue, please see "
         "https://go.microsoft.com/fwlink/?linkid=2125182")
-POLICY = ("The user, group or application '{who}' does not have keys {op} permission on key vault "
+POLICY = ("The user, group or application '{who}' does not have {kind}s {op} permission on key vault "
           "'{vault};location=testregion'. For help resolving this issue, please see "
           "https://go.microsoft.com/fwlink/?linkid=2125287")
 FIREWALL = ("Client address is not authorized and caller is not a trusted service.\r\nClient address: {peer}\r\n"
@@ -37,6 +40,9 @@ ERRORS = {
     "key-disabled": (403, "Forbidden", "KeyDisabled", "Operation {op} is not allowed on a disabled key."),
     "key-not-found": (404, "KeyNotFound", None, GONE),
     "deleted-key-not-found": (404, "KeyNotFound", None, "Deleted Key not found: {name}"),
+    "secret-disabled": (403, "Forbidden", "SecretDisabled", "Operation {op} is not allowed on a disabled secret."),
+    "secret-not-found": (404, "SecretNotFound", None, SECRET_GONE),
+    "deleted-secret-not-found": (404, "SecretNotFound", None, "Deleted Secret not found: {name}"),
     "vault-not-found": (404, "VaultNotFound", None, "The vault {vault} was not found."),
     "op-not-permitted": (403, "Forbidden", "KeyOperationForbidden",  # inner GUESS
                          "Operation {op} is not permitted on this key."),
@@ -75,6 +81,9 @@ ERRORS = {
     "conflict-deleted": (409, "Conflict", "ObjectIsDeletedButRecoverable",
                          "Key {name} is currently in a deleted but recoverable state, and its name cannot be "
                          "reused; in this state, the key can only be recovered or purged."),
+    "secret-conflict-deleted": (409, "Conflict", "ObjectIsDeletedButRecoverable",
+                                "Secret {name} is currently in a deleted but recoverable state, and its name cannot be "
+                                "reused; in this state, the secret can only be recovered or purged."),
     "conflict-being-deleted": (409, "Conflict", "ObjectIsBeingDeleted", "Key {name} is currently being deleted."),
     "conflict": (409, "Conflict", None, "The key {name} already exists."),
     # the service

@@ -69,7 +69,7 @@ METADATA = {
 }
 OPS = ("any", "unwrap", "wrap", "encrypt", "decrypt", "get", "list", "versions", "create", "update", "delete",
        "getdeleted", "listdeleted", "recover", "purge", "rotate", "getrotationpolicy", "setrotationpolicy", "token",
-       "connect", "aad")
+       "connect", "aad", "secret-get", "secret-set", "secret-getdeleted")
 
 
 def group(kind):

@@ -16,7 +16,7 @@ from errors import ApiError
 
 ALL_PERMS = ("get", "list", "create", "update", "delete", "recover", "purge", "rotate", "wrapKey", "unwrapKey",
              "encrypt", "decrypt", "getrotationpolicy", "setrotationpolicy", "import", "backup", "restore", "sign",
-             "verify")
+             "verify", "secret-get", "secret-set", "secret-list", "secret-delete", "secret-recover", "secret-purge")
 NODE_PERMS = ("get", "list", "wrapKey", "unwrapKey")
 OPS_RSA = ["encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey"]
 OPS_OCT = ["wrapKey", "unwrapKey"]

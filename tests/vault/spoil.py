@@ -10,8 +10,11 @@ from errors import encode
 
 
 def _kid_of(doc):
-    holder = doc if "kid" in doc else doc.get("key", {})
-    return holder if "kid" in holder else None
+    """(holder, member) of the identifier: kid of a key, id of a secret."""
+    for holder, member in ((doc, "kid"), (doc.get("key", {}), "kid"), (doc, "id")):
+        if member in holder:
+            return holder, member
+    return None, None
 
 
 def _value(doc, change):
@@ -28,17 +31,17 @@ def _with_plus(raw):
 
 def _kid(pattern, replacement):
     def change(doc, rule):
-        holder = _kid_of(doc)
+        holder, member = _kid_of(doc)
         if holder:
-            holder["kid"] = re.sub(pattern, replacement, holder["kid"])
+            holder[member] = re.sub(pattern, replacement, holder[member])
         return doc
     return change
 
 
 def _upper(doc, rule):
-    holder = _kid_of(doc)
+    holder, member = _kid_of(doc)
     if holder:
-        holder["kid"] = holder["kid"].upper().replace("HTTPS://", "https://")
+        holder[member] = holder[member].upper().replace("HTTPS://", "https://")
     return doc
 
 
@@ -79,8 +82,8 @@ def _error_case(doc, rule):
 
 
 DOC = {
-    "wrong-kid": _kid(r"/keys/[^/]+", "/keys/another-key"),
-    "wrong-kid-version": _kid(r"(/keys/[^/]+/).*", r"\g<1>00000000000000000000000000000000"),
+    "wrong-kid": _kid(r"/(keys|secrets)/[^/]+", r"/\1/another-key"),
+    "wrong-kid-version": _kid(r"(/(?:keys|secrets)/[^/]+/).*", r"\g<1>00000000000000000000000000000000"),
     "wrong-kid-host": _kid(r"^https://[^/]+", "https://elsewhere.test"),
     "upper-kid": _upper,
     "short-value": lambda d, r: _value(d, lambda v: keycrypto.b64u(v[:-1])),

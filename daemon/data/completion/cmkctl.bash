@@ -43,6 +43,9 @@ _cmkctl() {
 	--directory | --root)
 		COMPREPLY=($(compgen -d -- "$cur"))
 		return ;;
+	--store)
+		COMPREPLY=($(compgen -W "token vault" -- "$cur"))
+		return ;;
 	--role)
 		COMPREPLY=($(compgen -W "data os scratch" -- "$cur"))
 		return ;;
