@@ -72,6 +72,11 @@ enum disk_op {
         /* A new version of a key that opens it: as WRAP_ADD, generation; the one before is there until it is dropped */
         DISK_OP_WRAP_ROTATE,
         DISK_OP_WRAP_DROP,       /* W; key: exactly that version. Its keyslot is overwritten first */
+        /* device, WIPE; descriptor: a file with a header for it -> what that header says, as INSPECT of a device */
+        DISK_OP_HEADER_CANDIDATE,
+        /* The same, name, uuid, header_digest (of the file's), trust_digest, W: it takes the place of the one there is -> header,
+         * count. The device is closed */
+        DISK_OP_HEADER_RESTORE,
         _DISK_OP_MAX,
 };
 

@@ -25,6 +25,7 @@ enum option_id {
         OPTION_ACTOR, OPTION_UNIT, OPTION_UNAUTHORISED, OPTION_EXPECT, OPTION_WIDE, OPTION_HTML, OPTION_FORMAT, OPTION_DIRECTORY,
         OPTION_VAULTS, OPTION_PRIVATE_KEY, OPTION_EPOCH_KEYS, OPTION_LIST_EPOCHS, OPTION_PRIVACY_KEY, OPTION_VAULT_LOG, OPTION_MACHINE_ID,
         OPTION_LOCAL, OPTION_NO_QR, OPTION_FINISH, OPTION_FROM,
+        OPTION_HEADER_BACKUP, OPTION_ALLOW_OLDER,
         _OPTION_MAX,
 };
 
@@ -86,6 +87,7 @@ int verb_recovery_key_rotate(const struct invocation *in);
 int verb_recovery_key_remove(const struct invocation *in);
 int verb_recovery_key_test(const struct invocation *in);
 int verb_header_backup(const struct invocation *in);
+int verb_header_restore(const struct invocation *in);
 int verb_scratch_create(const struct invocation *in);
 int verb_scratch_renew(const struct invocation *in);
 int verb_scratch_remove(const struct invocation *in);

@@ -69,6 +69,8 @@ static int take_out(const struct invocation *in) {
         snprintf(question, sizeof(question), "%s does not open %s any more, and its owner cannot revoke it.", key, what);
         code = confirm(in, question);
         if (code == EXIT_CODE_DONE)
+                code = header_backup_first(in);
+        if (code == EXIT_CODE_DONE)
                 code = remove_key(what, key, &changed);
         if (code != EXIT_CODE_DONE)
                 return code;
@@ -106,6 +108,8 @@ int verb_enroll(const struct invocation *in) {
         code = find_key(in, key);
         for (size_t i = 1; code == EXIT_CODE_DONE && i < in->n_keys; i++)
                 code = check_key(in->keys[i]);
+        if (code == EXIT_CODE_DONE)
+                code = header_backup_first(in);
         if (code == EXIT_CODE_DONE)
                 code = enroll_one(in, key, &changed);
         for (size_t i = 1; code == EXIT_CODE_DONE && i < in->n_keys; i++)

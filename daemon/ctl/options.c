@@ -57,6 +57,8 @@ static const struct {
         [OPTION_REMOVE] = { "remove", 0, true, "--remove URI", "take that key out" },
         [OPTION_FINISH] = { "finish", 0, false, "--finish", "of a volume of role os: the initramfs was built anew" },
         [OPTION_FROM] = { "from", 0, true, "--from URI", "the key that goes, where the volume has several" },
+        [OPTION_HEADER_BACKUP] = { "header-backup", 0, true, "--header-backup FILE", "first copy the header as it is into this new file" },
+        [OPTION_ALLOW_OLDER] = { "allow-older", 0, false, "--allow-older", "a header that is older than this node has seen; recorded" },
         [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };
 

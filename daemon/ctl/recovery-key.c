@@ -2,6 +2,7 @@
 #include "bus.h"
 #include "print.h"
 #include "qr.h"
+#include "volume.h"
 
 #include "common/secret.h"
 
@@ -71,6 +72,8 @@ int verb_recovery_key_add(const struct invocation *in) {
         if (code == EXIT_CODE_DONE)
                 code = keep_nothing();
         if (code == EXIT_CODE_DONE)
+                code = header_backup_first(in);
+        if (code == EXIT_CODE_DONE)
                 code = call_begin(&c, BUS_MANAGER, "RecoveryKeyAdd");
         if (code == EXIT_CODE_DONE)
                 code = call_send(&c, sd_bus_message_append(c.request, "s", in->args[0]));
@@ -125,6 +128,8 @@ int verb_recovery_key_rotate(const struct invocation *in) {
         if (code == EXIT_CODE_DONE)
                 code = keep_nothing();
         if (code == EXIT_CODE_DONE)
+                code = header_backup_first(in);
+        if (code == EXIT_CODE_DONE)
                 code = call_begin(&c, BUS_MANAGER, "RecoveryKeyRotate");
         if (code != EXIT_CODE_DONE)
                 return code;
@@ -166,6 +171,8 @@ int verb_recovery_key_remove(const struct invocation *in) {
                  "nothing will.", in->args[0]);
         if (code == EXIT_CODE_DONE)
                 code = confirm(in, question);
+        if (code == EXIT_CODE_DONE)
+                code = header_backup_first(in);
         if (code == EXIT_CODE_DONE)
                 code = call_begin(&c, BUS_MANAGER, "RecoveryKeyRemove");
         if (code == EXIT_CODE_DONE)

@@ -10,6 +10,10 @@ int check_key(const char *key);
 /* buf: of KEY_URI_MAX bytes, for the first --key or a URI made of --vault, --key-name, --key-version. */
 int find_key(const struct invocation *in, char *buf);
 
+/* header.c: before the header of the volume named first is changed: a backup of it, into the file of --header-backup; without that one
+ * question on a terminal (not with --yes or --json), where it is to go, if anywhere. */
+int header_backup_first(const struct invocation *in);
+
 /* enroll.c: one more key. *changed becomes true if it was not there. reason: for a vault that is not safe, or NULL. */
 int enroll_key(const char *what, const char *key, const char *reason, bool *changed);
 

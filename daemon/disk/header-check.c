@@ -7,23 +7,6 @@
 #include <openssl/evp.h>
 #include <stdarg.h>
 
-/* The LUKS2 on-disk format, version 1.1, section 2.1; all numbers big endian. */
-struct luks2_binary {
-        uint8_t magic[6];
-        uint16_t version;
-        uint64_t header_size;
-        uint64_t seqid;
-        char label[48];
-        char checksum_alg[32];
-        uint8_t salt[64];
-        char uuid[40];
-        char subsystem[48];
-        uint64_t header_offset;
-        uint8_t padding[184];
-        uint8_t checksum[64];
-} __attribute__((packed));
-_Static_assert(sizeof(struct luks2_binary) == 512, "LUKS2 binary header");
-
 #define CIPHER "aes-xts-plain64"
 
 static int refuse(struct header_why *why, int error, const char *format, ...) _printf_(3, 4);

@@ -23,6 +23,23 @@
 #define HEADER_TOKENS_MAX 32u
 #define HEADER_ITERATIONS_MAX 10000000    /* of a PBKDF2: what an open may cost at most */
 
+/* The LUKS2 on-disk format, version 1.1, section 2.1; all numbers big endian. */
+struct luks2_binary {
+        uint8_t magic[6];
+        uint16_t version;
+        uint64_t header_size;
+        uint64_t seqid;
+        char label[48];
+        char checksum_alg[32];
+        uint8_t salt[64];
+        char uuid[40];
+        char subsystem[48];
+        uint64_t header_offset;
+        uint8_t padding[184];
+        uint8_t checksum[64];
+} __attribute__((packed));
+_Static_assert(sizeof(struct luks2_binary) == 512, "LUKS2 binary header");
+
 /* A sentence's end for people: "..., because WHY". */
 struct header_why {
         char text[200];

@@ -68,6 +68,10 @@ int luks_wrap_add(struct luks *l, const struct header *h, const char *device, co
 int luks_wrap_remove(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
                      const struct header_wrap *w, int *ret_image);
 
+/* Of an image that was made from h, with keyslots in other places (header_successor()): a manifest over what it is now. Returns the
+ * errors of luks_seal(), or what libcryptsetup says. */
+int luks_reseal(struct luks *l, int image, const struct header *h, const char *device, const struct secret *volume_key);
+
 /* Opens the recovery key's keyslot of what luks_open() loaded. As luks_unlock(), and -ENOENT (there is no such key). */
 int luks_recovery_unlock(struct luks *l, const struct header *h, const struct secret *text,
                          struct secret **ret_volume_key);

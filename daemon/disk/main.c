@@ -33,6 +33,8 @@ static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_SCRATCH]         = { op_scratch,         true },
         [DISK_OP_WRAP_ROTATE]     = { op_wrap_rotate,     true },
         [DISK_OP_WRAP_DROP]       = { op_wrap_drop,       true },
+        [DISK_OP_HEADER_CANDIDATE] = { op_header_candidate, false },
+        [DISK_OP_HEADER_RESTORE]  = { op_header_restore,  true },
 };
 
 /* What OpenSSL does before its first digest: configuration, providers, names. Not libcryptsetup, which opens /dev/urandom and

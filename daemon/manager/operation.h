@@ -82,6 +82,16 @@ int recovery_key_test(struct manager *m, const char *what, int source, const str
 int header_backup_start(struct manager *m, const char *what, int file, const struct requester *who, operation_done done,
                         void *user);
 
+/* header-restore.c: the header in file, which is taken over, in the place of the one there is. The volume is closed; what: as above, a
+ * path where its header is gone. Done says whether anything changed. */
+struct restore_request {
+        char what[257];
+        bool older;                /* than the node has seen: that is what it has seen then */
+        bool wipe;                 /* what is on the device may be anything but another volume */
+};
+int header_restore_start(struct manager *m, const struct restore_request *q, int file, const struct requester *who, operation_done done,
+                         void *user);
+
 /* format.c */
 struct format_request {
         char device[257];

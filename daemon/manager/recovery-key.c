@@ -91,20 +91,20 @@ static const struct unlock_verb test_verb = {
 
 int recovery_key_add(struct manager *m, const char *what, int sink, const struct requester *who, operation_done done,
                      void *user) {
-        return unlock_header(m, &add_verb, what, sink, who, done, user);
+        return unlock_header(m, &add_verb, what, sink, 0, who, done, user);
 }
 
 int recovery_key_rotate(struct manager *m, const char *what, int peer, const struct requester *who, operation_done done,
                         void *user) {
-        return unlock_header(m, &rotate_verb, what, peer, who, done, user);
+        return unlock_header(m, &rotate_verb, what, peer, 0, who, done, user);
 }
 
 int recovery_key_remove(struct manager *m, const char *what, const struct requester *who, operation_done done,
                         void *user) {
-        return unlock_header(m, &remove_verb, what, -EBADF, who, done, user);
+        return unlock_header(m, &remove_verb, what, -EBADF, 0, who, done, user);
 }
 
 int recovery_key_test(struct manager *m, const char *what, int source, const struct requester *who, operation_done done,
                       void *user) {
-        return unlock_header(m, &test_verb, what, source, who, done, user);
+        return unlock_header(m, &test_verb, what, source, 0, who, done, user);
 }

@@ -17,10 +17,11 @@ import time
 OPERATIONS = ["", "inspect", "format", "check", "erase", "activate", "deactivate", "query", "open", "shut", "cut", "thaw",
               "flush", "kill", "unmount", "remove", "verify", "hold", "resume", "notice", "unlock-key", "recognize",
               "recovery-add", "recovery-remove", "recovery-test", "no-cores", "uses", "await", "wrap-add", "wrap-remove",
-              "scratch", "recovery-rotate", "header-backup", "wrap-rotate", "wrap-drop"]
+              "scratch", "recovery-rotate", "header-backup", "wrap-rotate", "wrap-drop",
+              "header-candidate", "header-restore"]
 HEADERS = {"inspect", "format", "check", "erase", "activate", "resume", "unlock-key", "recognize", "recovery-add",
            "recovery-remove", "recovery-test", "wrap-add", "wrap-remove", "scratch", "recovery-rotate",
-           "header-backup", "wrap-rotate", "wrap-drop"}
+           "header-backup", "wrap-rotate", "wrap-drop", "header-candidate", "header-restore"}
 FLAGS = {"mapped": 1, "ours": 2, "suspended": 4, "error-table": 8, "mounted": 16, "swap": 32, "system": 64, "token": 128,
          "untrusted-ok": 256, "read-only": 512, "wipe": 1024, "recovery-key": 1 << 16, "foreign": 1 << 17,
          "foreign-ok": 1 << 18}

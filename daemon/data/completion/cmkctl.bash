@@ -37,7 +37,7 @@ _cmkctl() {
 		verb=("${verb[@]:0:1}")
 	fi
 	case $prev in
-	--file | --html | --private-key | --epoch-keys | --vault-log | --privacy-key | --initramfs)
+	--file | --html | --private-key | --epoch-keys | --vault-log | --privacy-key | --initramfs | --header-backup)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return ;;
 	--directory | --root)
@@ -53,7 +53,7 @@ _cmkctl() {
 	fi
 	case "${verb[*]}" in
 	format) COMPREPLY=($(compgen -f -- "${cur:-/dev/}")) ;;
-	status | enroll | attach | detach | hold | resume | cut | pause | "recovery-key "* | "trust remove")
+	status | enroll | rotate | rekey | attach | detach | hold | resume | cut | pause | "recovery-key "* | "trust remove")
 		COMPREPLY=($(compgen -W "$(__cmkctl_volumes)" -- "$cur")) ;;
 	*) COMPREPLY=($(compgen -f -- "$cur")) ;;
 	esac
