@@ -110,5 +110,6 @@ int verb_guard_confirm(const struct invocation *in);
 int verb_guard_release(const struct invocation *in);
 int verb_keys_create(const struct invocation *in);
 int verb_drill(const struct invocation *in);
+int verb_keys_usage(const struct invocation *in);
 int verb_keys_list(const struct invocation *in);
 int verb_doctor(const struct invocation *in);

@@ -64,6 +64,7 @@ static const struct verb verbs[] = {
         { "guard release", 0, 0, O(YES), "", "take the probes out of the kernel, before the package is removed",
           verb_guard_release },
         { "keys list", 1, 2, O(JSON)|O(ROOT), "VAULT [KEY]", "the keys of a vault, or the versions of one", verb_keys_list },
+        { "keys usage", 0, 1, O(JSON), "[KEY]", "which volumes of this node need which version of a key", verb_keys_usage },
         { "config show", 0, 0, O(JSON)|O(ROOT), "", "what the configuration files say", verb_config_show },
         { "config reload", 0, 0, 0, "", "let cmkd read the configuration again; a bad one is refused", verb_config_reload },
         { "config check", 0, 0, O(ROOT), "", "read the configuration files, report the first mistake",

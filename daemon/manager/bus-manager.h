@@ -18,6 +18,9 @@ int bus_method_header_backup(sd_bus_message *message, void *user, sd_bus_error *
 int bus_method_header_restore(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_recovery_key_test(sd_bus_message *message, void *user, sd_bus_error *e);
 
+/* bus-usage.c */
+int bus_method_key_usage(sd_bus_message *message, void *user, sd_bus_error *e);
+
 /* bus-scratch.c */
 int bus_method_scratch_create(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_scratch_renew(sd_bus_message *message, void *user, sd_bus_error *e);

@@ -7,8 +7,12 @@
  *      ─► rotate.h for each attached volume that has the key, one after the other
  *
  * Asked with each poll, once more than a key that is not followed. What could not be rotated is tried again after
- * FOLLOW_RETRY_USEC; the volume goes on with the version that it has. */
+ * FOLLOW_RETRY_USEC; the volume goes on with the version that it has.
+ *
+ * Of a key that is not followed it is asked when its attributes are read, and that there is a newer version is said once: whoever
+ * disables the one before must know who still needs it. */
 
+#include "common/key-uri.h"
 #include "common/util.h"
 
 #define FOLLOW_RETRY_USEC (10 * 60 * USEC_PER_SEC)
@@ -18,10 +22,14 @@ struct key;
 /* Of a struct key: what its reading is known by. */
 struct follow {
         bool asking;
+        char newest[KEY_URI_MAX];      /* another version than this key's, that could be gone over to; empty: none is known */
 };
 
 /* Call after the key was granted. */
 void follow_look(struct key *k);
+
+/* Asks which version is the newest, where that is not under way, and keys have versions there. */
+void follow_ask(struct key *k);
 
 /* Whether the configuration has its keys followed. */
 bool follow_wants(const struct key *k);
