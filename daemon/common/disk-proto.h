@@ -77,6 +77,12 @@ enum disk_op {
         /* The same, name, uuid, header_digest (of the file's), trust_digest, W: it takes the place of the one there is -> header,
          * count. The device is closed */
         DISK_OP_HEADER_RESTORE,
+        /* A LUKS volume that somebody else made: device, CONVERT -> uuid. Changes nothing */
+        DISK_OP_TAKE_OVER_LOOK,
+        /* As FORMAT of such a volume, uuid; descriptor: a file with a passphrase of it -> header, trust_digest, count; message: where what
+         * was converted is kept. Its data and keyslots stay */
+        DISK_OP_TAKE_OVER,
+        DISK_OP_KEYSLOTS_REMOVE, /* as WRAP_REMOVE, of every keyslot but those of our tokens and the recovery key -> count */
         _DISK_OP_MAX,
 };
 
@@ -100,6 +106,7 @@ enum disk_flags {
         DISK_FLAG_FOREIGN = 1 << 17,      /* ACTIVATE, CHECK: keyslots or tokens that are not enrolled; message names them */
         DISK_FLAG_FOREIGN_OK = 1 << 18,   /* ACTIVATE: OnForeignKeyslot=report, open it all the same */
         DISK_FLAG_DEEP = 1 << 20,         /* USES: look at all descriptors of all threads; takes longer */
+        DISK_FLAG_CONVERT = 1 << 21,      /* TAKE_OVER, _LOOK: LUKS1 becomes LUKS2 */
         DISK_FLAG_STAY = 1 << 19,         /* any request: then wait for one more; of one that needs W the descriptor is its pipe */
 };
 

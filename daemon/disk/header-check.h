@@ -92,6 +92,10 @@ int header_json_parse(const uint8_t *p, size_t size, struct json_object **ret, s
 int header_metadata_check(const struct json_object *metadata, const struct header_copy *copy, uint64_t device_size,
                           struct header_layout *ret, struct header_why *why);
 
+/* The same for a header that need not have a token of ours: what somebody else made, to be taken over. n_wraps may be 0. */
+int header_metadata_check_plain(const struct json_object *metadata, const struct header_copy *copy, uint64_t device_size,
+                                struct header_layout *ret, struct header_why *why);
+
 /* The wrap of the key with that identifier (with version; empty: the first), or of any version of a key. NULL: none. */
 const struct header_wrap *header_find_wrap(const struct header_layout *l, const char *key);
 const struct header_wrap *header_find_same_key(const struct header_layout *l, const struct key_uri *key);

@@ -167,7 +167,7 @@ static int fill_memfd(int from, const struct raw_copy *a, const struct raw_copy 
         return 0;
 }
 
-int header_read(int fd, uint64_t device_size, struct header **ret, struct header_why *why) {
+static int read_header(int fd, uint64_t device_size, bool plain, struct header **ret, struct header_why *why) {
         _cleanup_(raw_copy_done) struct raw_copy a = {}, b = {};
         _cleanup_(header_freep) struct header *h = NULL;
         struct raw_copy *chosen;
@@ -199,7 +199,8 @@ int header_read(int fd, uint64_t device_size, struct header **ret, struct header
         h->copy = chosen->copy;
         h->device_size = device_size;
         h->metadata = TAKE_PTR(chosen->metadata);
-        r = header_metadata_check(h->metadata, &h->copy, device_size, &h->layout, why);
+        r = plain ? header_metadata_check_plain(h->metadata, &h->copy, device_size, &h->layout, why)
+                  : header_metadata_check(h->metadata, &h->copy, device_size, &h->layout, why);
         if (r < 0)
                 return r;
         r = fill_memfd(fd, &a, &b, h);
@@ -209,6 +210,14 @@ int header_read(int fd, uint64_t device_size, struct header **ret, struct header
         }
         *ret = TAKE_PTR(h);
         return 0;
+}
+
+int header_read(int fd, uint64_t device_size, struct header **ret, struct header_why *why) {
+        return read_header(fd, device_size, false, ret, why);
+}
+
+int header_read_plain(int fd, uint64_t device_size, struct header **ret, struct header_why *why) {
+        return read_header(fd, device_size, true, ret, why);
 }
 
 int header_peek(int fd, uint64_t device_size, struct header_copy *ret) {

@@ -28,6 +28,9 @@ struct header {
  * -errno of read or memfd_create(2). why is filled on failure. */
 int header_read(int fd, uint64_t device_size, struct header **ret, struct header_why *why);
 
+/* The same for one that need not be ours: header_metadata_check_plain(). */
+int header_read_plain(int fd, uint64_t device_size, struct header **ret, struct header_why *why);
+
 /* The newer of the copies there are, whatever their metadata say, and -ENODATA where none is whole. */
 int header_peek(int fd, uint64_t device_size, struct header_copy *ret);
 

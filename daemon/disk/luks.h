@@ -72,6 +72,15 @@ int luks_wrap_remove(struct luks *l, const struct header *h, const char *device,
  * errors of luks_seal(), or what libcryptsetup says. */
 int luks_reseal(struct luks *l, int image, const struct header *h, const char *device, const struct secret *volume_key);
 
+/* luks-convert.c: what has a LUKS1 header in a file, with all of its keyslots and a little of its data, has one of LUKS2 then, with
+ * the same UUID and keyslots. passphrase: of any of them. Returns 0, -ENOKEY (it opens none), -EINVAL (there is no room in front of
+ * the data), or what libcryptsetup says. */
+int luks_convert_image(struct luks *l, int image, const struct secret *passphrase, struct secret **ret_volume_key);
+
+/* luks-convert.c: as luks_wrap_remove(), of all keyslots but those with keep[number], and of tokens that are left without one. */
+int luks_keep_only(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key, const bool *keep,
+                   int *ret_image);
+
 /* Opens the recovery key's keyslot of what luks_open() loaded. As luks_unlock(), and -ENOENT (there is no such key). */
 int luks_recovery_unlock(struct luks *l, const struct header *h, const struct secret *text,
                          struct secret **ret_volume_key);

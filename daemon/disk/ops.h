@@ -41,6 +41,11 @@ int op_header_backup(const struct disk_request *q, int in_fd, int *ret_fd, struc
 int op_header_candidate(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_header_restore(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 
+/* ops-takeover.c: a LUKS volume that somebody else made */
+int op_take_over_look(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_take_over(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_keyslots_remove(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+
 /* ops-scratch.c: a new key, known to nobody, for a disk whose content is nobody's any more */
 int op_scratch(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 

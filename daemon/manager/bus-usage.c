@@ -69,7 +69,7 @@ static int append_header(struct usage *u, const struct trust_entry *t, const str
                 if (key_uri_parse(h->wraps[i].key, &key, NULL) >= 0 && is_wanted(u, &key))
                         r = append(u, t, h->wraps[i].key, h->wraps[i].generation, use);
         }
-        return r;
+        return MIN_OF(r, 0);
 }
 
 /* Nobody can say which version, only which key. */
@@ -82,7 +82,7 @@ static int append_unseen(struct usage *u, const struct trust_entry *t) {
                         key_uri_format(&t->keys[i].key, uri, sizeof(uri));
                         r = append(u, t, uri, t->keys[i].generation, "not here");
                 }
-        return r;
+        return MIN_OF(r, 0);
 }
 
 static void fail(struct usage *u, int error) {
