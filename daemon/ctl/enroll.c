@@ -101,6 +101,12 @@ int verb_enroll(const struct invocation *in) {
         code = check_what(in->args[0]);
         if (code != EXIT_CODE_DONE)
                 return code;
+        if (has_option(in, OPTION_PASSPHRASE_FILE) || has_option(in, OPTION_FROM_ADE))
+                return take_over(in);
+        if (has_option(in, OPTION_NAME) || has_option(in, OPTION_ROLE))
+                return fail(EXIT_CODE_USAGE, "--name and --role are for a volume that is taken over, with --passphrase-file");
+        if (has_option(in, OPTION_REMOVE_OLD_KEYSLOTS))
+                return remove_old_keyslots(in);
         if (has_option(in, OPTION_REMOVE))
                 return take_out(in);
         if (strlen(strempty(in->values[OPTION_ACCEPT_UNSAFE_VAULT])) > REASON_MAX)

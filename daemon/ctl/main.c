@@ -10,8 +10,8 @@ static const struct verb verbs[] = {
         { "format", 1, 1, O(JSON)|O(YES)|O(NAME)|O(ROLE)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(WIPE)|
                 O(ACCEPT_UNSAFE_VAULT), "DEVICE", "make a device a volume under a customer's key", verb_format },
         { "enroll", 1, 1, O(JSON)|O(YES)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(REMOVE)|O(ACCEPT_UNSAFE_VAULT)|
-                O(HEADER_BACKUP),
-          "DEVICE|UUID|NAME", "give a volume one more key, or take one out", verb_enroll },
+                O(HEADER_BACKUP)|O(NAME)|O(ROLE)|O(PASSPHRASE_FILE)|O(FROM_ADE)|O(REMOVE_OLD_KEYSLOTS),
+          "DEVICE|UUID|NAME", "give a volume one more key, or take one out; take over a LUKS volume", verb_enroll },
         { "rotate", 1, 1, O(JSON)|O(YES)|O(KEY)|O(KEY_VERSION)|O(FINISH)|O(ACCEPT_UNSAFE_VAULT)|O(HEADER_BACKUP), "DEVICE|UUID|NAME",
           "go over to the newest version of a volume's key", verb_rotate },
         { "rekey", 1, 1, O(JSON)|O(YES)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(FROM)|O(FINISH)|O(ACCEPT_UNSAFE_VAULT)|

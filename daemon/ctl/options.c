@@ -59,6 +59,9 @@ static const struct {
         [OPTION_FROM] = { "from", 0, true, "--from URI", "the key that goes, where the volume has several" },
         [OPTION_HEADER_BACKUP] = { "header-backup", 0, true, "--header-backup FILE", "first copy the header as it is into this new file" },
         [OPTION_ALLOW_OLDER] = { "allow-older", 0, false, "--allow-older", "a header that is older than this node has seen; recorded" },
+        [OPTION_PASSPHRASE_FILE] = { "passphrase-file", 0, true, "--passphrase-file FILE", "take over a LUKS volume that this opens" },
+        [OPTION_FROM_ADE] = { "from-ade", 0, false, "--from-ade", "... made by Azure Disk Encryption: LUKS1 becomes LUKS2" },
+        [OPTION_REMOVE_OLD_KEYSLOTS] = { "remove-old-keyslots", 0, false, "--remove-old-keyslots", "what opened it before it was taken over" },
         [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };
 

@@ -14,6 +14,10 @@ int find_key(const struct invocation *in, char *buf);
  * question on a terminal (not with --yes or --json), where it is to go, if anywhere. */
 int header_backup_first(const struct invocation *in);
 
+/* takeover.c: enroll of a LUKS volume that is not one of ours yet; and what opened it before is taken out. */
+int take_over(const struct invocation *in);
+int remove_old_keyslots(const struct invocation *in);
+
 /* enroll.c: one more key. *changed becomes true if it was not there. reason: for a vault that is not safe, or NULL. */
 int enroll_key(const char *what, const char *key, const char *reason, bool *changed);
 

@@ -16,13 +16,8 @@
  * The first sector says LUKS1 until all else is on the disk: an interrupted run is known by it, and by a file that begins with that
  * sector, which has the keyslots that the disk lacks by then. */
 
-#define DIRECTORY "/var/lib/cmkd/backups"
 #define SECTOR 512u
 #define ROOM (1u << 20)            /* libcryptsetup wants a device to have data */
-
-static void path_of(const struct luks1 *l, char *buf, size_t size) {
-        snprintf(buf, size, DIRECTORY "/%s.luks1", l->uuid);
-}
 
 static int read_disk(const struct device *d, uint8_t *buf, size_t size) {
         size_t at = 0;
@@ -40,17 +35,15 @@ static int read_disk(const struct device *d, uint8_t *buf, size_t size) {
 }
 
 /* Everything in front of the data, as it was before. Returns 1 where it is an earlier run's file, 0 where it is the disk's, or -errno. */
-static int read_old(const struct device *d, const struct luks1 *l, uint8_t *buf) {
+static int read_old(const struct device *d, const struct luks1 *l, const char *kept, uint8_t *buf) {
         _cleanup_(freep) char *text = NULL;
-        char path[sizeof(DIRECTORY) + 48];
         size_t size;
         int r;
 
         r = read_disk(d, buf, l->payload_offset);
         if (r < 0)
                 return r;
-        path_of(l, path, sizeof(path));
-        r = read_small_file(path, l->payload_offset + 1, &text, &size);
+        r = read_small_file(kept, l->payload_offset + 1, &text, &size);
         if (r == -ENOENT || r == -E2BIG)
                 return 0;
         if (r < 0)
@@ -100,13 +93,6 @@ static int write_new(const struct device *d, const struct header *h, int image, 
         return r;
 }
 
-static int save(const struct luks1 *l, const uint8_t *old, char *path, size_t size) {
-        int r = mkdir_parents(DIRECTORY, 0700);
-
-        path_of(l, path, size);
-        return r < 0 ? r : write_file_atomic(path, old, l->payload_offset, 0600);
-}
-
 static int fail_conversion(int error, const char *device, const char *why, struct disk_reply *y) {
         if (error == -ENOKEY)
                 return op_fail(y, error, EXIT_CODE_FAILED, "The passphrase opens no keyslot of %s", device);
@@ -114,12 +100,11 @@ static int fail_conversion(int error, const char *device, const char *why, struc
                        why && *why ? why : strerror(-error));
 }
 
-int luks1_convert(const struct device *d, const char *device, const struct luks1 *l, const struct secret *passphrase, struct header **ret,
-                  struct disk_reply *y) {
+int luks1_convert(const struct device *d, const char *device, const struct luks1 *l, const char *kept, const struct secret *passphrase,
+                  struct header **ret, struct disk_reply *y) {
         _cleanup_(freep) uint8_t *old = malloc(l->payload_offset);
         _cleanup_(secret_freep) struct secret *volume_key = NULL;
         _cleanup_(header_freep) struct header *h = NULL, *there = NULL;
-        char path[sizeof(DIRECTORY) + 48];
         _cleanup_(luks_close) struct luks luks = {};
         _cleanup_(closep) int image = -EBADF;
         struct header_why why = {};
@@ -129,7 +114,7 @@ int luks1_convert(const struct device *d, const char *device, const struct luks1
                 return -ENOMEM;
         if (d->size < l->payload_offset + ROOM)
                 return fail_conversion(-EBADMSG, device, "its data is beyond its end", y);
-        r = read_old(d, l, old);
+        r = read_old(d, l, kept, old);
         if (r >= 0)
                 r = image = make_image(old, l->payload_offset);
         if (r >= 0)
@@ -143,10 +128,10 @@ int luks1_convert(const struct device *d, const char *device, const struct luks1
                 r = opens_to(h, d, passphrase, volume_key);
         if (r < 0)
                 return fail_conversion(r, device, why.text, y);
-        r = save(l, old, path, sizeof(path));
+        r = write_file_atomic(kept, old, l->payload_offset, 0600);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "What is in front of the data of %s cannot be saved in %s, nothing was written: %s",
-                               device, path, strerror(-r));
+                               device, kept, strerror(-r));
         r = write_new(d, h, image, l->payload_offset);
         if (r >= 0)
                 r = header_read_plain(d->fd, d->size, &there, &why);
@@ -154,8 +139,8 @@ int luks1_convert(const struct device *d, const char *device, const struct luks1
                 r = there->damaged ? -EIO : opens_to(there, d, passphrase, volume_key);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "The header of %s could not be converted (%s). What was there is in %s: try again, or "
-                               "dd if=%s of=%s conv=notrunc,fsync", device, strerror(-r), path, path, device);
-        snprintf(y->message, sizeof(y->message), "%s", path);
+                               "dd if=%s of=%s conv=notrunc,fsync", device, strerror(-r), kept, kept, device);
+        snprintf(y->message, sizeof(y->message), "%s", kept);
         *ret = TAKE_PTR(there);
         return 0;
 }

@@ -25,7 +25,8 @@ struct header;
 struct secret;
 
 /* luks1-convert.c: makes it a header of LUKS2 with the same UUID, keyslots and place of data. d is claimed (device_claim()); device:
- * its name for messages. On success y->message is the path of the file that has what was in front of the data. Fills y: -ENOKEY (the
+ * its name for messages. kept: the path of a file that has what was in front of the data before anything is written, and stays; on success it
+ * is y->message. Fills y: -ENOKEY (the
  * passphrase opens no keyslot), -EINVAL (there is no room), errors of header_read_plain(), what reading and writing say. */
-int luks1_convert(const struct device *d, const char *device, const struct luks1 *l, const struct secret *passphrase, struct header **ret,
-                  struct disk_reply *y);
+int luks1_convert(const struct device *d, const char *device, const struct luks1 *l, const char *kept, const struct secret *passphrase,
+                  struct header **ret, struct disk_reply *y);

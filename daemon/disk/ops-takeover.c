@@ -15,6 +15,7 @@
  *      ─► one keyslot and token more, as for any further key ─► edit_commit(): both open, then written */
 
 #define PASSPHRASE_MAX 4096u
+#define KEPT_DIRECTORY "/var/lib/cmkd/backups"
 
 static int fail_taking(int error, const struct disk_request *q, const char *why, struct disk_reply *y) {
         const char *hint = "";
@@ -179,6 +180,18 @@ static int take(struct edit *e, const struct disk_request *q, const struct secre
         return r < 0 && y->error == 0 ? op_fail(y, r, EXIT_CODE_FAILED, "%s failed: %s", q->device, strerror(-r)) : r < 0 ? r : 0;
 }
 
+/* A header of LUKS1 becomes one of LUKS2. */
+static int convert(struct edit *e, const struct device *claimed, const struct luks1 *old, const struct secret *passphrase,
+                   struct disk_reply *y) {
+        char kept[sizeof(KEPT_DIRECTORY) + 48];
+        int r = mkdir_parents(KEPT_DIRECTORY, 0700);
+
+        snprintf(kept, sizeof(kept), KEPT_DIRECTORY "/%s.luks1", old->uuid);
+        if (r < 0)
+                return op_fail(y, r, EXIT_CODE_FAILED, KEPT_DIRECTORY " cannot be made: %s", strerror(-r));
+        return luks1_convert(claimed, e->request->device, old, kept, passphrase, &e->volume.header, y);
+}
+
 int op_take_over(const struct disk_request *q, int in_fd, int *ret_fd _unused_, struct disk_reply *y) {
         _cleanup_(device_close) struct device claimed = DEVICE_NONE;
         _cleanup_(secret_freep) struct secret *passphrase = NULL;
@@ -199,7 +212,7 @@ int op_take_over(const struct disk_request *q, int in_fd, int *ret_fd _unused_, 
         if (r >= 0)
                 r = look(&e.volume.device, q, &e.volume.header, &old, y);
         if (r >= 0 && !e.volume.header)
-                r = luks1_convert(&claimed, q->device, &old, passphrase, &e.volume.header, y);
+                r = convert(&e, &claimed, &old, passphrase, y);
         return r < 0 ? r : take(&e, q, passphrase, y);
 }
 

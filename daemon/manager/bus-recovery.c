@@ -113,7 +113,9 @@ int bus_method_recovery_key_add(sd_bus_message *message, void *user, sd_bus_erro
         return not_started(message, c, r);
 }
 
-int bus_method_recovery_key_remove(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+typedef int (*recovery_remove)(struct manager *m, const char *what, const struct requester *who, operation_done done, void *user);
+
+static int method_remove(sd_bus_message *message, void *user, recovery_remove begin_it) {
         struct recovery_call *c;
         struct requester who;
         const char *what;
@@ -127,8 +129,16 @@ int bus_method_recovery_key_remove(sd_bus_message *message, void *user, sd_bus_e
                 return r;
         c = recovery_call_new(message);
         get_requester(message, &who);
-        r = c ? recovery_key_remove(user, what, &who, on_changed, c) : -ENOMEM;
+        r = c ? begin_it(user, what, &who, on_changed, c) : -ENOMEM;
         return r >= 0 ? 1 : not_started(message, c, r);
+}
+
+int bus_method_recovery_key_remove(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        return method_remove(message, user, recovery_key_remove);
+}
+
+int bus_method_keyslots_remove(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        return method_remove(message, user, keyslots_remove);
 }
 
 typedef int (*recovery_with_fd)(struct manager *m, const char *what, int fd, const struct requester *who, operation_done done,

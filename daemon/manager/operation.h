@@ -15,7 +15,7 @@ struct outcome {
         bool changed;
         char uuid[37];             /* format: of the volume */
         char key[513];             /* rotate: what it has now, with version */
-        char kept[513];            /* rotate: what its header still has of it besides; empty: nothing */
+        char kept[513];            /* rotate: what its header still has of it besides; take over: a path; empty: nothing */
         struct volume *volume;     /* may be NULL */
 };
 
@@ -77,6 +77,9 @@ int recovery_key_remove(struct manager *m, const char *what, const struct reques
 int recovery_key_test(struct manager *m, const char *what, int source, const struct requester *who, operation_done done,
                       void *user);
 
+/* The same of every keyslot but those of the volume's keys and of the recovery key. */
+int keyslots_remove(struct manager *m, const char *what, const struct requester *who, operation_done done, void *user);
+
 /* header-backup.c: a copy of the header into file, an empty one, which is taken over; no key is used. what: as for attach; the
  * volume may be open. */
 int header_backup_start(struct manager *m, const char *what, int file, const struct requester *who, operation_done done,
@@ -99,8 +102,12 @@ struct format_request {
         enum role role;
         char key[513];
         bool wipe;
+        bool take_over;            /* a LUKS volume that somebody else made: its data and keyslots stay */
+        bool convert;              /* ... also of LUKS1 */
+        int passphrase_fd;         /* ... a file with a passphrase of it, which is taken over; else -EBADF */
         char accept_unsafe[257];   /* the reason; empty: not accepted */
 };
+/* take_over: done says in kept where the header of before is, if it was converted. */
 int format_start(struct manager *m, const struct format_request *q, const struct requester *who,
                  operation_done done, void *user);
 

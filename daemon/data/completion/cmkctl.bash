@@ -37,7 +37,7 @@ _cmkctl() {
 		verb=("${verb[@]:0:1}")
 	fi
 	case $prev in
-	--file | --html | --private-key | --epoch-keys | --vault-log | --privacy-key | --initramfs | --header-backup)
+	--file | --html | --private-key | --epoch-keys | --vault-log | --privacy-key | --initramfs | --header-backup | --passphrase-file)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return ;;
 	--directory | --root)
