@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/volumes.c daemon/ctl/enroll.c daemon/ctl/calls.c daemon/ctl/names.c daemon/ctl/trust.c daemon/ctl/status.c daemon/ctl/scratch.c daemon/ctl/trail-state.c daemon/ctl/boot-chain.c daemon/ctl/rotate.c daemon/ctl/rekey.c
-// sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/patience.c daemon/ctl/pause.c daemon/ctl/when.c
+// sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/patience.c daemon/ctl/pause.c daemon/ctl/when.c daemon/ctl/header.c daemon/ctl/takeover.c
 // sources: daemon/ctl/attach-udev.c daemon/ctl/udev.c daemon/ctl/crypttab.c daemon/ctl/cut.c
 // libs: libsystemd json-c
 #include "ctl-capture.h"
