@@ -54,7 +54,8 @@ enum disk_op {
         DISK_OP_RECOGNIZE,       /* device, mapping, uuid: a mapping that somebody else made, or that stood before: QUERY, the
                                   * header, and DISK_FLAG_TABLE_OK where its live table is what the header asks for */
         /* device, name, uuid, header_digest, trust_digest -> header, count (of what changed) */
-        DISK_OP_RECOVERY_ADD,    /* W, descriptor: a pipe to write the new key's text into */
+        DISK_OP_RECOVERY_ADD,    /* W, descriptor: a pipe to write the new key's text into; or key, algorithm, spki: it is wrapped by that,
+                                  * into a token, and nobody is shown it */
         DISK_OP_RECOVERY_REMOVE, /* W */
         DISK_OP_RECOVERY_TEST,   /* descriptor: a pipe to read the text from. No W */
         DISK_OP_NO_CORES,        /* descriptor: a file with the dm uuids of volumes, a line each, at most DISK_CORES_LIST_MAX

@@ -62,6 +62,7 @@ static const struct {
         [OPTION_PASSPHRASE_FILE] = { "passphrase-file", 0, true, "--passphrase-file FILE", "take over a LUKS volume that this opens" },
         [OPTION_FROM_ADE] = { "from-ade", 0, false, "--from-ade", "... made by Azure Disk Encryption: LUKS1 becomes LUKS2" },
         [OPTION_REMOVE_OLD_KEYSLOTS] = { "remove-old-keyslots", 0, false, "--remove-old-keyslots", "what opened it before it was taken over" },
+        [OPTION_ESCROW] = { "escrow", 0, true, "--escrow URI", "nobody is shown it: wrapped by that key, in the header" },
         [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };
 

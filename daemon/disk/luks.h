@@ -51,11 +51,21 @@ struct luks_format {
         struct token *token;           /* its MAC is filled */
 };
 
-/* luks-recovery.c. Each makes a new header from h, in a memfd that is the caller's, and writes to no disk. l is opened
+/* A recovery key that nobody is shown: its text, wrapped by the public half of a key in some vault, in a token of type
+ * LUKS_ESCROW_TYPE beside the recovery key's. Whoever may decrypt with that key opens the volume. */
+#define LUKS_ESCROW_TYPE "cmkd-escrow"
+
+struct luks_escrow {
+        const char *key, *algorithm;
+        const uint8_t *wrapped;
+        size_t wrapped_size;
+};
+
+/* luks-recovery.c. escrow: NULL: none. Each makes a new header from h, in a memfd that is the caller's, and writes to no disk. l is opened
  * for it (luks_close() as ever); device: as for luks_open(). Returns 0, -EEXIST or -ENOENT (there is a recovery key
  * already, there is none), the errors of luks_seal(), or what libcryptsetup says. */
 int luks_recovery_add(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
-                      const struct secret *text, int *ret_image);
+                      const struct secret *text, const struct luks_escrow *escrow, int *ret_image);
 int luks_recovery_rotate(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
                          const struct secret *text, int *ret_image);
 int luks_recovery_remove(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,

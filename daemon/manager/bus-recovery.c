@@ -113,6 +113,40 @@ int bus_method_recovery_key_add(sd_bus_message *message, void *user, sd_bus_erro
         return not_started(message, c, r);
 }
 
+static void on_escrowed(const struct outcome *o, void *user) {
+        struct recovery_call *c = user;
+
+        if (o->code != EXIT_CODE_DONE)
+                reply_error(c->message, o->code, "%s", o->message);
+        else
+                sd_bus_reply_method_return(c->message, "s", o->key);
+        recovery_call_free(c);
+}
+
+int bus_method_recovery_key_escrow(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct outcome refused = {};
+        struct recovery_call *c;
+        const char *what, *key, *reason;
+        struct requester who;
+        int r;
+
+        r = sd_bus_message_read(message, "sss", &what, &key, &reason);
+        if (r < 0)
+                return r;
+        r = may_ask(message, user, what);
+        if (r != 0)
+                return r;
+        c = recovery_call_new(message);
+        get_requester(message, &who);
+        r = c ? recovery_key_escrow(user, what, key, reason, &who, on_escrowed, c, &refused) : -ENOMEM;
+        if (r >= 0)
+                return 1;
+        if (r != -EPERM)
+                return not_started(message, c, r);
+        recovery_call_free(c);
+        return reply_error(message, refused.code, "%s", refused.message);
+}
+
 typedef int (*recovery_remove)(struct manager *m, const char *what, const struct requester *who, operation_done done, void *user);
 
 static int method_remove(sd_bus_message *message, void *user, recovery_remove begin_it) {

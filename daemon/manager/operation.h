@@ -77,7 +77,12 @@ int recovery_key_remove(struct manager *m, const char *what, const struct reques
 int recovery_key_test(struct manager *m, const char *what, int source, const struct requester *who, operation_done done,
                       void *user);
 
-/* The same of every keyslot but those of the volume's keys and of the recovery key. */
+/* recovery-escrow.c: a recovery key that nobody is shown, wrapped by that key. Done: the volume's name is in key. Returns 0 (done will be
+ * called), -EPERM (no key, or not an allowed one: ret_refused says so) or -ENOMEM. */
+int recovery_key_escrow(struct manager *m, const char *what, const char *key, const char *accept_unsafe, const struct requester *who,
+                        operation_done done, void *user, struct outcome *ret_refused);
+
+/* recovery-key.c: the same as recovery_key_remove() of every keyslot but those of the volume's keys and of the recovery key. */
 int keyslots_remove(struct manager *m, const char *what, const struct requester *who, operation_done done, void *user);
 
 /* header-backup.c: a copy of the header into file, an empty one, which is taken over; no key is used. what: as for attach; the

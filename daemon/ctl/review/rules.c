@@ -228,7 +228,7 @@ static const struct { const char *event; enum rule rule; } of_daemon[] = {
         { "gap", RULE_LOST }, { "lost", RULE_LOST }, { "early_not_joined", RULE_LOST },
         { "sequence_gap", RULE_SEQUENCE_GAP }, { "recovery", RULE_RECOVERY },
         { "foreign_keyslot", RULE_FOREIGN_KEYSLOT }, { "recovery_key_added", RULE_RECOVERY_KEY },
-        { "recovery_key_removed", RULE_RECOVERY_KEY }, { "recovery_key_rotated", RULE_RECOVERY_KEY }, { "paused", RULE_PAUSED }, { "lingering", RULE_LINGERING },
+        { "recovery_key_removed", RULE_RECOVERY_KEY }, { "recovery_key_rotated", RULE_RECOVERY_KEY }, { "recovery_key_escrowed", RULE_RECOVERY_KEY }, { "paused", RULE_PAUSED }, { "lingering", RULE_LINGERING },
         { "reported", RULE_REPORTED }, { "breaker", RULE_BREAKER }, { "refused", RULE_REFUSED },
         { "disk_removed", RULE_DISK_REMOVED }, { "closed_elsewhere", RULE_CLOSED_ELSEWHERE },
         { "key_expired", RULE_KEY_EXPIRED }, { "key_expires_soon", RULE_KEY_EXPIRES_SOON }, { "header_restored", RULE_HEADER_RESTORED }, { "key_unsafe", RULE_KEY_UNSAFE },
