@@ -149,20 +149,21 @@ bool follow_wants(const struct key *k) {
         return vault && vault->key_version == KEY_VERSION_LATEST;
 }
 
-void follow_look(struct key *k) {
-        if (follow_wants(k))
-                follow_ask(k);
+static bool is_due(const struct key *k) {
+        return follow_wants(k) || k->follow.asked_usec == 0 || now_boottime_usec() >= k->follow.asked_usec + FOLLOW_LOOK_USEC;
 }
 
-void follow_ask(struct key *k) {
+void follow_look(struct key *k) {
         _cleanup_(freep) struct vault_request *q = NULL;
 
-        if (k->follow.asking || key_uri_is_pkcs11(&k->uri))
+        /* a key in a token has no versions */
+        if (k->follow.asking || key_uri_is_pkcs11(&k->uri) || !is_due(k))
                 return;
         q = malloc(sizeof(*q));
         if (!q)
                 return;
         key_fill_request(k, VAULT_OP_GET_KEY, q);
         *q->key.version = 0;
+        k->follow.asked_usec = now_boottime_usec();
         k->follow.asking = worker_ask(k->manager->worker, q, -EBADF, on_newest, &k->follow) >= 0;
 }

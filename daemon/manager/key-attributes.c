@@ -155,7 +155,6 @@ void key_attributes_look(struct key *k) {
                 return;
         key_fill_request(k, VAULT_OP_GET_KEY, q);
         attributes_asked(&k->attributes, k->track.n_polls, now);
-        follow_ask(k);
         if (worker_ask(k->manager->worker, q, -EBADF, on_attributes, &k->attributes) < 0)
                 log_warning("Key %s: its attributes are not asked for: out of memory", k->uri_text);
 }
