@@ -16,6 +16,9 @@ void judge_versions(struct json_object *list, uint64_t now, struct findings *l) 
                 struct json_object *o = json_object_array_get_idx(list, i);
                 uint64_t expires = json_number(o, "expires");
 
+                if (streq(json_text(o, "use"), "left over"))
+                        finding_add(l, FINDING_LEFT_OVER, "the header of volume %s has key %s, which is not on this node's list",
+                                    json_text(o, "volume"), json_text(o, "key"));
                 if (!streq(json_text(o, "use"), "needed"))
                         continue;
                 if (expires != UINT64_MAX && expires > now && expires - now <= SOON)

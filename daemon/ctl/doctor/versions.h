@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Versions of keys that volumes need, and that are about to go: what cmkd knows of them, where it runs. */
+/* Versions of keys that volumes need, and that are about to go, and keys that were left in headers: what cmkd knows of them, where it runs. */
 
 #include "findings.h"
 
