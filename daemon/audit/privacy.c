@@ -29,7 +29,7 @@ static const struct { const char *name; void (*form)(struct form *, const char *
         { "volume", form_name }, { "mapping", form_name }, { "claimed_name", form_name }, { "new_name", form_name },
         { "vault", form_name }, { "secret", form_name }, { "old_secret", form_name }, { "uuid", form_uuid }, { "new_uuid", form_dm_uuid }, { "dm_uuid", form_dm_uuid },
         { "device", form_path }, { "backup", form_path }, { "point", form_path }, { "socket", form_path }, { "dev", form_number },
-        { "key", form_key }, { "old_key", form_key }, { "answer_of", form_key }, { "key_description", form_description },
+        { "key", form_key }, { "old_key", form_key }, { "new_key", form_key }, { "answer_of", form_key }, { "key_description", form_description },
         { "use", form_hex }, { "drill", form_hex }, { "ids", form_hex }, { "ids_other", form_hex }, { "request_id", form_hex },
         { "hash", form_hex }, { "epoch", form_hex }, { "previous", form_hex }, { "digest", form_hex }, { "early", form_hex },
         { "privacy_key", form_hex }, { "privacy", form_words },

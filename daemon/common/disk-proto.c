@@ -19,6 +19,9 @@ static const char *const op_names[_DISK_OP_MAX] = {
         [DISK_OP_SCRATCH] = "scratch", [DISK_OP_RECOVERY_ROTATE] = "recovery-rotate",
         [DISK_OP_HEADER_BACKUP] = "header-backup",
         [DISK_OP_WRAP_ROTATE] = "wrap-rotate", [DISK_OP_WRAP_DROP] = "wrap-drop",
+        [DISK_OP_HEADER_CANDIDATE] = "header-candidate", [DISK_OP_HEADER_RESTORE] = "header-restore",
+        [DISK_OP_TAKE_OVER_LOOK] = "take-over-look", [DISK_OP_TAKE_OVER] = "take-over",
+        [DISK_OP_KEYSLOTS_REMOVE] = "keyslots-remove",
 };
 
 const char *disk_op_to_string(enum disk_op op) {

@@ -54,7 +54,8 @@ enum disk_op {
         DISK_OP_RECOGNIZE,       /* device, mapping, uuid: a mapping that somebody else made, or that stood before: QUERY, the
                                   * header, and DISK_FLAG_TABLE_OK where its live table is what the header asks for */
         /* device, name, uuid, header_digest, trust_digest -> header, count (of what changed) */
-        DISK_OP_RECOVERY_ADD,    /* W, descriptor: a pipe to write the new key's text into */
+        DISK_OP_RECOVERY_ADD,    /* W, descriptor: a pipe to write the new key's text into; or key, algorithm, spki: it is wrapped by that,
+                                  * into a token, and nobody is shown it */
         DISK_OP_RECOVERY_REMOVE, /* W */
         DISK_OP_RECOVERY_TEST,   /* descriptor: a pipe to read the text from. No W */
         DISK_OP_NO_CORES,        /* descriptor: a file with the dm uuids of volumes, a line each, at most DISK_CORES_LIST_MAX
@@ -72,6 +73,17 @@ enum disk_op {
         /* A new version of a key that opens it: as WRAP_ADD, generation; the one before is there until it is dropped */
         DISK_OP_WRAP_ROTATE,
         DISK_OP_WRAP_DROP,       /* W; key: exactly that version. Its keyslot is overwritten first */
+        /* device, WIPE; descriptor: a file with a header for it -> what that header says, as INSPECT of a device */
+        DISK_OP_HEADER_CANDIDATE,
+        /* The same, name, uuid, header_digest (of the file's), trust_digest, W: it takes the place of the one there is -> header,
+         * count. The device is closed */
+        DISK_OP_HEADER_RESTORE,
+        /* A LUKS volume that somebody else made: device, CONVERT -> uuid. Changes nothing */
+        DISK_OP_TAKE_OVER_LOOK,
+        /* As FORMAT of such a volume, uuid; descriptor: a file with a passphrase of it -> header, trust_digest, count; message: where what
+         * was converted is kept. Its data and keyslots stay */
+        DISK_OP_TAKE_OVER,
+        DISK_OP_KEYSLOTS_REMOVE, /* as WRAP_REMOVE, of every keyslot but those of our tokens and the recovery key -> count */
         _DISK_OP_MAX,
 };
 
@@ -96,6 +108,7 @@ enum disk_flags {
         DISK_FLAG_FOREIGN_OK = 1 << 18,   /* ACTIVATE: OnForeignKeyslot=report, open it all the same */
         DISK_FLAG_DEEP = 1 << 20,         /* USES: look at all descriptors of all threads; takes longer */
         DISK_FLAG_STORED = 1 << 21,       /* FORMAT, WRAP_ADD, WRAP_ROTATE: the wrapped key is in the vault, wrapped is its digest */
+        DISK_FLAG_CONVERT = 1 << 22,      /* TAKE_OVER, _LOOK: LUKS1 becomes LUKS2 */
         DISK_FLAG_STAY = 1 << 19,         /* any request: then wait for one more; of one that needs W the descriptor is its pipe */
 };
 

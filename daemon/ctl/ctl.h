@@ -25,6 +25,7 @@ enum option_id {
         OPTION_ACTOR, OPTION_UNIT, OPTION_UNAUTHORISED, OPTION_EXPECT, OPTION_WIDE, OPTION_HTML, OPTION_FORMAT, OPTION_DIRECTORY,
         OPTION_VAULTS, OPTION_PRIVATE_KEY, OPTION_EPOCH_KEYS, OPTION_LIST_EPOCHS, OPTION_PRIVACY_KEY, OPTION_VAULT_LOG, OPTION_MACHINE_ID,
         OPTION_LOCAL, OPTION_NO_QR, OPTION_FINISH, OPTION_FROM, OPTION_OUTPUT, OPTION_STORE,
+        OPTION_HEADER_BACKUP, OPTION_ALLOW_OLDER, OPTION_PASSPHRASE_FILE, OPTION_FROM_ADE, OPTION_REMOVE_OLD_KEYSLOTS, OPTION_ESCROW,
         _OPTION_MAX,
 };
 
@@ -87,6 +88,7 @@ int verb_recovery_key_rotate(const struct invocation *in);
 int verb_recovery_key_remove(const struct invocation *in);
 int verb_recovery_key_test(const struct invocation *in);
 int verb_header_backup(const struct invocation *in);
+int verb_header_restore(const struct invocation *in);
 int verb_scratch_create(const struct invocation *in);
 int verb_scratch_renew(const struct invocation *in);
 int verb_scratch_remove(const struct invocation *in);
@@ -109,5 +111,6 @@ int verb_guard_confirm(const struct invocation *in);
 int verb_guard_release(const struct invocation *in);
 int verb_keys_create(const struct invocation *in);
 int verb_drill(const struct invocation *in);
+int verb_keys_usage(const struct invocation *in);
 int verb_keys_list(const struct invocation *in);
 int verb_doctor(const struct invocation *in);

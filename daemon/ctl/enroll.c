@@ -66,6 +66,8 @@ static int take_out(const struct invocation *in) {
         snprintf(question, sizeof(question), "%s does not open %s any more, and its owner cannot revoke it.", key, what);
         code = confirm(in, question);
         if (code == EXIT_CODE_DONE)
+                code = header_backup_first(in);
+        if (code == EXIT_CODE_DONE)
                 code = remove_key(what, key, &changed);
         if (code != EXIT_CODE_DONE)
                 return code;
@@ -97,6 +99,12 @@ int verb_enroll(const struct invocation *in) {
         code = check_what(in->args[0]);
         if (code != EXIT_CODE_DONE)
                 return code;
+        if (has_option(in, OPTION_PASSPHRASE_FILE) || has_option(in, OPTION_FROM_ADE))
+                return take_over(in);
+        if (has_option(in, OPTION_NAME) || has_option(in, OPTION_ROLE))
+                return fail(EXIT_CODE_USAGE, "--name and --role are for a volume that is taken over, with --passphrase-file");
+        if (has_option(in, OPTION_REMOVE_OLD_KEYSLOTS))
+                return remove_old_keyslots(in);
         if (has_option(in, OPTION_REMOVE))
                 return take_out(in);
         code = read_terms(in, &terms);
@@ -104,6 +112,8 @@ int verb_enroll(const struct invocation *in) {
                 code = find_key(in, key);
         for (size_t i = 1; code == EXIT_CODE_DONE && i < in->n_keys; i++)
                 code = check_key(in->keys[i]);
+        if (code == EXIT_CODE_DONE)
+                code = header_backup_first(in);
         if (code == EXIT_CODE_DONE)
                 code = enroll_one(in, key, &terms, &changed);
         for (size_t i = 1; code == EXIT_CODE_DONE && i < in->n_keys; i++)

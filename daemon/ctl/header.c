@@ -2,29 +2,31 @@
 #include "bus.h"
 #include "names.h"
 #include "print.h"
+#include "volume.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* cmkctl header backup: the file is made here and filled by the daemon's child. */
+/* cmkctl header backup, restore; and the backup that verbs offer which change a header. The file is made here and filled by the
+ * daemon's child. */
 
-static int backup(const struct invocation *in, int file) {
-        _cleanup_(json_object_putp) struct json_object *o = NULL;
-        _cleanup_(call_release) struct call c = {};
-        const char *name;
+/* Prints the reply's name where somebody waits for it. *ret_name: lives as long as c; may be NULL. */
+static int call_backup(struct call *c, const char *what, int file, const char **ret_name) {
         int code, r;
 
-        code = call_begin(&c, BUS_MANAGER, "HeaderBackup");
+        code = call_begin(c, BUS_MANAGER, "HeaderBackup");
         if (code == EXIT_CODE_DONE)
-                code = call_send(&c, sd_bus_message_append(c.request, "sh", in->args[0], file));
+                code = call_send(c, sd_bus_message_append(c->request, "sh", what, file));
         if (code != EXIT_CODE_DONE)
                 return code;
-        r = sd_bus_message_read(c.reply, "s", &name);
-        if (r < 0)
-                return call_misunderstood(r);
-        fprintf(stderr, "Whoever has this file opens %s with what opens it now, also after a key was rotated or taken out. Keep it like\n"
-                "the keys themselves, away from this node, and destroy it when the next one is made.\n", name);
+        r = sd_bus_message_read(c->reply, "s", ret_name);
+        return r < 0 ? call_misunderstood(r) : EXIT_CODE_DONE;
+}
+
+static int print_backup(const struct invocation *in, const char *name) {
+        _cleanup_(json_object_putp) struct json_object *o = NULL;
+
         if (!has_option(in, OPTION_JSON)) {
                 printf("The header of %s is in %s\n", name, in->args[1]);
                 return EXIT_CODE_DONE;
@@ -37,18 +39,108 @@ static int backup(const struct invocation *in, int file) {
         return print_json(o);
 }
 
+/* A file that fails is taken away again: an empty one would pass for a backup. */
+static int backup_into(struct call *c, const char *what, const char *path, const char **ret_name) {
+        _cleanup_(closep) int file = open(path, O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC, 0600);
+        int code;
+
+        if (file < 0)
+                return fail(EXIT_CODE_FAILED, "%s: %s", path, errno == EEXIST ? "is there already, and stays as it is" : strerror(errno));
+        code = call_backup(c, what, file, ret_name);
+        if (code != EXIT_CODE_DONE) {
+                (void) unlink(path);
+                return code;
+        }
+        fprintf(stderr, "Whoever has this file opens %s with what opens it now, also after a key was rotated or taken out. Keep it like\n"
+                "the keys themselves, away from this node, and destroy it when the next one is made.\n", *ret_name);
+        return EXIT_CODE_DONE;
+}
+
 int verb_header_backup(const struct invocation *in) {
+        _cleanup_(call_release) struct call c = {};
+        const char *name;
+        int code = check_what(in->args[0]);
+
+        if (code == EXIT_CODE_DONE)
+                code = backup_into(&c, in->args[0], in->args[1], &name);
+        return code == EXIT_CODE_DONE ? print_backup(in, name) : code;
+}
+
+/* ---- before a change ---- */
+
+#define PATH_LENGTH_MAX 256u
+
+/* One question, once, where somebody is there to answer it; a script says what it wants by the option. */
+static bool may_ask(const struct invocation *in) {
+        return !has_option(in, OPTION_YES) && !has_option(in, OPTION_JSON) && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+}
+
+int header_backup_first(const struct invocation *in) {
+        _cleanup_(call_release) struct call c = {};
+        char answer[PATH_LENGTH_MAX + 2] = "";
+        const char *path = in->values[OPTION_HEADER_BACKUP], *name;
+        size_t n;
+
+        if (!path) {
+                if (!may_ask(in))
+                        return EXIT_CODE_DONE;
+                fprintf(stderr, "The header of %s is about to be changed. File for a copy of it as it is (Enter: none): ", in->args[0]);
+                if (!fgets(answer, sizeof(answer), stdin))
+                        return fail(EXIT_CODE_FAILED, "no answer, nothing was done");
+                n = strcspn(answer, "\n");
+                if (!answer[n])
+                        return fail(EXIT_CODE_USAGE, "that is too long for a path, nothing was done");
+                answer[n] = 0;
+                path = answer;
+        }
+        return *path ? backup_into(&c, in->args[0], path, &name) : EXIT_CODE_DONE;
+}
+
+/* ---- restore ---- */
+
+static int print_restored(const struct invocation *in, const char *name, bool changed) {
+        _cleanup_(json_object_putp) struct json_object *o = NULL;
+
+        if (!has_option(in, OPTION_JSON)) {
+                printf(changed ? "%s has the header of %s again: what opened it then opens it now\n"
+                               : "%s has the header of %s already; nothing was changed\n", name, in->args[1]);
+                return EXIT_CODE_DONE;
+        }
+        o = json_object_new_object();
+        if (!o || json_object_object_add(o, "changed", json_object_new_boolean(changed)) < 0)
+                return fail(EXIT_CODE_FAILED, "out of memory");
+        json_put_text(o, "volume", name);
+        json_put_text(o, "file", in->args[1]);
+        return print_json(o);
+}
+
+static int restore(const struct invocation *in, int file) {
+        _cleanup_(call_release) struct call c = {};
+        int code, r, changed;
+        const char *name;
+
+        code = call_begin(&c, BUS_MANAGER, "HeaderRestore");
+        if (code == EXIT_CODE_DONE)
+                code = call_send(&c, sd_bus_message_append(c.request, "shbb", in->args[0], file, has_option(in, OPTION_ALLOW_OLDER),
+                                                           has_option(in, OPTION_WIPE)));
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = sd_bus_message_read(c.reply, "sb", &name, &changed);
+        return r < 0 ? call_misunderstood(r) : print_restored(in, name, changed);
+}
+
+int verb_header_restore(const struct invocation *in) {
         _cleanup_(closep) int file = -EBADF;
+        char question[1024];
         int code = check_what(in->args[0]);
 
         if (code != EXIT_CODE_DONE)
                 return code;
-        file = open(in->args[1], O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC, 0600);
+        file = open(in->args[1], O_RDONLY|O_CLOEXEC);
         if (file < 0)
-                return fail(EXIT_CODE_FAILED, "%s: %s", in->args[1], errno == EEXIST ? "is there already, and stays as it is"
-                                                                                    : strerror(errno));
-        code = backup(in, file);
-        if (code != EXIT_CODE_DONE)
-                (void) unlink(in->args[1]);
-        return code;
+                return fail(EXIT_CODE_FAILED, "%s: %s", in->args[1], strerror(errno));
+        snprintf(question, sizeof(question), "The header of %.300s is replaced by that of %.300s: what was enrolled since does not open it "
+                 "any more, and what was taken out since does, also a recovery key.", in->args[0], in->args[1]);
+        code = confirm(in, question);
+        return code == EXIT_CODE_DONE ? restore(in, file) : code;
 }

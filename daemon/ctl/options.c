@@ -59,6 +59,12 @@ static const struct {
         [OPTION_OUTPUT] = { "output", 0, true, "--output FILE", "write it there, in the place of what is there" },
         [OPTION_FROM] = { "from", 0, true, "--from URI", "the key that goes, where the volume has several" },
         [OPTION_STORE] = { "store", 0, true, "--store token|vault", "where the wrapped key is kept: header, or a secret of the key's vault" },
+        [OPTION_HEADER_BACKUP] = { "header-backup", 0, true, "--header-backup FILE", "first copy the header as it is into this new file" },
+        [OPTION_ALLOW_OLDER] = { "allow-older", 0, false, "--allow-older", "a header that is older than this node has seen; recorded" },
+        [OPTION_PASSPHRASE_FILE] = { "passphrase-file", 0, true, "--passphrase-file FILE", "take over a LUKS volume that this opens" },
+        [OPTION_FROM_ADE] = { "from-ade", 0, false, "--from-ade", "... made by Azure Disk Encryption: LUKS1 becomes LUKS2" },
+        [OPTION_REMOVE_OLD_KEYSLOTS] = { "remove-old-keyslots", 0, false, "--remove-old-keyslots", "what opened it before it was taken over" },
+        [OPTION_ESCROW] = { "escrow", 0, true, "--escrow URI", "nobody is shown it: wrapped by that key, in the header" },
         [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };
 

@@ -2,6 +2,7 @@
 #include "bus.h"
 #include "print.h"
 #include "qr.h"
+#include "volume.h"
 
 #include "common/secret.h"
 
@@ -61,6 +62,42 @@ static int write_key(const struct invocation *in, const char *name, const struct
 static const char whose[] = "Whoever has it opens the volume without the vault, also when\nthe customer's key is revoked. It is not "
                             "shown again: write it down, and keep it away from this node.\n";
 
+static int print_escrowed(const struct invocation *in, const char *name) {
+        _cleanup_(json_object_putp) struct json_object *o = NULL;
+
+        fprintf(stderr, "Nobody was shown it. Whoever may decrypt with that key opens %s without its vault. Its token is in the header:\n"
+                "cryptsetup token export; see cmkctl(1). Have it tried once.\n", name);
+        if (!has_option(in, OPTION_JSON)) {
+                printf("%s has a recovery key, in escrow with %s\n", name, in->values[OPTION_ESCROW]);
+                return EXIT_CODE_DONE;
+        }
+        o = json_object_new_object();
+        if (!o)
+                return fail(EXIT_CODE_FAILED, "out of memory");
+        json_put_text(o, "volume", name);
+        json_put_text(o, "escrow", in->values[OPTION_ESCROW]);
+        return print_json(o);
+}
+
+static int escrow(const struct invocation *in) {
+        _cleanup_(call_release) struct call c = {};
+        const char *name;
+        int code, r;
+
+        code = check_key(in->values[OPTION_ESCROW]);
+        if (code == EXIT_CODE_DONE)
+                code = header_backup_first(in);
+        if (code == EXIT_CODE_DONE)
+                code = call_begin(&c, BUS_MANAGER, "RecoveryKeyEscrow");
+        if (code == EXIT_CODE_DONE)
+                code = call_send(&c, sd_bus_message_append(c.request, "sss", in->args[0], in->values[OPTION_ESCROW],
+                                                           strempty(in->values[OPTION_ACCEPT_UNSAFE_VAULT])));
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = sd_bus_message_read(c.reply, "s", &name);
+        return r < 0 ? call_misunderstood(r) : print_escrowed(in, name);
+}
+
 int verb_recovery_key_add(const struct invocation *in) {
         _cleanup_(call_release) struct call c = {};
         _cleanup_(secret_freep) struct secret *text = NULL;
@@ -68,8 +105,12 @@ int verb_recovery_key_add(const struct invocation *in) {
         int code, r, fd;
 
         code = check_what(in->args[0]);
+        if (code == EXIT_CODE_DONE && has_option(in, OPTION_ESCROW))
+                return escrow(in);
         if (code == EXIT_CODE_DONE)
                 code = keep_nothing();
+        if (code == EXIT_CODE_DONE)
+                code = header_backup_first(in);
         if (code == EXIT_CODE_DONE)
                 code = call_begin(&c, BUS_MANAGER, "RecoveryKeyAdd");
         if (code == EXIT_CODE_DONE)
@@ -125,6 +166,8 @@ int verb_recovery_key_rotate(const struct invocation *in) {
         if (code == EXIT_CODE_DONE)
                 code = keep_nothing();
         if (code == EXIT_CODE_DONE)
+                code = header_backup_first(in);
+        if (code == EXIT_CODE_DONE)
                 code = call_begin(&c, BUS_MANAGER, "RecoveryKeyRotate");
         if (code != EXIT_CODE_DONE)
                 return code;
@@ -166,6 +209,8 @@ int verb_recovery_key_remove(const struct invocation *in) {
                  "nothing will.", in->args[0]);
         if (code == EXIT_CODE_DONE)
                 code = confirm(in, question);
+        if (code == EXIT_CODE_DONE)
+                code = header_backup_first(in);
         if (code == EXIT_CODE_DONE)
                 code = call_begin(&c, BUS_MANAGER, "RecoveryKeyRemove");
         if (code == EXIT_CODE_DONE)

@@ -112,6 +112,8 @@ static int rekey(const struct invocation *in, const char *key, const char *old, 
         if (*old && !keep)
                 code = confirm(in, question);
         if (code == EXIT_CODE_DONE)
+                code = header_backup_first(in);
+        if (code == EXIT_CODE_DONE)
                 code = enroll_key(in->args[0], key, t, &changed);
         if (code == EXIT_CODE_DONE && *old && !keep)
                 code = remove_key(in->args[0], old, &changed);

@@ -73,6 +73,8 @@ int verb_rotate(const struct invocation *in) {
         if (code == EXIT_CODE_DONE && has_option(in, OPTION_FINISH))
                 code = confirm(in, question);
         if (code == EXIT_CODE_DONE)
+                code = header_backup_first(in);
+        if (code == EXIT_CODE_DONE)
                 code = call_rotate(&c, in, &terms, &y);
         return code == EXIT_CODE_DONE ? print_rotated(in, &y) : code;
 }

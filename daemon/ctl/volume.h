@@ -22,6 +22,14 @@ int read_terms(const struct invocation *in, struct key_terms *ret);
 struct sd_bus_message;
 int append_terms(struct sd_bus_message *m, const struct key_terms *t);
 
+/* header.c: before the header of the volume named first is changed: a backup of it, into the file of --header-backup; without that one
+ * question on a terminal (not with --yes or --json), where it is to go, if anywhere. */
+int header_backup_first(const struct invocation *in);
+
+/* takeover.c: enroll of a LUKS volume that is not one of ours yet; and what opened it before is taken out. */
+int take_over(const struct invocation *in);
+int remove_old_keyslots(const struct invocation *in);
+
 /* enroll.c: one more key. *changed becomes true if it was not there. */
 int enroll_key(const char *what, const char *key, const struct key_terms *t, bool *changed);
 

@@ -8,6 +8,7 @@
 void edit_done(struct edit *e) {
         header_unlock(&e->lock);
         header_free(e->new);
+        header_free(e->replaced);
         volume_done(&e->volume);
 }
 
@@ -78,7 +79,7 @@ static int prove_on_disk(const struct edit *e) {
 
 int edit_commit(struct edit *e, int image, struct disk_reply *y) {
         const struct disk_request *q = e->request;
-        struct header_change c = { .old = e->volume.header, .device = &e->volume.device };
+        struct header_change c = { .old = e->replaces ? e->replaced : e->volume.header, .device = &e->volume.device };
         _cleanup_(header_freep) struct header *h = NULL;
         struct header_why why = {};
         int r;

@@ -15,6 +15,8 @@
 struct edit {
         struct volume volume;
         struct header *new;
+        bool replaces;                         /* volume.header is not what is on the disk, which is replaced: NULL: nothing that opens */
+        struct header *replaced;
         struct header_lock lock;
         /* What else must hold for the new header, opened as l. Returns 0 or a negative errno; NULL: nothing. */
         int (*also)(const struct edit *e, struct luks *l, const struct header *h);

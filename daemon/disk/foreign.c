@@ -2,16 +2,25 @@
 #include "foreign.h"
 
 #include "manifest.h"
-#include "recovery-text.h"
 
+#include <limits.h>
 #include <stdarg.h>
 
-/* What stays: some of our tokens and their keyslots, and the recovery key of one token, if any. */
+/* Of each, keyslots and tokens, that are not of our tokens: 4 to the power of that many are tried at most. */
+#define OTHERS_MAX 5u
+
+struct other {
+        const char *id;
+        bool is_token;
+};
+
+/* What stays: some of our tokens and their keyslots, and some of the others. */
 struct kept {
         const struct header_layout *layout;
         unsigned wraps;                        /* a bit each */
-        const char *recovery_token;            /* NULL: none */
-        const char *recovery_keyslot;
+        struct other list[2 * OTHERS_MAX];
+        unsigned n;
+        unsigned others;                       /* a bit each */
 };
 
 static bool is_number(const char *id, int n) {
@@ -21,18 +30,21 @@ static bool is_number(const char *id, int n) {
         return streq(id, text);
 }
 
-static bool keeps_token(const struct kept *k, const char *id) {
-        for (unsigned i = 0; i < k->layout->n_wraps; i++)
-                if (k->wraps & 1u << i && is_number(id, k->layout->wraps[i].token_id))
+static bool is_ours(const struct kept *k, bool is_token, const char *id, unsigned wraps) {
+        for (unsigned i = 0; i < k->layout->n_wraps; i++) {
+                const struct header_wrap *w = k->layout->wraps + i;
+
+                if (wraps & 1u << i && is_number(id, is_token ? w->token_id : w->token.keyslot))
                         return true;
-        return streq_ptr(id, k->recovery_token);
+        }
+        return false;
 }
 
-static bool keeps_keyslot(const struct kept *k, const char *id) {
-        for (unsigned i = 0; i < k->layout->n_wraps; i++)
-                if (k->wraps & 1u << i && is_number(id, k->layout->wraps[i].token.keyslot))
+static bool keeps(const struct kept *k, bool is_token, const char *id) {
+        for (unsigned i = 0; i < k->n; i++)
+                if (k->others & 1u << i && k->list[i].is_token == is_token && streq(k->list[i].id, id))
                         return true;
-        return streq_ptr(id, k->recovery_keyslot);
+        return is_ours(k, is_token, id, k->wraps);
 }
 
 static void _printf_(2, 3) name(struct header_why *ret, const char *format, ...) {
@@ -49,8 +61,7 @@ static void _printf_(2, 3) name(struct header_why *ret, const char *format, ...)
 }
 
 /* Takes the members of an object that are not kept out of it. */
-static void drop(struct json_object *o, const struct kept *k, bool (*keeps)(const struct kept *k, const char *id),
-                 struct header_why *why) {
+static void drop(struct json_object *o, const struct kept *k, bool is_token, struct header_why *why) {
         struct json_object_iterator i = json_object_iter_begin(o), end = json_object_iter_end(o);
         const char *gone[HEADER_KEYSLOTS_MAX + HEADER_TOKENS_MAX];
         size_t n = 0;
@@ -59,10 +70,10 @@ static void drop(struct json_object *o, const struct kept *k, bool (*keeps)(cons
                 const char *id = json_object_iter_peek_name(&i);
                 const char *type = strict_json_string(json_object_iter_peek_value(&i), "type");
 
-                if (keeps(k, id))
+                if (keeps(k, is_token, id))
                         continue;
                 gone[n++] = id;
-                if (keeps == keeps_token)
+                if (is_token)
                         name(why, "token %.4s (%.32s)", id, strempty(type));
                 else
                         name(why, "keyslot %.4s", id);
@@ -76,7 +87,7 @@ static void drop_from_digest(struct json_object *digest, const struct kept *k) {
         struct json_object *a = strict_json_get(digest, "keyslots", json_type_array);
 
         for (size_t i = json_object_array_length(a); i-- > 0;)
-                if (!keeps_keyslot(k, strempty(json_object_get_string(json_object_array_get_idx(a, i)))))
+                if (!keeps(k, false, strempty(json_object_get_string(json_object_array_get_idx(a, i)))))
                         json_object_array_del_idx(a, i, 1);
 }
 
@@ -109,8 +120,8 @@ static int try_kept(const struct json_object *metadata, const char *uuid, const 
                 return -EUCLEAN;
         if (json_object_deep_copy((struct json_object *) metadata, &m, NULL) < 0)
                 return -ENOMEM;
-        drop(strict_json_get(m, "keyslots", json_type_object), k, keeps_keyslot, &why);
-        drop(strict_json_get(m, "tokens", json_type_object), k, keeps_token, &why);
+        drop(strict_json_get(m, "keyslots", json_type_object), k, false, &why);
+        drop(strict_json_get(m, "tokens", json_type_object), k, true, &why);
         drop_from_digest(strict_json_get(strict_json_get(m, "digests", json_type_object), "0", json_type_object), k);
         if (!why.text[0])
                 return -EUCLEAN;
@@ -120,42 +131,32 @@ static int try_kept(const struct json_object *metadata, const char *uuid, const 
         return r;
 }
 
-/* With these wraps: without a recovery key, then with each token that could be of one. */
-static int try_wraps(const struct json_object *metadata, const char *uuid, const struct secret *volume_key,
-                     const struct header_layout *l, unsigned wraps, struct header_why *ret) {
-        struct kept k = { .layout = l, .wraps = wraps };
-        int r;
+/* Recovery keys, what opened a volume before it was taken over, tokens of other programs: any of it may have been enrolled, and the MAC
+ * says which. */
+static void find_others(const struct json_object *metadata, struct kept *k) {
+        for (int is_token = 0; is_token < 2; is_token++) {
+                unsigned end = k->n + OTHERS_MAX;
 
-        r = try_kept(metadata, uuid, volume_key, &k, ret);
-        if (r != -EUCLEAN)
-                return r;
-        json_object_object_foreach(strict_json_get(metadata, "tokens", json_type_object), id, token) {
-                const char *type = strict_json_string(token, "type");
-                struct json_object *a = strict_json_get(token, "keyslots", json_type_array);
-
-                if (!type || !streq(type, RECOVERY_TOKEN_TYPE) || !a || json_object_array_length(a) != 1)
-                        continue;
-                k.recovery_token = id;
-                k.recovery_keyslot = json_object_get_string(json_object_array_get_idx(a, 0));
-                r = try_kept(metadata, uuid, volume_key, &k, ret);
-                if (r != -EUCLEAN)
-                        return r;
+                json_object_object_foreach(strict_json_get(metadata, is_token ? "tokens" : "keyslots", json_type_object), id, value) {
+                        (void) value;
+                        if (k->n < end && !is_ours(k, is_token, id, UINT_MAX))
+                                k->list[k->n++] = (struct other) { .id = id, .is_token = is_token };
+                }
         }
-        return -EUCLEAN;
 }
 
 int foreign_find(const struct json_object *metadata, const char *uuid, const struct secret *volume_key,
                  const struct header_layout *l, const struct header_wrap *opener, struct header_why *ret) {
         unsigned must = opener ? 1u << (opener - l->wraps) : 0;
+        struct kept k = { .layout = l };
+        int r;
 
-        for (unsigned wraps = (1u << l->n_wraps) - 1; wraps > 0; wraps--) {
-                int r;
-
-                if ((wraps & must) != must)
-                        continue;
-                r = try_wraps(metadata, uuid, volume_key, l, wraps, ret);
-                if (r != -EUCLEAN)
-                        return r;
-        }
+        find_others(metadata, &k);
+        for (k.wraps = (1u << l->n_wraps) - 1; k.wraps > 0; k.wraps--)
+                for (k.others = 0; (k.wraps & must) == must && k.others < 1u << k.n; k.others++) {
+                        r = try_kept(metadata, uuid, volume_key, &k, ret);
+                        if (r != -EUCLEAN)
+                                return r;
+                }
         return -EUCLEAN;
 }

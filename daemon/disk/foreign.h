@@ -4,9 +4,10 @@
 /* What stands in a header beside what was enrolled: keyslots and tokens that the manifest does not know.
  *
  * The manifest's MAC is over all metadata, and does not say what they were. But if leaving out some keyslots and tokens
- * makes it hold, then those were added by somebody else and all the rest is as it was enrolled. What may have been
- * enrolled is known: tokens of ours (all that agree on the MAC, at least the one that opened the volume) and their
- * keyslots, with or without one recovery key. */
+ * makes it hold, then those were added by somebody else and all the rest is as it was enrolled. Tokens of ours and their keyslots stay or go
+ * together (all that agree on the MAC, at least the one that opened the volume); of the others, recovery keys and what opened a volume
+ * before it was taken over among them, each may, but for those
+ * beyond the fifth keyslot and the fifth token. */
 
 #include "common/secret.h"
 #include "header-check.h"

@@ -7,23 +7,6 @@
 #include <openssl/evp.h>
 #include <stdarg.h>
 
-/* The LUKS2 on-disk format, version 1.1, section 2.1; all numbers big endian. */
-struct luks2_binary {
-        uint8_t magic[6];
-        uint16_t version;
-        uint64_t header_size;
-        uint64_t seqid;
-        char label[48];
-        char checksum_alg[32];
-        uint8_t salt[64];
-        char uuid[40];
-        char subsystem[48];
-        uint64_t header_offset;
-        uint8_t padding[184];
-        uint8_t checksum[64];
-} __attribute__((packed));
-_Static_assert(sizeof(struct luks2_binary) == 512, "LUKS2 binary header");
-
 #define CIPHER "aes-xts-plain64"
 
 static int refuse(struct header_why *why, int error, const char *format, ...) _printf_(3, 4);
@@ -164,7 +147,7 @@ static int check_tokens(const struct header_layout *l, const struct header_copy 
         return 0;
 }
 
-static int find_tokens(const struct json_object *metadata, const struct header_copy *copy, struct header_layout *l,
+static int find_tokens(const struct json_object *metadata, const struct header_copy *copy, bool plain, struct header_layout *l,
                        struct header_why *why) {
         const struct json_object *tokens = strict_json_get(metadata, "tokens", json_type_object);
         int r;
@@ -180,7 +163,7 @@ static int find_tokens(const struct json_object *metadata, const struct header_c
                 if (r < 0)
                         return r;
         }
-        if (l->n_wraps == 0)
+        if (l->n_wraps == 0 && !plain)
                 return refuse(why, -ENOENT, "it has no token of type " TOKEN_TYPE);
         if (json_object_object_length(tokens) > (int) HEADER_TOKENS_MAX)
                 return refuse(why, -EFBIG, "it has more than %u tokens", HEADER_TOKENS_MAX);
@@ -392,14 +375,14 @@ static void find_recovery(const struct json_object *metadata, struct header_layo
         }
 }
 
-int header_metadata_check(const struct json_object *metadata, const struct header_copy *copy, uint64_t device_size,
+static int check_metadata(const struct json_object *metadata, const struct header_copy *copy, uint64_t device_size, bool plain,
                           struct header_layout *ret, struct header_why *why) {
         static const char *const members[] = { "keyslots", "tokens", "segments", "digests", "config", NULL };
         const struct json_object *keyslots;
         struct header_layout l = {};
         int r;
 
-        r = find_tokens(metadata, copy, &l, why);
+        r = find_tokens(metadata, copy, plain, &l, why);
         if (r < 0)
                 return r;
         if (!strict_json_only(metadata, members))
@@ -429,6 +412,16 @@ int header_metadata_check(const struct json_object *metadata, const struct heade
         find_recovery(metadata, &l);
         *ret = l;
         return 0;
+}
+
+int header_metadata_check(const struct json_object *metadata, const struct header_copy *copy, uint64_t device_size,
+                          struct header_layout *ret, struct header_why *why) {
+        return check_metadata(metadata, copy, device_size, false, ret, why);
+}
+
+int header_metadata_check_plain(const struct json_object *metadata, const struct header_copy *copy, uint64_t device_size,
+                                struct header_layout *ret, struct header_why *why) {
+        return check_metadata(metadata, copy, device_size, true, ret, why);
 }
 
 const struct header_wrap *header_find_wrap(const struct header_layout *l, const char *key) {

@@ -23,6 +23,23 @@
 #define HEADER_TOKENS_MAX 32u
 #define HEADER_ITERATIONS_MAX 10000000    /* of a PBKDF2: what an open may cost at most */
 
+/* The LUKS2 on-disk format, version 1.1, section 2.1; all numbers big endian. */
+struct luks2_binary {
+        uint8_t magic[6];
+        uint16_t version;
+        uint64_t header_size;
+        uint64_t seqid;
+        char label[48];
+        char checksum_alg[32];
+        uint8_t salt[64];
+        char uuid[40];
+        char subsystem[48];
+        uint64_t header_offset;
+        uint8_t padding[184];
+        uint8_t checksum[64];
+} __attribute__((packed));
+_Static_assert(sizeof(struct luks2_binary) == 512, "LUKS2 binary header");
+
 /* A sentence's end for people: "..., because WHY". */
 struct header_why {
         char text[200];
@@ -74,6 +91,10 @@ int header_json_parse(const uint8_t *p, size_t size, struct json_object **ret, s
  *   -ENOMEM */
 int header_metadata_check(const struct json_object *metadata, const struct header_copy *copy, uint64_t device_size,
                           struct header_layout *ret, struct header_why *why);
+
+/* The same for a header that need not have a token of ours: what somebody else made, to be taken over. n_wraps may be 0. */
+int header_metadata_check_plain(const struct json_object *metadata, const struct header_copy *copy, uint64_t device_size,
+                                struct header_layout *ret, struct header_why *why);
 
 /* The wrap of the key with that identifier (with version; empty: the first), or of any version of a key. NULL: none. */
 const struct header_wrap *header_find_wrap(const struct header_layout *l, const char *key);

@@ -107,15 +107,18 @@ static bool overlaps(const struct header *h, size_t skip, uint64_t offset, uint6
 }
 
 static bool is_kept(const struct header_change *c, size_t i) {
-        return c->old->layout.areas[i].used && c->new->layout.areas[i].used &&
+        return c->old && c->old->layout.areas[i].used && c->new->layout.areas[i].used &&
                c->old->layout.areas[i].offset == c->new->layout.areas[i].offset &&
-               c->old->layout.areas[i].size == c->new->layout.areas[i].size;
+               c->old->layout.areas[i].size == c->new->layout.areas[i].size &&
+               header_compare_bytes(c->old->fd, c->new->fd, c->new->layout.areas[i].offset, c->new->layout.areas[i].size) > 0;
 }
 
 /* What the old header needs must stay as it is until the new one counts. */
 static bool is_possible(const struct header_change *c) {
         const struct header *old = c->old, *new = c->new;
 
+        if (!old)
+                return true;
         if (old->copy.header_size != new->copy.header_size || old->copy.seqid >= new->copy.seqid ||
             !streq(old->copy.uuid, new->copy.uuid) || old->layout.keyslots_size != new->layout.keyslots_size ||
             old->layout.data_offset != new->layout.data_offset)
@@ -147,7 +150,7 @@ static int write_copy(const struct header_change *c, const struct header *h, boo
 static bool copy_is_good(const struct header *h, bool second) {
         char magic[4];
 
-        return pread(h->fd, magic, sizeof(magic), second ? (off_t) h->copy.header_size : 0) == sizeof(magic) &&
+        return h && pread(h->fd, magic, sizeof(magic), second ? (off_t) h->copy.header_size : 0) == sizeof(magic) &&
                memcmp(magic, second ? "SKUL" : "LUKS", sizeof(magic)) == 0;
 }
 

@@ -30,9 +30,14 @@ void header_unlock(struct header_lock *l);
 /* A memfd with the bytes of h, to be changed. Returns a descriptor or -errno. */
 int header_image(const struct header *h);
 
+/* header-successor.c: the same for a header that is to take the place of another one, old (NULL: of none): its sequence number is
+ * seqid at least, and no keyslot of it is where old has other bytes, so that both can be there at once. Moved keyslots make another
+ * manifest: luks_reseal(). Returns a descriptor, -ENOSPC (no room for that), -ENOMEM, or -errno of memfd_create(2) and write(2). */
+int header_successor(const struct header *h, const struct header *old, uint64_t seqid);
+
 /* A change on its way to the disk. */
 struct header_change {
-        const struct header *old, *new;
+        const struct header *old, *new;   /* old: NULL: there is none that opens, and nothing to go back to */
         const struct device *device;      /* writable */
         bool second_first;                /* which copy is the one that may be lost */
 };

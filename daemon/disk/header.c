@@ -167,7 +167,7 @@ static int fill_memfd(int from, const struct raw_copy *a, const struct raw_copy 
         return 0;
 }
 
-int header_read(int fd, uint64_t device_size, struct header **ret, struct header_why *why) {
+static int read_header(int fd, uint64_t device_size, bool plain, struct header **ret, struct header_why *why) {
         _cleanup_(raw_copy_done) struct raw_copy a = {}, b = {};
         _cleanup_(header_freep) struct header *h = NULL;
         struct raw_copy *chosen;
@@ -199,7 +199,8 @@ int header_read(int fd, uint64_t device_size, struct header **ret, struct header
         h->copy = chosen->copy;
         h->device_size = device_size;
         h->metadata = TAKE_PTR(chosen->metadata);
-        r = header_metadata_check(h->metadata, &h->copy, device_size, &h->layout, why);
+        r = plain ? header_metadata_check_plain(h->metadata, &h->copy, device_size, &h->layout, why)
+                  : header_metadata_check(h->metadata, &h->copy, device_size, &h->layout, why);
         if (r < 0)
                 return r;
         r = fill_memfd(fd, &a, &b, h);
@@ -211,8 +212,28 @@ int header_read(int fd, uint64_t device_size, struct header **ret, struct header
         return 0;
 }
 
-/* Returns 1, 0 (they differ) or -errno. */
-static int compare_bytes(int a, int b, uint64_t offset, uint64_t size) {
+int header_read(int fd, uint64_t device_size, struct header **ret, struct header_why *why) {
+        return read_header(fd, device_size, false, ret, why);
+}
+
+int header_read_plain(int fd, uint64_t device_size, struct header **ret, struct header_why *why) {
+        return read_header(fd, device_size, true, ret, why);
+}
+
+int header_peek(int fd, uint64_t device_size, struct header_copy *ret) {
+        _cleanup_(raw_copy_done) struct raw_copy a = {}, b = {};
+        struct header_why unused;
+        int r, r2;
+
+        r = read_copy(fd, device_size, 0, &a, &unused);
+        r2 = find_second(fd, device_size, &a, &b);
+        if (r < 0 && r2 < 0)
+                return r == -ENOMEM || r2 == -ENOMEM ? -ENOMEM : -ENODATA;
+        *ret = !b.data || (a.data && a.copy.seqid >= b.copy.seqid) ? a.copy : b.copy;
+        return 0;
+}
+
+int header_compare_bytes(int a, int b, uint64_t offset, uint64_t size) {
         _cleanup_(freep) uint8_t *buffer = malloc(2 * (size_t) CHUNK);
         int r;
 
@@ -233,11 +254,11 @@ static int compare_bytes(int a, int b, uint64_t offset, uint64_t size) {
 
 bool header_is_same(const struct header *h, int fd, uint64_t device_size) {
         if (h->damaged || h->device_size != device_size ||
-            compare_bytes(h->fd, fd, 0, 2 * h->copy.header_size) <= 0)
+            header_compare_bytes(h->fd, fd, 0, 2 * h->copy.header_size) <= 0)
                 return false;
         for (size_t i = 0; i < HEADER_KEYSLOTS_MAX; i++)
                 if (h->layout.areas[i].used &&
-                    compare_bytes(h->fd, fd, h->layout.areas[i].offset, h->layout.areas[i].size) <= 0)
+                    header_compare_bytes(h->fd, fd, h->layout.areas[i].offset, h->layout.areas[i].size) <= 0)
                         return false;
         return true;
 }

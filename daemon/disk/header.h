@@ -28,9 +28,18 @@ struct header {
  * -errno of read or memfd_create(2). why is filled on failure. */
 int header_read(int fd, uint64_t device_size, struct header **ret, struct header_why *why);
 
+/* The same for one that need not be ours: header_metadata_check_plain(). */
+int header_read_plain(int fd, uint64_t device_size, struct header **ret, struct header_why *why);
+
+/* The newer of the copies there are, whatever their metadata say, and -ENODATA where none is whole. */
+int header_peek(int fd, uint64_t device_size, struct header_copy *ret);
+
 /* Whether header_read() would come to the very same now: the bytes that were copied are those on the device. False also where
  * that cannot be said, or one of the two copies was left out. */
 bool header_is_same(const struct header *h, int fd, uint64_t device_size);
+
+/* The same bytes at that place of two files. Returns 1, 0 (they differ) or -errno. */
+int header_compare_bytes(int a, int b, uint64_t offset, uint64_t size);
 
 /* "/proc/self/fd/N" for libcryptsetup; valid as long as the header is. */
 #define HEADER_PATH_MAX 32u

@@ -2,6 +2,8 @@
 #include "luks-log.h"
 #include "recovery-text.h"
 
+#include "common/base64.h"
+
 #include <libcryptsetup.h>
 
 static int seal(struct luks *l, const struct header *h, const struct secret *volume_key) {
@@ -26,8 +28,31 @@ static int set_token(struct luks *l, int id, int slot) {
         return crypt_token_json_set(l->cd, id, token);
 }
 
+/* What cmkctl recovery-key add --escrow leaves, for "cryptsetup token export". */
+static int add_escrow(struct luks *l, int slot, const struct luks_escrow *e) {
+        char wrapped[BASE64_SIZE(DISK_WRAPPED_MAX) + 1], token[sizeof(wrapped) + 768];
+
+        base64_encode(e->wrapped, e->wrapped_size, wrapped);
+        snprintf(token, sizeof(token), "{\"type\":\"" LUKS_ESCROW_TYPE "\",\"keyslots\":[\"%d\"],\"key\":\"%s\",\"algorithm\":\"%s\","
+                 "\"wrapped\":\"%s\"}", slot, e->key, e->algorithm, wrapped);
+        return crypt_token_json_set(l->cd, CRYPT_ANY_TOKEN, token);
+}
+
+/* Of a recovery key that goes. */
+static int drop_escrow(struct luks *l) {
+        int r = 0;
+
+        for (int i = 0; r >= 0 && i < (int) HEADER_TOKENS_MAX; i++) {
+                const char *type = NULL;
+
+                if (crypt_token_status(l->cd, i, &type) >= CRYPT_TOKEN_INTERNAL && type && streq(type, LUKS_ESCROW_TYPE))
+                        r = crypt_token_json_set(l->cd, i, NULL);
+        }
+        return MIN_OF(r, 0);
+}
+
 int luks_recovery_add(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
-                      const struct secret *text, int *ret_image) {
+                      const struct secret *text, const struct luks_escrow *escrow, int *ret_image) {
         _cleanup_(closep) int image = -EBADF;
         int r, slot;
 
@@ -40,6 +65,8 @@ int luks_recovery_add(struct luks *l, const struct header *h, const char *device
         if (slot < 0)
                 return slot;
         r = set_token(l, CRYPT_ANY_TOKEN, slot);
+        if (r >= 0 && escrow)
+                r = add_escrow(l, slot, escrow);
         if (r < 0)
                 return r;
         r = seal(l, h, volume_key);
@@ -67,6 +94,8 @@ int luks_recovery_rotate(struct luks *l, const struct header *h, const char *dev
         if (r >= 0)
                 r = crypt_keyslot_destroy(l->cd, h->layout.recovery_keyslot);
         if (r >= 0)
+                r = drop_escrow(l);
+        if (r >= 0)
                 r = seal(l, h, volume_key);
         if (r < 0)
                 return r;
@@ -88,6 +117,8 @@ int luks_recovery_remove(struct luks *l, const struct header *h, const char *dev
         if (r < 0)
                 return r;
         r = crypt_keyslot_destroy(l->cd, h->layout.recovery_keyslot);
+        if (r >= 0)
+                r = drop_escrow(l);
         if (r < 0)
                 return r;
         r = seal(l, h, volume_key);

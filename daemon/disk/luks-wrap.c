@@ -4,13 +4,10 @@
 
 #include <libcryptsetup.h>
 
-int luks_open_image(struct luks *l, const struct header *h, const char *device, int *ret_image) {
-        _cleanup_(closep) int image = header_image(h);
+static int load_image(struct luks *l, int image, const char *device) {
         char path[HEADER_PATH_MAX];
         int r;
 
-        if (image < 0)
-                return image;
         luks_log_init(l);
         r = crypt_metadata_locking(NULL, 0);
         if (r < 0)
@@ -20,11 +17,27 @@ int luks_open_image(struct luks *l, const struct header *h, const char *device, 
         if (r < 0)
                 return r;
         luks_log_attach(l);
-        r = crypt_load(l->cd, CRYPT_LUKS2, NULL);
+        return crypt_load(l->cd, CRYPT_LUKS2, NULL);
+}
+
+int luks_open_image(struct luks *l, const struct header *h, const char *device, int *ret_image) {
+        _cleanup_(closep) int image = header_image(h);
+        int r;
+
+        if (image < 0)
+                return image;
+        r = load_image(l, image, device);
         if (r < 0)
                 return r;
         *ret_image = TAKE_FD(image);
         return 0;
+}
+
+int luks_reseal(struct luks *l, int image, const struct header *h, const char *device, const struct secret *volume_key) {
+        struct header_layout layout = h->layout;
+        int r = load_image(l, image, device);
+
+        return r < 0 ? r : luks_seal(l, layout.wraps, layout.n_wraps, volume_key);
 }
 
 int luks_wrap_add(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,

@@ -51,11 +51,21 @@ struct luks_format {
         struct token *token;           /* its MAC is filled */
 };
 
-/* luks-recovery.c. Each makes a new header from h, in a memfd that is the caller's, and writes to no disk. l is opened
+/* A recovery key that nobody is shown: its text, wrapped by the public half of a key in some vault, in a token of type
+ * LUKS_ESCROW_TYPE beside the recovery key's. Whoever may decrypt with that key opens the volume. */
+#define LUKS_ESCROW_TYPE "cmkd-escrow"
+
+struct luks_escrow {
+        const char *key, *algorithm;
+        const uint8_t *wrapped;
+        size_t wrapped_size;
+};
+
+/* luks-recovery.c. escrow: NULL: none. Each makes a new header from h, in a memfd that is the caller's, and writes to no disk. l is opened
  * for it (luks_close() as ever); device: as for luks_open(). Returns 0, -EEXIST or -ENOENT (there is a recovery key
  * already, there is none), the errors of luks_seal(), or what libcryptsetup says. */
 int luks_recovery_add(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
-                      const struct secret *text, int *ret_image);
+                      const struct secret *text, const struct luks_escrow *escrow, int *ret_image);
 int luks_recovery_rotate(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
                          const struct secret *text, int *ret_image);
 int luks_recovery_remove(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
@@ -67,6 +77,19 @@ int luks_wrap_add(struct luks *l, const struct header *h, const char *device, co
                   const struct secret *unlock_key, struct token *t, int *ret_image);
 int luks_wrap_remove(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
                      const struct header_wrap *w, int *ret_image);
+
+/* Of an image that was made from h, with keyslots in other places (header_successor()): a manifest over what it is now. Returns the
+ * errors of luks_seal(), or what libcryptsetup says. */
+int luks_reseal(struct luks *l, int image, const struct header *h, const char *device, const struct secret *volume_key);
+
+/* luks-convert.c: what has a LUKS1 header in a file, with all of its keyslots and a little of its data, has one of LUKS2 then, with
+ * the same UUID and keyslots. passphrase: of any of them. Returns 0, -ENOKEY (it opens none), -EINVAL (there is no room in front of
+ * the data), or what libcryptsetup says. */
+int luks_convert_image(struct luks *l, int image, const struct secret *passphrase, struct secret **ret_volume_key);
+
+/* luks-convert.c: as luks_wrap_remove(), of all keyslots but those with keep[number], and of tokens that are left without one. */
+int luks_keep_only(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key, const bool *keep,
+                   int *ret_image);
 
 /* Opens the recovery key's keyslot of what luks_open() loaded. As luks_unlock(), and -ENOENT (there is no such key). */
 int luks_recovery_unlock(struct luks *l, const struct header *h, const struct secret *text,

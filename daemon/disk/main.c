@@ -33,6 +33,11 @@ static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_SCRATCH]         = { op_scratch,         true },
         [DISK_OP_WRAP_ROTATE]     = { op_wrap_rotate,     true },
         [DISK_OP_WRAP_DROP]       = { op_wrap_drop,       true },
+        [DISK_OP_HEADER_CANDIDATE] = { op_header_candidate, false },
+        [DISK_OP_HEADER_RESTORE]  = { op_header_restore,  true },
+        [DISK_OP_TAKE_OVER_LOOK]  = { op_take_over_look,  false },
+        [DISK_OP_TAKE_OVER]       = { op_take_over,       true },
+        [DISK_OP_KEYSLOTS_REMOVE] = { op_keyslots_remove, true },
 };
 
 /* What OpenSSL does before its first digest: configuration, providers, names. Not libcryptsetup, which opens /dev/urandom and

@@ -3,6 +3,7 @@
 
 #include "edit.h"
 #include "recovery-text.h"
+#include "unlock-key.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -22,7 +23,21 @@ static int has_none(const struct edit *e _unused_, struct luks *l _unused_, cons
         return h->layout.recovery_keyslot >= 0 ? -EUCLEAN : 0;
 }
 
+/* For somebody else's key, which the volume need not have: nobody here is shown it. */
+static int make_escrow(const struct disk_request *q, const struct secret *text, uint8_t wrapped[static DISK_WRAPPED_MAX],
+                       struct luks_escrow *ret) {
+        size_t size;
+        int r = wrap_secret(q->algorithm, q->spki, q->spki_size, text, wrapped, &size);
+
+        if (r >= 0)
+                *ret = (struct luks_escrow) { .key = q->key, .algorithm = q->algorithm, .wrapped = wrapped, .wrapped_size = size };
+        return r;
+}
+
 int op_recovery_add(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y) {
+        bool escrowed = q->spki_size > 0;
+        uint8_t wrapped[DISK_WRAPPED_MAX];
+        struct luks_escrow escrow;
         _cleanup_(edit_done) struct edit e = EDIT_NONE;
         _cleanup_(secret_freep) struct secret *text = NULL;
         _cleanup_(luks_close) struct luks l = {};
@@ -30,9 +45,11 @@ int op_recovery_add(const struct disk_request *q, int in_fd, int *ret_fd, struct
         int r;
 
         (void) ret_fd;
-        if (in_fd < 0)
+        if (in_fd < 0 && !escrowed)
                 return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "There is nowhere to write a recovery key to");
-        r = edit_begin(&e, q, y);
+        r = escrowed ? op_check_new_key(q, y) : 0;
+        if (r >= 0)
+                r = edit_begin(&e, q, y);
         if (r < 0)
                 return r;
         if (e.volume.header->layout.recovery_keyslot >= 0)
@@ -40,8 +57,11 @@ int op_recovery_add(const struct disk_request *q, int in_fd, int *ret_fd, struct
                                "be shown again: \"cmkctl recovery-key rotate %s\" makes another", q->name,
                                e.volume.header->layout.recovery_keyslot, q->name);
         r = recovery_text_make(&text);
+        if (r >= 0 && escrowed)
+                r = make_escrow(q, text, wrapped, &escrow);
         if (r >= 0)
-                r = luks_recovery_add(&l, e.volume.header, e.volume.device.path, e.volume.volume_key, text, &image);
+                r = luks_recovery_add(&l, e.volume.header, e.volume.device.path, e.volume.volume_key, text, escrowed ? &escrow : NULL,
+                                      &image);
         if (r < 0)
                 return edit_fail(r, q, l.said, y);
         e.also = opens_with_text;
@@ -50,6 +70,8 @@ int op_recovery_add(const struct disk_request *q, int in_fd, int *ret_fd, struct
         if (r < 0)
                 return r;
         y->count = 1;
+        if (escrowed)
+                return 0;
         /* Whoever wanted it may have gone meanwhile: that is an answer, not the end of this process. */
         (void) signal(SIGPIPE, SIG_IGN);
         r = secret_write(in_fd, text);

@@ -41,6 +41,15 @@ int op_fill_token(const struct disk_request *q, const char *uuid, const struct s
 /* ops-backup.c: a copy of the header into a file */
 int op_header_backup(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 
+/* ops-restore.c: a header from a file, looked at; and put in the place of the one there is */
+int op_header_candidate(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_header_restore(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+
+/* ops-takeover.c: a LUKS volume that somebody else made */
+int op_take_over_look(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_take_over(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_keyslots_remove(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+
 /* ops-scratch.c: a new key, known to nobody, for a disk whose content is nobody's any more */
 int op_scratch(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 

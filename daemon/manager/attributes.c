@@ -49,10 +49,26 @@ bool attributes_expired(const struct attributes *a, struct instant now) {
         return is_past(a->expires, now);
 }
 
-void attributes_judge(struct vault_reply *y, bool expiry_revokes, struct instant now) {
-        char date[32] = "";
-        time_t t = (time_t) y->expires;
+static void format_date(uint64_t seconds, char buf[static 32]) {
+        time_t t = (time_t) seconds;
         struct tm tm;
+
+        *buf = 0;
+        if (gmtime_r(&t, &tm))
+                strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+bool attributes_expire_soon(const struct attributes *a, struct instant now, char buf[static 32]) {
+        uint64_t seconds = now.realtime_usec / USEC_PER_SEC;
+
+        if (a->expires <= seconds || a->expires - seconds > ATTRIBUTES_SOON_SEC)
+                return false;
+        format_date(a->expires, buf);
+        return true;
+}
+
+void attributes_judge(struct vault_reply *y, bool expiry_revokes, struct instant now) {
+        char date[32];
 
         if (y->verdict != VERDICT_GRANTED)
                 return;
@@ -61,8 +77,7 @@ void attributes_judge(struct vault_reply *y, bool expiry_revokes, struct instant
                 snprintf(y->code, sizeof(y->code), "attributes: disabled");
                 snprintf(y->text, sizeof(y->text), "the vault says that the key is not enabled");
         } else if (expiry_revokes && is_past(y->expires, now)) {
-                if (gmtime_r(&t, &tm))
-                        strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
+                format_date(y->expires, date);
                 y->verdict = VERDICT_REVOKED;
                 snprintf(y->code, sizeof(y->code), "attributes: expired");
                 snprintf(y->text, sizeof(y->text), "the key expired at %s, and OnKeyExpiry=revoke", date);

@@ -12,6 +12,9 @@
 #define ATTRIBUTES_POLLS 10u
 #define ATTRIBUTES_MIN_USEC (60 * USEC_PER_SEC)
 
+/* A key that expires within that time is said to: as long before as Key Vault's own event of that name comes. */
+#define ATTRIBUTES_SOON_SEC (30u * 24u * 3600u)
+
 struct attributes {
         uint64_t expires;             /* seconds since 1970, 0: never */
         unsigned bits;                /* 0: not known yet */
@@ -24,6 +27,7 @@ struct attributes {
         uint64_t polls;               /* of the key, then */
         bool failing;                 /* it failed, and that was said */
         bool expiry_said;
+        bool soon_said;               /* that it expires soon */
         bool budget_said;             /* that the fleet polls too often */
         bool unsafe_said;             /* that the key may be destroyed for good, or taken out of the vault */
 };
@@ -42,6 +46,9 @@ bool attributes_take(struct attributes *a, const struct vault_reply *y);
 
 /* By the wall clock. */
 bool attributes_expired(const struct attributes *a, struct instant now);
+
+/* Not yet, but within ATTRIBUTES_SOON_SEC. buf: then it is the date. */
+bool attributes_expire_soon(const struct attributes *a, struct instant now, char buf[static 32]);
 
 /* Makes the reply to a reading say what it means: REVOKED where the key is not enabled, or expired and expiry_revokes. */
 void attributes_judge(struct vault_reply *y, bool expiry_revokes, struct instant now);

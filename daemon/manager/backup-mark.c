@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <time.h>
+#include <unistd.h>
 
 #define DIRECTORY "/var/lib/cmkd/backups"
 #define PATH_SIZE (sizeof(DIRECTORY) + 40)
@@ -52,6 +53,16 @@ int backup_mark_write(const char *uuid, const struct backup_mark *b) {
         snprintf(path, sizeof(path), DIRECTORY "/%s", uuid);
         r = mkdir_parents(DIRECTORY, 0700);
         return r < 0 ? r : write_file_atomic(path, text, n, 0600);
+}
+
+void backup_mark_place(int fd, char *buf, size_t size) {
+        char link[32];
+        ssize_t n;
+
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        n = readlink(link, buf, size - 1);
+        buf[n < 0 ? 0 : n] = 0;
+        replace_controls(buf);
 }
 
 void backup_mark_describe(const struct backup_mark *b, const uint8_t *digest, char *buf, size_t size) {

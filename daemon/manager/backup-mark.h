@@ -18,6 +18,9 @@ int backup_mark_parse(const char *text, struct backup_mark *ret);
 int backup_mark_read(const char *uuid, struct backup_mark *ret);
 int backup_mark_write(const char *uuid, const struct backup_mark *b);
 
+/* Where the file of a descriptor is. Who passed it on says a name; it is the kernel who is believed. */
+void backup_mark_place(int fd, char *buf, size_t size);
+
 /* For people: "/root/data1.header, 2026-01-31 12:00:00 UTC, of the header as it is". digest: of the header there is; NULL: not
  * known. */
 void backup_mark_describe(const struct backup_mark *b, const uint8_t *digest, char *buf, size_t size);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+
 #include "bus-manager.h"
 
+#include "bus.h"
 #include "bus-call.h"
 #include "common/kernel-parameter.h"
 #include "common/log.h"
@@ -68,30 +71,77 @@ static bool copy(char *to, size_t size, const char *from) {
         return (size_t) snprintf(to, size, "%s", from) < size;
 }
 
+static void on_taken_over(const struct outcome *o, void *user) {
+        sd_bus_message *m = user;
+
+        if (o->code != EXIT_CODE_DONE)
+                reply_error(m, o->code, "%s", o->message);
+        else
+                sd_bus_reply_method_return(m, "sbs", o->uuid, o->changed, o->kept);
+        sd_bus_message_unref(m);
+}
+
+/* Returns 0, or what the handler returns: the reply has been sent. */
+static int fill_format(const struct manager *m, sd_bus_message *message, const char *const words[4], const struct options *o,
+                       struct format_request *q) {
+        int r = role_from_string(words[2]);
+
+        if (r < 0)
+                return reply_error(message, EXIT_CODE_USAGE, "%s is no role; there are data, os and scratch", words[2]);
+        q->role = (enum role) r;
+        q->wipe = o->wipe;
+        q->store = o->store;
+        if (*words[0] != '/' || !copy(q->device, sizeof(q->device), words[0]) || !copy(q->name, sizeof(q->name), words[1]) ||
+            !copy(q->key, sizeof(q->key), words[3]) || !copy(q->accept_unsafe, sizeof(q->accept_unsafe), o->accept_unsafe))
+                return reply_error(message, EXIT_CODE_USAGE, "Device, name or key is too long, or the device is no path");
+        if (config_find_scratch(m->config, words[1]))
+                return reply_error(message, EXIT_CODE_POLICY, "%s is the name of a scratch disk (cmkd.conf)", words[1]);
+        return 0;
+}
+
 static int method_format(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
-        const char *device, *name, *role, *key;
-        struct format_request q = {};
+        struct format_request q = { .passphrase_fd = -EBADF };
         struct requester who;
+        const char *words[4];
         struct manager *m = user;
         struct options o;
         int r;
 
-        r = sd_bus_message_read(message, "ssss", &device, &name, &role, &key);
+        r = sd_bus_message_read(message, "ssss", words, words + 1, words + 2, words + 3);
         if (!begin(m, message, r, &o, &r))
                 return r;
-        r = role_from_string(role);
-        if (r < 0)
-                return reply_error(message, EXIT_CODE_USAGE, "%s is no role; there are data, os and scratch", role);
-        q.role = (enum role) r;
-        q.wipe = o.wipe;
-        q.store = o.store;
-        if (*device != '/' || !copy(q.device, sizeof(q.device), device) || !copy(q.name, sizeof(q.name), name) ||
-            !copy(q.key, sizeof(q.key), key) || !copy(q.accept_unsafe, sizeof(q.accept_unsafe), o.accept_unsafe))
-                return reply_error(message, EXIT_CODE_USAGE, "Device, name or key is too long, or the device is no path");
-        if (config_find_scratch(m->config, name))
-                return reply_error(message, EXIT_CODE_POLICY, "%s is the name of a scratch disk (cmkd.conf)", name);
+        r = fill_format(m, message, words, &o, &q);
+        if (r != 0)
+                return r;
         get_requester(message, &who);
         return started(message, format_start(m, &q, &who, on_formatted, sd_bus_message_ref(message)));
+}
+
+static int method_take_over(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct format_request q = { .take_over = true, .passphrase_fd = -EBADF };
+        struct requester who;
+        const char *words[4];
+        struct manager *m = user;
+        struct options o;
+        int r, fd, convert;
+
+        r = sd_bus_message_read(message, "sssshb", words, words + 1, words + 2, words + 3, &fd, &convert);
+        if (!begin(m, message, r, &o, &r))
+                return r;
+        if (!is_private_root(message))
+                return reply_error(message, EXIT_CODE_POLICY, "Passphrases are for root on " BUS_PRIVATE_SOCKET " only");
+        r = fill_format(m, message, words, &o, &q);
+        if (r != 0)
+                return r;
+        q.convert = convert;
+        q.passphrase_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (q.passphrase_fd < 0)
+                return reply_error(message, EXIT_CODE_FAILED, "No descriptor: %s", strerror(errno));
+        get_requester(message, &who);
+        r = format_start(m, &q, &who, on_taken_over, sd_bus_message_ref(message));
+        if (r < 0)
+                safe_close(q.passphrase_fd);
+        return started(message, r);
 }
 
 /* A device, or a volume of the list. Returns 0, or what the handler returns: the reply has been sent. */
@@ -490,6 +540,12 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("Format", "ssssa{sv}",
                                  SD_BUS_PARAM(device) SD_BUS_PARAM(name) SD_BUS_PARAM(role) SD_BUS_PARAM(key) SD_BUS_PARAM(options),
                                  "sb", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed), method_format, 0),
+        SD_BUS_METHOD_WITH_NAMES("TakeOver", "sssshba{sv}",
+                                 SD_BUS_PARAM(device) SD_BUS_PARAM(name) SD_BUS_PARAM(role) SD_BUS_PARAM(key) SD_BUS_PARAM(passphrase)
+                                 SD_BUS_PARAM(convert) SD_BUS_PARAM(options),
+                                 "sbs", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed) SD_BUS_PARAM(backup), method_take_over, 0),
+        SD_BUS_METHOD_WITH_NAMES("KeyslotsRemove", "s", SD_BUS_PARAM(what),
+                                 "sb", SD_BUS_PARAM(name) SD_BUS_PARAM(changed), bus_method_keyslots_remove, 0),
         SD_BUS_METHOD_WITH_NAMES("Enroll", "ssa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(key) SD_BUS_PARAM(options),
                                  "b", SD_BUS_PARAM(changed), method_enroll, 0),
         SD_BUS_METHOD_WITH_NAMES("Rotate", "ssa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(key) SD_BUS_PARAM(options),
@@ -500,6 +556,8 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                  "h", SD_BUS_PARAM(key), bus_method_release, 0),
         SD_BUS_METHOD_WITH_NAMES("RecoveryKeyAdd", "s", SD_BUS_PARAM(what),
                                  "sh", SD_BUS_PARAM(name) SD_BUS_PARAM(key), bus_method_recovery_key_add, 0),
+        SD_BUS_METHOD_WITH_NAMES("RecoveryKeyEscrow", "sss", SD_BUS_PARAM(what) SD_BUS_PARAM(key) SD_BUS_PARAM(accept_unsafe),
+                                 "s", SD_BUS_PARAM(name), bus_method_recovery_key_escrow, 0),
         SD_BUS_METHOD_WITH_NAMES("RecoveryKeyRemove", "s", SD_BUS_PARAM(what),
                                  "sb", SD_BUS_PARAM(name) SD_BUS_PARAM(changed), bus_method_recovery_key_remove, 0),
         SD_BUS_METHOD_WITH_NAMES("RecoveryKeyRotate", "sh", SD_BUS_PARAM(what) SD_BUS_PARAM(peer),
@@ -508,6 +566,10 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                  "s", SD_BUS_PARAM(name), bus_method_recovery_key_test, 0),
         SD_BUS_METHOD_WITH_NAMES("HeaderBackup", "sh", SD_BUS_PARAM(what) SD_BUS_PARAM(file),
                                  "s", SD_BUS_PARAM(name), bus_method_header_backup, 0),
+        SD_BUS_METHOD_WITH_NAMES("HeaderRestore", "shbb",
+                                 SD_BUS_PARAM(what) SD_BUS_PARAM(file) SD_BUS_PARAM(older) SD_BUS_PARAM(wipe),
+                                 "sb", SD_BUS_PARAM(name) SD_BUS_PARAM(changed), bus_method_header_restore, 0),
+        SD_BUS_METHOD_WITH_NAMES("KeyUsage", "s", SD_BUS_PARAM(key), "a(ssssstts)", SD_BUS_PARAM(needs), bus_method_key_usage, 0),
         SD_BUS_METHOD_WITH_NAMES("ScratchCreate", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options), "ssb",
                                  SD_BUS_PARAM(node) SD_BUS_PARAM(file_system) SD_BUS_PARAM(changed), bus_method_scratch_create, 0),
         SD_BUS_METHOD_WITH_NAMES("ScratchRenew", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options), "ssb",

@@ -14,8 +14,14 @@ int bus_method_release(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_recovery_key_add(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_recovery_key_rotate(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_recovery_key_remove(sd_bus_message *message, void *user, sd_bus_error *e);
+int bus_method_recovery_key_escrow(sd_bus_message *message, void *user, sd_bus_error *e);
+int bus_method_keyslots_remove(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_header_backup(sd_bus_message *message, void *user, sd_bus_error *e);
+int bus_method_header_restore(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_recovery_key_test(sd_bus_message *message, void *user, sd_bus_error *e);
+
+/* bus-usage.c */
+int bus_method_key_usage(sd_bus_message *message, void *user, sd_bus_error *e);
 
 /* bus-scratch.c */
 int bus_method_scratch_create(sd_bus_message *message, void *user, sd_bus_error *e);

@@ -44,7 +44,7 @@ static void on_added(const struct outcome *o, void *user) {
         recovery_call_free(c);
 }
 
-static void on_removed(const struct outcome *o, void *user) {
+static void on_changed(const struct outcome *o, void *user) {
         struct recovery_call *c = user;
 
         if (o->code != EXIT_CODE_DONE)
@@ -113,7 +113,43 @@ int bus_method_recovery_key_add(sd_bus_message *message, void *user, sd_bus_erro
         return not_started(message, c, r);
 }
 
-int bus_method_recovery_key_remove(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+static void on_escrowed(const struct outcome *o, void *user) {
+        struct recovery_call *c = user;
+
+        if (o->code != EXIT_CODE_DONE)
+                reply_error(c->message, o->code, "%s", o->message);
+        else
+                sd_bus_reply_method_return(c->message, "s", o->key);
+        recovery_call_free(c);
+}
+
+int bus_method_recovery_key_escrow(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct outcome refused = {};
+        struct recovery_call *c;
+        const char *what, *key, *reason;
+        struct requester who;
+        int r;
+
+        r = sd_bus_message_read(message, "sss", &what, &key, &reason);
+        if (r < 0)
+                return r;
+        r = may_ask(message, user, what);
+        if (r != 0)
+                return r;
+        c = recovery_call_new(message);
+        get_requester(message, &who);
+        r = c ? recovery_key_escrow(user, what, key, reason, &who, on_escrowed, c, &refused) : -ENOMEM;
+        if (r >= 0)
+                return 1;
+        if (r != -EPERM)
+                return not_started(message, c, r);
+        recovery_call_free(c);
+        return reply_error(message, refused.code, "%s", refused.message);
+}
+
+typedef int (*recovery_remove)(struct manager *m, const char *what, const struct requester *who, operation_done done, void *user);
+
+static int method_remove(sd_bus_message *message, void *user, recovery_remove begin_it) {
         struct recovery_call *c;
         struct requester who;
         const char *what;
@@ -127,8 +163,16 @@ int bus_method_recovery_key_remove(sd_bus_message *message, void *user, sd_bus_e
                 return r;
         c = recovery_call_new(message);
         get_requester(message, &who);
-        r = c ? recovery_key_remove(user, what, &who, on_removed, c) : -ENOMEM;
+        r = c ? begin_it(user, what, &who, on_changed, c) : -ENOMEM;
         return r >= 0 ? 1 : not_started(message, c, r);
+}
+
+int bus_method_recovery_key_remove(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        return method_remove(message, user, recovery_key_remove);
+}
+
+int bus_method_keyslots_remove(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        return method_remove(message, user, keyslots_remove);
 }
 
 typedef int (*recovery_with_fd)(struct manager *m, const char *what, int fd, const struct requester *who, operation_done done,
@@ -165,6 +209,34 @@ int bus_method_recovery_key_test(sd_bus_message *message, void *user, sd_bus_err
 
 int bus_method_header_backup(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
         return method_with_fd(message, user, header_backup_start);
+}
+
+int bus_method_header_restore(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct restore_request q = {};
+        struct recovery_call *c;
+        struct requester who;
+        const char *what;
+        int r, fd, file, older, wipe;
+
+        r = sd_bus_message_read(message, "shbb", &what, &fd, &older, &wipe);
+        if (r < 0)
+                return r;
+        r = may_ask(message, user, what);
+        if (r != 0)
+                return r;
+        snprintf(q.what, sizeof(q.what), "%s", what);
+        q.older = older;
+        q.wipe = wipe;
+        file = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (file < 0)
+                return not_started(message, NULL, -errno);
+        c = recovery_call_new(message);
+        get_requester(message, &who);
+        r = c ? header_restore_start(user, &q, file, &who, on_changed, c) : -ENOMEM;
+        if (r >= 0)
+                return 1;
+        safe_close(file);
+        return not_started(message, c, r);
 }
 
 int bus_method_recovery_key_rotate(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {

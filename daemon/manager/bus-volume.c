@@ -260,6 +260,25 @@ static int append_stored(sd_bus_message *reply, const struct volume *v) {
         return r;
 }
 
+/* What its owner should know before the version that it needs goes. */
+static int append_version(sd_bus_message *reply, const struct volume *v, const struct key *k) {
+        char text[2 * KEY_URI_MAX + 160], date[32];
+        int r = 0;
+
+        if (attributes_expired(&k->attributes, instant_now()))
+                r = sd_bus_message_append(reply, "s", "its key is past its expiry date");
+        if (r >= 0 && attributes_expire_soon(&k->attributes, instant_now(), date)) {
+                snprintf(text, sizeof(text), "the version of its key that it needs expires at %s", date);
+                r = sd_bus_message_append(reply, "s", text);
+        }
+        if (r >= 0 && *k->follow.newest) {
+                snprintf(text, sizeof(text), "its key has a newer version, %s: \"cmkctl rotate %s\" goes over to it; until then it needs %s",
+                         k->follow.newest, v->name, k->uri_text);
+                r = sd_bus_message_append(reply, "s", text);
+        }
+        return r;
+}
+
 static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
                         const char *property _unused_, sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
         const struct volume *v = user;
@@ -288,8 +307,8 @@ static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const ch
                 r = sd_bus_message_append(reply, "s", text);
         }
         for (unsigned i = 0; r >= 0 && i < v->n_wraps; i++)
-                if (v->wraps[i]->key && attributes_expired(&v->wraps[i]->key->attributes, instant_now()))
-                        r = sd_bus_message_append(reply, "s", "its key is past its expiry date");
+                if (v->wraps[i]->key)
+                        r = append_version(reply, v, v->wraps[i]->key);
         if (r >= 0)
                 r = append_stored(reply, v);
         for (unsigned i = 0; r >= 0 && i < v->n_wraps; i++)

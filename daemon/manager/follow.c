@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "follow.h"
 
+#include <syslog.h>
+
 #include "common/log.h"
 #include "key.h"
 #include "manager.h"
@@ -101,14 +103,44 @@ static bool is_usable(const struct vault_reply *y) {
                (y->expires == 0 || now < y->expires);
 }
 
+static void record(struct key *k) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+
+        if (!r)
+                return;
+        audit_record_start(r, "key_outdated", LOG_NOTICE, false);
+        audit_record_add(r, "key", k->uri_text);
+        audit_record_add(r, "new_key", k->follow.newest);
+        manager_record(k->manager, r);
+}
+
+/* Once for each. */
+static void note_newer(struct key *k, const struct key_uri *newest) {
+        char uri[KEY_URI_MAX];
+
+        key_uri_format(newest, uri, sizeof(uri));
+        if (streq(uri, k->follow.newest))
+                return;
+        memcpy(k->follow.newest, uri, sizeof(k->follow.newest));
+        log_notice("Key %s: there is a newer version, %s; volumes still need this one (\"cmkctl keys usage\")", k->uri_text, uri);
+        record(k);
+}
+
 static void on_newest(const struct vault_reply *y, void *user) {
         struct key *k = (struct key *) ((uint8_t *) user - offsetof(struct key, follow));
         struct key_uri u;
 
         k->follow.asking = false;
-        if (is_usable(y) && key_uri_parse(y->kid, &u, NULL) >= 0 && key_uri_same_key(&u, &k->uri) && *u.version &&
-            !streq(u.version, k->uri.version))
-                begin(k->manager, &u);
+        if (y->verdict != VERDICT_GRANTED)
+                return;
+        if (!is_usable(y) || key_uri_parse(y->kid, &u, NULL) < 0 || !key_uri_same_key(&u, &k->uri) || !*u.version ||
+            streq(u.version, k->uri.version))
+                *k->follow.newest = 0;
+        else {
+                note_newer(k, &u);
+                if (follow_wants(k))
+                        begin(k->manager, &u);
+        }
 }
 
 bool follow_wants(const struct key *k) {
@@ -117,15 +149,21 @@ bool follow_wants(const struct key *k) {
         return vault && vault->key_version == KEY_VERSION_LATEST;
 }
 
+static bool is_due(const struct key *k) {
+        return follow_wants(k) || k->follow.asked_usec == 0 || now_boottime_usec() >= k->follow.asked_usec + FOLLOW_LOOK_USEC;
+}
+
 void follow_look(struct key *k) {
         _cleanup_(freep) struct vault_request *q = NULL;
 
-        if (k->follow.asking || !follow_wants(k))
+        /* a key in a token has no versions */
+        if (k->follow.asking || key_uri_is_pkcs11(&k->uri) || !is_due(k))
                 return;
         q = malloc(sizeof(*q));
         if (!q)
                 return;
         key_fill_request(k, VAULT_OP_GET_KEY, q);
         *q->key.version = 0;
+        k->follow.asked_usec = now_boottime_usec();
         k->follow.asking = worker_ask(k->manager->worker, q, -EBADF, on_newest, &k->follow) >= 0;
 }

@@ -8,7 +8,10 @@
  * With a symmetric key, and where the vault keeps the wrapped key, new-secret.h comes before FORMAT, which is given W then and does
  * not make it: W is bound to a UUID that is chosen here.
  *
- * What could not be proven is erased again, by this operation and only what it made itself. */
+ * What could not be proven is erased again, by this operation and only what it made itself.
+ *
+ * A LUKS volume that somebody else made is taken over in the same way, by TAKE_OVER_LOOK and TAKE_OVER. Of that nothing is erased: a token
+ * that could not be proven is not on the list, and not used. */
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -47,8 +50,13 @@ static struct format *format_free(struct format *f) {
         if (!f)
                 return NULL;
         safe_close(f->secret_fd);
+        safe_close(f->request.passphrase_fd);
         free(f);
         return NULL;
+}
+
+static const char *verb_of(const struct format *f) {
+        return f->request.take_over ? "enroll" : "format";
 }
 
 static void record(struct format *f, const char *event, bool durable, audit_callback callback) {
@@ -58,7 +66,7 @@ static void record(struct format *f, const char *event, bool durable, audit_call
                 char uri[KEY_URI_MAX];
 
                 audit_record_start(r, event, f->outcome.code == EXIT_CODE_DONE ? LOG_NOTICE : LOG_WARNING, durable);
-                audit_record_add(r, "verb", "format");
+                audit_record_add(r, "verb", verb_of(f));
                 audit_record_add(r, "drill", drill_of(f->manager, f->request.name));
                 audit_record_add(r, "volume", f->request.name);
                 audit_record_add(r, "uuid", f->made.uuid);
@@ -70,6 +78,7 @@ static void record(struct format *f, const char *event, bool durable, audit_call
                 if (*f->answer.code || f->answer.http_status > 0)
                         manager_record_reply(r, &f->answer);
                 audit_record_add(r, "accept_unsafe_vault", f->request.accept_unsafe);
+                audit_record_add(r, "backup", f->outcome.kept);
                 audit_record_add(r, "by", f->who.text);
                 audit_record_add(r, "why", f->outcome.message);
                 if (!callback) {
@@ -117,9 +126,15 @@ static void say_what_is_left(struct format *f) {
 static void fail(struct format *f) {
         struct disk_request q = { .op = DISK_OP_ERASE };
 
+        size_t n;
+
         say_what_is_left(f);
+        n = strlen(f->outcome.message);
         record(f, f->outcome.code == EXIT_CODE_POLICY ? "refused" : "failed", false, NULL);
-        if (f->formatted) {
+        if (f->formatted && f->request.take_over)
+                snprintf(f->outcome.message + n, sizeof(f->outcome.message) - n,
+                         "; its header has the key, which is not used yet, and opens as before: the same command goes on from here");
+        else if (f->formatted) {
                 memcpy(q.device, f->request.device, sizeof(q.device));
                 memcpy(q.uuid, f->made.uuid, sizeof(q.uuid));
                 memcpy(q.name, f->made.name, sizeof(q.name));
@@ -159,8 +174,19 @@ static int unwrap(struct format *f, const struct disk_wrap *w, int fd, worker_ca
         return worker_ask(f->manager->worker, q, fd, callback, f);
 }
 
+/* Where an earlier run left another one, there are two. */
+static const struct disk_wrap *find_made(const struct format *f) {
+        char uri[KEY_URI_MAX];
+
+        key_uri_format(&f->key.uri, uri, sizeof(uri));
+        for (unsigned i = 0; i < f->made.n_wraps; i++)
+                if (streq(f->made.wraps[i].key, uri))
+                        return f->made.wraps + i;
+        return f->made.wraps;
+}
+
 static void fill_trust(const struct format *f, struct trust_entry *t) {
-        const struct disk_wrap *w = f->made.wraps;
+        const struct disk_wrap *w = find_made(f);
         struct device_facts facts;
 
         *t = (struct trust_entry) {
@@ -204,7 +230,7 @@ static void on_checked(const struct disk_reply *y, int fd, void *user) {
                 return;
         }
         f->outcome.changed = true;
-        record(f, "formatted", false, NULL);
+        record(f, f->request.take_over ? "taken_over" : "formatted", false, NULL);
         end(f);
 }
 
@@ -222,6 +248,7 @@ static void on_release_recorded(int error, uint64_t sequence _unused_, void *use
         memcpy(q.name, f->request.name, sizeof(q.name));
         memcpy(q.header_digest, f->made.header_digest, sizeof(q.header_digest));
         q.role = (uint8_t) f->request.role;
+        snprintf(q.opener, sizeof(q.opener), "%s", find_made(f)->key);
         if (disk_child_start(f->manager->children, &q, f->secret_fd, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_checked, f, NULL) < 0)
                 out_of_memory(f);
 }
@@ -260,29 +287,32 @@ static void on_formatted(const struct disk_reply *y, int fd, void *user) {
         }
         f->made = *y;
         f->formatted = true;
+        if (f->request.take_over)
+                snprintf(f->outcome.kept, sizeof(f->outcome.kept), "%.*s", (int) sizeof(f->outcome.kept) - 1, y->message);
         if (pipe2(fds, O_CLOEXEC) < 0) {
                 refuse(f, EXIT_CODE_FAILED, "%s: no pipe: %s", f->request.device, strerror(errno));
                 return;
         }
         f->secret_fd = fds[0];
         write_end = fds[1];
-        if (unwrap(f, y->wraps, write_end, on_unwrapped) < 0)
+        if (unwrap(f, find_made(f), write_end, on_unwrapped) < 0)
                 out_of_memory(f);
 }
 
 static void make(struct format *f, const struct new_secret *s) {
-        struct disk_request q = { .op = DISK_OP_FORMAT, .role = (uint8_t) f->request.role };
+        struct disk_request q = { .op = f->request.take_over ? DISK_OP_TAKE_OVER : DISK_OP_FORMAT, .role = (uint8_t) f->request.role };
 
-        q.flags = f->request.wipe ? DISK_FLAG_WIPE : 0;
+        q.flags = (f->request.wipe ? DISK_FLAG_WIPE : 0) | (f->request.convert ? DISK_FLAG_CONVERT : 0);
         memcpy(q.device, f->request.device, sizeof(q.device));
         memcpy(q.name, f->request.name, sizeof(q.name));
         key_proof_fill(&f->key, &q);
-        if (s) {
+        if (s || f->request.take_over)
                 memcpy(q.uuid, f->uuid, sizeof(q.uuid));
+        if (s)
                 new_secret_fill(s, &q);
-        }
         automatic_know(f->manager, f->request.device);
-        if (disk_child_start(f->manager->children, &q, f->secret_fd, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_formatted, f, NULL) < 0)
+        if (disk_child_start(f->manager->children, &q, f->secret_fd, f->request.passphrase_fd, MANAGER_DISK_TIMEOUT_USEC, on_formatted, f,
+                             NULL) < 0)
                 out_of_memory(f);
 }
 
@@ -302,7 +332,7 @@ static void on_new_secret(const struct outcome *o, struct new_secret *s, void *u
 static void on_proven(const struct outcome *o, const struct proven_key *k, void *user) {
         struct format *f = user;
         const struct new_secret_request n = {
-                .key = &f->key, .verb = "format", .name = f->request.name, .uuid = f->uuid, .device = f->request.device,
+                .key = &f->key, .verb = verb_of(f), .name = f->request.name, .uuid = f->uuid, .device = f->request.device,
                 .use_id = f->use_id, .who = &f->who,
         };
 
@@ -317,7 +347,8 @@ static void on_proven(const struct outcome *o, const struct proven_key *k, void 
                 make(f, NULL);
                 return;
         }
-        random_uuid(f->uuid);
+        if (!f->request.take_over)
+                random_uuid(f->uuid);
         if (new_secret_start(f->manager, &n, on_new_secret, f) < 0)
                 out_of_memory(f);
 }
@@ -338,6 +369,12 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         };
 
         safe_close(fd);
+        if (f->request.take_over && y->error < 0) {
+                outcome_from_disk(&f->outcome, y);
+                fail(f);
+                return;
+        }
+        memcpy(f->uuid, y->uuid, sizeof(f->uuid));
         if (t && streq(t->name, f->request.name) && t->role == f->request.role && trust_find_key(t, &f->key.uri)) {
                 f->made = *y;
                 snprintf(f->outcome.message, sizeof(f->outcome.message), "%s is volume %s already", f->request.device, t->name);
@@ -346,6 +383,11 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         }
         if (v && volume_is_open(v)) {
                 refuse(f, EXIT_CODE_BUSY, "%s: it is volume %s and attached", f->request.device, v->name);
+                return;
+        }
+        if (t && f->request.take_over) {
+                refuse(f, EXIT_CODE_POLICY, "%s: it is the volume %s on this node's list already (\"cmkctl enroll %s --key\" gives it one more "
+                       "key)", f->request.device, t->name, t->name);
                 return;
         }
         if (name_is_taken(f, "")) {
@@ -385,12 +427,13 @@ static int on_refused(sd_event_source *s, void *user) {
 int format_start(struct manager *m, const struct format_request *request, const struct requester *who,
                  operation_done done, void *user) {
         struct format *f = calloc(1, sizeof(*f));
-        struct disk_request q = { .op = DISK_OP_INSPECT };
+        struct disk_request q = { .op = request->take_over ? DISK_OP_TAKE_OVER_LOOK : DISK_OP_INSPECT };
         sd_event_source *s = NULL;
         int r;
 
         if (!f)
                 return -ENOMEM;
+        q.flags = request->convert ? DISK_FLAG_CONVERT : 0;
         f->manager = m;
         f->request = *request;
         f->who = *who;
@@ -408,7 +451,9 @@ int format_start(struct manager *m, const struct format_request *request, const 
                 r = sd_event_add_defer(m->event, &s, on_refused, f);
         if (r < 0 && f->drill)
                 drill_formatting(m, false);
-        if (r < 0)
+        if (r < 0) {
+                f->request.passphrase_fd = -EBADF;
                 format_free(f);
+        }
         return r < 0 ? -ENOMEM : 0;
 }

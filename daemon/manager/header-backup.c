@@ -4,24 +4,12 @@
  * and a record. No key is used; what opens the volume now opens it with that copy for ever. */
 
 #include <syslog.h>
-#include <unistd.h>
 
 #include "backup-mark.h"
 #include "common/log.h"
 #include "disk-child.h"
 #include "manager.h"
 #include "unlock.h"
-
-/* Who passed the file on says where it is; it is the kernel who is believed. */
-static void place_of(int fd, char *buf, size_t size) {
-        char link[32];
-        ssize_t n;
-
-        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-        n = readlink(link, buf, size - 1);
-        buf[n < 0 ? 0 : n] = 0;
-        replace_controls(buf);
-}
 
 static void on_written(const struct disk_reply *y, int fd, void *user) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
@@ -31,7 +19,7 @@ static void on_written(const struct disk_reply *y, int fd, void *user) {
         int k;
 
         safe_close(fd);
-        place_of(u->key_fd, b.path, sizeof(b.path));
+        backup_mark_place(u->key_fd, b.path, sizeof(b.path));
         u->key_fd = safe_close(u->key_fd);
         if (y->error < 0) {
                 outcome_from_disk(&o, y);
@@ -62,5 +50,5 @@ static const struct unlock_verb backup_verb = {
 
 int header_backup_start(struct manager *m, const char *what, int file, const struct requester *who, operation_done done,
                         void *user) {
-        return unlock_header(m, &backup_verb, what, file, who, done, user);
+        return unlock_header(m, &backup_verb, what, file, 0, who, done, user);
 }

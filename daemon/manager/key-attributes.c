@@ -41,10 +41,18 @@ static void floors_changed(struct key *k) {
         key_policy_changed(k);
 }
 
-/* Once, until it is extended. */
+/* Each once, until it is extended. */
 static void look_at_expiry(struct key *k) {
-        bool expired = attributes_expired(&k->attributes, instant_now());
+        bool expired = attributes_expired(&k->attributes, instant_now()), soon;
         char text[32];
+
+        soon = attributes_expire_soon(&k->attributes, instant_now(), text);
+        if (soon && !k->attributes.soon_said) {
+                log_warning("Key %s: volumes need it, and it expires at %s", k->uri_text, text);
+                snprintf(text, sizeof(text), "%" PRIu64, k->attributes.expires);
+                record(k, "key_expires_soon", LOG_WARNING, "expires", text);
+        }
+        k->attributes.soon_said = soon;
 
         if (expired && !k->attributes.expiry_said) {
                 log_warning("Key %s: it is past its expiry date (%" PRIu64 " s since 1970)", k->uri_text,

@@ -15,7 +15,7 @@ struct outcome {
         bool changed;
         char uuid[37];             /* format: of the volume */
         char key[513];             /* rotate: what it has now, with version */
-        char kept[513];            /* rotate: what its header still has of it besides; empty: nothing */
+        char kept[513];            /* rotate: what its header still has of it besides; take over: a path; empty: nothing */
         struct volume *volume;     /* may be NULL */
 };
 
@@ -77,6 +77,14 @@ int recovery_key_remove(struct manager *m, const char *what, const struct reques
 int recovery_key_test(struct manager *m, const char *what, int source, const struct requester *who, operation_done done,
                       void *user);
 
+/* recovery-escrow.c: a recovery key that nobody is shown, wrapped by that key. Done: the volume's name is in key. Returns 0 (done will be
+ * called), -EPERM (no key, or not an allowed one: ret_refused says so) or -ENOMEM. */
+int recovery_key_escrow(struct manager *m, const char *what, const char *key, const char *accept_unsafe, const struct requester *who,
+                        operation_done done, void *user, struct outcome *ret_refused);
+
+/* recovery-key.c: the same as recovery_key_remove() of every keyslot but those of the volume's keys and of the recovery key. */
+int keyslots_remove(struct manager *m, const char *what, const struct requester *who, operation_done done, void *user);
+
 /* header-backup.c: a copy of the header into file, an empty one, which is taken over; no key is used. what: as for attach; the
  * volume may be open. */
 int header_backup_start(struct manager *m, const char *what, int file, const struct requester *who, operation_done done,
@@ -88,6 +96,15 @@ enum store {
         STORE_TOKEN,
         STORE_VAULT,               /* a secret of the key's vault: common/stored-key.h */
 };
+/* header-restore.c: the header in file, which is taken over, in the place of the one there is. The volume is closed; what: as above, a
+ * path where its header is gone. Done says whether anything changed. */
+struct restore_request {
+        char what[257];
+        bool older;                /* than the node has seen: that is what it has seen then */
+        bool wipe;                 /* what is on the device may be anything but another volume */
+};
+int header_restore_start(struct manager *m, const struct restore_request *q, int file, const struct requester *who, operation_done done,
+                         void *user);
 
 /* format.c */
 struct format_request {
@@ -97,8 +114,12 @@ struct format_request {
         char key[513];
         bool wipe;
         enum store store;
+        bool take_over;            /* a LUKS volume that somebody else made: its data and keyslots stay */
+        bool convert;              /* ... also of LUKS1 */
+        int passphrase_fd;         /* ... a file with a passphrase of it, which is taken over; else -EBADF */
         char accept_unsafe[257];   /* the reason; empty: not accepted */
 };
+/* take_over: done says in kept where the header of before is, if it was converted. */
 int format_start(struct manager *m, const struct format_request *q, const struct requester *who,
                  operation_done done, void *user);
 

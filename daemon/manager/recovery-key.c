@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The recovery key of a volume, open or not: what unlock.h does with header_only, then
+/* The recovery key of a volume, and other ways past its owners, open or not: what unlock.h does with header_only, then
  *
  *   ... ─► record "release", durable ─► RECOVERY_ADD, _ROTATE or _REMOVE (child) ─► record "recovery_key_added", ...
  *   test: ... record "request", durable ─► RECOVERY_TEST (child) ─► record "recovery_key_tested"
@@ -84,6 +84,13 @@ static const struct unlock_verb rotate_verb = {
 static const struct unlock_verb remove_verb = {
         .name = "recovery-key remove", .header_only = true, .use = use_remove, .done_event = "recovery_key_removed",
 };
+static void use_keyslots(struct unlock *u) {
+        unlock_run(u, DISK_OP_KEYSLOTS_REMOVE, on_done);
+}
+
+static const struct unlock_verb keyslots_verb = {
+        .name = "enroll --remove-old-keyslots", .header_only = true, .use = use_keyslots, .done_event = "keyslots_removed",
+};
 static const struct unlock_verb test_verb = {
         .name = "recovery-key test", .header_only = true, .keyless = true, .use = use_test,
         .done_event = "recovery_key_tested",
@@ -91,20 +98,24 @@ static const struct unlock_verb test_verb = {
 
 int recovery_key_add(struct manager *m, const char *what, int sink, const struct requester *who, operation_done done,
                      void *user) {
-        return unlock_header(m, &add_verb, what, sink, who, done, user);
+        return unlock_header(m, &add_verb, what, sink, 0, who, done, user);
 }
 
 int recovery_key_rotate(struct manager *m, const char *what, int peer, const struct requester *who, operation_done done,
                         void *user) {
-        return unlock_header(m, &rotate_verb, what, peer, who, done, user);
+        return unlock_header(m, &rotate_verb, what, peer, 0, who, done, user);
 }
 
 int recovery_key_remove(struct manager *m, const char *what, const struct requester *who, operation_done done,
                         void *user) {
-        return unlock_header(m, &remove_verb, what, -EBADF, who, done, user);
+        return unlock_header(m, &remove_verb, what, -EBADF, 0, who, done, user);
+}
+
+int keyslots_remove(struct manager *m, const char *what, const struct requester *who, operation_done done, void *user) {
+        return unlock_header(m, &keyslots_verb, what, -EBADF, 0, who, done, user);
 }
 
 int recovery_key_test(struct manager *m, const char *what, int source, const struct requester *who, operation_done done,
                       void *user) {
-        return unlock_header(m, &test_verb, what, source, who, done, user);
+        return unlock_header(m, &test_verb, what, source, 0, who, done, user);
 }

@@ -81,6 +81,14 @@ int trust_places_update(const struct trust_entry *e) {
         return r;
 }
 
+int trust_places_put_back(const struct trust_entry *e) {
+        int r = trust_put_back(TRUST_DIRECTORY, e);
+
+        if (r >= 0)
+                copy_entry(e);
+        return r;
+}
+
 int trust_places_remove(const char *uuid) {
         int r = trust_remove(TRUST_DIRECTORY, uuid);
 

@@ -20,7 +20,8 @@ int trust_places_load(const struct config *c, struct trust_list **ret, bool *ret
 /* Whether TRUST_DIRECTORY is in its place. */
 bool trust_places_ready(void);
 
-/* As trust_add(), trust_update(), trust_remove(). */
+/* As trust_add(), trust_update(), trust_put_back(), trust_remove(). */
 int trust_places_add(const struct trust_entry *e);
 int trust_places_update(const struct trust_entry *e);
+int trust_places_put_back(const struct trust_entry *e);
 int trust_places_remove(const char *uuid);

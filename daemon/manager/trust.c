@@ -488,7 +488,17 @@ int trust_add(const char *dir, const struct trust_entry *e) {
         return write_entry(path, e);
 }
 
-int trust_update(const char *dir, const struct trust_entry *e) {
+static bool goes_back(const struct trust_entry *old, const struct trust_entry *e) {
+        for (unsigned n = 0; n < e->n_keys; n++) {
+                const struct trust_key *k = trust_find_key(old, &e->keys[n].key);
+
+                if (k && e->keys[n].generation < k->generation)
+                        return true;
+        }
+        return false;
+}
+
+static int replace(const char *dir, const struct trust_entry *e, bool may_go_back) {
         _cleanup_(trust_freep) struct trust_list *l = NULL;
         const struct trust_entry *old;
         char path[PATH_MAX];
@@ -508,13 +518,15 @@ int trust_update(const char *dir, const struct trust_entry *e) {
         for (size_t i = 0; i < l->n_entries; i++)
                 if (l->entries + i != old && streq(l->entries[i].name, e->name))
                         return -EEXIST;
-        for (unsigned n = 0; n < e->n_keys; n++) {
-                const struct trust_key *k = trust_find_key(old, &e->keys[n].key);
+        return !may_go_back && goes_back(old, e) ? -ESTALE : write_entry(path, e);
+}
 
-                if (k && e->keys[n].generation < k->generation)
-                        return -ESTALE;
-        }
-        return write_entry(path, e);
+int trust_update(const char *dir, const struct trust_entry *e) {
+        return replace(dir, e, false);
+}
+
+int trust_put_back(const char *dir, const struct trust_entry *e) {
+        return replace(dir, e, true);
 }
 
 int trust_remove(const char *dir, const char *uuid) {

@@ -105,5 +105,8 @@ int trust_add(const char *dir, const struct trust_entry *e);
  * -EEXIST (its name is another entry's), -ESTALE (a key's generation would go back), or what writing it says. */
 int trust_update(const char *dir, const struct trust_entry *e);
 
+/* The same for a header that was put back because somebody asked for it: a generation may go back too. */
+int trust_put_back(const char *dir, const struct trust_entry *e);
+
 /* Returns 0, -EINVAL, -ENOENT, or what unlink(2) and fsync(2) say. */
 int trust_remove(const char *dir, const char *uuid);

@@ -99,6 +99,8 @@ static int choose_keys(struct unlock *u, const char *name, struct outcome *o) {
 
         /* In early boot the list is a copy, which a key that was taken out since may still be on. */
         r = wrap_choose(&u->header, t, u->verb->lenient || u->manager->trust_early, &u->choice, why);
+        if (r < 0 && u->verb->older)
+                r = wrap_choose(&u->header, NULL, true, &u->choice, why);
         if (r < 0) {
                 outcome_set(o, EXIT_CODE_POLICY, "%s: %s", name, why);
                 return -EPERM;

@@ -120,6 +120,7 @@ void unlock_disk_request(const struct unlock *u, enum disk_op op, struct disk_re
         const struct trust_entry *t = trust_find_uuid(u->manager->trust, u->volume->uuid);
 
         volume_disk_request(u->volume, op, ret);
+        ret->flags |= u->disk_flags;
         if (u->read_only)
                 ret->flags |= DISK_FLAG_READ_ONLY;
         /* Not on the list any more, and Trust=listed: the digest of zeros is nobody's. */
@@ -339,12 +340,13 @@ struct unlock *unlock_new(struct manager *m, const struct unlock_verb *verb, con
 }
 
 int unlock_start(struct unlock *u) {
-        struct disk_request q = { .op = DISK_OP_INSPECT };
+        enum disk_op look = u->verb->look;
+        struct disk_request q = { .op = look ? look : DISK_OP_INSPECT, .flags = u->disk_flags };
 
         memcpy(q.device, u->device, sizeof(q.device));
         if (u->verb->one_child)
                 q.flags |= DISK_FLAG_STAY;
-        return disk_child_start(u->manager->children, &q, -EBADF, -EBADF, INSPECT_TIMEOUT_USEC, on_inspected, u, &u->child);
+        return disk_child_start(u->manager->children, &q, -EBADF, look ? u->key_fd : -EBADF, INSPECT_TIMEOUT_USEC, on_inspected, u, &u->child);
 }
 
 /* Later steps all speak of the same device. */
@@ -373,8 +375,8 @@ void unlock_resolve_open(struct unlock *u, const char *what) {
         unlock_resolve(u, v && volume_is_open(v) ? v->device : what);
 }
 
-int unlock_header(struct manager *m, const struct unlock_verb *verb, const char *what, int key_fd, const struct requester *who,
-                  operation_done done, void *user) {
+int unlock_header(struct manager *m, const struct unlock_verb *verb, const char *what, int key_fd, uint32_t disk_flags,
+                  const struct requester *who, operation_done done, void *user) {
         struct unlock *u = unlock_new(m, verb, who, done, user);
         int r;
 
@@ -384,6 +386,7 @@ int unlock_header(struct manager *m, const struct unlock_verb *verb, const char 
         if (*what != '/')
                 snprintf(u->name_wanted, sizeof(u->name_wanted), "%s", what);
         u->key_fd = key_fd;
+        u->disk_flags = disk_flags;
         r = unlock_start(u);
         if (r < 0) {
                 u->key_fd = -EBADF;

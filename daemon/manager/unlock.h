@@ -33,6 +33,8 @@ struct unlock_verb {
         bool header_only;                /* it is about the header: an open volume stays as it is, and as busy */
         bool keyless;                    /* the vault is not asked */
         bool one_child;                  /* use() is unlock_run(): by the child that inspected, where it is still there */
+        enum disk_op look;               /* in place of INSPECT, with key_fd; 0: INSPECT */
+        bool older;                      /* an older header than the node has seen is no obstacle: its tokens are taken as they stand */
         const char *done_event;          /* header_only: the record that says what was done to it */
         bool lenient;                    /* a key that is listed and not in the header is no obstacle */
         void (*use)(struct unlock *u);   /* ends with unlock_end() or unlock_fail(), sooner or later */
@@ -62,6 +64,7 @@ struct unlock {
         enum volume_state before;        /* to go back to when it fails */
         bool read_only;
         bool automatic;                  /* nobody asked but udev: automatic.h */
+        uint32_t disk_flags;             /* for the children, beside what unlock_disk_request() says */
         bool by_path;                    /* asked for as a device, not as a volume */
         char device[257];
         char name_wanted[65];            /* asked for by name or UUID: the disk must be that one */
@@ -110,8 +113,8 @@ int unlock_start(struct unlock *u);
 
 /* A verb about the header of a volume, open or not, from its beginning. key_fd: for the verb, or -EBADF; the unlock's from then on.
  * Returns 0 (done will be called) or -ENOMEM (key_fd stays the caller's). */
-int unlock_header(struct manager *m, const struct unlock_verb *verb, const char *what, int key_fd, const struct requester *who,
-                  operation_done done, void *user);
+int unlock_header(struct manager *m, const struct unlock_verb *verb, const char *what, int key_fd, uint32_t disk_flags,
+                  const struct requester *who, operation_done done, void *user);
 
 /* A request for cmkd-disk about the volume, with what this node trusts it by. */
 void unlock_disk_request(const struct unlock *u, enum disk_op op, struct disk_request *ret);

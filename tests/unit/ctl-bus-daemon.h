@@ -267,12 +267,73 @@ static int get_value(sd_bus *b _unused_, const char *path _unused_, const char *
         return sd_bus_message_append(reply, "t", streq(property, "LeaseLeftSec") ? UINT64_C(75) : UINT64_MAX);
 }
 
+/* The backup's file gets a word, so that it is seen to be the one that was passed. */
+static int on_header_backup(sd_bus_message *m, void *user _unused_, sd_bus_error *e) {
+        const char *what;
+        int fd;
+
+        sd_bus_message_read(m, "sh", &what, &fd);
+        if (streq(what, "refused"))
+                return sd_bus_error_set(e, exit_code_to_bus_error(EXIT_CODE_POLICY), "not on the list");
+        assert_int_equal(write(fd, what, strlen(what)), strlen(what));
+        return sd_bus_reply_method_return(m, "s", what);
+}
+
+static int on_header_restore(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        int fd, older, wipe;
+        const char *what;
+        char name[64];
+
+        sd_bus_message_read(m, "shbb", &what, &fd, &older, &wipe);
+        snprintf(name, sizeof(name), "%s%s%s", what, older ? "[older]" : "", wipe ? "[wipe]" : "");
+        return sd_bus_reply_method_return(m, "sb", name, !streq(what, "same"));
+}
+
+static int on_key_usage(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        sd_bus_message *reply;
+        const char *key;
+        int r;
+
+        sd_bus_message_read(m, "s", &key);
+        sd_bus_message_new_method_return(m, &reply);
+        sd_bus_message_open_container(reply, 'a', "(ssssstts)");
+        if (!strstr(key, "unused")) {
+                sd_bus_message_append(reply, "(ssssstts)", "u1", "data", "attached", "https://v/keys/a/1", "needed", UINT64_C(1),
+                                      UINT64_C(1800000000), "https://v/keys/a/2");
+                sd_bus_message_append(reply, "(ssssstts)", "u2", "away", "closed", "https://v/keys/a", "not here", UINT64_C(1), UINT64_C(0), "");
+        }
+        sd_bus_message_close_container(reply);
+        r = sd_bus_message_send(reply);
+        sd_bus_message_unref(reply);
+        return r;
+}
+
+static int on_recovery_gone(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        const char *what;
+
+        sd_bus_message_read(m, "s", &what);
+        return sd_bus_reply_method_return(m, "sb", what, streq(what, "data"));
+}
+
+static int on_take_over(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        const char *device, *name, *role, *key;
+        int fd, convert;
+
+        sd_bus_message_read(m, "sssshb", &device, &name, &role, &key, &fd, &convert);
+        return sd_bus_reply_method_return(m, "sbs", "8d2f6e3c-5b1a-4f7e-9c0d-112233445566", 1, convert ? "/var/kept" : "");
+}
+
 static const sd_bus_vtable manager_table[] = {
         SD_BUS_VTABLE_START(SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Format", "ssssa{sv}", "sb", on_format, 0),
         SD_BUS_METHOD("Enroll", "ssa{sv}", "b", on_enroll, 0),
         SD_BUS_METHOD("Rotate", "ssa{sv}", "bss", on_rotate, 0),
         SD_BUS_METHOD("Attach", "sa{sv}", "ssb", on_attach, 0),
+        SD_BUS_METHOD("HeaderBackup", "sh", "s", on_header_backup, 0),
+        SD_BUS_METHOD("HeaderRestore", "shbb", "sb", on_header_restore, 0),
+        SD_BUS_METHOD("KeyUsage", "s", "a(ssssstts)", on_key_usage, 0),
+        SD_BUS_METHOD("TakeOver", "sssshba{sv}", "sbs", on_take_over, 0),
+        SD_BUS_METHOD("KeyslotsRemove", "s", "sb", on_recovery_gone, 0),
         SD_BUS_METHOD("Detach", "sa{sv}", "b", on_detach, 0),
         SD_BUS_METHOD("Hold", "s", NULL, on_remove, 0),
         SD_BUS_METHOD("Resume", "s", "b", on_detach, 0),

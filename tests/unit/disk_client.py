@@ -17,13 +17,15 @@ import time
 OPERATIONS = ["", "inspect", "format", "check", "erase", "activate", "deactivate", "query", "open", "shut", "cut", "thaw",
               "flush", "kill", "unmount", "remove", "verify", "hold", "resume", "notice", "unlock-key", "recognize",
               "recovery-add", "recovery-remove", "recovery-test", "no-cores", "uses", "await", "wrap-add", "wrap-remove",
-              "scratch", "recovery-rotate", "header-backup", "wrap-rotate", "wrap-drop"]
+              "scratch", "recovery-rotate", "header-backup", "wrap-rotate", "wrap-drop",
+              "header-candidate", "header-restore", "take-over-look", "take-over", "keyslots-remove"]
 HEADERS = {"inspect", "format", "check", "erase", "activate", "resume", "unlock-key", "recognize", "recovery-add",
            "recovery-remove", "recovery-test", "wrap-add", "wrap-remove", "scratch", "recovery-rotate",
-           "header-backup", "wrap-rotate", "wrap-drop"}
+           "header-backup", "wrap-rotate", "wrap-drop", "header-candidate", "header-restore", "take-over-look",
+           "take-over", "keyslots-remove"}
 FLAGS = {"mapped": 1, "ours": 2, "suspended": 4, "error-table": 8, "mounted": 16, "swap": 32, "system": 64, "token": 128,
          "untrusted-ok": 256, "read-only": 512, "wipe": 1024, "recovery-key": 1 << 16, "foreign": 1 << 17,
-         "foreign-ok": 1 << 18, "stored": 1 << 21}
+         "foreign-ok": 1 << 18, "stored": 1 << 21, "convert": 1 << 22}
 ROLES = ["data", "os", "scratch"]
 MAGIC, VERSION, REQUEST, REPLY = 0x646b6d63, 1, 0x0201, 0x0202
 

@@ -106,6 +106,24 @@ static void test_expiry(void **state _unused_) {
         assert_false(attributes_expired(&a, later(3600 * SEC)));
 }
 
+static void test_expires_soon(void **state _unused_) {
+        struct vault_reply y = reading(NULL, NULL);
+        struct attributes a;
+        char date[32];
+
+        attributes_init(&a);
+        assert_false(attributes_expire_soon(&a, start, date));          /* never */
+        y.expires = EXP + ATTRIBUTES_SOON_SEC;
+        attributes_take(&a, &y);
+        assert_true(attributes_expire_soon(&a, start, date));
+        assert_string_equal(date, "2023-12-14T22:13:20Z");
+        assert_false(attributes_expire_soon(&a, (struct instant) { start.boottime_usec, start.realtime_usec - SEC }, date));
+        assert_false(attributes_expire_soon(&a, later(ATTRIBUTES_SOON_SEC * SEC), date));      /* expired: another word for it */
+        y.expires = UINT64_MAX;
+        attributes_take(&a, &y);
+        assert_false(attributes_expire_soon(&a, start, date));
+}
+
 static void test_judge(void **state _unused_) {
         struct vault_reply y;
 
@@ -175,7 +193,7 @@ static void test_mark(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_when), cmocka_unit_test(test_changes),
-                cmocka_unit_test(test_failure_changes_nothing), cmocka_unit_test(test_expiry),
+                cmocka_unit_test(test_failure_changes_nothing), cmocka_unit_test(test_expiry), cmocka_unit_test(test_expires_soon),
                 cmocka_unit_test(test_judge), cmocka_unit_test(test_mark),
         };
         return cmocka_run_group_tests_name("attributes", tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/volumes.c daemon/ctl/enroll.c daemon/ctl/calls.c daemon/ctl/names.c daemon/ctl/trust.c daemon/ctl/status.c daemon/ctl/node-state.c daemon/ctl/scratch.c daemon/ctl/trail-state.c daemon/ctl/boot-chain.c daemon/ctl/rotate.c daemon/ctl/rekey.c
-// sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/patience.c daemon/ctl/pause.c daemon/ctl/when.c
+// sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/patience.c daemon/ctl/pause.c daemon/ctl/when.c daemon/ctl/header.c daemon/ctl/takeover.c daemon/ctl/keys-usage.c
 // sources: daemon/ctl/attach-udev.c daemon/ctl/udev.c daemon/ctl/crypttab.c daemon/ctl/cut.c
 // libs: libsystemd json-c
 #include "ctl-capture.h"
@@ -8,8 +8,10 @@
 #include "ctl/bus.h"
 #include "ctl/print.h"
 
+#include <fcntl.h>
 #include <glob.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -111,6 +113,72 @@ static void a_key_is_rotated(void **state _unused_) {
         assert_int_equal(c->code, EXIT_CODE_USAGE);
         assert_non_null(strstr(c->err, "does not open it any more"));
         assert_int_equal(RUN(verb_rotate, "data", "--key", "https://v/keys/a", "--key", "https://v/keys/b")->code, EXIT_CODE_USAGE);
+}
+
+static void headers(void **state _unused_) {
+        char path[] = "/tmp/test-ctl-bus.XXXXXX", text[8] = "";
+        struct captured *c;
+        int fd;
+
+        fd = mkstemp(path);
+        assert_return_code(fd, errno);
+        c = RUN(verb_rotate, "data", "--header-backup", path);      /* it is there already: nothing else is done */
+        assert_int_equal(c->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(c->err, "is there already"));
+        assert_string_equal(c->out, "");
+        tear_down(NULL);
+        assert_int_equal(RUN(verb_header_restore, "data", path)->code, EXIT_CODE_USAGE);      /* nobody to ask */
+        tear_down(NULL);
+        assert_non_null(strstr(RUN(verb_header_restore, "data", path, "--yes", "--allow-older", "--wipe")->out, "data[older][wipe] has the header of"));
+        tear_down(NULL);
+        assert_non_null(strstr(RUN(verb_header_restore, "same", path, "--yes")->out, "already; nothing was changed"));
+        tear_down(NULL);
+        (void) unlink(path);
+        close(fd);
+        assert_int_equal(RUN(verb_header_restore, "data", path, "--yes")->code, EXIT_CODE_FAILED);
+        tear_down(NULL);
+        c = RUN(verb_enroll, "refused", "--key", "https://v/keys/a", "--header-backup", path);
+        assert_int_equal(c->code, EXIT_CODE_POLICY);
+        assert_int_equal(access(path, F_OK), -1);
+        tear_down(NULL);
+        c = RUN(verb_rotate, "data", "--header-backup", path);
+        assert_non_null(strstr(c->out, "its key is"));
+        assert_non_null(strstr(c->err, "destroy it"));
+        fd = open(path, O_RDONLY|O_CLOEXEC);
+        assert_int_equal(read(fd, text, sizeof(text)), 4);
+        assert_string_equal(text, "data");
+        close(fd);
+        (void) unlink(path);
+}
+
+static void what_needs_a_key(void **state _unused_) {
+        struct captured *c;
+
+        c = RUN(verb_keys_usage, "https://v/keys/a/1");
+        assert_non_null(strstr(c->out, "2027-01-15 08:00:00Z"));
+        assert_non_null(strstr(c->out, "1 of this node's volumes needs https://v/keys/a/1\n1 may need it: its disk is not here"));
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_keys_usage, "https://v/keys/unused")->out, "no volume that is here needs https://v/keys/unused\n");
+        tear_down(NULL);
+        assert_non_null(strstr(RUN(verb_keys_usage, "--json")->out, "\"newest\": \"https://v/keys/a/2\""));
+        tear_down(NULL);
+        assert_int_equal(RUN(verb_keys_usage, "no key")->code, EXIT_CODE_USAGE);
+}
+
+static void a_volume_is_taken_over(void **state _unused_) {
+        struct captured *c;
+
+        c = RUN(verb_enroll, "data", "--from-ade", "--name", "data", "--key", "https://v/keys/a", "--yes");
+        assert_int_equal(c->code, EXIT_CODE_USAGE);
+        assert_non_null(strstr(c->err, "--passphrase-file"));
+        tear_down(NULL);
+        assert_int_equal(RUN(verb_enroll, "data", "--name", "data", "--key", "https://v/keys/a")->code, EXIT_CODE_USAGE);
+        tear_down(NULL);
+        assert_int_equal(RUN(verb_enroll, "data", "--remove-old-keyslots")->code, EXIT_CODE_USAGE);
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_enroll, "data", "--remove-old-keyslots", "--yes")->out, "The old keyslots of data are removed\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_enroll, "other", "--remove-old-keyslots", "--yes")->out, "other has no old keyslots\n");
 }
 
 static void a_key_takes_the_place_of_another(void **state _unused_) {
@@ -430,7 +498,8 @@ static void the_list_of_trust(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(refusals_become_exit_codes), TEST(a_daemon_that_goes_is_said), TEST(another_shape_is_not_believed),
-                TEST(attach_and_detach_say_what_was_done), TEST(keys_are_enrolled_one_by_one), TEST(a_key_is_rotated), TEST(a_key_takes_the_place_of_another), TEST(several_are_in_flight_at_once), TEST(one_that_fails_stops_no_other),
+                TEST(attach_and_detach_say_what_was_done), TEST(keys_are_enrolled_one_by_one), TEST(a_key_is_rotated), TEST(headers), TEST(what_needs_a_key),
+                TEST(a_volume_is_taken_over), TEST(a_key_takes_the_place_of_another), TEST(several_are_in_flight_at_once), TEST(one_that_fails_stops_no_other),
                 TEST(the_plan_is_only_shown), TEST(the_plan_as_json),
                 TEST(a_pause_says_until_when), TEST(a_pause_is_ended), TEST(a_pause_is_asked_about_first),
                 TEST(nothing_is_asked_of_the_daemon_for_a_typing_error), TEST(bad_keys_are_named),

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ctl/doctor/keys.c daemon/ctl/doctor/findings.c daemon/ctl/worker.c daemon/ctl/options.c
+// sources: daemon/ctl/doctor/keys.c daemon/ctl/doctor/findings.c daemon/ctl/worker.c daemon/ctl/options.c daemon/ctl/doctor/versions.c daemon/ctl/print.c
 // libs: json-c
 
 /* A key without fault, and one change of it for each finding. The way to the vault is worker-faults' part. */
 #include "ctl/doctor/keys.h"
+#include "ctl/doctor/versions.h"
+#include "ctl/key-usage.h"
+#include "ctl/print.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -97,10 +100,45 @@ static void test_each_verdict(void **state _unused_) {
         }
 }
 
+/* There is no cmkd to ask. */
+int key_usage(const char *key _unused_, struct json_object **ret _unused_) {
+        return EXIT_CODE_FAILED;
+}
+
+static void expect_version(const char *use, uint64_t expires, const char *newest, const char *words) {
+        _cleanup_(json_object_putp) struct json_object *list = json_object_new_array();
+        struct json_object *o = json_object_new_object();
+        struct findings l = {};
+
+        json_object_array_add(list, o);
+        json_put_text(o, "volume", "data1");
+        json_put_text(o, "use", use);
+        json_put_text(o, "key", "https://v/keys/k1/old");
+        json_put_number(o, "expires", expires);
+        json_put_text(o, "newest", newest);
+        judge_versions(list, NOW, &l);
+        assert_int_equal(l.n, *words ? 1 : 0);
+        if (*words && (!strstr(l.list[0].what, words) || !strstr(l.list[0].what, "data1")))
+                fail_msg("%s", l.list[0].what);
+        for (size_t i = 0; i < l.n; i++)
+                assert_string_equal(finding_id(l.list[i].kind), streq(use, "needed") ? "key-version" : "left-over");
+        findings_release(&l);
+}
+
+static void test_versions(void **state _unused_) {
+        expect_version("needed", 0, "", "");
+        expect_version("needed", NOW + 30 * DAY, "", "expires in 30 days");
+        expect_version("needed", NOW + 31 * DAY, "", "");
+        expect_version("needed", NOW, "", "");
+        expect_version("needed", 0, "https://v/keys/k1/new", "newer version, https://v/keys/k1/new");
+        expect_version("left over", NOW + DAY, "https://v/keys/k1/new", "not on this node's list");
+        expect_version("not here", NOW + DAY, "https://v/keys/k1/new", "");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup(test_good, set_up), cmocka_unit_test_setup(test_each_fault, set_up),
-                cmocka_unit_test_setup(test_each_verdict, set_up),
+                cmocka_unit_test_setup(test_each_verdict, set_up), cmocka_unit_test(test_versions),
         };
 
         return cmocka_run_group_tests_name("doctor-keys", tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include "disk/foreign.h"
 #include "disk/header-write.h"
 #include "disk/luks.h"
+#include "disk/luks-log.h"
 #include "disk/manifest.h"
 #include "disk/ops.h"
 #include "disk/recovery-text.h"
@@ -117,7 +118,7 @@ static struct header *make(const struct made *m, const struct header *old, bool 
         struct header *h;
         int r;
 
-        r = add ? luks_recovery_add(&l, old, m->disk.path, m->volume_key, m->text, &image)
+        r = add ? luks_recovery_add(&l, old, m->disk.path, m->volume_key, m->text, NULL, &image)
                 : luks_recovery_remove(&l, old, m->disk.path, m->volume_key, &image);
         if (r < 0)
                 fail_msg("%d: %s", r, l.said);
@@ -176,7 +177,7 @@ static void test_twice(void **state) {
         assert_int_equal(luks_recovery_remove(&l, none, m->disk.path, m->volume_key, &image), -ENOENT);
         change(m, true);
         one = read_header(m);
-        assert_int_equal(luks_recovery_add(&l, one, m->disk.path, m->volume_key, m->text, &image), -EEXIST);
+        assert_int_equal(luks_recovery_add(&l, one, m->disk.path, m->volume_key, m->text, NULL, &image), -EEXIST);
 }
 
 /* Cuts the power after some sectors, every step-th of the copies, up to where the change is complete. Each time it
@@ -426,6 +427,82 @@ static void test_foreign_recovery(void **state) {
         expect_foreign(m, 0, "keyslot 7, token 7 (systemd-recovery)");
 }
 
+/* How many tokens there are, and of them in escrow. */
+static unsigned count_tokens(const struct header *h, unsigned *ret_escrowed) {
+        struct json_object *tokens;
+        unsigned n = 0;
+
+        *ret_escrowed = 0;
+        assert_true(json_object_object_get_ex(h->metadata, "tokens", &tokens));
+        json_object_object_foreach(tokens, id, token) {
+                struct json_object *type;
+
+                (void) id;
+                n++;
+                assert_true(json_object_object_get_ex(token, "type", &type));
+                *ret_escrowed += streq(json_object_get_string(type), LUKS_ESCROW_TYPE);
+        }
+        return n;
+}
+
+/* It opens as any recovery key, and its token goes with it, whatever takes it away. */
+static void test_escrow(void **state) {
+        const struct made *m = *state;
+        static const uint8_t wrapped[512] = { 1, 2, 3 };
+        const struct luks_escrow escrow = {
+                .key = "https://other.vault.azure.net/keys/escrow/0123456789abcdef0123456789abcdef", .algorithm = "RSA-OAEP-256",
+                .wrapped = wrapped, .wrapped_size = sizeof(wrapped),
+        };
+        _cleanup_(header_freep) struct header *old = read_header(m), *new = NULL, *rotated = NULL, *removed = NULL;
+        struct header_change c = { .old = old, .device = &m->disk };
+        _cleanup_(luks_close) struct luks l = {};
+        _cleanup_(closep) int image = -EBADF;
+        struct header_why why;
+        unsigned escrowed;
+
+        assert_int_equal(luks_recovery_add(&l, old, m->disk.path, m->volume_key, m->text, &escrow, &image), 0);
+        assert_int_equal(header_read(image, DEVICE_SIZE, &new, &why), 0);
+        assert_int_equal(count_tokens(new, &escrowed), 3);
+        assert_int_equal(escrowed, 1);
+        c.new = new;
+        assert_int_equal(header_change_begin(&c), 0);
+        assert_int_equal(header_change_finish(&c), 0);
+        assert_true(opens(m));
+        /* a stranger's is known beside it */
+        add_keyslot(m, 7, "{\"type\":\"systemd-tpm2\",\"keyslots\":[\"7\"]}");
+        expect_foreign(m, 0, "keyslot 7, token 7 (systemd-tpm2)");
+        rotated = make_rotated(m, new, m->text);
+        assert_int_equal(count_tokens(rotated, &escrowed), 2);
+        assert_int_equal(escrowed, 0);
+        removed = make(m, new, false);
+        assert_int_equal(count_tokens(removed, &escrowed), 1);
+        assert_int_equal(escrowed, 0);
+}
+
+/* What opened it before it was taken over: a keyslot without a token, and one of another program, that the manifest knows. */
+static void test_foreign_beside_old(void **state) {
+        const struct made *m = *state;
+        _cleanup_(header_freep) struct header *old = NULL, *new = NULL;
+        struct header_change c = { .device = &m->disk };
+        _cleanup_(luks_close) struct luks l = {};
+        _cleanup_(closep) int image = -EBADF;
+        struct header_why why;
+
+        add_keyslot(m, 5, NULL);
+        add_keyslot(m, 3, "{\"type\":\"systemd-tpm2\",\"keyslots\":[\"3\"]}");
+        c.old = old = read_header(m);
+        assert_int_equal(luks_open_image(&l, old, m->disk.path, &image), 0);
+        assert_int_equal(luks_seal(&l, old->layout.wraps, old->layout.n_wraps, m->volume_key), 0);
+        assert_int_equal(header_read(image, DEVICE_SIZE, &new, &why), 0);
+        c.new = new;
+        assert_int_equal(header_change_begin(&c), 0);
+        assert_int_equal(header_change_finish(&c), 0);
+        change(m, true);
+        assert_true(opens(m));
+        add_keyslot(m, 7, NULL);
+        expect_foreign(m, 0, "keyslot 7");
+}
+
 /* What was enrolled has changed, whatever was added besides. */
 static void test_foreign_and_changed(void **state) {
         const struct made *m = *state;
@@ -456,7 +533,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_add_and_remove), TEST(test_twice), TEST(test_power_fails), TEST(test_damaged_first),
                 TEST(test_damaged_second), TEST(test_undo), TEST(test_undo_damaged), TEST(test_no_successor),
-                TEST(test_wiped), TEST(test_rotate), TEST(test_rotate_nothing), TEST(test_foreign), TEST(test_foreign_beside_recovery), TEST(test_foreign_recovery),
+                TEST(test_wiped), TEST(test_rotate), TEST(test_rotate_nothing), TEST(test_escrow), TEST(test_foreign_beside_old),
+                TEST(test_foreign), TEST(test_foreign_beside_recovery), TEST(test_foreign_recovery),
                 TEST(test_foreign_and_changed), TEST(test_recovery_taken_away),
         };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/luks-wrap.c daemon/disk/luks-recovery.c daemon/disk/volume.c daemon/disk/header-write.c daemon/disk/foreign.c daemon/disk/recovery-text.c daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-log.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
+// sources: daemon/disk/luks-wrap.c daemon/disk/luks-recovery.c daemon/disk/volume.c daemon/disk/header-write.c daemon/disk/header-successor.c daemon/disk/foreign.c daemon/disk/recovery-text.c daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-log.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
 // libs: libcryptsetup json-c
 
 /* Several keys of one volume: one comes, one goes, and the power fails at any byte on the way; nobody else can add, drop or
@@ -303,6 +303,89 @@ static void test_rotated(void **state) {
         assert_int_equal(openers(m), 4);
 }
 
+/* ---- an old header is put back ---- */
+
+static int write_back(const struct made *m, const struct header *from, const struct header *old, uint64_t seqid) {
+        struct header_change c = { .old = old, .device = &m->disk };
+        _cleanup_(header_freep) struct header *new = NULL;
+        _cleanup_(luks_close) struct luks l = {};
+        _cleanup_(closep) int image = header_successor(from, old, seqid);
+        struct header_why why = {};
+        int r;
+
+        assert_return_code(image, 0);
+        r = luks_reseal(&l, image, from, m->disk.path, m->volume_key);
+        if (r < 0)
+                fail_msg("%d: %s", r, l.said);
+        r = header_read(image, DEVICE_SIZE, &new, &why);
+        if (r < 0)
+                fail_msg("%d: %s", r, why.text);
+        assert_true(new->copy.seqid > seqid);
+        c.new = new;
+        r = header_change_begin(&c);
+        return r < 0 ? r : header_change_finish(&c);
+}
+
+/* The new one's keyslot is where the old one's was: however far it got, one of the two opens, and it can be done again. */
+static void test_put_back(void **state) {
+        const struct made *m = *state;
+        _cleanup_(freep) uint8_t *image = malloc(DEVICE_SIZE);
+        _cleanup_(header_freep) struct header *backup = read_header(m), *now = NULL;
+        int r = -EIO;
+
+        change(m, 1, true);
+        change(m, 0, false);
+        change(m, 2, true);
+        change(m, 1, false);
+        now = read_header(m);
+        assert_int_equal(now->layout.areas[find(now, 2)->token.keyslot].offset, backup->layout.areas[0].offset);
+        assert_int_equal(pread(m->disk.fd, image, DEVICE_SIZE, 0), DEVICE_SIZE);
+        for (size_t sectors = 0; r < 0; sectors += 5) {
+                unsigned open;
+
+                assert_int_equal(pwrite(m->disk.fd, image, DEVICE_SIZE, 0), DEVICE_SIZE);
+                power = sectors;
+                r = write_back(m, backup, now, now->copy.seqid);
+                power = SIZE_MAX;
+                open = openers(m);
+                assert_true(r < 0 ? open == 1 || open == 4 : open == 1);
+                if (r < 0) {
+                        _cleanup_(header_freep) struct header *there = read_header(m);
+
+                        assert_int_equal(write_back(m, backup, there, there->copy.seqid), 0);
+                        assert_int_equal(openers(m), 1);
+                }
+        }
+}
+
+/* Nothing that opens is left: what the file has is written as it is. */
+static void test_put_back_over_nothing(void **state) {
+        const struct made *m = *state;
+        _cleanup_(header_freep) struct header *backup = read_header(m), *there = NULL;
+        struct header_why why;
+        uint8_t *noise = calloc(1, 2 * HEADER_SIZE_MIN);
+
+        change(m, 1, true);
+        assert_int_equal(pwrite(m->disk.fd, noise, 2 * HEADER_SIZE_MIN, 0), 2 * HEADER_SIZE_MIN);
+        free(noise);
+        assert_int_equal(header_read(m->disk.fd, DEVICE_SIZE, &there, &why), -ENODATA);
+        assert_int_equal(write_back(m, backup, NULL, 0), 0);
+        assert_int_equal(openers(m), 1);
+}
+
+static void test_no_room(void **state) {
+        const struct made *m = *state;
+        _cleanup_(header_freep) struct header *backup = read_header(m), *now = NULL;
+
+        now = read_header(m);
+        /* as if the whole of it were another keyslot's */
+        now->layout.areas[31].offset = 2 * HEADER_SIZE_MIN;
+        now->layout.areas[31].size = now->layout.keyslots_size;
+        now->layout.areas[31].used = true;
+        now->layout.areas[0].used = false;
+        assert_int_equal(header_successor(backup, now, 1), -ENOSPC);
+}
+
 /* ---- what others do ---- */
 
 static struct crypt_device *as_stranger(const struct made *m) {
@@ -462,6 +545,9 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_as_many_as_there_may_be), TEST(test_one_stays), TEST(test_power_fails),
                 cmocka_unit_test_setup_teardown(test_rotated, set_up_versions, tear_down),
+                cmocka_unit_test_setup_teardown(test_put_back, set_up_versions, tear_down),
+                cmocka_unit_test_setup_teardown(test_put_back_over_nothing, set_up_versions, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_room, set_up_versions, tear_down),
                 TEST(test_token_of_a_stranger), TEST(test_dropped), TEST(test_swapped), TEST(test_put_back_from_the_vault), TEST(test_another_mac),
         };
 

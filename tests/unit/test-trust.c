@@ -208,6 +208,9 @@ static void test_update(void **state _unused_) {
         assert_int_equal(trust_update(dir, &a), 0);
         a.keys[0].generation = 3;
         assert_int_equal(trust_update(dir, &a), -ESTALE);
+        assert_int_equal(trust_put_back(dir, &a), 0);              /* because somebody asked for it */
+        a.keys[0].generation = 2;
+        assert_int_equal(trust_update(dir, &a), -ESTALE);
         a.keys[0].generation = 5;
         strcpy(a.name, "two");
         assert_int_equal(trust_update(dir, &a), -EEXIST);

@@ -14,6 +14,7 @@
 #include "leaks.h"
 #include "lists.h"
 #include "unpack.h"
+#include "versions.h"
 
 /* cmkctl doctor: where this node leaks what its volumes hold, and a list of revoked certificates that it lacks. With --initramfs IMAGE: what would stop it from booting with
  * that image. Needs no daemon. With --vaults, as root and by the worker: what is wrong with the keys of the configuration. Exit code 0: nothing but notes; 1: findings, or an image that could not be read. */
@@ -102,6 +103,8 @@ static int examine_keys(struct findings *l, const char *root) {
         code = worker_open(root, &w);
         if (code == EXIT_CODE_DONE)
                 code = find_key_faults(&w, c, l);
+        if (code == EXIT_CODE_DONE && !*root)
+                code = find_old_versions(l);
         findings_sort(l);
         return code == EXIT_CODE_DONE && l->out_of_memory ? fail(EXIT_CODE_FAILED, "out of memory") : code;
 }

@@ -139,6 +139,10 @@ static const struct {
                 "give this node's identity get, wrapKey and unwrapKey on the key (role Key Vault Crypto Service Encryption User)" },
         [FINDING_KEY_EXPIRES] = { "key-expires", SEVERITY_NOTE, "with OnKeyExpiry=revoke its volumes are closed then",
                 "ask the key's owner" },
+        [FINDING_KEY_VERSION] = { "key-version", SEVERITY_NOTE, "its volumes are closed when that version is disabled, deleted or (with "
+                "OnKeyExpiry=revoke) expires", "cmkctl rotate them, and have it disabled only then" },
+        [FINDING_LEFT_OVER] = { "left-over", SEVERITY_NOTE, "its keyslot opens the volume, and its owner is not asked",
+                "give the command that was interrupted once more (enroll, rotate), or take it out with cmkctl enroll --remove" },
         [FINDING_FIPS] = { "fips", SEVERITY_RISK, "cmkd, its worker and the audit do not start, so that volumes are closed when lease and grace are over",
                 "install OpenSSL's FIPS provider, or take Fips=yes away" },
         [FINDING_SHA1] = { "sha1", SEVERITY_NOTE, "nobody knows how to use that against OAEP; where SHA-1 is forbidden, this is",

@@ -78,6 +78,9 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
                 "It opens the volume without the customer's key: remove it, or find out who needs it.", GRAVITY_ALERT },
         [RULE_RECOVERY_KEY] = { "recovery-key", "A recovery key was made, removed or tried",
                 "Whoever holds one opens the volume without the vault.", GRAVITY_WARNING },
+        [RULE_HEADER_RESTORED] = { "header-restored", "A volume's header was put back from a file",
+                "What opened the volume when that file was made opens it again, also what was taken out since. why says whether it is older "
+                "than the node had seen.", GRAVITY_WARNING },
         [RULE_PAUSED] = { "paused", "What the vault says was not acted on for a time",
                 "An operator paused it; the record says who, and until when.", GRAVITY_WARNING },
         [RULE_LINGERING] = { "lingering", "A volume was cut, and not everything of it could be cleared away",
@@ -96,6 +99,8 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
         [RULE_CLOSED_ELSEWHERE] = { "closed-elsewhere", "A volume was closed past cmkd", "", GRAVITY_NOTE },
         [RULE_KEY_EXPIRED] = { "key-expired", "A key is past its expiry date",
                 "Its owner should rotate it, or set another date.", GRAVITY_WARNING },
+        [RULE_KEY_EXPIRES_SOON] = { "key-expires-soon", "A version of a key that volumes need expires soon",
+                "`cmkctl keys usage` says which volumes; rotate them before it does.", GRAVITY_NOTE },
         [RULE_KEY_UNSAFE] = { "key-unsafe", "A key may be destroyed for good, or taken out of its vault",
                 "Its owner allowed that. Data is lost with a key that cannot be recovered.", GRAVITY_WARNING },
         [RULE_MODULE] = { "module", "A kernel module was loaded that is not the kernel's own, or one of device-mapper removed",
@@ -223,10 +228,10 @@ static const struct { const char *event; enum rule rule; } of_daemon[] = {
         { "gap", RULE_LOST }, { "lost", RULE_LOST }, { "early_not_joined", RULE_LOST },
         { "sequence_gap", RULE_SEQUENCE_GAP }, { "recovery", RULE_RECOVERY },
         { "foreign_keyslot", RULE_FOREIGN_KEYSLOT }, { "recovery_key_added", RULE_RECOVERY_KEY },
-        { "recovery_key_removed", RULE_RECOVERY_KEY }, { "recovery_key_rotated", RULE_RECOVERY_KEY }, { "paused", RULE_PAUSED }, { "lingering", RULE_LINGERING },
+        { "recovery_key_removed", RULE_RECOVERY_KEY }, { "recovery_key_rotated", RULE_RECOVERY_KEY }, { "recovery_key_escrowed", RULE_RECOVERY_KEY }, { "paused", RULE_PAUSED }, { "lingering", RULE_LINGERING },
         { "reported", RULE_REPORTED }, { "breaker", RULE_BREAKER }, { "refused", RULE_REFUSED },
         { "disk_removed", RULE_DISK_REMOVED }, { "closed_elsewhere", RULE_CLOSED_ELSEWHERE },
-        { "key_expired", RULE_KEY_EXPIRED }, { "key_unsafe", RULE_KEY_UNSAFE },
+        { "key_expired", RULE_KEY_EXPIRED }, { "key_expires_soon", RULE_KEY_EXPIRES_SOON }, { "header_restored", RULE_HEADER_RESTORED }, { "key_unsafe", RULE_KEY_UNSAFE },
         { "login_alarm", RULE_LOGIN_ALARM },
 };
 

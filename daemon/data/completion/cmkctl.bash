@@ -37,7 +37,7 @@ _cmkctl() {
 		verb=("${verb[@]:0:1}")
 	fi
 	case $prev in
-	--file | --output | --html | --private-key | --epoch-keys | --vault-log | --privacy-key | --initramfs)
+	--file | --output | --html | --private-key | --epoch-keys | --vault-log | --privacy-key | --initramfs | --header-backup | --passphrase-file)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return ;;
 	--directory | --root)
@@ -56,7 +56,7 @@ _cmkctl() {
 	fi
 	case "${verb[*]}" in
 	format) COMPREPLY=($(compgen -f -- "${cur:-/dev/}")) ;;
-	status | enroll | attach | detach | hold | resume | cut | pause | "recovery-key "* | "trust remove")
+	status | enroll | rotate | rekey | attach | detach | hold | resume | cut | pause | "recovery-key "* | "trust remove")
 		COMPREPLY=($(compgen -W "$(__cmkctl_volumes)" -- "$cur")) ;;
 	*) COMPREPLY=($(compgen -f -- "$cur")) ;;
 	esac

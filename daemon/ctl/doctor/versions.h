@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Versions of keys that volumes need, and that are about to go, and keys that were left in headers: what cmkd knows of them, where it runs. */
+
+#include "findings.h"
+
+struct json_object;
+
+/* Pure. list: as of key_usage(); now: seconds since 1970. */
+void judge_versions(struct json_object *list, uint64_t now, struct findings *l);
+
+/* Returns an exit code. Nothing is found where cmkd is not there to be asked. */
+int find_old_versions(struct findings *l);

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus.h"
+#include "names.h"
+#include "print.h"
+#include "volume.h"
+
+#include "common/key-uri.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+/* cmkctl enroll --passphrase-file: a LUKS volume that was somebody else's, Azure Disk Encryption's too. The passphrase goes from its file
+ * into the daemon's child: it is never read here. */
+
+#define REASON_MAX 256          /* it goes into one field of the trail */
+
+static int append(sd_bus_message *m, const struct invocation *in, const char *key, int passphrase) {
+        const char *reason = in->values[OPTION_ACCEPT_UNSAFE_VAULT], *role = in->values[OPTION_ROLE];
+        int r;
+
+        r = sd_bus_message_append(m, "sssshb", in->args[0], in->values[OPTION_NAME], role ? role : "data", key, passphrase,
+                                  has_option(in, OPTION_FROM_ADE));
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{sv}");
+        if (r >= 0 && reason)
+                r = sd_bus_message_append(m, "{sv}", "accept-unsafe-vault", "s", reason);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int check(const struct invocation *in, char *key) {
+        const char *role = in->values[OPTION_ROLE];
+        int code;
+
+        if (!has_option(in, OPTION_NAME))
+                return fail(EXIT_CODE_USAGE, "say how the volume is called: --name NAME");
+        if (in->n_keys > 1)
+                return fail(EXIT_CODE_USAGE, "take it over with one key, then enroll the others");
+        if (has_option(in, OPTION_REMOVE) || has_option(in, OPTION_REMOVE_OLD_KEYSLOTS) || has_option(in, OPTION_HEADER_BACKUP))
+                return fail(EXIT_CODE_USAGE, "a volume is taken over first, and changed then");
+        if (strlen(strempty(in->values[OPTION_ACCEPT_UNSAFE_VAULT])) > REASON_MAX)
+                return fail(EXIT_CODE_USAGE, "the reason after --accept-unsafe-vault is longer than %d", REASON_MAX);
+        code = check_name(in->values[OPTION_NAME]);
+        if (code == EXIT_CODE_DONE && role && role_from_string(role) < 0)
+                code = fail(EXIT_CODE_USAGE, "%s is no role; there are data, os and scratch", role);
+        if (code == EXIT_CODE_DONE)
+                code = find_key(in, key);
+        return code == EXIT_CODE_DONE ? check_device(in->args[0]) : code;
+}
+
+static int print_taken(const struct invocation *in, const char *uuid, const char *backup, bool changed) {
+        _cleanup_(json_object_putp) struct json_object *o = NULL;
+        const char *name = in->values[OPTION_NAME];
+
+        if (*backup)
+                fprintf(stderr, "What was in front of the data is in %s: whoever has it and the old passphrase opens %s. Keep it away\n"
+                        "from this node until the volume was used for a while, then destroy it.\n", backup, name);
+        if (!has_option(in, OPTION_JSON)) {
+                printf(changed ? "%s is the volume %s now, UUID %s\n" : "%s is the volume %s already, UUID %s; nothing was changed\n", in->args[0],
+                       name, uuid);
+                if (changed)
+                        printf("Its old passphrases open it as before, without the vault, until cmkctl enroll %s --remove-old-keyslots\n", name);
+                return EXIT_CODE_DONE;
+        }
+        o = json_object_new_object();
+        if (!o || json_object_object_add(o, "changed", json_object_new_boolean(changed)) < 0)
+                return fail(EXIT_CODE_FAILED, "out of memory");
+        json_put_text(o, "volume", name);
+        json_put_text(o, "uuid", uuid);
+        json_put_text(o, "backup", *backup ? backup : NULL);
+        return print_json(o);
+}
+
+static int call_take_over(const struct invocation *in, const char *key, int passphrase) {
+        _cleanup_(call_release) struct call c = {};
+        const char *uuid, *backup;
+        int code, r, changed;
+
+        code = call_begin(&c, BUS_MANAGER, "TakeOver");
+        if (code == EXIT_CODE_DONE)
+                code = call_send(&c, append(c.request, in, key, passphrase));
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = sd_bus_message_read(c.reply, "sbs", &uuid, &changed, &backup);
+        return r < 0 ? call_misunderstood(r) : print_taken(in, uuid, backup, changed);
+}
+
+int take_over(const struct invocation *in) {
+        const char *path = in->values[OPTION_PASSPHRASE_FILE];
+        _cleanup_(closep) int passphrase = -EBADF;
+        char key[KEY_URI_MAX], question[768];
+        int code;
+
+        if (!path)
+                return fail(EXIT_CODE_USAGE, "say where its passphrase is: --passphrase-file FILE (of Azure Disk Encryption: LinuxPassPhraseFileName "
+                            "on the volume BEK)");
+        if (has_option(in, OPTION_STORE))
+                return fail(EXIT_CODE_USAGE, "take it over first: cmkctl rotate %s --store moves its wrapped key then", strempty(in->values[OPTION_NAME]));
+        code = check(in, key);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        passphrase = open(path, O_RDONLY|O_CLOEXEC);
+        if (passphrase < 0)
+                return fail(EXIT_CODE_FAILED, "%s: %s", path, strerror(errno));
+        snprintf(question, sizeof(question), "%.300s becomes the volume %s; what is on it stays. A header of LUKS1 is made one of LUKS2, and kept "
+                 "in a file on this node.", in->args[0], in->values[OPTION_NAME]);
+        if (has_option(in, OPTION_FROM_ADE))
+                code = confirm(in, question);
+        return code == EXIT_CODE_DONE ? call_take_over(in, key, passphrase) : code;
+}
+
+int remove_old_keyslots(const struct invocation *in) {
+        _cleanup_(json_object_putp) struct json_object *o = NULL;
+        _cleanup_(call_release) struct call c = {};
+        char question[512];
+        const char *name;
+        int code, r, changed;
+
+        snprintf(question, sizeof(question), "Nothing but its keys in vaults, and its recovery key if it has one, opens %.300s any more.",
+                 in->args[0]);
+        code = confirm(in, question);
+        if (code == EXIT_CODE_DONE)
+                code = header_backup_first(in);
+        if (code == EXIT_CODE_DONE)
+                code = call_begin(&c, BUS_MANAGER, "KeyslotsRemove");
+        if (code == EXIT_CODE_DONE)
+                code = call_send(&c, sd_bus_message_append(c.request, "s", in->args[0]));
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = sd_bus_message_read(c.reply, "sb", &name, &changed);
+        if (r < 0)
+                return call_misunderstood(r);
+        if (!has_option(in, OPTION_JSON)) {
+                printf(changed ? "The old keyslots of %s are removed\n" : "%s has no old keyslots\n", name);
+                return EXIT_CODE_DONE;
+        }
+        o = json_object_new_object();
+        if (!o || json_object_object_add(o, "changed", json_object_new_boolean(changed)) < 0)
+                return fail(EXIT_CODE_FAILED, "out of memory");
+        json_put_text(o, "volume", name);
+        return print_json(o);
+}

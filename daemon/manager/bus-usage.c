@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus-manager.h"
+
+#include <limits.h>
+#include <unistd.h>
+
+#include "bus-call.h"
+#include "bus.h"
+#include "header-work.h"
+#include "key.h"
+#include "manager.h"
+
+/* Which versions of a key the volumes on the node's list need: of those that are known by their header as it was last seen, of the
+ * others by one look at their disk each, one after the other. The answer grows as they are looked at. */
+
+struct usage {
+        struct manager *manager;
+        sd_bus_message *message, *reply;
+        struct key_uri key;            /* host empty: any */
+        char (*uuids)[37];             /* of the list as it was */
+        size_t n, at;
+        struct header_work work;       /* for its INSPECT */
+};
+
+static void go_on(struct usage *u);
+
+static void usage_free(struct usage *u) {
+        sd_bus_message_unref(u->reply);
+        sd_bus_message_unref(u->message);
+        free(u->uuids);
+        free(u);
+}
+
+static bool is_wanted(const struct usage *u, const struct key_uri *key) {
+        return !*u->key.host || (key_uri_same_key(&u->key, key) && (!*u->key.version || !*key->version ||
+                                                                    streq(u->key.version, key->version)));
+}
+
+/* The key, where a volume that is open has it. */
+static const struct key *find_key(const struct volume *v, const char *uri) {
+        for (unsigned i = 0; v && i < v->n_wraps; i++)
+                if (v->wraps[i]->key && streq(v->wraps[i]->uri, uri))
+                        return v->wraps[i]->key;
+        return NULL;
+}
+
+static int append(struct usage *u, const struct trust_entry *t, const char *key, uint64_t generation, const char *use) {
+        const struct volume *v = manager_volume_by_uuid(u->manager, t->uuid);
+        const struct key *k = find_key(v, key);
+
+        return sd_bus_message_append(u->reply, "(ssssstts)", t->uuid, t->name, v ? volume_state_to_string(v->state) : "closed", key, use,
+                                     generation, k ? k->attributes.expires : UINT64_C(0), k ? k->follow.newest : "");
+}
+
+/* What is on the list and in the header is needed; in the header alone, left over. */
+static int append_header(struct usage *u, const struct trust_entry *t, const struct disk_reply *h) {
+        struct wrap_choice c = {};
+        char why[600];
+        int r = 0;
+
+        (void) wrap_choose(h, t, true, &c, why);
+        for (unsigned i = 0; r >= 0 && i < h->n_wraps; i++) {
+                const char *use = "left over";
+                struct key_uri key;
+
+                for (unsigned j = 0; j < c.n; j++)
+                        if (c.at[j] == i)
+                                use = "needed";
+                if (key_uri_parse(h->wraps[i].key, &key, NULL) >= 0 && is_wanted(u, &key))
+                        r = append(u, t, h->wraps[i].key, h->wraps[i].generation, use);
+        }
+        return MIN_OF(r, 0);
+}
+
+/* Nobody can say which version, only which key. */
+static int append_unseen(struct usage *u, const struct trust_entry *t) {
+        char uri[KEY_URI_MAX];
+        int r = 0;
+
+        for (unsigned i = 0; r >= 0 && i < t->n_keys; i++)
+                if (is_wanted(u, &t->keys[i].key)) {
+                        key_uri_format(&t->keys[i].key, uri, sizeof(uri));
+                        r = append(u, t, uri, t->keys[i].generation, "not here");
+                }
+        return MIN_OF(r, 0);
+}
+
+static void fail(struct usage *u, int error) {
+        reply_error(u->message, EXIT_CODE_FAILED, "What volumes need cannot be said: %s", strerror(-error));
+        usage_free(u);
+}
+
+static void on_inspected(const struct disk_reply *y, int fd, void *user) {
+        struct usage *u = user;
+        const struct trust_entry *t = trust_find_uuid(u->manager->trust, u->uuids[u->at]);
+        int r = 0;
+
+        safe_close(fd);
+        if (t)
+                r = y->error >= 0 && streq(y->uuid, t->uuid) ? append_header(u, t, y) : append_unseen(u, t);
+        u->at++;
+        if (r < 0)
+                fail(u, r);
+        else
+                go_on(u);
+}
+
+/* Returns 1 where it is being looked at, 0 where all is said of it, or a negative errno. */
+static int look(struct usage *u, const struct trust_entry *t) {
+        const struct volume *v = manager_volume_by_uuid(u->manager, t->uuid);
+
+        if (v && volume_is_open(v) && v->header.n_wraps > 0)
+                return append_header(u, t, &v->header);
+        header_work_resolve(&u->work, t->uuid);
+        if (access(u->work.device, F_OK) < 0)
+                return append_unseen(u, t);
+        return header_work_inspect(&u->work, on_inspected, u) < 0 ? -ENOMEM : 1;
+}
+
+static void go_on(struct usage *u) {
+        int r = 0;
+
+        for (; r == 0 && u->at < u->n; u->at += r == 0) {
+                const struct trust_entry *t = trust_find_uuid(u->manager->trust, u->uuids[u->at]);
+
+                if (t && !t->drill)
+                        r = look(u, t);
+        }
+        if (r > 0)
+                return;
+        if (r >= 0)
+                r = sd_bus_message_close_container(u->reply);
+        if (r >= 0)
+                r = sd_bus_send(NULL, u->reply, NULL);
+        if (r < 0)
+                fail(u, r);
+        else
+                usage_free(u);
+}
+
+static struct usage *usage_new(struct manager *m, sd_bus_message *message, const struct key_uri *key) {
+        struct usage *u = calloc(1, sizeof(*u));
+
+        if (!u)
+                return NULL;
+        u->manager = u->work.manager = m;
+        u->message = sd_bus_message_ref(message);
+        u->key = *key;
+        u->uuids = calloc(m->trust->n_entries + 1, sizeof(*u->uuids));
+        if (u->uuids && sd_bus_message_new_method_return(message, &u->reply) >= 0 &&
+            sd_bus_message_open_container(u->reply, 'a', "(ssssstts)") >= 0) {
+                for (size_t i = 0; i < m->trust->n_entries; i++)
+                        memcpy(u->uuids[u->n++], m->trust->entries[i].uuid, sizeof(*u->uuids));
+                return u;
+        }
+        usage_free(u);
+        return NULL;
+}
+
+int bus_method_key_usage(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct key_uri key = {};
+        struct usage *u;
+        const char *text, *why;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &text);
+        if (r < 0)
+                return r;
+        if (!ready(user, message, &r))
+                return r;
+        if (*text && key_uri_parse(text, &key, &why) < 0)
+                return reply_error(message, EXIT_CODE_USAGE, "%s is no key: %s", text, why);
+        u = usage_new(user, message, &key);
+        if (!u)
+                return reply_error(message, EXIT_CODE_FAILED, "Out of memory");
+        go_on(u);
+        return 1;
+}

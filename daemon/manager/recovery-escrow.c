@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A recovery key that nobody is shown, for the owner of a key in whatever vault of the configuration:
+ *
+ *   get key (the permission get is enough) ─► INSPECT ─► W of one of the volume's keys, by a real unwrap ─► RECOVERY_ADD (child: the text,
+ *   wrapped by that public key, in a token of the header)
+ *
+ * That its owner can decrypt is not proven: this node may not. */
+
+#include <syslog.h>
+
+#include "challenge.h"
+#include "common/algorithm.h"
+#include "header-work.h"
+#include "key-proof.h"
+#include "manager.h"
+
+struct escrow {
+        struct header_work work;         /* first: it is what the step is about */
+        struct proven_key key;
+        bool accept_unsafe;
+        struct outcome outcome;
+        operation_done done;
+        void *user;
+};
+
+static void record(struct escrow *e, const char *event) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+        char uri[KEY_URI_MAX];
+
+        if (!r)
+                return;
+        key_uri_format(&e->key.uri, uri, sizeof(uri));
+        audit_record_start(r, event, LOG_WARNING, false);
+        audit_record_add(r, "verb", "recovery-key add --escrow");
+        audit_record_add(r, "volume", e->work.name);
+        audit_record_add(r, "uuid", e->work.uuid);
+        audit_record_add(r, "device", e->work.device);
+        audit_record_add(r, "key", uri);
+        audit_record_add(r, "by", e->work.who.text);
+        audit_record_add(r, "why", e->outcome.message);
+        manager_record(e->work.manager, r);
+}
+
+static void end(struct escrow *e) {
+        memcpy(e->outcome.uuid, e->work.uuid, sizeof(e->outcome.uuid));
+        snprintf(e->outcome.key, sizeof(e->outcome.key), "%s", e->work.name);
+        header_work_end(&e->work);
+        e->done(&e->outcome, e->user);
+        free(e);
+}
+
+static void fail(struct escrow *e) {
+        record(e, e->outcome.code == EXIT_CODE_POLICY ? "refused" : "failed");
+        end(e);
+}
+
+static void fill(const struct header_work *w, struct disk_request *q, int *ret_fd _unused_) {
+        key_proof_fill(&((const struct escrow *) w)->key, q);
+}
+
+static void use_add(struct unlock *u) {
+        header_work_use_change(u, DISK_OP_RECOVERY_ADD);
+}
+
+static const struct unlock_verb add_verb = { .name = "recovery-key add", .header_only = true, .use = use_add };
+
+static void on_added(const struct outcome *o, void *user) {
+        struct escrow *e = user;
+
+        e->outcome = *o;
+        if (o->code == EXIT_CODE_DONE) {
+                record(e, "recovery_key_escrowed");
+                (void) header_work_bind(&e->work, -1);
+        }
+        end(e);
+}
+
+static void on_inspected(const struct disk_reply *y, int fd, void *user) {
+        struct escrow *e = user;
+        const struct trust_entry *t;
+
+        safe_close(fd);
+        t = header_work_begin(&e->work, y, &e->outcome);
+        if (t && trust_find_key(t, &e->key.uri)) {
+                outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s: that key opens it already: a recovery key for its owner is none", t->name);
+                t = NULL;
+        }
+        if (t && header_work_step(&e->work, &add_verb, PICK_ANY, NULL, on_added) >= 0)
+                return;
+        if (t)
+                outcome_set(&e->outcome, EXIT_CODE_FAILED, "%s: out of memory", e->work.name);
+        fail(e);
+}
+
+/* Returns NULL, or what is wrong with it. */
+static const char *unfit(const struct escrow *e, const struct vault_reply *y) {
+        if (!(y->key_flags & VAULT_KEY_ENABLED))
+                return "it is disabled";
+        if (algorithm_is_symmetric(y->key_type) || challenge_check_key(e->key.algorithm, y->spki, y->spki_size, NULL) < 0)
+                return "it is not an RSA key of 2048, 3072 or 4096 bits";
+        if (!(y->key_flags & VAULT_KEY_PURGE_PROTECTED) && !e->accept_unsafe)
+                return "it can be destroyed for good, and the recovery key with it. Switch purge protection on, or say "
+                       "--accept-unsafe-vault=REASON";
+        return NULL;
+}
+
+static void on_key(const struct vault_reply *y, void *user) {
+        struct escrow *e = user;
+        char uri[KEY_URI_MAX];
+        const char *why;
+        struct key_uri u;
+
+        key_uri_format(&e->key.uri, uri, sizeof(uri));
+        if (y->verdict != VERDICT_GRANTED) {
+                outcome_from_vault(&e->outcome, e->work.device, uri, y);
+                fail(e);
+                return;
+        }
+        why = key_uri_parse(y->kid, &u, NULL) < 0 || !key_uri_answers(&e->key.uri, &u) ? "the vault answered with another key" : unfit(e, y);
+        if (why) {
+                outcome_set(&e->outcome, EXIT_CODE_POLICY, "Key %s is not taken for escrow: %s", uri, why);
+                fail(e);
+                return;
+        }
+        e->key.uri = u;
+        memcpy(e->key.spki, y->spki, y->spki_size);
+        e->key.spki_size = y->spki_size;
+        if (header_work_inspect(&e->work, on_inspected, e) >= 0)
+                return;
+        outcome_set(&e->outcome, EXIT_CODE_FAILED, "%s: out of memory", e->work.device);
+        fail(e);
+}
+
+int recovery_key_escrow(struct manager *m, const char *what, const char *key, const char *accept_unsafe, const struct requester *who,
+                        operation_done done, void *user, struct outcome *ret_refused) {
+        _cleanup_(freep) struct vault_request *q = calloc(1, sizeof(*q));
+        struct escrow *e = calloc(1, sizeof(*e));
+        int r = q && e ? 0 : -ENOMEM;
+
+        if (r >= 0)
+                r = key_proof_check(m, key, &e->key, ret_refused) < 0 ? -EPERM : 0;
+        if (r >= 0) {
+                e->work.manager = m;
+                e->work.who = *who;
+                e->work.fill = fill;
+                e->accept_unsafe = *accept_unsafe;
+                e->done = done;
+                e->user = user;
+                header_work_resolve(&e->work, what);
+                key_proof_request(&e->key, VAULT_OP_GET_KEY, e->work.use_id, q);
+                r = worker_ask(m->worker, q, -EBADF, on_key, e);
+        }
+        if (r < 0)
+                free(e);
+        return r;
+}
