@@ -33,6 +33,9 @@ static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_SCRATCH]         = { op_scratch,         true },
         [DISK_OP_WRAP_ROTATE]     = { op_wrap_rotate,     true },
         [DISK_OP_WRAP_DROP]       = { op_wrap_drop,       true },
+        [DISK_OP_ENCRYPT_STAGE]   = { op_encrypt_stage,   true },
+        [DISK_OP_ENCRYPT_BEGIN]   = { op_encrypt_begin,   true },
+        [DISK_OP_ENCRYPT_RUN]     = { op_encrypt_run,     true, 10 },
 };
 
 /* What OpenSSL does before its first digest: configuration, providers, names. Not libcryptsetup, which opens /dev/urandom and
