@@ -81,7 +81,7 @@ enum disk_op {
         _DISK_OP_MAX,
 };
 
-/* Where headers are until they are on their disks, UUID.header; root only. */
+/* Where headers are until they are on their disks: UUID.header, and UUID.begun from when a disk cannot do without; root only. */
 #define ENCRYPT_DIRECTORY "/var/lib/cmkd/encrypt"
 
 struct disk_progress {

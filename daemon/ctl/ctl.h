@@ -24,7 +24,7 @@ enum option_id {
         OPTION_INITRAMFS, OPTION_UNTIL, OPTION_END, OPTION_SIZE, OPTION_ALL, OPTION_REMOVE,
         OPTION_ACTOR, OPTION_UNIT, OPTION_UNAUTHORISED, OPTION_EXPECT, OPTION_WIDE, OPTION_HTML, OPTION_FORMAT, OPTION_DIRECTORY,
         OPTION_VAULTS, OPTION_PRIVATE_KEY, OPTION_EPOCH_KEYS, OPTION_LIST_EPOCHS, OPTION_PRIVACY_KEY, OPTION_VAULT_LOG, OPTION_MACHINE_ID,
-        OPTION_LOCAL, OPTION_NO_QR, OPTION_FINISH, OPTION_FROM,
+        OPTION_LOCAL, OPTION_NO_QR, OPTION_FINISH, OPTION_FROM, OPTION_BACKGROUND,
         _OPTION_MAX,
 };
 
@@ -72,6 +72,7 @@ int confirm(const struct invocation *in, const char *what);
 /* The verbs, by family. */
 int verb_status(const struct invocation *in);
 int verb_format(const struct invocation *in);
+int verb_encrypt(const struct invocation *in);
 int verb_enroll(const struct invocation *in);
 int verb_rotate(const struct invocation *in);
 int verb_rekey(const struct invocation *in);

@@ -9,6 +9,8 @@ static const struct verb verbs[] = {
         { "status", 0, 64, O(JSON), "[NAME|UUID ...]", "volumes, their leases and the daemon's state", verb_status },
         { "format", 1, 1, O(JSON)|O(YES)|O(NAME)|O(ROLE)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(WIPE)|
                 O(ACCEPT_UNSAFE_VAULT), "DEVICE", "make a device a volume under a customer's key", verb_format },
+        { "encrypt", 1, 1, O(JSON)|O(YES)|O(NAME)|O(ROLE)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(ACCEPT_UNSAFE_VAULT)|
+                O(BACKGROUND), "DEVICE", "the same, and what is on it stays: encrypted in place", verb_encrypt },
         { "enroll", 1, 1, O(JSON)|O(YES)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(REMOVE)|O(ACCEPT_UNSAFE_VAULT),
           "DEVICE|UUID|NAME", "give a volume one more key, or take one out", verb_enroll },
         { "rotate", 1, 1, O(JSON)|O(YES)|O(KEY)|O(KEY_VERSION)|O(FINISH)|O(ACCEPT_UNSAFE_VAULT), "DEVICE|UUID|NAME",

@@ -57,6 +57,7 @@ static const struct {
         [OPTION_REMOVE] = { "remove", 0, true, "--remove URI", "take that key out" },
         [OPTION_FINISH] = { "finish", 0, false, "--finish", "of a volume of role os: the initramfs was built anew" },
         [OPTION_FROM] = { "from", 0, true, "--from URI", "the key that goes, where the volume has several" },
+        [OPTION_BACKGROUND] = { "background", 0, false, "--background", "do not wait for the end" },
         [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };
 

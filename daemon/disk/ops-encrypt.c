@@ -28,13 +28,14 @@
 
 #define SHIFT LUKS_FORMAT_DATA_OFFSET
 #define CHUNK 4096u
-#define SUFFIX ".header"
-#define PATH_SIZE (sizeof(ENCRYPT_DIRECTORY "/" SUFFIX) + 36)
+#define HEADER ".header"              /* to be */
+#define BEGUN ".begun"                /* the first part is moved: the device needs it until it is there */
+#define PATH_SIZE (sizeof(ENCRYPT_DIRECTORY "/" HEADER) + 36)
 
 static inline void closedirp(DIR **d) { if (*d) closedir(*d); }
 
-static void file_path(const char *uuid, char ret[static PATH_SIZE]) {
-        snprintf(ret, PATH_SIZE, ENCRYPT_DIRECTORY "/%s" SUFFIX, uuid);
+static void file_path(const char *uuid, const char *suffix, char ret[static PATH_SIZE]) {
+        snprintf(ret, PATH_SIZE, ENCRYPT_DIRECTORY "/%s%s", uuid, suffix);
 }
 
 /* ---- the file ---- */
@@ -51,7 +52,7 @@ static int write_file(const char *uuid, int image) {
         const void *p;
         int r;
 
-        file_path(uuid, path);
+        file_path(uuid, HEADER, path);
         r = mkdir_parents(path, 0700);
         if (r < 0)
                 return r;
@@ -69,11 +70,11 @@ static int write_file(const char *uuid, int image) {
         return r < 0 ? r : sync_directory();
 }
 
-static int read_file(const char *uuid, uint64_t device_size, struct header **ret, struct header_why *why) {
+static int read_file(const char *uuid, const char *suffix, uint64_t device_size, struct header **ret, struct header_why *why) {
         _cleanup_(closep) int fd = -EBADF;
         char path[PATH_SIZE];
 
-        file_path(uuid, path);
+        file_path(uuid, suffix, path);
         fd = open(path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW);
         if (fd < 0) {
                 snprintf(why->text, sizeof(why->text), "%s cannot be opened: %s", path, strerror(errno));
@@ -82,10 +83,19 @@ static int read_file(const char *uuid, uint64_t device_size, struct header **ret
         return header_read(fd, device_size, ret, why);
 }
 
-static int remove_file(const char *uuid) {
+/* From here on nothing else has the beginning of the device and its header together. */
+static int note_begun(const char *uuid) {
+        char from[PATH_SIZE], to[PATH_SIZE];
+
+        file_path(uuid, HEADER, from);
+        file_path(uuid, BEGUN, to);
+        return rename(from, to) < 0 ? -errno : sync_directory();
+}
+
+static int remove_file(const char *uuid, const char *suffix) {
         char path[PATH_SIZE];
 
-        file_path(uuid, path);
+        file_path(uuid, suffix, path);
         return unlink(path) < 0 && errno != ENOENT ? -errno : sync_directory();
 }
 
@@ -130,10 +140,10 @@ static int judge_file(const struct device *d, const char *uuid, struct header **
         char path[PATH_SIZE];
         int r;
 
-        r = read_file(uuid, d->size, &h, &why);
+        r = read_file(uuid, BEGUN, d->size, &h, &why);
         if (r < 0 || !h->encryption.under_way)
                 return r < 0 ? r : -ENOENT;
-        file_path(uuid, path);
+        file_path(uuid, BEGUN, path);
         fd = open(path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW);
         r = fd < 0 ? -errno : look_at_beginning(d, fd, ret_beginning);
         if (r >= 0)
@@ -150,7 +160,7 @@ static int find_interrupted(const struct device *d, struct header **ret) {
                 enum beginning b;
                 char uuid[37];
 
-                if (strlen(e->d_name) != 36 + strlen(SUFFIX) || !streq(e->d_name + 36, SUFFIX))
+                if (strlen(e->d_name) != 36 + strlen(BEGUN) || !streq(e->d_name + 36, BEGUN))
                         continue;
                 snprintf(uuid, sizeof(uuid), "%.36s", e->d_name);
                 if (uuid_is_valid(uuid) && judge_file(d, uuid, ret, &b) >= 0) {
@@ -185,7 +195,7 @@ static int read_back(const struct device *d, const char *uuid, const struct disk
         r = device_open(q->device, &v.device, y);
         if (r < 0)
                 return r;
-        r = read_file(uuid, d->size, &v.header, &why);
+        r = read_file(uuid, HEADER, d->size, &v.header, &why);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "The header for %s cannot be read again: %s", q->device, why.text);
         header_describe(v.header, y);
@@ -215,7 +225,7 @@ static int make_file(const struct device *d, const struct disk_request *q, struc
                                l.said[0] ? l.said : strerror(-r));
         r = read_back(d, uuid, q, w, y);
         if (r < 0)
-                (void) remove_file(uuid);
+                (void) remove_file(uuid, HEADER);
         return r;
 }
 
@@ -239,7 +249,10 @@ int op_encrypt_stage(const struct disk_request *q, int in_fd _unused_, int *ret_
         r = filesystem_find(&d, q->device, &f, y);
         if (r >= 0)
                 r = check_room(&d, &f, q, y);
-        return r < 0 ? r : make_file(&d, q, y);
+        if (r >= 0)
+                r = make_file(&d, q, y);
+        y->plain = d.size - 2 * (uint64_t) SHIFT;
+        return r;
 }
 
 /* ---- BEGIN ---- */
@@ -267,17 +280,19 @@ static int move(struct volume *v, const struct disk_request *q, struct disk_repl
         char path[PATH_SIZE];
         int r;
 
-        file_path(q->uuid, path);
+        file_path(q->uuid, HEADER, path);
         r = luks_encrypt_begin(&l, path, v->device.path, v->wrap->token.keyslot, v->unlock_key, v->header->layout.sector_size);
         if (r < 0)
                 return op_fail(y, r, r == -EBUSY ? EXIT_CODE_BUSY : EXIT_CODE_FAILED, "The encryption of %s cannot begin, its file system "
                                "stays as it is: %s", q->device, l.said[0] ? l.said : strerror(-r));
         v->header = header_free(v->header);
-        r = read_file(q->uuid, v->device.size, &v->header, &why);
+        r = read_file(q->uuid, HEADER, v->device.size, &v->header, &why);
         if (r >= 0 && !v->header->encryption.under_way)
                 r = -EUCLEAN;
         if (r >= 0)
                 r = volume_manifest_verify(v->header, v->volume_key);
+        if (r >= 0)
+                r = note_begun(q->uuid);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "libcryptsetup made another header for %s than was asked for (%s): its file system "
                                "stays as it is", q->device, *why.text ? why.text : strerror(-r));
@@ -312,7 +327,7 @@ static int place_header(struct volume *v, const struct disk_request *q, struct d
         r = device_claim(&v->device, q->device, y);
         if (r < 0)
                 return r;
-        file_path(q->uuid, path);
+        file_path(q->uuid, BEGUN, path);
         file = open(path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW);
         r = file < 0 ? -errno : look_at_beginning(&v->device, file, &b);
         if (r >= 0 && b == BEGINNING_OTHER)
@@ -329,7 +344,7 @@ static int place_header(struct volume *v, const struct disk_request *q, struct d
         if (r >= 0 && !digest_equal(there->digest, v->header->digest))
                 r = -EUCLEAN;
         if (r >= 0)
-                r = remove_file(q->uuid);
+                r = remove_file(q->uuid, BEGUN);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "The header cannot be written to %s (%s). Its file system is whole but for its "
                                "beginning, which is at the end of the device: the same command once more goes on from here, and needs %s",
@@ -348,7 +363,9 @@ int op_encrypt_begin(const struct disk_request *q, int in_fd _unused_, int *ret_
         r = device_open(q->device, &v.device, y);
         if (r < 0)
                 return r;
-        r = read_file(q->uuid, v.device.size, &v.header, &why);
+        r = read_file(q->uuid, BEGUN, v.device.size, &v.header, &why);
+        if (r == -ENOENT)
+                r = read_file(q->uuid, HEADER, v.device.size, &v.header, &why);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "The header for %s is refused: %s", q->device, why.text);
         r = volume_check_unchanged(&v, q, y);

@@ -230,6 +230,7 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         struct candidate *c = user;
         struct volume *v = volume_of(c);
         struct recognize_facts *f = &c->facts;
+        const struct trust_entry *t = trust_find_uuid(c->manager->trust, c->uuid);
         enum lease_cause cause;
         enum recognized what;
         const char *why;
@@ -241,6 +242,7 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
                 return;
         }
         f->flags = y->flags;
+        f->encrypting = t && t->unencrypted > 0;
         f->header_ok = y->error >= 0 && streq(y->uuid, v->uuid);
         f->released = v->released;
         f->header_changed = v->released && (c->elsewhere ||
@@ -273,6 +275,7 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
 
 /* The device below is the one that sysfs says: the name under which udev lists the UUID may belong to a copy by now. */
 static void ask(struct candidate *c) {
+        const struct trust_entry *t = trust_find_uuid(c->manager->trust, c->uuid);
         struct volume *v = volume_of(c);
         struct disk_request q;
         struct below below[1];
@@ -280,6 +283,7 @@ static void ask(struct candidate *c) {
 
         c->facts.pulled = mapping_sysfs_below(c->seen.major, c->seen.minor, below, 1) < 1;
         volume_disk_request(v, DISK_OP_RECOGNIZE, &q);
+        q.plain_max = t ? t->unencrypted : 0;
         snprintf(q.mapping, sizeof(q.mapping), "%s", c->seen.mapping);
         if (c->facts.pulled)
                 snprintf(q.device, sizeof(q.device), "/dev/disk/by-uuid/%s", c->uuid);

@@ -17,11 +17,11 @@
 
 #include "common/algorithm.h"
 #include "common/log.h"
-#include "device-facts.h"
 #include "disk-child.h"
 #include "drill.h"
 #include "manager.h"
 #include "new-secret.h"
+#include "new-volume.h"
 #include "operation.h"
 #include "trust-places.h"
 
@@ -132,43 +132,6 @@ static void out_of_memory(struct format *f) {
         refuse(f, EXIT_CODE_FAILED, "%s: out of memory", f->request.device);
 }
 
-static int unwrap(struct format *f, const struct disk_wrap *w, int fd, worker_callback callback) {
-        _cleanup_(freep) struct vault_request *q = calloc(1, sizeof(*q));
-
-        if (!q)
-                return -ENOMEM;
-        q->op = VAULT_OP_UNWRAP;
-        q->flags = VAULT_FLAG_DELIVER;
-        q->key = f->key.uri;
-        q->timeout_ms = (uint32_t) (f->key.timeout_usec / USEC_PER_MSEC);
-        snprintf(q->vault, sizeof(q->vault), "%s", f->key.vault);
-        snprintf(q->algorithm, sizeof(q->algorithm), "%s", w->algorithm);
-        memcpy(q->client_request_id, f->use_id, sizeof(q->client_request_id));
-        memcpy(q->volume, f->made.uuid, sizeof(q->volume));
-        memcpy(q->blob, w->wrapped, w->wrapped_size);
-        q->blob_size = w->wrapped_size;
-        return worker_ask(f->manager->worker, q, fd, callback, f);
-}
-
-static void fill_trust(const struct format *f, struct trust_entry *t) {
-        const struct disk_wrap *w = f->made.wraps;
-        struct device_facts facts;
-
-        *t = (struct trust_entry) {
-                .role = f->request.role, .n_keys = 1,
-                .keys = { { .key = f->key.uri, .generation = w->generation, .proof_time = f->key.time,
-                            .spki_size = f->key.spki_size } },
-        };
-        *t->keys[0].key.version = 0;
-        memcpy(t->uuid, f->made.uuid, sizeof(t->uuid));
-        memcpy(t->name, f->request.name, sizeof(t->name));
-        memcpy(t->digest, f->made.trust_digest, sizeof(t->digest));
-        memcpy(t->keys[0].spki, f->key.spki, f->key.spki_size);
-        memcpy(t->keys[0].proof_request_id, w->proof_request_id, sizeof(w->proof_request_id));
-        if (device_facts_read(f->request.device, &facts) >= 0)
-                memcpy(t->serial, facts.serial, sizeof(t->serial));
-}
-
 static void on_checked(const struct disk_reply *y, int fd, void *user) {
         _cleanup_(freep) struct trust_entry *t = malloc(sizeof(*t));
         struct format *f = user;
@@ -185,7 +148,7 @@ static void on_checked(const struct disk_reply *y, int fd, void *user) {
                        f->request.device, *y->message ? y->message : "another volume key");
                 return;
         }
-        fill_trust(f, t);
+        new_volume_entry(&f->key, &f->made, f->request.name, f->request.role, f->request.device, t);
         r = f->drill ? trust_add(DRILL_DIRECTORY, t) : trust_places_add(t);
         if (r >= 0)
                 r = manager_reload_trust(f->manager);
@@ -257,7 +220,7 @@ static void on_formatted(const struct disk_reply *y, int fd, void *user) {
         }
         f->secret_fd = fds[0];
         write_end = fds[1];
-        if (unwrap(f, y->wraps, write_end, on_unwrapped) < 0)
+        if (new_volume_unwrap(f->manager, &f->key, y->wraps, f->made.uuid, f->use_id, write_end, on_unwrapped, f) < 0)
                 out_of_memory(f);
 }
 

@@ -34,6 +34,7 @@ struct unlock_verb {
         bool keyless;                    /* the vault is not asked */
         bool one_child;                  /* use() is unlock_run(): by the child that inspected, where it is still there */
         const char *done_event;          /* header_only: the record that says what was done to it */
+        bool while_encrypted;            /* it is possible while the volume is encrypted in place */
         bool lenient;                    /* a key that is listed and not in the header is no obstacle */
         void (*use)(struct unlock *u);   /* ends with unlock_end() or unlock_fail(), sooner or later */
 };
