@@ -6,6 +6,8 @@
 #include "udev.h"
 #include "volume.h"
 
+#include "common/key-uri.h"
+
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
