@@ -238,6 +238,7 @@ bench: setup all
 	$(Q)tests/bench/init-on-free
 	$(Q)tests/bench/verify
 	$(Q)tests/bench/unlock
+	$(Q)tests/bench/encrypt
 	$(Q)tests/bench/probes
 	$(Q)tests/bench/events
 

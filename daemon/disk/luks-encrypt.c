@@ -29,13 +29,14 @@ int luks_encrypt_begin(struct luks *l, const char *header, const char *device, i
         return r < 0 ? r : 0;
 }
 
-/* The header on the disk, which is written to from here on: under libcryptsetup's locks, for who else may want to. */
+/* The header on the disk, which is written to from here on. libcryptsetup cannot lock it: a process that has once switched its locks off
+ * has none any more. The caller holds the lock of reencryptions, and whoever else writes to such a header takes that. */
 static int open_on_disk(struct luks *l, const struct header *h, const char *device) {
         int r;
 
         luks_close(l);
         luks_log_init(l);
-        r = crypt_metadata_locking(NULL, 1);
+        r = crypt_metadata_locking(NULL, 0);
         if (r >= 0)
                 r = crypt_init(&l->cd, device);
         if (r < 0)

@@ -81,6 +81,7 @@ int luks_scratch_image(struct luks *l, const struct luks_format *f, const char *
  * (the header on the device is not h).
  * begin: header is a file with a header for the device, which is not in use; its first LUKS_FORMAT_DATA_OFFSET bytes are copied to its
  * end, and the file says then that the encryption has begun. Nothing else is written to the device.
+ * The other two with header_lock_encryption().
  * activate: of such a header on the device; a part that was half-way is finished first. Also -EEXIST.
  * run: goes on with a mapping that is there, until all is done or progress (bytes; after each part) does not return 0. */
 int luks_encrypt_begin(struct luks *l, const char *header, const char *device, int keyslot, const struct secret *unlock_key,

@@ -14,6 +14,7 @@
 
 #include "common/algorithm.h"
 #include "filesystem.h"
+#include "header-write.h"
 #include "live-table.h"
 #include "unlock-key.h"
 #include "volume.h"
@@ -53,7 +54,7 @@ static int write_file(const char *uuid, int image) {
         int r;
 
         file_path(uuid, HEADER, path);
-        r = mkdir_parents(path, 0700);
+        r = mkdir_parents(ENCRYPT_DIRECTORY, 0700);
         if (r < 0)
                 return r;
         fd = open(path, O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, 0600);
@@ -431,6 +432,7 @@ static int read_again(struct volume *v, const struct disk_request *q, struct dis
 
 int op_encrypt_run(const struct disk_request *q, int in_fd, int *ret_fd _unused_, struct disk_reply *y) {
         _cleanup_(volume_done) struct volume v = { .device = DEVICE_NONE, .keep_unlock_key = true };
+        _cleanup_(header_unlock) struct header_lock lock = HEADER_LOCK_NONE;
         const struct sigaction stop = { .sa_handler = on_stop };
         _cleanup_(luks_close) struct luks l = {};
         int r;
@@ -446,6 +448,8 @@ int op_encrypt_run(const struct disk_request *q, int in_fd, int *ret_fd _unused_
         if (!v.header->encryption.under_way)
                 return 0;
         r = check_mapping(&v, q, y);
+        if (r >= 0)
+                r = header_lock_encryption(q->uuid, q->device, &lock, y);
         if (r < 0)
                 return r;
         r = luks_encrypt_run(&l, v.header, v.device.path, q->mapping, v.wrap->token.keyslot, v.unlock_key, tell, &in_fd);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops.h"
 
+#include "header-write.h"
 #include "live-table.h"
 #include "unlock-key.h"
 #include "volume.h"
@@ -92,6 +93,7 @@ static int read_after_recovery(struct volume *v, const struct disk_request *q, s
 }
 
 static int activate(struct volume *v, const struct disk_request *q, bool read_only, struct disk_reply *y) {
+        _cleanup_(header_unlock) struct header_lock lock = HEADER_LOCK_NONE;
         int r;
 
         if (!v->header->encryption.under_way) {
@@ -101,6 +103,9 @@ static int activate(struct volume *v, const struct disk_request *q, bool read_on
         if (read_only)
                 return op_fail(y, -EROFS, EXIT_CODE_BUSY, "%s is being encrypted, and what was half-way has to be finished: it cannot be "
                                "attached read-only", q->name);
+        r = header_lock_encryption(v->header->copy.uuid, q->device, &lock, y);
+        if (r < 0)
+                return r;
         r = luks_encrypt_activate(&v->luks, v->header, v->device.path, q->mapping, v->wrap->token.keyslot, v->unlock_key);
         return r < 0 ? fail_activate(r, v, q, y) : read_after_recovery(v, q, y);
 }
