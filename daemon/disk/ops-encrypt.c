@@ -13,6 +13,7 @@
 #include "ops.h"
 
 #include "common/algorithm.h"
+#include "common/dm-ioctl.h"
 #include "filesystem.h"
 #include "header-write.h"
 #include "live-table.h"
@@ -392,12 +393,27 @@ static void on_stop(int sig _unused_) {
         told_to_stop = 1;
 }
 
-/* Nobody who hears of it: the manager is gone, and so is who holds the lease. */
+struct listener {
+        int fd;
+        char dm_uuid[DM_IOCTL_UUID_SIZE];
+};
+
+/* Whoever cut it (the breaker, with cmkd stopped) meant it: libcryptsetup's next table, or its last, would undo that. */
+static void end_if_cut(const char *dm_uuid) {
+        _cleanup_(closep) int control = dm_open_control();
+        struct dm_table t;
+
+        if (control < 0 || dm_query_table(control, (struct dm_id) { .uuid = dm_uuid }, &t) < 0 || t.all_error)
+                _exit(EXIT_FAILURE);
+}
+
+/* After each part, and before the last table. Where nobody hears of it the manager is gone, and so is who holds the lease. */
 static int tell(uint64_t size, uint64_t done, void *user) {
         const struct disk_progress p = { size, done };
-        const int *fd = user;
+        const struct listener *l = user;
 
-        return told_to_stop || (write(*fd, &p, sizeof(p)) < 0 && errno != EAGAIN);
+        end_if_cut(l->dm_uuid);
+        return told_to_stop || (write(l->fd, &p, sizeof(p)) < 0 && errno != EAGAIN);
 }
 
 static int check_mapping(const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
@@ -434,6 +450,7 @@ int op_encrypt_run(const struct disk_request *q, int in_fd, int *ret_fd _unused_
         _cleanup_(volume_done) struct volume v = { .device = DEVICE_NONE, .keep_unlock_key = true };
         _cleanup_(header_unlock) struct header_lock lock = HEADER_LOCK_NONE;
         const struct sigaction stop = { .sa_handler = on_stop };
+        struct listener listener = { .fd = in_fd };
         _cleanup_(luks_close) struct luks l = {};
         int r;
 
@@ -450,9 +467,11 @@ int op_encrypt_run(const struct disk_request *q, int in_fd, int *ret_fd _unused_
         r = check_mapping(&v, q, y);
         if (r >= 0)
                 r = header_lock_encryption(q->uuid, q->device, &lock, y);
+        if (r >= 0)
+                r = dm_crypt_uuid(q->uuid, q->mapping, listener.dm_uuid);
         if (r < 0)
                 return r;
-        r = luks_encrypt_run(&l, v.header, v.device.path, q->mapping, v.wrap->token.keyslot, v.unlock_key, tell, &in_fd);
+        r = luks_encrypt_run(&l, v.header, v.device.path, q->mapping, v.wrap->token.keyslot, v.unlock_key, tell, &listener);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "The encryption of %s stopped: %s", q->device,
                                l.said[0] ? l.said : strerror(-r));
