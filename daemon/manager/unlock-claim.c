@@ -122,7 +122,7 @@ static int check_encryption(const struct unlock *u, const char *name, struct out
 
         if (!(u->header.flags & DISK_FLAG_ENCRYPTING))
                 return 0;
-        if (!t || t->unencrypted == 0)
+        if (!t || *t->list || t->unencrypted == 0)
                 outcome_set(o, EXIT_CODE_POLICY, "%s: the header of %s says that it is being encrypted in place, and this node's list does "
                             "not: it is an older header, or forged", name, u->device);
         else if (u->header.plain > t->unencrypted)
