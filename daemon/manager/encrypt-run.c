@@ -197,10 +197,16 @@ static int on_progress(sd_event_source *s, int fd, uint32_t events _unused_, voi
 
 static void use_run(struct unlock *u) {
         struct encrypt_run *r = u->user;
+        const struct volume *v = volume_of(r);
         struct disk_request q;
         struct outcome o = {};
         int fds[2] = { -EBADF, -EBADF };
 
+        if (!v || v->state != VOLUME_ATTACHED || r->stopping) {
+                outcome_set(&o, EXIT_CODE_BUSY, "%s: it is not attached any more", r->work.name);
+                unlock_end(u, &o);
+                return;
+        }
         unlock_disk_request(u, DISK_OP_ENCRYPT_RUN, &q);
         if (pipe2(fds, O_CLOEXEC|O_NONBLOCK) >= 0 &&
             sd_event_add_io(r->work.manager->event, &r->pipe, fds[0], EPOLLIN, on_progress, r) >= 0 &&
