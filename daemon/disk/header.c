@@ -278,8 +278,7 @@ void header_describe(const struct header *h, struct disk_reply *y) {
         y->n_wraps = (uint8_t) l->n_wraps;
         memcpy(y->header_digest, h->digest, sizeof(h->digest));
         y->plain = h->encryption.plain;
-        if (h->encryption.under_way)
-                y->flags |= DISK_FLAG_ENCRYPTING;
+        y->flags = h->encryption.under_way ? y->flags | DISK_FLAG_ENCRYPTING : y->flags & ~(uint32_t) DISK_FLAG_ENCRYPTING;
         if (h->layout.recovery_keyslot >= 0)
                 y->flags |= DISK_FLAG_RECOVERY_KEY;
 }
