@@ -6,6 +6,7 @@
 
 #include <blkid/blkid.h>
 #include <endian.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -93,9 +94,25 @@ static int check(const char *path, struct disk_reply *y) {
                        "%s): look with \"e2fsck -f %s\"", path, r, said, path);
 }
 
+/* resize2fs's own idea of the least that a file system can be is for the worst case of moving all of it, and often near to its full
+ * size. To take a little from its end, room for what is there is enough; twice that, and 5 % of all, is plenty. */
+static bool has_plenty(const struct filesystem *f, const char *path, uint64_t size) {
+        _cleanup_(closep) int fd = open(path, O_RDONLY|O_CLOEXEC);
+        uint8_t s[1024];
+        uint32_t lo, hi;
+        uint64_t free;
+
+        if (fd < 0 || pread(fd, s, sizeof(s), 1024) != (ssize_t) sizeof(s))
+                return false;
+        memcpy(&lo, s + 0xc, 4);
+        memcpy(&hi, s + 0x158, 4);
+        free = (le32toh(lo) | (f->size >> 32 ? (uint64_t) le32toh(hi) << 32 : 0)) * f->block_size;
+        return free >= 2 * (f->size - size) + f->size / 20;
+}
+
 int filesystem_shrink(const struct filesystem *f, const char *path, uint64_t size, struct disk_reply *y) {
         char sectors[32], said[400];
-        char *const argv[] = { (char *) "/usr/sbin/resize2fs", (char *) path, sectors, NULL };
+        char *argv[] = { (char *) "/usr/sbin/resize2fs", (char *) "-f", (char *) path, sectors, NULL };
         int r;
 
         if (f->size <= size)
@@ -108,7 +125,11 @@ int filesystem_shrink(const struct filesystem *f, const char *path, uint64_t siz
         if (r < 0)
                 return r;
         snprintf(sectors, sizeof(sectors), "%" PRIu64 "s", size / 512);
-        r = tool_run(argv, TOOL_TIMEOUT_USEC, said, sizeof(said));
+        if (!has_plenty(f, path, size)) {
+                argv[1] = argv[0];
+                r = tool_run(argv + 1, TOOL_TIMEOUT_USEC, said, sizeof(said));
+        } else
+                r = tool_run(argv, TOOL_TIMEOUT_USEC, said, sizeof(said));
         if (r == 0)
                 return 0;
         if (r < 0)
