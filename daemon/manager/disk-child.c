@@ -298,12 +298,12 @@ int disk_child_again(struct disk_child *d, const struct disk_request *q, int fd,
         return 0;
 }
 
-void disk_child_stop(struct disk_child *d, uint64_t wait_usec) {
+void disk_child_end(struct disk_child *d, int signal, uint64_t wait_usec) {
         struct pollfd p = { .fd = d->child.pidfd, .events = POLLIN };
 
         if (d->ended || d->child.pidfd < 0)
                 return;
-        (void) syscall(SYS_pidfd_send_signal, d->child.pidfd, SIGTERM, NULL, 0);
+        (void) syscall(SYS_pidfd_send_signal, d->child.pidfd, signal, NULL, 0);
         if (wait_usec > 0)
                 (void) poll(&p, 1, (int) (wait_usec / USEC_PER_MSEC));
 }

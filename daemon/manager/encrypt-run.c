@@ -2,6 +2,7 @@
 #include "encrypt-run.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -282,6 +283,13 @@ void encrypt_look(struct volume *v) {
         later(r, 0);
 }
 
+void encrypt_kill(struct volume *v) {
+        struct encrypt_run *r = find_run(v->manager, v->uuid);
+
+        if (r && r->child)
+                disk_child_end(r->child, SIGKILL, 0);
+}
+
 bool encrypt_state(const struct volume *v, struct encryption_state *ret) {
         const struct trust_entry *t = trust_find_uuid(v->manager->trust, v->uuid);
         const struct encrypt_run *r = find_run(v->manager, v->uuid);
@@ -309,7 +317,7 @@ bool encrypt_stop(struct volume *v, void (*done)(void *user), void *user) {
         r->stopping = true;
         r->stopped = done;
         r->user = user;
-        disk_child_stop(r->child, 0);
+        disk_child_end(r->child, SIGTERM, 0);
         return true;
 }
 
@@ -319,10 +327,10 @@ void encrypt_stop_all(struct manager *m) {
 
         LIST_FOREACH(r, &m->encryptions, runs)
                 if (r->child)
-                        disk_child_stop(r->child, 0);
+                        disk_child_end(r->child, SIGTERM, 0);
         LIST_FOREACH(r, &m->encryptions, runs) {
                 now = now_boottime_usec();
                 if (r->child && now < until)
-                        disk_child_stop(r->child, until - now);
+                        disk_child_end(r->child, SIGTERM, until - now);
         }
 }

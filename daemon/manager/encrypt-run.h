@@ -8,8 +8,8 @@
  *      child done ─► the list: nothing of it is plain       child died in the middle ─► cut (CAUSE_INTERRUPTED), attached again:
  *                                                           libcryptsetup finishes what is half-way only while nobody uses it
  *
- * Invariants: one a volume; while there is one no other verb has its header. A cut kills the child as it kills whoever else writes to
- * the disk (ladder/reencryption.h). */
+ * Invariants: one a volume; while there is one no other verb has its header. A cut or a hold begins with the child's death: it has keys, and
+ * its next table would undo what is done (the ladder kills it too, as whoever else writes to the disk: ladder/reencryption.h). */
 
 #include "volume.h"
 
@@ -21,6 +21,9 @@ struct encryption_state {
 
 /* The volume has become ATTACHED, or was told to go on: begins, where there is something to do. */
 void encrypt_look(struct volume *v);
+
+/* The volume is about to be cut or held. */
+void encrypt_kill(struct volume *v);
 
 /* False where nothing of it is being encrypted. */
 bool encrypt_state(const struct volume *v, struct encryption_state *ret);

@@ -351,6 +351,8 @@ void manager_volume_changed(struct manager *m, struct volume *v) {
                 unit_return_look(v, false);
                 encrypt_look(v);
         }
+        if (v->state == VOLUME_CUTTING || v->state == VOLUME_HOLDING)
+                encrypt_kill(v);
         drill_kick(m);
         if (v->state == VOLUME_ATTACHED || v->state == VOLUME_RECOVERY) {
                 mapping_watch_note(v);
