@@ -238,6 +238,14 @@ static void test_first_part_elsewhere(void **state) {
         refused(b);
 }
 
+static void test_first_part_moved_elsewhere(void **state) {
+        struct begun *b = *state;
+
+        set_u64(segment(b, "0"), "offset", DEVICE_SIZE - 2 * SHIFT);
+        set_u64(segment(b, "2"), "offset", DEVICE_SIZE - 2 * SHIFT);
+        refused(b);
+}
+
 static void test_other_tweak(void **state) {
         struct begun *b = *state;
 
@@ -292,7 +300,8 @@ static void test_larger_device(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_begun), TEST(test_on_its_way), TEST(test_after_a_step), TEST(test_last_step), TEST(test_all_done),
-                TEST(test_plain_behind_encrypted), TEST(test_plain_elsewhere), TEST(test_first_part_elsewhere), TEST(test_other_tweak),
+                TEST(test_plain_behind_encrypted), TEST(test_plain_elsewhere), TEST(test_first_part_elsewhere),
+                TEST(test_first_part_moved_elsewhere), TEST(test_other_tweak),
                 TEST(test_null_cipher), TEST(test_hole), TEST(test_decryption), TEST(test_other_resilience), TEST(test_larger_device),
         };
 
