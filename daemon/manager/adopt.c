@@ -273,6 +273,11 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         leave(c);
 }
 
+/* What a child leaves that died in the middle of an encryption stands on mappings of libcryptsetup's: the disk is below those. */
+static bool is_half_way(const struct trust_entry *t, const struct below *b) {
+        return t && t->unencrypted > 0 && startswith(b->name, "dm-");
+}
+
 /* The device below is the one that sysfs says: the name under which udev lists the UUID may belong to a copy by now. */
 static void ask(struct candidate *c) {
         const struct trust_entry *t = trust_find_uuid(c->manager->trust, c->uuid);
@@ -285,7 +290,7 @@ static void ask(struct candidate *c) {
         volume_disk_request(v, DISK_OP_RECOGNIZE, &q);
         q.plain_max = t ? t->unencrypted : 0;
         snprintf(q.mapping, sizeof(q.mapping), "%s", c->seen.mapping);
-        if (c->facts.pulled)
+        if (c->facts.pulled || is_half_way(t, below))
                 snprintf(q.device, sizeof(q.device), "/dev/disk/by-uuid/%s", c->uuid);
         else
                 snprintf(q.device, sizeof(q.device), "/dev/%s", below[0].name);
