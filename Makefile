@@ -240,6 +240,7 @@ bench: setup all
 	$(Q)tests/bench/verify
 	$(Q)tests/bench/unlock
 	$(Q)tests/bench/fleet
+	$(Q)tests/bench/encrypt
 	$(Q)tests/bench/probes
 	$(Q)tests/bench/events
 

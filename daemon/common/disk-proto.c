@@ -22,6 +22,8 @@ static const char *const op_names[_DISK_OP_MAX] = {
         [DISK_OP_HEADER_CANDIDATE] = "header-candidate", [DISK_OP_HEADER_RESTORE] = "header-restore",
         [DISK_OP_TAKE_OVER_LOOK] = "take-over-look", [DISK_OP_TAKE_OVER] = "take-over",
         [DISK_OP_KEYSLOTS_REMOVE] = "keyslots-remove",
+        [DISK_OP_ENCRYPT_STAGE] = "encrypt-stage", [DISK_OP_ENCRYPT_BEGIN] = "encrypt-begin",
+        [DISK_OP_ENCRYPT_RUN] = "encrypt-run",
 };
 
 const char *disk_op_to_string(enum disk_op op) {
@@ -77,6 +79,7 @@ int disk_request_encode(const struct disk_request *q, struct wire_frame *ret) {
         wire_put_string(ret, q->mapping);
         wire_put_string(ret, q->opener);
         wire_put_bytes(ret, q->wrapped, q->wrapped_size);
+        wire_put_u64(ret, q->plain_max);
         return wire_finish(ret);
 }
 
@@ -106,6 +109,7 @@ int disk_request_decode(struct wire_cursor *c, struct disk_request *ret) {
         wire_get_string(c, q.mapping, sizeof(q.mapping));
         get_text(c, q.opener, sizeof(q.opener));
         wire_get_bytes(c, q.wrapped, sizeof(q.wrapped), &q.wrapped_size);
+        q.plain_max = wire_get_u64(c);
         r = wire_end(c);
         if (r < 0)
                 return r;
@@ -161,6 +165,7 @@ int disk_reply_encode(const struct disk_reply *y, struct wire_frame *ret) {
         wire_put_u32(ret, y->count);
         wire_put_bytes(ret, y->header_digest, sizeof(y->header_digest));
         wire_put_bytes(ret, y->trust_digest, sizeof(y->trust_digest));
+        wire_put_u64(ret, y->plain);
         return wire_finish(ret);
 }
 
@@ -187,6 +192,7 @@ int disk_reply_decode(struct wire_cursor *c, struct disk_reply *ret) {
         y.count = wire_get_u32(c);
         wire_get_exact(c, y.header_digest, sizeof(y.header_digest));
         wire_get_exact(c, y.trust_digest, sizeof(y.trust_digest));
+        y.plain = wire_get_u64(c);
         r = wire_end(c);
         if (r < 0)
                 return r;

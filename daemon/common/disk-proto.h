@@ -84,7 +84,20 @@ enum disk_op {
          * was converted is kept. Its data and keyslots stay */
         DISK_OP_TAKE_OVER,
         DISK_OP_KEYSLOTS_REMOVE, /* as WRAP_REMOVE, of every keyslot but those of our tokens and the recovery key -> count */
+        /* A device with a file system that stays: ENCRYPT_STAGE and BEGIN are what FORMAT is to an empty one */
+        DISK_OP_ENCRYPT_STAGE,   /* as FORMAT; nothing is written but a file with the header to be (ENCRYPT_DIRECTORY) -> as FORMAT */
+        DISK_OP_ENCRYPT_BEGIN,   /* device, uuid, W: the file's keyslot opens; the file system makes room, its beginning is moved, the
+                                  * header written -> count: 1 where the device may have a header now, also on failure */
+        DISK_OP_ENCRYPT_RUN,     /* as ACTIVATE, of a mapping that is there; descriptor: a pipe, of struct disk_progress. SIGTERM: it ends
+                                  * after the part that it is at, as done -> plain, header */
         _DISK_OP_MAX,
+};
+
+/* Where headers are until they are on their disks: UUID.header, and UUID.begun from when a disk cannot do without; root only. */
+#define ENCRYPT_DIRECTORY "/var/lib/cmkd/encrypt"
+
+struct disk_progress {
+        uint64_t size, done;              /* bytes */
 };
 
 #define RECOVERY_SHOWN 'k'
@@ -103,6 +116,7 @@ enum disk_flags {
         DISK_FLAG_WIPE = 1 << 10,         /* FORMAT, SCRATCH: what is on the disk may be overwritten (asked and answered) */
         DISK_FLAG_TABLE_OK = 1 << 11,     /* RECOGNIZE: one crypt target, as the header has it; message: why not */
         DISK_FLAG_NO_TABLE = 1 << 12,     /* RECOGNIZE: the mapping is being made, it has no live table yet */
+        DISK_FLAG_ENCRYPTING = 1 << 13,   /* the header says that an encryption in place is under way */
         DISK_FLAG_RECOVERY_KEY = 1 << 16, /* there is one */
         DISK_FLAG_FOREIGN = 1 << 17,      /* ACTIVATE, CHECK: keyslots or tokens that are not enrolled; message names them */
         DISK_FLAG_FOREIGN_OK = 1 << 18,   /* ACTIVATE: OnForeignKeyslot=report, open it all the same */
@@ -134,6 +148,7 @@ struct disk_request {
         size_t wrapped_size;
         uint8_t header_digest[DISK_DIGEST_SIZE];
         uint8_t trust_digest[DISK_DIGEST_SIZE];
+        uint64_t plain_max;               /* ACTIVATE, RECOGNIZE, ENCRYPT_RUN: bytes that may be plain yet; 0: it is not being encrypted */
 };
 
 /* One key of a volume, as its token has it. */
@@ -164,6 +179,7 @@ struct disk_reply {
         uint32_t dev_major, dev_minor;    /* INSPECT: of the device; ACTIVATE, QUERY: of the mapping */
         uint64_t sectors;
         uint32_t count;                   /* KILL, NOTICE: processes; UNMOUNT: mounts */
+        uint64_t plain;                   /* with ENCRYPTING: bytes that are not encrypted yet */
         uint8_t header_digest[DISK_DIGEST_SIZE];
         uint8_t trust_digest[DISK_DIGEST_SIZE];
 };

@@ -51,7 +51,7 @@ int call_send(struct call *c, int built) {
 
         if (built < 0)
                 return fail(EXIT_CODE_FAILED, "cannot make a request: %s", strerror(-built));
-        r = sd_bus_call(c->bus, c->request, CALL_TIMEOUT_USEC, &e, &c->reply);
+        r = sd_bus_call(c->bus, c->request, c->timeout_usec > 0 ? c->timeout_usec : CALL_TIMEOUT_USEC, &e, &c->reply);
         if (r >= 0)
                 return EXIT_CODE_DONE;
         code = call_explain(&e, r, &why);

@@ -23,6 +23,7 @@
 struct call {
         sd_bus *bus;
         sd_bus_message *request, *reply;
+        uint64_t timeout_usec;                 /* 0: CALL_TIMEOUT_USEC */
 };
 
 static inline void call_release(struct call *c) {

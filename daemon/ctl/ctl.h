@@ -25,7 +25,7 @@ enum option_id {
         OPTION_ACTOR, OPTION_UNIT, OPTION_UNAUTHORISED, OPTION_EXPECT, OPTION_WIDE, OPTION_HTML, OPTION_FORMAT, OPTION_DIRECTORY,
         OPTION_VAULTS, OPTION_PRIVATE_KEY, OPTION_EPOCH_KEYS, OPTION_LIST_EPOCHS, OPTION_PRIVACY_KEY, OPTION_VAULT_LOG, OPTION_MACHINE_ID,
         OPTION_LOCAL, OPTION_NO_QR, OPTION_FINISH, OPTION_FROM, OPTION_OUTPUT, OPTION_STORE,
-        OPTION_HEADER_BACKUP, OPTION_ALLOW_OLDER, OPTION_PASSPHRASE_FILE, OPTION_FROM_ADE, OPTION_REMOVE_OLD_KEYSLOTS, OPTION_ESCROW,
+        OPTION_HEADER_BACKUP, OPTION_ALLOW_OLDER, OPTION_PASSPHRASE_FILE, OPTION_FROM_ADE, OPTION_REMOVE_OLD_KEYSLOTS, OPTION_ESCROW, OPTION_BACKGROUND,
         _OPTION_MAX,
 };
 
@@ -74,6 +74,7 @@ int confirm(const struct invocation *in, const char *what);
 int verb_status(const struct invocation *in);
 int verb_format(const struct invocation *in);
 int verb_metrics(const struct invocation *in);
+int verb_encrypt(const struct invocation *in);
 int verb_enroll(const struct invocation *in);
 int verb_rotate(const struct invocation *in);
 int verb_rekey(const struct invocation *in);

@@ -10,6 +10,8 @@ static const struct verb verbs[] = {
         { "metrics", 0, 0, O(OUTPUT), "", "the same in numbers, as OpenMetrics text", verb_metrics },
         { "format", 1, 1, O(JSON)|O(YES)|O(NAME)|O(ROLE)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(WIPE)|
                 O(STORE)|O(ACCEPT_UNSAFE_VAULT), "DEVICE", "make a device a volume under a customer's key", verb_format },
+        { "encrypt", 1, 1, O(JSON)|O(YES)|O(NAME)|O(ROLE)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(ACCEPT_UNSAFE_VAULT)|
+                O(BACKGROUND), "DEVICE", "the same, and what is on it stays: encrypted in place", verb_encrypt },
         { "enroll", 1, 1, O(JSON)|O(YES)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(REMOVE)|O(STORE)|O(ACCEPT_UNSAFE_VAULT)|
                 O(HEADER_BACKUP)|O(NAME)|O(ROLE)|O(PASSPHRASE_FILE)|O(FROM_ADE)|O(REMOVE_OLD_KEYSLOTS),
           "DEVICE|UUID|NAME", "give a volume one more key, or take one out; take over a LUKS volume", verb_enroll },

@@ -65,6 +65,7 @@ static const struct {
         [OPTION_FROM_ADE] = { "from-ade", 0, false, "--from-ade", "... made by Azure Disk Encryption: LUKS1 becomes LUKS2" },
         [OPTION_REMOVE_OLD_KEYSLOTS] = { "remove-old-keyslots", 0, false, "--remove-old-keyslots", "what opened it before it was taken over" },
         [OPTION_ESCROW] = { "escrow", 0, true, "--escrow URI", "nobody is shown it: wrapped by that key, in the header" },
+        [OPTION_BACKGROUND] = { "background", 0, false, "--background", "do not wait for the end" },
         [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };
 

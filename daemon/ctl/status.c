@@ -84,18 +84,28 @@ static void add_span(struct table *t, struct json_object *v, const char *member)
         table_add(t, text);
 }
 
+/* "attached, 37 % encrypted" */
+static void describe_encryption(struct json_object *v, char *buf, size_t size) {
+        uint64_t all = json_number(v, "encryption_size"), done = json_number(v, "encryption_done");
+
+        *buf = 0;
+        if (*json_text(v, "encryption") && all > 0 && all != UINT64_MAX)
+                snprintf(buf, size, ", %llu %% encrypted", (unsigned long long) (done * 100 / all));
+}
+
 /* "attached", or with the end of its pause, or of its notice: that is for everybody to see. */
 static void add_state(struct table *t, struct json_object *v) {
         uint64_t until = json_number(v, "paused_until_usec"), due = json_number(v, "action_at_usec");
-        char text[32];
+        char text[32], encrypted[40];
 
+        describe_encryption(v, encrypted, sizeof(encrypted));
         if (due != UINT64_MAX) {
                 format_local_time(due, text, sizeof(text));
                 table_addf(t, "%s, %s at %s", json_text(v, "state"), json_text(v, "action"), text);
                 return;
         }
         if (until == UINT64_MAX) {
-                table_add(t, json_text(v, "state"));
+                table_addf(t, "%s%s", json_text(v, "state"), encrypted);
                 return;
         }
         format_local_time(until, text, sizeof(text));
@@ -150,6 +160,17 @@ static void print_span(const char *label, struct json_object *v, const char *mem
                 return;
         format_span(json_number(v, member), text, sizeof(text));
         printf("  %-12s %s%s\n", label, text, after);
+}
+
+static void print_encryption(struct json_object *v) {
+        char line[160];
+
+        if (!*json_text(v, "encryption") || json_number(v, "encryption_size") == UINT64_MAX)
+                return;
+        snprintf(line, sizeof(line), "%s: %llu of %llu MiB, %llu MiB/s", json_text(v, "encryption"),
+                 (unsigned long long) (json_number(v, "encryption_done") >> 20), (unsigned long long) (json_number(v, "encryption_size") >> 20),
+                 (unsigned long long) (json_number(v, "encryption_rate") >> 20));
+        print_text("encryption", line);
 }
 
 static void print_policy(struct json_object *v) {
@@ -245,6 +266,7 @@ static void print_volume(struct json_object *v) {
         print_text("cause", json_text(v, "cause"));
         print_notice(v);
         print_pause(v);
+        print_encryption(v);
         print_text("role", json_text(v, "role"));
         print_text("uuid", json_text(v, "uuid"));
         print_text("device", json_text(v, "device"));

@@ -38,21 +38,32 @@ static int take_lock(const char *path) {
         return -EBUSY;
 }
 
+static int lock(struct header_lock *l, const char *path, struct header_lock *ret, struct disk_reply *y) {
+        if (mkdir(LOCK_DIRECTORY, 0700) < 0 && errno != EEXIST)
+                return op_fail(y, -errno, EXIT_CODE_FAILED, LOCK_DIRECTORY " cannot be made: %s", strerror(errno));
+        l->fd = take_lock(l->path);
+        if (l->fd == -EBUSY)
+                return op_fail(y, l->fd, EXIT_CODE_BUSY, "Another program is changing the header of %s: try again",
+                               path);
+        if (l->fd < 0)
+                return op_fail(y, l->fd, EXIT_CODE_FAILED, "The header of %s cannot be locked (%s): %s", path, l->path,
+                               strerror(-l->fd));
+        *ret = *l;
+        return 0;
+}
+
 int header_lock(const struct device *d, const char *path, struct header_lock *ret, struct disk_reply *y) {
         struct header_lock l;
 
         snprintf(l.path, sizeof(l.path), LOCK_DIRECTORY "/L_%u:%u", d->major, d->minor);
-        if (mkdir(LOCK_DIRECTORY, 0700) < 0 && errno != EEXIST)
-                return op_fail(y, -errno, EXIT_CODE_FAILED, LOCK_DIRECTORY " cannot be made: %s", strerror(errno));
-        l.fd = take_lock(l.path);
-        if (l.fd == -EBUSY)
-                return op_fail(y, l.fd, EXIT_CODE_BUSY, "Another program is changing the header of %s: try again",
-                               path);
-        if (l.fd < 0)
-                return op_fail(y, l.fd, EXIT_CODE_FAILED, "The header of %s cannot be locked (%s): %s", path, l.path,
-                               strerror(-l.fd));
-        *ret = l;
-        return 0;
+        return lock(&l, path, ret, y);
+}
+
+int header_lock_encryption(const char *uuid, const char *path, struct header_lock *ret, struct disk_reply *y) {
+        struct header_lock l;
+
+        snprintf(l.path, sizeof(l.path), LOCK_DIRECTORY "/LN_LUKS2-reencryption-%s", uuid);
+        return lock(&l, path, ret, y);
 }
 
 void header_unlock(struct header_lock *l) {

@@ -16,13 +16,16 @@
 /* The lock by which libcryptsetup guards the header of a block device: /run/cryptsetup/L_MAJOR:MINOR. */
 struct header_lock {
         int fd;
-        char path[64];
+        char path[96];
 };
 
 #define HEADER_LOCK_NONE { .fd = -EBADF }
 
 /* Takes it. Fills y on failure: -EBUSY (somebody has it), or what open(2) and flock(2) say. */
 int header_lock(const struct device *d, const char *path, struct header_lock *ret, struct disk_reply *y);
+
+/* The same for the lock by which libcryptsetup keeps two reencryptions of one volume, and its activation meanwhile, apart. */
+int header_lock_encryption(const char *uuid, const char *path, struct header_lock *ret, struct disk_reply *y);
 
 /* Gives it back, as libcryptsetup does: the file goes. */
 void header_unlock(struct header_lock *l);

@@ -199,8 +199,14 @@ static int read_header(int fd, uint64_t device_size, bool plain, struct header *
         h->copy = chosen->copy;
         h->device_size = device_size;
         h->metadata = TAKE_PTR(chosen->metadata);
-        r = plain ? header_metadata_check_plain(h->metadata, &h->copy, device_size, &h->layout, why)
-                  : header_metadata_check(h->metadata, &h->copy, device_size, &h->layout, why);
+        r = header_settle(h->metadata, device_size, &h->settled, &h->encryption, why);
+        if (r >= 0)
+                r = plain ? header_metadata_check_plain(h->settled, &h->copy, device_size, &h->layout, why)
+                          : header_metadata_check(h->settled, &h->copy, device_size, &h->layout, why);
+        if (r >= 0 && h->encryption.under_way && h->layout.data_offset != h->encryption.shift) {
+                snprintf(why->text, sizeof(why->text), "its data would not begin where it is shifted to");
+                r = -EPERM;
+        }
         if (r < 0)
                 return r;
         r = fill_memfd(fd, &a, &b, h);
@@ -292,6 +298,8 @@ void header_describe(const struct header *h, struct disk_reply *y) {
                 describe_wrap(l->wraps + i, y->wraps + i);
         y->n_wraps = (uint8_t) l->n_wraps;
         memcpy(y->header_digest, h->digest, sizeof(h->digest));
+        y->plain = h->encryption.plain;
+        y->flags = h->encryption.under_way ? y->flags | DISK_FLAG_ENCRYPTING : y->flags & ~(uint32_t) DISK_FLAG_ENCRYPTING;
         if (h->layout.recovery_keyslot >= 0)
                 y->flags |= DISK_FLAG_RECOVERY_KEY;
 }
@@ -310,6 +318,7 @@ struct header *header_free(struct header *h) {
                 return NULL;
         safe_close(h->fd);
         json_object_put(h->metadata);
+        json_object_put(h->settled);
         free(h);
         return NULL;
 }

@@ -9,13 +9,15 @@
  * Only what the header says it needs is copied: the copies of the metadata and the areas of the keyslots that exist;
  * the rest of the memfd reads as zeros. Nothing changes the bytes once header_read() returned. */
 
-#include "header-check.h"
+#include "encryption.h"
 
 struct header {
         int fd;                           /* the sealed memfd */
         struct header_copy copy;          /* the one that counts */
         struct header_layout layout;
-        struct json_object *metadata;
+        struct json_object *metadata;     /* as it is on the disk */
+        struct json_object *settled;      /* the same, or what it will be when the encryption that is under way has ended */
+        struct header_encryption encryption;
         bool damaged;                     /* the other copy is missing, unreadable or older */
         uint64_t device_size;
         uint8_t digest[DISK_DIGEST_SIZE]; /* SHA-256 over what was copied */

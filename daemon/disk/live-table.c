@@ -95,7 +95,63 @@ static bool is_size_expected(const struct dm_target_spec *target, const struct l
         return e->by_others ? target->length <= e->sectors : target->length == e->sectors;
 }
 
-static int compare(const struct dm_ioctl *io, const struct live_table_expected *e, const char **ret_options,
+/* "254:16 32768": a part that is plain, or how an encrypted one goes on after its key. Returns what follows, or NULL. */
+static const char *skip_place(const char *params, const struct live_table_expected *e, uint64_t offset) {
+        char place[64];
+        const char *rest;
+
+        snprintf(place, sizeof(place), "%" PRIu32 ":%" PRIu32 " %" PRIu64, e->major, e->minor, offset);
+        rest = startswith(params, place);
+        return rest && (!*rest || *rest == ' ') ? rest + strspn(rest, " ") : NULL;
+}
+
+static bool is_plain_part(const char *params, const struct live_table_expected *e, uint64_t at) {
+        const struct header_encryption *x = e->encryption;
+        const char *rest = skip_place(params, e, at < x->shift / 512 ? x->moved / 512 + at : at);
+
+        return rest && !*rest;
+}
+
+static bool is_crypt_part(const char *params, const struct live_table_expected *e, uint64_t at) {
+        const char *rest = skip_key(params, e);
+        char tweak[32];
+
+        snprintf(tweak, sizeof(tweak), "%" PRIu64 " ", at);
+        rest = rest ? startswith(rest, tweak) : NULL;
+        rest = rest ? skip_place(rest, e, e->offset + at) : NULL;
+        return rest && streq(rest, e->sector_size == 512 ? "" : "1 sector_size:4096");
+}
+
+/* The parts of a volume that is being encrypted, from its beginning: plain ones, then the one that is done. */
+static int compare_parts(const struct dm_ioctl *io, const struct live_table_expected *e, uint64_t *ret_sectors, const char **why) {
+        const char *data = (const char *) io + io->data_start, *end = (const char *) io + io->data_size;
+        const struct dm_target_spec *t = (const void *) data;
+        uint64_t at = 0, plain = 0;
+        bool crypt = false;
+
+        *why = "its parts are not those of its encryption";
+        for (uint32_t i = 0; i < io->target_count; i++) {
+                const char *params = (const char *) (t + 1);
+
+                if (params >= end || !memchr(params, 0, (size_t) (end - params)) || t->sector_start != at)
+                        return -EUCLEAN;
+                if (strncmp(t->target_type, "linear", sizeof(t->target_type)) == 0 && !crypt && is_plain_part(params, e, at))
+                        plain += t->length;
+                else if (strncmp(t->target_type, "crypt", sizeof(t->target_type)) == 0 && !crypt && is_crypt_part(params, e, at))
+                        crypt = true;
+                else
+                        return -EUCLEAN;
+                at += t->length;
+                if (i + 1 < io->target_count && (t->next % 8 || t->next >= (size_t) (end - data) - sizeof(*t)))
+                        return -EUCLEAN;
+                t = (const void *) (data + t->next);
+        }
+        *why = "more of it is plain than its header says";
+        *ret_sectors = at;
+        return plain <= e->encryption->plain / 512 && at == e->encryption->size / 512 ? 0 : -EUCLEAN;
+}
+
+static int compare(const struct dm_ioctl *io, const struct live_table_expected *e, const char **ret_options, uint64_t *ret_sectors,
                    const char **why) {
         const struct dm_target_spec *target = (const void *) ((const char *) io + io->data_start);
         const char *params = (const char *) (target + 1);
@@ -113,6 +169,10 @@ static int compare(const struct dm_ioctl *io, const struct live_table_expected *
         *why = "it is not read-only, or only";
         if (!!(io->flags & DM_READONLY_FLAG) != e->read_only)
                 return -EUCLEAN;
+        *ret_options = "";
+        *ret_sectors = target->length;
+        if (e->encryption && io->target_count > 0 && io->data_size >= io->data_start + sizeof(*target) + 1)
+                return compare_parts(io, e, ret_sectors, why);
         *why = "it has not exactly one target, crypt, over the whole device";
         if (io->target_count != 1 || io->data_size < io->data_start + sizeof(*target) + 1 ||
             strncmp(target->target_type, "crypt", sizeof(target->target_type)) != 0 || !is_size_expected(target, e))
@@ -122,9 +182,8 @@ static int compare(const struct dm_ioctl *io, const struct live_table_expected *
         return live_table_check_params(params, e, ret_options, why);
 }
 
-static int take(const struct dm_ioctl *io, const char *options, struct live_table *ret, const char **why) {
-        const struct dm_target_spec *target = (const void *) ((const char *) io + io->data_start);
-        struct live_table t = { major(io->dev), minor(io->dev), target->length, "" };
+static int take(const struct dm_ioctl *io, const char *options, uint64_t sectors, struct live_table *ret, const char **why) {
+        struct live_table t = { major(io->dev), minor(io->dev), sectors, "" };
 
         *why = "it has more options than there are";
         if (strlen(options) >= sizeof(t.options))
@@ -139,6 +198,7 @@ int live_table_check(const struct live_table_expected *e, struct live_table *ret
         struct dm_ioctl *io = (struct dm_ioctl *) buffer;
         _cleanup_(closep) int control = -EBADF;
         const char *options;
+        uint64_t sectors;
         int r;
 
         *ret_why = "it cannot be read";
@@ -147,9 +207,9 @@ int live_table_check(const struct live_table_expected *e, struct live_table *ret
                 return control;
         r = read_table(control, e->name, io, sizeof(buffer));
         if (r >= 0)
-                r = compare(io, e, &options, ret_why);
+                r = compare(io, e, &options, &sectors, ret_why);
         if (r >= 0)
-                r = take(io, options, ret, ret_why);
+                r = take(io, options, sectors, ret, ret_why);
         /* Had the key been given inline after all, it would be in here. */
         explicit_bzero(buffer, sizeof(buffer));
         return r;

@@ -7,7 +7,7 @@
  *   CIPHER KEY IV_OFFSET DEVICE OFFSET [N OPTIONS...]
  *   aes-xts-plain64 :64:logon:cryptsetup:UUID-d0 0 254:16 32768 1 sector_size:4096 */
 
-#include "common/util.h"
+#include "encryption.h"
 
 #define LIVE_TABLE_OPTIONS_SIZE 256u
 
@@ -29,6 +29,8 @@ struct live_table_expected {
         bool by_others;                /* options that change how it works, not what it is, may be there; sectors may be
                                         * fewer: somebody else made the mapping, with options of theirs */
         bool held;                     /* suspended, and its key may be wiped: zeros take its place then */
+        const struct header_encryption *encryption;    /* NULL, or of a volume that is being encrypted: plain parts, and then an
+                                        * encrypted one, none plain beyond what it says */
         const struct live_table *before;   /* NULL, or what it was: sectors and options are still the same */
 };
 
@@ -37,7 +39,7 @@ struct live_table_expected {
 int live_table_check_params(const char *params, const struct live_table_expected *e, const char **ret_options,
                             const char **ret_why);
 
-/* Asks the kernel for the mapping: name, dm uuid, one target of type crypt that covers it, live, suspended only where it
+/* Asks the kernel for the mapping: name, dm uuid, one target of type crypt that covers it (or the parts of an encryption), live, suspended only where it
  * is held, its parameters. Returns 0, -EUCLEAN (*ret_why says what differs), -ENXIO (no such mapping) or what open(2) and
  * ioctl(2) say. */
 int live_table_check(const struct live_table_expected *e, struct live_table *ret, const char **ret_why);

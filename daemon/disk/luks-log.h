@@ -14,6 +14,9 @@ void luks_log_attach(struct luks *l);
  * *ret_image. Returns 0, -errno, or what libcryptsetup says. */
 int luks_open_image(struct luks *l, const struct header *h, const char *device, int *ret_image);
 
+/* One header, two parsers: whether libcryptsetup has read what we have. Returns 0, -EUCLEAN, or its error. */
+int luks_compare(struct luks *l, const struct header *h);
+
 struct crypt_pbkdf_type;
 
 /* Full entropy is stretched by nothing: the cheapest derivation that LUKS2 allows. */

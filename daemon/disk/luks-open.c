@@ -6,7 +6,7 @@
 #include <libcryptsetup.h>
 
 /* One header, two parsers: they must have read the same. */
-static int compare_metadata(struct luks *l, const struct header *h) {
+int luks_compare(struct luks *l, const struct header *h) {
         _cleanup_(json_object_putp) struct json_object *theirs = NULL;
         const char *text, *uuid = crypt_get_uuid(l->cd);
         int r;
@@ -39,7 +39,7 @@ int luks_open(struct luks *l, const struct header *h, const char *device) {
         r = crypt_load(l->cd, CRYPT_LUKS2, NULL);
         if (r < 0)
                 return r;
-        return compare_metadata(l, h);
+        return luks_compare(l, h);
 }
 
 int luks_unlock(struct luks *l, int keyslot, const struct secret *passphrase, struct secret **ret_volume_key) {

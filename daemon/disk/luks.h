@@ -100,6 +100,21 @@ int luks_recovery_unlock(struct luks *l, const struct header *h, const struct se
  * *ret_fd. Returns 0, -errno of memfd_create(2), or what libcryptsetup says. */
 int luks_scratch_image(struct luks *l, const struct luks_format *f, const char *device, int *ret_fd);
 
+/* luks-encrypt.c: a device with plain data, in place. All return 0 or what libcryptsetup says; those that are given h also -EUCLEAN
+ * (the header on the device is not h).
+ * begin: header is a file with a header for the device, which is not in use; its first LUKS_FORMAT_DATA_OFFSET bytes are copied to its
+ * end, and the file says then that the encryption has begun. Nothing else is written to the device.
+ * The other two with header_lock_encryption().
+ * activate: of such a header on the device; a part that was half-way is finished first. Also -EEXIST.
+ * run: goes on with a mapping that is there, until all is done or progress (bytes; after each part) does not return 0. */
+int luks_encrypt_begin(struct luks *l, const char *header, const char *device, int keyslot, const struct secret *unlock_key,
+                       unsigned sector_size);
+int luks_encrypt_activate(struct luks *l, const struct header *h, const char *device, const char *name, int keyslot,
+                          const struct secret *unlock_key);
+typedef int (*luks_progress)(uint64_t size, uint64_t done, void *user);
+int luks_encrypt_run(struct luks *l, const struct header *h, const char *device, const char *name, int keyslot,
+                     const struct secret *unlock_key, luks_progress progress, void *user);
+
 #define LUKS_FORMAT_DATA_OFFSET (16u << 20)
 
 /* Makes a LUKS2 header, with its keyslot, token and manifest, in a memfd of LUKS_FORMAT_DATA_OFFSET bytes or a little

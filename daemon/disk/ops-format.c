@@ -13,7 +13,7 @@
 #define DATA_MIN (1u << 20)
 #define SECOND_COPY HEADER_SIZE_MIN
 
-static int check_request(const struct disk_request *q, struct disk_reply *y) {
+int op_check_new_volume(const struct disk_request *q, struct disk_reply *y) {
         if (!q->name[0])
                 return op_fail(y, -EINVAL, EXIT_CODE_USAGE, "A volume needs a name");
         if (op_is_given_secret(q) && !q->uuid[0])
@@ -67,16 +67,16 @@ static unsigned choose_sector_size(const struct device *d) {
         return (d->logical == 4096 || d->physical == 4096) && d->size % 4096 == 0 ? 4096 : 512;
 }
 
-static int make_image(const struct disk_request *q, const struct device *d, const struct secret *w, struct luks *l,
-                      int *ret_fd) {
+int op_make_image(const struct disk_request *q, unsigned sector_size, const struct secret *w, char uuid[static 37], struct luks *l,
+                  int *ret_fd) {
         _cleanup_(secret_freep) struct secret *volume_key = NULL, *unlock_key = NULL;
-        char uuid[37], label[48];
+        char label[48];
         struct token token;
-        struct luks_format f = { .uuid = uuid, .label = label, .token = &token, .sector_size = choose_sector_size(d) };
+        struct luks_format f = { .uuid = uuid, .label = label, .token = &token, .sector_size = sector_size };
         int r;
 
         if (q->uuid[0])
-                memcpy(uuid, q->uuid, sizeof(uuid));
+                memcpy(uuid, q->uuid, sizeof(q->uuid));
         else
                 random_uuid(uuid);
         snprintf(label, sizeof(label), "%s", q->name);
@@ -131,11 +131,12 @@ int op_format(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_
         _cleanup_(device_close) struct device d = DEVICE_NONE;
         _cleanup_(luks_close) struct luks l = {};
         _cleanup_(closep) int image = -EBADF;
+        char uuid[37];
         int r;
 
         (void) in_fd;
         (void) ret_fd;
-        r = check_request(q, y);
+        r = op_check_new_volume(q, y);
         if (r >= 0)
                 r = device_open(q->device, &d, y);
         if (r >= 0)
@@ -151,7 +152,7 @@ int op_format(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_
         } else
                 r = secret_random(DISK_W_SIZE, &w);
         if (r >= 0)
-                r = make_image(q, &d, w, &l, &image);
+                r = op_make_image(q, choose_sector_size(&d), w, uuid, &l, &image);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "The header for %s cannot be made, nothing was written: %s",
                                q->device, l.said[0] ? l.said : strerror(-r));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops.h"
 
+#include "header-write.h"
 #include "live-table.h"
 #include "unlock-key.h"
 #include "volume.h"
@@ -34,6 +35,7 @@ static struct live_table_expected expect(const struct volume *v, const struct di
                 .name = q->mapping, .uuid = v->header->copy.uuid, .major = v->device.major, .minor = v->device.minor,
                 .sectors = sectors, .offset = v->header->layout.data_offset / 512,
                 .sector_size = v->header->layout.sector_size, .read_only = read_only,
+                .encryption = v->header->encryption.under_way ? &v->header->encryption : NULL,
         };
 }
 
@@ -70,8 +72,46 @@ static int check_name_is_free(const struct disk_request *q, struct disk_reply *y
         return op_fail(y, -EEXIST, EXIT_CODE_BUSY, "There is a mapping named %s already (%.60s)", q->mapping, info.uuid);
 }
 
+/* A part that was half-way has been finished by it: the header is another one now, and no more of it may be plain. */
+static int read_after_recovery(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        uint64_t plain = v->header->encryption.plain;
+        struct header_why why = {};
+        int r;
+
+        v->header = header_free(v->header);
+        r = header_read(v->device.fd, v->device.size, &v->header, &why);
+        if (r >= 0)
+                r = v->header->encryption.plain > plain ? -EUCLEAN : volume_manifest_verify(v->header, v->volume_key);
+        if (r >= 0) {
+                header_describe(v->header, y);
+                y->sectors = volume_sectors(v);
+                return 0;
+        }
+        return op_fail(y, r, EXIT_CODE_POLICY, "The header of %s changed while it was activated (%s), and the mapping was %s", q->device,
+                       *why.text ? why.text : "its manifest does not hold",
+                       luks_remove(&v->luks, q->mapping) < 0 ? "NOT removed: cut it" : "removed");
+}
+
+static int activate(struct volume *v, const struct disk_request *q, bool read_only, struct disk_reply *y) {
+        _cleanup_(header_unlock) struct header_lock lock = HEADER_LOCK_NONE;
+        int r;
+
+        if (!v->header->encryption.under_way) {
+                r = luks_activate(&v->luks, q->mapping, v->volume_key, read_only);
+                return r < 0 ? fail_activate(r, v, q, y) : 0;
+        }
+        if (read_only)
+                return op_fail(y, -EROFS, EXIT_CODE_BUSY, "%s is being encrypted, and what was half-way has to be finished: it cannot be "
+                               "attached read-only", q->name);
+        r = header_lock_encryption(v->header->copy.uuid, q->device, &lock, y);
+        if (r < 0)
+                return r;
+        r = luks_encrypt_activate(&v->luks, v->header, v->device.path, q->mapping, v->wrap->token.keyslot, v->unlock_key);
+        return r < 0 ? fail_activate(r, v, q, y) : read_after_recovery(v, q, y);
+}
+
 int op_activate(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y) {
-        _cleanup_(volume_done) struct volume v = VOLUME_NONE;
+        _cleanup_(volume_done) struct volume v = { .device = DEVICE_NONE, .keep_unlock_key = q->plain_max > 0 };
         bool read_only = q->flags & DISK_FLAG_READ_ONLY;
         int r;
 
@@ -84,10 +124,8 @@ int op_activate(const struct disk_request *q, int in_fd, int *ret_fd, struct dis
                 r = volume_open(&v, q, y);
         if (r < 0)
                 return r;
-        r = luks_activate(&v.luks, q->mapping, v.volume_key, read_only);
-        if (r < 0)
-                return fail_activate(r, &v, q, y);
-        return verify_mapping(&v, q, read_only, y);
+        r = activate(&v, q, read_only, y);
+        return r < 0 ? r : verify_mapping(&v, q, read_only, y);
 }
 
 int op_unlock_key(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y) {

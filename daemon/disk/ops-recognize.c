@@ -12,12 +12,14 @@
 /* At one that changes meanwhile. */
 #define LOOKS 4
 
-static void check_table(const struct mapping *m, const struct volume *v, uint64_t sectors, struct disk_reply *y) {
+static void check_table(const struct mapping *m, const struct volume *v, const struct disk_request *q, uint64_t sectors,
+                        struct disk_reply *y) {
         const struct live_table_expected e = {
                 .name = m->info.name, .dm_uuid = m->dm_uuid, .uuid = v->header->copy.uuid, .major = v->device.major,
                 .minor = v->device.minor, .sectors = sectors, .offset = v->header->layout.data_offset / 512,
                 .sector_size = v->header->layout.sector_size, .read_only = m->info.state & DM_STATE_READ_ONLY,
                 .by_others = true,
+                .encryption = v->header->encryption.under_way ? &v->header->encryption : NULL,
         };
         struct live_table live;
         const char *why;
@@ -25,7 +27,9 @@ static void check_table(const struct mapping *m, const struct volume *v, uint64_
         /* The key of a held volume is wiped, and its table says so in its own way. */
         if (m->info.state & DM_STATE_SUSPENDED)
                 return;
-        if (live_table_check(&e, &live, &why) >= 0 && live.major == m->info.major && live.minor == m->info.minor)
+        if (v->header->encryption.under_way && (q->plain_max == 0 || v->header->encryption.plain > q->plain_max))
+                snprintf(y->message, sizeof(y->message), "more of it is not encrypted than this node knows of");
+        else if (live_table_check(&e, &live, &why) >= 0 && live.major == m->info.major && live.minor == m->info.minor)
                 y->flags |= DISK_FLAG_TABLE_OK;
         else
                 snprintf(y->message, sizeof(y->message), "its table is not what the header of the device asks for: %s", why);
@@ -53,7 +57,7 @@ static int look(struct mapping *ret, const struct disk_request *q, struct disk_r
         y->dev_minor = ret->info.minor;
         y->sectors = ret->table.sectors;
         if (r >= 0 && !ret->table.all_error)
-                check_table(ret, &v, sectors, y);
+                check_table(ret, &v, q, sectors, y);
         return r;
 }
 

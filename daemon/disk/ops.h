@@ -5,6 +5,7 @@
 
 #include "common/disk-serve.h"
 #include "common/secret.h"
+#include "luks.h"
 #include "token.h"
 
 /* Reads secret W from the child's pipe. Returns 0, or an error as of op_fail(): -EBADF (there is no pipe), -EPIPE (it
@@ -37,6 +38,17 @@ bool op_is_given_secret(const struct disk_request *q);
 /* The token of that key, of q's generation: W wrapped (here, or as the request has it), a new salt; keyslot
  * and MAC are for later. Returns 0 or an error of wrap_secret(). */
 int op_fill_token(const struct disk_request *q, const char *uuid, const struct secret *w, struct token *ret);
+
+/* Of FORMAT, for whoever makes a volume: whether the request has what a new one needs, and its header (uuid: q's, or a new one).
+ * op_make_image() returns as luks_format_image(). */
+int op_check_new_volume(const struct disk_request *q, struct disk_reply *y);
+int op_make_image(const struct disk_request *q, unsigned sector_size, const struct secret *w, char uuid[static 37], struct luks *l,
+                  int *ret_fd);
+
+/* ops-encrypt.c: a device with a file system that stays */
+int op_encrypt_stage(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_encrypt_begin(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_encrypt_run(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 
 /* ops-backup.c: a copy of the header into a file */
 int op_header_backup(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);

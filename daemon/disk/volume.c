@@ -44,6 +44,14 @@ static int read_header(struct volume *v, struct header_why *why) {
         return header_read(v->device.fd, v->device.size, &v->header, why);
 }
 
+uint64_t volume_sectors(const struct volume *v) {
+        uint64_t sectors = (v->device.size - v->header->layout.data_offset) / 512;
+
+        if (v->header->encryption.under_way)
+                return v->header->encryption.size / 512;
+        return sectors - sectors % (v->header->layout.sector_size / 512);
+}
+
 int volume_read(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
         struct header_why why = {};
         int r;
@@ -60,13 +68,25 @@ int volume_read(struct volume *v, const struct disk_request *q, struct disk_repl
                 return fail_header(r, q->device, &why, y);
         }
         header_describe(v->header, y);
-        y->sectors = (v->device.size - v->header->layout.data_offset) / 512;
-        if (v->header->layout.sector_size > 512)
-                y->sectors -= y->sectors % (v->header->layout.sector_size / 512);
+        y->sectors = volume_sectors(v);
         if (q->uuid[0] && !streq(q->uuid, v->header->copy.uuid))
                 return op_fail(y, -ESTALE, EXIT_CODE_FAILED, "%s holds another volume now: UUID %s, expected %s",
                                q->device, v->header->copy.uuid, q->uuid);
         return 0;
+}
+
+/* Whoever can write to the disk can say that more of it is plain than is: what is written there would not be encrypted. */
+static int check_plain(const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        const struct header_encryption *x = &v->header->encryption;
+
+        if (!x->under_way || (q->plain_max > 0 && x->plain <= q->plain_max))
+                return 0;
+        if (q->plain_max == 0)
+                return op_fail(y, -EPERM, EXIT_CODE_POLICY, "The header of %s says that it is being encrypted in place: as far as this "
+                               "node knows it is not, or this cannot be done meanwhile", q->device);
+        return op_fail(y, -EPERM, EXIT_CODE_POLICY, "The header of %s says that %llu bytes are not encrypted yet, where %llu were left: "
+                       "it is an older header, or forged", q->device, (unsigned long long) x->plain,
+                       (unsigned long long) q->plain_max);
 }
 
 static int fail_unlock(int error, const struct disk_request *q, const struct volume *v, struct disk_reply *y) {
@@ -83,7 +103,7 @@ static int judge_change(struct volume *v, const struct disk_request *q, struct d
         struct header_why what = {};
         int r;
 
-        r = foreign_find(v->header->metadata, v->header->copy.uuid, v->volume_key, &v->header->layout, v->wrap, &what);
+        r = foreign_find(v->header->settled, v->header->copy.uuid, v->volume_key, &v->header->layout, v->wrap, &what);
         if (r == -EUCLEAN)
                 return op_fail(y, r, EXIT_CODE_POLICY, "The header of %s was changed since it was enrolled: another "
                                "cipher, name or generation, or a keyslot that is not as it was", q->device);
@@ -107,7 +127,7 @@ int volume_manifest_verify(const struct header *h, const struct secret *volume_k
         for (unsigned i = 1; i < l->n_wraps; i++)
                 if (!digest_equal(l->wraps[i].token.mac, l->wraps[0].token.mac))
                         return -EUCLEAN;
-        return manifest_verify(h->metadata, h->copy.uuid, volume_key, l->wraps[0].token.mac);
+        return manifest_verify(h->settled, h->copy.uuid, volume_key, l->wraps[0].token.mac);
 }
 
 int volume_verify(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
@@ -137,6 +157,9 @@ int volume_unlock(struct volume *v, const struct disk_request *q, const struct s
         v->wrap = header_find_wrap(&v->header->layout, q->opener);
         if (!v->wrap)
                 return op_fail(y, -ENOENT, EXIT_CODE_FAILED, "No token of %s is of key %s: try again", q->device, q->opener);
+        r = check_plain(v, q, y);
+        if (r < 0)
+                return r;
         t = &v->wrap->token;
         r = unlock_key_derive(w, t->salt, v->header->copy.uuid, t->role, t->generation, &unlock_key);
         if (r < 0)

@@ -26,6 +26,9 @@ struct volume {
  * on success, error and message on failure: errors of device_open() and header_read(), -ESTALE (another UUID). */
 int volume_read(struct volume *v, const struct disk_request *q, struct disk_reply *y);
 
+/* Of the mapping that its header asks for, 512 bytes each. */
+uint64_t volume_sectors(const struct volume *v);
+
 /* For the next request to this process: where the device then reads as it did, the header is not parsed anew. */
 void volume_keep_header(struct volume *v);
 

@@ -230,6 +230,7 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         struct candidate *c = user;
         struct volume *v = volume_of(c);
         struct recognize_facts *f = &c->facts;
+        const struct trust_entry *t = trust_find_uuid(c->manager->trust, c->uuid);
         enum lease_cause cause;
         enum recognized what;
         const char *why;
@@ -241,6 +242,7 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
                 return;
         }
         f->flags = y->flags;
+        f->encrypting = t && t->unencrypted > 0;
         f->header_ok = y->error >= 0 && streq(y->uuid, v->uuid);
         f->released = v->released;
         f->header_changed = v->released && (c->elsewhere ||
@@ -271,8 +273,14 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         leave(c);
 }
 
+/* What a child leaves that died in the middle of an encryption stands on mappings of libcryptsetup's: the disk is below those. */
+static bool is_half_way(const struct trust_entry *t, const struct below *b) {
+        return t && t->unencrypted > 0 && startswith(b->name, "dm-");
+}
+
 /* The device below is the one that sysfs says: the name under which udev lists the UUID may belong to a copy by now. */
 static void ask(struct candidate *c) {
+        const struct trust_entry *t = trust_find_uuid(c->manager->trust, c->uuid);
         struct volume *v = volume_of(c);
         struct disk_request q;
         struct below below[1];
@@ -280,8 +288,9 @@ static void ask(struct candidate *c) {
 
         c->facts.pulled = mapping_sysfs_below(c->seen.major, c->seen.minor, below, 1) < 1;
         volume_disk_request(v, DISK_OP_RECOGNIZE, &q);
+        q.plain_max = t ? t->unencrypted : 0;
         snprintf(q.mapping, sizeof(q.mapping), "%s", c->seen.mapping);
-        if (c->facts.pulled)
+        if (c->facts.pulled || is_half_way(t, below))
                 snprintf(q.device, sizeof(q.device), "/dev/disk/by-uuid/%s", c->uuid);
         else
                 snprintf(q.device, sizeof(q.device), "/dev/%s", below[0].name);

@@ -140,7 +140,7 @@ static void check(struct unlock *u) {
                 claim_failed(u, &failed, NULL);
 }
 
-static const struct unlock_verb attach_verb = { .name = "attach", .open_is_done = true, .one_child = true, .use = activate };
+static const struct unlock_verb attach_verb = { .name = "attach", .open_is_done = true, .one_child = true, .while_encrypted = true, .use = activate };
 static const struct unlock_verb resume_verb = { .name = "resume", .one_child = true, .use = activate };
 static const struct unlock_verb claim_verb = { .name = "claim", .use = check };
 

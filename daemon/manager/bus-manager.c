@@ -144,6 +144,33 @@ static int method_take_over(sd_bus_message *message, void *user, sd_bus_error *e
         return started(message, r);
 }
 
+static int method_encrypt(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        const char *device, *name, *role, *key;
+        struct encrypt_request q = {};
+        struct requester who;
+        struct manager *m = user;
+        struct options o;
+        int r;
+
+        r = sd_bus_message_read(message, "ssss", &device, &name, &role, &key);
+        if (!begin(m, message, r, &o, &r))
+                return r;
+        r = role_from_string(role);
+        if (r < 0)
+                return reply_error(message, EXIT_CODE_USAGE, "%s is no role; there are data, os and scratch", role);
+        q.role = (enum role) r;
+        if (*device != '/' || !copy(q.device, sizeof(q.device), device) || !copy(q.name, sizeof(q.name), name) ||
+            !copy(q.key, sizeof(q.key), key) || !copy(q.accept_unsafe, sizeof(q.accept_unsafe), o.accept_unsafe))
+                return reply_error(message, EXIT_CODE_USAGE, "Device, name or key is too long, or the device is no path");
+        if (config_find_scratch(m->config, name))
+                return reply_error(message, EXIT_CODE_POLICY, "%s is the name of a scratch disk (cmkd.conf)", name);
+        if (!breaker_is_ready(m->breaker))
+                return reply_error(message, EXIT_CODE_FAILED, "%s: cmkd-breaker does not run: nobody would hold the volume's "
+                                   "deadline. See \"systemctl status cmkd-breaker\"", name);
+        get_requester(message, &who);
+        return started(message, encrypt_start(m, &q, &who, on_formatted, sd_bus_message_ref(message)));
+}
+
 /* A device, or a volume of the list. Returns 0, or what the handler returns: the reply has been sent. */
 static int check_what(const struct manager *m, sd_bus_message *message, const char *what) {
         if (*what == '/')
@@ -546,6 +573,9 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                  "sbs", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed) SD_BUS_PARAM(backup), method_take_over, 0),
         SD_BUS_METHOD_WITH_NAMES("KeyslotsRemove", "s", SD_BUS_PARAM(what),
                                  "sb", SD_BUS_PARAM(name) SD_BUS_PARAM(changed), bus_method_keyslots_remove, 0),
+        SD_BUS_METHOD_WITH_NAMES("Encrypt", "ssssa{sv}",
+                                 SD_BUS_PARAM(device) SD_BUS_PARAM(name) SD_BUS_PARAM(role) SD_BUS_PARAM(key) SD_BUS_PARAM(options),
+                                 "sb", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed), method_encrypt, 0),
         SD_BUS_METHOD_WITH_NAMES("Enroll", "ssa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(key) SD_BUS_PARAM(options),
                                  "b", SD_BUS_PARAM(changed), method_enroll, 0),
         SD_BUS_METHOD_WITH_NAMES("Rotate", "ssa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(key) SD_BUS_PARAM(options),

@@ -3,6 +3,7 @@
 
 #include "backup-mark.h"
 #include "common/log.h"
+#include "encrypt-run.h"
 #include "fellows.h"
 #include "key-attributes.h"
 #include "key.h"
@@ -94,13 +95,19 @@ static const char *action_text(const struct volume *v) {
         return teardown_due(v, &a) == USEC_INFINITY ? "" : action_to_string(a);
 }
 
+static const char *encryption_text(const struct volume *v) {
+        struct encryption_state s;
+
+        return !encrypt_state(v, &s) ? "" : s.running ? "running" : "waiting";
+}
+
 static const struct {
         const char *property;
         const char *(*text)(const struct volume *v);
 } texts[] = {
         { "State", state_text }, { "Role", role_text }, { "LastVerdict", verdict_text },
         { "LastCode", code_text }, { "HoldPossible", hold_text }, { "Cause", cause_text },
-        { "RecoveryKey", recovery_text }, { "Action", action_text }, { "Key", volume_key_text },
+        { "RecoveryKey", recovery_text }, { "Action", action_text }, { "Key", volume_key_text }, { "Encryption", encryption_text },
 };
 
 static int get_derived_text(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
@@ -161,9 +168,17 @@ static int get_number(sd_bus *sd _unused_, const char *path _unused_, const char
                       const char *property, sd_bus_message *reply, void *user, sd_bus_error *e _unused_) {
         const struct volume *v = user;
         struct instant begin = wraps_lease_begin(v);
+        struct encryption_state s = {};
         uint64_t value = 0;
 
-        if (streq(property, "Generation"))
+        (void) encrypt_state(v, &s);
+        if (streq(property, "EncryptionSize"))
+                value = s.size;
+        else if (streq(property, "EncryptionDone"))
+                value = s.done;
+        else if (streq(property, "EncryptionRate"))
+                value = s.rate;
+        else if (streq(property, "Generation"))
                 value = v->opener < v->header.n_wraps ? v->header.wraps[v->opener].generation : 0;
         else if (streq(property, "SecondsSinceProof"))
                 value = since_proof_sec(v, begin);
@@ -371,6 +386,10 @@ const sd_bus_vtable bus_volume_vtable[] = {
         NUMBER("PausedUntilUsec"),
         DERIVED("Action"),
         NUMBER("ActionAtUsec"),
+        DERIVED("Encryption"),
+        NUMBER("EncryptionSize"),
+        NUMBER("EncryptionDone"),
+        NUMBER("EncryptionRate"),
         SD_BUS_PROPERTY("Findings", "as", get_findings, 0, 0),
         SD_BUS_PROPERTY("Policy", "a{ss}", get_policy, 0, 0),
         SD_BUS_VTABLE_END

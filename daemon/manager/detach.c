@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "disk-child.h"
+#include "encrypt-run.h"
 #include "key.h"
 #include "manager.h"
 #include "operation.h"
@@ -99,6 +100,22 @@ static void on_deactivated(const struct disk_reply *y, int fd, void *user) {
         }
 }
 
+static void deactivate(void *user) {
+        struct detach *d = user;
+        struct volume *v = d->volume;
+        struct disk_request q;
+        struct outcome o = {};
+
+        volume_disk_request(v, DISK_OP_DEACTIVATE, &q);
+        if (v->state == VOLUME_DETACHING &&
+            disk_child_start(d->manager->children, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_deactivated, d, NULL) >= 0)
+                return;
+        outcome_set(&o, EXIT_CODE_FAILED, "%s: it was cut meanwhile, or out of memory", v->name);
+        if (v->state == VOLUME_DETACHING)
+                volume_set_state(v, d->before);
+        end(d, &o, "failed");
+}
+
 int detach_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user) {
         struct detach *d = detach_new(v, who, done, user);
         struct disk_request q;
@@ -111,6 +128,9 @@ int detach_start(struct manager *m, struct volume *v, const struct requester *wh
                 free(d);
                 return r;
         }
+        /* A mapping that is being encrypted stands on others: that ends first, and goes on with the next attach. */
+        if (encrypt_stop(v, deactivate, d))
+                return 0;
         volume_disk_request(v, DISK_OP_DEACTIVATE, &q);
         r = disk_child_start(m->children, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_deactivated, d, NULL);
         if (r < 0) {

@@ -2,6 +2,7 @@
 #include "disk-child.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -295,6 +296,16 @@ int disk_child_again(struct disk_child *d, const struct disk_request *q, int fd,
         d->callback = callback;
         d->user = user;
         return 0;
+}
+
+void disk_child_end(struct disk_child *d, int signal, uint64_t wait_usec) {
+        struct pollfd p = { .fd = d->child.pidfd, .events = POLLIN };
+
+        if (d->ended || d->child.pidfd < 0)
+                return;
+        (void) syscall(SYS_pidfd_send_signal, d->child.pidfd, signal, NULL, 0);
+        if (wait_usec > 0)
+                (void) poll(&p, 1, (int) (wait_usec / USEC_PER_MSEC));
 }
 
 void disk_child_cancel(struct disk_child *d) {

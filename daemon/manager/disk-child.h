@@ -38,5 +38,9 @@ int disk_child_start(struct disk_children *c, const struct disk_request *q, int 
 int disk_child_again(struct disk_child *d, const struct disk_request *q, int fd, uint64_t timeout_usec,
                      disk_callback callback, void *user);
 
+/* Ends a child: SIGTERM, where its operation knows of that, or SIGKILL; the callback comes as ever. wait_usec: blocks until it has ended
+ * or the time is over. */
+void disk_child_end(struct disk_child *d, int signal, uint64_t wait_usec);
+
 /* Kills the child; the callback will not come. */
 void disk_child_cancel(struct disk_child *d);

@@ -19,11 +19,11 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "device-facts.h"
 #include "disk-child.h"
 #include "drill.h"
 #include "manager.h"
 #include "new-secret.h"
+#include "new-volume.h"
 #include "operation.h"
 #include "stored.h"
 #include "trust-places.h"
@@ -159,51 +159,6 @@ static void out_of_memory(struct format *f) {
         refuse(f, EXIT_CODE_FAILED, "%s: out of memory", f->request.device);
 }
 
-static int unwrap(struct format *f, const struct disk_wrap *w, int fd, worker_callback callback) {
-        _cleanup_(freep) struct vault_request *q = calloc(1, sizeof(*q));
-
-        if (!q)
-                return -ENOMEM;
-        q->op = VAULT_OP_UNWRAP;
-        q->flags = VAULT_FLAG_DELIVER;
-        q->key = f->key.uri;
-        q->timeout_ms = (uint32_t) (f->key.timeout_usec / USEC_PER_MSEC);
-        snprintf(q->vault, sizeof(q->vault), "%s", f->key.vault);
-        memcpy(q->client_request_id, f->use_id, sizeof(q->client_request_id));
-        wrap_fill_request(w, f->made.uuid, q);
-        return worker_ask(f->manager->worker, q, fd, callback, f);
-}
-
-/* Where an earlier run left another one, there are two. */
-static const struct disk_wrap *find_made(const struct format *f) {
-        char uri[KEY_URI_MAX];
-
-        key_uri_format(&f->key.uri, uri, sizeof(uri));
-        for (unsigned i = 0; i < f->made.n_wraps; i++)
-                if (streq(f->made.wraps[i].key, uri))
-                        return f->made.wraps + i;
-        return f->made.wraps;
-}
-
-static void fill_trust(const struct format *f, struct trust_entry *t) {
-        const struct disk_wrap *w = find_made(f);
-        struct device_facts facts;
-
-        *t = (struct trust_entry) {
-                .role = f->request.role, .n_keys = 1,
-                .keys = { { .key = f->key.uri, .generation = w->generation, .proof_time = f->key.time,
-                            .spki_size = f->key.spki_size } },
-        };
-        *t->keys[0].key.version = 0;
-        memcpy(t->uuid, f->made.uuid, sizeof(t->uuid));
-        memcpy(t->name, f->request.name, sizeof(t->name));
-        memcpy(t->digest, f->made.trust_digest, sizeof(t->digest));
-        memcpy(t->keys[0].spki, f->key.spki, f->key.spki_size);
-        memcpy(t->keys[0].proof_request_id, w->proof_request_id, sizeof(w->proof_request_id));
-        if (device_facts_read(f->request.device, &facts) >= 0)
-                memcpy(t->serial, facts.serial, sizeof(t->serial));
-}
-
 static void on_checked(const struct disk_reply *y, int fd, void *user) {
         _cleanup_(freep) struct trust_entry *t = malloc(sizeof(*t));
         struct format *f = user;
@@ -220,7 +175,7 @@ static void on_checked(const struct disk_reply *y, int fd, void *user) {
                        f->request.device, *y->message ? y->message : "another volume key");
                 return;
         }
-        fill_trust(f, t);
+        new_volume_entry(&f->key, &f->made, f->request.name, f->request.role, f->request.device, t);
         r = f->drill ? trust_add(DRILL_DIRECTORY, t) : trust_places_add(t);
         if (r >= 0)
                 r = manager_reload_trust(f->manager);
@@ -248,7 +203,7 @@ static void on_release_recorded(int error, uint64_t sequence _unused_, void *use
         memcpy(q.name, f->request.name, sizeof(q.name));
         memcpy(q.header_digest, f->made.header_digest, sizeof(q.header_digest));
         q.role = (uint8_t) f->request.role;
-        snprintf(q.opener, sizeof(q.opener), "%s", find_made(f)->key);
+        snprintf(q.opener, sizeof(q.opener), "%s", new_volume_wrap(&f->key, &f->made)->key);
         if (disk_child_start(f->manager->children, &q, f->secret_fd, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_checked, f, NULL) < 0)
                 out_of_memory(f);
 }
@@ -295,7 +250,7 @@ static void on_formatted(const struct disk_reply *y, int fd, void *user) {
         }
         f->secret_fd = fds[0];
         write_end = fds[1];
-        if (unwrap(f, find_made(f), write_end, on_unwrapped) < 0)
+        if (new_volume_unwrap(f->manager, &f->key, new_volume_wrap(&f->key, &f->made), f->made.uuid, f->use_id, write_end, on_unwrapped, f) < 0)
                 out_of_memory(f);
 }
 

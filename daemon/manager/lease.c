@@ -11,7 +11,7 @@ static const char paused_text[] = "actions are paused by the operator";
 
 bool lease_cause_is_undone(enum lease_cause c) {
         return c == CAUSE_REVOKED || c == CAUSE_DENIED || c == CAUSE_EXPIRED || c == CAUSE_HELD_TOO_LONG ||
-               c == CAUSE_STACK;
+               c == CAUSE_STACK || c == CAUSE_INTERRUPTED;
 }
 
 void lease_volume_enter(struct lease_volume *v, enum lease_state state, enum lease_cause cause, struct instant now) {
@@ -321,7 +321,7 @@ const char *lease_state_to_string(enum lease_state s) {
 const char *lease_cause_to_string(enum lease_cause c) {
         static const char *const names[_LEASE_CAUSE_MAX] = {
                 "none", "revoked", "denied", "expired", "held too long", "operator", "refused",
-                "disk removed", "stack",
+                "disk removed", "stack", "interrupted",
         };
         return (unsigned) c < _LEASE_CAUSE_MAX ? names[c] : "?";
 }

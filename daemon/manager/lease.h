@@ -165,6 +165,7 @@ enum lease_cause {
         CAUSE_REFUSED,           /* opened without cmkd, or not as its header asks: not undone either */
         CAUSE_DISK_REMOVED,      /* the disk below was pulled */
         CAUSE_STACK,             /* another volume of its stack was cut (fellows.h); undone when all of them may be */
+        CAUSE_INTERRUPTED,       /* its encryption was stopped half-way through a part: it is closed to finish that; undone */
         _LEASE_CAUSE_MAX,
 };
 

@@ -13,6 +13,7 @@
 #include "cut-mark.h"
 #include "disk-child.h"
 #include "drill.h"
+#include "encrypt-run.h"
 #include "fellows.h"
 #include "key.h"
 #include "key-socket.h"
@@ -221,6 +222,7 @@ int manager_new(struct manager **ret) {
         LIST_INIT(&m->scratch_jobs);
         LIST_INIT(&m->volumes);
         LIST_INIT(&m->keys);
+        LIST_INIT(&m->encryptions);
         LIST_INIT(&m->works);
         r = trust_places_ready() ? mkdir_parents(TRUST_DIRECTORY, 0700) : 0;
         if (r < 0) {
@@ -245,6 +247,7 @@ int manager_new(struct manager **ret) {
 struct manager *manager_free(struct manager *m) {
         if (!m)
                 return NULL;
+        encrypt_stop_all(m);
         m->drill = drill_free(m->drill);
         while (!LIST_EMPTY(&m->volumes)) {
                 struct volume *v = LIST_FIRST(&m->volumes);
@@ -344,8 +347,12 @@ int manager_reload_trust(struct manager *m) {
 void manager_volume_changed(struct manager *m, struct volume *v) {
         cut_mark_update(v);
         open_mark_update(v);
-        if (v->state == VOLUME_ATTACHED)
+        if (v->state == VOLUME_ATTACHED) {
                 unit_return_look(v, false);
+                encrypt_look(v);
+        }
+        if (v->state == VOLUME_CUTTING || v->state == VOLUME_HOLDING)
+                encrypt_kill(v);
         drill_kick(m);
         if (v->state == VOLUME_ATTACHED || v->state == VOLUME_RECOVERY) {
                 mapping_watch_note(v);

@@ -39,6 +39,7 @@ struct drill;
 struct scratch_job;
 struct trail_watch;
 struct follow_run;
+struct encrypt_run;
 
 struct manager {
         sd_event *event;
@@ -62,6 +63,7 @@ struct manager {
         LIST_HEAD(, volume) volumes;
         LIST_HEAD(, key) keys;
         struct follow_run *following;      /* NULL: no volume is being rotated by itself (follow.h) */
+        LIST_HEAD(, encrypt_run) encryptions;      /* under way: encrypt-run.h */
         LIST_HEAD(, header_work) works;    /* on headers: header-work.h */
         struct appearance known[AUTOMATIC_KNOWN_MAX];
         unsigned n_known;

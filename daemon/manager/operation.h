@@ -123,6 +123,18 @@ struct format_request {
 int format_start(struct manager *m, const struct format_request *q, const struct requester *who,
                  operation_done done, void *user);
 
+/* encrypt.c: a device with a file system becomes a volume, which is attached; its encryption goes on from there (encrypt-run.h). Of
+ * one that it is already: attached, where it is not. */
+struct encrypt_request {
+        char device[257];
+        char name[65];
+        enum role role;
+        char key[513];
+        char accept_unsafe[257];   /* the reason; empty: not accepted */
+};
+int encrypt_start(struct manager *m, const struct encrypt_request *q, const struct requester *who, operation_done done,
+                  void *user);
+
 /* enroll.c: one more key for a volume, or one less; done says whether anything changed. what: as for attach; the volume may be
  * open. Returns 0 (done will be called) or -ENOMEM. */
 struct enroll_request {

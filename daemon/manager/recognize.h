@@ -5,6 +5,7 @@
  *
  *   no table yet, or gone ─► NOT          error table, disk pulled, a cut that an operator began ─► CUT, go on with it
  *   released by cmkd, and as its header asks ─► ATTACHED or HELD
+ *   the same, while it is being encrypted    ─► CUT, to finish what is half-way and be opened again
  *   released, and not as its header asks     ─► CUT (role os: RECOVERY, alarmed: a machine is not powered off for that)
  *   not released by cmkd ─► RECOVERY, or CUT where Recovery=never
  *
@@ -20,6 +21,7 @@ struct recognize_facts {
         bool at_start;                 /* the manager is new: marks and slots count */
         uint32_t flags;                /* enum disk_flags of RECOGNIZE */
         bool header_ok;                /* it was read, and its key can be asked about */
+        bool encrypting;               /* the list says that it is being encrypted */
         bool header_changed;           /* it is not the one that was inspected for the release */
         bool released;                 /* a release waits for this mapping */
         bool pulled;                   /* nothing is below it any more */

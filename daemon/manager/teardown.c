@@ -344,7 +344,7 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
         t->fd = t->batch = -EBADF;
         teardown_facts(v, action, &f);
         /* nobody can do anything in an orderly way any more */
-        if (cause == CAUSE_DISK_REMOVED || cause == CAUSE_STACK)
+        if (cause == CAUSE_DISK_REMOVED || cause == CAUSE_STACK || cause == CAUSE_INTERRUPTED)
                 f.notice_usec = 0;
         if (fellows_are_held(v))
                 f.disk_flags |= DISK_FLAG_SUSPENDED;

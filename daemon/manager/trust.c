@@ -81,6 +81,12 @@ static int read_serial(struct trust_entry *e, struct trust_key *k _unused_, cons
         return read_text(e->serial, sizeof(e->serial), value);
 }
 
+static int read_unencrypted(struct trust_entry *e, struct trust_key *k _unused_, const char *value) {
+        int r = parse_u64(value, INT64_MAX, &e->unencrypted);
+
+        return r < 0 || e->unencrypted == 0 ? -EINVAL : 0;
+}
+
 static const struct field {
         const char *name;
         int (*read)(struct trust_entry *e, struct trust_key *k, const char *value);
@@ -96,6 +102,7 @@ static const struct field {
         { "ProofTime", read_proof_time, false, true, "seconds since 1970" },
         { "ProofRequestId", read_proof_request_id, false, true, "up to 128 printable characters" },
         { "Serial", read_serial, false, false, "up to 64 printable characters" },
+        { "Unencrypted", read_unencrypted, false, false, "a number of bytes from 1" },
 };
 
 struct parser {
@@ -250,6 +257,14 @@ int trust_print(const struct trust_entry *e, char **ret) {
                      e->serial) < 0) {
                 text = NULL;
                 return -ENOMEM;
+        }
+        if (e->unencrypted > 0) {
+                _cleanup_(freep) char *before = TAKE_PTR(text);
+
+                if (asprintf(&text, "%sUnencrypted=%" PRIu64 "\n", before, e->unencrypted) < 0) {
+                        text = NULL;
+                        return -ENOMEM;
+                }
         }
         for (unsigned n = 0; n < e->n_keys; n++) {
                 _cleanup_(freep) char *before = TAKE_PTR(text), *key = print_key(e->keys + n, n);

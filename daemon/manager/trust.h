@@ -14,6 +14,7 @@
  *   ProofTime=1700000000    when the vault proved at enrolment that the key works
  *   ProofRequestId=...      the vault's id of that proof
  *   Serial=...              of the device, optional
+ *   Unencrypted=BYTES       while it is encrypted in place: how much of it may be plain yet (disk/encryption.h). No line: none
  *   Key2=, Generation2=, PublicKey2=, ProofTime2=, ProofRequestId2=     of a second key of the volume; up to DISK_WRAPS_MAX
  *
  * Invariants of a list: UUIDs are unique, names are unique, every entry is complete and valid. A file that is not (also
@@ -45,6 +46,7 @@ struct trust_entry {
         unsigned n_keys;                           /* from 1 */
         char serial[65];
         char list[65];                             /* the signed list that it is from (trust-signed.h); empty: a file of ours */
+        uint64_t unencrypted;                      /* bytes; 0: it is not being encrypted */
         bool drill;                                /* of a drill (drill.h): opens nothing but the drill's own device */
 };
 

@@ -118,10 +118,31 @@ static int choose_keys(struct unlock *u, const char *name, struct outcome *o) {
         return -EPERM;
 }
 
+/* What a header says of an encryption counts where the list says so too: it could make plain what is written. */
+static int check_encryption(const struct unlock *u, const char *name, struct outcome *o) {
+        const struct trust_entry *t = trust_find_uuid(u->manager->trust, u->header.uuid);
+
+        if (!(u->header.flags & DISK_FLAG_ENCRYPTING))
+                return 0;
+        if (!t || *t->list || t->unencrypted == 0)
+                outcome_set(o, EXIT_CODE_POLICY, "%s: the header of %s says that it is being encrypted in place, and this node's list does "
+                            "not: it is an older header, or forged", name, u->device);
+        else if (u->header.plain > t->unencrypted)
+                outcome_set(o, EXIT_CODE_POLICY, "%s: the header of %s says that %llu bytes are not encrypted yet, where %llu were left: it "
+                            "is an older header, or forged", name, u->device, (unsigned long long) u->header.plain,
+                            (unsigned long long) t->unencrypted);
+        else if (!u->verb->while_encrypted)
+                outcome_set(o, EXIT_CODE_BUSY, "%s: it is being encrypted: %s is possible when that has ended (\"cmkctl status %s\")",
+                            name, u->verb->name, name);
+        return o->code == EXIT_CODE_DONE ? 0 : -EPERM;
+}
+
 int unlock_check_identity(struct unlock *u, struct outcome *o, const char **ret_name, enum role *ret_role) {
         int r;
 
         r = check_identity(u, o, ret_name, ret_role);
+        if (r >= 0)
+                r = check_encryption(u, *ret_name, o);
         return r < 0 ? r : choose_keys(u, *ret_name, o);
 }
 

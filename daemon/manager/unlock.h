@@ -36,6 +36,7 @@ struct unlock_verb {
         enum disk_op look;               /* in place of INSPECT, with key_fd; 0: INSPECT */
         bool older;                      /* an older header than the node has seen is no obstacle: its tokens are taken as they stand */
         const char *done_event;          /* header_only: the record that says what was done to it */
+        bool while_encrypted;            /* it is possible while the volume is encrypted in place */
         bool lenient;                    /* a key that is listed and not in the header is no obstacle */
         void (*use)(struct unlock *u);   /* ends with unlock_end() or unlock_fail(), sooner or later */
 };

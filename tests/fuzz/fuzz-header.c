@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/header-check.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c daemon/disk/manifest.c daemon/disk/foreign.c tests/unit/header-image.c
+// sources: daemon/disk/encryption.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c daemon/disk/manifest.c daemon/disk/foreign.c tests/unit/header-image.c
 // libs: json-c
 
 /* Input that begins with "LUKS" or "SKUL" is a copy of a header, its checksum to be put right; all other input is its
  * metadata. Whatever is accepted lies within the device and gives a manifest. */
 
 #include "../unit/header-image.h"
+#include "disk/encryption.h"
 #include "disk/foreign.h"
 #include "disk/manifest.h"
 
@@ -30,15 +31,26 @@ static void check_layout(const struct header_layout *l) {
                 abort();
 }
 
+/* Of one that is being encrypted (on a larger device): nothing is plain but what was to be encrypted. */
+#define ENCRYPTED_DEVICE_SIZE (96u << 20)
+
+static void check_encryption(const struct header_encryption *x) {
+        if (x->under_way && (x->size + 2 * x->shift != ENCRYPTED_DEVICE_SIZE || x->moved + x->shift != ENCRYPTED_DEVICE_SIZE ||
+                             x->plain > x->size))
+                abort();
+}
+
 static void check_metadata(const uint8_t *copy, const struct header_copy *c) {
-        _cleanup_(json_object_putp) struct json_object *o = NULL;
+        _cleanup_(json_object_putp) struct json_object *raw = NULL, *o = NULL;
+        struct header_encryption x;
         _cleanup_(secret_freep) struct secret *key = NULL;
         struct header_layout l;
         struct header_why why;
         uint8_t mac[TOKEN_MAC_SIZE];
 
-        if (header_json_parse(copy, c->header_size, &o, &why) < 0)
+        if (header_json_parse(copy, c->header_size, &raw, &why) < 0 || header_settle(raw, ENCRYPTED_DEVICE_SIZE, &o, &x, &why) < 0)
                 return;
+        check_encryption(&x);
         if (secret_new(64, &key) < 0 || manifest_compute(o, c->uuid, key, mac) < 0)
                 abort();
         if (header_metadata_check(o, c, IMAGE_DEVICE_SIZE, &l, &why) < 0)

@@ -18,11 +18,12 @@ OPERATIONS = ["", "inspect", "format", "check", "erase", "activate", "deactivate
               "flush", "kill", "unmount", "remove", "verify", "hold", "resume", "notice", "unlock-key", "recognize",
               "recovery-add", "recovery-remove", "recovery-test", "no-cores", "uses", "await", "wrap-add", "wrap-remove",
               "scratch", "recovery-rotate", "header-backup", "wrap-rotate", "wrap-drop",
-              "header-candidate", "header-restore", "take-over-look", "take-over", "keyslots-remove"]
+              "header-candidate", "header-restore", "take-over-look", "take-over", "keyslots-remove",
+              "encrypt-stage", "encrypt-begin", "encrypt-run"]
 HEADERS = {"inspect", "format", "check", "erase", "activate", "resume", "unlock-key", "recognize", "recovery-add",
            "recovery-remove", "recovery-test", "wrap-add", "wrap-remove", "scratch", "recovery-rotate",
            "header-backup", "wrap-rotate", "wrap-drop", "header-candidate", "header-restore", "take-over-look",
-           "take-over", "keyslots-remove"}
+           "take-over", "keyslots-remove", "encrypt-stage", "encrypt-begin", "encrypt-run"}
 FLAGS = {"mapped": 1, "ours": 2, "suspended": 4, "error-table": 8, "mounted": 16, "swap": 32, "system": 64, "token": 128,
          "untrusted-ok": 256, "read-only": 512, "wipe": 1024, "recovery-key": 1 << 16, "foreign": 1 << 17,
          "foreign-ok": 1 << 18, "stored": 1 << 21, "convert": 1 << 22}
@@ -33,10 +34,10 @@ MAGIC, VERSION, REQUEST, REPLY = 0x646b6d63, 1, 0x0201, 0x0202
 REQUEST_FIELDS = {"op": "B", "flags": "I", "role": "B", "generation": "Q", "device": "s", "name": "s", "uuid": "s",
                   "key": "s", "algorithm": "s", "proof_request_id": "s", "proof_time": "Q", "dev_major": "I",
                   "dev_minor": "I", "sectors": "Q", "spki": "b", "header_digest": "d", "trust_digest": "d",
-                  "mapping": "s", "opener": "s", "wrapped": "b"}
+                  "mapping": "s", "opener": "s", "wrapped": "b", "plain_max": "Q"}
 REPLY_FIELDS = {"error": "I", "exit_code": "B", "message": "s", "flags": "I", "role": "B", "name": "s", "uuid": "s",
                 "wraps": "w", "dev_major": "I", "dev_minor": "I", "sectors": "Q", "count": "I", "header_digest": "b",
-                "trust_digest": "b"}
+                "trust_digest": "b", "plain": "Q"}
 WRAP_FIELDS = {"token": "B", "generation": "Q", "key": "s", "algorithm": "s", "proof_time": "Q", "proof_request_id": "s",
                "spki": "b", "wrapped": "b", "stored": "B"}
 

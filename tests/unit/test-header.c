@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
+// sources: daemon/disk/encryption.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
 // libs: json-c
 
 /* Every way in which a header is refused, each with its own error and words; and what is accepted. */
@@ -75,7 +75,8 @@ static const struct malformation malformations[] = {
         { "unbound keyslot", "/digests/0/keyslots", "[\"0\"]", -EPERM, "not of all keyslots" },
         { "digest of a missing keyslot", "/digests/0/keyslots", "[\"0\",\"9\"]", -EPERM, "not of keyslot 1" },
 
-        { "reencryption", "/config/requirements", "{\"mandatory\":[\"online-reencrypt-v2\"]}", -EPERM, "reencryption" },
+        { "reencryption", "/config/requirements", "{\"mandatory\":[\"online-reencrypt-v2\"]}", -EPERM, "encryption" },
+        { "other requirement", "/config/requirements", "{\"mandatory\":[\"online-reencrypt\"]}", -EPERM, "reencryption" },
         { "requirements of the future", "/config/requirements", "{\"optional\":[]}", -EPROTONOSUPPORT, "requirements" },
         { "activation flags", "/config/flags", "[\"allow-discards\"]", -EPERM, "activation flags" },
         { "metadata of another size", "/config/json_size", "\"4096\"", -EBADMSG, "metadata's size" },

@@ -71,6 +71,17 @@ static void test_cases(void **state _unused_) {
         assert_int_equal(see(f), RECOGNIZED_ATTACHED);
         f.flags |= DISK_FLAG_SUSPENDED;
         assert_int_equal(see(f), RECOGNIZED_HELD);
+        /* what a child that died in the middle of a part leaves is closed to be opened again; what is not ours is not */
+        f = fine;
+        f.encrypting = f.at_start = true;
+        f.mark = OPEN_MARK_ATTACHED;
+        assert_int_equal(see(f), RECOGNIZED_ATTACHED);
+        f.flags &= ~(uint32_t) DISK_FLAG_TABLE_OK;
+        assert_int_equal(see(f), RECOGNIZED_CUT);
+        assert_int_equal(cause, CAUSE_INTERRUPTED);
+        f.encrypting = false;
+        assert_int_equal(see(f), RECOGNIZED_CUT);
+        assert_int_equal(cause, CAUSE_REFUSED);
         /* its header is gone, the mapping works on: the breaker's deadline is kept */
         f = fine;
         f.at_start = f.has_slot = true;
@@ -118,14 +129,14 @@ static void test_all(void **state _unused_) {
         static const uint32_t flags[] = { DISK_FLAG_MAPPED|DISK_FLAG_OURS, DISK_FLAG_SUSPENDED, DISK_FLAG_ERROR_TABLE,
                                           DISK_FLAG_TABLE_OK, DISK_FLAG_NO_TABLE };
 
-        for (unsigned bits = 0; bits < 1u << (ELEMENTSOF(flags) + 6); bits++)
+        for (unsigned bits = 0; bits < 1u << (ELEMENTSOF(flags) + 7); bits++)
                 for (enum open_mark mark = 0; mark < _OPEN_MARK_MAX; mark++)
                         for (enum lease_cause c = 0; c < _LEASE_CAUSE_MAX; c++)
                                 for (unsigned k = 0; k < 4; k++) {
                                         unsigned b = bits >> ELEMENTSOF(flags);
                                         struct recognize_facts f = {
                                                 .at_start = b & 1, .header_ok = b & 2, .header_changed = b & 4,
-                                                .released = b & 8, .pulled = b & 16, .has_slot = b & 32, .mark = mark,
+                                                .released = b & 8, .pulled = b & 16, .has_slot = b & 32, .encrypting = b & 64, .mark = mark,
                                                 .cut = c, .role = k & 1 ? ROLE_OS : ROLE_DATA,
                                                 .recovery = k & 2 ? RECOVERY_NEVER : RECOVERY_ALLOW,
                                         };

@@ -100,6 +100,9 @@ static void test_parse(void **state _unused_) {
         refuse(GOOD "ProofTime=-1\n", "ProofTime= is not");
         refuse(GOOD "ProofRequestId=a\x01z\n", "line 8");
         refuse(GOOD "Serial=\xc3\xa4\n", "Serial= is not");
+        refuse(GOOD "Unencrypted=0\n", "Unencrypted= is not");
+        refuse(GOOD "Unencrypted=-1\n", "Unencrypted= is not");
+        refuse(GOOD "Unencrypted2=1\n", "no Unencrypted2=");
         refuse("[Volume]\nName=../x\n", "Name= is not");
         refuse("[Volume]\nRole=root\n", "Role= is not");
         refuse("[Volume]\nKey=http://v.test/keys/k\n", "Key= is not");
@@ -139,6 +142,11 @@ static void test_print_and_parse_again(void **state _unused_) {
         assert_true(strlen(text) < TRUST_FILE_MAX);
         assert_int_equal(trust_parse(UUID, text, strlen(text), &back, NULL), 0);
         memset(e.keys[0].key.version, 0, sizeof(e.keys[0].key.version));
+        assert_memory_equal(&e, &back, sizeof(e));
+        free(text);
+        e.unencrypted = INT64_MAX;
+        assert_int_equal(trust_print(&e, &text), 0);
+        assert_int_equal(trust_parse(UUID, text, strlen(text), &back, NULL), 0);
         assert_memory_equal(&e, &back, sizeof(e));
         free(text);
         /* as many keys as there may be, each as long as it may be */

@@ -55,7 +55,7 @@ _cmkctl() {
 		return
 	fi
 	case "${verb[*]}" in
-	format) COMPREPLY=($(compgen -f -- "${cur:-/dev/}")) ;;
+	format | encrypt) COMPREPLY=($(compgen -f -- "${cur:-/dev/}")) ;;
 	status | enroll | rotate | rekey | attach | detach | hold | resume | cut | pause | "recovery-key "* | "trust remove")
 		COMPREPLY=($(compgen -W "$(__cmkctl_volumes)" -- "$cur")) ;;
 	*) COMPREPLY=($(compgen -f -- "$cur")) ;;

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "encrypt-run.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "header-work.h"
+#include "manager.h"
+#include "teardown.h"
+
+#define RETRY_USEC (10 * USEC_PER_SEC)
+#define LIST_EVERY_USEC (10 * USEC_PER_SEC)       /* how old a header may be before it is refused */
+#define NO_DEADLINE (365ull * 24 * 60 * 60 * USEC_PER_SEC)
+#define FAILURES_MAX 3u
+
+struct encrypt_run {
+        struct header_work work;          /* first: it is what the step is about */
+        LIST_ENTRY(encrypt_run) runs;     /* of the manager */
+        sd_event_source *timer, *pipe;
+        int pipe_fd;
+        struct disk_child *child;         /* while it runs */
+        struct disk_progress first, last;
+        uint64_t began, listed_at;        /* boot clock */
+        struct disk_reply ended;
+        bool has_ended;                   /* the child, and this is what it said */
+        bool stopping;
+        void (*stopped)(void *user);
+        void *user;
+};
+
+static struct encrypt_run *find_run(struct manager *m, const char *uuid) {
+        struct encrypt_run *r;
+
+        LIST_FOREACH(r, &m->encryptions, runs)
+                if (streq(r->work.uuid, uuid))
+                        return r;
+        return NULL;
+}
+
+static struct volume *volume_of(struct encrypt_run *r) {
+        return manager_volume_by_uuid(r->work.manager, r->work.uuid);
+}
+
+static void run_free(struct encrypt_run *r) {
+        header_work_end(&r->work);
+        LIST_REMOVE(r, runs);
+        sd_event_source_disable_unref(r->timer);
+        sd_event_source_disable_unref(r->pipe);
+        safe_close(r->pipe_fd);
+        if (r->stopped)
+                r->stopped(r->user);
+        free(r);
+}
+
+static void record(struct encrypt_run *r, const char *event, uint8_t priority, const char *why) {
+        _cleanup_(freep) struct audit_message_record *a = malloc(sizeof(*a));
+
+        if (!a)
+                return;
+        audit_record_start(a, event, priority, false);
+        audit_record_add(a, "verb", "encrypt");
+        audit_record_add(a, "volume", r->work.name);
+        audit_record_add(a, "uuid", r->work.uuid);
+        audit_record_add(a, "device", r->work.device);
+        audit_record_add(a, "why", why);
+        manager_record(r->work.manager, a);
+}
+
+/* What may be plain from now on. Never more than before. */
+static void list(struct encrypt_run *r, uint64_t plain) {
+        const struct trust_entry *t = trust_find_uuid(r->work.manager->trust, r->work.uuid);
+        struct trust_entry e;
+        int error;
+
+        r->listed_at = now_boottime_usec();
+        if (!t || t->unencrypted <= plain)
+                return;
+        e = *t;
+        e.unencrypted = plain;
+        error = header_work_list(&r->work, &e);
+        if (error < 0)
+                log_warning("%s: how far its encryption is cannot be written down: %s", r->work.name, strerror(-error));
+}
+
+static int on_retry(sd_event_source *s, uint64_t usec, void *user);
+
+static void later(struct encrypt_run *r, uint64_t usec) {
+        r->timer = sd_event_source_disable_unref(r->timer);
+        if (sd_event_add_time_relative(r->work.manager->event, &r->timer, CLOCK_BOOTTIME, usec, 0, on_retry, r) < 0) {
+                log_error("%s: no memory to go on with its encryption", r->work.name);
+                run_free(r);
+        }
+}
+
+static void finish(struct encrypt_run *r) {
+        struct volume *v;
+
+        list(r, 0);
+        log_notice("%s: all of it is encrypted now", r->work.name);
+        record(r, "encrypted", LOG_NOTICE, NULL);
+        v = header_work_bind(&r->work, -1);
+        if (v)
+                v->encrypt_failures = 0;
+        run_free(r);
+}
+
+/* A part is half-way, and whoever uses the volume waits for it: it can be finished only while nobody does. */
+static void reopen(struct encrypt_run *r, struct volume *v, const char *why) {
+        int error;
+
+        log_alert("%s: its encryption was stopped half-way: %s", r->work.name, why);
+        record(r, "encrypt_interrupted", LOG_ALERT, why);
+        v->encrypt_failures++;
+        run_free(r);
+        if (v->encrypt_failures >= FAILURES_MAX) {
+                log_alert("%s: that was the %uth time without any progress: it stays as it is. \"cmkctl cut %s\", then \"cmkctl attach "
+                          "%s\"", v->name, v->encrypt_failures, v->name, v->name);
+                return;
+        }
+        error = teardown_start(v, ACTION_CUT, CAUSE_INTERRUPTED, why);
+        if (error < 0 && error != -EALREADY)
+                log_alert("%s: it could not be cut: %s", v->name, strerror(-error));
+}
+
+/* The step has ended, with or without a child. */
+static void on_step(const struct outcome *o, void *user) {
+        struct encrypt_run *r = user;
+        struct volume *v = volume_of(r);
+
+        r->pipe = sd_event_source_disable_unref(r->pipe);
+        r->pipe_fd = safe_close(r->pipe_fd);
+        if (r->has_ended && r->ended.error == 0) {
+                r->work.header = r->ended;
+                if (!(r->ended.flags & DISK_FLAG_ENCRYPTING)) {
+                        finish(r);
+                        return;
+                }
+                list(r, r->ended.plain);
+        }
+        if (!v || v->state != VOLUME_ATTACHED || r->stopping) {
+                run_free(r);
+                return;
+        }
+        if (r->has_ended && r->ended.error < 0) {
+                reopen(r, v, r->ended.message);
+                return;
+        }
+        log_warning("%s: its encryption does not go on yet: %s", r->work.name, *o->message ? o->message : "it was stopped");
+        header_work_end(&r->work);
+        later(r, RETRY_USEC);
+}
+
+static void on_ran(const struct disk_reply *y, int fd, void *user) {
+        struct unlock *u = user;
+        struct encrypt_run *r = u->user;
+        struct outcome o = {};
+
+        safe_close(fd);
+        u->secret_fd = safe_close(u->secret_fd);
+        r->child = NULL;
+        if (unlock_try_next(u, y))
+                return;
+        /* Policy: nothing was begun; else the child was at work, or cannot say whether it was. */
+        r->ended = *y;
+        r->has_ended = y->error == 0 || y->error == -EUCLEAN || (y->exit_code != EXIT_CODE_POLICY && y->error != -EBUSY);
+        outcome_from_disk(&o, y);
+        if (y->error < 0)
+                unlock_fail(u, &o, "failed");
+        else
+                unlock_end(u, &o);
+}
+
+static int on_progress(sd_event_source *s, int fd, uint32_t events _unused_, void *user) {
+        struct encrypt_run *r = user;
+        struct disk_progress p;
+        struct volume *v = volume_of(r);
+        ssize_t n;
+
+        while ((n = read(fd, &p, sizeof(p))) == (ssize_t) sizeof(p)) {
+                if (p.done > p.size)
+                        continue;
+                if (r->last.size == 0)
+                        r->first = p;
+                else if (v && p.done > r->last.done)
+                        v->encrypt_failures = 0;
+                r->last = p;
+        }
+        if (n == 0 || (n < 0 && errno != EAGAIN))
+                sd_event_source_set_enabled(s, SD_EVENT_OFF);
+        if (r->last.size > 0 && now_boottime_usec() >= r->listed_at + LIST_EVERY_USEC && r->last.done < r->last.size)
+                list(r, r->last.size - r->last.done);
+        return 0;
+}
+
+static void use_run(struct unlock *u) {
+        struct encrypt_run *r = u->user;
+        const struct volume *v = volume_of(r);
+        struct disk_request q;
+        struct outcome o = {};
+        int fds[2] = { -EBADF, -EBADF };
+
+        if (!v || v->state != VOLUME_ATTACHED || r->stopping) {
+                outcome_set(&o, EXIT_CODE_BUSY, "%s: it is not attached any more", r->work.name);
+                unlock_end(u, &o);
+                return;
+        }
+        unlock_disk_request(u, DISK_OP_ENCRYPT_RUN, &q);
+        if (pipe2(fds, O_CLOEXEC|O_NONBLOCK) >= 0 &&
+            sd_event_add_io(r->work.manager->event, &r->pipe, fds[0], EPOLLIN, on_progress, r) >= 0 &&
+            disk_child_start(r->work.manager->children, &q, u->secret_fd, fds[1], NO_DEADLINE, on_ran, u, &r->child) >= 0) {
+                r->pipe_fd = fds[0];
+                r->began = now_boottime_usec();
+                safe_close(fds[1]);
+                return;
+        }
+        r->pipe = sd_event_source_disable_unref(r->pipe);
+        safe_close(fds[0]);
+        safe_close(fds[1]);
+        outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory or descriptors", r->work.name);
+        unlock_end(u, &o);
+}
+
+static const struct unlock_verb run_verb = { .name = "encrypt", .header_only = true, .while_encrypted = true, .use = use_run };
+
+static void on_inspected(const struct disk_reply *y, int fd, void *user) {
+        struct encrypt_run *r = user;
+        struct volume *v = volume_of(r);
+        struct outcome o = {};
+
+        safe_close(fd);
+        if (!v || v->state != VOLUME_ATTACHED || r->stopping) {
+                run_free(r);
+                return;
+        }
+        if (header_work_begin(&r->work, y, &o) && !(y->flags & DISK_FLAG_ENCRYPTING)) {
+                finish(r);                 /* the last part was finished by the attach, or the manager was killed before it heard */
+                return;
+        }
+        r->has_ended = false;
+        r->last = (struct disk_progress) {};
+        if (r->work.begun && header_work_step(&r->work, &run_verb, PICK_ANY, NULL, on_step) >= 0)
+                return;
+        header_work_end(&r->work);
+        later(r, o.code == EXIT_CODE_BUSY ? USEC_PER_SEC : RETRY_USEC);
+}
+
+static int on_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+        struct encrypt_run *r = user;
+        struct volume *v = volume_of(r);
+
+        r->timer = sd_event_source_disable_unref(r->timer);
+        if (!v || v->state != VOLUME_ATTACHED || r->stopping)
+                run_free(r);
+        else if (header_work_inspect(&r->work, on_inspected, r) < 0)
+                later(r, RETRY_USEC);
+        return 0;
+}
+
+/* Not from inside the call: whoever attached it still has it. */
+void encrypt_look(struct volume *v) {
+        const struct trust_entry *t = trust_find_uuid(v->manager->trust, v->uuid);
+        struct encrypt_run *r;
+
+        if (v->state != VOLUME_ATTACHED || !t || t->unencrypted == 0 || *t->list || find_run(v->manager, v->uuid))
+                return;
+        r = calloc(1, sizeof(*r));
+        if (!r) {
+                log_error("%s: no memory to go on with its encryption", v->name);
+                return;
+        }
+        r->work.manager = v->manager;
+        snprintf(r->work.who.text, sizeof(r->work.who.text), "cmkd: its encryption goes on");
+        memcpy(r->work.uuid, v->uuid, sizeof(r->work.uuid));
+        memcpy(r->work.name, v->name, sizeof(r->work.name));
+        memcpy(r->work.device, v->device, sizeof(r->work.device));
+        random_uuid(r->work.use_id);
+        r->pipe_fd = -EBADF;
+        LIST_INSERT_HEAD(&v->manager->encryptions, r, runs);
+        later(r, 0);
+}
+
+void encrypt_kill(struct volume *v) {
+        struct encrypt_run *r = find_run(v->manager, v->uuid);
+
+        if (r && r->child)
+                disk_child_end(r->child, SIGKILL, 0);
+}
+
+bool encrypt_state(const struct volume *v, struct encryption_state *ret) {
+        const struct trust_entry *t = trust_find_uuid(v->manager->trust, v->uuid);
+        const struct encrypt_run *r = find_run(v->manager, v->uuid);
+        uint64_t elapsed;
+
+        if (!t || t->unencrypted == 0)
+                return false;
+        *ret = (struct encryption_state) { .running = r && r->child, .size = v->sectors * 512 };
+        ret->done = ret->size - MIN_OF(ret->size, t->unencrypted);
+        if (!r || r->last.size == 0)
+                return true;
+        ret->size = r->last.size;
+        ret->done = r->last.done;
+        elapsed = now_boottime_usec() - r->began;
+        if (elapsed >= USEC_PER_MSEC)
+                ret->rate = (r->last.done - r->first.done) * 1000 / (elapsed / USEC_PER_MSEC);
+        return true;
+}
+
+bool encrypt_stop(struct volume *v, void (*done)(void *user), void *user) {
+        struct encrypt_run *r = find_run(v->manager, v->uuid);
+
+        if (!r || !r->child)
+                return false;
+        r->stopping = true;
+        r->stopped = done;
+        r->user = user;
+        disk_child_end(r->child, SIGTERM, 0);
+        return true;
+}
+
+void encrypt_stop_all(struct manager *m) {
+        uint64_t until = now_boottime_usec() + ENCRYPT_STOP_USEC, now;
+        struct encrypt_run *r;
+
+        LIST_FOREACH(r, &m->encryptions, runs)
+                if (r->child)
+                        disk_child_end(r->child, SIGTERM, 0);
+        LIST_FOREACH(r, &m->encryptions, runs) {
+                now = now_boottime_usec();
+                if (r->child && now < until)
+                        disk_child_end(r->child, SIGTERM, until - now);
+        }
+}

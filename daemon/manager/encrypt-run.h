@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Goes on with the encryption in place of a volume whenever it is attached, whatever ended it before:
+ *
+ *   ATTACHED, and the list says Unencrypted= ─► header-work.h ─► unwrap, record ─► ENCRYPT_RUN (child, for as long as it takes)
+ *      child says how far it is ─► the list, now and then: an older header is refused from then on
+ *      child done ─► the list: nothing of it is plain       child died in the middle ─► cut (CAUSE_INTERRUPTED), attached again:
+ *                                                           libcryptsetup finishes what is half-way only while nobody uses it
+ *
+ * Invariants: one a volume; while there is one no other verb has its header. A cut or a hold begins with the child's death: it has keys, and
+ * its next table would undo what is done (the ladder kills it too, as whoever else writes to the disk: ladder/reencryption.h). */
+
+#include "volume.h"
+
+struct encryption_state {
+        bool running;
+        uint64_t size, done;             /* bytes */
+        uint64_t rate;                   /* bytes a second since this run began */
+};
+
+/* The volume has become ATTACHED, or was told to go on: begins, where there is something to do. */
+void encrypt_look(struct volume *v);
+
+/* The volume is about to be cut or held. */
+void encrypt_kill(struct volume *v);
+
+/* False where nothing of it is being encrypted. */
+bool encrypt_state(const struct volume *v, struct encryption_state *ret);
+
+/* Ends the child after the part that it is at. done is called when it has ended. False: there is none, and done is not called. */
+bool encrypt_stop(struct volume *v, void (*done)(void *user), void *user);
+
+/* The manager ends: so does every child, as above; waits for that, up to ENCRYPT_STOP_USEC in all. */
+#define ENCRYPT_STOP_USEC (8 * USEC_PER_SEC)
+void encrypt_stop_all(struct manager *m);
