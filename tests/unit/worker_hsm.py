@@ -39,6 +39,7 @@ def managed_hsm_makes_w(b):
     shown = k.call(UNWRAP, made.blob)
     as_w, none = b.client.release(k.kid, k.wrapped, **kept)
     log = open(os.path.join(b.vault.dir, "requests.jsonl")).read()
+    b.connect_to_new_worker()
     return first(differs("made", (made.verdict, len(made.blob)), (G, 72)), differs("the same", made.blob == again.blob, False),
                  differs("release", (reply.verdict, len(w), reply.delivered), (G, 64, 64)),
                  differs("without a pipe", (shown.verdict, shown.code, shown.blob), (B, "length", b"")),
