@@ -131,7 +131,7 @@ static bool is_crypt_part(const struct json_object *s, const struct json_object 
 }
 
 /* Plain parts, then at most one that is half-way, then at most one that is done. */
-static int walk(const struct found *f, struct header_encryption *x, struct header_why *why) {
+static int walk(const struct found *f, uint64_t device_size, struct header_encryption *x, struct header_why *why) {
         enum { PLAIN, HALF_WAY, DONE } before = PLAIN;
         uint64_t at = 0, size;
 
@@ -140,8 +140,9 @@ static int walk(const struct found *f, struct header_encryption *x, struct heade
                 const struct json_object *s = f->live[i];
                 bool half_way = streq(flag_of(s), "in-reencryption");
 
+                /* All is done but that the header says so: it is as large as it will be. */
                 if (i + 1 == f->n_live && at == 0 && text_is(s, "size", "dynamic"))
-                        size = x->size;
+                        size = x->size = device_size - x->shift;
                 else if (strict_json_u64(s, "size", INT64_MAX, &size) < 0 || size == 0 || size % 512 || size > x->size - at)
                         return refuse(why, -EPERM, "its segment %u has an impossible size", i);
                 if (text_is(s, "type", "linear") && !half_way && before == PLAIN) {
@@ -244,7 +245,7 @@ int header_settle(struct json_object *metadata, uint64_t device_size, struct jso
         if (r >= 0)
                 r = check_geometry(&f, device_size, &x, why);
         if (r >= 0)
-                r = walk(&f, &x, why);
+                r = walk(&f, device_size, &x, why);
         if (r >= 0)
                 r = find_keyslot(metadata, &x, &f, why);
         if (r >= 0)

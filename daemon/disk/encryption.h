@@ -19,7 +19,7 @@
 struct header_encryption {
         bool under_way;
         uint64_t shift;               /* D, bytes */
-        uint64_t size;                /* P, bytes: of the file system's part, which is what is mapped meanwhile */
+        uint64_t size;                /* bytes that are mapped: P, the file system's part; once nothing is plain, all behind D */
         uint64_t moved;               /* where the first D bytes are */
         uint64_t plain;               /* bytes that are not encrypted yet, or half-way */
 };

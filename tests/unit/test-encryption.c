@@ -92,6 +92,8 @@ static int settle(struct begun *b, uint64_t *ret_plain) {
 
         if (r >= 0) {
                 assert_true(x.under_way);
+                /* what libcryptsetup maps: all of it, once nothing is left to do but to say so */
+                assert_int_equal(x.size, x.plain > 0 ? P : DEVICE_SIZE - SHIFT);
                 *ret_plain = x.plain;
                 json_object_put(settled);
         } else
