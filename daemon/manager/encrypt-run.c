@@ -226,6 +226,15 @@ static void use_run(struct unlock *u) {
 
 static const struct unlock_verb run_verb = { .name = "encrypt", .header_only = true, .while_encrypted = true, .use = use_run };
 
+/* Stopped between its last part and the end: libcryptsetup (2.6) does not go on from there while the volume is open, and whoever uses it
+ * would be cut off for nothing. Nothing more may be plain; the header stays as it is. */
+static void leave(struct encrypt_run *r) {
+        log_warning("%s: all of it is encrypted, and its header keeps what it says of the encryption: it opens, and its header cannot be "
+                    "changed (rotate, enroll, recovery-key)", r->work.name);
+        list(r, 1);
+        run_free(r);
+}
+
 static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         struct encrypt_run *r = user;
         struct volume *v = volume_of(r);
@@ -234,6 +243,10 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         safe_close(fd);
         if (!v || v->state != VOLUME_ATTACHED || r->stopping) {
                 run_free(r);
+                return;
+        }
+        if (y->error >= 0 && y->flags & DISK_FLAG_ENCRYPTING && y->plain == 0) {
+                leave(r);
                 return;
         }
         if (header_work_begin(&r->work, y, &o) && !(y->flags & DISK_FLAG_ENCRYPTING)) {
