@@ -211,15 +211,11 @@ static int make_file(const struct device *d, const struct disk_request *q, struc
         char uuid[37] = "";
         int r;
 
-        if (algorithm_is_symmetric(q->algorithm)) {
-                r = op_read_secret(&w, y);
-                if (r < 0)
-                        return r;
-        } else
-                r = secret_random(DISK_W_SIZE, &w);
+        r = op_new_secret(q, &w, y);
+        if (r < 0)
+                return r;
         /* As the file system was written: one that is used to small sectors has blocks that are smaller than large ones. */
-        if (r >= 0)
-                r = op_make_image(q, d->logical == 4096 ? 4096 : 512, w, uuid, &l, &image);
+        r = op_make_image(q, d->logical == 4096 ? 4096 : 512, w, uuid, &l, &image);
         if (r >= 0)
                 r = write_file(uuid, image);
         if (r < 0)

@@ -145,14 +145,10 @@ int op_format(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_
                 r = check_contents(&d, q, y);
         if (r < 0)
                 return r;
-        if (op_is_given_secret(q)) {
-                r = op_read_secret(&w, y);
-                if (r < 0)
-                        return r;
-        } else
-                r = secret_random(DISK_W_SIZE, &w);
-        if (r >= 0)
-                r = op_make_image(q, choose_sector_size(&d), w, uuid, &l, &image);
+        r = op_new_secret(q, &w, y);
+        if (r < 0)
+                return r;
+        r = op_make_image(q, choose_sector_size(&d), w, uuid, &l, &image);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "The header for %s cannot be made, nothing was written: %s",
                                q->device, l.said[0] ? l.said : strerror(-r));

@@ -119,14 +119,10 @@ static int add_token(struct edit *e, const struct disk_request *q, const struct 
         struct header_wrap wrap = {};
         int r;
 
-        if (algorithm_is_symmetric(q->algorithm)) {
-                r = op_read_secret(&w, y);
-                if (r < 0)
-                        return r;
-        } else
-                r = secret_random(DISK_W_SIZE, &w);
-        if (r >= 0)
-                r = op_fill_token(q, h->copy.uuid, w, &wrap.token);
+        r = op_new_secret(q, &w, y);
+        if (r < 0)
+                return r;
+        r = op_fill_token(q, h->copy.uuid, w, &wrap.token);
         if (r >= 0)
                 r = unlock_key_derive(w, wrap.token.salt, h->copy.uuid, wrap.token.role, wrap.token.generation, &e->volume.unlock_key);
         if (r >= 0)

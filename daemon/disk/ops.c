@@ -14,3 +14,12 @@ int op_read_secret(struct secret **ret, struct disk_reply *y) {
                 return op_fail(y, r, EXIT_CODE_FAILED, "The unwrapped secret did not arrive: %s", strerror(-r));
         return 0;
 }
+
+int op_new_secret(const struct disk_request *q, struct secret **ret, struct disk_reply *y) {
+        int r;
+
+        if (op_is_given_secret(q))
+                return op_read_secret(ret, y);
+        r = secret_random(DISK_W_SIZE, ret);
+        return r < 0 ? op_fail(y, r, EXIT_CODE_FAILED, "There is no memory that a key may live in: %s", strerror(-r)) : 0;
+}

@@ -35,6 +35,10 @@ int op_check_new_key(const struct disk_request *q, struct disk_reply *y);
  * are made here. */
 bool op_is_given_secret(const struct disk_request *q);
 
+/* W of a header that is to be made: from the pipe where the vault made it, else random. Returns 0, or an error as of op_fail(): those of
+ * op_read_secret(). */
+int op_new_secret(const struct disk_request *q, struct secret **ret, struct disk_reply *y);
+
 /* The token of that key, of q's generation: W wrapped (here, or as the request has it), a new salt; keyslot
  * and MAC are for later. Returns 0 or an error of wrap_secret(). */
 int op_fill_token(const struct disk_request *q, const char *uuid, const struct secret *w, struct token *ret);
