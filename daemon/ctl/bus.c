@@ -10,16 +10,16 @@ static int new_request(struct call *c, const char *interface, const char *member
         return r < 0 ? fail(EXIT_CODE_FAILED, "cannot make a request: %s", strerror(-r)) : EXIT_CODE_DONE;
 }
 
-int call_begin(struct call *c, const char *interface, const char *member) {
-        int code = bus_connect(&c->bus);
-
-        return code != EXIT_CODE_DONE ? code : new_request(c, interface, member);
-}
-
 int call_next(struct call *c, const char *interface, const char *member) {
         c->request = sd_bus_message_unref(c->request);
         c->reply = sd_bus_message_unref(c->reply);
         return new_request(c, interface, member);
+}
+
+int call_begin(struct call *c, const char *interface, const char *member) {
+        int code = c->bus ? EXIT_CODE_DONE : bus_connect(&c->bus);
+
+        return code != EXIT_CODE_DONE ? code : call_next(c, interface, member);
 }
 
 int call_explain(const sd_bus_error *e, int error, const char **ret_text) {

@@ -37,7 +37,7 @@ static inline void call_release(struct call *c) {
  * only root may. The connection is the caller's. A file of its own, so that tests put another in its place. */
 int bus_connect(sd_bus **ret);
 
-/* Connects and begins a call to the manager object. The caller appends the arguments to c->request. Exit codes:
+/* Connects, unless c is connected, and begins a call to the manager object. The caller appends the arguments to c->request. Exit codes:
  * those of bus_connect(), or FAILED (no memory). */
 int call_begin(struct call *c, const char *interface, const char *member);
 

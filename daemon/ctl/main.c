@@ -6,7 +6,7 @@
 #define O(o) OPTION_BIT(OPTION_##o)
 
 static const struct verb verbs[] = {
-        { "status", 0, 64, O(JSON), "[NAME|UUID ...]", "volumes, their leases and the daemon's state", verb_status },
+        { "status", 0, 64, O(JSON)|O(WATCH), "[NAME|UUID ...]", "volumes, their leases and the daemon's state", verb_status },
         { "metrics", 0, 0, O(OUTPUT), "", "the same in numbers, as OpenMetrics text", verb_metrics },
         { "format", 1, 1, O(JSON)|O(YES)|O(NAME)|O(ROLE)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(WIPE)|
                 O(STORE)|O(ACCEPT_UNSAFE_VAULT), "DEVICE", "make a device a volume under a customer's key", verb_format },

@@ -66,6 +66,7 @@ static const struct {
         [OPTION_REMOVE_OLD_KEYSLOTS] = { "remove-old-keyslots", 0, false, "--remove-old-keyslots", "what opened it before it was taken over" },
         [OPTION_ESCROW] = { "escrow", 0, true, "--escrow URI", "nobody is shown it: wrapped by that key, in the header" },
         [OPTION_BACKGROUND] = { "background", 0, false, "--background", "do not wait for the end" },
+        [OPTION_WATCH] = { "watch", 0, false, "--watch", "go on showing it: each second, or at each change where not on a terminal" },
         [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };
 

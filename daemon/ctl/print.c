@@ -117,12 +117,19 @@ void format_span(uint64_t seconds, char *buf, size_t size) {
         }
 }
 
-int print_json(struct json_object *o) {
-        puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY|JSON_C_TO_STRING_SPACED|
-                                               JSON_C_TO_STRING_NOSLASHESCAPE));
+static int print_document(struct json_object *o, int flags) {
+        puts(json_object_to_json_string_ext(o, flags|JSON_C_TO_STRING_SPACED|JSON_C_TO_STRING_NOSLASHESCAPE));
         if (fflush(stdout) != 0)
                 return fail(EXIT_CODE_FAILED, "cannot write the result: %s", strerror(errno));
         return EXIT_CODE_DONE;
+}
+
+int print_json(struct json_object *o) {
+        return print_document(o, JSON_C_TO_STRING_PRETTY);
+}
+
+int print_json_line(struct json_object *o) {
+        return print_document(o, 0);
 }
 
 const char *json_text(struct json_object *o, const char *member) {

@@ -31,6 +31,9 @@ void format_span(uint64_t seconds, char *buf, size_t size);
 /* Prints o as one document and a newline. Returns an exit code: FAILED where standard output cannot be written. */
 int print_json(struct json_object *o);
 
+/* The same on one line. */
+int print_json_line(struct json_object *o);
+
 /* Text of a member, "" where there is none or it is of another type. */
 const char *json_text(struct json_object *o, const char *member);
 

@@ -3,6 +3,8 @@
 #include "node-state.h"
 #include "print.h"
 #include "scratch.h"
+#include "status-uses.h"
+#include "status-watch.h"
 #include "trail-state.h"
 #include "when.h"
 
@@ -45,7 +47,7 @@ static int select_volumes(const struct invocation *in, struct json_object *volum
 /* The state's words come from the daemon; what is not in order in them is for people to see at once. */
 static void print_manager(struct json_object *m) {
         struct json_object *v;
-        char trail[512], guard[512];
+        char trail[512], guard[512], events[512];
 
         printf("cmkd ");
         print_clean(stdout, json_text(m, "version"));
@@ -62,6 +64,10 @@ static void print_manager(struct json_object *m) {
         trail_state_text("", trail, sizeof(trail));
         printf("trail: ");
         print_clean(stdout, trail);
+        putchar('\n');
+        events_state_text("", events, sizeof(events));
+        printf("kernel's events: ");
+        print_clean(stdout, events);
         putchar('\n');
         guard_state_text("", guard, sizeof(guard));
         printf("guard: ");
@@ -124,9 +130,10 @@ static void add_key(struct table *t, struct json_object *v) {
 
 static int print_list(struct json_object *volumes) {
         static const char *const header[] = {
-                "NAME", "STATE", "ROLE", "VERDICT", "PROOF", "LEASE", "GRACE", "DEVICE", "KEY",
+                "NAME", "STATE", "ROLE", "VERDICT", "PROOF", "LEASE", "GRACE", "DEVICE", "USED BY", "KEY",
         };
         struct table t;
+        char uses[512];
 
         table_start(&t, header, ELEMENTSOF(header));
         for (size_t i = 0; i < json_object_array_length(volumes); i++) {
@@ -140,9 +147,24 @@ static int print_list(struct json_object *volumes) {
                 add_span(&t, v, "lease_left_sec");
                 add_span(&t, v, "grace_left_sec");
                 table_add(&t, json_text(v, "device"));
+                status_uses_text(v, uses, sizeof(uses));
+                table_add(&t, uses);
                 add_key(&t, v);
         }
         return table_print(&t);
+}
+
+/* What is not in order, below the table: a line each. */
+static void print_all_findings(struct json_object *volumes) {
+        for (size_t i = 0; i < json_object_array_length(volumes); i++) {
+                struct json_object *v = json_object_array_get_idx(volumes, i), *list;
+
+                for (size_t k = 0; json_object_object_get_ex(v, "findings", &list) && k < json_object_array_length(list); k++) {
+                        printf("%s: ", json_text(v, "name"));
+                        print_clean(stdout, strempty(json_object_get_string(json_object_array_get_idx(list, k))));
+                        putchar('\n');
+                }
+        }
 }
 
 static void print_text(const char *label, const char *text) {
@@ -194,6 +216,13 @@ static void print_findings(struct json_object *v) {
                 return;
         for (size_t i = 0; i < json_object_array_length(list); i++)
                 print_text("finding", strempty(json_object_get_string(json_object_array_get_idx(list, i))));
+}
+
+static void print_uses(struct json_object *v) {
+        struct json_object *list;
+
+        for (size_t i = 0; json_object_object_get_ex(v, "used_by", &list) && i < json_object_array_length(list); i++)
+                print_text("used by", json_object_get_string(json_object_array_get_idx(list, i)));
 }
 
 static void print_hold(const char *possible) {
@@ -271,6 +300,7 @@ static void print_volume(struct json_object *v) {
         print_text("uuid", json_text(v, "uuid"));
         print_text("device", json_text(v, "device"));
         print_text("node", json_text(v, "node"));
+        print_uses(v);
         print_text("key", json_text(v, "key"));
         print_wraps(v);
         print_secrets(v);
@@ -288,51 +318,84 @@ static void print_volume(struct json_object *v) {
         print_findings(v);
 }
 
-static int print_document(struct json_object *manager, struct json_object *volumes, struct json_object *scratch) {
-        _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
-        char trail[512], guard[512];
+struct state {
+        struct json_object *manager, *volumes, *scratch;
+};
 
-        trail_state_text("", trail, sizeof(trail));
-        json_object_object_add(manager, "trail", json_object_new_string(trail));
-        guard_state_text("", guard, sizeof(guard));
-        json_object_object_add(manager, "guard", json_object_new_string(guard));
-        json_object_object_add(manager, "boot_chain", json_object_new_string(
-                boot_chain_text(boot_chain_secure(""), boot_chain_unified(""))));
-        if (!o || json_object_object_add(o, "manager", json_object_get(manager)) < 0 ||
-            json_object_object_add(o, "volumes", json_object_get(volumes)) < 0 ||
-            json_object_object_add(o, "scratch", json_object_get(scratch)) < 0)
+static void state_done(struct state *s) {
+        json_object_put(s->manager);
+        json_object_put(s->volumes);
+        json_object_put(s->scratch);
+}
+
+static int state_read(const struct invocation *in, struct call *c, struct state *s) {
+        int code = node_state_manager(c, &s->manager);
+
+        if (code == EXIT_CODE_DONE)
+                code = node_state_volumes(c, &s->volumes);
+        if (code == EXIT_CODE_DONE)
+                code = scratch_list(c, &s->scratch);
+        if (code == EXIT_CODE_DONE)
+                code = select_volumes(in, s->volumes, s->scratch);
+        if (code == EXIT_CODE_DONE)
+                status_add_uses(s->volumes);
+        return code;
+}
+
+/* One document, on one line where more follow. */
+static int print_document(const struct state *s, bool line) {
+        _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
+        char text[512];
+
+        trail_state_text("", text, sizeof(text));
+        json_put_text(s->manager, "trail", text);
+        events_state_text("", text, sizeof(text));
+        json_put_text(s->manager, "kernel_events", text);
+        guard_state_text("", text, sizeof(text));
+        json_put_text(s->manager, "guard", text);
+        json_put_text(s->manager, "boot_chain", boot_chain_text(boot_chain_secure(""), boot_chain_unified("")));
+        if (!o || json_object_object_add(o, "manager", json_object_get(s->manager)) < 0 ||
+            json_object_object_add(o, "volumes", json_object_get(s->volumes)) < 0 ||
+            json_object_object_add(o, "scratch", json_object_get(s->scratch)) < 0)
                 return fail(EXIT_CODE_FAILED, "out of memory");
-        return print_json(o);
+        return line ? print_json_line(o) : print_json(o);
+}
+
+static int print_chosen(const struct state *s) {
+        for (size_t i = 0; i < json_object_array_length(s->volumes); i++)
+                print_volume(json_object_array_get_idx(s->volumes, i));
+        for (size_t i = 0; i < json_object_array_length(s->scratch); i++)
+                scratch_print(json_object_array_get_idx(s->scratch, i));
+        return EXIT_CODE_DONE;
+}
+
+static int print_all(const struct state *s) {
+        int code = EXIT_CODE_DONE;
+
+        print_manager(s->manager);
+        if (json_object_array_length(s->volumes) > 0)
+                code = print_list(s->volumes);
+        else
+                puts("no volumes");
+        print_all_findings(s->volumes);
+        return code == EXIT_CODE_DONE && json_object_array_length(s->scratch) > 0 ? scratch_print_list(s->scratch) : code;
+}
+
+static int show(struct call *c, void *user) {
+        const struct invocation *in = user;
+        _cleanup_(state_done) struct state s = {};
+        int code = state_read(in, c, &s);
+
+        if (code != EXIT_CODE_DONE)
+                return code;
+        if (has_option(in, OPTION_JSON))
+                return print_document(&s, has_option(in, OPTION_WATCH));
+        return in->n_args > 0 ? print_chosen(&s) : print_all(&s);
 }
 
 int verb_status(const struct invocation *in) {
         _cleanup_(call_release) struct call c = {};
-        _cleanup_(json_object_putp) struct json_object *manager = NULL, *volumes = NULL, *scratch = NULL;
-        int code;
+        struct invocation asked = *in;
 
-        code = node_state_manager(&c, &manager);
-        if (code == EXIT_CODE_DONE)
-                code = node_state_volumes(&c, &volumes);
-        if (code == EXIT_CODE_DONE)
-                code = scratch_list(&c, &scratch);
-        if (code == EXIT_CODE_DONE)
-                code = select_volumes(in, volumes, scratch);
-        if (code != EXIT_CODE_DONE)
-                return code;
-        if (has_option(in, OPTION_JSON))
-                return print_document(manager, volumes, scratch);
-        if (in->n_args > 0) {
-                for (size_t i = 0; i < json_object_array_length(volumes); i++)
-                        print_volume(json_object_array_get_idx(volumes, i));
-                for (size_t i = 0; i < json_object_array_length(scratch); i++)
-                        scratch_print(json_object_array_get_idx(scratch, i));
-                return EXIT_CODE_DONE;
-        }
-        print_manager(manager);
-        code = EXIT_CODE_DONE;
-        if (json_object_array_length(volumes) > 0)
-                code = print_list(volumes);
-        else
-                puts("no volumes");
-        return code == EXIT_CODE_DONE && json_object_array_length(scratch) > 0 ? scratch_print_list(scratch) : code;
+        return has_option(in, OPTION_WATCH) ? status_watch(&c, show, &asked) : show(&c, &asked);
 }

@@ -87,3 +87,24 @@ void guard_state_text(const char *root, char *ret, size_t size) {
         else
                 snprintf(ret, size, "%s (Mode=%s)%s%s", state, mode, *why ? ": " : "", why);
 }
+
+void events_state_text(const char *root, char *ret, size_t size) {
+        _cleanup_(freep) char *text = read_status(root);
+        char probes[8], missing[256], blind[8];
+
+        if (!text) {
+                snprintf(ret, size, "not known: cmkd-audit has not run");
+                return;
+        }
+        find(text, "probes", probes, sizeof(probes));
+        find(text, "missing", missing, sizeof(missing));
+        find(text, "blind", blind, sizeof(blind));
+        if (streq(blind, "yes"))
+                snprintf(ret, size, "DO NOT ARRIVE");
+        else if (streq(probes, "all"))
+                snprintf(ret, size, "all recorded");
+        else if (streq(probes, "some"))
+                snprintf(ret, size, "NOT ALL RECORDED, without: %s", missing);
+        else
+                snprintf(ret, size, "NONE RECORDED");
+}

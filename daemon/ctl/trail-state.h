@@ -12,3 +12,6 @@ bool trail_state_value(const char *root, const char *name, char *ret, size_t siz
 
 /* The same of what the kernel refuses: "enforcing", "armed, ...". */
 void guard_state_text(const char *root, char *ret, size_t size);
+
+/* The same of the kernel's events: "all recorded", or which are not. */
+void events_state_text(const char *root, char *ret, size_t size);

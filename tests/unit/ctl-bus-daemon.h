@@ -6,6 +6,7 @@
 
 #include "ctl/bus.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -24,6 +25,19 @@ static int refuse(sd_bus_message *m, enum exit_code code, const char *text) {
         return sd_bus_reply_method_errorf(m, exit_code_to_bus_error(code), "%s", text);
 }
 
+/* With all read that the other side still writes: what was replied before reaches it. */
+static void hang_up(sd_bus *bus) {
+        int fd = sd_bus_get_fd(bus);
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        char buf[512];
+
+        sd_bus_flush(bus);
+        shutdown(fd, SHUT_WR);
+        while (poll(&p, 1, -1) >= 0 && read(fd, buf, sizeof(buf)) > 0)
+                ;
+        _exit(0);
+}
+
 /* 1: replied. changed: what to reply otherwise. */
 static int act(sd_bus_message *m, const char *name, int *changed) {
         *changed = !streq(name, "again");
@@ -34,7 +48,7 @@ static int act(sd_bus_message *m, const char *name, int *changed) {
         if (streq(name, "revoked"))
                 return refuse(m, EXIT_CODE_REVOKED, "the key is disabled");
         if (streq(name, "gone"))
-                _exit(0);
+                hang_up(sd_bus_message_get_bus(m));
         return 0;
 }
 
@@ -230,7 +244,20 @@ static int on_scratch(sd_bus_message *m, void *user _unused_, sd_bus_error *e _u
         return sd_bus_reply_method_return(m, "ssb", node, "", changed);
 }
 
+/* A volume changes after it was looked at first; and where it was looked at again for that, the daemon is gone. */
+static bool watched;
+
+static void go_on_watched(sd_bus *bus) {
+        static unsigned looked;
+
+        if (watched && looked++ == 0)
+                assert_true(sd_bus_emit_signal(bus, BUS_OBJECT, BUS_MANAGER, "VolumeChanged", "ss", "data", "cut") >= 0);
+        else if (watched)
+                sd_bus_close(bus);
+}
+
 static int on_list_scratch(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        go_on_watched(sd_bus_message_get_bus(m));
         return sd_bus_reply_method_return(m, "a(ssssst)", 2, "tmp", "open", "/dev/vdb", "ext4", "22222222-2222-4333-8444-555555555555",
                                           UINT64_C(1800000000) * USEC_PER_SEC, "swap", "closed", "/dev/vdc", "swap", "", UINT64_C(0));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/volumes.c daemon/ctl/enroll.c daemon/ctl/calls.c daemon/ctl/names.c daemon/ctl/trust.c daemon/ctl/status.c daemon/ctl/node-state.c daemon/ctl/scratch.c daemon/ctl/trail-state.c daemon/ctl/boot-chain.c daemon/ctl/rotate.c daemon/ctl/rekey.c
+// sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/volumes.c daemon/ctl/enroll.c daemon/ctl/calls.c daemon/ctl/names.c daemon/ctl/trust.c daemon/ctl/status.c daemon/ctl/status-uses.c daemon/ctl/status-watch.c daemon/ctl/node-state.c daemon/ctl/scratch.c daemon/ctl/trail-state.c daemon/ctl/boot-chain.c daemon/ctl/rotate.c daemon/ctl/rekey.c
 // sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/patience.c daemon/ctl/pause.c daemon/ctl/when.c daemon/ctl/header.c daemon/ctl/takeover.c daemon/ctl/keys-usage.c
 // sources: daemon/ctl/attach-udev.c daemon/ctl/udev.c daemon/ctl/crypttab.c daemon/ctl/cut.c
 // libs: libsystemd json-c
@@ -437,6 +437,25 @@ static void status_shows_what_there_is(void **state _unused_) {
         assert_non_null(strstr(c->err, "no volume nobody"));
 }
 
+/* Each look is one line; none before something changed. */
+static void status_is_watched(void **state _unused_) {
+        _cleanup_(json_object_putp) struct json_object *first = NULL;
+        struct captured *c;
+        char *end;
+
+        watched = true;
+        c = RUN(verb_status, "--watch", "--json");
+        watched = false;
+        assert_int_equal(c->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(c->err, "cmkd went away"));
+        end = strchr(c->out, '\n');
+        assert_non_null(end);
+        *end = 0;
+        first = json_tokener_parse(c->out);
+        assert_true(json_object_is_type(first, json_type_object));
+        assert_int_equal(end[1], 0);
+}
+
 static void status_as_json(void **state _unused_) {
         _cleanup_(json_object_putp) struct json_object *o = NULL;
         struct json_object *list, *v, *policy;
@@ -503,7 +522,7 @@ int main(void) {
                 TEST(the_plan_is_only_shown), TEST(the_plan_as_json),
                 TEST(a_pause_says_until_when), TEST(a_pause_is_ended), TEST(a_pause_is_asked_about_first),
                 TEST(nothing_is_asked_of_the_daemon_for_a_typing_error), TEST(bad_keys_are_named),
-                TEST(format_passes_on_what_was_asked), TEST(status_shows_what_there_is), TEST(status_as_json),
+                TEST(format_passes_on_what_was_asked), TEST(status_shows_what_there_is), TEST(status_as_json), TEST(status_is_watched),
                 TEST(scratch_disks_are_made_and_removed), TEST(scratch_disks_are_asked_about_first),
                 TEST(the_list_of_trust),
         };
