@@ -23,7 +23,6 @@ def keys(node, vault, device):
     unlock = luks2.unlock_key(w, token)
     node.write("/run/unlock", unlock)
     volume_key = luks2.dump_volume_key(node, device, "/run/unlock")
-    node.sh("shred -u /run/unlock")
     assert len(w) == len(unlock) == len(volume_key) == 64
     found = {}
     for name, value in (("W", w), ("unlock", unlock), ("volume", volume_key)):
