@@ -16,7 +16,8 @@ import time
 VM = pathlib.Path(__file__).resolve().parent.parent
 TOP = VM.parent.parent
 # A name with a dash is a variant: the release's guest with more packages (image.VARIANTS).
-GUESTS = ("bookworm", "trixie", "sid", "trixie-dracut", "bookworm-hardware", "bookworm-fio")
+GUESTS = ("bookworm", "trixie", "sid", "trixie-dracut", "bookworm-hardware", "bookworm-fio",
+          "bookworm-clevis")
 
 
 class HarnessError(Exception):

@@ -130,6 +130,16 @@ def make_many(node, key, count, at_once=4, last_key=None):
     return volumes
 
 
+def slices(node, count, size=20):
+    """Linear devices of so many MiB each, on one disk: what needs hundreds does not need hundreds of disks."""
+    disk = node.attach_disk("big", size=count * size)
+    node.wait_for(f"test -b {disk}", 60)
+    sectors = size << 11
+    node.sh(f"set -e; for n in $(seq 0 {count - 1}); do "
+            f"dmsetup create slice$n --table \"0 {sectors} linear {disk} $((n * {sectors}))\"; done; udevadm settle", timeout=300)
+    return [f"/dev/mapper/slice{n}" for n in range(count)]
+
+
 def states(node):
     return {v["name"]: v["state"] for v in json.loads(node.out("cmkctl status --json", timeout=60))["volumes"]}
 

@@ -23,11 +23,12 @@ libsystemd0 libp11-kit0 softhsm2 opensc openssl python3 bpftool keyutils strace 
 
 # What is a package of its own from Debian 13 on; and a guest that builds another kind of initramfs, apart from the ordinary
 # ones, which need not change for it; and one with the kernel for real hardware, since the cloud kernel has no USB, and with
-# what would look at the disks of other tests; and one for tests/bench/probes.
+# what would look at the disks of other tests; and those for tests/bench/probes and tests/bench/compare.
 VARIANTS = {"trixie": ["systemd-cryptsetup"], "sid": ["systemd-cryptsetup"],
             "trixie-dracut": ["dracut", "dracut-network", "systemd-cryptsetup"],
             "trixie-fips": ["openssl-provider-fips", "systemd-cryptsetup"],
-            "bookworm-hardware": ["linux-image-amd64", "multipath-tools", "nbd-client"], "bookworm-fio": ["fio"]}
+            "bookworm-hardware": ["linux-image-amd64", "multipath-tools", "nbd-client"], "bookworm-fio": ["fio"],
+            "bookworm-clevis": ["clevis-luks", "tang"]}
 
 DPKG_OPTIONS = ["path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*",
                 "path-exclude=/usr/share/info/*", "force-unsafe-io"]
