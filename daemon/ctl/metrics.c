@@ -28,6 +28,17 @@ static void put_seconds(FILE *f, const char *name, uint64_t usec) {
         fprintf(f, PREFIX "%s %llu.%06llu\n", name, (unsigned long long) (usec / USEC_PER_SEC), (unsigned long long) (usec % USEC_PER_SEC));
 }
 
+/* A counter that the cmkd that runs does not have, since it is older, is left out. */
+static void put_count(FILE *f, const char *name, struct json_object *counters, const char *member) {
+        if (json_number(counters, member) != UINT64_MAX)
+                fprintf(f, PREFIX "%s %llu\n", name, (unsigned long long) json_number(counters, member));
+}
+
+static void put_count_seconds(FILE *f, const char *name, struct json_object *counters, const char *member) {
+        if (json_number(counters, member) != UINT64_MAX)
+                put_seconds(f, name, json_number(counters, member));
+}
+
 static void put_gauge(FILE *f, const char *name, const char *help, bool value) {
         family(f, name, "gauge", help);
         fprintf(f, PREFIX "%s %d\n", name, value);
@@ -101,20 +112,22 @@ static void put_counters(FILE *f, struct json_object *manager) {
         for (unsigned i = 0; i < _VERDICT_MAX; i++) {
                 const char *verdict = verdict_to_string((enum verdict) i);
 
+                if (json_number(c, verdict) == UINT64_MAX)
+                        continue;
                 fprintf(f, PREFIX "vault_answers_total{");
                 put_label(f, "verdict", verdict);
                 fprintf(f, "} %llu\n", (unsigned long long) json_number(c, verdict));
         }
         family(f, "vault_round_trip_seconds", "summary", "How long a vault took to answer.");
-        fprintf(f, PREFIX "vault_round_trip_seconds_count %llu\n", (unsigned long long) json_number(c, "RoundTrips"));
-        put_seconds(f, "vault_round_trip_seconds_sum", json_number(c, "RoundTripUsec"));
+        put_count(f, "vault_round_trip_seconds_count", c, "RoundTrips");
+        put_count_seconds(f, "vault_round_trip_seconds_sum", c, "RoundTripUsec");
         family(f, "teardown_seconds", "summary", "From the beginning of a cut until no mapping and no key was left.");
-        fprintf(f, PREFIX "teardown_seconds_count %llu\n", (unsigned long long) json_number(c, "Teardowns"));
-        put_seconds(f, "teardown_seconds_sum", json_number(c, "TeardownUsec"));
+        put_count(f, "teardown_seconds_count", c, "Teardowns");
+        put_count_seconds(f, "teardown_seconds_sum", c, "TeardownUsec");
         family(f, "teardown_last_seconds", "gauge", "The last of them.");
-        put_seconds(f, "teardown_last_seconds", json_number(c, "TeardownLastUsec"));
+        put_count_seconds(f, "teardown_last_seconds", c, "TeardownLastUsec");
         family(f, "records_lost", "counter", "Records of cmkd's that cmkd-audit did not take.");
-        fprintf(f, PREFIX "records_lost_total %llu\n", (unsigned long long) json_number(c, "AuditLost"));
+        put_count(f, "records_lost_total", c, "AuditLost");
 }
 
 static void put_manager(FILE *f, struct json_object *manager) {
