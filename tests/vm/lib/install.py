@@ -3,12 +3,16 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 
 from .common import TOP, HarnessError, cache_dir, digest, lock, logged
 
 KEPT = "CMKD_PRODUCT_TAR"
+# CMKD_SANITIZE=address,undefined: what is installed is built so, and brings the host's libraries for it: the guest is of its release.
+SANITIZE = os.environ.get("CMKD_SANITIZE", "")
+LIBRARIES = {"address": "libasan.so", "undefined": "libubsan.so"}
 
 
 def make_tar():
@@ -17,12 +21,24 @@ def make_tar():
         log = cache_dir() / f"install-{digest(str(TOP))}.log"
         log.unlink(missing_ok=True)
         os.chmod(stage, 0o755)    # "." is in the archive, and becomes the guest's /
-        logged(["make", "-C", str(TOP), "--no-print-directory", "install", f"DESTDIR={stage}", "PREFIX=/usr"], log,
+        sanitized = ["-j2", f"SANITIZE={SANITIZE}", "BUILD=build/sanitized"] if SANITIZE else []
+        logged(["make", "-C", str(TOP), "--no-print-directory", "install", f"DESTDIR={stage}", "PREFIX=/usr", *sanitized], log,
                env={name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")})
         if not any(pathlib.Path(stage).iterdir()):
             raise HarnessError("make install DESTDIR= installed nothing")
+        for name in filter(None, SANITIZE.split(",")):
+            library(pathlib.Path(stage), LIBRARIES[name])
         return subprocess.run(["tar", "-czf", "-", "--owner=0", "--group=0", "--sort=name", "--mtime=@0", "-C", stage,
                                *sorted(os.listdir(stage))], check=True, stdout=subprocess.PIPE).stdout
+
+
+def library(stage, name):
+    """The compiler's, under the name that it is loaded by."""
+    path = pathlib.Path(subprocess.run(["cc", f"-print-file-name={name}"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+    target = path.resolve()
+    directory = stage / "usr/lib/x86_64-linux-gnu"
+    directory.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(target, directory / ".".join(target.name.split(".")[:3]))
 
 
 def keep_tar(path):
