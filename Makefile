@@ -157,7 +157,7 @@ INITRAMFS := hook=hooks init-premount=scripts/init-premount local-top=scripts/lo
 install: all
 	$(Q)$(INSTALL) -d $(D)/bin $(D)/lib/cmkd/cmkd.conf.d $(DESTDIR)$(UNIT_DIR) $(D)/lib/systemd/catalog \
 		$(D)/lib/tmpfiles.d $(D)/lib/modules-load.d $(D)/share/dbus-1/system.d $(D)/share/man/man1 \
-		$(D)/share/man/man5 $(D)/share/man/man8 $(D)/share/doc/cmkd/examples $(D)/lib/dracut/modules.d/90cmkd $(DESTDIR)/etc/cmkd/cmkd.conf.d $(DESTDIR)$(TOKEN_DIR)
+		$(D)/share/man/man5 $(D)/share/man/man8 $(D)/share/doc/cmkd/examples $(D)/share/doc/cmkd/runbook $(D)/lib/dracut/modules.d/90cmkd $(DESTDIR)/etc/cmkd/cmkd.conf.d $(DESTDIR)$(TOKEN_DIR)
 	$(Q)$(INSTALL) -m 755 $(addprefix $(BUILD)/,$(SBINS)) $(D)/lib/cmkd/
 	$(Q)$(INSTALL) -m 755 $(BUILD)/cmkctl $(D)/bin/
 	$(Q)$(INSTALL) -m 755 daemon/data/cmkd-removal-check $(D)/lib/cmkd/
@@ -182,6 +182,7 @@ install: all
 	$(Q)$(INSTALL) -m 644 daemon/data/org.cmkd1.conf $(D)/share/dbus-1/system.d/
 	$(Q)$(if $(wildcard daemon/data/cmkd.catalog),$(INSTALL) -m 644 daemon/data/cmkd.catalog $(D)/lib/systemd/catalog/)
 	$(Q)$(INSTALL) -m 644 $(wildcard daemon/data/examples/*.service daemon/data/examples/*.yml) $(D)/share/doc/cmkd/examples/
+	$(Q)$(INSTALL) -m 644 $(wildcard daemon/data/runbook/*.md) $(D)/share/doc/cmkd/runbook/
 	$(Q)$(INSTALL) -d $(D)/share/bash-completion/completions $(D)/share/zsh/vendor-completions
 	$(Q)$(INSTALL) -m 644 daemon/data/completion/cmkctl.bash $(D)/share/bash-completion/completions/cmkctl
 	$(Q)$(INSTALL) -m 644 daemon/data/completion/_cmkctl $(D)/share/zsh/vendor-completions/
