@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 
+import bus_tables
 import docs
 import linkage
 import runbook
@@ -17,6 +18,36 @@ UNIT = ("# SPDX-License-Identifier: Apache-2.0\n[Unit]\nDescription=x\nStartLimi
         "ExecStart=/usr/lib/cmkd/cmkd\nRestart=always\nWatchdogSec=30\nWatchdogSignal=SIGKILL\nOOMScoreAdjust=-900\n")
 PAGE = "# {}\n\n" + "".join(f"## {p}\n\nx\n\n" for p in runbook.PARTS)
 RULE = "      - alert: Down\n        annotations:\n          runbook: /usr/share/doc/cmkd/runbook/alert-Down.md\n"
+VTABLE = SPDX + """#define DERIVED(name) SD_BUS_PROPERTY(name, "s", get, 0, 0)
+SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_NAMES("Go", "sa(st)", SD_BUS_PARAM(what)
+                                 SD_BUS_PARAM(list), NULL,, go, 0),
+        SD_BUS_METHOD("Stop", NULL, NULL, stop, 0),
+        SD_BUS_SIGNAL_WITH_NAMES("Gone", "s", SD_BUS_PARAM(name), 0),
+        SD_BUS_PROPERTY("State", "s", get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        DERIVED("Role"),
+SD_BUS_VTABLE_END
+"""
+VTABLE_PAGE = """.SS Methods
+.TP
+.B Go(in s what, in a(st) list)
+x
+.TP
+.B Stop()
+x
+.SS Signals
+.TP
+.B Gone(s name)
+x
+.SS Properties
+.TP
+.B State (s, emits change)
+x
+.TP
+.B Role (s)
+x
+"""
+BUS_PAGE = '.\\" SPDX-License-Identifier: Apache-2.0\n.SH THE MANAGER\n' + VTABLE_PAGE + ".SH A VOLUME\n" + VTABLE_PAGE
 CALLS = "    cmkctl cut --json NAME\n\n`cmkctl audit list`, `PollSec=`, MESSAGE_ID=ab, [x](state-open.md)\n"
 HOOK = UNIT.replace("ExecStart=/usr/lib/cmkd/cmkd", "ExecStart=true") + "[Install]\nWantedBy=cmkd-cut@%i.target\n"
 
@@ -56,6 +87,8 @@ GOOD = {
     "daemon/man/cmkd-vault.8": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH OPTIONS\n.TP\n.BI \\-\\-user " NAME"\nx\n',
     "daemon/vault/options.c": SPDX + '{ "user", required_argument, NULL, USER },\n',
     "daemon/man/cmkd.conf.5": '.\\" SPDX-License-Identifier: Apache-2.0\n.TP\n.B Trust=\nx\n.TP\n.B PollSec=\nx\n',
+    **dict.fromkeys(bus_tables.INTERFACES.values(), VTABLE),
+    bus_tables.PAGE: BUS_PAGE,
     runbook.STATES: SPDX + '        [VOLUME_OPEN] = { "open", 0, LEASE_OPEN },\n',
     runbook.VERDICTS: SPDX + '        [VERDICT_YES] = { "YES", EXIT_CODE_DONE },\n',
     runbook.RULES: "# SPDX-License-Identifier: Apache-2.0\n" + RULE,
@@ -162,6 +195,9 @@ FAULTS = {
     ],
     "sample-config-keys": [{"daemon/data/cmkd.conf": "#Trust=\n"}, {"daemon/data/cmkd.conf": "#Trust=\n#PollSec=\n#X=\n"}],
     "ctl-shows-config-keys": [{"daemon/ctl/config.c": SPDX + 'put_text(o, "Trust", x);\n'}],
+    "man-bus": [{"daemon/manager/bus-volume.c": VTABLE.replace(*change)} for change in (
+        ('"Go"', '"Went"'), ("SD_BUS_PARAM(list)", "SD_BUS_PARAM(lists)"), ("sa(st)", "sa(ss)"), ("EMITS_CHANGE", "CONST"), ('"Role"', '"Rule"'),
+        ('DERIVED("Role")', 'OTHER("Role")'), ('"Gone", "s"', '"Gone", "u"'), ('DERIVED("Role"),', ""))],
     "bus-methods": [{"daemon/manager/bus.c": SPDX + 'SD_BUS_METHOD("Hold", "s")\n'}],
     "runbook-pages": [
         {runbook.STATES: SPDX + '[VOLUME_OPEN] = { "open", 0, X },\n        [VOLUME_CUT] = { "cut", 0, X },\n'},
