@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The runbook against the code: a page for each state, verdict and alarm, and nothing in a page that does not exist."""
 
+import os
 import re
+import shutil
+import subprocess
 
 import docs
+from tree import Skip
 
 FOLDER = "daemon/data/runbook/"
 STATES, VERDICTS, RULES = "daemon/manager/volume.c", "daemon/common/verdict.c", "daemon/data/examples/cmkd.rules.yml"
@@ -106,3 +110,32 @@ def contents(tree):
         yield "no page has a command of cmkctl: the check is blind"
     for path in tree.below(FOLDER, ".md"):
         yield from judge(tree, path, verbs, keys, events)
+
+
+PLAYBOOK = "daemon/data/examples/cmkd-node.yml"
+
+
+def examples(tree):
+    """Each call of cmkctl, and each setting, of the playbook exists."""
+    text, verbs, keys = tree.need(PLAYBOOK), verb_options(tree), docs.key_names(tree)
+    listed = [re.findall(r'"[^"]*"|[^\s,]+', inner) for inner in re.findall(r"argv: \[cmkctl, ([^\]]*)\]", text)]
+    if not listed:
+        yield f"{PLAYBOOK} calls no verb: the check is blind"
+    wrong = [judge_call(words, verbs) for words in listed]
+    wrong += [f"the setting {k}=, which is none" for k in re.findall(r"^ +([A-Z][a-z]\w*)=", text, re.M) if k not in keys]
+    yield from (f"{PLAYBOOK} names {w}" for w in wrong if w)
+
+
+def playbook(tree):
+    """Ansible reads it; its linter, where that is installed, has nothing to say."""
+    tree.need(PLAYBOOK)
+    if not shutil.which("ansible-playbook"):
+        raise Skip("there is no ansible-playbook (Debian: ansible-core)")
+    path = os.path.join(tree.root, PLAYBOOK)
+    calls = [["ansible-playbook", "-i", "localhost,", "--syntax-check", path]]
+    if shutil.which("ansible-lint"):
+        calls.append(["ansible-lint", "--offline", "--nocolor", "-q", "-p", path])
+    for argv in calls:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=tree.root, stdin=subprocess.DEVNULL)
+        if done.returncode != 0:
+            yield f"{argv[0]}: " + " / ".join((done.stdout + done.stderr).split("\n"))[:600]

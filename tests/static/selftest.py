@@ -47,6 +47,20 @@ x
 .B Role (s)
 x
 """
+PLAY = """# SPDX-License-Identifier: Apache-2.0
+---
+- name: Nodes
+  hosts: all
+  gather_facts: false
+  vars:
+    text: |
+      PollSec=30
+  tasks:
+    - name: Cut
+      ansible.builtin.command:
+        argv: [cmkctl, cut, --json, "{{ item }}"]
+      changed_when: true
+"""
 BUS_PAGE = '.\\" SPDX-License-Identifier: Apache-2.0\n.SH THE MANAGER\n' + VTABLE_PAGE + ".SH A VOLUME\n" + VTABLE_PAGE
 CALLS = "    cmkctl cut --json NAME\n\n`cmkctl audit list`, `PollSec=`, MESSAGE_ID=ab, [x](state-open.md)\n"
 HOOK = UNIT.replace("ExecStart=/usr/lib/cmkd/cmkd", "ExecStart=true") + "[Install]\nWantedBy=cmkd-cut@%i.target\n"
@@ -77,7 +91,9 @@ GOOD = {
     "daemon/data/examples/x@.service": HOOK,
     "daemon/man/cmkd.8": '.\\" SPDX-License-Identifier: Apache-2.0\nx@.service\n',
     "daemon/data/cmkd.conf": "# SPDX-License-Identifier: Apache-2.0\n#Trust=listed\n#PollSec=30\n",
-    "daemon/man/cmkctl.1": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH VERBS\n.TP\n.BR cut " \\fINAME\\fR"\nx\n.TP\n'
+    runbook.PLAYBOOK: PLAY,
+    "daemon/ctl/doctor/findings.c": SPDX + '        [FINDING_X] = { "swap", SEVERITY_RISK, "" },\n        [FINDING_Y] = { "cores", X },\n',
+    "daemon/man/cmkctl.1": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH FINDINGS\n.TP\n.B swap, cores\nx\n.SH VERBS\n.TP\n.BR cut " \\fINAME\\fR"\nx\n.TP\n'
                            ".B audit list\nx\n.SH OPTIONS\n.TP\n.B \\-\\-json\nx\n.TP\n.B \\-\\-event\nx\n",
     "daemon/audit/x.c": SPDX + 'audit_record_start(r, "cut", 1, true);\naudit_record_add(r, "why", w);\n',
     "daemon/man/cmkd-audit.5": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH EVENTS OF CMKD\n.TP\n.B cut\nx\n'
@@ -215,6 +231,11 @@ FAULTS = {
         CALLS.replace("cut --json", "carve"), CALLS.replace("--json", "--yes"), CALLS.replace("audit list", "audit lost"),
         CALLS.replace("list", "list --event lost"), CALLS.replace("PollSec", "Polling"), CALLS.replace("=ab", "=cd"),
         CALLS.replace("state-open", "state-shut"), "")],
+    "man-findings": [{"daemon/ctl/doctor/findings.c": SPDX + '        [FINDING_X] = { "swap", SEVERITY_RISK, "" },\n'},
+                     {"daemon/man/cmkctl.1": GOOD["daemon/man/cmkctl.1"].replace(", cores", "")}],
+    "example-calls": [{runbook.PLAYBOOK: PLAY.replace(*change)} for change in (
+        ("cut, --json", "carve"), ("--json", "--event"), ("PollSec", "Polling"), ("argv", "arg"))],
+    "example-playbook": [{runbook.PLAYBOOK: PLAY.replace(*change)} for change in (("tasks:", "task:"), ("hosts: all", "hosts: [all"))],
     "readme-tests": [{"README.md": "`main-gone`\n"}, {"README.md": "no test\n"}],
     "readme-red-team": [{"README.md": GOOD["README.md"].replace("thing 7", "thing 99")},
                         {"tests/vm/audit-red-team": 'TRIES = [\n    ("x", "thing 0", "e", "refused"),\n]\n'}],
