@@ -74,7 +74,13 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz
 	unit-tests fuzz-replays
 all: $(addprefix $(BUILD)/,$(PROGRAMS) $(STATIC_PROGRAMS) $(PLUGIN))
 
-$(BUILD)/%.o: %.c
+# Objects of other flags are none of this build's.
+FLAGS := $(CC) $(ALL_CFLAGS)
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D) && { echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@; }
+.PHONY: FORCE
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC      $<")
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
@@ -108,7 +114,7 @@ $(BUILD)/$(1): $(call objects,$(call files,daemon/$(FOLDER_$(1))/*.c)) $(BUILD)/
 endef
 $(foreach p,$(STATIC_PROGRAMS),$(eval $(call static_rule,$(p))))
 
-$(BUILD)/pic/%.o: %.c
+$(BUILD)/pic/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -MMD -MP -c $< -o $@
 
@@ -118,7 +124,7 @@ $(BUILD)/$(PLUGIN): $(patsubst %.c,$(BUILD)/pic/%.o,$(PLUGIN_SOURCES)) daemon/to
 		-Wl,--version-script=daemon/token-plugin/symbols.map $(filter %.o,$^) \
 		$(call pkg,libcryptsetup libsystemd json-c libcrypto) -o $@
 
-$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  BPF     $<")
 	$(Q)$(CLANG) -g -O2 -target bpf -D__TARGET_ARCH_x86 -Wall -Wno-missing-declarations $(SAME) -Ibpf -I$(BUILD)/bpf -c $< -o $@

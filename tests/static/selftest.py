@@ -246,6 +246,7 @@ LINK_FAULTS = {
     "linkage-libraries": [("cmkd", "libcurl.so.4"), ("cmkd-vault", "libcryptsetup.so.12"), ("cmkctl", "libbpf.so.1"),
                           ("cmkd-disk", None)],
     "linkage-static": [("cmkd-breaker", "libcrypto.so.3"), ("cmkd-ladder", "libcryptsetup.so.12")],
+    "linkage-build-path": [("cmkd", "!debug"), ("cmkd-breaker", "!debug")],
     "linkage-plugin-symbols": [(linkage.PLUGIN, "!dump"), (linkage.PLUGIN, "!")],
 }
 
@@ -283,6 +284,8 @@ def link(build, programs):
             stubs.append(stub)
         if name == linkage.PLUGIN:
             stubs += plugin_source(build, [s[1:] for s in sonames if s[0] == "!"])
+        if "!debug" in (sonames or ()):
+            stubs.append("-g")
         static = ["-static"] if sonames is None else ["-Wl,--no-as-needed", *stubs]
         subprocess.run(["cc", source, *static, "-o", os.path.join(build, name)], check=True)
 
