@@ -11,6 +11,7 @@ from tree import Skip
 
 FOLDER = "daemon/data/runbook/"
 STATES, VERDICTS, RULES = "daemon/manager/volume.c", "daemon/common/verdict.c", "daemon/data/examples/cmkd.rules.yml"
+CATALOG = "daemon/data/cmkd.catalog"
 IDS, FILTER = "daemon/audit/message-ids.h", "daemon/ctl/review/filter.h"
 PARTS = ["What it means", "What is at risk", "What to do", "It is over when"]
 INSTALLED = "/usr/share/doc/cmkd/runbook/"
@@ -110,6 +111,9 @@ def contents(tree):
         yield "no page has a command of cmkctl: the check is blind"
     for path in tree.below(FOLDER, ".md"):
         yield from judge(tree, path, verbs, keys, events)
+    for page in re.findall(re.escape(INSTALLED) + r"(\S+)", tree.need(CATALOG)):
+        if FOLDER + page not in tree.files:
+            yield f"{CATALOG} names {page}, which is not there"
 
 
 PLAYBOOK = "daemon/data/examples/cmkd-node.yml"

@@ -68,7 +68,8 @@ HOOK = UNIT.replace("ExecStart=/usr/lib/cmkd/cmkd", "ExecStart=true") + "[Instal
 # A small project in order.
 GOOD = {
     "Makefile": "# SPDX-License-Identifier: Apache-2.0\nPROGRAMS := cmkd cmkd-vault\ninstall: daemon/data/*.service\n"
-                "\tinstall daemon/data/cmkd.conf daemon/data/*.target daemon/data/examples/*.service daemon/data/examples/*.yml daemon/data/runbook/*.md\n",
+                "\tinstall daemon/data/cmkd.conf daemon/data/*.target daemon/data/examples/*.service daemon/data/examples/*.yml daemon/data/runbook/*.md "
+                "daemon/data/cmkd.catalog\n",
     "daemon/common/util.h": SPDX + "#pragma once\n#include <stdio.h>\n",
     "daemon/common/config.c": SPDX + '        { SECTION_NODE, "Trust", parse },\n        IN_POLICY("PollSec", parse),\n',
     "daemon/disk/luks-open.c": SPDX + '#include <libcryptsetup.h>\n#include "common/util.h"\n',
@@ -108,6 +109,7 @@ GOOD = {
     runbook.STATES: SPDX + '        [VOLUME_OPEN] = { "open", 0, LEASE_OPEN },\n',
     runbook.VERDICTS: SPDX + '        [VERDICT_YES] = { "YES", EXIT_CODE_DONE },\n',
     runbook.RULES: "# SPDX-License-Identifier: Apache-2.0\n" + RULE,
+    runbook.CATALOG: "# SPDX-License-Identifier: Apache-2.0\nDocumentation: file:///usr/share/doc/cmkd/runbook/state-open.md\n",
     runbook.FILTER: SPDX + "#define FILTER_OPTIONS OPTION_BIT(OPTION_EVENT)\n",
     runbook.IDS: SPDX + '#define MESSAGE_ID_X "ab"\n',
     runbook.FOLDER + "README.md": "(state-open.md) (verdict-YES.md) (alert-Down.md)\n",
@@ -230,7 +232,8 @@ FAULTS = {
     "runbook-contents": [{runbook.FOLDER + "state-open.md": PAGE.format("open") + change} for change in (
         CALLS.replace("cut --json", "carve"), CALLS.replace("--json", "--yes"), CALLS.replace("audit list", "audit lost"),
         CALLS.replace("list", "list --event lost"), CALLS.replace("PollSec", "Polling"), CALLS.replace("=ab", "=cd"),
-        CALLS.replace("state-open", "state-shut"), "")],
+        CALLS.replace("state-open", "state-shut"), "")] + [
+            {runbook.CATALOG: "Documentation: file:///usr/share/doc/cmkd/runbook/state-shut.md\n"}],
     "man-findings": [{"daemon/ctl/doctor/findings.c": SPDX + '        [FINDING_X] = { "swap", SEVERITY_RISK, "" },\n'},
                      {"daemon/man/cmkctl.1": GOOD["daemon/man/cmkctl.1"].replace(", cores", "")}],
     "example-calls": [{runbook.PLAYBOOK: PLAY.replace(*change)} for change in (
