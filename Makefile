@@ -18,7 +18,11 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-
 HARDEN := -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 -ftrivial-auto-var-init=zero -fPIE
 CFLAGS ?= -O2 -g
 INCLUDES := -Idaemon -Ibpf -I$(BUILD)/bpf -I$(BUILD)/words $(shell $(PKG_CONFIG) --cflags p11-kit-1)
-ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARN) $(CFLAGS) $(INCLUDES)
+# One source, one binary, wherever it is built (tests/static/reproducible): no path of this tree, and files in the order of their bytes,
+# not of the locale.
+SAME := -ffile-prefix-map=$(CURDIR)=.
+files = $(sort $(wildcard $(1)))
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARN) $(CFLAGS) $(SAME) $(INCLUDES)
 ifeq ($(SANITIZE),)
 ALL_CFLAGS += $(HARDEN)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
@@ -49,7 +53,7 @@ FOLDER_cmkd-ladder := ladder
 # a mapping that is there, with its header
 EXTRA_cmkd-disk := daemon/ladder/dm.c daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/loops.c daemon/ladder/subs.c
 # the trail's format is read by cmkctl too
-EXTRA_cmkctl := $(wildcard daemon/ctl/doctor/*.c daemon/ctl/review/*.c) $(addprefix daemon/audit/,record.c chain.c reader.c \
+EXTRA_cmkctl := $(call files,daemon/ctl/doctor/*.c daemon/ctl/review/*.c) $(addprefix daemon/audit/,record.c chain.c reader.c \
 	segments.c verify.c epochs.c seal.c seal-rsa.c privacy.c privacy-forms.c)
 CLIENT := daemon/token-plugin/client.c
 EXTRA_cmkd-keyscript := $(CLIENT)
@@ -60,8 +64,8 @@ PLUGIN_SOURCES := daemon/token-plugin/libcryptsetup-token-cmkd.c $(CLIENT) $(add
 	$(addprefix daemon/common/,util.c retry.c secret.c base64.c json-text.c key-uri.c pkcs11-uri.c policy-values.c verdict.c)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
-COMMON_OBJECTS := $(call objects,$(wildcard daemon/common/*.c))
-BPF_SOURCES := $(wildcard bpf/*.bpf.c)
+COMMON_OBJECTS := $(call objects,$(call files,daemon/common/*.c))
+BPF_SOURCES := $(call files,bpf/*.bpf.c)
 BPF_SKELETONS := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(BPF_SOURCES))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test-*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz-*.c))
@@ -70,7 +74,13 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz
 	unit-tests fuzz-replays
 all: $(addprefix $(BUILD)/,$(PROGRAMS) $(STATIC_PROGRAMS) $(PLUGIN))
 
-$(BUILD)/%.o: %.c
+# Objects of other flags are none of this build's.
+FLAGS := $(CC) $(ALL_CFLAGS)
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D) && { echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@; }
+.PHONY: FORCE
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC      $<")
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
@@ -90,7 +100,7 @@ $(BUILD)/libcommon.a: $(COMMON_OBJECTS)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 define program_rule
-$(BUILD)/$(1): $(call objects,$(wildcard daemon/$(FOLDER_$(1))/*.c) $(EXTRA_$(1))) $(BUILD)/libcommon.a
+$(BUILD)/$(1): $(call objects,$(call files,daemon/$(FOLDER_$(1))/*.c) $(EXTRA_$(1))) $(BUILD)/libcommon.a
 	$$(if $$(V),,@echo "  LINK    $$@")
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) $$^ $$(LIBS_$(1)) -o $$@
 endef
@@ -98,13 +108,13 @@ $(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
 
 # The breaker needs nothing from any disk once it runs, the ladder's steps start at once: one static file each.
 define static_rule
-$(BUILD)/$(1): $(call objects,$(wildcard daemon/$(FOLDER_$(1))/*.c)) $(BUILD)/libcommon.a
+$(BUILD)/$(1): $(call objects,$(call files,daemon/$(FOLDER_$(1))/*.c)) $(BUILD)/libcommon.a
 	$$(if $$(V),,@echo "  LINK    $$@")
 	$$(Q)$$(CC) $$(if $$(SANITIZE),$$(ALL_LDFLAGS),-static $$(LDFLAGS)) $$^ -o $$@
 endef
 $(foreach p,$(STATIC_PROGRAMS),$(eval $(call static_rule,$(p))))
 
-$(BUILD)/pic/%.o: %.c
+$(BUILD)/pic/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -MMD -MP -c $< -o $@
 
@@ -114,10 +124,10 @@ $(BUILD)/$(PLUGIN): $(patsubst %.c,$(BUILD)/pic/%.o,$(PLUGIN_SOURCES)) daemon/to
 		-Wl,--version-script=daemon/token-plugin/symbols.map $(filter %.o,$^) \
 		$(call pkg,libcryptsetup libsystemd json-c libcrypto) -o $@
 
-$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  BPF     $<")
-	$(Q)$(CLANG) -g -O2 -target bpf -D__TARGET_ARCH_x86 -Wall -Wno-missing-declarations -Ibpf -I$(BUILD)/bpf -c $< -o $@
+	$(Q)$(CLANG) -g -O2 -target bpf -D__TARGET_ARCH_x86 -Wall -Wno-missing-declarations $(SAME) -Ibpf -I$(BUILD)/bpf -c $< -o $@
 
 .SECONDARY: $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(BPF_SOURCES))
 $(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
@@ -157,7 +167,7 @@ INITRAMFS := hook=hooks init-premount=scripts/init-premount local-top=scripts/lo
 install: all
 	$(Q)$(INSTALL) -d $(D)/bin $(D)/lib/cmkd/cmkd.conf.d $(DESTDIR)$(UNIT_DIR) $(D)/lib/systemd/catalog \
 		$(D)/lib/tmpfiles.d $(D)/lib/modules-load.d $(D)/share/dbus-1/system.d $(D)/share/man/man1 \
-		$(D)/share/man/man5 $(D)/share/man/man8 $(D)/share/doc/cmkd/examples $(D)/lib/dracut/modules.d/90cmkd $(DESTDIR)/etc/cmkd/cmkd.conf.d $(DESTDIR)$(TOKEN_DIR)
+		$(D)/share/man/man5 $(D)/share/man/man8 $(D)/share/doc/cmkd/examples $(D)/share/doc/cmkd/runbook $(D)/lib/dracut/modules.d/90cmkd $(DESTDIR)/etc/cmkd/cmkd.conf.d $(DESTDIR)$(TOKEN_DIR)
 	$(Q)$(INSTALL) -m 755 $(addprefix $(BUILD)/,$(SBINS)) $(D)/lib/cmkd/
 	$(Q)$(INSTALL) -m 755 $(BUILD)/cmkctl $(D)/bin/
 	$(Q)$(INSTALL) -m 755 daemon/data/cmkd-removal-check $(D)/lib/cmkd/
@@ -170,8 +180,8 @@ install: all
 	$(Q)$(INSTALL) -m 644 udev/90-cmkd.rules $(DESTDIR)$(RULES_DIR)/
 	$(Q)for f in udev/dracut/90cmkd/*; do sed 's|/usr/lib/cmkd|$(PREFIX)/lib/cmkd|' $$f > \
 		$(D)/lib/dracut/modules.d/90cmkd/$${f##*/} || exit 1; done
-	$(Q)chmod 755 $(D)/lib/dracut/modules.d/90cmkd/*.sh
-	$(Q)for f in $(INITRAMFS); do mkdir -p $(D)/share/initramfs-tools/$${f#*=} && sed 's|/usr/lib/cmkd|$(PREFIX)/lib/cmkd|' \
+	$(Q)chmod 644 $(D)/lib/dracut/modules.d/90cmkd/* && chmod 755 $(D)/lib/dracut/modules.d/90cmkd/*.sh
+	$(Q)for f in $(INITRAMFS); do $(INSTALL) -d $(D)/share/initramfs-tools/$${f#*=} && sed 's|/usr/lib/cmkd|$(PREFIX)/lib/cmkd|' \
 		udev/initramfs-tools/$${f%%=*} > $(D)/share/initramfs-tools/$${f#*=}/cmkd && \
 		chmod 755 $(D)/share/initramfs-tools/$${f#*=}/cmkd || exit 1; done
 	$(Q)$(INSTALL) -m 644 daemon/data/cmkd.conf $(D)/lib/cmkd/
@@ -182,6 +192,7 @@ install: all
 	$(Q)$(INSTALL) -m 644 daemon/data/org.cmkd1.conf $(D)/share/dbus-1/system.d/
 	$(Q)$(if $(wildcard daemon/data/cmkd.catalog),$(INSTALL) -m 644 daemon/data/cmkd.catalog $(D)/lib/systemd/catalog/)
 	$(Q)$(INSTALL) -m 644 $(wildcard daemon/data/examples/*.service daemon/data/examples/*.yml) $(D)/share/doc/cmkd/examples/
+	$(Q)$(INSTALL) -m 644 $(wildcard daemon/data/runbook/*.md) $(D)/share/doc/cmkd/runbook/
 	$(Q)$(INSTALL) -d $(D)/share/bash-completion/completions $(D)/share/zsh/vendor-completions
 	$(Q)$(INSTALL) -m 644 daemon/data/completion/cmkctl.bash $(D)/share/bash-completion/completions/cmkctl
 	$(Q)$(INSTALL) -m 644 daemon/data/completion/_cmkctl $(D)/share/zsh/vendor-completions/
@@ -189,18 +200,24 @@ install: all
 	$(if $(V),,@echo "  INSTALL $(D)")
 
 # ---- packages: build/deb/*.deb, from what git has of this tree; needs debhelper ----
+# the time of a package and of what is in it is that of its changelog; its files' modes are not those of somebody's umask
+PACKAGE_TIME = $(shell date -d "$$(sed -n 's/^ -- .*>  //p' daemon/data/deb/changelog | head -n 1)" +%s)
+PACKAGE_ENV = umask 022 && export SOURCE_DATE_EPOCH=$(PACKAGE_TIME) && env -u MAKEFLAGS -u MAKELEVEL
+define unpack_tree
+	$(Q)rm -rf $(BUILD)/$(1) && mkdir -p $(2)
+	$(Q)git ls-files -z | tar -c --null --mtime=@$(PACKAGE_TIME) --mode=u=rwX,go=rX -T - | tar -xp --no-same-owner -C $(2)
+endef
+
 deb:
-	$(Q)rm -rf $(BUILD)/deb && mkdir -p $(BUILD)/deb/cmkd
-	$(Q)git ls-files -z | tar -c --null -T - | tar -x -C $(BUILD)/deb/cmkd
-	$(Q)cp -r daemon/data/deb $(BUILD)/deb/cmkd/debian
-	$(Q)cd $(BUILD)/deb/cmkd && env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage -b -us -uc -tc
+	$(call unpack_tree,deb,$(BUILD)/deb/cmkd)
+	$(Q)cp -a $(BUILD)/deb/cmkd/daemon/data/deb $(BUILD)/deb/cmkd/debian
+	$(Q)cd $(BUILD)/deb/cmkd && $(PACKAGE_ENV) dpkg-buildpackage -b -us -uc -tc
 	$(Q)rm -rf $(BUILD)/deb/cmkd && ls $(BUILD)/deb/*.deb
 
 # build/rpm/*/*.rpm. --nodeps: rpm's database knows nothing of what Debian installed
 rpm:
-	$(Q)rm -rf $(BUILD)/rpm && mkdir -p $(BUILD)/rpm/BUILD
-	$(Q)git ls-files -z | tar -c --null -T - | tar -x -C $(BUILD)/rpm/BUILD
-	$(Q)env -u MAKEFLAGS -u MAKELEVEL rpmbuild -bb --nodeps --define "_topdir $(CURDIR)/$(BUILD)/rpm" --define "_rpmdir $(CURDIR)/$(BUILD)/rpm" \
+	$(call unpack_tree,rpm,$(BUILD)/rpm/BUILD)
+	$(Q)$(PACKAGE_ENV) rpmbuild -bb --nodeps --define "_topdir $(CURDIR)/$(BUILD)/rpm" --define "_rpmdir $(CURDIR)/$(BUILD)/rpm" \
 		daemon/data/rpm/cmkd.spec
 	$(Q)rm -rf $(BUILD)/rpm/BUILD* && ls $(BUILD)/rpm/*/*.rpm
 

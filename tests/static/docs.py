@@ -139,6 +139,11 @@ def token_fields(tree):
     yield from compare(known, listed(tree.need(TOKEN_PAGE), "FIELDS"), TOKEN_PAGE, "field")
 
 
+def findings(tree):
+    known = set(re.findall(r'^\s*\[FINDING_\w+\] = \{ "([a-z0-9-]+)"', tree.need("daemon/ctl/doctor/findings.c"), re.M))
+    yield from compare(known, listed(tree.need(CTL_PAGE), "FINDINGS"), CTL_PAGE, "id of a finding")
+
+
 def worker_options(tree):
     known = set(re.findall(r'\{ "([a-z-]+)", (?:no|required)_argument', tree.need(WORKER)))
     text = "\n".join(tagged(section(tree.need(WORKER_PAGE), "OPTIONS")))

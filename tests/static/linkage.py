@@ -76,6 +76,18 @@ def plugin_symbols(tree):
         yield f"{PLUGIN} {'exports' if name in have else 'does not export'} {name}"
 
 
+def build_path(tree):
+    """Where a program was built is in none of them: another directory would make other bytes."""
+    for name in FORBIDDEN:
+        path = program(tree, name)
+        if path is None:
+            continue
+        with open(path, "rb") as f:
+            found = re.search(re.escape(tree.root.encode()) + rb"[^\0]{0,80}", f.read())
+        if found:
+            yield f"{name} has {found.group().decode(errors='replace')} in it: what was compiled without $(SAME)?"
+
+
 def statics(tree):
     for name in STATIC:
         path = program(tree, name)

@@ -6,20 +6,70 @@ import shutil
 import subprocess
 import tempfile
 
+import bus_tables
 import docs
 import linkage
+import runbook
 import units
 from tree import Skip, Tree
 
 SPDX = "/* SPDX-License-Identifier: Apache-2.0 */\n"
 UNIT = ("# SPDX-License-Identifier: Apache-2.0\n[Unit]\nDescription=x\nStartLimitIntervalSec=0\n[Service]\n"
         "ExecStart=/usr/lib/cmkd/cmkd\nRestart=always\nWatchdogSec=30\nWatchdogSignal=SIGKILL\nOOMScoreAdjust=-900\n")
+PAGE = "# {}\n\n" + "".join(f"## {p}\n\nx\n\n" for p in runbook.PARTS)
+RULE = "      - alert: Down\n        annotations:\n          runbook: /usr/share/doc/cmkd/runbook/alert-Down.md\n"
+VTABLE = SPDX + """#define DERIVED(name) SD_BUS_PROPERTY(name, "s", get, 0, 0)
+SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_NAMES("Go", "sa(st)", SD_BUS_PARAM(what)
+                                 SD_BUS_PARAM(list), NULL,, go, 0),
+        SD_BUS_METHOD("Stop", NULL, NULL, stop, 0),
+        SD_BUS_SIGNAL_WITH_NAMES("Gone", "s", SD_BUS_PARAM(name), 0),
+        SD_BUS_PROPERTY("State", "s", get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        DERIVED("Role"),
+SD_BUS_VTABLE_END
+"""
+VTABLE_PAGE = """.SS Methods
+.TP
+.B Go(in s what, in a(st) list)
+x
+.TP
+.B Stop()
+x
+.SS Signals
+.TP
+.B Gone(s name)
+x
+.SS Properties
+.TP
+.B State (s, emits change)
+x
+.TP
+.B Role (s)
+x
+"""
+PLAY = """# SPDX-License-Identifier: Apache-2.0
+---
+- name: Nodes
+  hosts: all
+  gather_facts: false
+  vars:
+    text: |
+      PollSec=30
+  tasks:
+    - name: Cut
+      ansible.builtin.command:
+        argv: [cmkctl, cut, --json, "{{ item }}"]
+      changed_when: true
+"""
+BUS_PAGE = '.\\" SPDX-License-Identifier: Apache-2.0\n.SH THE MANAGER\n' + VTABLE_PAGE + ".SH A VOLUME\n" + VTABLE_PAGE
+CALLS = "    cmkctl cut --json NAME\n\n`cmkctl audit list`, `PollSec=`, MESSAGE_ID=ab, [x](state-open.md)\n"
 HOOK = UNIT.replace("ExecStart=/usr/lib/cmkd/cmkd", "ExecStart=true") + "[Install]\nWantedBy=cmkd-cut@%i.target\n"
 
 # A small project in order.
 GOOD = {
     "Makefile": "# SPDX-License-Identifier: Apache-2.0\nPROGRAMS := cmkd cmkd-vault\ninstall: daemon/data/*.service\n"
-                "\tinstall daemon/data/cmkd.conf daemon/data/*.target daemon/data/examples/*.service\n",
+                "\tinstall daemon/data/cmkd.conf daemon/data/*.target daemon/data/examples/*.service daemon/data/examples/*.yml daemon/data/runbook/*.md "
+                "daemon/data/cmkd.catalog\n",
     "daemon/common/util.h": SPDX + "#pragma once\n#include <stdio.h>\n",
     "daemon/common/config.c": SPDX + '        { SECTION_NODE, "Trust", parse },\n        IN_POLICY("PollSec", parse),\n',
     "daemon/disk/luks-open.c": SPDX + '#include <libcryptsetup.h>\n#include "common/util.h"\n',
@@ -32,8 +82,9 @@ GOOD = {
     "daemon/manager/volume.h": SPDX + '#include "lease.h"\n',
     "daemon/manager/manager.h": SPDX + '#include "volume.h"\n',
     "daemon/manager/bus.c": SPDX + 'static const x v[] = { SD_BUS_METHOD("Cut", "s", "", cut, 0) };\n',
-    "daemon/ctl/main.c": SPDX + '        { "cut", 1, 1, 0, "", "", cut },\n        { "audit list", 0, 0, 0, "", "", l },\n',
-    "daemon/ctl/options.c": SPDX + '        [OPTION_JSON] = { "json", 0, false, "--json", "" },\n',
+    "daemon/ctl/main.c": SPDX + '        { "cut", 1, 1, O(JSON), "", "", cut },\n        { "audit list", 0, 0, FILTER_OPTIONS, "", "", l },\n',
+    "daemon/ctl/options.c": SPDX + '        [OPTION_JSON] = { "json", 0, false, "--json", "" },\n'
+                               '        [OPTION_EVENT] = { "event", 0, true, "", "" },\n',
     "daemon/ctl/config.c": SPDX + '        put_text(o, "Trust", x);\n        put_span(o, "PollSec", x);\n',
     "daemon/ctl/volume.c": SPDX + '#include "audit/reader.h"\nint f(void) {\n        call_begin(&c, BUS_MANAGER, "Cut");\n}\n',
     "daemon/data/cmkd.service": UNIT,
@@ -41,8 +92,10 @@ GOOD = {
     "daemon/data/examples/x@.service": HOOK,
     "daemon/man/cmkd.8": '.\\" SPDX-License-Identifier: Apache-2.0\nx@.service\n',
     "daemon/data/cmkd.conf": "# SPDX-License-Identifier: Apache-2.0\n#Trust=listed\n#PollSec=30\n",
-    "daemon/man/cmkctl.1": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH VERBS\n.TP\n.BR cut " \\fINAME\\fR"\nx\n.TP\n'
-                           ".B audit list\nx\n.SH OPTIONS\n.TP\n.B \\-\\-json\nx\n",
+    runbook.PLAYBOOK: PLAY,
+    "daemon/ctl/doctor/findings.c": SPDX + '        [FINDING_X] = { "swap", SEVERITY_RISK, "" },\n        [FINDING_Y] = { "cores", X },\n',
+    "daemon/man/cmkctl.1": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH FINDINGS\n.TP\n.B swap, cores\nx\n.SH VERBS\n.TP\n.BR cut " \\fINAME\\fR"\nx\n.TP\n'
+                           ".B audit list\nx\n.SH OPTIONS\n.TP\n.B \\-\\-json\nx\n.TP\n.B \\-\\-event\nx\n",
     "daemon/audit/x.c": SPDX + 'audit_record_start(r, "cut", 1, true);\naudit_record_add(r, "why", w);\n',
     "daemon/man/cmkd-audit.5": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH EVENTS OF CMKD\n.TP\n.B cut\nx\n'
                                ".SH FIELDS\n.TP\n.B why\nx\n",
@@ -51,6 +104,18 @@ GOOD = {
     "daemon/man/cmkd-vault.8": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH OPTIONS\n.TP\n.BI \\-\\-user " NAME"\nx\n',
     "daemon/vault/options.c": SPDX + '{ "user", required_argument, NULL, USER },\n',
     "daemon/man/cmkd.conf.5": '.\\" SPDX-License-Identifier: Apache-2.0\n.TP\n.B Trust=\nx\n.TP\n.B PollSec=\nx\n',
+    **dict.fromkeys(bus_tables.INTERFACES.values(), VTABLE),
+    bus_tables.PAGE: BUS_PAGE,
+    runbook.STATES: SPDX + '        [VOLUME_OPEN] = { "open", 0, LEASE_OPEN },\n',
+    runbook.VERDICTS: SPDX + '        [VERDICT_YES] = { "YES", EXIT_CODE_DONE },\n',
+    runbook.RULES: "# SPDX-License-Identifier: Apache-2.0\n" + RULE,
+    runbook.CATALOG: "# SPDX-License-Identifier: Apache-2.0\nDocumentation: file:///usr/share/doc/cmkd/runbook/state-open.md\n",
+    runbook.FILTER: SPDX + "#define FILTER_OPTIONS OPTION_BIT(OPTION_EVENT)\n",
+    runbook.IDS: SPDX + '#define MESSAGE_ID_X "ab"\n',
+    runbook.FOLDER + "README.md": "(state-open.md) (verdict-YES.md) (alert-Down.md)\n",
+    runbook.FOLDER + "state-open.md": PAGE.format("open") + CALLS,
+    runbook.FOLDER + "verdict-YES.md": PAGE.format("YES"),
+    runbook.FOLDER + "alert-Down.md": PAGE.format("Down"),
     "README.md": "shown by `main-life`\n\n" + docs.RED_TEAM_HEAD + "".join(f"| thing {n} | `e` | refused |\n" for n in range(25)),
     "tests/vm/audit-red-team": "# SPDX-License-Identifier: Apache-2.0\nTRIES = [\n" +
                                "".join(f'    ("x{n}", "thing {n}", "e", "refused"),\n' for n in range(25)) + "]\n",
@@ -148,7 +213,32 @@ FAULTS = {
     ],
     "sample-config-keys": [{"daemon/data/cmkd.conf": "#Trust=\n"}, {"daemon/data/cmkd.conf": "#Trust=\n#PollSec=\n#X=\n"}],
     "ctl-shows-config-keys": [{"daemon/ctl/config.c": SPDX + 'put_text(o, "Trust", x);\n'}],
+    "man-bus": [{"daemon/manager/bus-volume.c": VTABLE.replace(*change)} for change in (
+        ('"Go"', '"Went"'), ("SD_BUS_PARAM(list)", "SD_BUS_PARAM(lists)"), ("sa(st)", "sa(ss)"), ("EMITS_CHANGE", "CONST"), ('"Role"', '"Rule"'),
+        ('DERIVED("Role")', 'OTHER("Role")'), ('"Gone", "s"', '"Gone", "u"'), ('DERIVED("Role"),', ""))],
     "bus-methods": [{"daemon/manager/bus.c": SPDX + 'SD_BUS_METHOD("Hold", "s")\n'}],
+    "runbook-pages": [
+        {runbook.STATES: SPDX + '[VOLUME_OPEN] = { "open", 0, X },\n        [VOLUME_CUT] = { "cut", 0, X },\n'},
+        {runbook.VERDICTS: SPDX + '        [VERDICT_NO] = { "NO", EXIT_CODE_DONE },\n'},
+        {runbook.STATES: SPDX},
+        {runbook.RULES: RULE + "      - alert: Up\n"},
+        {runbook.RULES: RULE.replace("alert-Down.md", "alert-Up.md")},
+        {runbook.FOLDER + "state-ajar.md": PAGE.format("ajar")},
+        {runbook.FOLDER + "verdict-YES.md": PAGE.format("YES").replace("## What is at risk", "## Risks")},
+        {runbook.FOLDER + "verdict-YES.md": PAGE.format("YES").replace("risk\n\nx\n", "risk\n\n")},
+        {runbook.FOLDER + "verdict-YES.md": PAGE.format("NO")},
+        {runbook.FOLDER + "README.md": "(state-open.md) (verdict-YES.md)\n"},
+    ],
+    "runbook-contents": [{runbook.FOLDER + "state-open.md": PAGE.format("open") + change} for change in (
+        CALLS.replace("cut --json", "carve"), CALLS.replace("--json", "--yes"), CALLS.replace("audit list", "audit lost"),
+        CALLS.replace("list", "list --event lost"), CALLS.replace("PollSec", "Polling"), CALLS.replace("=ab", "=cd"),
+        CALLS.replace("state-open", "state-shut"), "")] + [
+            {runbook.CATALOG: "Documentation: file:///usr/share/doc/cmkd/runbook/state-shut.md\n"}],
+    "man-findings": [{"daemon/ctl/doctor/findings.c": SPDX + '        [FINDING_X] = { "swap", SEVERITY_RISK, "" },\n'},
+                     {"daemon/man/cmkctl.1": GOOD["daemon/man/cmkctl.1"].replace(", cores", "")}],
+    "example-calls": [{runbook.PLAYBOOK: PLAY.replace(*change)} for change in (
+        ("cut, --json", "carve"), ("--json", "--event"), ("PollSec", "Polling"), ("argv", "arg"))],
+    "example-playbook": [{runbook.PLAYBOOK: PLAY.replace(*change)} for change in (("tasks:", "task:"), ("hosts: all", "hosts: [all"))],
     "readme-tests": [{"README.md": "`main-gone`\n"}, {"README.md": "no test\n"}],
     "readme-red-team": [{"README.md": GOOD["README.md"].replace("thing 7", "thing 99")},
                         {"tests/vm/audit-red-team": 'TRIES = [\n    ("x", "thing 0", "e", "refused"),\n]\n'}],
@@ -159,6 +249,7 @@ LINK_FAULTS = {
     "linkage-libraries": [("cmkd", "libcurl.so.4"), ("cmkd-vault", "libcryptsetup.so.12"), ("cmkctl", "libbpf.so.1"),
                           ("cmkd-disk", None)],
     "linkage-static": [("cmkd-breaker", "libcrypto.so.3"), ("cmkd-ladder", "libcryptsetup.so.12")],
+    "linkage-build-path": [("cmkd", "!debug"), ("cmkd-breaker", "!debug")],
     "linkage-plugin-symbols": [(linkage.PLUGIN, "!dump"), (linkage.PLUGIN, "!")],
 }
 
@@ -196,6 +287,8 @@ def link(build, programs):
             stubs.append(stub)
         if name == linkage.PLUGIN:
             stubs += plugin_source(build, [s[1:] for s in sonames if s[0] == "!"])
+        if "!debug" in (sonames or ()):
+            stubs.append("-g")
         static = ["-static"] if sonames is None else ["-Wl,--no-as-needed", *stubs]
         subprocess.run(["cc", source, *static, "-o", os.path.join(build, name)], check=True)
 

@@ -433,7 +433,12 @@ static void examines_the_node(void **state _unused_) {
         said = RUN(verb_doctor, "--root", root, "--json");
         assert_non_null(strstr(said->out, "\"id\": \"init-on-free\""));
         assert_null(strstr(said->out, "\"image\""));
+        assert_non_null(strstr(said->out, "\"subject\": \"node\""));
+        assert_non_null(strstr(said->out, "\"ok\": false"));
         make_machine(&(struct change) { .machine = true, .path = "proc/cmdline", .content = "init_on_free=1" });
+        said = RUN(verb_doctor, "--root", root, "--json");
+        assert_int_equal(said->code, EXIT_CODE_DONE);
+        assert_non_null(strstr(said->out, "\"ok\": true"));
         said = RUN(verb_doctor, "--root", root);
         assert_int_equal(said->code, EXIT_CODE_DONE);
         assert_string_equal(said->out, "this node: no findings\n");
@@ -563,6 +568,7 @@ static void prints_json(void **state _unused_) {
         assert_int_equal(said->code, EXIT_CODE_FAILED);
         assert_non_null(strstr(said->out, "\"network-driver\""));
         assert_non_null(strstr(said->out, "\"cure\""));
+        assert_non_null(strstr(said->out, "\"subject\": \"image\""));
 }
 
 int main(void) {

@@ -141,10 +141,13 @@ static void put(struct json_object *o, const char *key, const char *text) {
         json_object_object_add(o, key, json_object_new_string(text));
 }
 
+/* The form is a contract, which gates of provisioning read: cmkctl(1), FINDINGS. */
 static int print_report_json(const struct report *r) {
         _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
         struct json_object *list = json_object_new_array();
 
+        put(o, "subject", r->path ? "image" : r->of_keys ? "keys" : "node");
+        json_object_object_add(o, "ok", json_object_new_boolean(count(&r->findings, false) == 0));
         if (r->path) {
                 put(o, "image", r->path);
                 put(o, "kernel", r->image.release);
