@@ -300,8 +300,8 @@ void teardown_facts(const struct volume *v, enum action action, struct plan_fact
                 ret->disk_flags = DISK_FLAG_SUSPENDED;
                 ret->notice_usec = 0;
         }
-        /* Its users are gone, or it would not be: and the state has no way back to a notice. */
-        if (v->state == VOLUME_DETACHING)
+        /* Its users are gone, or it would not be; or they were told before a cut that is tried again. Neither state has a way to a notice. */
+        if (v->state == VOLUME_DETACHING || v->state == VOLUME_LINGERING)
                 ret->notice_usec = 0;
         if (drill_of(v->manager, v->name))
                 ret->notice_usec = 0;
