@@ -27,6 +27,7 @@ struct run {
         struct vault_reply *reply;
         struct secret *token;
         bool token_cached;               /* it was there before: a newer one is worth a try */
+        struct judgement note;           /* of the login that it is from */
         unsigned server;                 /* that answered last */
 };
 
@@ -83,6 +84,7 @@ static bool get_token(struct run *r, uint64_t not_before_usec) {
         }
         r->token = t.token;
         r->token_cached = t.cached;
+        r->note = t.note;
         return true;
 }
 
@@ -224,6 +226,13 @@ static bool ask(struct run *r, const struct question *q, struct http_response *a
         }
 }
 
+/* With what there is to tell of the login. */
+static void granted(struct run *r) {
+        vault_reply_granted(r->reply);
+        if (*r->note.code)
+                vault_reply_set(r->reply, VERDICT_GRANTED, r->note.code, "%s", r->note.text);
+}
+
 static void transit_get_key(struct vault *v, const struct vault_call *c, struct vault_reply *y) {
         _cleanup_(http_response_clear) struct http_response answer = {};
         _cleanup_(run_done) struct run r = { .vault = v, .call = c, .reply = y };
@@ -238,7 +247,7 @@ static void transit_get_key(struct vault *v, const struct vault_call *c, struct 
         else if (k < 0)
                 vault_reply_unusable(y, k, why);
         else
-                vault_reply_granted(y);
+                granted(&r);
 }
 
 /* False, with the reply filled, where the request is none for keys of transit. */
@@ -311,7 +320,7 @@ static void transit_wrap(struct vault *v, const struct vault_call *c, struct vau
         if (k < 0)
                 return vault_reply_unusable(y, k, why);
         key_uri_format(&c->request->key, y->kid, sizeof(y->kid));
-        vault_reply_granted(y);
+        granted(&r);
 }
 
 static void transit_unwrap(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value) {
@@ -334,7 +343,7 @@ static void transit_unwrap(struct vault *v, const struct vault_call *c, struct v
         if (k < 0)
                 return vault_reply_unusable(y, k, why);
         key_uri_format(&q->key, y->kid, sizeof(y->kid));
-        vault_reply_granted(y);
+        granted(&r);
 }
 
 /* Transit keeps no list of what was deleted: "gone" is as sure as the cluster is known to be the right one. */
@@ -350,7 +359,7 @@ static void transit_check_deleted(struct vault *v, const struct vault_call *c, s
                 return vault_reply_set(y, VERDICT_DENIED, "no list", "transit lists no deleted keys, and without ClusterId= a "
                                        "missing key could be another cluster's");
         key_uri_format(&c->request->key, y->kid, sizeof(y->kid));
-        vault_reply_granted(y);
+        granted(&r);
 }
 
 static int transit_open(struct vault *v) {
