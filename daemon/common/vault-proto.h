@@ -62,6 +62,9 @@ enum vault_op {
         VAULT_OP_LIST_VERSIONS,        /* of the key */
         VAULT_OP_WRAP_NEW,             /* a new W, made by the worker and shown to nobody: its blob. Symmetric keys, a volume. Stored:
                                         * any key, the blob becomes a secret of the vault and its digest comes back */
+        VAULT_OP_CHECK_STORED,         /* stored: the secret is there, enabled and as it was enrolled; recovery level and
+                                        * VAULT_KEY_PURGE_PROTECTED are the secret's. Nothing is unwrapped */
+        VAULT_OP_MAY_STORE,            /* may this node set secrets of that volume? DENIED: no; GRANTED: it is not refused. Nothing is set */
         _VAULT_OP_MAX,
 };
 

@@ -171,5 +171,6 @@ const struct vault_ops azure_ops = {
         .unwrap = azure_unwrap,
         .check_deleted = azure_check_deleted,
         .store = azure_store,
+        .check_stored = azure_check_stored,
         .list = azure_list,
 };
