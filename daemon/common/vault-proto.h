@@ -65,6 +65,8 @@ enum vault_op {
         VAULT_OP_CHECK_STORED,         /* stored: the secret is there, enabled and as it was enrolled; recovery level and
                                         * VAULT_KEY_PURGE_PROTECTED are the secret's. Nothing is unwrapped */
         VAULT_OP_MAY_STORE,            /* may this node set secrets of that volume? DENIED: no; GRANTED: it is not refused. Nothing is set */
+        VAULT_OP_CHECK_EXCESS,         /* may this node do more with the key than read it, wrap and unwrap? GRANTED: yes, and text says what;
+                                        * DENIED: nothing was found. What is asked for changes nothing */
         _VAULT_OP_MAX,
 };
 

@@ -26,6 +26,7 @@ enum transit_call {
         TRANSIT_LOOKUP,              /* GET auth/token/lookup-self */
         TRANSIT_LOGIN,
         TRANSIT_RENEW,
+        TRANSIT_CAPABILITIES,        /* POST sys/capabilities-self */
         TRANSIT_UNWRAP,              /* sys/wrapping/lookup, sys/wrapping/unwrap */
 };
 

@@ -5,6 +5,7 @@
 #include "common/base64.h"
 #include "identity-login.h"
 #include "secret-file.h"
+#include "transit-excess.h"
 #include "transit-reply.h"
 #include "transit-servers.h"
 #include "transit-verdict.h"
@@ -362,6 +363,33 @@ static void transit_check_deleted(struct vault *v, const struct vault_call *c, s
         granted(&r);
 }
 
+/* Of the token that there is: no other is asked for. */
+static void transit_check_excess(struct vault *v, const struct vault_call *c, struct vault_reply *y) {
+        _cleanup_(http_response_clear) struct http_response answer = {};
+        _cleanup_(run_done) struct run r = { .vault = v, .call = c, .reply = y };
+        const char *mount = v->config->mount, *key = c->request->key.name;
+        char body[TRANSIT_EXCESS_BODY_MAX], found[sizeof(y->text)];
+        const struct question q = { .call = TRANSIT_CAPABILITIES, .payload = body };
+        enum transit_next next;
+        struct transit_evidence e;
+        struct judgement j;
+
+        if (transit_excess_body(mount, key, body) < 0)
+                return vault_reply_set(y, VERDICT_MISCONFIGURED, "request", "names that are too long");
+        if (!get_token(&r, 0) || !send_once(&r, &q, "sys/capabilities-self", true, &answer))
+                return;
+        if (!is_good(&answer)) {
+                e = evidence(q.call, &answer);
+                transit_judge(&e, &j, &next);
+                refuse(&r, &j);
+        } else if (transit_parse_excess(answer.body, answer.body_size, mount, key, found, sizeof(found)) < 0)
+                vault_reply_unusable(y, -EBADMSG, "it does not say what this token may");
+        else if (*found)
+                vault_reply_set(y, VERDICT_GRANTED, "more permissions", "%s", found);
+        else
+                vault_reply_set(y, VERDICT_DENIED, "no more permissions", "nothing beyond read, decrypt, encrypt and rewrap");
+}
+
 static int transit_open(struct vault *v) {
         int r;
 
@@ -376,4 +404,5 @@ const struct vault_ops transit_ops = {
         .wrap = transit_wrap,
         .unwrap = transit_unwrap,
         .check_deleted = transit_check_deleted,
+        .check_excess = transit_check_excess,
 };

@@ -263,6 +263,13 @@ void vault_run(struct vaults *v, const struct vault_call *call, int pipe_fd, str
                         vault_reply_set(ret, VERDICT_MISCONFIGURED, "request", "keys of Provider=%s cannot be listed",
                                         vault->config->provider);
                 break;
+        case VAULT_OP_CHECK_EXCESS:
+                if (vault->ops->check_excess)
+                        vault->ops->check_excess(vault, c, ret);
+                else
+                        vault_reply_set(ret, VERDICT_MISCONFIGURED, "request", "permissions of Provider=%s cannot be asked for",
+                                        vault->config->provider);
+                break;
         case VAULT_OP_WRAP_NEW:
                 wrap_new(vault, c, ret, &value);
                 break;

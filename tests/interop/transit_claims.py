@@ -15,23 +15,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "unit"))
-from transit_server import Server, free_port    # noqa: E402
+from transit_server import LACKS, NotThere, Server, free_port    # noqa: E402
 from token_review import TokenReview        # noqa: E402
-from worker_client import (CAN_UNWRAP, CAN_WRAP, CHECK_DELETED, ENABLED, FRESH_TOKEN, GET_KEY, PURGE_PROTECTED,  # noqa: E402
+from worker_client import (CAN_UNWRAP, CAN_WRAP, CHECK_DELETED, CHECK_EXCESS, ENABLED, FRESH_TOKEN, GET_KEY, PURGE_PROTECTED,  # noqa: E402
                            UNWRAP, WRAP, WRAP_NEW, Worker, remove, scratch, wait_for)
 
 POLICY = 'path "transit/%s/*" { capabilities = ["%s"] }\n'
 TEAM = 'path "team/keys/*" { capabilities = ["update", "read"] }\n'
 NODE = TEAM + POLICY % ("decrypt", "update") + POLICY % ("encrypt", "update") + POLICY % ("keys", "read")
-
-
-class NotThere(Exception):
-    """The server has no such thing: a claim that is skipped, with this reason."""
-
-
-# What HashiCorp's server lacks that is built as tests/interop/vault builds it.
-LACKS = {"vault": {"soft delete": "OpenBao's alone", "namespaces": "in its Enterprise edition only",
-                   "kubernetes": "this build has no such login", "xchacha20-poly1305": "OpenBao's alone"}, "openbao": {}}
 
 
 class Claims:
@@ -392,6 +383,15 @@ class Claims:
         self.expect(self.challenge("of-file", "file"), "REVOKED", "key not found")
         self.make("of-file")
         del self.sealed["of-file"]
+
+    def c17_more_permissions_than_needed(self):
+        self.expect(self.client().call(CHECK_EXCESS, self.uri % "k/1"), "DENIED", "no more permissions")
+        self.bao.post("sys/policies/acl/node", policy=NODE + 'path "transit/encrypt/k" { capabilities = ["create", "update"] }\n'
+                      'path "transit/keys/k/config" { capabilities = ["update"] }\n')
+        y = self.expect(self.client().call(CHECK_EXCESS, self.uri % "k/1"), "GRANTED", "more permissions", "create on transit/encrypt/k")
+        assert y.text == "create on transit/encrypt/k, update on transit/keys/k/config", y.text
+        self.bao.post("sys/policies/acl/node", policy=NODE)
+        self.expect(self.client().call(CHECK_EXCESS, self.uri % "k/1"), "DENIED", "no more permissions")
 
     # permissions and tokens
     def c20_policy_removed(self):

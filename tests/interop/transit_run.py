@@ -8,7 +8,8 @@ import sys
 import traceback
 
 import registry
-from transit_claims import Claims, NotThere
+from transit_claims import Claims
+from transit_server import NotThere
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 

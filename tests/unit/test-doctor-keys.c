@@ -136,6 +136,21 @@ static void test_versions(void **state _unused_) {
         expect_version("not here", NOW + DAY, "https://v/keys/k1/new", "");
 }
 
+static void test_excess(void **state _unused_) {
+        for (enum verdict v = 0; v < _VERDICT_MAX; v++) {
+                struct vault_reply y = { .verdict = v, .text = "encrypt" };
+                struct findings l = {};
+
+                judge_excess(&vault, "k1", &y, &l);
+                assert_int_equal(l.n, v == VERDICT_GRANTED ? 1 : 0);
+                if (l.n > 0) {
+                        assert_string_equal(finding_id(l.list[0].kind), "key-excess");
+                        assert_non_null(strstr(l.list[0].what, "k1 of the vault main this node may more than it needs: encrypt"));
+                }
+                findings_release(&l);
+        }
+}
+
 static void expect_secret(const struct vault_reply *y, const struct vault_reply *deleted, const char *id, const char *words) {
         struct findings l = {};
 
@@ -173,7 +188,7 @@ static void test_secrets(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup(test_secrets, set_up),
+                cmocka_unit_test_setup(test_secrets, set_up), cmocka_unit_test_setup(test_excess, set_up),
                 cmocka_unit_test_setup(test_good, set_up), cmocka_unit_test_setup(test_each_fault, set_up),
                 cmocka_unit_test_setup(test_each_verdict, set_up), cmocka_unit_test(test_versions),
         };

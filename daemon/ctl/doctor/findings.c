@@ -137,6 +137,8 @@ static const struct {
                 "ask the key's owner, or name another key in Keys=" },
         [FINDING_KEY_REFUSED] = { "key-refused", SEVERITY_RISK, "no volume can be formatted with it, and those that are may not open",
                 "give this node's identity get, wrapKey and unwrapKey on the key (role Key Vault Crypto Service Encryption User)" },
+        [FINDING_KEY_EXCESS] = { "key-excess", SEVERITY_NOTE, "whoever takes over this node can do that too",
+                "leave this node's identity get, wrapKey and unwrapKey (transit: read, and update on decrypt and encrypt) alone" },
         [FINDING_KEY_EXPIRES] = { "key-expires", SEVERITY_NOTE, "with OnKeyExpiry=revoke its volumes are closed then",
                 "ask the key's owner" },
         [FINDING_KEY_VERSION] = { "key-version", SEVERITY_NOTE, "its volumes are closed when that version is disabled, deleted or (with "

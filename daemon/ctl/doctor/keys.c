@@ -69,6 +69,26 @@ static bool may_wrap(const struct vault_reply *y, uint64_t now) {
                y->not_before <= now && (y->expires == 0 || y->expires > now);
 }
 
+void judge_excess(const struct vault_config *v, const char *key, const struct vault_reply *excess, struct findings *l) {
+        if (excess->verdict == VERDICT_GRANTED)
+                finding_add(l, FINDING_KEY_EXCESS, "with key %s of the vault %s this node may more than it needs: %s", key, v->name, excess->text);
+}
+
+/* q: about a version that is there. */
+static int ask_excess(struct worker *w, const struct vault_config *v, const char *key, struct vault_request *q, struct findings *l) {
+        _cleanup_(freep) struct vault_reply *y = calloc(1, sizeof(*y));
+        int r;
+
+        if (!y)
+                return -ENOMEM;
+        q->op = VAULT_OP_CHECK_EXCESS;
+        q->blob_size = 0;
+        r = worker_ask(w, v, q, y, NULL);
+        if (r >= 0)
+                judge_excess(v, key, y, l);
+        return r;
+}
+
 static int ask_key(struct worker *w, const struct vault_config *v, const char *key, struct findings *l) {
         _cleanup_(freep) struct vault_reply *y = calloc(2, sizeof(*y));
         struct vault_request q = { .op = VAULT_OP_GET_KEY, .key.port = v->port };
@@ -94,7 +114,7 @@ static int ask_key(struct worker *w, const struct vault_config *v, const char *k
         }
         if (r >= 0)
                 judge_key(v, key, y, asks_wrap ? y + 1 : NULL, now, l);
-        return r;
+        return r >= 0 && asks_wrap ? ask_excess(w, v, key, &q, l) : r;
 }
 
 int find_key_faults(struct worker *w, const struct config *c, struct findings *l) {
