@@ -98,6 +98,8 @@ static void test_each_verdict(void **state _unused_) {
 
                 expect(&y, NULL, silent ? "vault-silent" : "key-refused", "asked for itself");
                 expect(&good_key, &y, silent ? "vault-silent" : "key-refused", "asked to wrap");
+                y.http_status = 403;
+                expect(&y, NULL, silent ? "vault-silent" : v == VERDICT_DENIED_WEAK ? "vault-network" : "key-refused", "asked for itself");
         }
 }
 

@@ -116,7 +116,7 @@ class Client:
         return self.early.pop(ident)
 
     def call(self, *args, **more):
-        return self.receive(self.send(*args, **more))
+        return self.receive(self.send(*args, **more), max(60, more.get("timeout_ms", 0) / 1000 + 5))
 
     def release(self, key, blob, **more):
         """(reply, what came through the pipe)"""

@@ -133,6 +133,8 @@ static const struct {
         [FINDING_VAULT_ACCEPTED] = { "vault-accepted", SEVERITY_NOTE, "somebody said that this is known", "none is needed" },
         [FINDING_VAULT_SILENT] = { "vault-silent", SEVERITY_RISK, "volumes are closed when lease and grace are over",
                 "check network, name resolution, certificates and the vault itself" },
+        [FINDING_VAULT_NETWORK] = { "vault-network", SEVERITY_RISK, "volumes are closed when lease and grace are over",
+                "let this node's network in: the vault's firewall rules, or a private endpoint" },
         [FINDING_KEY_UNFIT] = { "key-unfit", SEVERITY_RISK, "no volume can be formatted with it, and those that are may not open",
                 "ask the key's owner, or name another key in Keys=" },
         [FINDING_KEY_REFUSED] = { "key-refused", SEVERITY_RISK, "no volume can be formatted with it, and those that are may not open",
