@@ -469,6 +469,20 @@ def privileges_are_gone(b):
 
 
 @check
+def it_has_limits(b):
+    """Also where no unit gives it any, as in an initramfs."""
+    b.challenge()
+    with open("/proc/%d/limits" % b.worker.proc.pid) as f:
+        hard = {line[:26].strip(): line[26:].split()[1] for line in f}
+    with open("/proc/%d/maps" % b.worker.proc.pid) if os.geteuid() == 0 else open(os.devnull) as f:
+        sanitized = "libasan" in f.read()
+    wanted = {"Max core file size": 0, "Max open files": 512, "Max file size": 1 << 20}
+    if os.geteuid() == 0 and not sanitized:             # its shadow is larger
+        wanted["Max address space"] = 2 << 30
+    return first(*(differs(k, hard[k], str(v)) for k, v in wanted.items()))
+
+
+@check
 def hangup_and_terminate(b):
     import signal
     b.connect_to_new_worker()
