@@ -155,7 +155,7 @@ def make(node, volumes, options=""):
                                       f"--key {v.identifier} --yes {options}") for v in volumes[at:at + 4]]
         finish(running)
     # together: the worker is replaced after a release
-    finish([node.start_command(f"cmkctl attach {v.name}") for v in volumes])
+    finish([node.start_command(f"cmkctl attach {v.name} --wait=240") for v in volumes])
 
 
 def set_up(node, vault, stack, own, extra=0, options=""):
