@@ -180,11 +180,15 @@ static void test_secrets(void **state _unused_) {
         y = (struct vault_reply) { .verdict = VERDICT_BROKEN, .code = "secret altered", .text = "a new version" };
         expect_secret(&y, NULL, "secret-altered", "a new version");
         for (enum verdict v = VERDICT_GRANTED + 1; v < _VERDICT_MAX; v++) {
-                bool refused = v == VERDICT_DENIED || v == VERDICT_MISCONFIGURED;
+                bool silent = v == VERDICT_UNREACHABLE || v == VERDICT_THROTTLED || v == VERDICT_BROKEN;
 
+                if (v == VERDICT_REVOKED)
+                        continue;
                 y = (struct vault_reply) { .verdict = v, .code = "Forbidden/ForbiddenByRbac", .text = "no" };
-                if (v != VERDICT_REVOKED)
-                        expect_secret(&y, NULL, refused ? "secret-refused" : "vault-silent", "(Forbidden/ForbiddenByRbac): no");
+                expect_secret(&y, NULL, silent ? "vault-silent" : "secret-refused", "(Forbidden/ForbiddenByRbac): no");
+                y.http_status = 403;
+                if (v == VERDICT_DENIED_WEAK)
+                        expect_secret(&y, NULL, "vault-network", "DENIED_WEAK");
         }
 }
 

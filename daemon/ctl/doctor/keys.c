@@ -8,13 +8,16 @@
 #define DAY 86400u
 #define SOON (30 * DAY)
 
+enum finding_kind kind_of_refusal(const struct vault_reply *y, enum finding_kind refused) {
+        if (y->verdict == VERDICT_DENIED_WEAK && y->http_status == 403)
+                return FINDING_VAULT_NETWORK;
+        return y->verdict == VERDICT_UNREACHABLE || y->verdict == VERDICT_THROTTLED || y->verdict == VERDICT_BROKEN ? FINDING_VAULT_SILENT : refused;
+}
+
 /* What the vault said in place of an answer. */
 static void judge_refusal(const struct vault_config *v, const char *key, const char *what, const struct vault_reply *y,
                           struct findings *l) {
-        bool network = y->verdict == VERDICT_DENIED_WEAK && y->http_status == 403;
-        bool silent = y->verdict == VERDICT_UNREACHABLE || y->verdict == VERDICT_THROTTLED || y->verdict == VERDICT_BROKEN;
-
-        finding_add(l, network ? FINDING_VAULT_NETWORK : silent ? FINDING_VAULT_SILENT : FINDING_KEY_REFUSED, "key %s of the vault %s, asked %s: %s (%s): %s", key, v->name,
+        finding_add(l, kind_of_refusal(y, FINDING_KEY_REFUSED), "key %s of the vault %s, asked %s: %s (%s): %s", key, v->name,
                     what, verdict_to_string(y->verdict), *y->code ? y->code : "no code", *y->text ? y->text : "nothing said");
 }
 

@@ -9,6 +9,9 @@
 #include "ctl/worker.h"
 #include "findings.h"
 
+/* What a vault that did not do what it was asked is a finding of: FINDING_VAULT_NETWORK, FINDING_VAULT_SILENT, or refused. */
+enum finding_kind kind_of_refusal(const struct vault_reply *y, enum finding_kind refused);
+
 /* Pure. key: its name; y: the reply to GET_KEY; wrapped: the reply to WRAP, NULL where it was not asked. now: seconds since 1970. */
 void judge_key(const struct vault_config *v, const char *key, const struct vault_reply *y, const struct vault_reply *wrapped,
                uint64_t now, struct findings *l);

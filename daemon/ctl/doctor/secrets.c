@@ -6,11 +6,7 @@
 #include "common/base64.h"
 #include "common/policy-values.h"
 #include "ctl/print.h"
-
-static bool is_silent(const struct vault_reply *y) {
-        return y->verdict == VERDICT_UNREACHABLE || y->verdict == VERDICT_THROTTLED || y->verdict == VERDICT_DENIED_WEAK ||
-               y->verdict == VERDICT_BROKEN;
-}
+#include "keys.h"
 
 static void judge_deleted(const struct vault_config *v, const char *volume, const char *secret, const struct vault_reply *deleted,
                           struct findings *l) {
@@ -30,7 +26,7 @@ static void judge_deleted(const struct vault_config *v, const char *volume, cons
 
 static void judge_refusal(const struct vault_config *v, const char *volume, const char *secret, const struct vault_reply *y,
                           struct findings *l) {
-        finding_add(l, is_silent(y) ? FINDING_VAULT_SILENT : FINDING_SECRET_REFUSED, "secret %s of the vault %s, the wrapped key of volume %s: "
+        finding_add(l, kind_of_refusal(y, FINDING_SECRET_REFUSED), "secret %s of the vault %s, the wrapped key of volume %s: "
                     "%s (%s): %s", secret, v->name, volume, verdict_to_string(y->verdict), *y->code ? y->code : "no code",
                     *y->text ? y->text : "nothing said");
 }
