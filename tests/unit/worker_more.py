@@ -369,7 +369,7 @@ def bad_frames_cost_the_connection_only(b):
         "short": b"xx", "magic": b"\0" * 16, "version": struct.pack("<IHHII", MAGIC, VERSION + 1, REQUEST, 1, 0),
         "type": frame(0x0102, 1, good), "empty": frame(REQUEST, 1, b""), "trailing": frame(REQUEST, 1, good + b"x"),
         "cut": frame(REQUEST, 1, good[:-3]), "length": frame(REQUEST, 1, good)[:-1],
-        "operation": frame(REQUEST, 1, request(9, b.kid)),
+        "operation": frame(REQUEST, 1, request(99, b.kid)),
         "uri": frame(REQUEST, 1, request(GET_KEY, "http://localhost/keys/k")),
         "client id": frame(REQUEST, 1, request(GET_KEY, b.kid, client_id="a\r\nX: y")),
         "vault": frame(REQUEST, 1, request(GET_KEY, b.kid, vault="../x")),
