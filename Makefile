@@ -246,8 +246,9 @@ check-static:
 check-vm: all
 	$(Q)tests/check vm $(if $(TEST),--test '$(TEST)') $(if $(GUEST),--guest $(GUEST))
 
+CMKD_BUILD_VAULT ?= yes
 interop: all
-	$(Q)tests/check interop
+	$(Q)CMKD_BUILD_VAULT=$(CMKD_BUILD_VAULT) tests/check interop
 
 bench: setup all
 	$(Q)tests/bench/attach

@@ -32,6 +32,12 @@
 #define VAULT_SECRET_SIZE 64u          /* what a release delivers: exactly W. Any other length is BROKEN */
 #define VAULT_CHALLENGE_SIZE 32u       /* what an unwrap without deliver may bring back: so that W never can */
 
+/* Codes of a reply that tell of a wrapped secret id (SecretIdWrapped=), with any verdict: somebody else has it, or may have it; and,
+ * with GRANTED only, another one than before was unwrapped and is used from now on. */
+#define VAULT_CODE_SECRET_ID_TAKEN "secret id taken"
+#define VAULT_CODE_SECRET_ID_FOREIGN "secret id not its own"
+#define VAULT_CODE_SECRET_ID_REPLACED "secret id replaced"
+
 #define VAULT_TAG_PREFIX "cmkd-"
 #define VAULT_TAGS_MAX 16u
 #define VAULT_TAG_NAME_MAX 32u
@@ -56,6 +62,11 @@ enum vault_op {
         VAULT_OP_LIST_VERSIONS,        /* of the key */
         VAULT_OP_WRAP_NEW,             /* a new W, made by the worker and shown to nobody: its blob. Symmetric keys, a volume. Stored:
                                         * any key, the blob becomes a secret of the vault and its digest comes back */
+        VAULT_OP_CHECK_STORED,         /* stored: the secret is there, enabled and as it was enrolled; recovery level and
+                                        * VAULT_KEY_PURGE_PROTECTED are the secret's. Nothing is unwrapped */
+        VAULT_OP_MAY_STORE,            /* may this node set secrets of that volume? DENIED: no; GRANTED: it is not refused. Nothing is set */
+        VAULT_OP_CHECK_EXCESS,         /* may this node do more with the key than read it, wrap and unwrap? GRANTED: yes, and text says what;
+                                        * DENIED: nothing was found. What is asked for changes nothing */
         _VAULT_OP_MAX,
 };
 
@@ -98,7 +109,7 @@ struct vault_tag {
 struct vault_reply {
         enum verdict verdict;          /* GRANTED: done */
         uint16_t http_status;          /* 0: there was no answer */
-        char code[129];                /* the vault's own: "Forbidden/KeyDisabled", "AKV10046", "curl: ..." */
+        char code[129];                /* the vault's own: "Forbidden/KeyDisabled", "AKV10046", "curl: ..."; GRANTED: none, or of a login */
         char text[513];                /* its message, for people; printable ASCII */
         char request_id[129];          /* the vault's */
         char kid[KEY_URI_MAX];         /* full identifier with version, as the vault gave it */

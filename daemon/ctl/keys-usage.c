@@ -11,12 +11,13 @@
 /* cmkctl keys usage: before the owner of a key disables a version of it, deletes it or lets it expire. */
 
 static int read_rows(sd_bus_message *m, struct json_object *list) {
-        const char *uuid, *name, *state, *key, *use, *newest;
+        const char *uuid, *name, *state, *key, *use, *newest, *digest;
         uint64_t generation, expires;
         int r;
 
-        r = sd_bus_message_enter_container(m, 'a', "(ssssstts)");
-        while (r >= 0 && (r = sd_bus_message_read(m, "(ssssstts)", &uuid, &name, &state, &key, &use, &generation, &expires, &newest)) > 0) {
+        r = sd_bus_message_enter_container(m, 'a', "(sssssttss)");
+        while (r >= 0 && (r = sd_bus_message_read(m, "(sssssttss)", &uuid, &name, &state, &key, &use, &generation, &expires, &newest,
+                                                  &digest)) > 0) {
                 struct json_object *o = json_object_new_object();
 
                 if (!o || json_object_array_add(list, o) < 0) {
@@ -31,6 +32,7 @@ static int read_rows(sd_bus_message *m, struct json_object *list) {
                 json_put_number(o, "generation", generation);
                 json_put_number(o, "expires", expires);
                 json_put_text(o, "newest", newest);
+                json_put_text(o, "digest", digest);
         }
         return r;
 }

@@ -6,6 +6,7 @@
 #define POLLS 10u
 #define SPANS (10.0 * 7 / 8)
 #define SECRETS_LIMIT 4000u
+#define LIMIT_USEC (10 * USEC_PER_SEC)
 
 /* Requests in 10 s that Azure documents for a vault and region. */
 static unsigned limit_of(unsigned bits, bool hsm) {
@@ -16,11 +17,16 @@ static unsigned limit_of(unsigned bits, bool hsm) {
         return hsm ? 250 : 500;
 }
 
-double budget_weight(unsigned bits, bool hsm, bool followed, bool stored) {
-        double of_key = (double) (followed ? REQUESTS + POLLS : REQUESTS) / limit_of(bits, hsm);
-        double of_secret = stored ? (double) POLLS / SECRETS_LIMIT : 0;
+struct budget_calls budget_calls(uint64_t poll_usec, uint64_t span_usec, bool followed, bool stored) {
+        double polls = (double) span_usec / (SPANS * (double) poll_usec);
 
-        return (of_key + of_secret) / SPANS * (double) (10 * USEC_PER_SEC);
+        return (struct budget_calls) { .key = polls * (followed ? REQUESTS + POLLS : REQUESTS), .secret = stored ? polls * POLLS : 0 };
+}
+
+double budget_weight(unsigned bits, bool hsm, bool followed, bool stored) {
+        struct budget_calls c = budget_calls(USEC_PER_SEC, LIMIT_USEC, followed, stored);
+
+        return (c.key / limit_of(bits, hsm) + c.secret / SECRETS_LIMIT) * (double) USEC_PER_SEC;
 }
 
 uint64_t budget_shortest_poll_usec(uint64_t nodes, double weights) {

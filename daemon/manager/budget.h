@@ -6,6 +6,14 @@
 
 #include "common/util.h"
 
+struct budget_calls {
+        double key, secret;
+};
+
+/* The most that one node asks for one key, and for the secret that it is wrapped in, in a span of time. poll_usec: not 0. followed,
+ * stored: as below. */
+struct budget_calls budget_calls(uint64_t poll_usec, uint64_t span_usec, bool followed, bool stored);
+
 /* The share of its vault's limit that one node takes for one key, times the span between polls in microseconds. bits: of the RSA
  * key; other sizes than 2048 and 3072 count as 4096. followed: with each poll its newest version is asked for too. stored: and a secret, of which a vault gives out 4000 in 10 s. */
 double budget_weight(unsigned bits, bool hsm, bool followed, bool stored);

@@ -525,7 +525,7 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("HeaderRestore", "shbb",
                                  SD_BUS_PARAM(what) SD_BUS_PARAM(file) SD_BUS_PARAM(older) SD_BUS_PARAM(wipe),
                                  "sb", SD_BUS_PARAM(name) SD_BUS_PARAM(changed), bus_method_header_restore, 0),
-        SD_BUS_METHOD_WITH_NAMES("KeyUsage", "s", SD_BUS_PARAM(key), "a(ssssstts)", SD_BUS_PARAM(needs), bus_method_key_usage, 0),
+        SD_BUS_METHOD_WITH_NAMES("KeyUsage", "s", SD_BUS_PARAM(key), "a(sssssttss)", SD_BUS_PARAM(needs), bus_method_key_usage, 0),
         SD_BUS_METHOD_WITH_NAMES("ScratchCreate", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options), "ssb",
                                  SD_BUS_PARAM(node) SD_BUS_PARAM(file_system) SD_BUS_PARAM(changed), bus_method_scratch_create, 0),
         SD_BUS_METHOD_WITH_NAMES("ScratchRenew", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options), "ssb",

@@ -6,6 +6,7 @@
 
 #include "bus-call.h"
 #include "bus.h"
+#include "common/base64.h"
 #include "header-work.h"
 #include "key.h"
 #include "manager.h"
@@ -44,12 +45,13 @@ static const struct key *find_key(const struct volume *v, const char *uri) {
         return NULL;
 }
 
-static int append(struct usage *u, const struct trust_entry *t, const char *key, uint64_t generation, const char *use) {
+/* digest: of a wrapped key that the vault keeps, 64 hexadecimal digits; else empty. */
+static int append(struct usage *u, const struct trust_entry *t, const char *key, uint64_t generation, const char *use, const char *digest) {
         const struct volume *v = manager_volume_by_uuid(u->manager, t->uuid);
         const struct key *k = find_key(v, key);
 
-        return sd_bus_message_append(u->reply, "(ssssstts)", t->uuid, t->name, v ? volume_state_to_string(v->state) : "closed", key, use,
-                                     generation, k ? k->attributes.expires : UINT64_C(0), k ? k->follow.newest : "");
+        return sd_bus_message_append(u->reply, "(sssssttss)", t->uuid, t->name, v ? volume_state_to_string(v->state) : "closed", key, use,
+                                     generation, k ? k->attributes.expires : UINT64_C(0), k ? k->follow.newest : "", digest);
 }
 
 /* What is on the list and in the header is needed; in the header alone, left over. */
@@ -60,14 +62,17 @@ static int append_header(struct usage *u, const struct trust_entry *t, const str
 
         (void) wrap_choose(h, t, true, &c, why);
         for (unsigned i = 0; r >= 0 && i < h->n_wraps; i++) {
+                char digest[2 * STORED_DIGEST_SIZE + 1] = "";
                 const char *use = "left over";
                 struct key_uri key;
 
                 for (unsigned j = 0; j < c.n; j++)
                         if (c.at[j] == i)
                                 use = "needed";
+                if (h->wraps[i].stored)
+                        hex_encode(h->wraps[i].wrapped, STORED_DIGEST_SIZE, digest);
                 if (key_uri_parse(h->wraps[i].key, &key, NULL) >= 0 && is_wanted(u, &key))
-                        r = append(u, t, h->wraps[i].key, h->wraps[i].generation, use);
+                        r = append(u, t, h->wraps[i].key, h->wraps[i].generation, use, digest);
         }
         return MIN_OF(r, 0);
 }
@@ -80,7 +85,7 @@ static int append_unseen(struct usage *u, const struct trust_entry *t) {
         for (unsigned i = 0; r >= 0 && i < t->n_keys; i++)
                 if (is_wanted(u, &t->keys[i].key)) {
                         key_uri_format(&t->keys[i].key, uri, sizeof(uri));
-                        r = append(u, t, uri, t->keys[i].generation, "not here");
+                        r = append(u, t, uri, t->keys[i].generation, "not here", "");
                 }
         return MIN_OF(r, 0);
 }
@@ -148,7 +153,7 @@ static struct usage *usage_new(struct manager *m, sd_bus_message *message, const
         u->key = *key;
         u->uuids = calloc(m->trust->n_entries + 1, sizeof(*u->uuids));
         if (u->uuids && sd_bus_message_new_method_return(message, &u->reply) >= 0 &&
-            sd_bus_message_open_container(u->reply, 'a', "(ssssstts)") >= 0) {
+            sd_bus_message_open_container(u->reply, 'a', "(sssssttss)") >= 0) {
                 for (size_t i = 0; i < m->trust->n_entries; i++)
                         memcpy(u->uuids[u->n++], m->trust->entries[i].uuid, sizeof(*u->uuids));
                 return u;

@@ -41,11 +41,6 @@ static void record_answer(struct key *k, const char *event, enum verdict counted
         manager_record(k->manager, r);
 }
 
-/* Somebody else may be able to log in as this node: said at once, whatever becomes of the key. */
-static bool is_alarm(const struct vault_reply *y) {
-        return streq(y->code, "secret id taken") || streq(y->code, "secret id not its own");
-}
-
 static void record_polls(struct key *k) {
         _cleanup_(freep) struct audit_message_record *r = k->polls.n > 0 ? malloc(sizeof(*r)) : NULL;
 
@@ -132,10 +127,8 @@ static void count_event(struct key *k, uint32_t flags, struct instant issued) {
                 record_polls(k);
                 record_answer(k, "verdict", counted, counted == VERDICT_GRANTED ? LOG_NOTICE : LOG_WARNING);
         }
-        if (counted != last && is_alarm(&k->answer))
-                record_answer(k, "login_alarm", counted, LOG_ALERT);
         if (counted != last)
-                log_full(counted == VERDICT_GRANTED ? LOG_NOTICE : is_alarm(&k->answer) ? LOG_ALERT : LOG_WARNING, "Key %s: %s (%s: %s)", k->uri_text,
+                log_full(counted == VERDICT_GRANTED ? LOG_NOTICE : LOG_WARNING, "Key %s: %s (%s: %s)", k->uri_text,
                          verdict_to_string(counted), k->answer.code, k->answer.text);
         key_evaluate(k);
         key_schedule(k);

@@ -148,6 +148,38 @@ static int load(struct manager *m) {
         return 0;
 }
 
+static const char *first_volume_of(const struct manager *m, const char *vault) {
+        const struct key *k;
+
+        LIST_FOREACH(k, &m->keys, keys)
+                if (streq(k->vault, vault) && !LIST_EMPTY(&k->wraps))
+                        return LIST_FIRST(&k->wraps)->volume->name;
+        return NULL;
+}
+
+/* Whether a login is as it should be is told beside answers that have nothing to do with it, also good ones. */
+static void on_heard(const struct vault_request *q, const struct vault_reply *y, void *user) {
+        _cleanup_(freep) struct audit_message_record *r = NULL;
+        struct manager *m = user;
+        const char *event = login_watch_look(&m->logins, q->vault, y);
+        bool alarm = event && streq(event, "login_alarm");
+        char uri[KEY_URI_MAX];
+
+        if (!event)
+                return;
+        log_full(alarm ? LOG_ALERT : LOG_NOTICE, "Vault %s: %s: %s", q->vault, y->code, y->text);
+        r = malloc(sizeof(*r));
+        if (!r)
+                return;
+        key_uri_format(&q->key, uri, sizeof(uri));
+        audit_record_start(r, event, alarm ? LOG_ALERT : LOG_NOTICE, false);
+        audit_record_add(r, "vault", q->vault);
+        audit_record_add(r, "key", uri);
+        manager_record_reply(r, y);
+        audit_record_add(r, "volume", first_volume_of(m, q->vault));
+        manager_record(m, r);
+}
+
 static int set_up(struct manager *m) {
         sigset_t set;
         int r;
@@ -176,8 +208,10 @@ static int set_up(struct manager *m) {
                 r = no_cores_new(m->children, m->event, &m->no_cores);
         if (r >= 0)
                 r = worker_link_new(m->event, &m->worker);
-        if (r >= 0)
+        if (r >= 0) {
                 worker_link_configured(m->worker, m->config->read_usec);
+                worker_link_listen(m->worker, on_heard, m);
+        }
         if (r >= 0)
                 r = audit_link_new(m->event, trail_failed, m, &m->audit);
         if (r >= 0)
@@ -262,6 +296,7 @@ struct manager *manager_free(struct manager *m) {
         mapping_watch_free(m->mappings);
         clock_watch_free(m->clock);
         worker_link_free(m->worker);
+        login_watch_clear(&m->logins);
         audit_link_free(m->audit);
         trail_watch_free(m->trail_watch);
         breaker_link_free(m->breaker);

@@ -15,6 +15,7 @@
 #include <systemd/sd-event.h>
 
 #include "anchoring.h"
+#include "login-watch.h"
 #include "audit-link.h"
 #include "automatic.h"
 #include "breaker-link.h"
@@ -51,6 +52,7 @@ struct manager {
         struct worker_link *worker;
         struct audit_link *audit;
         struct anchoring anchoring;        /* ids of polls */
+        struct login_watch logins;
         struct breaker_link *breaker;
         struct bus *bus;
         struct key_socket *key_socket;

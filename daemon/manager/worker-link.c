@@ -27,6 +27,8 @@ struct worker_link {
         struct rpc *rpc;
         uint64_t configured_usec;
         struct worker_counts counts;
+        worker_listener listener;
+        void *listener_user;
         LIST_HEAD(, question) questions;
 };
 
@@ -50,6 +52,8 @@ static void answer(struct question *q, const struct vault_reply *y) {
         void *user = q->user;
 
         count(&q->link->counts, y);
+        if (q->link->listener)
+                q->link->listener(&q->request, y, q->link->listener_user);
         question_free(q);
         if (callback)
                 callback(y, user);
@@ -167,6 +171,11 @@ void worker_cancel(struct worker_link *w, void *user) {
         LIST_FOREACH(q, &w->questions, questions)
                 if (q->user == user)
                         q->callback = NULL;
+}
+
+void worker_link_listen(struct worker_link *w, worker_listener listener, void *user) {
+        w->listener = listener;
+        w->listener_user = user;
 }
 
 void worker_link_configured(struct worker_link *w, uint64_t usec) {

@@ -13,6 +13,9 @@ struct worker_link;
 
 typedef void (*worker_callback)(const struct vault_reply *y, void *user);
 
+/* Hears every answer, before whoever asked. Must not ask. */
+typedef void (*worker_listener)(const struct vault_request *q, const struct vault_reply *y, void *user);
+
 /* Returns 0 or -ENOMEM. */
 int worker_link_new(sd_event *event, struct worker_link **ret);
 struct worker_link *worker_link_free(struct worker_link *w);
@@ -24,6 +27,8 @@ int worker_ask(struct worker_link *w, const struct vault_request *q, int fd, wor
 
 /* Questions with this user pointer end silently. */
 void worker_cancel(struct worker_link *w, void *user);
+
+void worker_link_listen(struct worker_link *w, worker_listener listener, void *user);
 
 /* When the configuration was read that requests are made from (CLOCK_BOOTTIME): a worker that read an earlier one ends
  * instead of answering, and the next one is asked. */

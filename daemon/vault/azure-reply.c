@@ -122,19 +122,23 @@ static int read_time(struct json_object *attributes, const char *name, uint64_t 
         return json_get_u64(attributes, name, ret) < 0 ? -EBADMSG : 0;
 }
 
-/* A vault that says nothing about its recovery level counts as unprotected. */
+void azure_read_recovery_level(struct json_object *attributes, char buf[static 65], uint8_t *flags) {
+        const char *level = json_get_text(attributes, "recoveryLevel");
+
+        text_printable(level, buf, 65);
+        if (level && strcasestr(level, "Recoverable") && !strcasestr(level, "Purgeable"))
+                *flags |= VAULT_KEY_PURGE_PROTECTED;
+}
+
 static int read_attributes(struct json_object *root, struct vault_reply *ret) {
         struct json_object *a = json_get(root, "attributes", json_type_object);
         struct json_object *enabled = json_get(a, "enabled", json_type_boolean);
-        const char *level = json_get_text(a, "recoveryLevel");
 
         if (!enabled || read_time(a, "nbf", &ret->not_before) < 0 || read_time(a, "exp", &ret->expires) < 0)
                 return -EBADMSG;
         if (json_object_get_boolean(enabled))
                 ret->key_flags |= VAULT_KEY_ENABLED;
-        text_printable(level, ret->recovery_level, sizeof(ret->recovery_level));
-        if (level && strcasestr(level, "Recoverable") && !strcasestr(level, "Purgeable"))
-                ret->key_flags |= VAULT_KEY_PURGE_PROTECTED;
+        azure_read_recovery_level(a, ret->recovery_level, &ret->key_flags);
         return 0;
 }
 

@@ -29,6 +29,11 @@ int azure_parse_result(char *body, size_t size, const struct key_uri *asked, str
 int azure_parse_key(const char *body, size_t size, const struct key_uri *asked, struct vault_reply *ret,
                     const char **ret_why);
 
+/* attributes.recoveryLevel of a key or a secret: its text, and VAULT_KEY_PURGE_PROTECTED where nobody may destroy it before the retention's
+ * end. A vault that says nothing counts as unprotected. */
+struct json_object;
+void azure_read_recovery_level(struct json_object *attributes, char buf[static 65], uint8_t *flags);
+
 /* The body of GET deletedkeys: the key's identifier must be that key's. Fills kid, and expires: when it will be purged. Returns as
  * azure_parse_key(). */
 int azure_parse_deleted(const char *body, size_t size, const struct key_uri *asked, struct vault_reply *ret, const char **ret_why);

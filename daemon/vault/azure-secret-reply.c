@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "azure-secret-reply.h"
 
+#include "azure-reply.h"
 #include "common/base64.h"
 #include "common/json-text.h"
 
@@ -45,17 +46,19 @@ int azure_parse_secret(const char *body, size_t size, const struct key_uri *vaul
                        const char **ret_why) {
         _cleanup_(json_object_putp) struct json_object *root = NULL;
         struct azure_secret_reply s = {};
-        struct json_object *enabled;
+        struct json_object *attributes, *enabled;
         const char *value;
         int r;
 
         r = parse(body, size, vault, name, &root, ret_why);
         if (r < 0)
                 return r;
-        enabled = json_get(json_get(root, "attributes", json_type_object), "enabled", json_type_boolean);
+        attributes = json_get(root, "attributes", json_type_object);
+        enabled = json_get(attributes, "enabled", json_type_boolean);
         if (!enabled)
                 return refuse(ret_why, "its attributes are not as they should be");
         s.enabled = json_object_get_boolean(enabled);
+        azure_read_recovery_level(attributes, s.recovery_level, &s.flags);
         value = json_get_text(root, "value");
         if (!value)
                 return refuse(ret_why, "it has no value");

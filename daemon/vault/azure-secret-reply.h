@@ -11,10 +11,12 @@ struct azure_secret_reply {
         uint8_t value[VAULT_BLOB_MAX];
         size_t value_size;
         bool enabled;
+        uint8_t flags;               /* VAULT_KEY_PURGE_PROTECTED */
+        char recovery_level[65];
         uint64_t purge;              /* seconds since 1970, 0: not said */
 };
 
-/* The body of GET and PUT secret: value, enabled. vault: its host and port; the identifier has to be that of the secret asked for.
+/* The body of GET and PUT secret: value, enabled, flags, recovery_level. vault: its host and port; the identifier has to be that of the secret asked for.
  * Returns 0, -EBADMSG with *ret_why, a static text, or -ENOMEM. */
 int azure_parse_secret(const char *body, size_t size, const struct key_uri *vault, const char *name, struct azure_secret_reply *ret,
                        const char **ret_why);

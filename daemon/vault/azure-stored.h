@@ -16,5 +16,6 @@ bool azure_stored_get(struct vault *v, const struct vault_call *c, struct vault_
 /* True: it is listed as deleted, and y is a whole reply. False: it is not, or nobody may know. */
 bool azure_stored_is_deleted(struct vault *v, const struct vault_call *c, struct vault_reply *y);
 
-/* vault_ops.store */
+/* vault_ops.store, vault_ops.check_stored */
 void azure_store(struct vault *v, const struct vault_call *c, const struct secret *wrapped, struct vault_reply *y);
+void azure_check_stored(struct vault *v, const struct vault_call *c, struct vault_reply *y);

@@ -7,7 +7,8 @@
 #define ON_KEY (1u << VAULT_OP_GET_KEY | 1u << VAULT_OP_WRAP | 1u << VAULT_OP_UNWRAP | 1u << VAULT_OP_WRAP_NEW)
 #define SECRET(what) (1u << (16 + (what)))
 #define ON_SECRET (SECRET(AZURE_SECRET_GET) | SECRET(AZURE_SECRET_SET) | SECRET(AZURE_SECRET_DELETED))
-#define ON_ANY (ON_KEY | ON_SECRET | 1u << VAULT_OP_CHECK_DELETED | 1u << VAULT_OP_LIST_KEYS | 1u << VAULT_OP_LIST_VERSIONS)
+#define ON_ANY (ON_KEY | ON_SECRET | 1u << VAULT_OP_CHECK_DELETED | 1u << VAULT_OP_LIST_KEYS | 1u << VAULT_OP_LIST_VERSIONS | \
+                1u << VAULT_OP_CHECK_EXCESS)
 
 _Static_assert(_VAULT_OP_MAX <= 16, "bits of operations and of secrets");
 

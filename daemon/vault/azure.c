@@ -144,6 +144,39 @@ static void azure_list(struct vault *v, const struct vault_call *c, struct vault
         vault_reply_granted(y);
 }
 
+/* True: this node may, and it is in what. False: it may not, or (y says so) nobody knows. */
+static bool is_allowed(struct vault *v, const struct vault_call *c, struct vault_reply *y, const struct azure_request *x) {
+        _cleanup_(http_response_clear) struct http_response answer = {};
+
+        return azure_exchange(v, c, x, &answer, y);
+}
+
+/* Two that change nothing and that nobody has who has no more than the role Crypto Service Encryption User. Those that would change
+ * something are not tried: who may delete a key and neither of these is not found out. */
+static void azure_check_excess(struct vault *v, const struct vault_call *c, struct vault_reply *y) {
+        const struct key_uri *k = &c->request->key;
+        char policy[AZURE_PATH_MAX], encrypt[AZURE_PATH_MAX], payload[128], value[BASE64_SIZE(VAULT_CHALLENGE_SIZE) + 1], found[64] = "";
+        const struct { const char *permission; struct azure_request request; } tries[] = {
+                { "getrotationpolicy", { .path = policy } }, { "encrypt", { .path = encrypt, .payload = payload } },
+        };
+        uint8_t plain[VAULT_CHALLENGE_SIZE];
+
+        random_bytes(plain, sizeof(plain));
+        base64url_encode(plain, sizeof(plain), value);
+        snprintf(payload, sizeof(payload), "{\"alg\":\"" ALGORITHM_RSA "\",\"value\":\"%s\"}", value);
+        snprintf(policy, sizeof(policy), "/keys/%s/rotationpolicy", k->name);
+        snprintf(encrypt, sizeof(encrypt), "/keys/%s/%s/encrypt", k->name, k->version);
+        for (size_t i = 0; i < ELEMENTSOF(tries); i++)
+                if (is_allowed(v, c, y, &tries[i].request))
+                        snprintf(found + strlen(found), sizeof(found) - strlen(found), "%s%s", *found ? ", " : "", tries[i].permission);
+                else if (y->verdict != VERDICT_DENIED && y->verdict != VERDICT_MISCONFIGURED)
+                        return;
+        if (*found)
+                vault_reply_set(y, VERDICT_GRANTED, "more permissions", "%s", found);
+        else
+                vault_reply_set(y, VERDICT_DENIED, "no more permissions", "neither getrotationpolicy nor encrypt");
+}
+
 static int sign(void *user, const uint8_t digest[static 32], const uint8_t *spki, size_t spki_size, uint64_t deadline_usec,
                 struct secret **ret, struct judgement *why) {
         return client_key_sign(user, digest, spki, spki_size, deadline_usec, ret, why);
@@ -171,5 +204,7 @@ const struct vault_ops azure_ops = {
         .unwrap = azure_unwrap,
         .check_deleted = azure_check_deleted,
         .store = azure_store,
+        .check_stored = azure_check_stored,
+        .check_excess = azure_check_excess,
         .list = azure_list,
 };

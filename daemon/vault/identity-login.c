@@ -18,6 +18,7 @@ struct login {
         /* of the token that was given last; one thread at a time */
         bool renewable;
         uint64_t lifetime_sec;
+        struct judgement note;
 };
 
 static int say(struct token_fetched *f, enum verdict v, const char *code, const char *what, const char *why) {
@@ -115,6 +116,7 @@ static void take(struct login *l, struct transit_token *t, struct token_fetched 
         uint64_t sec = t->lifetime_sec == 0 ? FOR_EVER_SEC : MIN_OF(t->lifetime_sec, (uint64_t) LIFETIME_MAX);
 
         l->renewable = t->renewable;
+        f->note = l->note;
         f->token = TAKE_PTR(t->token);
         f->lifetime_sec = sec;
         f->refresh_sec = sec - sec / 3;
@@ -163,6 +165,7 @@ static int fetch(void *user, const struct token_wish *w, struct token_fetched *f
         if (r < 0)
                 return r;
         l->lifetime_sec = t.lifetime_sec;
+        l->note = f->note;
         take(l, &t, f);
         return 0;
 }

@@ -13,6 +13,7 @@ struct identity {
         pthread_cond_t changed;
         /* under the lock */
         struct secret *token;
+        struct judgement note;                               /* of the token */
         uint64_t begun_usec, expires_usec, refresh_usec;     /* of the token */
         bool fetching;
         uint64_t serial;                                     /* of the last fetch that ended */
@@ -61,6 +62,7 @@ static void conclude(struct identity *i, int r, uint64_t begun_usec, struct toke
         if (r >= 0) {
                 secret_free(i->token);
                 i->token = TAKE_PTR(f->token);
+                i->note = f->note;
                 i->begun_usec = begun_usec;
                 i->expires_usec = begun_usec + f->lifetime_sec * USEC_PER_SEC;
                 i->refresh_usec = begun_usec + f->refresh_sec * USEC_PER_SEC;
@@ -140,6 +142,7 @@ int identity_get_token(struct identity *i, const struct token_request *q, struct
         pthread_mutex_lock(&i->lock);
         r = provide(i, q, &ret->cached);
         if (r >= 0) {
+                ret->note = i->note;
                 r = secret_new(secret_size(i->token), &ret->token);
                 if (r >= 0)
                         memcpy(secret_data(ret->token), secret_cdata(i->token), secret_size(i->token));

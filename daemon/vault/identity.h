@@ -25,6 +25,7 @@ struct token_result {
         struct secret *token;        /* NUL-terminated; the caller frees it */
         bool cached;                 /* it was there before the call */
         uint32_t usec;               /* spent here, 0 for a cached one */
+        struct judgement note;       /* of the login that it is from: code empty where there is nothing to say */
         struct judgement failure;    /* where there is no token */
         uint32_t retry_after_sec;
 };
@@ -35,6 +36,7 @@ struct token_fetched {
         uint64_t lifetime_sec;       /* from when it was asked for */
         uint64_t refresh_sec;        /* the same: when to ask for the next one */
         struct judgement failure;
+        struct judgement note;       /* code empty: none */
         uint32_t retry_after_sec;
 };
 

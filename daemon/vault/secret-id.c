@@ -86,7 +86,7 @@ static int look_up(struct wrapped *w, struct token_fetched *f) {
         if (transit_parse_wrapping(y.body, y.body_size, path) < 0)
                 return say(f, VERDICT_BROKEN, "login: bad reply", "the reply to sys/wrapping/lookup is not usable");
         if (!path_is_right(w->config, path))
-                return say(f, VERDICT_MISCONFIGURED, "secret id not its own", "SecretIdFile=%s has a token that was made by %s, not by "
+                return say(f, VERDICT_MISCONFIGURED, VAULT_CODE_SECRET_ID_FOREIGN, "SecretIdFile=%s has a token that was made by %s, not by "
                            "auth/%s/role/NAME/secret-id: somebody may have unwrapped the secret id and wrapped it again. It is not used",
                            w->config->secret_id_file, *path ? path : "nobody", w->config->auth_mount ? w->config->auth_mount : "approle");
         return 0;
@@ -146,6 +146,15 @@ static struct secret *get_kept(struct wrapped *w, bool *ret_same) {
         return id;
 }
 
+/* That somebody else may have the new one is told with each reply from here on. */
+static void go_on_with_old(const struct wrapped *w, struct token_fetched *f) {
+        const struct judgement *j = &f->failure;
+
+        log_alert("[Vault %s]: %s (%s). The secret id from before goes on being used", w->config->name, j->text, j->code);
+        if (streq(j->code, VAULT_CODE_SECRET_ID_TAKEN) || streq(j->code, VAULT_CODE_SECRET_ID_FOREIGN))
+                judgement_set(&f->note, j->verdict, j->code, "%s. The secret id from before goes on being used", j->text);
+}
+
 static int get(struct wrapped *w, struct secret **ret, struct token_fetched *f) {
         _cleanup_(secret_freep) struct secret *old = NULL;
         const char *why = "";
@@ -164,11 +173,15 @@ static int get(struct wrapped *w, struct secret **ret, struct token_fetched *f) 
         }
         if (r < 0)
                 return say(f, VERDICT_MISCONFIGURED, "login: file", "SecretIdFile=%s: %s", w->config->secret_id_file, why);
-        if (look_up(w, f) >= 0 && unwrap(w, ret, f) >= 0)
+        if (look_up(w, f) >= 0 && unwrap(w, ret, f) >= 0) {
+                if (old)
+                        judgement_set(&f->note, VERDICT_GRANTED, VAULT_CODE_SECRET_ID_REPLACED, "SecretIdFile=%s: another secret id was "
+                                      "unwrapped and is used from now on", w->config->secret_id_file);
                 return 0;
+        }
         if (!old)
                 return -EACCES;
-        log_alert("[Vault %s]: %s (%s). The secret id from before goes on being used", w->config->name, f->failure.text, f->failure.code);
+        go_on_with_old(w, f);
         *ret = TAKE_PTR(old);
         return 0;
 }

@@ -16,6 +16,7 @@
  *                                  is worth a try
  * REVOKED stands in the table only. Facts: OpenBao 2.7.2, measured; its source; the project's protocol notes. */
 
+#include "common/vault-proto.h"
 #include "judgement.h"
 
 enum transit_call {
@@ -25,11 +26,12 @@ enum transit_call {
         TRANSIT_LOOKUP,              /* GET auth/token/lookup-self */
         TRANSIT_LOGIN,
         TRANSIT_RENEW,
+        TRANSIT_CAPABILITIES,        /* POST sys/capabilities-self */
         TRANSIT_UNWRAP,              /* sys/wrapping/lookup, sys/wrapping/unwrap */
 };
 
 /* The code of a wrapping token that is used up. */
-#define TRANSIT_CODE_TAKEN "secret id taken"
+#define TRANSIT_CODE_TAKEN VAULT_CODE_SECRET_ID_TAKEN
 
 struct transit_evidence {
         enum transit_call call;

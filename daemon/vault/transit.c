@@ -5,6 +5,7 @@
 #include "common/base64.h"
 #include "identity-login.h"
 #include "secret-file.h"
+#include "transit-excess.h"
 #include "transit-reply.h"
 #include "transit-servers.h"
 #include "transit-verdict.h"
@@ -27,6 +28,7 @@ struct run {
         struct vault_reply *reply;
         struct secret *token;
         bool token_cached;               /* it was there before: a newer one is worth a try */
+        struct judgement note;           /* of the login that it is from */
         unsigned server;                 /* that answered last */
 };
 
@@ -83,6 +85,7 @@ static bool get_token(struct run *r, uint64_t not_before_usec) {
         }
         r->token = t.token;
         r->token_cached = t.cached;
+        r->note = t.note;
         return true;
 }
 
@@ -224,6 +227,13 @@ static bool ask(struct run *r, const struct question *q, struct http_response *a
         }
 }
 
+/* With what there is to tell of the login. */
+static void granted(struct run *r) {
+        vault_reply_granted(r->reply);
+        if (*r->note.code)
+                vault_reply_set(r->reply, VERDICT_GRANTED, r->note.code, "%s", r->note.text);
+}
+
 static void transit_get_key(struct vault *v, const struct vault_call *c, struct vault_reply *y) {
         _cleanup_(http_response_clear) struct http_response answer = {};
         _cleanup_(run_done) struct run r = { .vault = v, .call = c, .reply = y };
@@ -238,7 +248,7 @@ static void transit_get_key(struct vault *v, const struct vault_call *c, struct 
         else if (k < 0)
                 vault_reply_unusable(y, k, why);
         else
-                vault_reply_granted(y);
+                granted(&r);
 }
 
 /* False, with the reply filled, where the request is none for keys of transit. */
@@ -311,7 +321,7 @@ static void transit_wrap(struct vault *v, const struct vault_call *c, struct vau
         if (k < 0)
                 return vault_reply_unusable(y, k, why);
         key_uri_format(&c->request->key, y->kid, sizeof(y->kid));
-        vault_reply_granted(y);
+        granted(&r);
 }
 
 static void transit_unwrap(struct vault *v, const struct vault_call *c, struct vault_reply *y, struct secret **ret_value) {
@@ -334,7 +344,7 @@ static void transit_unwrap(struct vault *v, const struct vault_call *c, struct v
         if (k < 0)
                 return vault_reply_unusable(y, k, why);
         key_uri_format(&q->key, y->kid, sizeof(y->kid));
-        vault_reply_granted(y);
+        granted(&r);
 }
 
 /* Transit keeps no list of what was deleted: "gone" is as sure as the cluster is known to be the right one. */
@@ -350,7 +360,34 @@ static void transit_check_deleted(struct vault *v, const struct vault_call *c, s
                 return vault_reply_set(y, VERDICT_DENIED, "no list", "transit lists no deleted keys, and without ClusterId= a "
                                        "missing key could be another cluster's");
         key_uri_format(&c->request->key, y->kid, sizeof(y->kid));
-        vault_reply_granted(y);
+        granted(&r);
+}
+
+/* Of the token that there is: no other is asked for. */
+static void transit_check_excess(struct vault *v, const struct vault_call *c, struct vault_reply *y) {
+        _cleanup_(http_response_clear) struct http_response answer = {};
+        _cleanup_(run_done) struct run r = { .vault = v, .call = c, .reply = y };
+        const char *mount = v->config->mount, *key = c->request->key.name;
+        char body[TRANSIT_EXCESS_BODY_MAX], found[sizeof(y->text)];
+        const struct question q = { .call = TRANSIT_CAPABILITIES, .payload = body };
+        enum transit_next next;
+        struct transit_evidence e;
+        struct judgement j;
+
+        if (transit_excess_body(mount, key, body) < 0)
+                return vault_reply_set(y, VERDICT_MISCONFIGURED, "request", "names that are too long");
+        if (!get_token(&r, 0) || !send_once(&r, &q, "sys/capabilities-self", true, &answer))
+                return;
+        if (!is_good(&answer)) {
+                e = evidence(q.call, &answer);
+                transit_judge(&e, &j, &next);
+                refuse(&r, &j);
+        } else if (transit_parse_excess(answer.body, answer.body_size, mount, key, found, sizeof(found)) < 0)
+                vault_reply_unusable(y, -EBADMSG, "it does not say what this token may");
+        else if (*found)
+                vault_reply_set(y, VERDICT_GRANTED, "more permissions", "%s", found);
+        else
+                vault_reply_set(y, VERDICT_DENIED, "no more permissions", "nothing beyond read, decrypt, encrypt and rewrap");
 }
 
 static int transit_open(struct vault *v) {
@@ -367,4 +404,5 @@ const struct vault_ops transit_ops = {
         .wrap = transit_wrap,
         .unwrap = transit_unwrap,
         .check_deleted = transit_check_deleted,
+        .check_excess = transit_check_excess,
 };

@@ -163,15 +163,19 @@ static bool is_pipe(int fd) {
         return fd >= 0 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
+static bool is_about_stored(const struct vault_request *q) {
+        return q->op == VAULT_OP_CHECK_STORED || q->op == VAULT_OP_MAY_STORE;
+}
+
 /* What the vault is to keep, or keeps, and the request do not go together: why not, else NULL. */
 static const char *objection_to_stored(const struct vault *v, const struct vault_request *q) {
         if (!q->stored)
-                return NULL;
+                return is_about_stored(q) ? "it is about a secret, and names none" : NULL;
         if (!v->ops->store || stored_key_objection(v->config))
                 return "a wrapped key cannot be kept in this vault";
         if (q->op == VAULT_OP_UNWRAP && (q->blob_size == 0) != !!(q->flags & VAULT_FLAG_DELIVER))
                 return "a release fetches what it unwraps, a challenge brings it along";
-        return q->op == VAULT_OP_UNWRAP || q->op == VAULT_OP_WRAP_NEW || q->op == VAULT_OP_CHECK_DELETED
+        return q->op == VAULT_OP_UNWRAP || q->op == VAULT_OP_WRAP_NEW || q->op == VAULT_OP_CHECK_DELETED || is_about_stored(q)
                 ? NULL : "only W is kept in a vault";
 }
 
@@ -247,12 +251,23 @@ void vault_run(struct vaults *v, const struct vault_call *call, int pipe_fd, str
         case VAULT_OP_CHECK_DELETED:
                 vault->ops->check_deleted(vault, c, ret);
                 break;
+        case VAULT_OP_CHECK_STORED:
+        case VAULT_OP_MAY_STORE:
+                vault->ops->check_stored(vault, c, ret);
+                break;
         case VAULT_OP_LIST_KEYS:
         case VAULT_OP_LIST_VERSIONS:
                 if (vault->ops->list && c->list)
                         vault->ops->list(vault, c, ret);
                 else
                         vault_reply_set(ret, VERDICT_MISCONFIGURED, "request", "keys of Provider=%s cannot be listed",
+                                        vault->config->provider);
+                break;
+        case VAULT_OP_CHECK_EXCESS:
+                if (vault->ops->check_excess)
+                        vault->ops->check_excess(vault, c, ret);
+                else
+                        vault_reply_set(ret, VERDICT_MISCONFIGURED, "request", "permissions of Provider=%s cannot be asked for",
                                         vault->config->provider);
                 break;
         case VAULT_OP_WRAP_NEW:

@@ -58,6 +58,9 @@ struct vault_ops {
         void (*check_deleted)(struct vault *v, const struct vault_call *c, struct vault_reply *y);
         /* Keeps what wrap() made of a volume's W; where GRANTED the reply's blob is its digest. NULL: it cannot */
         void (*store)(struct vault *v, const struct vault_call *c, const struct secret *wrapped, struct vault_reply *y);
+        /* CHECK_STORED and MAY_STORE. NULL: the same */
+        void (*check_stored)(struct vault *v, const struct vault_call *c, struct vault_reply *y);
+        void (*check_excess)(struct vault *v, const struct vault_call *c, struct vault_reply *y);      /* NULL: it cannot */
         void (*list)(struct vault *v, const struct vault_call *c, struct vault_reply *y);    /* NULL: it cannot */
 };
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/transit-reply.c
+// sources: daemon/vault/transit-reply.c daemon/vault/transit-excess.c
 // libs: json-c
 
 /* A good reply of transit: one byte says of what, then the body. Nothing of a value may be left in the buffer. */
 
 #include "common/algorithm.h"
 #include "common/base64.h"
+#include "vault/transit-excess.h"
 #include "vault/transit-reply.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -109,7 +110,7 @@ static void key(const char *body, size_t size, bool newest) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(freep) char *body = NULL;
-        char cluster[65], path[257];
+        char cluster[65], path[257], excess[129];
 
         if (size < 2)
                 return 0;
@@ -139,6 +140,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         case 6:
                 if (transit_parse_wrapping(body, size, path) == 0)
                         check_printable(path, sizeof(path));
+                if (transit_parse_excess(body, size, "transit", "k", excess, sizeof(excess)) == 0)
+                        check_printable(excess, sizeof(excess));
                 break;
         case 7:
                 secret_id(body, size, (const char *) data + 1);

@@ -323,11 +323,11 @@ static int on_key_usage(sd_bus_message *m, void *user _unused_, sd_bus_error *e 
 
         sd_bus_message_read(m, "s", &key);
         sd_bus_message_new_method_return(m, &reply);
-        sd_bus_message_open_container(reply, 'a', "(ssssstts)");
+        sd_bus_message_open_container(reply, 'a', "(sssssttss)");
         if (!strstr(key, "unused")) {
-                sd_bus_message_append(reply, "(ssssstts)", "u1", "data", "attached", "https://v/keys/a/1", "needed", UINT64_C(1),
-                                      UINT64_C(1800000000), "https://v/keys/a/2");
-                sd_bus_message_append(reply, "(ssssstts)", "u2", "away", "closed", "https://v/keys/a", "not here", UINT64_C(1), UINT64_C(0), "");
+                sd_bus_message_append(reply, "(sssssttss)", "u1", "data", "attached", "https://v/keys/a/1", "needed", UINT64_C(1),
+                                      UINT64_C(1800000000), "https://v/keys/a/2", "");
+                sd_bus_message_append(reply, "(sssssttss)", "u2", "away", "closed", "https://v/keys/a", "not here", UINT64_C(1), UINT64_C(0), "", "");
         }
         sd_bus_message_close_container(reply);
         r = sd_bus_message_send(reply);
@@ -358,7 +358,7 @@ static const sd_bus_vtable manager_table[] = {
         SD_BUS_METHOD("Attach", "sa{sv}", "ssb", on_attach, 0),
         SD_BUS_METHOD("HeaderBackup", "sh", "s", on_header_backup, 0),
         SD_BUS_METHOD("HeaderRestore", "shbb", "sb", on_header_restore, 0),
-        SD_BUS_METHOD("KeyUsage", "s", "a(ssssstts)", on_key_usage, 0),
+        SD_BUS_METHOD("KeyUsage", "s", "a(sssssttss)", on_key_usage, 0),
         SD_BUS_METHOD("TakeOver", "sssshba{sv}", "sbs", on_take_over, 0),
         SD_BUS_METHOD("KeyslotsRemove", "s", "sb", on_recovery_gone, 0),
         SD_BUS_METHOD("Detach", "sa{sv}", "b", on_detach, 0),

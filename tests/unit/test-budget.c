@@ -10,29 +10,74 @@
 #include "manager/budget.h"
 
 #define README "README.md"
+#define DAY (86400 * USEC_PER_SEC)
 
-/* The README's table, "| RSA 2048 | 4000, 2386 | 2000, 1193 |": so many nodes fit at PollSec=30, and not one more. */
-static void test_the_readme_is_right(void **state _unused_) {
-        unsigned bits, limit[2], nodes[2], rows = 0;
-        char line[512];
-        FILE *f = fopen(README, "re");
+static const unsigned poll_secs[] = { 10, 30, 60, 300 };
 
-        assert_non_null(f);
-        while (fgets(line, sizeof(line), f))
-                if (sscanf(line, "| RSA %u | %u, %u | %u, %u |", &bits, limit, nodes, limit + 1, nodes + 1) == 5) {
-                        rows++;
-                        for (int hsm = 0; hsm < 2; hsm++) {
-                                double w = budget_weight(bits, hsm, false, false);
+/* Both tables of "What polling costs" are computed here; a row that the README does not have is said as it should be. */
+static void expect_row(const char *row) {
+        _cleanup_(freep) char *text = NULL;
 
-                                assert_true(budget_shortest_poll_usec(nodes[hsm], w) <= 30 * USEC_PER_SEC);
-                                assert_true(budget_shortest_poll_usec(nodes[hsm] + 1, w) > 30 * USEC_PER_SEC);
-                                assert_int_equal(budget_percent(nodes[hsm], w, 30 * USEC_PER_SEC), 25);
-                                /* eleven requests in 262.5 s */
-                                assert_true(nodes[hsm] * 11 / 26.25 <= limit[hsm] / 4.0);
+        assert_int_equal(read_small_file(README, 1024 * 1024, &text, NULL), 0);
+        if (!strstr(text, row))
+                fail_msg("the README has no row %s", row);
+}
+
+static uint64_t nodes_at(double weight, unsigned poll_sec) {
+        uint64_t n = (uint64_t) ((double) (poll_sec * USEC_PER_SEC) / (4 * weight));
+
+        while (budget_shortest_poll_usec(n + 1, weight) <= poll_sec * USEC_PER_SEC)
+                n++;
+        while (budget_shortest_poll_usec(n, weight) > poll_sec * USEC_PER_SEC)
+                n--;
+        return n;
+}
+
+/* Nodes with one key each: so many fit, and not one more. */
+static void test_the_readmes_nodes(void **state _unused_) {
+        static const unsigned bits[] = { 2048, 3072, 4096 };
+        char row[256];
+
+        for (size_t b = 0; b < ELEMENTSOF(bits); b++)
+                for (int hsm = 0; hsm < 2; hsm++)
+                        for (int stored = 0; stored < 2; stored++) {
+                                double w = budget_weight(bits[b], hsm, false, stored);
+                                int n = snprintf(row, sizeof(row), "\n| RSA %u%s | %s |", bits[b], hsm ? ", HSM" : "", stored ? "vault" : "header");
+
+                                for (size_t i = 0; i < ELEMENTSOF(poll_secs); i++) {
+                                        uint64_t nodes = nodes_at(w, poll_secs[i]);
+
+                                        n += snprintf(row + n, sizeof(row) - (size_t) n, " %llu |", (unsigned long long) nodes);
+                                        assert_in_range(budget_percent(nodes, w, poll_secs[i] * USEC_PER_SEC), 20, 25);
+                                }
+                                strcat(row, "\n");
+                                expect_row(row);
                         }
+}
+
+/* One node with one key. A transaction with an RSA key of 2048 bits or a secret costs 3 dollars a million, with a larger key 15. */
+static void test_the_readmes_calls(void **state _unused_) {
+        for (size_t i = 0; i < ELEMENTSOF(poll_secs); i++)
+                for (int stored = 0; stored < 2; stored++) {
+                        struct budget_calls c = budget_calls(poll_secs[i] * USEC_PER_SEC, DAY, false, stored);
+                        double month = 30 * 3e-6 * c.secret;
+                        char row[256];
+
+                        snprintf(row, sizeof(row), "\n| %u s | %s | %.0f | %.0f | %.2f | %.2f |", poll_secs[i], stored ? "vault" : "header", c.key,
+                                 c.secret, month + 30 * 3e-6 * c.key, month + 30 * 15e-6 * c.key);
+                        expect_row(row);
                 }
-        fclose(f);
-        assert_int_equal(rows, 3);
+}
+
+/* What is asked in a while and what of the limit that takes are one arithmetic. */
+static void test_calls_are_the_weight(void **state _unused_) {
+        struct budget_calls c = budget_calls(30 * USEC_PER_SEC, 10 * USEC_PER_SEC, true, true);
+
+        assert_true(fabs(c.key / 4000 + c.secret / 4000 - budget_weight(2048, false, true, true) / (30e6)) < 1e-12);
+        assert_true(c.key > 2 * c.secret && c.secret > 0);
+        assert_true(budget_calls(30 * USEC_PER_SEC, DAY, false, false).secret == 0);
+        /* eleven requests in 262.5 s */
+        assert_true(fabs(budget_calls(30 * USEC_PER_SEC, 2625 * USEC_PER_SEC / 10, false, false).key - 11) < 1e-9);
 }
 
 static void test_edges(void **state _unused_) {
@@ -53,8 +98,8 @@ static void test_edges(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_the_readme_is_right),
-                cmocka_unit_test(test_edges),
+                cmocka_unit_test(test_the_readmes_nodes), cmocka_unit_test(test_the_readmes_calls),
+                cmocka_unit_test(test_calls_are_the_weight), cmocka_unit_test(test_edges),
         };
         return cmocka_run_group_tests_name("budget", tests, NULL, NULL);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ctl/doctor/keys.c daemon/ctl/doctor/findings.c daemon/ctl/worker.c daemon/ctl/options.c daemon/ctl/doctor/versions.c daemon/ctl/print.c
+// sources: daemon/ctl/doctor/keys.c daemon/ctl/doctor/secrets.c daemon/ctl/doctor/findings.c daemon/ctl/worker.c daemon/ctl/options.c daemon/ctl/doctor/versions.c daemon/ctl/print.c
 // libs: json-c
 
 /* A key without fault, and one change of it for each finding. The way to the vault is worker-faults' part. */
 #include "ctl/doctor/keys.h"
+#include "ctl/doctor/secrets.h"
 #include "ctl/doctor/versions.h"
 #include "ctl/key-usage.h"
 #include "ctl/print.h"
@@ -97,6 +98,8 @@ static void test_each_verdict(void **state _unused_) {
 
                 expect(&y, NULL, silent ? "vault-silent" : "key-refused", "asked for itself");
                 expect(&good_key, &y, silent ? "vault-silent" : "key-refused", "asked to wrap");
+                y.http_status = 403;
+                expect(&y, NULL, silent ? "vault-silent" : v == VERDICT_DENIED_WEAK ? "vault-network" : "key-refused", "asked for itself");
         }
 }
 
@@ -135,8 +138,63 @@ static void test_versions(void **state _unused_) {
         expect_version("not here", NOW + DAY, "https://v/keys/k1/new", "");
 }
 
+static void test_excess(void **state _unused_) {
+        for (enum verdict v = 0; v < _VERDICT_MAX; v++) {
+                struct vault_reply y = { .verdict = v, .text = "encrypt" };
+                struct findings l = {};
+
+                judge_excess(&vault, "k1", &y, &l);
+                assert_int_equal(l.n, v == VERDICT_GRANTED ? 1 : 0);
+                if (l.n > 0) {
+                        assert_string_equal(finding_id(l.list[0].kind), "key-excess");
+                        assert_non_null(strstr(l.list[0].what, "k1 of the vault main this node may more than it needs: encrypt"));
+                }
+                findings_release(&l);
+        }
+}
+
+static void expect_secret(const struct vault_reply *y, const struct vault_reply *deleted, const char *id, const char *words) {
+        struct findings l = {};
+
+        judge_secret(&vault, "data1", "cmkd-s", y, deleted, &l);
+        assert_int_equal(l.n, *id ? 1 : 0);
+        if (*id && (!streq(finding_id(l.list[0].kind), id) || !strstr(l.list[0].what, words) || !strstr(l.list[0].what, "data1") ||
+                    !strstr(l.list[0].what, "cmkd-s of the vault main")))
+                fail_msg("%s: %s", finding_id(l.list[0].kind), l.list[0].what);
+        findings_release(&l);
+}
+
+static void test_secrets(void **state _unused_) {
+        struct vault_reply good = { .verdict = VERDICT_GRANTED, .key_flags = VAULT_KEY_PURGE_PROTECTED, .recovery_level = "Recoverable" };
+        struct vault_reply y = good, listed = { .verdict = VERDICT_GRANTED, .expires = NOW }, unlisted = { .verdict = VERDICT_DENIED };
+
+        expect_secret(&good, NULL, "", "");
+        y.key_flags = 0; strcpy(y.recovery_level, "Purgeable"); expect_secret(&y, NULL, "vault-unsafe", "(Purgeable)");
+        vault.accept_unsafe = true; expect_secret(&y, NULL, "vault-accepted", "AcceptUnsafeVault=yes");
+        y = (struct vault_reply) { .verdict = VERDICT_REVOKED, .http_status = 403, .code = "Forbidden/SecretDisabled" };
+        expect_secret(&y, NULL, "secret-revoked", "is disabled");
+        y = (struct vault_reply) { .verdict = VERDICT_REVOKED, .http_status = 404, .code = "SecretNotFound" };
+        expect_secret(&y, &listed, "secret-revoked", "recovered until 2023-11-14");
+        expect_secret(&y, &unlisted, "secret-revoked", "is not there");
+        expect_secret(&y, NULL, "secret-revoked", "is not there");
+        y = (struct vault_reply) { .verdict = VERDICT_BROKEN, .code = "secret altered", .text = "a new version" };
+        expect_secret(&y, NULL, "secret-altered", "a new version");
+        for (enum verdict v = VERDICT_GRANTED + 1; v < _VERDICT_MAX; v++) {
+                bool silent = v == VERDICT_UNREACHABLE || v == VERDICT_THROTTLED || v == VERDICT_BROKEN;
+
+                if (v == VERDICT_REVOKED)
+                        continue;
+                y = (struct vault_reply) { .verdict = v, .code = "Forbidden/ForbiddenByRbac", .text = "no" };
+                expect_secret(&y, NULL, silent ? "vault-silent" : "secret-refused", "(Forbidden/ForbiddenByRbac): no");
+                y.http_status = 403;
+                if (v == VERDICT_DENIED_WEAK)
+                        expect_secret(&y, NULL, "vault-network", "DENIED_WEAK");
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup(test_secrets, set_up), cmocka_unit_test_setup(test_excess, set_up),
                 cmocka_unit_test_setup(test_good, set_up), cmocka_unit_test_setup(test_each_fault, set_up),
                 cmocka_unit_test_setup(test_each_verdict, set_up), cmocka_unit_test(test_versions),
         };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/ctl/doctor/algorithms.c daemon/ctl/doctor/pe.c daemon/ctl/doctor/blindness.c
-// sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/doctor/doctor.c daemon/ctl/doctor/versions.c daemon/ctl/doctor/cpio.c
+// sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/doctor/doctor.c daemon/ctl/doctor/secrets.c daemon/ctl/doctor/versions.c daemon/ctl/doctor/cpio.c
 // sources: daemon/ctl/doctor/elf.c daemon/ctl/doctor/image.c daemon/ctl/doctor/unpack.c
 // sources: daemon/ctl/doctor/findings.c daemon/ctl/doctor/machine.c daemon/ctl/doctor/machine-disk.c
 // sources: daemon/ctl/doctor/certificates.c daemon/ctl/doctor/lists.c daemon/ctl/doctor/config-copy.c daemon/ctl/doctor/judge-boot.c daemon/ctl/doctor/blindness.c

@@ -221,7 +221,7 @@ static void test_vault_request(void **state _unused_) {
         q.stored = false;
         strcpy(q.volume, UUID);
         q.volume[3] = 'x'; refuse_vault_request(&q);
-        q = a_vault_request(); q.op = VAULT_OP_WRAP_NEW + 1; refuse_vault_request(&q);
+        q = a_vault_request(); q.op = _VAULT_OP_MAX; refuse_vault_request(&q);
         q = a_vault_request(); q.op = 0; refuse_vault_request(&q);
         q = a_vault_request(); q.op = 200; refuse_vault_request(&q);
         q = a_vault_request(); *q.vault = 0; refuse_vault_request(&q);

@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "vault"))
 import control                                      # noqa: E402
 
 MAGIC, VERSION, REQUEST, REPLY, REPLY_TAGS, REQUEST_BOUND, REQUEST_STORED = 0x646B6D63, 1, 0x0101, 0x0102, 0x0103, 0x0105, 0x0106
-GET_KEY, WRAP, UNWRAP, CHECK_DELETED, WRAP_NEW = 1, 2, 3, 4, 7
+GET_KEY, WRAP, UNWRAP, CHECK_DELETED, WRAP_NEW, CHECK_STORED, MAY_STORE, CHECK_EXCESS = 1, 2, 3, 4, 7, 8, 9, 10
 FRESH_CONNECTION, FRESH_TOKEN, DELIVER = 1, 2, 4
 ENABLED, CAN_WRAP, CAN_UNWRAP, PURGE_PROTECTED, HSM, TAGS_LEFT_OUT = 1, 2, 4, 8, 16, 32
 KEPT = 75           # the exit status of a worker for which systemd keeps something
@@ -116,7 +116,7 @@ class Client:
         return self.early.pop(ident)
 
     def call(self, *args, **more):
-        return self.receive(self.send(*args, **more))
+        return self.receive(self.send(*args, **more), max(60, more.get("timeout_ms", 0) / 1000 + 5))
 
     def release(self, key, blob, **more):
         """(reply, what came through the pipe)"""

@@ -369,7 +369,7 @@ def bad_frames_cost_the_connection_only(b):
         "short": b"xx", "magic": b"\0" * 16, "version": struct.pack("<IHHII", MAGIC, VERSION + 1, REQUEST, 1, 0),
         "type": frame(0x0102, 1, good), "empty": frame(REQUEST, 1, b""), "trailing": frame(REQUEST, 1, good + b"x"),
         "cut": frame(REQUEST, 1, good[:-3]), "length": frame(REQUEST, 1, good)[:-1],
-        "operation": frame(REQUEST, 1, request(9, b.kid)),
+        "operation": frame(REQUEST, 1, request(99, b.kid)),
         "uri": frame(REQUEST, 1, request(GET_KEY, "http://localhost/keys/k")),
         "client id": frame(REQUEST, 1, request(GET_KEY, b.kid, client_id="a\r\nX: y")),
         "vault": frame(REQUEST, 1, request(GET_KEY, b.kid, vault="../x")),
@@ -466,6 +466,20 @@ def privileges_are_gone(b):
     with open("/proc/%d/maps" % b.worker.proc.pid) if os.geteuid() == 0 else open(os.devnull) as f:
         sanitized = "libasan" in f.read()
     return why or (None if sanitized else differs("seccomp", s["Seccomp"], "2"))
+
+
+@check
+def it_has_limits(b):
+    """Also where no unit gives it any, as in an initramfs."""
+    b.challenge()
+    with open("/proc/%d/limits" % b.worker.proc.pid) as f:
+        hard = {line[:26].strip(): line[26:].split()[1] for line in f}
+    with open("/proc/%d/maps" % b.worker.proc.pid) if os.geteuid() == 0 else open(os.devnull) as f:
+        sanitized = "libasan" in f.read()
+    wanted = {"Max core file size": 0, "Max open files": 512, "Max file size": 1 << 20}
+    if os.geteuid() == 0 and not sanitized:             # its shadow is larger
+        wanted["Max address space"] = 2 << 30
+    return first(*(differs(k, hard[k], str(v)) for k, v in wanted.items()))
 
 
 @check

@@ -3,7 +3,7 @@
 
 import os
 
-from worker_client import (CAN_UNWRAP, CAN_WRAP, CHECK_DELETED, ENABLED, FRESH_TOKEN, GET_KEY, HSM, PURGE_PROTECTED,
+from worker_client import (CAN_UNWRAP, CAN_WRAP, CHECK_DELETED, CHECK_EXCESS, ENABLED, FRESH_TOKEN, GET_KEY, HSM, PURGE_PROTECTED,
                            TAGS_LEFT_OUT, UNWRAP, WRAP)
 from worker_more import check, differs, first
 
@@ -52,6 +52,25 @@ def unprotected_vault_is_seen(b):
     b.vault.ctl("set", name="purge_protection", value="on")
     return first(differs("flag", y.key_flags & PURGE_PROTECTED, 0),
                  None if "Purgeable" in y.recovery_level else "recovery level %s" % y.recovery_level)
+
+
+@check
+def more_permissions_than_needed_are_seen(b):
+    """What changes nothing is tried, and nothing else."""
+    kid = b.create("row", key_ops=["wrapKey", "unwrapKey", "encrypt"])
+    before = len(b.vault.log())
+    said = [b.client.call(CHECK_EXCESS, kid)]
+    sent = [row["op"] for row in b.vault.log()[before:] if row["op"] != "token"]
+    for more in (["encrypt"], ["getrotationpolicy"]):
+        b.vault.ctl("policy-add", name="node", perms=more)
+        said.append(b.client.call(CHECK_EXCESS, kid))
+    b.vault.fault("throttled", op="encrypt", count=1)
+    said.append(b.client.call(CHECK_EXCESS, kid))
+    b.vault.ctl("policy-remove", name="node", perms=["encrypt", "getrotationpolicy"])
+    return first(differs("said", [(y.verdict, y.code, y.text) for y in said[:3]],
+                         [("DENIED", "no more permissions", "neither getrotationpolicy nor encrypt"), ("GRANTED", "more permissions", "encrypt"),
+                          ("GRANTED", "more permissions", "getrotationpolicy, encrypt")]),
+                 differs("throttled", said[3].verdict, "THROTTLED"), differs("sent", sent, ["getrotationpolicy", "encrypt"]))
 
 
 @check

@@ -8,7 +8,7 @@ import os
 import time
 import uuid
 
-from worker_client import CHECK_DELETED, DELIVER, FRESH_TOKEN, GET_KEY, UNWRAP, WRAP, WRAP_NEW
+from worker_client import CHECK_DELETED, CHECK_STORED, DELIVER, FRESH_TOKEN, GET_KEY, MAY_STORE, PURGE_PROTECTED, UNWRAP, WRAP, WRAP_NEW
 from worker_more import check, differs, first
 from worker_rows import B, D, G, HsmKey, Key, M, R, T, U, W
 
@@ -248,15 +248,65 @@ def stored_without_permission_to_set(b):
 
 
 @check
+def stored_secret_is_looked_at(b):
+    """For doctor: one request, nothing unwrapped, and what a poll would say of the secret."""
+    k = StoredKey(b)
+    before = len(b.vault.log())
+    said = [k.call(CHECK_STORED, **k.about())]
+    sent = [row["op"] for row in b.vault.log()[before:] if row["op"] != "token"]
+    b.vault.ctl("set", name="purge_protection", value="off")
+    said.append(k.call(CHECK_STORED, **k.about()))
+    b.vault.ctl("set", name="purge_protection", value="on")
+    k.owner("disable")
+    said.append(k.call(CHECK_STORED, **k.about()))
+    k.owner("enable")
+    k.owner("delete")
+    said.append(k.call(CHECK_STORED, **k.about()))
+    k.owner("recover")
+    k.owner("set", value="bm90IHRoYXQ")
+    said.append(k.call(CHECK_STORED, **k.about()))
+    b.vault.ctl("policy-remove", name="node", perms=EVERYTHING)
+    said.append(k.call(CHECK_STORED, **k.about()))
+    return first(differs("said", [(y.verdict, y.code) for y in said],
+                         [(G, ""), (G, ""), (R, "Forbidden/SecretDisabled"), (R, "SecretNotFound"), (B, "secret altered"),
+                          (D, "Forbidden/ForbiddenByPolicy")]),
+                 differs("protected", [bool(y.key_flags & PURGE_PROTECTED) for y in said[:2]], [True, False]),
+                 differs("level", [y.recovery_level for y in said[:2]], ["Recoverable", "Recoverable+Purgeable"]),
+                 differs("sent", sent, ["secret-get"]))
+
+
+@check
+def stored_permission_to_set_is_found_out(b):
+    """Without anything being set."""
+    k = StoredKey(b)
+    kept = k.ctl("secrets")["secrets"]
+    said = [k.call(MAY_STORE, **k.about())]
+    b.vault.ctl("policy-remove", name="node", perms=["secret-set"])
+    said.append(k.call(MAY_STORE, **k.about()))
+    said.append(k.setting("permission_model", "rbac", "policy", lambda: k.call(MAY_STORE, **k.about())))
+    b.vault.ctl("policy-add", name="node", perms=["secret-set"])
+    b.vault.fault("secret-conflict-deleted", op="secret-set", count=1)
+    said.append(k.call(MAY_STORE, **k.about()))
+    b.vault.fault("throttled", op="secret-set", count=1)
+    said.append(k.call(MAY_STORE, **k.about()))
+    b.vault.ctl("policy-remove", name="node", perms=EVERYTHING)
+    return first(differs("said", [(y.verdict, y.code) for y in said],
+                         [(G, ""), (D, "Forbidden/ForbiddenByPolicy"), (D, "Forbidden/ForbiddenByRbac"), (G, ""), (T, "Throttled")]),
+                 None if 'the permission "set" on secrets' in said[1].text else "text: %s" % said[1].text,
+                 differs("kept", k.ctl("secrets")["secrets"], kept))
+
+
+@check
 def stored_requests_that_make_no_sense(b):
     """Refused before anything is sent: a Managed HSM has no secrets, and only W is kept."""
     k, h = StoredKey(b), HsmKey(b)
     before = len(b.vault.log())
     volume = {"volume": k.volume}
-    said = [h.call(WRAP_NEW, digest=bytes(32), **volume), k.call(GET_KEY, **k.about()), k.call(WRAP, b"\1" * 32, **k.about()),
+    said = [h.call(WRAP_NEW, digest=bytes(32), **volume), h.call(CHECK_STORED, digest=bytes(32), **volume), k.call(CHECK_STORED),
+            k.call(MAY_STORE, volume=k.volume), k.call(GET_KEY, **k.about()), k.call(WRAP, b"\1" * 32, **k.about()),
             k.call(UNWRAP, **k.about()), k.release(flags=DELIVER)[0] and b.client.release(k.kid, b"\1" * 256, **k.about())[0]]
     sent = [row["op"] for row in b.vault.log()[before:] if row["op"] != "token"]
     b.connect_to_new_worker()
     b.vault.ctl("policy-remove", name="node", perms=EVERYTHING)
-    return first(differs("said", [(y.verdict, y.code) for y in said], [(M, "request")] * 5),
+    return first(differs("said", [(y.verdict, y.code) for y in said], [(M, "request")] * 8),
                  differs("sent", sent, ["secret-get", "unwrap"]))

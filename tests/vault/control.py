@@ -126,9 +126,11 @@ class Control:
 
     # secrets
     def do_secret(self, name, action, value=None):
-        """set (a new version), disable, enable, delete, recover, purge: what their owner does."""
+        """set (a new version), disable, enable, expire, unexpire, delete, recover, purge: what their owner does."""
         if action in ("disable", "enable"):
             secretops.update(secretops.Hand(self.store, name, attributes={"enabled": action == "enable"}))
+        elif action in ("expire", "unexpire"):
+            secretops.update(secretops.Hand(self.store, name, attributes={"exp": 1000 if action == "expire" else 1 << 32}))
         elif action == "set":
             secretops.put(secretops.Hand(self.store, name, value=value or ""))
         else:

@@ -2,7 +2,7 @@
 """HTTP/1.1 with keep-alive, a thread a connection, TLS if the listener has
 contexts. Small and of its own so that faults.py's transport faults can do to a
 reply what no server library would let them. Limits: 64 KiB of headers, 1 MiB of
-body, 10 s for a handshake, 300 s idle."""
+body, 60 s for a handshake (an emulated client beside others takes long), 300 s idle."""
 
 import email.utils
 import http.client
@@ -199,7 +199,7 @@ class Listener:
             return sock
         if kind and kind.startswith("tls-"):
             return transport.no_handshake(sock, kind)
-        sock.settimeout(10)
+        sock.settimeout(60)
         with self.lock:
             # wrapping takes the descriptor over
             self.open[number] = secure = self.contexts[kind or ""].wrap_socket(sock, server_side=True,

@@ -85,7 +85,8 @@ class Transit:
         mount = self.state["mount"] + "/"
         fixed = {("GET", "sys/health"): "health", ("GET", "auth/token/lookup-self"): "lookup",
                  ("POST", "auth/token/renew-self"): "renew", ("POST", "auth/approle/login"): "login",
-                 ("GET", "sys/wrapping/lookup"): "wrap-lookup", ("POST", "sys/wrapping/unwrap"): "wrap-unwrap"}
+                 ("GET", "sys/wrapping/lookup"): "wrap-lookup", ("POST", "sys/wrapping/unwrap"): "wrap-unwrap",
+                 ("POST", "sys/capabilities-self"): "capabilities"}
         if (method, path) in fixed:
             return fixed[method, path], None
         parts = path[len(mount):].split("/") if path.startswith(mount) else []
@@ -117,11 +118,22 @@ class Transit:
         if op == "renew":
             token["end"] = time.time() + self.state["ttl"]
             return self.good(entry, auth=self.auth(token))
+        if op == "capabilities":
+            return self.good(entry, self.capabilities(self.body(req)))
         if op is None:
             raise Refused(404, 'no handler for route "%s". route entry not found.' % path)
         if op not in self.state["policy"]:
             raise Refused(403, listed("permission denied"))
         return self.good(entry, getattr(self, op)(name, self.body(req)))
+
+    def capabilities(self, doc):
+        """Of the policy: update on decrypt/* and encrypt/*, read on keys/*, and what the owner gave beyond that."""
+        out, needs = {}, {"decrypt": ("decrypt", "update"), "encrypt": ("encrypt", "update"), "keys": ("read", "read")}
+        for path in doc.get("paths") or []:
+            verb, what = needs.get(path[len(self.state["mount"]) + 1:].split("/")[0], (None, None))
+            given = [what] if verb in self.state["policy"] else []
+            out[path] = sorted(given + self.state.get("capabilities", {}).get(path, [])) or ["deny"]
+        return out
 
     def good(self, entry, data=None, auth=None):
         return {"request_id": entry["request_id"], "lease_id": "", "renewable": False, "lease_duration": 0, "data": data,
@@ -279,7 +291,7 @@ class Transit:
         "create-key": "NAME [TYPE]: rsa-2048 unless said", "rotate": "NAME", "config": "NAME FIELD=VALUE...",
         "delete": "NAME: needs deletion_allowed=true", "soft-delete": "NAME", "restore": "NAME", "seal": "", "unseal": "",
         "policy": "VERB...: what tokens of nodes may do (decrypt encrypt read)", "ttl": "SECONDS: of tokens",
-        "token": "[SECONDS]: a token", "revoke-tokens": "all of them", "role": "a new role: its id and secret id",
+        "capability": "PATH CAPABILITY...: what they may do beyond that; without any: no more", "token": "[SECONDS]: a token", "revoke-tokens": "all of them", "role": "a new role: its id and secret id",
         "remove-role": "ID", "wrap": "SECRET-ID [PATH]: a token that it can be had with once; PATH is who made it", "unwrap": "TOKEN: somebody was faster",
         "cluster": "ID: another cluster id", "answer": "OP STATUS COUNT [MESSAGE]: instead of an answer; "
         "OP may be any, COUNT 0 is until cleared", "clear": "no such answers any more", "show": "the state, without secrets",
@@ -342,6 +354,9 @@ class Transit:
 
     def do_unseal(self):
         self.state["sealed"] = False
+
+    def do_capability(self, path, *more):
+        self.state.setdefault("capabilities", {})[path] = list(more)
 
     def do_policy(self, *verbs):
         self.state["policy"] = list(verbs)

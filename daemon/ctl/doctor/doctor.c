@@ -13,6 +13,7 @@
 #include "blindness.h"
 #include "leaks.h"
 #include "lists.h"
+#include "secrets.h"
 #include "unpack.h"
 #include "versions.h"
 
@@ -91,6 +92,18 @@ static int examine_node(struct findings *l, const char *root) {
         return l->out_of_memory ? fail(EXIT_CODE_FAILED, "out of memory") : EXIT_CODE_DONE;
 }
 
+/* What cmkd knows of them, where it runs; and the vaults of those whose wrapped key they keep. */
+static int examine_volumes(struct worker *w, const struct config *c, struct findings *l) {
+        _cleanup_(json_object_putp) struct json_object *list = NULL;
+        int code;
+
+        code = ask_versions(&list);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        judge_versions(list, (uint64_t) time(NULL), l);
+        return find_secret_faults(w, c, list, l);
+}
+
 static int examine_keys(struct findings *l, const char *root) {
         _cleanup_(config_freep) struct config *c = NULL;
         _cleanup_(worker_close) struct worker w = { .fd = -EBADF };
@@ -104,7 +117,7 @@ static int examine_keys(struct findings *l, const char *root) {
         if (code == EXIT_CODE_DONE)
                 code = find_key_faults(&w, c, l);
         if (code == EXIT_CODE_DONE && !*root)
-                code = find_old_versions(l);
+                code = examine_volumes(&w, c, l);
         findings_sort(l);
         return code == EXIT_CODE_DONE && l->out_of_memory ? fail(EXIT_CODE_FAILED, "out of memory") : code;
 }

@@ -8,12 +8,16 @@
 #define DAY 86400u
 #define SOON (30 * DAY)
 
+enum finding_kind kind_of_refusal(const struct vault_reply *y, enum finding_kind refused) {
+        if (y->verdict == VERDICT_DENIED_WEAK && y->http_status == 403)
+                return FINDING_VAULT_NETWORK;
+        return y->verdict == VERDICT_UNREACHABLE || y->verdict == VERDICT_THROTTLED || y->verdict == VERDICT_BROKEN ? FINDING_VAULT_SILENT : refused;
+}
+
 /* What the vault said in place of an answer. */
 static void judge_refusal(const struct vault_config *v, const char *key, const char *what, const struct vault_reply *y,
                           struct findings *l) {
-        bool silent = y->verdict == VERDICT_UNREACHABLE || y->verdict == VERDICT_THROTTLED || y->verdict == VERDICT_BROKEN;
-
-        finding_add(l, silent ? FINDING_VAULT_SILENT : FINDING_KEY_REFUSED, "key %s of the vault %s, asked %s: %s (%s): %s", key, v->name,
+        finding_add(l, kind_of_refusal(y, FINDING_KEY_REFUSED), "key %s of the vault %s, asked %s: %s (%s): %s", key, v->name,
                     what, verdict_to_string(y->verdict), *y->code ? y->code : "no code", *y->text ? y->text : "nothing said");
 }
 
@@ -69,6 +73,26 @@ static bool may_wrap(const struct vault_reply *y, uint64_t now) {
                y->not_before <= now && (y->expires == 0 || y->expires > now);
 }
 
+void judge_excess(const struct vault_config *v, const char *key, const struct vault_reply *excess, struct findings *l) {
+        if (excess->verdict == VERDICT_GRANTED)
+                finding_add(l, FINDING_KEY_EXCESS, "with key %s of the vault %s this node may more than it needs: %s", key, v->name, excess->text);
+}
+
+/* q: about a version that is there. */
+static int ask_excess(struct worker *w, const struct vault_config *v, const char *key, struct vault_request *q, struct findings *l) {
+        _cleanup_(freep) struct vault_reply *y = calloc(1, sizeof(*y));
+        int r;
+
+        if (!y)
+                return -ENOMEM;
+        q->op = VAULT_OP_CHECK_EXCESS;
+        q->blob_size = 0;
+        r = worker_ask(w, v, q, y, NULL);
+        if (r >= 0)
+                judge_excess(v, key, y, l);
+        return r;
+}
+
 static int ask_key(struct worker *w, const struct vault_config *v, const char *key, struct findings *l) {
         _cleanup_(freep) struct vault_reply *y = calloc(2, sizeof(*y));
         struct vault_request q = { .op = VAULT_OP_GET_KEY, .key.port = v->port };
@@ -94,7 +118,7 @@ static int ask_key(struct worker *w, const struct vault_config *v, const char *k
         }
         if (r >= 0)
                 judge_key(v, key, y, asks_wrap ? y + 1 : NULL, now, l);
-        return r;
+        return r >= 0 && asks_wrap ? ask_excess(w, v, key, &q, l) : r;
 }
 
 int find_key_faults(struct worker *w, const struct config *c, struct findings *l) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "versions.h"
 
-#include <time.h>
 #include <unistd.h>
 
 #include "ctl/key-usage.h"
@@ -30,14 +29,9 @@ void judge_versions(struct json_object *list, uint64_t now, struct findings *l) 
         }
 }
 
-int find_old_versions(struct findings *l) {
-        _cleanup_(json_object_putp) struct json_object *list = NULL;
-        int code;
-
-        if (access(PRIVATE_SOCKET, F_OK) < 0)
-                return EXIT_CODE_DONE;
-        code = key_usage("", &list);
-        if (code == EXIT_CODE_DONE)
-                judge_versions(list, (uint64_t) time(NULL), l);
-        return code;
+int ask_versions(struct json_object **ret) {
+        if (access(PRIVATE_SOCKET, F_OK) >= 0)
+                return key_usage("", ret);
+        *ret = json_object_new_array();
+        return *ret ? EXIT_CODE_DONE : fail(EXIT_CODE_FAILED, "out of memory");
 }

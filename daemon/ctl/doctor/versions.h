@@ -10,5 +10,5 @@ struct json_object;
 /* Pure. list: as of key_usage(); now: seconds since 1970. */
 void judge_versions(struct json_object *list, uint64_t now, struct findings *l);
 
-/* Returns an exit code. Nothing is found where cmkd is not there to be asked. */
-int find_old_versions(struct findings *l);
+/* key_usage() of every key; an empty list where cmkd is not there to be asked. Returns an exit code. */
+int ask_versions(struct json_object **ret);

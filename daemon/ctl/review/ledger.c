@@ -121,7 +121,7 @@ static const struct { const char *event; int condition; } history[] = {
         { "disk_removed", -1 }, { "recovery_key_added", -1 }, { "recovery_key_removed", -1 }, { "recovery_key_rotated", -1 }, { "recovery_key_escrowed", -1 }, { "release_unused", -1 },
         { "breaker", -1 }, { "key_read", -1 }, { "owner_floors", -1 }, { "key_expired", -1 }, { "key_expires_soon", -1 }, { "key_outdated", -1 }, { "header_restored", -1 },
         { "taken_over", -1 }, { "keyslots_removed", -1 },
-        { "key_unsafe", -1 }, { "login_alarm", -1 },
+        { "key_unsafe", -1 }, { "login_alarm", -1 }, { "login_replaced", -1 },
 };
 
 /* The fields that say what is not in the event's name, in this order. */

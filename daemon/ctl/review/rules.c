@@ -94,6 +94,8 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
         [RULE_LOGIN_ALARM] = { "login-alarm", "A wrapped secret id was used up, or wrapped by somebody else, when this node came for it",
                 "Somebody else may be able to log in as this node: destroy the secret id in the vault, and look for its uses in the vault's log.",
                 GRAVITY_ALERT },
+        [RULE_LOGIN_REPLACED] = { "login-replaced", "Another secret id was delivered to this node and taken into use",
+                "Whoever sets the node up should know of it.", GRAVITY_NOTE },
         [RULE_REFUSED] = { "refused", "A disk, key or request was refused", "The record says why.", GRAVITY_NOTE },
         [RULE_DISK_REMOVED] = { "disk-removed", "A disk was pulled while its volume was open", "", GRAVITY_NOTE },
         [RULE_CLOSED_ELSEWHERE] = { "closed-elsewhere", "A volume was closed past cmkd", "", GRAVITY_NOTE },
@@ -232,7 +234,7 @@ static const struct { const char *event; enum rule rule; } of_daemon[] = {
         { "reported", RULE_REPORTED }, { "breaker", RULE_BREAKER }, { "refused", RULE_REFUSED },
         { "disk_removed", RULE_DISK_REMOVED }, { "closed_elsewhere", RULE_CLOSED_ELSEWHERE },
         { "key_expired", RULE_KEY_EXPIRED }, { "key_expires_soon", RULE_KEY_EXPIRES_SOON }, { "header_restored", RULE_HEADER_RESTORED }, { "key_unsafe", RULE_KEY_UNSAFE },
-        { "login_alarm", RULE_LOGIN_ALARM },
+        { "login_alarm", RULE_LOGIN_ALARM }, { "login_replaced", RULE_LOGIN_REPLACED },
 };
 
 static int judge_daemon(struct rules *r, const struct record *record, enum rule *ret) {

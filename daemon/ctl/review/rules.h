@@ -50,6 +50,7 @@ enum rule {
         RULE_DRILL_FAILED,
         RULE_LOGIN_ALARM,
         /* worth a look */
+        RULE_LOGIN_REPLACED,
         RULE_REFUSED,
         RULE_DISK_REMOVED,
         RULE_CLOSED_ELSEWHERE,

@@ -398,6 +398,18 @@ class Encrypted:
         self.nodes.append(node)
         return node
 
+    def renew(self, node, files):
+        """As update-initramfs does it: an image with these of the node's files (path -> text) in place of those that it had, for
+        this node's next boot."""
+        work = self.artifacts / "renewed"
+        work.mkdir()
+        build_initrd(self.guest, work, {**json.loads((self.image / "files.json").read_text()), **files})
+        for name in ("vmlinuz", "disk.qcow2"):
+            (work / name).symlink_to(self.image / name)
+        link = node.directory / "image"
+        link.unlink()
+        link.symlink_to(work)
+
     def explain(self):
         for node in self.nodes:
             node.log_to(self.artifacts / node.name)
