@@ -97,7 +97,7 @@ static void name_from_kernel(const struct cmkd_io *io, char ret[static WHO_PATH_
 
 static void note(struct workloads *w, struct who *who, const struct cmkd_workload *key, const struct cmkd_io *io) {
         const struct entry wanted = { .key = *key };
-        struct entry *e = bsearch(&wanted, w->entries, w->n_sorted, sizeof(*e), compare);
+        struct entry *e = w->n_sorted > 0 ? bsearch(&wanted, w->entries, w->n_sorted, sizeof(*e), compare) : NULL;
         char path[WHO_PATH_MAX];
 
         if (!io->hex[0])

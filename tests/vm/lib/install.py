@@ -12,6 +12,8 @@ from .common import TOP, HarnessError, cache_dir, digest, lock, logged
 KEPT = "CMKD_PRODUCT_TAR"
 # CMKD_SANITIZE=address,undefined: what is installed is built so, and brings the host's libraries for it: the guest is of its release.
 SANITIZE = os.environ.get("CMKD_SANITIZE", "")
+# Leaks are looked for by ptrace, which cmkd does not let anybody do.
+OPTIONS = "[Service]\nEnvironment=ASAN_OPTIONS=detect_leaks=0\n"
 LIBRARIES = {"address": "libasan.so", "undefined": "libubsan.so"}
 
 
@@ -28,6 +30,10 @@ def make_tar():
             raise HarnessError("make install DESTDIR= installed nothing")
         for name in filter(None, SANITIZE.split(",")):
             library(pathlib.Path(stage), LIBRARIES[name])
+        if SANITIZE:
+            drop_in = pathlib.Path(stage, "etc/systemd/system/service.d/sanitize.conf")
+            drop_in.parent.mkdir(parents=True, exist_ok=True)
+            drop_in.write_text(OPTIONS)
         return subprocess.run(["tar", "-czf", "-", "--owner=0", "--group=0", "--sort=name", "--mtime=@0", "-C", stage,
                                *sorted(os.listdir(stage))], check=True, stdout=subprocess.PIPE).stdout
 
