@@ -84,7 +84,7 @@ static int compare_listed(const void *a, const void *b) {
 static const struct listed *find_listed(const struct unit_look *l, const char *name) {
         const struct listed key = { .name = name };
 
-        return bsearch(&key, l->listed, l->n_listed, sizeof(*l->listed), compare_listed);
+        return l->n_listed > 0 ? bsearch(&key, l->listed, l->n_listed, sizeof(*l->listed), compare_listed) : NULL;
 }
 
 static int read_list(struct unit_look *l, sd_bus_message *m) {
