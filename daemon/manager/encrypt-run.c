@@ -126,6 +126,15 @@ static void reopen(struct encrypt_run *r, struct volume *v, const char *why) {
                 log_alert("%s: it could not be cut: %s", v->name, strerror(-error));
 }
 
+/* Stopped between its last part and its header's word: that is written when it is attached (disk/encryption-end.h), and whoever uses it now
+ * would be cut off for nothing. Nothing more may be plain. */
+static void leave(struct encrypt_run *r) {
+        log_notice("%s: all of it is encrypted; its header says so from the next attach on, and cannot be changed before (\"cmkctl detach %s\", "
+                   "\"cmkctl attach %s\")", r->work.name, r->work.name, r->work.name);
+        list(r, 1);
+        run_free(r);
+}
+
 /* The step has ended, with or without a child. */
 static void on_step(const struct outcome *o, void *user) {
         struct encrypt_run *r = user;
@@ -137,6 +146,10 @@ static void on_step(const struct outcome *o, void *user) {
                 r->work.header = r->ended;
                 if (!(r->ended.flags & DISK_FLAG_ENCRYPTING)) {
                         finish(r);
+                        return;
+                }
+                if (r->ended.plain == 0) {
+                        leave(r);
                         return;
                 }
                 list(r, r->ended.plain);
@@ -225,15 +238,6 @@ static void use_run(struct unlock *u) {
 }
 
 static const struct unlock_verb run_verb = { .name = "encrypt", .header_only = true, .while_encrypted = true, .use = use_run };
-
-/* Stopped between its last part and the end: libcryptsetup (2.6) does not go on from there while the volume is open, and whoever uses it
- * would be cut off for nothing. Nothing more may be plain; the header stays as it is. */
-static void leave(struct encrypt_run *r) {
-        log_warning("%s: all of it is encrypted, and its header keeps what it says of the encryption: it opens, and its header cannot be "
-                    "changed (rotate, enroll, recovery-key)", r->work.name);
-        list(r, 1);
-        run_free(r);
-}
 
 static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         struct encrypt_run *r = user;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/encryption.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c daemon/disk/manifest.c daemon/disk/foreign.c tests/unit/header-image.c
+// sources: daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c daemon/disk/manifest.c daemon/disk/foreign.c tests/unit/header-image.c
 // libs: json-c
 
 /* Input that begins with "LUKS" or "SKUL" is a copy of a header, its checksum to be put right; all other input is its
