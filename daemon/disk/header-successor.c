@@ -167,9 +167,13 @@ int header_successor(const struct header *h, const struct header *old, uint64_t 
         return r < 0 ? r : make_image(&p, metadata, seqid);
 }
 
-int header_settled(const struct header *h) {
+int header_reworded(const struct header *h, struct json_object *metadata) {
         struct plan p = { .h = h };
 
         plan_in_place(&p);
-        return make_image(&p, h->settled, h->copy.seqid + 1);
+        return make_image(&p, metadata, h->copy.seqid + 1);
+}
+
+int header_settled(const struct header *h) {
+        return header_reworded(h, h->settled);
 }

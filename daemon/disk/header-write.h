@@ -38,6 +38,9 @@ int header_image(const struct header *h);
  * manifest: luks_reseal(). Returns a descriptor, -ENOSPC (no room for that), -ENOMEM, or -errno of memfd_create(2) and write(2). */
 int header_successor(const struct header *h, const struct header *old, uint64_t seqid);
 
+/* header-successor.c: the next header, with the same keyslots and other metadata. Returns as header_successor(). */
+int header_reworded(const struct header *h, struct json_object *metadata);
+
 /* header-successor.c: the next header of a volume whose encryption has ended but for the header's word: as it will be then. Returns as
  * header_successor(). */
 int header_settled(const struct header *h);
