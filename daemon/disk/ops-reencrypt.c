@@ -63,7 +63,7 @@ static int check_words(const struct header *h, const struct keyslot_words *w, co
                         add_name(lost, sizeof(lost), l, i);
         }
         return *lost ? op_fail(y, -ENOKEY, EXIT_CODE_USAGE, "%s: what opens these of its keyslots is not known, and without it they are lost "
-                               "with the old volume key: %s. Say for each --keyslot-file=NUMBER:FILE, or --drop-keyslot=NUMBER. Nothing was "
+                               "with the old volume key: %s. Say for each --keyslot-file=NUMBER:FILE, or --drop-keyslots=NUMBER. Nothing was "
                                "changed", q->name, lost) : 0;
 }
 

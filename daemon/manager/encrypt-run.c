@@ -104,7 +104,7 @@ static void finish(struct encrypt_run *r) {
         struct volume *v;
 
         list(r, 0);
-        log_notice("%s: all of it is encrypted %s now", r->work.name, r->rekeys ? "by its new volume key" : "");
+        log_notice("%s: all of it is encrypted%s now", r->work.name, r->rekeys ? " by its new volume key" : "");
         record(r, r->rekeys ? "reencrypted" : "encrypted", LOG_NOTICE, NULL);
         v = header_work_bind(&r->work, -1);
         if (v)
