@@ -103,6 +103,8 @@ static void test_parse(void **state _unused_) {
         refuse(GOOD "Unencrypted=0\n", "Unencrypted= is not");
         refuse(GOOD "Unencrypted=-1\n", "Unencrypted= is not");
         refuse(GOOD "Unencrypted2=1\n", "no Unencrypted2=");
+        refuse(GOOD "OldKey=0\n", "OldKey= is not");
+        refuse(GOOD "NextDigest=00\n", "NextDigest= is not");
         refuse("[Volume]\nName=../x\n", "Name= is not");
         refuse("[Volume]\nRole=root\n", "Role= is not");
         refuse("[Volume]\nKey=http://v.test/keys/k\n", "Key= is not");
