@@ -51,13 +51,21 @@ static int move_tokens(struct luks *l, int old, int new) {
         return 0;
 }
 
+/* Proven before anything depends on it: the old one goes with the old key. */
 static int succeed(struct luks *l, int old, const struct secret *new_key, const struct secret *passphrase, bool first) {
-        int r;
+        _cleanup_(secret_freep) struct secret *key = NULL;
+        int r, new;
 
         r = set_cost_of(l, old);
         if (r >= 0)
                 r = add_keyslot(l, new_key, passphrase, first);
-        return r < 0 ? r : move_tokens(l, old, r);
+        if (r < 0)
+                return r;
+        new = r;
+        r = luks_unlock(l, new, passphrase, &key);
+        if (r < 0)
+                return r;
+        return secret_equal(key, new_key) ? move_tokens(l, old, new) : -EUCLEAN;
 }
 
 static int add_bridge(struct luks *l, const struct secret *new_key, const struct secret *bridge) {

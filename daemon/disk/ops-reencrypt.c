@@ -19,6 +19,8 @@
 
 #include <sys/stat.h>
 
+_Static_assert(KEYSLOT_WORDS == HEADER_KEYSLOTS_MAX, "a word for each keyslot");
+
 static bool is_wrap(const struct header_layout *l, unsigned keyslot) {
         for (unsigned i = 0; i < l->n_wraps; i++)
                 if ((unsigned) l->wraps[i].token.keyslot == keyslot)
