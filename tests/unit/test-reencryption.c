@@ -357,6 +357,48 @@ static void test_hole(void **state) {
         refused(*state);
 }
 
+static struct json_object *copy_of(struct json_object *o) {
+        struct json_object *new = NULL;
+
+        assert_int_equal(json_object_deep_copy(o, &new, NULL), 0);
+        return new;
+}
+
+static void set_segments(struct rekeyed *b, const char *digest, const char *first, const char *second) {
+        struct json_object *list = json_object_new_array();
+
+        json_object_array_add(list, json_object_new_string(first));
+        json_object_array_add(list, json_object_new_string(second));
+        json_object_object_add(json_object_object_get(json_object_object_get(b->metadata, "digests"), digest), "segments", list);
+}
+
+/* The first MiB and the rest. What was and what will be are segments 2 and 3 then. */
+static void test_order(void **state) {
+        struct rekeyed *b = *state;
+        struct json_object *segments = json_object_object_get(b->metadata, "segments"), *new = json_object_new_object(), *settled;
+        struct header_encryption x;
+        struct header_why why = {};
+
+        for (unsigned i = 0; i < 4; i++) {
+                char to[2] = { (char) ('0' + i) }, from[2] = { (char) (i == 0 ? '0' : '0' + i - 1) };
+
+                json_object_object_add(new, to, copy_of(json_object_object_get(segments, from)));
+        }
+        json_object_object_add(b->metadata, "segments", new);
+        json_object_object_add(segment(b, "0"), "size", json_object_new_string("1048576"));
+        json_object_object_add(segment(b, "1"), "offset", json_object_new_string("17825792"));
+        json_object_object_add(segment(b, "1"), "iv_tweak", json_object_new_string("2048"));
+        set_segments(b, "0", "1", "2");
+        set_segments(b, "1", "0", "3");
+        if (header_settle(b->metadata, DEVICE_SIZE, &settled, &x, &why) < 0)
+                fail_msg("%s", why.text);
+        assert_int_equal(x.plain, DATA - (1 << 20));
+        json_object_put(settled);
+        set_segments(b, "0", "0", "2");
+        set_segments(b, "1", "1", "3");
+        refused(b);
+}
+
 static void test_nobodys_part(void **state) {
         struct rekeyed *b = *state;
         struct json_object *digest = json_object_object_get(json_object_object_get(b->metadata, "digests"), "0");
@@ -415,7 +457,7 @@ static int look(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 LOOK(test_begun), TEST(test_done), TEST(test_interrupted), TEST(test_ended), TEST(test_two_keys), LOOK(test_null_cipher),
-                LOOK(test_null_cipher_before), LOOK(test_plain_part), LOOK(test_elsewhere), LOOK(test_other_tweak), LOOK(test_hole),
+                LOOK(test_null_cipher_before), LOOK(test_plain_part), LOOK(test_elsewhere), LOOK(test_other_tweak), LOOK(test_hole), LOOK(test_order),
                 LOOK(test_nobodys_part), LOOK(test_decryption), LOOK(test_backward), LOOK(test_no_resilience), LOOK(test_smaller_device),
         };
 
