@@ -200,6 +200,10 @@ static int read_header(int fd, uint64_t device_size, bool plain, struct header *
         h->device_size = device_size;
         h->metadata = TAKE_PTR(chosen->metadata);
         r = header_settle(h->metadata, device_size, &h->settled, &h->encryption, why);
+        if (r >= 0 && plain && h->encryption.under_way) {
+                snprintf(why->text, sizeof(why->text), "it is being encrypted, which has to end first");
+                r = -EPERM;
+        }
         if (r >= 0)
                 r = plain ? header_metadata_check_plain(h->settled, &h->copy, device_size, &h->layout, why)
                           : header_metadata_check(h->settled, &h->copy, device_size, &h->layout, why);

@@ -165,7 +165,8 @@ static void opens(struct rekeyed *b, const struct header *h, const struct secret
 
 static void test_begun(void **state) {
         struct rekeyed *b = *state;
-        _cleanup_(header_freep) struct header *h = read_from(b->image);
+        _cleanup_(header_freep) struct header *h = read_from(b->image), *plain = NULL;
+        struct header_why why = {};
 
         assert_true(h->encryption.under_way && h->encryption.rekeys);
         assert_int_equal(h->encryption.plain, DATA);
@@ -175,6 +176,8 @@ static void test_begun(void **state) {
         assert_int_equal(h->layout.digest, 1);
         assert_int_not_equal(h->layout.wraps[0].token.keyslot, 0);
         opens(b, h, b->new_key);
+        /* nobody takes it over like this */
+        assert_int_equal(header_read_plain(b->image, DEVICE_SIZE, &plain, &why), -EPERM);
 }
 
 struct stop {
