@@ -88,10 +88,11 @@ static void copy(int from, int to, uint64_t size) {
 
 /* A volume with the header that begins, in b->image. */
 static void prepare(struct rekeyed *b) {
-        struct luks_rekey k = { .keyslot = 0 };
+        struct luks_rekey k = {};
         _cleanup_(header_freep) struct header *h = read_from(b->device);
         struct luks l = {};
 
+        k.keyslot = h->layout.wraps[0].token.keyslot;
         k.unlock_key = b->unlock_key;
         k.new_key = b->new_key;
         if (luks_rekey_stage(&l, h, b->path, &k, &b->image) < 0)
@@ -260,6 +261,31 @@ static void test_ended(void **state) {
         assert_true(json_object_equal(end->metadata, begun->settled));
         assert_true(end->copy.seqid > h->copy.seqid);
         opens(b, end, b->new_key);
+}
+
+/* And once more: the numbers of keys and keyslots that are free again are used again. */
+static void test_again(void **state) {
+        struct rekeyed *b = *state;
+        _cleanup_(header_freep) struct header *begun = NULL, *h = NULL;
+        struct stop never = {};
+
+        copy(b->image, b->device, OFFSET);
+        assert_int_equal(run(b, &never), 0);
+        b->image = safe_close(b->image);
+        secret_free(b->old_key);
+        b->old_key = b->new_key;
+        assert_int_equal(secret_random(VOLUME_KEY_SIZE, &b->new_key), 0);
+        prepare(b);
+        begun = read_from(b->image);
+        assert_int_equal(begun->encryption.old_digest, 1);
+        assert_int_equal(begun->layout.digest, 0);
+        copy(b->image, b->device, OFFSET);
+        assert_int_equal(run(b, &never), 0);
+        h = read_from(b->device);
+        assert_true(json_object_equal(h->metadata, begun->settled));
+        opens(b, h, b->new_key);
+        assert_int_equal(readable(b, b->new_key), DATA >> 20);
+        assert_int_equal(readable(b, b->old_key), 0);
 }
 
 /* ---- other keyslots ---- */
@@ -459,7 +485,7 @@ static int look(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                LOOK(test_begun), TEST(test_done), TEST(test_interrupted), TEST(test_ended), TEST(test_two_keys), LOOK(test_null_cipher),
+                LOOK(test_begun), TEST(test_done), TEST(test_interrupted), TEST(test_ended), TEST(test_again), TEST(test_two_keys), LOOK(test_null_cipher),
                 LOOK(test_null_cipher_before), LOOK(test_plain_part), LOOK(test_elsewhere), LOOK(test_other_tweak), LOOK(test_hole), LOOK(test_order),
                 LOOK(test_nobodys_part), LOOK(test_decryption), LOOK(test_backward), LOOK(test_no_resilience), LOOK(test_smaller_device),
         };
