@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-wrap.c daemon/disk/luks-encrypt.c daemon/disk/luks-reencrypt.c daemon/disk/luks-log.c daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header.c daemon/disk/header-successor.c daemon/disk/header-write.c daemon/disk/device.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
+// sources: daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-wrap.c daemon/disk/luks-encrypt.c daemon/disk/luks-reencrypt.c daemon/disk/luks-log.c daemon/disk/luks-recovery.c daemon/disk/recovery-text.c daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header.c daemon/disk/header-successor.c daemon/disk/header-write.c daemon/disk/device.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
 // libs: libcryptsetup json-c blkid
 
 /* Another volume key: the header that is made for it, as it is, on its way, at its end, and as a stranger with the disk would have it;
@@ -9,6 +9,7 @@
 #include "disk/header-write.h"
 #include "disk/luks.h"
 #include "disk/manifest.h"
+#include "disk/recovery-text.h"
 #include "disk/unlock-key.h"
 #include "header-image.h"
 
@@ -341,6 +342,70 @@ static void test_two_keys(void **state) {
         opens(b, new, b->new_key);
 }
 
+/* A recovery key, with its token: it goes over, or it and its token go. */
+static struct header *rekey_with_recovery(struct rekeyed *b, const struct secret *text, bool drop) {
+        _cleanup_(header_freep) struct header *h = read_from(b->device);
+        _cleanup_(closep) int with = -EBADF;
+        struct luks_rekey k = { .keyslot = 0 };
+        struct header *old;
+        struct luks l = {};
+
+        assert_int_equal(luks_recovery_add(&l, h, b->path, b->old_key, text, NULL, &with), 0);
+        luks_close(&l);
+        copy(with, b->device, OFFSET);
+        old = read_from(b->device);
+        assert_true(old->layout.recovery_keyslot > 0);
+        k.unlock_key = b->unlock_key;
+        k.new_key = b->new_key;
+        k.drop[old->layout.recovery_keyslot] = drop;
+        k.passphrases[old->layout.recovery_keyslot] = drop ? NULL : text;
+        b->image = safe_close(b->image);
+        assert_int_equal(luks_rekey_stage(&l, old, b->path, &k, &b->image), 0);
+        luks_close(&l);
+        header_free(old);
+        if (luks_rekey_begin(&l, b->image, b->path, 0, b->unlock_key, NULL, 512) < 0)
+                fail_msg("%s", l.said);
+        luks_close(&l);
+        return read_from(b->image);
+}
+
+static void test_recovery_key(void **state) {
+        struct rekeyed *b = *state;
+        _cleanup_(secret_freep) struct secret *text = NULL, *key = NULL;
+        _cleanup_(header_freep) struct header *begun = NULL, *h = NULL;
+        struct stop never = {};
+        struct luks l = {};
+
+        assert_int_equal(recovery_text_make(&text), 0);
+        begun = rekey_with_recovery(b, text, false);
+        copy(b->image, b->device, OFFSET);
+        assert_int_equal(run(b, &never), 0);
+        h = read_from(b->device);
+        assert_true(json_object_equal(h->metadata, begun->settled));
+        assert_true(h->layout.recovery_keyslot > 0);
+        assert_int_equal(luks_open(&l, h, b->path), 0);
+        assert_int_equal(luks_recovery_unlock(&l, h, text, &key), 0);
+        luks_close(&l);
+        assert_true(secret_equal(key, b->new_key));
+}
+
+static void test_dropped(void **state) {
+        struct rekeyed *b = *state;
+        _cleanup_(secret_freep) struct secret *text = NULL;
+        _cleanup_(header_freep) struct header *begun = NULL, *h = NULL;
+        struct stop never = {};
+
+        assert_int_equal(recovery_text_make(&text), 0);
+        begun = rekey_with_recovery(b, text, true);
+        copy(b->image, b->device, OFFSET);
+        assert_int_equal(run(b, &never), 0);
+        h = read_from(b->device);
+        assert_true(json_object_equal(h->metadata, begun->settled));
+        assert_int_equal(h->layout.recovery_keyslot, -1);
+        assert_int_equal(json_object_object_length(json_object_object_get(h->metadata, "tokens")), 1);
+        assert_int_equal(json_object_object_length(json_object_object_get(h->metadata, "keyslots")), 1);
+}
+
 /* ---- as a stranger would have it ---- */
 
 static struct json_object *segment(struct rekeyed *b, const char *id) {
@@ -485,7 +550,7 @@ static int look(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                LOOK(test_begun), TEST(test_done), TEST(test_interrupted), TEST(test_ended), TEST(test_again), TEST(test_two_keys), LOOK(test_null_cipher),
+                LOOK(test_begun), TEST(test_done), TEST(test_interrupted), TEST(test_ended), TEST(test_again), TEST(test_two_keys), TEST(test_recovery_key), TEST(test_dropped), LOOK(test_null_cipher),
                 LOOK(test_null_cipher_before), LOOK(test_plain_part), LOOK(test_elsewhere), LOOK(test_other_tweak), LOOK(test_hole), LOOK(test_order),
                 LOOK(test_nobodys_part), LOOK(test_decryption), LOOK(test_backward), LOOK(test_no_resilience), LOOK(test_smaller_device),
         };
