@@ -90,6 +90,11 @@ enum disk_op {
                                   * header written -> count: 1 where the device may have a header now, also on failure */
         DISK_OP_ENCRYPT_RUN,     /* as ACTIVATE, of a mapping that is there; descriptor: a pipe, of struct disk_progress. SIGTERM: it ends
                                   * after the part that it is at, as done -> plain, header */
+        /* Another volume key: the header is made step by step, in a memfd that comes with the first reply and goes with the other requests */
+        DISK_OP_REENCRYPT_STAGE, /* as WRAP_REMOVE; descriptor: a pipe, common/keyslot-words.h -> trust_digest to be, descriptor */
+        DISK_OP_REENCRYPT_WRAP,  /* the same, by another of its keys; descriptor */
+        DISK_OP_REENCRYPT_BEGIN, /* the same; descriptor: it takes the place of the header there is, and says what ENCRYPT_RUN is to do ->
+                                  * header, count, trust_digest */
         _DISK_OP_MAX,
 };
 
@@ -123,6 +128,7 @@ enum disk_flags {
         DISK_FLAG_DEEP = 1 << 20,         /* USES: look at all descriptors of all threads; takes longer */
         DISK_FLAG_STORED = 1 << 21,       /* FORMAT, WRAP_ADD, WRAP_ROTATE: the wrapped key is in the vault, wrapped is its digest */
         DISK_FLAG_CONVERT = 1 << 22,      /* TAKE_OVER, _LOOK: LUKS1 becomes LUKS2 */
+        DISK_FLAG_REKEYING = 1 << 23,     /* with ENCRYPTING, and with plain_max: from one volume key to another, nothing is plain */
         DISK_FLAG_STAY = 1 << 19,         /* any request: then wait for one more; of one that needs W the descriptor is its pipe */
 };
 
@@ -179,7 +185,7 @@ struct disk_reply {
         uint32_t dev_major, dev_minor;    /* INSPECT: of the device; ACTIVATE, QUERY: of the mapping */
         uint64_t sectors;
         uint32_t count;                   /* KILL, NOTICE: processes; UNMOUNT: mounts */
-        uint64_t plain;                   /* with ENCRYPTING: bytes that are not encrypted yet */
+        uint64_t plain;                   /* with ENCRYPTING: bytes that are not encrypted yet; REKEYING: by the new key */
         uint8_t header_digest[DISK_DIGEST_SIZE];
         uint8_t trust_digest[DISK_DIGEST_SIZE];
 };

@@ -26,6 +26,7 @@ enum option_id {
         OPTION_VAULTS, OPTION_PRIVATE_KEY, OPTION_EPOCH_KEYS, OPTION_LIST_EPOCHS, OPTION_PRIVACY_KEY, OPTION_VAULT_LOG, OPTION_MACHINE_ID,
         OPTION_LOCAL, OPTION_NO_QR, OPTION_FINISH, OPTION_FROM, OPTION_OUTPUT, OPTION_STORE,
         OPTION_HEADER_BACKUP, OPTION_ALLOW_OLDER, OPTION_PASSPHRASE_FILE, OPTION_FROM_ADE, OPTION_REMOVE_OLD_KEYSLOTS, OPTION_ESCROW, OPTION_BACKGROUND, OPTION_WATCH,
+        OPTION_KEYSLOT_FILE, OPTION_DROP_KEYSLOTS,
         _OPTION_MAX,
 };
 
@@ -36,6 +37,8 @@ struct invocation {
         const char *values[_OPTION_MAX];       /* of those that take one */
         const char *keys[DISK_WRAPS_MAX];      /* of --key, which may be there several times; the first is in values too */
         size_t n_keys;
+        const char *keyslot_files[32];         /* the same for --keyslot-file */
+        size_t n_keyslot_files;
         char **args;                           /* what is left: the verb's own arguments */
         size_t n_args;
 };
@@ -52,7 +55,7 @@ struct verb {
 static inline bool has_option(const struct invocation *in, enum option_id o) { return in->given & OPTION_BIT(o); }
 
 /* Reads the options wherever they stand, up to "--"; what is left is moved to the front of argv and is ret->args. An
- * option that is unknown, without its value, or given twice (but --key) is EXIT_CODE_USAGE. */
+ * option that is unknown, without its value, or given twice (but --key and --keyslot-file) is EXIT_CODE_USAGE. */
 int options_parse(int argc, char *argv[], struct invocation *ret);
 
 /* EXIT_CODE_USAGE if something was given that is not among allowed. */
@@ -77,6 +80,7 @@ int verb_metrics(const struct invocation *in);
 int verb_encrypt(const struct invocation *in);
 int verb_enroll(const struct invocation *in);
 int verb_rotate(const struct invocation *in);
+int verb_reencrypt(const struct invocation *in);
 int verb_rekey(const struct invocation *in);
 int verb_attach(const struct invocation *in);
 int verb_detach(const struct invocation *in);

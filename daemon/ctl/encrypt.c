@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bus.h"
+#include "encryption.h"
 #include "names.h"
 #include "print.h"
 #include "node-state.h"
@@ -77,13 +77,8 @@ static struct json_object *find(struct json_object *list, const char *uuid) {
         return NULL;
 }
 
-/* How it stands when it is not looked at any more. */
-struct seen {
-        char encryption[16], state[32], cause[64];
-        uint64_t size, done;
-};
-
-static void note(struct json_object *v, struct seen *ret) {
+static void note(struct json_object *v, struct encryption_seen *ret) {
+        snprintf(ret->name, sizeof(ret->name), "%s", v ? json_text(v, "name") : "");
         snprintf(ret->encryption, sizeof(ret->encryption), "%s", v ? json_text(v, "encryption") : "");
         snprintf(ret->state, sizeof(ret->state), "%s", v ? json_text(v, "state") : "closed");
         snprintf(ret->cause, sizeof(ret->cause), "%s", v ? json_text(v, "cause") : "");
@@ -91,8 +86,8 @@ static void note(struct json_object *v, struct seen *ret) {
         ret->done = v ? json_number(v, "encryption_done") : 0;
 }
 
-/* Until it is done, closed, or somebody wants no more of it. What is closed to be opened again at once is waited for. */
-static int follow(struct call *c, const char *name, const char *uuid, bool wait, struct seen *ret) {
+/* What is closed to be opened again at once is waited for. */
+int encryption_follow(struct call *c, const char *uuid, bool wait, struct encryption_seen *ret) {
         const struct timespec pause = { 0, LOOK_MSEC * 1000 * 1000 };
         const struct sigaction act = { .sa_handler = on_interrupt };
         bool terminal = isatty(STDERR_FILENO);
@@ -108,7 +103,7 @@ static int follow(struct call *c, const char *name, const char *uuid, bool wait,
                 v = find(list, uuid);
                 note(v, ret);
                 if (terminal && v && *ret->encryption)
-                        print_progress(name, v);
+                        print_progress(ret->name, v);
                 if (!wait || interrupted || !v || !*ret->encryption || (!streq(ret->state, "attached") && !streq(ret->cause, "interrupted")))
                         break;
                 (void) nanosleep(&pause, NULL);
@@ -118,12 +113,12 @@ static int follow(struct call *c, const char *name, const char *uuid, bool wait,
         return EXIT_CODE_DONE;
 }
 
-static int print_document(const struct invocation *in, const char *uuid, bool changed, const struct seen *s) {
+static int print_document(const char *uuid, bool changed, const struct encryption_seen *s) {
         _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
 
         if (!o || json_object_object_add(o, "changed", json_object_new_boolean(changed)) < 0)
                 return fail(EXIT_CODE_FAILED, "out of memory");
-        json_put_text(o, "volume", in->values[OPTION_NAME]);
+        json_put_text(o, "volume", s->name);
         json_put_text(o, "uuid", uuid);
         json_put_text(o, "state", s->state);
         json_put_text(o, "encryption", *s->encryption ? s->encryption : "done");
@@ -134,32 +129,41 @@ static int print_document(const struct invocation *in, const char *uuid, bool ch
         return print_json(o);
 }
 
-/* What it came to. Somebody who did not want to wait has got what was asked for. */
-static int conclude(const struct invocation *in, const char *uuid, bool changed, const struct seen *s) {
-        const char *name = in->values[OPTION_NAME];
+static void print_end(const struct invocation *in, const char *uuid, bool again, const struct encryption_seen *s) {
+        if (!*s->encryption && again)
+                printf("%s: all of it is encrypted by its new volume key; backups of its header from before open nothing any more\n", s->name);
+        else if (!*s->encryption)
+                printf("%s is the volume %s, UUID %s; all of it is encrypted\n", in->args[0], s->name, uuid);
+        else if (streq(s->state, "attached") && again)
+                printf("%s: what is on it is encrypted anew, in the daemon: \"cmkctl status %s\"\n", s->name, s->name);
+        else if (streq(s->state, "attached"))
+                printf("%s is the volume %s, UUID %s, and attached as /dev/mapper/%s; its encryption goes on in the daemon: \"cmkctl "
+                       "status %s\"\n", in->args[0], s->name, uuid, s->name, s->name);
+}
+
+/* Somebody who did not want to wait has got what was asked for. */
+int encryption_conclude(const struct invocation *in, const char *uuid, bool changed, bool again, const struct encryption_seen *s) {
         bool done = !*s->encryption, wanted = has_option(in, OPTION_BACKGROUND);
         int code = EXIT_CODE_DONE;
 
         if (has_option(in, OPTION_JSON))
-                code = print_document(in, uuid, changed, s);
-        else if (done)
-                printf("%s is the volume %s, UUID %s; all of it is encrypted\n", in->args[0], name, uuid);
-        else if (streq(s->state, "attached"))
-                printf("%s is the volume %s, UUID %s, and attached as /dev/mapper/%s; its encryption goes on in the daemon: \"cmkctl "
-                       "status %s\"\n", in->args[0], name, uuid, name, name);
+                code = print_document(uuid, changed, s);
+        else
+                print_end(in, uuid, again, s);
         if (code != EXIT_CODE_DONE || done || (wanted && streq(s->state, "attached")))
                 return code;
         if (streq(s->state, "attached"))
                 return EXIT_CODE_BUSY;
         return fail(streq(s->cause, "revoked") || streq(s->cause, "denied") ? EXIT_CODE_REVOKED : EXIT_CODE_BUSY,
-                    "%s is %s%s%s: its encryption goes on when it is attached", name, s->state, *s->cause ? ", " : "", s->cause);
+                    "%s is %s%s%s: its encryption goes on when it is attached", *s->name ? s->name : in->args[0], s->state,
+                    *s->cause ? ", " : "", s->cause);
 }
 
 int verb_encrypt(const struct invocation *in) {
         _cleanup_(call_release) struct call c = { .timeout_usec = BEGIN_TIMEOUT_USEC };
         char key[KEY_URI_MAX], question[768], uuid[37];
         const char *reply_uuid;
-        struct seen seen;
+        struct encryption_seen seen;
         int code, r, made;
 
         code = check(in, key);
@@ -179,6 +183,6 @@ int verb_encrypt(const struct invocation *in) {
         if (r < 0)
                 return call_misunderstood(r);
         snprintf(uuid, sizeof(uuid), "%s", reply_uuid);
-        code = follow(&c, in->values[OPTION_NAME], uuid, !has_option(in, OPTION_BACKGROUND), &seen);
-        return code == EXIT_CODE_DONE ? conclude(in, uuid, made, &seen) : code;
+        code = encryption_follow(&c, uuid, !has_option(in, OPTION_BACKGROUND), &seen);
+        return code == EXIT_CODE_DONE ? encryption_conclude(in, uuid, made, false, &seen) : code;
 }

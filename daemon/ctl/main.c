@@ -20,6 +20,8 @@ static const struct verb verbs[] = {
         { "rekey", 1, 1, O(JSON)|O(YES)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(FROM)|O(FINISH)|O(STORE)|O(ACCEPT_UNSAFE_VAULT)|
                 O(HEADER_BACKUP),
           "UUID|NAME", "put another key in the place of one that a volume has", verb_rekey },
+        { "reencrypt", 1, 1, O(JSON)|O(YES)|O(KEYSLOT_FILE)|O(DROP_KEYSLOTS)|O(HEADER_BACKUP)|O(BACKGROUND), "DEVICE|UUID|NAME",
+          "give a volume another volume key: what is on it is encrypted anew", verb_reencrypt },
         { "attach", 0, 4096, O(JSON)|O(ALL)|O(READ_ONLY)|O(UDEV)|O(WAIT), "DEVICE|UUID|NAME ...",
           "open volumes as /dev/mapper/NAME, all at once", verb_attach },
         { "detach", 1, 4096, O(JSON), "NAME ...", "close volumes that nobody uses", verb_detach },

@@ -67,6 +67,8 @@ static const struct {
         [OPTION_ESCROW] = { "escrow", 0, true, "--escrow URI", "nobody is shown it: wrapped by that key, in the header" },
         [OPTION_BACKGROUND] = { "background", 0, false, "--background", "do not wait for the end" },
         [OPTION_WATCH] = { "watch", 0, false, "--watch", "go on showing it: each second, or at each change where not on a terminal" },
+        [OPTION_KEYSLOT_FILE] = { "keyslot-file", 0, true, "--keyslot-file NUMBER:FILE", "what opens a keyslot that is not cmkd's; several times" },
+        [OPTION_DROP_KEYSLOTS] = { "drop-keyslots", 0, true, "--drop-keyslots N[,N...]", "keyslots that are not cmkd's, and go for good" },
         [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };
 
@@ -143,7 +145,7 @@ int options_parse(int argc, char *argv[], struct invocation *ret) {
                 o = find_option(argv[i], &value);
                 if (o == _OPTION_MAX)
                         return complain_unknown(argv[i]);
-                if (has_option(&in, o) && o != OPTION_KEY)
+                if (has_option(&in, o) && o != OPTION_KEY && o != OPTION_KEYSLOT_FILE)
                         return fail(EXIT_CODE_USAGE, "--%s is there twice", options[o].name);
                 if (options[o].takes_value && !value)
                         value = i + 1 < argc ? argv[++i] : "";
@@ -155,6 +157,10 @@ int options_parse(int argc, char *argv[], struct invocation *ret) {
                         return fail(EXIT_CODE_USAGE, "a volume has %zu keys at most", ELEMENTSOF(in.keys));
                 if (o == OPTION_KEY)
                         in.keys[in.n_keys++] = value;
+                if (o == OPTION_KEYSLOT_FILE && in.n_keyslot_files == ELEMENTSOF(in.keyslot_files))
+                        return fail(EXIT_CODE_USAGE, "a volume has %zu keyslots at most", ELEMENTSOF(in.keyslot_files));
+                if (o == OPTION_KEYSLOT_FILE)
+                        in.keyslot_files[in.n_keyslot_files++] = value;
                 if (!has_option(&in, o))
                         in.values[o] = value;
                 in.given |= OPTION_BIT(o);

@@ -96,7 +96,8 @@ static void describe_encryption(struct json_object *v, char *buf, size_t size) {
 
         *buf = 0;
         if (*json_text(v, "encryption") && all > 0 && all != UINT64_MAX)
-                snprintf(buf, size, ", %llu %% encrypted", (unsigned long long) (done * 100 / all));
+                snprintf(buf, size, ", %llu %% %s", (unsigned long long) (done * 100 / all),
+                         streq(json_text(v, "encryption_kind"), "reencrypt") ? "encrypted anew" : "encrypted");
 }
 
 /* "attached", or with the end of its pause, or of its notice: that is for everybody to see. */

@@ -51,7 +51,7 @@ static int prove(const struct edit *e, const struct header *h) {
         r = luks_open(&l, h, e->volume.device.path);
         if (r >= 0)
                 r = luks_unlock(&l, w->token.keyslot, e->volume.unlock_key, &key);
-        if (r >= 0 && !secret_equal(key, e->volume.volume_key))
+        if (r >= 0 && !secret_equal(key, e->new_key ?: e->volume.volume_key))
                 r = -EUCLEAN;
         if (r >= 0)
                 r = volume_manifest_verify(h, key);

@@ -25,6 +25,7 @@ struct edit {
         int agree_fd;                          /* its business */
         const struct secret *also_secret;      /* its business */
         const char *also_key;
+        const struct secret *new_key;          /* NULL: the volume key stays; else what the new header has */
         const struct disk_request *request;
 };
 

@@ -82,11 +82,15 @@ static void drop(struct json_object *o, const struct kept *k, bool is_token, str
                 json_object_object_del(o, gone[n]);
 }
 
-/* The digest lists every keyslot, in the order in which they came. */
-static void drop_from_digest(struct json_object *digest, const struct kept *k) {
-        struct json_object *a = strict_json_get(digest, "keyslots", json_type_array);
+/* The digest, which has any number, lists every keyslot, in the order in which they came. */
+static void drop_from_digest(struct json_object *digests, const struct kept *k) {
+        struct json_object *digest, *a;
+        char number[12];
 
-        for (size_t i = json_object_array_length(a); i-- > 0;)
+        snprintf(number, sizeof(number), "%u", k->layout->digest);
+        digest = strict_json_get(digests, number, json_type_object);
+        a = strict_json_get(digest, "keyslots", json_type_array);
+        for (size_t i = a ? json_object_array_length(a) : 0; i-- > 0;)
                 if (!keeps(k, false, strempty(json_object_get_string(json_object_array_get_idx(a, i)))))
                         json_object_array_del_idx(a, i, 1);
 }
@@ -122,7 +126,7 @@ static int try_kept(const struct json_object *metadata, const char *uuid, const 
                 return -ENOMEM;
         drop(strict_json_get(m, "keyslots", json_type_object), k, false, &why);
         drop(strict_json_get(m, "tokens", json_type_object), k, true, &why);
-        drop_from_digest(strict_json_get(strict_json_get(m, "digests", json_type_object), "0", json_type_object), k);
+        drop_from_digest(strict_json_get(m, "digests", json_type_object), k);
         if (!why.text[0])
                 return -EUCLEAN;
         r = manifest_verify(m, uuid, volume_key, mac);

@@ -326,14 +326,29 @@ static bool array_names(const struct json_object *a, const char *id) {
         return false;
 }
 
-static int check_digest(const struct json_object *metadata, const struct json_object *keyslots,
+/* The only digest there is. */
+static const struct json_object *find_digest(const struct json_object *digests, unsigned *ret_number) {
+        const struct json_object *found = NULL;
+        uint64_t n;
+
+        if (!digests || json_object_object_length(digests) != 1)
+                return NULL;
+        json_object_object_foreach((struct json_object *) digests, id, d)
+                if (id[0] && !id[1] && parse_u64(id, HEADER_DIGESTS_MAX - 1, &n) >= 0 && json_object_is_type(d, json_type_object)) {
+                        *ret_number = (unsigned) n;
+                        found = d;
+                }
+        return found;
+}
+
+static int check_digest(const struct json_object *metadata, const struct json_object *keyslots, struct header_layout *l,
                         struct header_why *why) {
         const struct json_object *digests = strict_json_get(metadata, "digests", json_type_object), *d, *k, *s;
         const char *type;
         int64_t n;
 
-        if (!digests || json_object_object_length(digests) != 1 ||
-            !(d = strict_json_get(digests, "0", json_type_object)))
+        d = find_digest(digests, &l->digest);
+        if (!d)
                 return refuse(why, digests ? -EPERM : -EBADMSG, "it has not exactly one digest of a volume key");
         type = strict_json_string(d, "type");
         if (!type || !streq(type, "pbkdf2") ||
@@ -406,7 +421,7 @@ static int check_metadata(const struct json_object *metadata, const struct heade
         for (unsigned i = 0; i < l.n_wraps; i++)
                 if (!l.areas[l.wraps[i].token.keyslot].used)
                         return refuse(why, -EBADMSG, "the keyslot that its token names is not there");
-        r = check_digest(metadata, keyslots, why);
+        r = check_digest(metadata, keyslots, &l, why);
         if (r < 0)
                 return r;
         find_recovery(metadata, &l);

@@ -7,7 +7,7 @@
  *   | binary    | JSON, NUL, zeros   | the same again   | keyslot areas (keyslots_size)  ...| data
  *
  * Accepted: version 2, one segment "0" (crypt, aes-xts-plain64, 512 or 4096-byte sectors, to the end of the device), a
- * 512-bit volume key, keyslots of type luks2 encrypted with aes-xts-plain64, one digest that binds them all to the
+ * 512-bit volume key, keyslots of type luks2 encrypted with aes-xts-plain64, one digest (whatever its number) that binds them all to the
  * segment, no requirements, no integrity, one token of type cmkd or some (a key each, up to DISK_WRAPS_MAX). libcryptsetup
  * alone takes null ciphers. */
 
@@ -21,6 +21,7 @@
 #define HEADER_KEYSLOTS_SIZE_MAX (16u << 20)
 #define HEADER_KEYSLOTS_MAX 32u
 #define HEADER_TOKENS_MAX 32u
+#define HEADER_DIGESTS_MAX 8u
 #define HEADER_ITERATIONS_MAX 10000000    /* of a PBKDF2: what an open may cost at most */
 
 /* The LUKS2 on-disk format, version 1.1, section 2.1; all numbers big endian. */
@@ -62,6 +63,7 @@ struct header_layout {
         uint64_t keyslots_size;
         uint64_t data_offset;             /* bytes */
         unsigned sector_size;
+        unsigned digest;                  /* the volume key's number, by which the kernel's table names it: 0 until it is changed */
         struct header_wrap wraps[DISK_WRAPS_MAX];    /* in the order of their numbers: same name and role, keys and keyslots
                                                       * that differ; while a key is rotated, two versions and generations of it */
         unsigned n_wraps;                 /* from 1 */

@@ -132,30 +132,48 @@ static int write_areas(int image, const struct plan *p) {
         return r;
 }
 
+static int make_image(const struct plan *p, struct json_object *metadata, uint64_t seqid) {
+        size_t size = (size_t) (2 * p->h->copy.header_size + p->h->layout.keyslots_size);
+        _cleanup_(closep) int image = memfd_create("cmkd-header", MFD_CLOEXEC);
+        int r;
+
+        if (image < 0 || ftruncate(image, (off_t) size) < 0)
+                return -errno;
+        r = write_areas(image, p);
+        if (r >= 0)
+                r = write_copies(image, p->h, metadata, seqid);
+        return r < 0 ? r : TAKE_FD(image);
+}
+
+static void plan_in_place(struct plan *p) {
+        for (size_t i = 0; i < HEADER_KEYSLOTS_MAX; i++)
+                p->offsets[i] = p->h->layout.areas[i].offset;
+}
+
 int header_successor(const struct header *h, const struct header *old, uint64_t seqid) {
-        size_t size = (size_t) (2 * h->copy.header_size + h->layout.keyslots_size);
         _cleanup_(json_object_putp) struct json_object *metadata = NULL;
-        _cleanup_(closep) int image = -EBADF;
         struct plan p = { .h = h, .old = old };
         int r = 0;
 
         if (json_object_deep_copy(h->metadata, &metadata, NULL) < 0)
                 return -ENOMEM;
-        for (size_t i = 0; i < HEADER_KEYSLOTS_MAX; i++)
-                p.offsets[i] = h->layout.areas[i].offset;
+        plan_in_place(&p);
         for (size_t i = 0; r >= 0 && i < HEADER_KEYSLOTS_MAX; i++)
                 if (h->layout.areas[i].used) {
                         r = place(&p, i);
                         if (r >= 0 && p.offsets[i] != h->layout.areas[i].offset)
                                 r = set_offset(metadata, i, p.offsets[i]);
                 }
-        if (r < 0)
-                return r;
-        image = memfd_create("cmkd-header", MFD_CLOEXEC);
-        if (image < 0 || ftruncate(image, (off_t) size) < 0)
-                return -errno;
-        r = write_areas(image, &p);
-        if (r >= 0)
-                r = write_copies(image, h, metadata, seqid);
-        return r < 0 ? r : TAKE_FD(image);
+        return r < 0 ? r : make_image(&p, metadata, seqid);
+}
+
+int header_reworded(const struct header *h, struct json_object *metadata) {
+        struct plan p = { .h = h };
+
+        plan_in_place(&p);
+        return make_image(&p, metadata, h->copy.seqid + 1);
+}
+
+int header_settled(const struct header *h) {
+        return header_reworded(h, h->settled);
 }

@@ -212,11 +212,16 @@ static int wipe_range(const struct device *d, uint8_t *buffer, uint64_t from, ui
         return 0;
 }
 
-int header_wipe_keyslot(const struct device *d, const struct header *h, int keyslot) {
+int header_wipe_range(const struct device *d, uint64_t from, uint64_t to) {
         _cleanup_(freep) uint8_t *buffer = malloc(CHUNK);
+
+        return buffer ? wipe_range(d, buffer, from, to) : -ENOMEM;
+}
+
+int header_wipe_keyslot(const struct device *d, const struct header *h, int keyslot) {
         uint64_t at = h->layout.areas[keyslot].offset;
 
-        return buffer ? wipe_range(d, buffer, at, at + h->layout.areas[keyslot].size) : -ENOMEM;
+        return header_wipe_range(d, at, at + h->layout.areas[keyslot].size);
 }
 
 int header_wipe_free(const struct device *d, const struct header *h) {

@@ -38,6 +38,13 @@ int header_image(const struct header *h);
  * manifest: luks_reseal(). Returns a descriptor, -ENOSPC (no room for that), -ENOMEM, or -errno of memfd_create(2) and write(2). */
 int header_successor(const struct header *h, const struct header *old, uint64_t seqid);
 
+/* header-successor.c: the next header, with the same keyslots and other metadata. Returns as header_successor(). */
+int header_reworded(const struct header *h, struct json_object *metadata);
+
+/* header-successor.c: the next header of a volume whose encryption has ended but for the header's word: as it will be then. Returns as
+ * header_successor(). */
+int header_settled(const struct header *h);
+
 /* A change on its way to the disk. */
 struct header_change {
         const struct header *old, *new;   /* old: NULL: there is none that opens, and nothing to go back to */
@@ -58,6 +65,9 @@ int header_change_finish(const struct header_change *c);
 
 /* Puts the copy that header_change_begin() wrote back to what it was, or makes it one that does not count. */
 int header_change_undo(const struct header_change *c);
+
+/* Overwrites a part of the device with random bytes. Returns 0, -ENOMEM or what writing says. */
+int header_wipe_range(const struct device *d, uint64_t from, uint64_t to);
 
 /* Overwrites one keyslot of h with random bytes, for good: its token opens nothing any more. Returns as below. */
 int header_wipe_keyslot(const struct device *d, const struct header *h, int keyslot);

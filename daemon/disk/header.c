@@ -200,6 +200,10 @@ static int read_header(int fd, uint64_t device_size, bool plain, struct header *
         h->device_size = device_size;
         h->metadata = TAKE_PTR(chosen->metadata);
         r = header_settle(h->metadata, device_size, &h->settled, &h->encryption, why);
+        if (r >= 0 && plain && h->encryption.under_way) {
+                snprintf(why->text, sizeof(why->text), "it is being encrypted, which has to end first");
+                r = -EPERM;
+        }
         if (r >= 0)
                 r = plain ? header_metadata_check_plain(h->settled, &h->copy, device_size, &h->layout, why)
                           : header_metadata_check(h->settled, &h->copy, device_size, &h->layout, why);
@@ -299,7 +303,8 @@ void header_describe(const struct header *h, struct disk_reply *y) {
         y->n_wraps = (uint8_t) l->n_wraps;
         memcpy(y->header_digest, h->digest, sizeof(h->digest));
         y->plain = h->encryption.plain;
-        y->flags = h->encryption.under_way ? y->flags | DISK_FLAG_ENCRYPTING : y->flags & ~(uint32_t) DISK_FLAG_ENCRYPTING;
+        y->flags &= ~(uint32_t) (DISK_FLAG_ENCRYPTING|DISK_FLAG_REKEYING);
+        y->flags |= (h->encryption.under_way ? DISK_FLAG_ENCRYPTING : 0) | (h->encryption.rekeys ? DISK_FLAG_REKEYING : 0);
         if (h->layout.recovery_keyslot >= 0)
                 y->flags |= DISK_FLAG_RECOVERY_KEY;
 }

@@ -30,7 +30,7 @@ struct header {
  * -errno of read or memfd_create(2). why is filled on failure. */
 int header_read(int fd, uint64_t device_size, struct header **ret, struct header_why *why);
 
-/* The same for one that need not be ours: header_metadata_check_plain(). */
+/* The same for one that need not be ours: header_metadata_check_plain(). -EPERM also for one that is being encrypted, by whomever. */
 int header_read_plain(int fd, uint64_t device_size, struct header **ret, struct header_why *why);
 
 /* The newer of the copies there are, whatever their metadata say, and -ENODATA where none is whole. */

@@ -37,7 +37,7 @@ static int check_options(const char *options, unsigned sector_size) {
 }
 
 /* What follows the key, or NULL. A wiped key is shown as zeros (drivers/md/dm-crypt.c, crypt_wipe_key). */
-static const char *skip_key(const char *params, const struct live_table_expected *e) {
+static const char *skip_key(const char *params, const struct live_table_expected *e, unsigned digest) {
         const char *key = startswith(params, "aes-xts-plain64 ");
         char named[128];
 
@@ -45,7 +45,7 @@ static const char *skip_key(const char *params, const struct live_table_expected
                 return NULL;
         if (e->held && strspn(key, "0") == VOLUME_KEY_SIZE * 2 && key[VOLUME_KEY_SIZE * 2] == ' ')
                 return key + VOLUME_KEY_SIZE * 2 + 1;
-        snprintf(named, sizeof(named), ":%u:logon:cryptsetup:%s-d0 ", VOLUME_KEY_SIZE, e->uuid);
+        snprintf(named, sizeof(named), ":%u:logon:cryptsetup:%s-d%u ", VOLUME_KEY_SIZE, e->uuid, digest);
         return startswith(key, named);
 }
 
@@ -55,7 +55,7 @@ int live_table_check_params(const char *params, const struct live_table_expected
         const char *rest;
 
         *ret_why = "its key does not come from the keyring, or its cipher is another";
-        rest = skip_key(params, e);
+        rest = skip_key(params, e, e->digest);
         if (!rest)
                 return -EUCLEAN;
         *ret_why = "its device, offset or start of the tweak is another";
@@ -112,8 +112,8 @@ static bool is_plain_part(const char *params, const struct live_table_expected *
         return rest && !*rest;
 }
 
-static bool is_crypt_part(const char *params, const struct live_table_expected *e, uint64_t at) {
-        const char *rest = skip_key(params, e);
+static bool is_crypt_part(const char *params, const struct live_table_expected *e, unsigned digest, uint64_t at) {
+        const char *rest = skip_key(params, e, digest);
         char tweak[32];
 
         snprintf(tweak, sizeof(tweak), "%" PRIu64 " ", at);
@@ -122,33 +122,51 @@ static bool is_crypt_part(const char *params, const struct live_table_expected *
         return rest && streq(rest, e->sector_size == 512 ? "" : "1 sector_size:4096");
 }
 
-/* The parts of a volume that is being encrypted, from its beginning: plain ones, then the one that is done. */
+/* Of a volume that is being encrypted: plain ones, then the one that is done. Of one whose key is changed: the one that is done, then one
+ * of the old key. left: sectors that are not done. */
+static bool is_part(const struct live_table_expected *e, const char *type, const char *params, uint64_t at, uint64_t length, bool *last,
+                    uint64_t *left) {
+        const struct header_encryption *x = e->encryption;
+
+        if (*last)
+                return false;
+        if (!x->rekeys && streq(type, "linear") && is_plain_part(params, e, at)) {
+                *left += length;
+                return true;
+        }
+        if (!streq(type, "crypt"))
+                return false;
+        if (x->rekeys && is_crypt_part(params, e, x->old_digest, at)) {
+                *left += length;
+                return *last = true;
+        }
+        *last = !x->rekeys;
+        return (at == 0 || !x->rekeys) && is_crypt_part(params, e, e->digest, at);
+}
+
+/* The parts of a volume that is being encrypted, from its beginning. */
 static int compare_parts(const struct dm_ioctl *io, const struct live_table_expected *e, uint64_t *ret_sectors, const char **why) {
         const char *data = (const char *) io + io->data_start, *end = (const char *) io + io->data_size;
         const struct dm_target_spec *t = (const void *) data;
-        uint64_t at = 0, plain = 0;
-        bool crypt = false;
+        uint64_t at = 0, left = 0;
+        bool last = false;
 
         *why = "its parts are not those of its encryption";
         for (uint32_t i = 0; i < io->target_count; i++) {
                 const char *params = (const char *) (t + 1);
 
-                if (params >= end || !memchr(params, 0, (size_t) (end - params)) || t->sector_start != at)
-                        return -EUCLEAN;
-                if (strncmp(t->target_type, "linear", sizeof(t->target_type)) == 0 && !crypt && is_plain_part(params, e, at))
-                        plain += t->length;
-                else if (strncmp(t->target_type, "crypt", sizeof(t->target_type)) == 0 && !crypt && is_crypt_part(params, e, at))
-                        crypt = true;
-                else
+                if (params >= end || !memchr(params, 0, (size_t) (end - params)) || t->sector_start != at ||
+                    !memchr(t->target_type, 0, sizeof(t->target_type)) ||
+                    !is_part(e, t->target_type, params, at, t->length, &last, &left))
                         return -EUCLEAN;
                 at += t->length;
                 if (i + 1 < io->target_count && (t->next % 8 || t->next >= (size_t) (end - data) - sizeof(*t)))
                         return -EUCLEAN;
                 t = (const void *) (data + t->next);
         }
-        *why = "more of it is plain than its header says";
+        *why = "less of it is done than its header says";
         *ret_sectors = at;
-        return plain <= e->encryption->plain / 512 && at == e->encryption->size / 512 ? 0 : -EUCLEAN;
+        return left <= e->encryption->plain / 512 && at == e->encryption->size / 512 ? 0 : -EUCLEAN;
 }
 
 static int compare(const struct dm_ioctl *io, const struct live_table_expected *e, const char **ret_options, uint64_t *ret_sectors,

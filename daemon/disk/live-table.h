@@ -25,6 +25,7 @@ struct live_table_expected {
         uint64_t sectors;              /* of the mapping, 512 bytes */
         uint64_t offset;               /* of the data on the device, 512-byte sectors */
         unsigned sector_size;
+        unsigned digest;               /* the volume key's number in the header */
         bool read_only;
         bool by_others;                /* options that change how it works, not what it is, may be there; sectors may be
                                         * fewer: somebody else made the mapping, with options of theirs */

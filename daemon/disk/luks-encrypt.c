@@ -4,6 +4,9 @@
 
 #include <libcryptsetup.h>
 
+/* What whoever writes there waits for. Of an encryption it is as much as is shifted. */
+#define PART (16u << 20)
+
 /* What the reencryption of libcryptsetup is told: backwards, shifted by the header's size, the first part moved to the end first. */
 int luks_encrypt_begin(struct luks *l, const char *header, const char *device, int keyslot, const struct secret *unlock_key,
                        unsigned sector_size) {
@@ -46,6 +49,11 @@ static int open_on_disk(struct luks *l, const struct header *h, const char *devi
         return r < 0 ? r : luks_compare(l, h);
 }
 
+/* Of a change of the volume key each key has its own, which the same opens. */
+static int keyslot_of(const struct header *h, int keyslot) {
+        return h->encryption.rekeys ? CRYPT_ANY_SLOT : keyslot;
+}
+
 int luks_encrypt_activate(struct luks *l, const struct header *h, const char *device, const char *name, int keyslot,
                           const struct secret *unlock_key) {
         int r = open_on_disk(l, h, device);
@@ -54,7 +62,7 @@ int luks_encrypt_activate(struct luks *l, const struct header *h, const char *de
                 return r;
         if (crypt_status(l->cd, name) != CRYPT_INACTIVE)
                 return -EEXIST;
-        r = crypt_activate_by_passphrase(l->cd, name, keyslot, (const char *) secret_cdata(unlock_key), secret_size(unlock_key),
+        r = crypt_activate_by_passphrase(l->cd, name, keyslot_of(h, keyslot), (const char *) secret_cdata(unlock_key), secret_size(unlock_key),
                                          CRYPT_ACTIVATE_KEYRING_KEY);
         return r < 0 ? r : 0;
 }
@@ -72,7 +80,10 @@ static int on_progress(uint64_t size, uint64_t offset, void *user) {
 
 int luks_encrypt_run(struct luks *l, const struct header *h, const char *device, const char *name, int keyslot,
                      const struct secret *unlock_key, luks_progress progress, void *user) {
-        const struct crypt_params_reencrypt params = { .mode = CRYPT_REENCRYPT_ENCRYPT, .flags = CRYPT_REENCRYPT_RESUME_ONLY };
+        const struct crypt_params_reencrypt params = {
+                .mode = h->encryption.rekeys ? CRYPT_REENCRYPT_REENCRYPT : CRYPT_REENCRYPT_ENCRYPT, .flags = CRYPT_REENCRYPT_RESUME_ONLY,
+                .max_hotzone_size = h->encryption.rekeys ? PART / 512 : 0,
+        };
         struct watcher w = { progress, user };
         int r = open_on_disk(l, h, device);
 

@@ -10,6 +10,9 @@
 void luks_log_init(struct luks *l);
 void luks_log_attach(struct luks *l);
 
+/* libcryptsetup at work on a header in a memfd, for a data device. Returns 0 or what it says. */
+int luks_load_image(struct luks *l, int image, const char *device);
+
 /* A copy of h in a memfd, and libcryptsetup at work on it: a file of ours, so that no lock is needed. The caller owns
  * *ret_image. Returns 0, -errno, or what libcryptsetup says. */
 int luks_open_image(struct luks *l, const struct header *h, const char *device, int *ret_image);

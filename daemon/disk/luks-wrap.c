@@ -4,7 +4,7 @@
 
 #include <libcryptsetup.h>
 
-static int load_image(struct luks *l, int image, const char *device) {
+int luks_load_image(struct luks *l, int image, const char *device) {
         char path[HEADER_PATH_MAX];
         int r;
 
@@ -26,7 +26,7 @@ int luks_open_image(struct luks *l, const struct header *h, const char *device, 
 
         if (image < 0)
                 return image;
-        r = load_image(l, image, device);
+        r = luks_load_image(l, image, device);
         if (r < 0)
                 return r;
         *ret_image = TAKE_FD(image);
@@ -35,7 +35,7 @@ int luks_open_image(struct luks *l, const struct header *h, const char *device, 
 
 int luks_reseal(struct luks *l, int image, const struct header *h, const char *device, const struct secret *volume_key) {
         struct header_layout layout = h->layout;
-        int r = load_image(l, image, device);
+        int r = luks_load_image(l, image, device);
 
         return r < 0 ? r : luks_seal(l, layout.wraps, layout.n_wraps, volume_key);
 }

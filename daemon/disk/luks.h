@@ -115,6 +115,25 @@ typedef int (*luks_progress)(uint64_t size, uint64_t done, void *user);
 int luks_encrypt_run(struct luks *l, const struct header *h, const char *device, const char *name, int keyslot,
                      const struct secret *unlock_key, luks_progress progress, void *user);
 
+/* luks-reencrypt.c: a header that gets another volume key beside the one it has, in an image. device: as for luks_open(). All return 0,
+ * -ENOKEY (the bridge opens nothing), or what libcryptsetup says.
+ * stage: of h: for its keyslot and each that there is a passphrase of, another one of the new key, which tokens name from then on. The caller
+ * owns *ret_image. wrap: for one more keyslot. begin: without the bridge; under way from the beginning. token: the number of one whose
+ * keyslot unlock_key opens. */
+struct luks_rekey {
+        const struct secret *new_key;
+        int keyslot;                   /* which unlock_key opens */
+        const struct secret *unlock_key;
+        const struct secret *passphrases[HEADER_KEYSLOTS_MAX];     /* of others, by number; NULL: not known */
+        bool drop[HEADER_KEYSLOTS_MAX];    /* of those, what may go */
+        const struct secret *bridge;   /* NULL: none; else a keyslot with the new key that this opens, for wrap and begin */
+};
+int luks_rekey_stage(struct luks *l, const struct header *h, const char *device, const struct luks_rekey *k, int *ret_image);
+int luks_rekey_wrap(struct luks *l, int image, const char *device, int keyslot, const struct secret *unlock_key,
+                    const struct secret *bridge);
+int luks_rekey_begin(struct luks *l, int image, const char *device, int token, const struct secret *unlock_key,
+                     const struct secret *bridge, unsigned sector_size);
+
 #define LUKS_FORMAT_DATA_OFFSET (16u << 20)
 
 /* Makes a LUKS2 header, with its keyslot, token and manifest, in a memfd of LUKS_FORMAT_DATA_OFFSET bytes or a little

@@ -41,6 +41,9 @@ static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_ENCRYPT_STAGE]   = { op_encrypt_stage,   true },
         [DISK_OP_ENCRYPT_BEGIN]   = { op_encrypt_begin,   true },
         [DISK_OP_ENCRYPT_RUN]     = { op_encrypt_run,     true, 10 },
+        [DISK_OP_REENCRYPT_STAGE] = { op_reencrypt_stage, true },
+        [DISK_OP_REENCRYPT_WRAP]  = { op_reencrypt_wrap,  true },
+        [DISK_OP_REENCRYPT_BEGIN] = { op_reencrypt_begin, true },
 };
 
 /* What OpenSSL does before its first digest: configuration, providers, names. Not libcryptsetup, which opens /dev/urandom and

@@ -14,6 +14,7 @@
 
 #include "common/algorithm.h"
 #include "common/dm-ioctl.h"
+#include "encryption-end.h"
 #include "filesystem.h"
 #include "header-write.h"
 #include "live-table.h"
@@ -416,7 +417,7 @@ static int check_mapping(const struct volume *v, const struct disk_request *q, s
         const struct live_table_expected e = {
                 .name = q->mapping, .uuid = v->header->copy.uuid, .major = v->device.major, .minor = v->device.minor,
                 .offset = v->header->layout.data_offset / 512, .sector_size = v->header->layout.sector_size,
-                .encryption = &v->header->encryption,
+                .digest = v->header->layout.digest, .encryption = &v->header->encryption,
         };
         struct live_table live;
         const char *why;
@@ -458,7 +459,8 @@ int op_encrypt_run(const struct disk_request *q, int in_fd, int *ret_fd _unused_
         r = volume_open(&v, q, y);
         if (r < 0)
                 return r;
-        if (!v.header->encryption.under_way)
+        /* the last step is done before it is opened the next time */
+        if (!v.header->encryption.under_way || encryption_has_ended(&v.header->encryption))
                 return 0;
         r = check_mapping(&v, q, y);
         if (r >= 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops.h"
 
+#include "encryption-end.h"
 #include "header-write.h"
 #include "live-table.h"
 #include "unlock-key.h"
@@ -34,7 +35,7 @@ static struct live_table_expected expect(const struct volume *v, const struct di
         return (struct live_table_expected) {
                 .name = q->mapping, .uuid = v->header->copy.uuid, .major = v->device.major, .minor = v->device.minor,
                 .sectors = sectors, .offset = v->header->layout.data_offset / 512,
-                .sector_size = v->header->layout.sector_size, .read_only = read_only,
+                .sector_size = v->header->layout.sector_size, .digest = v->header->layout.digest, .read_only = read_only,
                 .encryption = v->header->encryption.under_way ? &v->header->encryption : NULL,
         };
 }
@@ -92,17 +93,34 @@ static int read_after_recovery(struct volume *v, const struct disk_request *q, s
                        luks_remove(&v->luks, q->mapping) < 0 ? "NOT removed: cut it" : "removed");
 }
 
+/* libcryptsetup has read the header of before. */
+static int end_encryption(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        int r;
+
+        r = encryption_end(v, q, y);
+        if (r < 0)
+                return r;
+        luks_close(&v->luks);
+        r = luks_open(&v->luks, v->header, v->device.path);
+        return r < 0 ? fail_activate(r, v, q, y) : 0;
+}
+
 static int activate(struct volume *v, const struct disk_request *q, bool read_only, struct disk_reply *y) {
         _cleanup_(header_unlock) struct header_lock lock = HEADER_LOCK_NONE;
         int r;
 
+        if (read_only && v->header->encryption.under_way)
+                return op_fail(y, -EROFS, EXIT_CODE_BUSY, "%s is being encrypted, and what was half-way has to be finished: it cannot be "
+                               "attached read-only", q->name);
+        if (encryption_has_ended(&v->header->encryption)) {
+                r = end_encryption(v, q, y);
+                if (r < 0)
+                        return r;
+        }
         if (!v->header->encryption.under_way) {
                 r = luks_activate(&v->luks, q->mapping, v->volume_key, read_only);
                 return r < 0 ? fail_activate(r, v, q, y) : 0;
         }
-        if (read_only)
-                return op_fail(y, -EROFS, EXIT_CODE_BUSY, "%s is being encrypted, and what was half-way has to be finished: it cannot be "
-                               "attached read-only", q->name);
         r = header_lock_encryption(v->header->copy.uuid, q->device, &lock, y);
         if (r < 0)
                 return r;

@@ -17,7 +17,7 @@ static void check_table(const struct mapping *m, const struct volume *v, const s
         const struct live_table_expected e = {
                 .name = m->info.name, .dm_uuid = m->dm_uuid, .uuid = v->header->copy.uuid, .major = v->device.major,
                 .minor = v->device.minor, .sectors = sectors, .offset = v->header->layout.data_offset / 512,
-                .sector_size = v->header->layout.sector_size, .read_only = m->info.state & DM_STATE_READ_ONLY,
+                .sector_size = v->header->layout.sector_size, .digest = v->header->layout.digest, .read_only = m->info.state & DM_STATE_READ_ONLY,
                 .by_others = true,
                 .encryption = v->header->encryption.under_way ? &v->header->encryption : NULL,
         };
@@ -27,7 +27,8 @@ static void check_table(const struct mapping *m, const struct volume *v, const s
         /* The key of a held volume is wiped, and its table says so in its own way. */
         if (m->info.state & DM_STATE_SUSPENDED)
                 return;
-        if (v->header->encryption.under_way && (q->plain_max == 0 || v->header->encryption.plain > q->plain_max))
+        if (v->header->encryption.under_way && (q->plain_max == 0 || v->header->encryption.plain > q->plain_max ||
+                                                 v->header->encryption.rekeys != !!(q->flags & DISK_FLAG_REKEYING)))
                 snprintf(y->message, sizeof(y->message), "more of it is not encrypted than this node knows of");
         else if (live_table_check(&e, &live, &why) >= 0 && live.major == m->info.major && live.minor == m->info.minor)
                 y->flags |= DISK_FLAG_TABLE_OK;

@@ -54,6 +54,11 @@ int op_encrypt_stage(const struct disk_request *q, int in_fd, int *ret_fd, struc
 int op_encrypt_begin(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_encrypt_run(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 
+/* ops-reencrypt.c: another volume key */
+int op_reencrypt_stage(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_reencrypt_wrap(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+int op_reencrypt_begin(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+
 /* ops-backup.c: a copy of the header into a file */
 int op_header_backup(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 

@@ -61,6 +61,12 @@ int manifest_key_derive(const struct secret *volume_key, struct secret **ret) {
         return hkdf("SHA256", volume_key, NULL, 0, "cmkd manifest v1", DISK_DIGEST_SIZE, ret);
 }
 
+int bridge_key_derive(const struct secret *volume_key, struct secret **ret) {
+        if (secret_size(volume_key) != VOLUME_KEY_SIZE)
+                return -EINVAL;
+        return hkdf("SHA512", volume_key, NULL, 0, "cmkd reencryption v1", UNLOCK_KEY_SIZE, ret);
+}
+
 int trust_digest_compute(const struct secret *volume_key, const char *uuid, const char *name, enum role role,
                          uint8_t ret[static DISK_DIGEST_SIZE]) {
         uint8_t digest[DISK_DIGEST_SIZE];

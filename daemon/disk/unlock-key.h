@@ -6,6 +6,7 @@
  *   W ── HKDF-SHA512(salt of the token, "cmkd unlock v1|UUID|role|generation") ──► unlock key (64): opens the keyslot
  *   volume key ── HMAC-SHA256("cmkd trust v1|UUID|NAME|ROLE") ──► trust digest (32): on the node's list
  *              ── HKDF-SHA256("cmkd manifest v1") ──► manifest key (32)
+ *              ── HKDF-SHA512("cmkd reencryption v1") ──► bridge (64): opens the new volume key while its header is made
  *   W ── RSA-OAEP with SHA-256 and MGF1-SHA-256, pinned public key ──► wrapped W
  *
  * The derived keys are struct secret; OpenSSL's copies are wiped by it when it frees them. */
@@ -21,6 +22,7 @@
 int unlock_key_derive(const struct secret *w, const uint8_t salt[static DISK_SALT_SIZE], const char *uuid,
                       enum role role, uint64_t generation, struct secret **ret);
 int manifest_key_derive(const struct secret *volume_key, struct secret **ret);
+int bridge_key_derive(const struct secret *volume_key, struct secret **ret);
 int trust_digest_compute(const struct secret *volume_key, const char *uuid, const char *name, enum role role,
                          uint8_t ret[static DISK_DIGEST_SIZE]);
 

@@ -79,12 +79,15 @@ int volume_read(struct volume *v, const struct disk_request *q, struct disk_repl
 static int check_plain(const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
         const struct header_encryption *x = &v->header->encryption;
 
+        if (x->under_way && x->rekeys != !!(q->flags & DISK_FLAG_REKEYING))
+                return op_fail(y, -EPERM, EXIT_CODE_POLICY, "The header of %s says that it is being encrypted in another way than this node "
+                               "knows of: it is an older header, or forged", q->device);
         if (!x->under_way || (q->plain_max > 0 && x->plain <= q->plain_max))
                 return 0;
         if (q->plain_max == 0)
                 return op_fail(y, -EPERM, EXIT_CODE_POLICY, "The header of %s says that it is being encrypted in place: as far as this "
                                "node knows it is not, or this cannot be done meanwhile", q->device);
-        return op_fail(y, -EPERM, EXIT_CODE_POLICY, "The header of %s says that %llu bytes are not encrypted yet, where %llu were left: "
+        return op_fail(y, -EPERM, EXIT_CODE_POLICY, "The header of %s says that %llu bytes are not done yet, where %llu were left: "
                        "it is an older header, or forged", q->device, (unsigned long long) x->plain,
                        (unsigned long long) q->plain_max);
 }

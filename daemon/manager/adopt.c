@@ -288,7 +288,8 @@ static void ask(struct candidate *c) {
 
         c->facts.pulled = mapping_sysfs_below(c->seen.major, c->seen.minor, below, 1) < 1;
         volume_disk_request(v, DISK_OP_RECOGNIZE, &q);
-        q.plain_max = t ? t->unencrypted : 0;
+        if (t)
+                trust_fill_request(t, t->rekeying || t->has_next ? DISK_FLAG_REKEYING : 0, &q);
         snprintf(q.mapping, sizeof(q.mapping), "%s", c->seen.mapping);
         if (c->facts.pulled || is_half_way(t, below))
                 snprintf(q.device, sizeof(q.device), "/dev/disk/by-uuid/%s", c->uuid);

@@ -177,6 +177,32 @@ static int check_what(const struct manager *m, sd_bus_message *message, const ch
         return 0;
 }
 
+static int method_reencrypt(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct manager *m = user;
+        struct requester who;
+        const char *what;
+        int r, fd;
+
+        r = sd_bus_message_read(message, "sh", &what, &fd);
+        if (r < 0)
+                return r;
+        if (!ready(m, message, &r))
+                return r;
+        if (!is_private_root(message))
+                return reply_error(message, EXIT_CODE_POLICY, "Passphrases are for root on " BUS_PRIVATE_SOCKET " only");
+        r = check_what(m, message, what);
+        if (r != 0)
+                return r;
+        fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (fd < 0)
+                return reply_error(message, EXIT_CODE_FAILED, "No descriptor: %s", strerror(errno));
+        get_requester(message, &who);
+        r = reencrypt_start(m, what, fd, &who, on_formatted, sd_bus_message_ref(message));
+        if (r < 0)
+                safe_close(fd);
+        return started(message, r);
+}
+
 static int method_enroll(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
         struct enroll_request q = {};
         const char *what, *key;
@@ -502,6 +528,8 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("Encrypt", "ssssa{sv}",
                                  SD_BUS_PARAM(device) SD_BUS_PARAM(name) SD_BUS_PARAM(role) SD_BUS_PARAM(key) SD_BUS_PARAM(options),
                                  "sb", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed), method_encrypt, 0),
+        SD_BUS_METHOD_WITH_NAMES("Reencrypt", "sh", SD_BUS_PARAM(what) SD_BUS_PARAM(keyslots),
+                                 "sb", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed), method_reencrypt, 0),
         SD_BUS_METHOD_WITH_NAMES("Enroll", "ssa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(key) SD_BUS_PARAM(options),
                                  "b", SD_BUS_PARAM(changed), method_enroll, 0),
         SD_BUS_METHOD_WITH_NAMES("Rotate", "ssa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(key) SD_BUS_PARAM(options),

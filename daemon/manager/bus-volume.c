@@ -101,6 +101,12 @@ static const char *encryption_text(const struct volume *v) {
         return !encrypt_state(v, &s) ? "" : s.running ? "running" : "waiting";
 }
 
+static const char *encryption_kind_text(const struct volume *v) {
+        struct encryption_state s;
+
+        return !encrypt_state(v, &s) ? "" : s.rekeys ? "reencrypt" : "encrypt";
+}
+
 static const struct {
         const char *property;
         const char *(*text)(const struct volume *v);
@@ -108,6 +114,7 @@ static const struct {
         { "State", state_text }, { "Role", role_text }, { "LastVerdict", verdict_text },
         { "LastCode", code_text }, { "HoldPossible", hold_text }, { "Cause", cause_text },
         { "RecoveryKey", recovery_text }, { "Action", action_text }, { "Key", volume_key_text }, { "Encryption", encryption_text },
+        { "EncryptionKind", encryption_kind_text },
 };
 
 static int get_derived_text(sd_bus *sd _unused_, const char *path _unused_, const char *interface _unused_,
@@ -387,6 +394,7 @@ const sd_bus_vtable bus_volume_vtable[] = {
         DERIVED("Action"),
         NUMBER("ActionAtUsec"),
         DERIVED("Encryption"),
+        DERIVED("EncryptionKind"),
         NUMBER("EncryptionSize"),
         NUMBER("EncryptionDone"),
         NUMBER("EncryptionRate"),

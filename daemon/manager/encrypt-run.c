@@ -28,6 +28,7 @@ struct encrypt_run {
         struct disk_reply ended;
         bool has_ended;                   /* the child, and this is what it said */
         bool stopping;
+        bool rekeys;                      /* from one volume key to another */
         void (*stopped)(void *user);
         void *user;
 };
@@ -56,13 +57,15 @@ static void run_free(struct encrypt_run *r) {
         free(r);
 }
 
+static const struct unlock_verb *verb_of(const struct encrypt_run *r);
+
 static void record(struct encrypt_run *r, const char *event, uint8_t priority, const char *why) {
         _cleanup_(freep) struct audit_message_record *a = malloc(sizeof(*a));
 
         if (!a)
                 return;
         audit_record_start(a, event, priority, false);
-        audit_record_add(a, "verb", "encrypt");
+        audit_record_add(a, "verb", verb_of(r)->name);
         audit_record_add(a, "volume", r->work.name);
         audit_record_add(a, "uuid", r->work.uuid);
         audit_record_add(a, "device", r->work.device);
@@ -81,6 +84,7 @@ static void list(struct encrypt_run *r, uint64_t plain) {
                 return;
         e = *t;
         e.unencrypted = plain;
+        e.rekeying = r->rekeys && plain > 0;
         error = header_work_list(&r->work, &e);
         if (error < 0)
                 log_warning("%s: how far its encryption is cannot be written down: %s", r->work.name, strerror(-error));
@@ -100,8 +104,8 @@ static void finish(struct encrypt_run *r) {
         struct volume *v;
 
         list(r, 0);
-        log_notice("%s: all of it is encrypted now", r->work.name);
-        record(r, "encrypted", LOG_NOTICE, NULL);
+        log_notice("%s: all of it is encrypted%s now", r->work.name, r->rekeys ? " by its new volume key" : "");
+        record(r, r->rekeys ? "reencrypted" : "encrypted", LOG_NOTICE, NULL);
         v = header_work_bind(&r->work, -1);
         if (v)
                 v->encrypt_failures = 0;
@@ -113,7 +117,7 @@ static void reopen(struct encrypt_run *r, struct volume *v, const char *why) {
         int error;
 
         log_alert("%s: its encryption was stopped half-way: %s", r->work.name, why);
-        record(r, "encrypt_interrupted", LOG_ALERT, why);
+        record(r, r->rekeys ? "reencrypt_interrupted" : "encrypt_interrupted", LOG_ALERT, why);
         v->encrypt_failures++;
         run_free(r);
         if (v->encrypt_failures >= FAILURES_MAX) {
@@ -124,6 +128,15 @@ static void reopen(struct encrypt_run *r, struct volume *v, const char *why) {
         error = teardown_start(v, ACTION_CUT, CAUSE_INTERRUPTED, why);
         if (error < 0 && error != -EALREADY)
                 log_alert("%s: it could not be cut: %s", v->name, strerror(-error));
+}
+
+/* Stopped between its last part and its header's word: that is written when it is attached (disk/encryption-end.h), and whoever uses it now
+ * would be cut off for nothing. Nothing more may be plain. */
+static void leave(struct encrypt_run *r) {
+        log_notice("%s: all of it is encrypted; its header says so from the next attach on, and cannot be changed before (\"cmkctl detach %s\", "
+                   "\"cmkctl attach %s\")", r->work.name, r->work.name, r->work.name);
+        list(r, 1);
+        run_free(r);
 }
 
 /* The step has ended, with or without a child. */
@@ -137,6 +150,10 @@ static void on_step(const struct outcome *o, void *user) {
                 r->work.header = r->ended;
                 if (!(r->ended.flags & DISK_FLAG_ENCRYPTING)) {
                         finish(r);
+                        return;
+                }
+                if (r->ended.plain == 0) {
+                        leave(r);
                         return;
                 }
                 list(r, r->ended.plain);
@@ -225,38 +242,70 @@ static void use_run(struct unlock *u) {
 }
 
 static const struct unlock_verb run_verb = { .name = "encrypt", .header_only = true, .while_encrypted = true, .use = use_run };
+static const struct unlock_verb rekey_verb = { .name = "reencrypt", .header_only = true, .while_encrypted = true, .use = use_run };
 
-/* Stopped between its last part and the end: libcryptsetup (2.6) does not go on from there while the volume is open, and whoever uses it
- * would be cut off for nothing. Nothing more may be plain; the header stays as it is. */
-static void leave(struct encrypt_run *r) {
-        log_warning("%s: all of it is encrypted, and its header keeps what it says of the encryption: it opens, and its header cannot be "
-                    "changed (rotate, enroll, recovery-key)", r->work.name);
-        list(r, 1);
-        run_free(r);
+static const struct unlock_verb *verb_of(const struct encrypt_run *r) {
+        return r->rekeys ? &rekey_verb : &run_verb;
+}
+
+/* A header with another volume key was made (reencrypt.c): it became the disk's, and the key of before counts for nothing from now on; or
+ * it did not, and nobody has that key any more. */
+static int settle_next(struct encrypt_run *r, const struct disk_reply *y) {
+        const struct trust_entry *t = trust_find_uuid(r->work.manager->trust, r->work.uuid);
+        struct trust_entry e;
+
+        r->rekeys = y->flags & DISK_FLAG_REKEYING;
+        if (!t || !t->has_next)
+                return 0;
+        e = *t;
+        e.has_next = false;
+        if (r->rekeys) {
+                memcpy(e.digest, t->next_digest, sizeof(e.digest));
+                e.unencrypted = MAX_OF(y->plain, 1u);
+                e.rekeying = true;
+        }
+        return header_work_list(&r->work, &e);
+}
+
+/* The header is ours. Returns false where it has to be tried again later. */
+static bool go_on(struct encrypt_run *r, const struct disk_reply *y, bool was_rekeying) {
+        const struct trust_entry *t = trust_find_uuid(r->work.manager->trust, r->work.uuid);
+
+        if (!(y->flags & DISK_FLAG_ENCRYPTING)) {
+                r->rekeys = was_rekeying;
+                if (t && t->unencrypted > 0)
+                        finish(r);         /* the last part was finished by the attach, or the manager was killed before it heard */
+                else
+                        run_free(r);       /* it did not begin */
+                return true;
+        }
+        if (y->plain == 0) {
+                leave(r);
+                return true;
+        }
+        r->has_ended = false;
+        r->last = (struct disk_progress) {};
+        return header_work_step(&r->work, verb_of(r), PICK_ANY, NULL, on_step) >= 0;
 }
 
 static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         struct encrypt_run *r = user;
         struct volume *v = volume_of(r);
+        const struct trust_entry *t;
         struct outcome o = {};
+        bool was_rekeying;
 
         safe_close(fd);
         if (!v || v->state != VOLUME_ATTACHED || r->stopping) {
                 run_free(r);
                 return;
         }
-        if (y->error >= 0 && y->flags & DISK_FLAG_ENCRYPTING && y->plain == 0) {
-                leave(r);
-                return;
+        t = header_work_begin(&r->work, y, &o);
+        was_rekeying = t && t->rekeying;
+        if (t && settle_next(r, y) >= 0) {
+                if (go_on(r, y, was_rekeying))
+                        return;
         }
-        if (header_work_begin(&r->work, y, &o) && !(y->flags & DISK_FLAG_ENCRYPTING)) {
-                finish(r);                 /* the last part was finished by the attach, or the manager was killed before it heard */
-                return;
-        }
-        r->has_ended = false;
-        r->last = (struct disk_progress) {};
-        if (r->work.begun && header_work_step(&r->work, &run_verb, PICK_ANY, NULL, on_step) >= 0)
-                return;
         header_work_end(&r->work);
         later(r, o.code == EXIT_CODE_BUSY ? USEC_PER_SEC : RETRY_USEC);
 }
@@ -278,7 +327,7 @@ void encrypt_look(struct volume *v) {
         const struct trust_entry *t = trust_find_uuid(v->manager->trust, v->uuid);
         struct encrypt_run *r;
 
-        if (v->state != VOLUME_ATTACHED || !t || t->unencrypted == 0 || *t->list || find_run(v->manager, v->uuid))
+        if (v->state != VOLUME_ATTACHED || !t || (t->unencrypted == 0 && !t->has_next) || *t->list || find_run(v->manager, v->uuid))
                 return;
         r = calloc(1, sizeof(*r));
         if (!r) {
@@ -310,7 +359,7 @@ bool encrypt_state(const struct volume *v, struct encryption_state *ret) {
 
         if (!t || t->unencrypted == 0)
                 return false;
-        *ret = (struct encryption_state) { .running = r && r->child, .size = v->sectors * 512 };
+        *ret = (struct encryption_state) { .running = r && r->child, .rekeys = t->rekeying, .size = v->sectors * 512 };
         ret->done = ret->size - MIN_OF(ret->size, t->unencrypted);
         if (!r || r->last.size == 0)
                 return true;

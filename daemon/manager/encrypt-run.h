@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Goes on with the encryption in place of a volume whenever it is attached, whatever ended it before:
+/* Goes on with the encryption in place of a volume, or with the change of its volume key (reencrypt.c), whenever it is attached, whatever ended it before:
  *
- *   ATTACHED, and the list says Unencrypted= ─► header-work.h ─► unwrap, record ─► ENCRYPT_RUN (child, for as long as it takes)
+ *   ATTACHED, and the list says Unencrypted= or OldKey= ─► header-work.h ─► unwrap, record ─► ENCRYPT_RUN (child, for as long as it takes)
  *      child says how far it is ─► the list, now and then: an older header is refused from then on
  *      child done ─► the list: nothing of it is plain       child died in the middle ─► cut (CAUSE_INTERRUPTED), attached again:
  *                                                           libcryptsetup finishes what is half-way only while nobody uses it
@@ -15,6 +15,7 @@
 
 struct encryption_state {
         bool running;
+        bool rekeys;                     /* from one volume key to another */
         uint64_t size, done;             /* bytes */
         uint64_t rate;                   /* bytes a second since this run began */
 };

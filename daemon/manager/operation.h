@@ -135,6 +135,11 @@ struct encrypt_request {
 int encrypt_start(struct manager *m, const struct encrypt_request *q, const struct requester *who, operation_done done,
                   void *user);
 
+/* reencrypt.c: another volume key; what is on it is encrypted anew (encrypt-run.h), which goes on when this has ended. what: as for
+ * attach; attached, where it is not. words: a pipe (common/keyslot-words.h), which is taken over. Done says whether it began now: of one
+ * that had begun before it goes on. Returns 0 (done will be called) or -ENOMEM (words stays the caller's). */
+int reencrypt_start(struct manager *m, const char *what, int words, const struct requester *who, operation_done done, void *user);
+
 /* enroll.c: one more key for a volume, or one less; done says whether anything changed. what: as for attach; the volume may be
  * open. Returns 0 (done will be called) or -ENOMEM. */
 struct enroll_request {

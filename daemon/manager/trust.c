@@ -87,6 +87,16 @@ static int read_unencrypted(struct trust_entry *e, struct trust_key *k _unused_,
         return r < 0 || e->unencrypted == 0 ? -EINVAL : 0;
 }
 
+static int read_old_key(struct trust_entry *e, struct trust_key *k, const char *value) {
+        e->rekeying = true;
+        return read_unencrypted(e, k, value);
+}
+
+static int read_next_digest(struct trust_entry *e, struct trust_key *k _unused_, const char *value) {
+        e->has_next = true;
+        return strlen(value) == 2 * sizeof(e->next_digest) ? hex_decode(value, e->next_digest, sizeof(e->next_digest)) : -EINVAL;
+}
+
 static const struct field {
         const char *name;
         int (*read)(struct trust_entry *e, struct trust_key *k, const char *value);
@@ -103,6 +113,8 @@ static const struct field {
         { "ProofRequestId", read_proof_request_id, false, true, "up to 128 printable characters" },
         { "Serial", read_serial, false, false, "up to 64 printable characters" },
         { "Unencrypted", read_unencrypted, false, false, "a number of bytes from 1" },
+        { "OldKey", read_old_key, false, false, "a number of bytes from 1" },
+        { "NextDigest", read_next_digest, false, false, "64 hexadecimal digits" },
 };
 
 struct parser {
@@ -246,25 +258,31 @@ static char *print_key(const struct trust_key *k, unsigned n) {
                         number, k->proof_request_id) < 0 ? NULL : text;
 }
 
+/* What is under way. */
+static char *print_encryption(const struct trust_entry *e) {
+        char left[64] = "", digest[2 * DISK_DIGEST_SIZE + 1], next[sizeof(digest) + 16] = "", *text;
+
+        if (e->unencrypted > 0)
+                snprintf(left, sizeof(left), "%s=%" PRIu64 "\n", e->rekeying ? "OldKey" : "Unencrypted", e->unencrypted);
+        if (e->has_next) {
+                hex_encode(e->next_digest, sizeof(e->next_digest), digest);
+                snprintf(next, sizeof(next), "NextDigest=%s\n", digest);
+        }
+        return asprintf(&text, "%s%s", left, next) < 0 ? NULL : text;
+}
+
 int trust_print(const struct trust_entry *e, char **ret) {
         char digest[2 * DISK_DIGEST_SIZE + 1];
-        _cleanup_(freep) char *text = NULL;
+        _cleanup_(freep) char *text = NULL, *encryption = NULL;
 
         if (!entry_is_valid(e))
                 return -EINVAL;
         hex_encode(e->digest, sizeof(e->digest), digest);
-        if (asprintf(&text, "[Volume]\nName=%s\nRole=%s\nDigest=%s\nSerial=%s\n", e->name, role_to_string(e->role), digest,
-                     e->serial) < 0) {
+        encryption = print_encryption(e);
+        if (!encryption || asprintf(&text, "[Volume]\nName=%s\nRole=%s\nDigest=%s\nSerial=%s\n%s", e->name, role_to_string(e->role), digest,
+                                    e->serial, encryption) < 0) {
                 text = NULL;
                 return -ENOMEM;
-        }
-        if (e->unencrypted > 0) {
-                _cleanup_(freep) char *before = TAKE_PTR(text);
-
-                if (asprintf(&text, "%sUnencrypted=%" PRIu64 "\n", before, e->unencrypted) < 0) {
-                        text = NULL;
-                        return -ENOMEM;
-                }
         }
         for (unsigned n = 0; n < e->n_keys; n++) {
                 _cleanup_(freep) char *before = TAKE_PTR(text), *key = print_key(e->keys + n, n);
@@ -311,6 +329,20 @@ const struct trust_key *trust_find_key(const struct trust_entry *e, const struct
                 if (key_uri_same_key(&e->keys[n].key, key))
                         return e->keys + n;
         return NULL;
+}
+
+uint64_t trust_left(const struct trust_entry *e, uint32_t header_flags) {
+        if (!(header_flags & DISK_FLAG_REKEYING))
+                return e->rekeying ? 0 : e->unencrypted;
+        return e->has_next ? INT64_MAX : e->rekeying ? e->unencrypted : 0;
+}
+
+void trust_fill_request(const struct trust_entry *e, uint32_t header_flags, struct disk_request *q) {
+        bool rekeying = header_flags & DISK_FLAG_REKEYING;
+
+        q->plain_max = trust_left(e, header_flags);
+        q->flags |= rekeying ? DISK_FLAG_REKEYING : 0;
+        memcpy(q->trust_digest, rekeying && e->has_next ? e->next_digest : e->digest, sizeof(q->trust_digest));
 }
 
 const char *trust_find_elsewhere(const struct trust_list *l, const char *uuid) {

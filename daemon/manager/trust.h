@@ -47,6 +47,9 @@ struct trust_entry {
         char serial[65];
         char list[65];                             /* the signed list that it is from (trust-signed.h); empty: a file of ours */
         uint64_t unencrypted;                      /* bytes; 0: it is not being encrypted */
+        bool rekeying;                             /* those are encrypted by the volume key of before, which is digest's no more */
+        bool has_next;                             /* a header with another volume key was made, and is the disk's or not: */
+        uint8_t next_digest[DISK_DIGEST_SIZE];
         bool drill;                                /* of a drill (drill.h): opens nothing but the drill's own device */
 };
 
@@ -87,6 +90,12 @@ const char *trust_find_elsewhere(const struct trust_list *l, const char *uuid);
 
 /* The entry's key of that name, whatever the version; NULL: none. */
 const struct trust_key *trust_find_key(const struct trust_entry *e, const struct key_uri *key);
+
+/* What a header may say of an encryption that is under way (disk_flags of INSPECT): how many bytes may not be done yet, 0: it may not. */
+uint64_t trust_left(const struct trust_entry *e, uint32_t header_flags);
+
+/* As the volume that a header is of (the same flags) is trusted: the digest of its volume key, and what it may say of an encryption. */
+void trust_fill_request(const struct trust_entry *e, uint32_t header_flags, struct disk_request *q);
 
 /* One setting of an entry, for those who write them otherwise. seen: a bit a setting, 0 at first. Both return 0 or -EINVAL
  * with *ret_why, a sentence that the caller frees (if it is not NULL already). */

@@ -121,16 +121,18 @@ static int choose_keys(struct unlock *u, const char *name, struct outcome *o) {
 /* What a header says of an encryption counts where the list says so too: it could make plain what is written. */
 static int check_encryption(const struct unlock *u, const char *name, struct outcome *o) {
         const struct trust_entry *t = trust_find_uuid(u->manager->trust, u->header.uuid);
+        bool rekeying = u->header.flags & DISK_FLAG_REKEYING;
+        uint64_t left = t && !*t->list ? trust_left(t, u->header.flags) : 0;
 
         if (!(u->header.flags & DISK_FLAG_ENCRYPTING))
                 return 0;
-        if (!t || *t->list || t->unencrypted == 0)
-                outcome_set(o, EXIT_CODE_POLICY, "%s: the header of %s says that it is being encrypted in place, and this node's list does "
-                            "not: it is an older header, or forged", name, u->device);
-        else if (u->header.plain > t->unencrypted)
-                outcome_set(o, EXIT_CODE_POLICY, "%s: the header of %s says that %llu bytes are not encrypted yet, where %llu were left: it "
+        if (left == 0)
+                outcome_set(o, EXIT_CODE_POLICY, "%s: the header of %s says that %s, and this node's list does not: it is an older header, or "
+                            "forged", name, u->device, rekeying ? "its volume key is being changed" : "it is being encrypted in place");
+        else if (u->header.plain > left)
+                outcome_set(o, EXIT_CODE_POLICY, "%s: the header of %s says that %llu bytes are not encrypted %s, where %llu were left: it "
                             "is an older header, or forged", name, u->device, (unsigned long long) u->header.plain,
-                            (unsigned long long) t->unencrypted);
+                            rekeying ? "by the new key yet" : "yet", (unsigned long long) left);
         else if (!u->verb->while_encrypted)
                 outcome_set(o, EXIT_CODE_BUSY, "%s: it is being encrypted: %s is possible when that has ended (\"cmkctl status %s\")",
                             name, u->verb->name, name);

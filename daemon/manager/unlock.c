@@ -124,11 +124,11 @@ void unlock_disk_request(const struct unlock *u, enum disk_op op, struct disk_re
         if (u->read_only)
                 ret->flags |= DISK_FLAG_READ_ONLY;
         /* Not on the list any more, and Trust=listed: the digest of zeros is nobody's. */
-        if (t && !*t->list && u->verb->while_encrypted)
-                ret->plain_max = t->unencrypted;
-        if (t)
-                memcpy(ret->trust_digest, t->digest, sizeof(ret->trust_digest));
-        else if (u->manager->config->trust == TRUST_ALLOWED_KEYS)
+        if (t) {
+                trust_fill_request(t, u->header.flags, ret);
+                if (*t->list || !u->verb->while_encrypted)
+                        ret->plain_max = 0;
+        } else if (u->manager->config->trust == TRUST_ALLOWED_KEYS)
                 ret->flags |= DISK_FLAG_UNTRUSTED_OK;
         if (u->volume->policy.on_foreign == FOREIGN_REPORT)
                 ret->flags |= DISK_FLAG_FOREIGN_OK;

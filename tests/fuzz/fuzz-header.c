@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/encryption.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c daemon/disk/manifest.c daemon/disk/foreign.c tests/unit/header-image.c
+// sources: daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c daemon/disk/manifest.c daemon/disk/foreign.c tests/unit/header-image.c
 // libs: json-c
 
 /* Input that begins with "LUKS" or "SKUL" is a copy of a header, its checksum to be put right; all other input is its
@@ -35,8 +35,12 @@ static void check_layout(const struct header_layout *l) {
 #define ENCRYPTED_DEVICE_SIZE (96u << 20)
 
 static void check_encryption(const struct header_encryption *x) {
-        if (x->under_way && (x->size + 2 * x->shift != ENCRYPTED_DEVICE_SIZE || x->moved + x->shift != ENCRYPTED_DEVICE_SIZE ||
-                             x->plain > x->size))
+        if (!x->under_way)
+                return;
+        if (x->plain > x->size)
+                abort();
+        if (x->rekeys ? x->size + x->shift != ENCRYPTED_DEVICE_SIZE || x->moved != 0
+                      : x->size + (x->plain > 0 ? 2 : 1) * x->shift != ENCRYPTED_DEVICE_SIZE || x->moved + x->shift != ENCRYPTED_DEVICE_SIZE)
                 abort();
 }
 

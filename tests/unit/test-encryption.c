@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-encrypt.c daemon/disk/luks-log.c daemon/disk/encryption.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
+// sources: daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-encrypt.c daemon/disk/luks-log.c daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header.c daemon/disk/header-successor.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
 // libs: libcryptsetup json-c
 
 /* The header that libcryptsetup makes of ours when an encryption in place begins, as it is and as a stranger with the disk would
  * have it. */
 
+#include "disk/header-write.h"
 #include "disk/luks.h"
 #include "disk/manifest.h"
 #include "disk/unlock-key.h"
@@ -207,6 +208,38 @@ static void test_all_done(void **state) {
         assert_int_equal(plain, 0);
 }
 
+static void opens(struct begun *b, const struct header *h) {
+        _cleanup_(secret_freep) struct secret *key = NULL;
+        _cleanup_(luks_close) struct luks l = {};
+        char device[32];
+
+        snprintf(device, sizeof(device), "/proc/self/fd/%d", b->device);
+        assert_int_equal(luks_open(&l, h, device), 0);
+        assert_int_equal(luks_unlock(&l, h->layout.wraps[0].token.keyslot, b->unlock_key, &key), 0);
+        assert_true(secret_equal(key, b->volume_key));
+}
+
+/* The header is ended by the node, where libcryptsetup came to all but that: what it was enrolled as, with both copies, one newer. */
+static void test_settled(void **state) {
+        struct begun *b = *state;
+        _cleanup_(header_freep) struct header *h = NULL, *ended = NULL;
+        _cleanup_(closep) int image = -EBADF;
+        struct header_why why = {};
+
+        assert_int_equal(header_read(b->header, DEVICE_SIZE, &h, &why), 0);
+        image = header_settled(h);
+        assert_true(image >= 0);
+        if (header_read(image, DEVICE_SIZE, &ended, &why) < 0)
+                fail_msg("%s", why.text);
+        assert_false(ended->encryption.under_way);
+        assert_false(ended->damaged);
+        assert_true(ended->copy.seqid > h->copy.seqid);
+        assert_true(json_object_equal(ended->metadata, h->settled));
+        assert_int_equal(manifest_verify(ended->metadata, ended->copy.uuid, b->volume_key, ended->layout.wraps[0].token.mac), 0);
+        assert_int_equal(ended->layout.data_offset, SHIFT);
+        opens(b, ended);
+}
+
 /* THE attack: something that is encrypted, or never was to be in it, is said to be plain. */
 static void test_plain_behind_encrypted(void **state) {
         struct begun *b = *state;
@@ -301,7 +334,7 @@ static void test_larger_device(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_begun), TEST(test_on_its_way), TEST(test_after_a_step), TEST(test_last_step), TEST(test_all_done),
+                TEST(test_begun), TEST(test_on_its_way), TEST(test_after_a_step), TEST(test_last_step), TEST(test_all_done), TEST(test_settled),
                 TEST(test_plain_behind_encrypted), TEST(test_plain_elsewhere), TEST(test_first_part_elsewhere),
                 TEST(test_first_part_moved_elsewhere), TEST(test_other_tweak),
                 TEST(test_null_cipher), TEST(test_hole), TEST(test_decryption), TEST(test_other_resilience), TEST(test_larger_device),

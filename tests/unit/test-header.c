@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/encryption.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
+// sources: daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
 // libs: json-c
 
 /* Every way in which a header is refused, each with its own error and words; and what is accepted. */

@@ -26,6 +26,7 @@ static const struct { unsigned sector_size; const char *params; int result; } ca
         { 512,  "aes-xts-plain64 :32:logon:cryptsetup:" UUID "-d0 0 254:16 32768", -EUCLEAN },
         { 512,  "aes-xts-plain64 :64:user:cryptsetup:" UUID "-d0 0 254:16 32768", -EUCLEAN },
         { 512,  "aes-xts-plain64 :64:logon:cryptsetup:other-d0 0 254:16 32768", -EUCLEAN },
+        { 512,  "aes-xts-plain64 :64:logon:cryptsetup:" UUID "-d1 0 254:16 32768", -EUCLEAN },
         { 512,  "aes-xts-plain64 " KEY " 8 254:16 32768", -EUCLEAN },
         { 512,  "aes-xts-plain64 " KEY " 0 254:17 32768", -EUCLEAN },
         { 512,  "aes-xts-plain64 " KEY " 0 254:16 3276", -EUCLEAN },

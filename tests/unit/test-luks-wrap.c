@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/luks-wrap.c daemon/disk/luks-recovery.c daemon/disk/volume.c daemon/disk/header-write.c daemon/disk/header-successor.c daemon/disk/foreign.c daemon/disk/recovery-text.c daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-log.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c daemon/disk/encryption.c
+// sources: daemon/disk/luks-wrap.c daemon/disk/luks-recovery.c daemon/disk/volume.c daemon/disk/header-write.c daemon/disk/header-successor.c daemon/disk/foreign.c daemon/disk/recovery-text.c daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-log.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c daemon/disk/encryption.c daemon/disk/reencryption.c
 // libs: libcryptsetup json-c
 
 /* Several keys of one volume: one comes, one goes, and the power fails at any byte on the way; nobody else can add, drop or

@@ -68,6 +68,8 @@ static void put(const char *file, const char *text, mode_t mode) {
         assert_int_equal(chmod(path, mode), 0);
 }
 
+#define NEXT "aa000000000000000000000000000000000000000000000000000000000000bb"
+
 static void refuse(const char *text, const char *expected) {
         struct trust_entry e = { .n_keys = 77 };
         char *why = NULL;
@@ -103,6 +105,8 @@ static void test_parse(void **state _unused_) {
         refuse(GOOD "Unencrypted=0\n", "Unencrypted= is not");
         refuse(GOOD "Unencrypted=-1\n", "Unencrypted= is not");
         refuse(GOOD "Unencrypted2=1\n", "no Unencrypted2=");
+        refuse(GOOD "OldKey=0\n", "OldKey= is not");
+        refuse(GOOD "NextDigest=00\n", "NextDigest= is not");
         refuse("[Volume]\nName=../x\n", "Name= is not");
         refuse("[Volume]\nRole=root\n", "Role= is not");
         refuse("[Volume]\nKey=http://v.test/keys/k\n", "Key= is not");
@@ -273,9 +277,41 @@ static void test_two_with_one_name(void **state _unused_) {
         assert_int_equal(trust_add(dir, &a), -EEXIST);
 }
 
+/* What a header may say of an encryption, and which volume key it is trusted by. */
+static void test_under_way(void **state _unused_) {
+        static const char begun[] = GOOD "OldKey=4096\n", made[] = GOOD "NextDigest=" NEXT "\n", plain[] = GOOD "Unencrypted=8192\n";
+        struct disk_request q = {};
+        struct trust_entry e, again;
+        char *text;
+
+        assert_int_equal(trust_parse(UUID, begun, strlen(begun), &e, NULL), 0);
+        assert_int_equal(trust_left(&e, DISK_FLAG_ENCRYPTING|DISK_FLAG_REKEYING), 4096);
+        assert_int_equal(trust_left(&e, DISK_FLAG_ENCRYPTING), 0);
+        assert_int_equal(trust_print(&e, &text), 0);
+        assert_int_equal(trust_parse(UUID, text, strlen(text), &again, NULL), 0);
+        assert_true(again.rekeying && again.unencrypted == 4096 && !again.has_next);
+        free(text);
+        assert_int_equal(trust_parse(UUID, made, strlen(made), &e, NULL), 0);
+        assert_int_equal(trust_left(&e, DISK_FLAG_ENCRYPTING), 0);
+        trust_fill_request(&e, DISK_FLAG_ENCRYPTING|DISK_FLAG_REKEYING, &q);
+        assert_int_equal(q.plain_max, INT64_MAX);
+        assert_int_equal(q.flags, DISK_FLAG_REKEYING);
+        assert_int_equal(q.trust_digest[0], 0xaa);
+        trust_fill_request(&e, 0, &q);
+        assert_int_equal(q.plain_max, 0);
+        assert_int_equal(q.trust_digest[31], 31);
+        assert_int_equal(trust_print(&e, &text), 0);
+        assert_int_equal(trust_parse(UUID, text, strlen(text), &again, NULL), 0);
+        assert_true(again.has_next && !again.rekeying && again.next_digest[0] == 0xaa);
+        free(text);
+        assert_int_equal(trust_parse(UUID, plain, strlen(plain), &e, NULL), 0);
+        assert_int_equal(trust_left(&e, DISK_FLAG_ENCRYPTING), 8192);
+        assert_int_equal(trust_left(&e, DISK_FLAG_ENCRYPTING|DISK_FLAG_REKEYING), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_parse),
+                cmocka_unit_test(test_parse), cmocka_unit_test(test_under_way),
                 cmocka_unit_test(test_print_and_parse_again),
                 cmocka_unit_test_setup_teardown(test_add_find_remove, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_update, setup, teardown),

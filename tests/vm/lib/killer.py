@@ -3,7 +3,8 @@
 
 import subprocess
 
-# Preloaded into the child: SIGKILL instead of its N-th call of that name on a block device (flock: on the lock). Tracing
+# Preloaded into the child: SIGKILL instead of its N-th call of that name on a block device (flock: on the lock; progress: of a word about
+# its progress, which follows a part that is done; ended: of the one that says that all are). Tracing
 # it would take a minute a run, since libcryptsetup locks memory for every block of a keyslot.
 KILLER = """
 #define _GNU_SOURCE
@@ -25,6 +26,16 @@ static void count(const char *name, int fd, int any) {
 ssize_t pwrite(int fd, const void *buf, size_t size, off_t offset) {
         count("pwrite", fd, 0);
         return syscall(SYS_pwrite64, fd, buf, size, offset);
+}
+ssize_t write(int fd, const void *buf, size_t size) {
+        const unsigned long long *progress = buf;
+
+        if (size == 2 * sizeof(*progress)) {
+                count("progress", fd, 1);
+                if (progress[0] == progress[1])
+                        count("ended", fd, 1);
+        }
+        return syscall(SYS_write, fd, buf, size);
 }
 int fsync(int fd) {
         count("fsync", fd, 0);

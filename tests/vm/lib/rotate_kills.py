@@ -24,7 +24,8 @@ KILLER = r"""
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#define POINT "/run/cmkd-test-point"      /* WHO CALL WHEN PID; PID 0: the power fails */
+#define POINT "/run/cmkd-test-point"      /* WHO CALL WHEN PID; PID 0: the power fails; -1: itself alone; -2: it is stopped */
+#define NEXT "/run/cmkd-test-point-next"  /* what takes its place then, if there is one */
 static size_t get(const char *path, char *buf, size_t size) {
         int fd = open(path, O_RDONLY|O_CLOEXEC);
         ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
@@ -55,7 +56,14 @@ static void count(const char *name, int fd, const char *path) {
         if (!pid || strcmp(call, name) != 0 || !is_me(who) || (path && !strstr(path, "/trust/")) ||
             (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISBLK(st.st_mode))) || ++calls != atoi(when))
                 return;
-        unlink(POINT);
+        if (syscall(SYS_rename, NEXT, POINT) < 0)
+                unlink(POINT);
+        if (atoi(pid) == -2) {
+                kill(getpid(), SIGSTOP);
+                return;
+        }
+        if (atoi(pid) == -1)
+                kill(getpid(), SIGKILL);
         if (atoi(pid) > 0) {
                 kill(atoi(pid), SIGKILL);
                 kill(getpid(), SIGKILL);
@@ -67,6 +75,19 @@ static void count(const char *name, int fd, const char *path) {
 ssize_t pwrite(int fd, const void *buf, size_t size, off_t offset) {
         count("pwrite", fd, NULL);
         return syscall(SYS_pwrite64, fd, buf, size, offset);
+}
+/* progress: a word of cmkd-disk about its progress, which follows a part that is done; ended: the one that says that all are; part: what
+ * libcryptsetup writes of one that is half-way. */
+ssize_t write(int fd, const void *buf, size_t size) {
+        const unsigned long long *said = buf;
+
+        if (size == 2 * sizeof(*said)) {
+                count("progress", -1, NULL);
+                if (said[0] == said[1])
+                        count("ended", -1, NULL);
+        } else if (size >= 1 << 20)
+                count("part", fd, NULL);
+        return syscall(SYS_write, fd, buf, size);
 }
 int fsync(int fd) {
         count("fsync", fd, NULL);
@@ -93,16 +114,21 @@ def is_whole(copy):
     return copy[at][:32] == hashlib.sha256(zeroed).digest()
 
 
+def install(node, artifacts):
+    """From the next start of a program on it looks for its point: restart cmkd."""
+    (artifacts / "killer.c").write_text(KILLER)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", artifacts / "killer.so", artifacts / "killer.c"], check=True)
+    node.push(artifacts / "killer.so", LIBRARY)
+    node.write("/etc/ld.so.preload", LIBRARY + "\n")
+
+
 class Rotations:
     """A volume that is open and mounted, and is rotated again and again."""
 
     def __init__(self, node, vault, artifacts):
         self.node, self.vault = node, vault
         self.points = 0
-        (artifacts / "killer.c").write_text(KILLER)
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", artifacts / "killer.so", artifacts / "killer.c"], check=True)
-        node.push(artifacts / "killer.so", LIBRARY)
-        node.write("/etc/ld.so.preload", LIBRARY + "\n")
+        install(node, artifacts)
         self.key = product.fresh(node, vault, policy=revoke.REVOKE)
         node.sh("systemctl restart cmkd.service", timeout=120)
         product.volume(node, self.key)
