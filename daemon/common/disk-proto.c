@@ -166,6 +166,7 @@ int disk_reply_encode(const struct disk_reply *y, struct wire_frame *ret) {
         wire_put_bytes(ret, y->header_digest, sizeof(y->header_digest));
         wire_put_bytes(ret, y->trust_digest, sizeof(y->trust_digest));
         wire_put_u64(ret, y->plain);
+        wire_put_string(ret, y->activation);
         return wire_finish(ret);
 }
 
@@ -193,6 +194,7 @@ int disk_reply_decode(struct wire_cursor *c, struct disk_reply *ret) {
         wire_get_exact(c, y.header_digest, sizeof(y.header_digest));
         wire_get_exact(c, y.trust_digest, sizeof(y.trust_digest));
         y.plain = wire_get_u64(c);
+        get_text(c, y.activation, sizeof(y.activation));
         r = wire_end(c);
         if (r < 0)
                 return r;

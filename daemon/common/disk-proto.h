@@ -118,7 +118,7 @@ enum disk_flags {
         DISK_FLAG_NO_TABLE = 1 << 12,     /* RECOGNIZE: the mapping is being made, it has no live table yet */
         DISK_FLAG_ENCRYPTING = 1 << 13,   /* the header says that an encryption in place is under way */
         DISK_FLAG_RECOVERY_KEY = 1 << 16, /* there is one */
-        DISK_FLAG_FOREIGN = 1 << 17,      /* ACTIVATE, CHECK: keyslots or tokens that are not enrolled; message names them */
+        DISK_FLAG_FOREIGN = 1 << 17,      /* ACTIVATE, CHECK: keyslots, tokens or flags that are not enrolled; message names them */
         DISK_FLAG_FOREIGN_OK = 1 << 18,   /* ACTIVATE: OnForeignKeyslot=report, open it all the same */
         DISK_FLAG_DEEP = 1 << 20,         /* USES: look at all descriptors of all threads; takes longer */
         DISK_FLAG_STORED = 1 << 21,       /* FORMAT, WRAP_ADD, WRAP_ROTATE: the wrapped key is in the vault, wrapped is its digest */
@@ -182,6 +182,8 @@ struct disk_reply {
         uint64_t plain;                   /* with ENCRYPTING: bytes that are not encrypted yet */
         uint8_t header_digest[DISK_DIGEST_SIZE];
         uint8_t trust_digest[DISK_DIGEST_SIZE];
+        char activation[97];              /* ACTIVATE, RECOGNIZE, RESUME: the persistent flags that the mapping has ("allow-discards");
+                                           * INSPECT: that the header asks for, not to be believed */
 };
 
 /* Encoding: 0, -EMSGSIZE or -EINVAL. Decoding: 0 or -EBADMSG; names and UUIDs that are not empty are valid ones. */

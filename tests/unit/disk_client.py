@@ -37,7 +37,7 @@ REQUEST_FIELDS = {"op": "B", "flags": "I", "role": "B", "generation": "Q", "devi
                   "mapping": "s", "opener": "s", "wrapped": "b", "plain_max": "Q"}
 REPLY_FIELDS = {"error": "I", "exit_code": "B", "message": "s", "flags": "I", "role": "B", "name": "s", "uuid": "s",
                 "wraps": "w", "dev_major": "I", "dev_minor": "I", "sectors": "Q", "count": "I", "header_digest": "b",
-                "trust_digest": "b", "plain": "Q"}
+                "trust_digest": "b", "plain": "Q", "activation": "s"}
 WRAP_FIELDS = {"token": "B", "generation": "Q", "key": "s", "algorithm": "s", "proof_time": "Q", "proof_request_id": "s",
                "spki": "b", "wrapped": "b", "stored": "B"}
 
