@@ -24,6 +24,7 @@ static const char *const op_names[_DISK_OP_MAX] = {
         [DISK_OP_KEYSLOTS_REMOVE] = "keyslots-remove",
         [DISK_OP_ENCRYPT_STAGE] = "encrypt-stage", [DISK_OP_ENCRYPT_BEGIN] = "encrypt-begin",
         [DISK_OP_ENCRYPT_RUN] = "encrypt-run",
+        [DISK_OP_HEADER_ACCEPT] = "header-accept",
 };
 
 const char *disk_op_to_string(enum disk_op op) {

@@ -90,6 +90,9 @@ enum disk_op {
                                   * header written -> count: 1 where the device may have a header now, also on failure */
         DISK_OP_ENCRYPT_RUN,     /* as ACTIVATE, of a mapping that is there; descriptor: a pipe, of struct disk_progress. SIGTERM: it ends
                                   * after the part that it is at, as done -> plain, header */
+        DISK_OP_HEADER_ACCEPT,   /* device, name, uuid, header_digest, trust_digest, W: whatever was changed in the header, the manifest is made
+                                  * anew over it -> header; count: 1 where it did not hold; message: what was changed, and what there is.
+                                  * LOOK: says so and changes nothing */
         _DISK_OP_MAX,
 };
 
@@ -123,6 +126,7 @@ enum disk_flags {
         DISK_FLAG_DEEP = 1 << 20,         /* USES: look at all descriptors of all threads; takes longer */
         DISK_FLAG_STORED = 1 << 21,       /* FORMAT, WRAP_ADD, WRAP_ROTATE: the wrapped key is in the vault, wrapped is its digest */
         DISK_FLAG_CONVERT = 1 << 22,      /* TAKE_OVER, _LOOK: LUKS1 becomes LUKS2 */
+        DISK_FLAG_LOOK = 1 << 23,         /* HEADER_ACCEPT */
         DISK_FLAG_STAY = 1 << 19,         /* any request: then wait for one more; of one that needs W the descriptor is its pipe */
 };
 

@@ -105,6 +105,12 @@ static int judge_change(struct volume *v, const struct disk_request *q, struct d
         int r;
 
         r = foreign_find(v->header->settled, v->header->copy.uuid, v->volume_key, &v->header->layout, v->wrap, &f);
+        if (v->as_it_is && (r >= 0 || r == -EUCLEAN)) {
+                y->flags |= DISK_FLAG_FOREIGN;
+                snprintf(y->message, sizeof(y->message), "%s", r == -EUCLEAN ? "a keyslot, a token or something else is gone or not as it was" :
+                         *f.what.text ? f.what.text : "the flags, written in another way");
+                return 0;
+        }
         if (r == -EUCLEAN)
                 return op_fail(y, r, EXIT_CODE_POLICY, "The header of %s was changed since it was enrolled: another "
                                "cipher, name or generation, or a keyslot or token that is gone or not as it was. Look with \"cryptsetup "

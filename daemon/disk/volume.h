@@ -17,6 +17,7 @@ struct volume {
         struct secret *volume_key;
         unsigned activation;              /* enum activation: the flags that were enrolled; valid once it was verified */
         bool as_enrolled;                 /* nothing may have been added, no flag either: a new manifest would make it one's own */
+        bool as_it_is;                    /* whatever was changed, it is said, and no error: a new manifest is what is wanted */
         bool keep_unlock_key;
         struct secret *unlock_key;     /* if it was to be kept */
         uint8_t trust_digest[DISK_DIGEST_SIZE];

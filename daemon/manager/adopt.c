@@ -263,6 +263,7 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         v->dev_major = y->dev_major;
         v->dev_minor = y->dev_minor;
         v->sectors = y->sectors;
+        memcpy(v->activation, y->activation, sizeof(v->activation));
         mount_watch_mark(c->manager->mounts, v);
         if (what == RECOGNIZED_RECOVERY)
                 adopt_recovery(c, v, y, why);

@@ -522,6 +522,8 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                  "s", SD_BUS_PARAM(name), bus_method_recovery_key_test, 0),
         SD_BUS_METHOD_WITH_NAMES("HeaderBackup", "sh", SD_BUS_PARAM(what) SD_BUS_PARAM(file),
                                  "s", SD_BUS_PARAM(name), bus_method_header_backup, 0),
+        SD_BUS_METHOD_WITH_NAMES("HeaderAccept", "sb", SD_BUS_PARAM(what) SD_BUS_PARAM(look),
+                                 "sbs", SD_BUS_PARAM(name) SD_BUS_PARAM(changed) SD_BUS_PARAM(text), bus_method_header_accept, 0),
         SD_BUS_METHOD_WITH_NAMES("HeaderRestore", "shbb",
                                  SD_BUS_PARAM(what) SD_BUS_PARAM(file) SD_BUS_PARAM(older) SD_BUS_PARAM(wipe),
                                  "sb", SD_BUS_PARAM(name) SD_BUS_PARAM(changed), bus_method_header_restore, 0),

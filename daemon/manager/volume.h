@@ -82,7 +82,11 @@ struct volume {
         unsigned opener;                   /* which of header.wraps it was opened with, or is about to be */
         struct policy policy;
         struct disk_reply header;          /* as inspected: tokens and digests */
-        char foreign[200];                 /* keyslots and tokens that nobody enrolled, as of the last unlock */
+        char foreign[200];                 /* keyslots, tokens and flags that nobody enrolled, as of the last unlock */
+        uint8_t header_ours[DISK_DIGEST_SIZE];   /* a header of it that we wrote, or one of others that was said (header-watch.h) */
+        sd_event_source *header_timer;
+        bool header_changed;               /* by others, while it was open: what, the next unlock says */
+        char activation[97];               /* persistent flags that its mapping has, as of when it was last looked at */
         uint32_t dev_major, dev_minor;     /* of the mapping */
         uint64_t sectors;
         uint32_t use_flags;                /* enum disk_flags of the last look: mounted, swap, system */

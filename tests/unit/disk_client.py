@@ -19,14 +19,14 @@ OPERATIONS = ["", "inspect", "format", "check", "erase", "activate", "deactivate
               "recovery-add", "recovery-remove", "recovery-test", "no-cores", "uses", "await", "wrap-add", "wrap-remove",
               "scratch", "recovery-rotate", "header-backup", "wrap-rotate", "wrap-drop",
               "header-candidate", "header-restore", "take-over-look", "take-over", "keyslots-remove",
-              "encrypt-stage", "encrypt-begin", "encrypt-run"]
+              "encrypt-stage", "encrypt-begin", "encrypt-run", "header-accept"]
 HEADERS = {"inspect", "format", "check", "erase", "activate", "resume", "unlock-key", "recognize", "recovery-add",
            "recovery-remove", "recovery-test", "wrap-add", "wrap-remove", "scratch", "recovery-rotate",
            "header-backup", "wrap-rotate", "wrap-drop", "header-candidate", "header-restore", "take-over-look",
-           "take-over", "keyslots-remove", "encrypt-stage", "encrypt-begin", "encrypt-run"}
+           "take-over", "keyslots-remove", "encrypt-stage", "encrypt-begin", "encrypt-run", "header-accept"}
 FLAGS = {"mapped": 1, "ours": 2, "suspended": 4, "error-table": 8, "mounted": 16, "swap": 32, "system": 64, "token": 128,
          "untrusted-ok": 256, "read-only": 512, "wipe": 1024, "recovery-key": 1 << 16, "foreign": 1 << 17,
-         "foreign-ok": 1 << 18, "stored": 1 << 21, "convert": 1 << 22}
+         "foreign-ok": 1 << 18, "stored": 1 << 21, "convert": 1 << 22, "look": 1 << 23}
 ROLES = ["data", "os", "scratch"]
 MAGIC, VERSION, REQUEST, REPLY = 0x646b6d63, 1, 0x0201, 0x0202
 
