@@ -78,7 +78,7 @@ enum disk_op {
         /* The same, name, uuid, header_digest (of the file's), trust_digest, W: it takes the place of the one there is -> header,
          * count. The device is closed */
         DISK_OP_HEADER_RESTORE,
-        /* A LUKS volume that somebody else made: device, CONVERT -> uuid. Changes nothing */
+        /* A LUKS volume that somebody else made: device, CONVERT -> uuid; MAPPED: it is open. Changes nothing */
         DISK_OP_TAKE_OVER_LOOK,
         /* As FORMAT of such a volume, uuid; descriptor: a file with a passphrase of it -> header, trust_digest, count; message: where what
          * was converted is kept. Its data and keyslots stay */

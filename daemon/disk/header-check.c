@@ -191,7 +191,7 @@ static int check_flags(const struct json_object *config, struct header_layout *l
         if (r == -EBADMSG)
                 return refuse(why, r, "its activation flags are not a list of different names");
         if (r == -EPERM)
-                return refuse(why, r, "it asks for the activation flag %s, which is for integrity tags, and it has none", name);
+                return refuse(why, r, "it asks for the activation flag %s, which is for integrity tags: cmkd opens no such volume", name);
         return r < 0 ? refuse(why, r, "it asks for the activation flag %.40s, which is not known here", name) : 0;
 }
 
@@ -243,11 +243,11 @@ static int check_segment(const struct json_object *metadata, const struct header
         type = strict_json_string(s, "type");
         if (!type || !streq(type, "crypt"))
                 return refuse(why, -EPERM, "its segment is not of type crypt");
+        if (json_object_object_get_ex(s, "integrity", NULL))
+                return refuse(why, -EPERM, "its segment has integrity tags (dm-integrity): cmkd opens no such volume");
         cipher = strict_json_string(s, "encryption");
         if (!cipher || !streq(cipher, CIPHER))
                 return refuse(why, -EPERM, "its segment is encrypted with %.40s, not with " CIPHER, strempty(cipher));
-        if (json_object_object_get_ex(s, "integrity", NULL))
-                return refuse(why, -EPERM, "its segment has integrity tags");
         if (!strict_json_only(s, members))
                 return refuse(why, -EPERM, "its segment has members that are not known");
         size = strict_json_string(s, "size");

@@ -97,6 +97,8 @@ struct volume {
         const char *hold_not_possible;     /* static text, NULL: possible */
         uint64_t paused_since_usec;        /* boot clock, while lease.paused_until is set (pause.c) */
         sd_event_source *pause_timer;      /* its end */
+        bool taken_over;                   /* CLOSED: it is open by a mapping that stood when it was taken over, proven by its key */
+        struct instant taken_over_at;      /* when that proof was asked for */
         bool released;                     /* ATTACHING: somebody else has the key and makes the mapping (release.c) */
         enum volume_state released_from;
         sd_event_source *released_timer;
