@@ -187,7 +187,7 @@ static int print_accepted(const struct invocation *in, bool look, const char *na
 /* What is going to be enrolled is said before anybody is asked. */
 static int confirm_accept(const struct invocation *in) {
         _cleanup_(call_release) struct call c = {};
-        char question[1024] = "What somebody changed in its header is enrolled.";
+        char question[1400] = "What somebody changed in its header is enrolled.";
         const char *name, *text;
         bool changed;
         int code;
@@ -196,7 +196,7 @@ static int confirm_accept(const struct invocation *in) {
                 code = call_accept(&c, in, true, &name, &changed, &text);
                 if (code != EXIT_CODE_DONE || !changed)
                         return code;
-                snprintf(question, sizeof(question), "This is in the header of %.100s and was not enrolled: %.513s. Whoever has what opens one of its "
+                snprintf(question, sizeof(question), "This is in the header of %.100s and was not enrolled: %.1000s. Whoever has what opens one of its "
                          "keyslots goes on opening it, without the vault.", name, text);
         }
         return confirm(in, question);

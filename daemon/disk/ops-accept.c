@@ -23,7 +23,7 @@ static void _printf_(3, 4) append(char *text, size_t size, const char *format, .
         va_end(ap);
 }
 
-/* "keyslots 0 (cmkd), 1; tokens 0 (cmkd), 1 (systemd-tpm2); flags allow-discards". */
+/* "keyslots 0 (cmkd), 1; tokens 0 (cmkd, https://VAULT/keys/NAME/VERSION), 1 (systemd-tpm2); flags allow-discards". */
 static void describe(const struct header *h, char *text, size_t size) {
         const struct header_layout *l = &h->layout;
         char flags[ACTIVATION_TEXT_SIZE];
@@ -42,7 +42,10 @@ static void describe(const struct header *h, char *text, size_t size) {
         }
         between = "; tokens ";
         json_object_object_foreach(strict_json_get(h->metadata, "tokens", json_type_object), id, token) {
-                append(text, size, "%s%.4s (%.32s)", between, id, strempty(strict_json_string(token, "type")));
+                const char *type = strempty(strict_json_string(token, "type"));
+
+                append(text, size, "%s%.4s (%.32s%s%.120s)", between, id, type, streq(type, TOKEN_TYPE) ? ", " : "",
+                       streq(type, TOKEN_TYPE) ? strempty(strict_json_string(token, "key")) : "");
                 between = ", ";
         }
         activation_to_text(l->activation, flags);

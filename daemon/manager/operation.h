@@ -16,7 +16,7 @@ struct outcome {
         bool adopted;              /* take over: it was open, and what it is mapped as comes under its lease */
         char uuid[37];             /* format: of the volume */
         char key[513];             /* rotate: what it has now, with version */
-        char kept[513];            /* rotate: what its header still has of it besides; take over: a path; header accept: what was changed; empty: nothing */
+        char kept[1025];           /* rotate: what its header still has of it besides; take over: a path; header accept: what was changed; empty: nothing */
         struct volume *volume;     /* may be NULL */
 };
 
