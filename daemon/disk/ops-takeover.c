@@ -80,9 +80,9 @@ static int look_at(const struct device *d, const struct disk_request *q, int cla
         y->error = y->exit_code = 0;
         *y->message = 0;
         r = look(d, q, ret, ret_luks1, y);
-        if (r < 0 || claimed >= 0)
+        if (claimed >= 0 || (r < 0 && r != -ENODATA))
                 return r;
-        r = open_elsewhere_check(d, *ret, y);
+        r = r == -ENODATA ? -EBUSY : open_elsewhere_check(d, *ret, y);
         if (r == -EBUSY) {
                 *y = busy;
                 return claimed;
