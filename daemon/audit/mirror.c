@@ -43,7 +43,7 @@ static const struct { const char *prefix, *id; } classes[] = {
         { "release", MESSAGE_ID_RELEASE }, { "verdict", MESSAGE_ID_VERDICT }, { "revoked", MESSAGE_ID_REVOKED },
         { "cut", MESSAGE_ID_CUT }, { "lost", MESSAGE_ID_LOST }, { "gap", MESSAGE_ID_GAP },
         { "blind", MESSAGE_ID_BLIND }, { "unseen", MESSAGE_ID_UNSEEN }, { "recovery_key_", MESSAGE_ID_RECOVERY_KEY },
-        { "recovery", MESSAGE_ID_RECOVERY }, { "foreign_keyslot", MESSAGE_ID_FOREIGN },
+        { "recovery", MESSAGE_ID_RECOVERY }, { "foreign_keyslot", MESSAGE_ID_FOREIGN }, { "header_changed", MESSAGE_ID_CHANGED },
         { "second_mapping", MESSAGE_ID_MAPPING },
         { "foreign_mapping", MESSAGE_ID_MAPPING }, { "disk_removed", MESSAGE_ID_DISK_REMOVED },
         { "resumed_elsewhere", MESSAGE_ID_RESUMED }, { "closed_elsewhere", MESSAGE_ID_CLOSED },

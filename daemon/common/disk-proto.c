@@ -26,6 +26,7 @@ static const char *const op_names[_DISK_OP_MAX] = {
         [DISK_OP_ENCRYPT_RUN] = "encrypt-run",
         [DISK_OP_REENCRYPT_STAGE] = "reencrypt-stage", [DISK_OP_REENCRYPT_WRAP] = "reencrypt-wrap",
         [DISK_OP_REENCRYPT_BEGIN] = "reencrypt-begin",
+        [DISK_OP_HEADER_ACCEPT] = "header-accept",
 };
 
 const char *disk_op_to_string(enum disk_op op) {
@@ -168,6 +169,7 @@ int disk_reply_encode(const struct disk_reply *y, struct wire_frame *ret) {
         wire_put_bytes(ret, y->header_digest, sizeof(y->header_digest));
         wire_put_bytes(ret, y->trust_digest, sizeof(y->trust_digest));
         wire_put_u64(ret, y->plain);
+        wire_put_string(ret, y->activation);
         return wire_finish(ret);
 }
 
@@ -195,6 +197,7 @@ int disk_reply_decode(struct wire_cursor *c, struct disk_reply *ret) {
         wire_get_exact(c, y.header_digest, sizeof(y.header_digest));
         wire_get_exact(c, y.trust_digest, sizeof(y.trust_digest));
         y.plain = wire_get_u64(c);
+        get_text(c, y.activation, sizeof(y.activation));
         r = wire_end(c);
         if (r < 0)
                 return r;

@@ -78,7 +78,7 @@ enum disk_op {
         /* The same, name, uuid, header_digest (of the file's), trust_digest, W: it takes the place of the one there is -> header,
          * count. The device is closed */
         DISK_OP_HEADER_RESTORE,
-        /* A LUKS volume that somebody else made: device, CONVERT -> uuid. Changes nothing */
+        /* A LUKS volume that somebody else made: device, CONVERT -> uuid; MAPPED: it is open. Changes nothing */
         DISK_OP_TAKE_OVER_LOOK,
         /* As FORMAT of such a volume, uuid; descriptor: a file with a passphrase of it -> header, trust_digest, count; message: where what
          * was converted is kept. Its data and keyslots stay */
@@ -95,6 +95,9 @@ enum disk_op {
         DISK_OP_REENCRYPT_WRAP,  /* the same, by another of its keys; descriptor */
         DISK_OP_REENCRYPT_BEGIN, /* the same; descriptor: it takes the place of the header there is, and says what ENCRYPT_RUN is to do ->
                                   * header, count, trust_digest */
+        DISK_OP_HEADER_ACCEPT,   /* device, name, uuid, header_digest, trust_digest, W: whatever was changed in the header, the manifest is made
+                                  * anew over it -> header; count: 1 where it did not hold; message: what was changed, and what there is.
+                                  * LOOK: says so and changes nothing */
         _DISK_OP_MAX,
 };
 
@@ -123,12 +126,13 @@ enum disk_flags {
         DISK_FLAG_NO_TABLE = 1 << 12,     /* RECOGNIZE: the mapping is being made, it has no live table yet */
         DISK_FLAG_ENCRYPTING = 1 << 13,   /* the header says that an encryption in place is under way */
         DISK_FLAG_RECOVERY_KEY = 1 << 16, /* there is one */
-        DISK_FLAG_FOREIGN = 1 << 17,      /* ACTIVATE, CHECK: keyslots or tokens that are not enrolled; message names them */
+        DISK_FLAG_FOREIGN = 1 << 17,      /* ACTIVATE, CHECK: keyslots, tokens or flags that are not enrolled; message names them */
         DISK_FLAG_FOREIGN_OK = 1 << 18,   /* ACTIVATE: OnForeignKeyslot=report, open it all the same */
         DISK_FLAG_DEEP = 1 << 20,         /* USES: look at all descriptors of all threads; takes longer */
         DISK_FLAG_STORED = 1 << 21,       /* FORMAT, WRAP_ADD, WRAP_ROTATE: the wrapped key is in the vault, wrapped is its digest */
         DISK_FLAG_CONVERT = 1 << 22,      /* TAKE_OVER, _LOOK: LUKS1 becomes LUKS2 */
         DISK_FLAG_REKEYING = 1 << 23,     /* with ENCRYPTING, and with plain_max: from one volume key to another, nothing is plain */
+        DISK_FLAG_LOOK = 1 << 24,         /* HEADER_ACCEPT */
         DISK_FLAG_STAY = 1 << 19,         /* any request: then wait for one more; of one that needs W the descriptor is its pipe */
 };
 
@@ -188,6 +192,8 @@ struct disk_reply {
         uint64_t plain;                   /* with ENCRYPTING: bytes that are not encrypted yet; REKEYING: by the new key */
         uint8_t header_digest[DISK_DIGEST_SIZE];
         uint8_t trust_digest[DISK_DIGEST_SIZE];
+        char activation[97];              /* ACTIVATE, RECOGNIZE, RESUME: the persistent flags that the mapping has ("allow-discards");
+                                           * INSPECT: that the header asks for, not to be believed */
 };
 
 /* Encoding: 0, -EMSGSIZE or -EINVAL. Decoding: 0 or -EBADMSG; names and UUIDs that are not empty are valid ones. */

@@ -93,6 +93,7 @@ int verb_recovery_key_rotate(const struct invocation *in);
 int verb_recovery_key_remove(const struct invocation *in);
 int verb_recovery_key_test(const struct invocation *in);
 int verb_header_backup(const struct invocation *in);
+int verb_header_accept(const struct invocation *in);
 int verb_header_restore(const struct invocation *in);
 int verb_scratch_create(const struct invocation *in);
 int verb_scratch_renew(const struct invocation *in);

@@ -144,3 +144,75 @@ int verb_header_restore(const struct invocation *in) {
         code = confirm(in, question);
         return code == EXIT_CODE_DONE ? restore(in, file) : code;
 }
+
+/* ---- what others changed ---- */
+
+/* text lives as long as c. */
+static int call_accept(struct call *c, const struct invocation *in, bool look, const char **ret_name, bool *ret_changed, const char **ret_text) {
+        int code, r, changed;
+
+        code = call_begin(c, BUS_MANAGER, "HeaderAccept");
+        if (code == EXIT_CODE_DONE)
+                code = call_send(c, sd_bus_message_append(c->request, "sb", in->args[0], look));
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = sd_bus_message_read(c->reply, "sbs", ret_name, &changed, ret_text);
+        if (r < 0)
+                return call_misunderstood(r);
+        *ret_changed = changed;
+        return EXIT_CODE_DONE;
+}
+
+static int print_accepted(const struct invocation *in, bool look, const char *name, bool changed, const char *text) {
+        _cleanup_(json_object_putp) struct json_object *o = NULL;
+
+        if (!has_option(in, OPTION_JSON)) {
+                print_clean(stdout, name);
+                if (changed) {
+                        printf(look ? ": not enrolled: " : ": enrolled from now on: ");
+                        print_clean(stdout, text);
+                        putchar('\n');
+                } else
+                        puts(" has the header that was enrolled; nothing was changed");
+                return EXIT_CODE_DONE;
+        }
+        o = json_object_new_object();
+        if (!o || json_object_object_add(o, "changed", json_object_new_boolean(changed && !look)) < 0)
+                return fail(EXIT_CODE_FAILED, "out of memory");
+        json_put_text(o, "volume", name);
+        json_put_text(o, "what", changed ? text : NULL);
+        return print_json(o);
+}
+
+/* What is going to be enrolled is said before anybody is asked. */
+static int confirm_accept(const struct invocation *in) {
+        _cleanup_(call_release) struct call c = {};
+        char question[1400] = "What somebody changed in its header is enrolled.";
+        const char *name, *text;
+        bool changed;
+        int code;
+
+        if (may_ask(in)) {
+                code = call_accept(&c, in, true, &name, &changed, &text);
+                if (code != EXIT_CODE_DONE || !changed)
+                        return code;
+                snprintf(question, sizeof(question), "This is in the header of %.100s and was not enrolled: %.1000s. Whoever has what opens one of its "
+                         "keyslots goes on opening it, without the vault.", name, text);
+        }
+        return confirm(in, question);
+}
+
+int verb_header_accept(const struct invocation *in) {
+        _cleanup_(call_release) struct call c = {};
+        bool look = has_option(in, OPTION_DRY_RUN), changed;
+        const char *name, *text;
+        int code = check_what(in->args[0]);
+
+        if (code == EXIT_CODE_DONE && !look)
+                code = confirm_accept(in);
+        if (code == EXIT_CODE_DONE && !look)
+                code = header_backup_first(in);
+        if (code == EXIT_CODE_DONE)
+                code = call_accept(&c, in, look, &name, &changed, &text);
+        return code == EXIT_CODE_DONE ? print_accepted(in, look, name, changed, text) : code;
+}

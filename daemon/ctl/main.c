@@ -42,6 +42,8 @@ static const struct verb verbs[] = {
         { "header backup", 2, 2, O(JSON), "DEVICE|UUID|NAME FILE", "copy a volume's header into a new file", verb_header_backup },
         { "header restore", 2, 2, O(JSON)|O(YES)|O(ALLOW_OLDER)|O(WIPE), "DEVICE|UUID|NAME FILE", "put a volume's header back from such a file",
           verb_header_restore },
+        { "header accept", 1, 1, O(JSON)|O(YES)|O(DRY_RUN)|O(HEADER_BACKUP), "DEVICE|UUID|NAME", "enroll what somebody changed in a volume's header",
+          verb_header_accept },
         { "scratch create", 1, 1, O(JSON)|O(YES)|O(WIPE)|O(WAIT), "NAME", "open a scratch disk, with a key that is kept nowhere",
           verb_scratch_create },
         { "scratch renew", 1, 1, O(JSON)|O(YES)|O(WIPE), "NAME", "close it, and open it with another key", verb_scratch_renew },

@@ -26,7 +26,7 @@ static const struct {
         [OPTION_READ_ONLY] = { "read-only", 0, false, "--read-only", "open for reading only" },
         [OPTION_UDEV] = { "udev", 0, false, "--udev", "as cmkd@.service: a path in sysfs, escaped, or a name" },
         [OPTION_WAIT] = { "wait", 0, true, "--wait SEC", "try again for so long where the vault does not answer" },
-        [OPTION_DRY_RUN] = { "dry-run", 0, false, "--dry-run", "print the steps, do nothing" },
+        [OPTION_DRY_RUN] = { "dry-run", 0, false, "--dry-run", "print what would be done, do nothing" },
         [OPTION_EVENT] = { "event", 'e', true, "-e, --event EVENT[,EVENT...]", "only records of these events; key_*: all that begin so" },
         [OPTION_VOLUME] = { "volume", 'v', true, "-v, --volume NAME", "only records of this volume (name or UUID)" },
         [OPTION_SINCE] = { "since", 's', true, "-s, --since TIME", "YYYY-MM-DD[ HH:MM[:SS]], HH:MM, today, or a span ago: 10min" },

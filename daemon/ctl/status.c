@@ -308,6 +308,7 @@ static void print_volume(struct json_object *v) {
         if (json_number(v, "generation") != UINT64_MAX)
                 printf("  %-12s %llu\n", "generation", (unsigned long long) json_number(v, "generation"));
         print_text("recovery key", json_text(v, "recovery_key"));
+        print_text("flags", json_text(v, "flags"));
         print_text("backup", json_text(v, "header_backup"));
         print_text("verdict", json_text(v, "last_verdict"));
         print_text("vault said", json_text(v, "last_code"));

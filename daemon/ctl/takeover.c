@@ -47,7 +47,7 @@ static int check(const struct invocation *in, char *key) {
         return code == EXIT_CODE_DONE ? check_device(in->args[0]) : code;
 }
 
-static int print_taken(const struct invocation *in, const char *uuid, const char *backup, bool changed) {
+static int print_taken(const struct invocation *in, const char *uuid, const char *backup, bool changed, bool adopted) {
         _cleanup_(json_object_putp) struct json_object *o = NULL;
         const char *name = in->values[OPTION_NAME];
 
@@ -57,12 +57,15 @@ static int print_taken(const struct invocation *in, const char *uuid, const char
         if (!has_option(in, OPTION_JSON)) {
                 printf(changed ? "%s is the volume %s now, UUID %s\n" : "%s is the volume %s already, UUID %s; nothing was changed\n", in->args[0],
                        name, uuid);
+                if (adopted)
+                        puts("It is open, and under its lease: its key's owner closes it from now on");
                 if (changed)
                         printf("Its old passphrases open it as before, without the vault, until cmkctl enroll %s --remove-old-keyslots\n", name);
                 return EXIT_CODE_DONE;
         }
         o = json_object_new_object();
-        if (!o || json_object_object_add(o, "changed", json_object_new_boolean(changed)) < 0)
+        if (!o || json_object_object_add(o, "changed", json_object_new_boolean(changed)) < 0 ||
+            json_object_object_add(o, "adopted", json_object_new_boolean(adopted)) < 0)
                 return fail(EXIT_CODE_FAILED, "out of memory");
         json_put_text(o, "volume", name);
         json_put_text(o, "uuid", uuid);
@@ -73,15 +76,15 @@ static int print_taken(const struct invocation *in, const char *uuid, const char
 static int call_take_over(const struct invocation *in, const char *key, int passphrase) {
         _cleanup_(call_release) struct call c = {};
         const char *uuid, *backup;
-        int code, r, changed;
+        int code, r, changed, adopted;
 
         code = call_begin(&c, BUS_MANAGER, "TakeOver");
         if (code == EXIT_CODE_DONE)
                 code = call_send(&c, append(c.request, in, key, passphrase));
         if (code != EXIT_CODE_DONE)
                 return code;
-        r = sd_bus_message_read(c.reply, "sbs", &uuid, &changed, &backup);
-        return r < 0 ? call_misunderstood(r) : print_taken(in, uuid, backup, changed);
+        r = sd_bus_message_read(c.reply, "sbsb", &uuid, &changed, &backup, &adopted);
+        return r < 0 ? call_misunderstood(r) : print_taken(in, uuid, backup, changed, adopted);
 }
 
 int take_over(const struct invocation *in) {

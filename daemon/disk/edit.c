@@ -20,6 +20,7 @@ int edit_begin(struct edit *e, const struct disk_request *q, struct disk_reply *
 
         e->request = q;
         strict.flags &= ~(uint32_t) DISK_FLAG_FOREIGN_OK;
+        e->volume.as_enrolled = !e->volume.as_it_is;
         if (!q->name[0] || !q->uuid[0])
                 return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "A header is changed by a volume's name and UUID");
         r = device_open(q->device, &d, y);

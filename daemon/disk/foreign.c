@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "foreign.h"
 
+#include "activation.h"
 #include "manifest.h"
 
 #include <limits.h>
@@ -8,6 +9,10 @@
 
 /* Of each, keyslots and tokens, that are not of our tokens: 4 to the power of that many are tried at most. */
 #define OTHERS_MAX 5u
+/* With so many of them flags are tried too. */
+#define OTHERS_WITH_FLAGS_MAX 4u
+#define FLAGS_ABSENT (ACTIVATION_ALL + 1u)
+#define FLAGS_AS_THEY_ARE (ACTIVATION_ALL + 2u)
 
 struct other {
         const char *id;
@@ -21,6 +26,7 @@ struct kept {
         struct other list[2 * OTHERS_MAX];
         unsigned n;
         unsigned others;                       /* a bit each */
+        unsigned flags;                        /* FLAGS_*, or the bits that were enrolled */
 };
 
 static bool is_number(const char *id, int n) {
@@ -111,27 +117,73 @@ static const uint8_t *kept_mac(const struct kept *k) {
         return mac;
 }
 
+/* -EUCLEAN: that is what there is, tried as such. */
+static int put_flags(struct json_object *metadata, unsigned flags) {
+        struct json_object *config = strict_json_get(metadata, "config", json_type_object), *a = NULL, *now = NULL;
+        bool present = json_object_object_get_ex(config, "flags", &now);
+
+        if (flags == FLAGS_ABSENT) {
+                json_object_object_del(config, "flags");
+                return present ? 0 : -EUCLEAN;
+        }
+        a = activation_to_json(flags);
+        if (!a || json_object_equal(a, now) || json_object_object_add(config, "flags", a) < 0) {
+                int r = a && json_object_equal(a, now) ? -EUCLEAN : -ENOMEM;
+
+                json_object_put(a);
+                return r;
+        }
+        return 0;
+}
+
+static void name_flags(const struct kept *k, struct header_why *why) {
+        char now[ACTIVATION_TEXT_SIZE], then[ACTIVATION_TEXT_SIZE];
+
+        if (k->layout->activation == (k->flags & ACTIVATION_ALL))
+                return;
+        activation_to_text(k->layout->activation, now);
+        activation_to_text(k->flags & ACTIVATION_ALL, then);
+        name(why, "%s%s instead of %s%s", *now ? "the flags " : "no flags", now, *then ? "the flags " : "none", then);
+}
+
 /* Returns 0 where the manifest holds over what is kept and something was left out. The metadata passed
  * header_metadata_check(): what is looked up is there. */
 static int try_kept(const struct json_object *metadata, const char *uuid, const struct secret *volume_key,
-                    const struct kept *k, struct header_why *ret) {
+                    const struct kept *k, struct foreign *ret) {
         _cleanup_(json_object_putp) struct json_object *m = NULL;
+        struct foreign f = { .activation = k->layout->activation };
         const uint8_t *mac = kept_mac(k);
-        struct header_why why = {};
         int r;
 
         if (!mac)
                 return -EUCLEAN;
         if (json_object_deep_copy((struct json_object *) metadata, &m, NULL) < 0)
                 return -ENOMEM;
-        drop(strict_json_get(m, "keyslots", json_type_object), k, false, &why);
-        drop(strict_json_get(m, "tokens", json_type_object), k, true, &why);
+        drop(strict_json_get(m, "keyslots", json_type_object), k, false, &f.what);
+        drop(strict_json_get(m, "tokens", json_type_object), k, true, &f.what);
         drop_from_digest(strict_json_get(m, "digests", json_type_object), k);
-        if (!why.text[0])
+        f.only_flags = !f.what.text[0];
+        if (k->flags != FLAGS_AS_THEY_ARE) {
+                r = put_flags(m, k->flags);
+                if (r < 0)
+                        return r;
+                f.activation = k->flags & ACTIVATION_ALL;
+                name_flags(k, &f.what);
+        } else if (f.only_flags)
                 return -EUCLEAN;
         r = manifest_verify(m, uuid, volume_key, mac);
         if (r >= 0)
-                *ret = why;
+                *ret = f;
+        return r;
+}
+
+/* As they are, or, where that is asked for, as they may have been. */
+static int try_flags(const struct json_object *metadata, const char *uuid, const struct secret *volume_key, struct kept *k, bool all,
+                     struct foreign *ret) {
+        int r = -EUCLEAN;
+
+        for (k->flags = all ? 0 : FLAGS_AS_THEY_ARE; r == -EUCLEAN && k->flags <= (all ? FLAGS_ABSENT : FLAGS_AS_THEY_ARE); k->flags++)
+                r = try_kept(metadata, uuid, volume_key, k, ret);
         return r;
 }
 
@@ -149,18 +201,33 @@ static void find_others(const struct json_object *metadata, struct kept *k) {
         }
 }
 
+static int try_all(const struct json_object *metadata, const char *uuid, const struct secret *volume_key, struct kept *k, unsigned must,
+                   bool flags, struct foreign *ret) {
+        int r;
+
+        for (k->wraps = (1u << k->layout->n_wraps) - 1; k->wraps > 0; k->wraps--)
+                for (k->others = 0; (k->wraps & must) == must && k->others < 1u << k->n; k->others++) {
+                        r = try_flags(metadata, uuid, volume_key, k, flags, ret);
+                        if (r != -EUCLEAN)
+                                return r;
+                }
+        return -EUCLEAN;
+}
+
 int foreign_find(const struct json_object *metadata, const char *uuid, const struct secret *volume_key,
-                 const struct header_layout *l, const struct header_wrap *opener, struct header_why *ret) {
+                 const struct header_layout *l, const struct header_wrap *opener, struct foreign *ret) {
         unsigned must = opener ? 1u << (opener - l->wraps) : 0;
         struct kept k = { .layout = l };
         int r;
 
         find_others(metadata, &k);
-        for (k.wraps = (1u << l->n_wraps) - 1; k.wraps > 0; k.wraps--)
-                for (k.others = 0; (k.wraps & must) == must && k.others < 1u << k.n; k.others++) {
-                        r = try_kept(metadata, uuid, volume_key, &k, ret);
-                        if (r != -EUCLEAN)
-                                return r;
-                }
-        return -EUCLEAN;
+        /* Before anything is left out: all that there is, and only the flags are others. */
+        k.wraps = (1u << l->n_wraps) - 1;
+        k.others = (1u << k.n) - 1;
+        r = try_flags(metadata, uuid, volume_key, &k, true, ret);
+        if (r == -EUCLEAN)
+                r = try_all(metadata, uuid, volume_key, &k, must, false, ret);
+        if (r == -EUCLEAN && k.n <= OTHERS_WITH_FLAGS_MAX)
+                r = try_all(metadata, uuid, volume_key, &k, must, true, ret);
+        return r;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "header-check.h"
+#include "activation.h"
 #include "recovery-text.h"
 
 #include <endian.h>
@@ -178,12 +179,29 @@ static bool is_our_keyslot(const struct header_layout *l, int keyslot) {
         return false;
 }
 
+/* Persistent activation flags: they change the table. */
+static int check_flags(const struct json_object *config, struct header_layout *l, struct header_why *why) {
+        struct json_object *flags;
+        const char *name;
+        int r;
+
+        if (!json_object_object_get_ex(config, "flags", &flags))
+                return 0;
+        r = activation_parse(flags, &l->activation, &name);
+        if (r == -EBADMSG)
+                return refuse(why, r, "its activation flags are not a list of different names");
+        if (r == -EPERM)
+                return refuse(why, r, "it asks for the activation flag %s, which is for integrity tags: cmkd opens no such volume", name);
+        return r < 0 ? refuse(why, r, "it asks for the activation flag %.40s, which is not known here", name) : 0;
+}
+
 static int check_config(const struct json_object *metadata, const struct header_copy *copy, struct header_layout *l,
                         struct header_why *why) {
         static const char *const members[] = { "json_size", "keyslots_size", "flags", "requirements", NULL };
         static const char *const groups[] = { "mandatory", NULL };
         const struct json_object *config = strict_json_get(metadata, "config", json_type_object), *q, *a;
         uint64_t size;
+        int r;
 
         if (!config || !strict_json_only(config, members))
                 return refuse(why, -EBADMSG, "its configuration is missing or has members that are not known");
@@ -194,10 +212,9 @@ static int check_config(const struct json_object *metadata, const struct header_
                 return refuse(why, -EBADMSG, "its keyslots' size is impossible");
         if (l->keyslots_size > HEADER_KEYSLOTS_SIZE_MAX)
                 return refuse(why, -EFBIG, "its keyslot areas are larger than %u MiB", HEADER_KEYSLOTS_SIZE_MAX >> 20);
-        /* Persistent activation flags change the table; there is no use for one here yet. */
-        if (json_object_object_get_ex(config, "flags", NULL) &&
-            (!(a = strict_json_get(config, "flags", json_type_array)) || json_object_array_length(a) > 0))
-                return refuse(why, -EPERM, "it asks for activation flags");
+        r = check_flags(config, l, why);
+        if (r < 0)
+                return r;
         if (!json_object_object_get_ex(config, "requirements", NULL))
                 return 0;
         q = strict_json_get(config, "requirements", json_type_object);
@@ -226,11 +243,11 @@ static int check_segment(const struct json_object *metadata, const struct header
         type = strict_json_string(s, "type");
         if (!type || !streq(type, "crypt"))
                 return refuse(why, -EPERM, "its segment is not of type crypt");
+        if (json_object_object_get_ex(s, "integrity", NULL))
+                return refuse(why, -EPERM, "its segment has integrity tags (dm-integrity): cmkd opens no such volume");
         cipher = strict_json_string(s, "encryption");
         if (!cipher || !streq(cipher, CIPHER))
                 return refuse(why, -EPERM, "its segment is encrypted with %.40s, not with " CIPHER, strempty(cipher));
-        if (json_object_object_get_ex(s, "integrity", NULL))
-                return refuse(why, -EPERM, "its segment has integrity tags");
         if (!strict_json_only(s, members))
                 return refuse(why, -EPERM, "its segment has members that are not known");
         size = strict_json_string(s, "size");

@@ -8,7 +8,7 @@
  *
  * Accepted: version 2, one segment "0" (crypt, aes-xts-plain64, 512 or 4096-byte sectors, to the end of the device), a
  * 512-bit volume key, keyslots of type luks2 encrypted with aes-xts-plain64, one digest (whatever its number) that binds them all to the
- * segment, no requirements, no integrity, one token of type cmkd or some (a key each, up to DISK_WRAPS_MAX). libcryptsetup
+ * segment, persistent flags of activation.h, no requirements, no integrity, one token of type cmkd or some (a key each, up to DISK_WRAPS_MAX). libcryptsetup
  * alone takes null ciphers. */
 
 #include "common/key-uri.h"
@@ -64,6 +64,7 @@ struct header_layout {
         uint64_t data_offset;             /* bytes */
         unsigned sector_size;
         unsigned digest;                  /* the volume key's number, by which the kernel's table names it: 0 until it is changed */
+        unsigned activation;              /* enum activation: what it asks for */
         struct header_wrap wraps[DISK_WRAPS_MAX];    /* in the order of their numbers: same name and role, keys and keyslots
                                                       * that differ; while a key is rotated, two versions and generations of it */
         unsigned n_wraps;                 /* from 1 */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "header.h"
+#include "activation.h"
 
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -303,6 +304,7 @@ void header_describe(const struct header *h, struct disk_reply *y) {
         y->n_wraps = (uint8_t) l->n_wraps;
         memcpy(y->header_digest, h->digest, sizeof(h->digest));
         y->plain = h->encryption.plain;
+        activation_to_text(l->activation, y->activation);
         y->flags &= ~(uint32_t) (DISK_FLAG_ENCRYPTING|DISK_FLAG_REKEYING);
         y->flags |= (h->encryption.under_way ? DISK_FLAG_ENCRYPTING : 0) | (h->encryption.rekeys ? DISK_FLAG_REKEYING : 0);
         if (h->layout.recovery_keyslot >= 0)

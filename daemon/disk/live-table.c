@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "live-table.h"
+#include "activation.h"
 #include "unlock-key.h"
 
 #include "common/dm-ioctl.h"
@@ -10,31 +11,6 @@
 #include <sys/sysmacros.h>
 
 #define BUFFER_SIZE 4096u
-
-/* "N WORD WORD ...": the sector size and what only concerns speed or discards. */
-static int check_options(const char *options, unsigned sector_size) {
-        static const char *const harmless[] = {
-                "allow_discards", "same_cpu_crypt", "submit_from_crypt_cpus", "no_read_workqueue", "no_write_workqueue",
-        };
-        const char *p = options + strspn(options, "0123456789");
-        unsigned long count = strtoul(options, NULL, 10), n = 0;
-        bool sized = sector_size == 512;
-
-        while (*p == ' ') {
-                size_t size = strcspn(++p, " ");
-                bool known = false;
-
-                for (size_t i = 0; i < ELEMENTSOF(harmless); i++)
-                        known |= strlen(harmless[i]) == size && strncmp(p, harmless[i], size) == 0;
-                if (size == strlen("sector_size:4096") && strncmp(p, "sector_size:4096", size) == 0 && sector_size == 4096)
-                        known = sized = true;
-                if (!known)
-                        return -EUCLEAN;
-                n++;
-                p += size;
-        }
-        return *p == 0 && sized && n == count ? 0 : -EUCLEAN;
-}
 
 /* What follows the key, or NULL. A wiped key is shown as zeros (drivers/md/dm-crypt.c, crypt_wipe_key). */
 static const char *skip_key(const char *params, const struct live_table_expected *e, unsigned digest) {
@@ -49,10 +25,18 @@ static const char *skip_key(const char *params, const struct live_table_expected
         return startswith(key, named);
 }
 
+static bool are_options_expected(const char *options, const struct live_table_expected *e) {
+        char expected[ACTIVATION_OPTIONS_SIZE];
+
+        activation_to_options(e->activation, e->sector_size, expected);
+        return streq(options, expected);
+}
+
 int live_table_check_params(const char *params, const struct live_table_expected *e, const char **ret_options,
                             const char **ret_why) {
         char head[256];
         const char *rest;
+        unsigned others;
 
         *ret_why = "its key does not come from the keyring, or its cipher is another";
         rest = skip_key(params, e, e->digest);
@@ -70,8 +54,8 @@ int live_table_check_params(const char *params, const struct live_table_expected
                 return -EUCLEAN;
         *ret_why = "its sector size is another, or it has options that nobody asked for";
         if (e->by_others)
-                return check_options(rest, e->sector_size);
-        return streq(rest, e->sector_size == 512 ? "" : "1 sector_size:4096") ? 0 : -EUCLEAN;
+                return activation_from_options(rest, e->sector_size, &others);
+        return are_options_expected(rest, e) ? 0 : -EUCLEAN;
 }
 
 /* One ioctl says all: flags, identity and targets belong together. */
@@ -119,7 +103,7 @@ static bool is_crypt_part(const char *params, const struct live_table_expected *
         snprintf(tweak, sizeof(tweak), "%" PRIu64 " ", at);
         rest = rest ? startswith(rest, tweak) : NULL;
         rest = rest ? skip_place(rest, e, e->offset + at) : NULL;
-        return rest && streq(rest, e->sector_size == 512 ? "" : "1 sector_size:4096");
+        return rest && are_options_expected(rest, e);
 }
 
 /* Of a volume that is being encrypted: plain ones, then the one that is done. Of one whose key is changed: the one that is done, then one
@@ -200,13 +184,17 @@ static int compare(const struct dm_ioctl *io, const struct live_table_expected *
         return live_table_check_params(params, e, ret_options, why);
 }
 
-static int take(const struct dm_ioctl *io, const char *options, uint64_t sectors, struct live_table *ret, const char **why) {
-        struct live_table t = { major(io->dev), minor(io->dev), sectors, "" };
+static int take(const struct dm_ioctl *io, const struct live_table_expected *e, const char *options, uint64_t sectors,
+                struct live_table *ret, const char **why) {
+        struct live_table t = { .major = major(io->dev), .minor = minor(io->dev), .sectors = sectors };
 
         *why = "it has more options than there are";
         if (strlen(options) >= sizeof(t.options))
                 return -EUCLEAN;
         strcpy(t.options, options);
+        /* The parts of an encryption have them each, and were compared. */
+        if (e->encryption || activation_from_options(options, e->sector_size, &t.activation) < 0)
+                t.activation = e->activation;
         *ret = t;
         return 0;
 }
@@ -227,7 +215,7 @@ int live_table_check(const struct live_table_expected *e, struct live_table *ret
         if (r >= 0)
                 r = compare(io, e, &options, &sectors, ret_why);
         if (r >= 0)
-                r = take(io, options, sectors, ret, ret_why);
+                r = take(io, e, options, sectors, ret, ret_why);
         /* Had the key been given inline after all, it would be in here. */
         explicit_bzero(buffer, sizeof(buffer));
         return r;

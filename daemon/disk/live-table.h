@@ -15,6 +15,7 @@ struct live_table {
         uint32_t major, minor;         /* of the mapping */
         uint64_t sectors;
         char options[LIVE_TABLE_OPTIONS_SIZE];   /* "N OPTIONS...", or "" */
+        unsigned activation;           /* enum activation: what of them is such */
 };
 
 struct live_table_expected {
@@ -26,6 +27,7 @@ struct live_table_expected {
         uint64_t offset;               /* of the data on the device, 512-byte sectors */
         unsigned sector_size;
         unsigned digest;               /* the volume key's number in the header */
+        unsigned activation;           /* enum activation: the options that it has */
         bool read_only;
         bool by_others;                /* options that change how it works, not what it is, may be there; sectors may be
                                         * fewer: somebody else made the mapping, with options of theirs */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "luks.h"
+#include "activation.h"
 #include "luks-log.h"
 #include "unlock-key.h"
 
@@ -64,13 +65,28 @@ int luks_unlock(struct luks *l, int keyslot, const struct secret *passphrase, st
         return 0;
 }
 
-int luks_activate(struct luks *l, const char *name, const struct secret *volume_key, bool read_only) {
-        uint32_t flags = CRYPT_ACTIVATE_KEYRING_KEY | (read_only ? CRYPT_ACTIVATE_READONLY : 0);
+/* What is asked for is what was checked: libcryptsetup does not add what the header has on its own. */
+static uint32_t activation_flags(unsigned activation, bool read_only) {
+        static const struct { enum activation flag; uint32_t theirs; } pairs[] = {
+                { ACTIVATION_DISCARDS, CRYPT_ACTIVATE_ALLOW_DISCARDS },
+                { ACTIVATION_SAME_CPU, CRYPT_ACTIVATE_SAME_CPU_CRYPT },
+                { ACTIVATION_SUBMIT_FROM_CRYPT_CPUS, CRYPT_ACTIVATE_SUBMIT_FROM_CRYPT_CPUS },
+                { ACTIVATION_NO_READ_WORKQUEUE, CRYPT_ACTIVATE_NO_READ_WORKQUEUE },
+                { ACTIVATION_NO_WRITE_WORKQUEUE, CRYPT_ACTIVATE_NO_WRITE_WORKQUEUE },
+        };
+        uint32_t flags = CRYPT_ACTIVATE_KEYRING_KEY | CRYPT_ACTIVATE_IGNORE_PERSISTENT | (read_only ? CRYPT_ACTIVATE_READONLY : 0);
 
+        for (size_t i = 0; i < ELEMENTSOF(pairs); i++)
+                if (activation & pairs[i].flag)
+                        flags |= pairs[i].theirs;
+        return flags;
+}
+
+int luks_activate(struct luks *l, const char *name, const struct secret *volume_key, unsigned activation, bool read_only) {
         if (crypt_status(l->cd, name) != CRYPT_INACTIVE)
                 return -EEXIST;
         return crypt_activate_by_volume_key(l->cd, name, (const char *) secret_cdata(volume_key),
-                                            secret_size(volume_key), flags);
+                                            secret_size(volume_key), activation_flags(activation, read_only));
 }
 
 int luks_resume(struct luks *l, const char *name, const struct secret *volume_key) {

@@ -29,9 +29,9 @@ int luks_open(struct luks *l, const struct header *h, const char *device);
  * secret_new(), or what libcryptsetup says. */
 int luks_unlock(struct luks *l, int keyslot, const struct secret *passphrase, struct secret **ret_volume_key);
 
-/* Makes the mapping; the volume key goes through this thread's keyring and is gone when the process is. Returns 0,
+/* Makes the mapping, with these options (enum activation) and none that the header has besides; the volume key goes through this thread's keyring and is gone when the process is. Returns 0,
  * -EEXIST (a mapping of that name), -EBUSY (the device is in use), or what libcryptsetup says. */
-int luks_activate(struct luks *l, const char *name, const struct secret *volume_key, bool read_only);
+int luks_activate(struct luks *l, const char *name, const struct secret *volume_key, unsigned activation, bool read_only);
 
 /* Sets the volume key of a held mapping again and resumes it. Returns 0, -EINVAL (it is not held), or as above. */
 int luks_resume(struct luks *l, const char *name, const struct secret *volume_key);

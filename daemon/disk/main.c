@@ -38,6 +38,7 @@ static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_TAKE_OVER_LOOK]  = { op_take_over_look,  false },
         [DISK_OP_TAKE_OVER]       = { op_take_over,       true },
         [DISK_OP_KEYSLOTS_REMOVE] = { op_keyslots_remove, true },
+        [DISK_OP_HEADER_ACCEPT]   = { op_header_accept,   true },
         [DISK_OP_ENCRYPT_STAGE]   = { op_encrypt_stage,   true },
         [DISK_OP_ENCRYPT_BEGIN]   = { op_encrypt_begin,   true },
         [DISK_OP_ENCRYPT_RUN]     = { op_encrypt_run,     true, 10 },

@@ -417,7 +417,8 @@ static int check_mapping(const struct volume *v, const struct disk_request *q, s
         const struct live_table_expected e = {
                 .name = q->mapping, .uuid = v->header->copy.uuid, .major = v->device.major, .minor = v->device.minor,
                 .offset = v->header->layout.data_offset / 512, .sector_size = v->header->layout.sector_size,
-                .digest = v->header->layout.digest, .encryption = &v->header->encryption,
+                .digest = v->header->layout.digest, .activation = v->header->layout.activation,
+                .encryption = &v->header->encryption,
         };
         struct live_table live;
         const char *why;

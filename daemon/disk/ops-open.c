@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops.h"
 
+#include "activation.h"
 #include "encryption-end.h"
 #include "header-write.h"
 #include "live-table.h"
@@ -35,7 +36,8 @@ static struct live_table_expected expect(const struct volume *v, const struct di
         return (struct live_table_expected) {
                 .name = q->mapping, .uuid = v->header->copy.uuid, .major = v->device.major, .minor = v->device.minor,
                 .sectors = sectors, .offset = v->header->layout.data_offset / 512,
-                .sector_size = v->header->layout.sector_size, .digest = v->header->layout.digest, .read_only = read_only,
+                .sector_size = v->header->layout.sector_size, .digest = v->header->layout.digest,
+                .activation = v->activation, .read_only = read_only,
                 .encryption = v->header->encryption.under_way ? &v->header->encryption : NULL,
         };
 }
@@ -56,6 +58,7 @@ static int verify_mapping(struct volume *v, const struct disk_request *q, bool r
         }
         y->dev_major = live.major;
         y->dev_minor = live.minor;
+        activation_to_text(live.activation, y->activation);
         return 0;
 }
 
@@ -118,7 +121,7 @@ static int activate(struct volume *v, const struct disk_request *q, bool read_on
                         return r;
         }
         if (!v->header->encryption.under_way) {
-                r = luks_activate(&v->luks, q->mapping, v->volume_key, read_only);
+                r = luks_activate(&v->luks, q->mapping, v->volume_key, v->activation, read_only);
                 return r < 0 ? fail_activate(r, v, q, y) : 0;
         }
         r = header_lock_encryption(v->header->copy.uuid, q->device, &lock, y);
@@ -222,6 +225,7 @@ static int verify_resumed(const struct volume *v, const struct disk_request *q, 
         }
         y->dev_major = live.major;
         y->dev_minor = live.minor;
+        activation_to_text(live.activation, y->activation);
         y->sectors = live.sectors;
         return 0;
 }

@@ -3,6 +3,7 @@
 /* RECOGNIZE: a mapping that is there, and the header on the device that it was made of. No secret: whether the volume
  * key in the kernel is the header's nobody can say, only that the table asks for it by the header's name. */
 
+#include "activation.h"
 #include "live-table.h"
 #include "ops.h"
 #include "volume.h"
@@ -30,9 +31,10 @@ static void check_table(const struct mapping *m, const struct volume *v, const s
         if (v->header->encryption.under_way && (q->plain_max == 0 || v->header->encryption.plain > q->plain_max ||
                                                  v->header->encryption.rekeys != !!(q->flags & DISK_FLAG_REKEYING)))
                 snprintf(y->message, sizeof(y->message), "more of it is not encrypted than this node knows of");
-        else if (live_table_check(&e, &live, &why) >= 0 && live.major == m->info.major && live.minor == m->info.minor)
+        else if (live_table_check(&e, &live, &why) >= 0 && live.major == m->info.major && live.minor == m->info.minor) {
                 y->flags |= DISK_FLAG_TABLE_OK;
-        else
+                activation_to_text(live.activation, y->activation);
+        } else
                 snprintf(y->message, sizeof(y->message), "its table is not what the header of the device asks for: %s", why);
 }
 

@@ -208,7 +208,7 @@ int op_scratch(const struct disk_request *q, int in_fd _unused_, int *ret_fd _un
         r = prepare(q, &below, &l, &f, y);
         if (r < 0)
                 return r;
-        r = luks_activate(&l, q->name, volume_key, false);
+        r = luks_activate(&l, q->name, volume_key, 0, false);
         if (r == -EEXIST || r == -EBUSY)
                 return op_fail(y, r, EXIT_CODE_BUSY, r == -EEXIST ? "There is a mapping named %s already" : "The disk of %s is in use",
                                q->name);

@@ -4,12 +4,15 @@
 #include "common/algorithm.h"
 #include "edit.h"
 #include "luks1.h"
+#include "open-elsewhere.h"
 #include "unlock-key.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
 /* A LUKS volume that somebody else made becomes one of ours: by a passphrase of it, the data stays where it is, and so do its keyslots.
+ *
+ * One of LUKS2 may be open meanwhile (open-elsewhere.h).
  *
  *   LUKS1: luks1-convert.c ─► LUKS2 ─► checked as a header of ours is, but for the token ─► the passphrase opens it
  *      ─► one keyslot and token more, as for any further key ─► edit_commit(): both open, then written */
@@ -23,6 +26,8 @@ static int fail_taking(int error, const struct disk_request *q, const char *why,
         if (error == -EPERM && strstr(why, "bit"))
                 hint = ". What to do: cryptsetup convert --type luks2 (where it is LUKS1), cryptsetup reencrypt --key-size 512, then this "
                        "again";
+        else if (error == -EPERM && strstr(why, "integrity"))
+                hint = ". What to do: copy what is on it to a volume without; README, Limits, says why";
         else if (error == -ENODATA)
                 hint = ". A header in a file elsewhere (Azure Disk Encryption: /boot/luks, /var/lib/azure_disk_encryption_config) is not "
                        "taken over";
@@ -55,14 +60,35 @@ static int claim(const struct disk_request *q, struct device *d, struct device *
         r = device_open(q->device, d, y);
         if (r >= 0)
                 r = device_open(q->device, claimed, y);
-        if (r >= 0)
-                r = device_claim(claimed, q->device, y);
         if (r < 0)
                 return r;
+        if (d->major != claimed->major || d->minor != claimed->minor)
+                return op_fail(y, -ESTALE, EXIT_CODE_FAILED, "%s is another device now: try again", q->device);
         y->dev_major = d->major;
         y->dev_minor = d->minor;
-        return d->major == claimed->major && d->minor == claimed->minor ? 0
-               : op_fail(y, -ESTALE, EXIT_CODE_FAILED, "%s is another device now: try again", q->device);
+        return device_claim(claimed, q->device, y);
+}
+
+/* claimed: what claim() said, with y. A volume of LUKS2 may be open: its header and the data behind it are written by different parties. */
+static int look_at(const struct device *d, const struct disk_request *q, int claimed, struct header **ret, struct luks1 *ret_luks1,
+                   struct disk_reply *y) {
+        struct disk_reply busy = *y;
+        int r;
+
+        if (claimed < 0 && (claimed != -EBUSY || (q->flags & DISK_FLAG_CONVERT)))
+                return claimed;
+        y->error = y->exit_code = 0;
+        *y->message = 0;
+        r = look(d, q, ret, ret_luks1, y);
+        if (claimed >= 0 || (r < 0 && r != -ENODATA))
+                return r;
+        r = r == -ENODATA ? -EBUSY : open_elsewhere_check(d, *ret, y);
+        if (r == -EBUSY) {
+                *y = busy;
+                return claimed;
+        }
+        y->flags |= r < 0 ? 0 : DISK_FLAG_MAPPED;
+        return r;
 }
 
 int op_take_over_look(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
@@ -72,8 +98,7 @@ int op_take_over_look(const struct disk_request *q, int in_fd _unused_, int *ret
         int r;
 
         r = claim(q, &d, &claimed, y);
-        if (r >= 0)
-                r = look(&d, q, &h, &old, y);
+        r = look_at(&d, q, r, &h, &old, y);
         if (r < 0)
                 return r;
         memcpy(y->uuid, h ? h->copy.uuid : old.uuid, sizeof(y->uuid));
@@ -193,7 +218,7 @@ int op_take_over(const struct disk_request *q, int in_fd, int *ret_fd _unused_, 
         _cleanup_(secret_freep) struct secret *passphrase = NULL;
         _cleanup_(edit_done) struct edit e = EDIT_NONE;
         struct luks1 old;
-        int r;
+        int r, k;
 
         e.request = q;
         if (!q->name[0])
@@ -201,15 +226,19 @@ int op_take_over(const struct disk_request *q, int in_fd, int *ret_fd _unused_, 
         r = op_check_new_key(q, y);
         if (r >= 0)
                 r = read_passphrase(in_fd, &passphrase, y);
-        if (r >= 0)
-                r = claim(q, &e.volume.device, &claimed, y);
-        if (r >= 0)
+        if (r < 0)
+                return r;
+        r = k = claim(q, &e.volume.device, &claimed, y);
+        if (r >= 0 || r == -EBUSY)
                 r = header_lock(&claimed, q->device, &e.lock, y);
         if (r >= 0)
-                r = look(&e.volume.device, q, &e.volume.header, &old, y);
+                r = look_at(&e.volume.device, q, k, &e.volume.header, &old, y);
         if (r >= 0 && !e.volume.header)
                 r = convert(&e, &claimed, &old, passphrase, y);
-        return r < 0 ? r : take(&e, q, passphrase, y);
+        if (r >= 0)
+                r = take(&e, q, passphrase, y);
+        y->flags |= r >= 0 && k < 0 ? DISK_FLAG_MAPPED : 0;
+        return r;
 }
 
 /* ---- what was there before ---- */

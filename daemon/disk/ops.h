@@ -71,6 +71,9 @@ int op_take_over_look(const struct disk_request *q, int in_fd, int *ret_fd, stru
 int op_take_over(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_keyslots_remove(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 
+/* ops-accept.c: what others changed in a header becomes what is enrolled */
+int op_header_accept(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+
 /* ops-scratch.c: a new key, known to nobody, for a disk whose content is nobody's any more */
 int op_scratch(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 

@@ -103,23 +103,35 @@ static int fail_unlock(int error, const struct disk_request *q, const struct vol
 
 /* The manifest does not hold: because of something that was added, which may be let through, or for another reason. */
 static int judge_change(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
-        struct header_why what = {};
+        static const char hint[] = "\"cmkctl header accept\" looks at it with its key and makes it what is enrolled";
+        struct foreign f = {};
         int r;
 
-        r = foreign_find(v->header->settled, v->header->copy.uuid, v->volume_key, &v->header->layout, v->wrap, &what);
+        r = foreign_find(v->header->settled, v->header->copy.uuid, v->volume_key, &v->header->layout, v->wrap, &f);
+        if (v->as_it_is && (r >= 0 || r == -EUCLEAN)) {
+                y->flags |= DISK_FLAG_FOREIGN;
+                snprintf(y->message, sizeof(y->message), "%s", r == -EUCLEAN ? "a keyslot, a token or something else is gone or not as it was" :
+                         *f.what.text ? f.what.text : "the flags, written in another way");
+                return 0;
+        }
         if (r == -EUCLEAN)
                 return op_fail(y, r, EXIT_CODE_POLICY, "The header of %s was changed since it was enrolled: another "
-                               "cipher, name or generation, or a keyslot that is not as it was", q->device);
+                               "cipher, name or generation, or a keyslot or token that is gone or not as it was. Look with \"cryptsetup "
+                               "luksDump\"; %s", q->device, hint);
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "The manifest of %s cannot be computed: %s", q->device,
                                strerror(-r));
-        if (!(q->flags & DISK_FLAG_FOREIGN_OK))
+        v->activation = f.activation;
+        if (!f.what.text[0])
+                return 0;
+        if (v->as_enrolled || (!f.only_flags && !(q->flags & DISK_FLAG_FOREIGN_OK)))
                 return op_fail(y, -EUCLEAN, EXIT_CODE_POLICY, "The header of %s was changed since it was enrolled: %s "
                                "added by somebody else. Look with \"cryptsetup luksDump\", take it out with "
-                               "luksKillSlot or token remove; OnForeignKeyslot=report attaches it all the same",
-                               q->device, what.text);
+                               "luksKillSlot, token remove or refresh --persistent; %s; OnForeignKeyslot=report attaches it all the same",
+                               q->device, f.what.text, hint);
         y->flags |= DISK_FLAG_FOREIGN;
-        snprintf(y->message, sizeof(y->message), "%s", what.text);
+        snprintf(y->message, sizeof(y->message), "%s%s", f.what.text,
+                 f.activation != v->header->layout.activation ? " (flags are as they were enrolled)" : "");
         return 0;
 }
 
@@ -137,6 +149,7 @@ int volume_verify(struct volume *v, const struct disk_request *q, struct disk_re
         const struct token *t = &v->header->layout.wraps[0].token;
         int r;
 
+        v->activation = v->header->layout.activation;
         r = volume_manifest_verify(v->header, v->volume_key);
         if (r == -EUCLEAN) {
                 r = judge_change(v, q, y);

@@ -15,6 +15,9 @@ struct volume {
         const struct header_wrap *wrap;   /* the one that opened it; NULL: none has yet */
         struct luks luks;
         struct secret *volume_key;
+        unsigned activation;              /* enum activation: the flags that were enrolled; valid once it was verified */
+        bool as_enrolled;                 /* nothing may have been added, no flag either: a new manifest would make it one's own */
+        bool as_it_is;                    /* whatever was changed, it is said, and no error: a new manifest is what is wanted */
         bool keep_unlock_key;
         struct secret *unlock_key;     /* if it was to be kept */
         uint8_t trust_digest[DISK_DIGEST_SIZE];
@@ -37,7 +40,7 @@ int volume_manifest_verify(const struct header *h, const struct secret *volume_k
 
 /* Verifies the manifest by the volume key and computes the trust digest. Fills y: -EUCLEAN (changed since it was
  * enrolled). With DISK_FLAG_FOREIGN_OK foreign keyslots and tokens are no error: DISK_FLAG_FOREIGN is set then, and
- * y->message names them. */
+ * y->message names them. Flags that nobody enrolled are said in the same way, and are not an error even without: they do not count. */
 int volume_verify(struct volume *v, const struct disk_request *q, struct disk_reply *y);
 
 /* Opens the keyslot of q->opener with what W and its token give, and verifies. Fills y: -ENOENT (no token is of that key),

@@ -192,7 +192,9 @@ static void adopt_open(struct candidate *c, struct volume *v, const struct disk_
         if (c->adoption)
                 record(v, "adopted", LOG_NOTICE, held ? "held" : "attached");
         else
-                record(v, "attached", LOG_NOTICE, "mapped by whoever its key was released to");
+                record(v, "attached", LOG_NOTICE, v->taken_over ? "it was open when it was taken over" :
+                       "mapped by whoever its key was released to");
+        v->taken_over = false;
         v->breaker_set |= c->facts.has_slot;
         if (!released)
                 wrap_mark_adopt(v, lease_start(c, v));
@@ -245,6 +247,7 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         f->encrypting = t && t->unencrypted > 0;
         f->header_ok = y->error >= 0 && streq(y->uuid, v->uuid);
         f->released = v->released;
+        f->taken_over = v->taken_over;
         f->header_changed = v->released && (c->elsewhere ||
                             memcmp(y->header_digest, v->header.header_digest, sizeof(y->header_digest)) != 0);
         manager_volume_policy(c->manager, v);
@@ -263,6 +266,7 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         v->dev_major = y->dev_major;
         v->dev_minor = y->dev_minor;
         v->sectors = y->sectors;
+        memcpy(v->activation, y->activation, sizeof(v->activation));
         mount_watch_mark(c->manager->mounts, v);
         if (what == RECOGNIZED_RECOVERY)
                 adopt_recovery(c, v, y, why);
@@ -319,7 +323,36 @@ void adopt_found(struct manager *m, const struct mapping_seen *s) {
         c->manager = m;
         c->seen = *s;
         memcpy(c->uuid, s->uuid, sizeof(c->uuid));
+        if (v->taken_over)
+                c->mark = (struct open_mark_text) { .mark = OPEN_MARK_ATTACHED, .issued = v->taken_over_at };
+        c->facts.mark = c->mark.mark;
         ask(c);
+}
+
+static int on_taken_over(const struct mapping_seen *s, void *user) {
+        struct volume *v = user;
+
+        if (!streq(s->uuid, v->uuid))
+                return 0;
+        adopt_found(v->manager, s);
+        return 1;
+}
+
+int adopt_taken_over(struct manager *m, const char *uuid, struct instant asked) {
+        const struct trust_entry *t = trust_find_uuid(m->trust, uuid);
+        struct volume *v;
+        int r;
+
+        r = t ? manager_volume_add(m, t->uuid, t->name, t->role, &v) : -ENOENT;
+        if (r < 0)
+                return r;
+        v->taken_over = true;
+        v->taken_over_at = asked;
+        r = mapping_sysfs_for_each(on_taken_over, v);
+        if (r > 0)
+                return 0;
+        manager_volume_forget(m, v);
+        return r < 0 ? r : -ENXIO;
 }
 
 /* ---- at start ---- */

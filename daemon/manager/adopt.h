@@ -32,3 +32,7 @@ void adopt_pulled(struct volume *v, const char *below);
  * header has a cmkd token). Neither is ever adopted. */
 void adopt_second(struct volume *v, const struct mapping_seen *s);
 void adopt_foreign(struct manager *m, const struct mapping_seen *s);
+
+/* A volume that was taken over while a mapping of it stood, and is on the list now: it is under its lease, which counts from when the vault
+ * was asked. Returns 0, -ENXIO (the mapping is gone), -EEXIST, -ENOMEM, or what opening /sys/block says. */
+int adopt_taken_over(struct manager *m, const char *uuid, struct instant asked);

@@ -62,6 +62,8 @@ static void on_active(const struct disk_reply *y, int fd, void *user) {
                 v->dev_minor = y->dev_minor;
                 v->sectors = y->sectors;
         }
+        memcpy(v->activation, y->activation, sizeof(v->activation));
+        v->header_changed = false;
         volume_set_state(v, VOLUME_ATTACHED);
         r = malloc(sizeof(*r));
         if (r) {

@@ -72,7 +72,7 @@ static void on_taken_over(const struct outcome *o, void *user) {
         if (o->code != EXIT_CODE_DONE)
                 reply_error(m, o->code, "%s", o->message);
         else
-                sd_bus_reply_method_return(m, "sbs", o->uuid, o->changed, o->kept);
+                sd_bus_reply_method_return(m, "sbsb", o->uuid, o->changed, o->kept, o->adopted);
         sd_bus_message_unref(m);
 }
 
@@ -522,7 +522,7 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("TakeOver", "sssshba{sv}",
                                  SD_BUS_PARAM(device) SD_BUS_PARAM(name) SD_BUS_PARAM(role) SD_BUS_PARAM(key) SD_BUS_PARAM(passphrase)
                                  SD_BUS_PARAM(convert) SD_BUS_PARAM(options),
-                                 "sbs", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed) SD_BUS_PARAM(backup), method_take_over, 0),
+                                 "sbsb", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed) SD_BUS_PARAM(backup) SD_BUS_PARAM(adopted), method_take_over, 0),
         SD_BUS_METHOD_WITH_NAMES("KeyslotsRemove", "s", SD_BUS_PARAM(what),
                                  "sb", SD_BUS_PARAM(name) SD_BUS_PARAM(changed), bus_method_keyslots_remove, 0),
         SD_BUS_METHOD_WITH_NAMES("Encrypt", "ssssa{sv}",
@@ -550,6 +550,8 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                  "s", SD_BUS_PARAM(name), bus_method_recovery_key_test, 0),
         SD_BUS_METHOD_WITH_NAMES("HeaderBackup", "sh", SD_BUS_PARAM(what) SD_BUS_PARAM(file),
                                  "s", SD_BUS_PARAM(name), bus_method_header_backup, 0),
+        SD_BUS_METHOD_WITH_NAMES("HeaderAccept", "sb", SD_BUS_PARAM(what) SD_BUS_PARAM(look),
+                                 "sbs", SD_BUS_PARAM(name) SD_BUS_PARAM(changed) SD_BUS_PARAM(text), bus_method_header_accept, 0),
         SD_BUS_METHOD_WITH_NAMES("HeaderRestore", "shbb",
                                  SD_BUS_PARAM(what) SD_BUS_PARAM(file) SD_BUS_PARAM(older) SD_BUS_PARAM(wipe),
                                  "sb", SD_BUS_PARAM(name) SD_BUS_PARAM(changed), bus_method_header_restore, 0),

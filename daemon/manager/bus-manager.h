@@ -15,6 +15,7 @@ int bus_method_recovery_key_add(sd_bus_message *message, void *user, sd_bus_erro
 int bus_method_recovery_key_rotate(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_recovery_key_remove(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_recovery_key_escrow(sd_bus_message *message, void *user, sd_bus_error *e);
+int bus_method_header_accept(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_keyslots_remove(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_header_backup(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_header_restore(sd_bus_message *message, void *user, sd_bus_error *e);

@@ -239,6 +239,34 @@ int bus_method_header_restore(sd_bus_message *message, void *user, sd_bus_error 
         return not_started(message, c, r);
 }
 
+static void on_accepted(const struct outcome *o, void *user) {
+        struct recovery_call *c = user;
+
+        if (o->code != EXIT_CODE_DONE)
+                reply_error(c->message, o->code, "%s", o->message);
+        else
+                sd_bus_reply_method_return(c->message, "sbs", o->volume->name, o->changed, o->kept);
+        recovery_call_free(c);
+}
+
+int bus_method_header_accept(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        struct recovery_call *c;
+        struct requester who;
+        const char *what;
+        int r, look;
+
+        r = sd_bus_message_read(message, "sb", &what, &look);
+        if (r < 0)
+                return r;
+        r = may_ask(message, user, what);
+        if (r != 0)
+                return r;
+        c = recovery_call_new(message);
+        get_requester(message, &who);
+        r = c ? header_accept_start(user, what, look, &who, on_accepted, c) : -ENOMEM;
+        return r >= 0 ? 1 : not_started(message, c, r);
+}
+
 int bus_method_recovery_key_rotate(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
         return method_with_fd(message, user, recovery_key_rotate);
 }

@@ -346,6 +346,8 @@ static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const ch
                 snprintf(text, sizeof(text), "its header has what nobody enrolled: %s", v->foreign);
                 r = sd_bus_message_append(reply, "s", text);
         }
+        if (r >= 0 && volume_is_open(v) && v->header_changed)
+                r = sd_bus_message_append(reply, "s", "its header was changed by others since it was attached: \"cmkctl header accept\" says how");
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -385,6 +387,7 @@ const sd_bus_vtable bus_volume_vtable[] = {
         DERIVED("LastCode"),
         DERIVED("HoldPossible"),
         DERIVED("RecoveryKey"),
+        TEXT("Flags", activation, 0),
         SD_BUS_PROPERTY("HeaderBackup", "s", get_backup, 0, 0),
         NUMBER("SecondsSinceProof"),
         NUMBER("LeaseLeftSec"),

@@ -18,6 +18,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "adopt.h"
 #include "common/log.h"
 #include "disk-child.h"
 #include "drill.h"
@@ -36,6 +37,7 @@ struct format {
         struct vault_reply answer;       /* the last one */
         struct disk_reply made;          /* by FORMAT */
         bool formatted;
+        struct instant asked;            /* when the vault was asked to unwrap it */
         bool drill;                      /* of the drill's volume (drill.h) */
         int secret_fd;
         char use_id[37];
@@ -159,6 +161,16 @@ static void out_of_memory(struct format *f) {
         refuse(f, EXIT_CODE_FAILED, "%s: out of memory", f->request.device);
 }
 
+/* What stood all the time is under its lease from now on. */
+static void adopt_open(struct format *f) {
+        int r = f->made.flags & DISK_FLAG_MAPPED ? adopt_taken_over(f->manager, f->made.uuid, f->asked) : 0;
+
+        f->outcome.adopted = f->made.flags & DISK_FLAG_MAPPED && r >= 0;
+        if (r < 0 && r != -ENXIO)
+                log_alert("%s: it is open, and not under its lease (%s): \"cmkctl attach %s\" puts it there", f->request.name, strerror(-r),
+                          f->request.name);
+}
+
 static void on_checked(const struct disk_reply *y, int fd, void *user) {
         _cleanup_(freep) struct trust_entry *t = malloc(sizeof(*t));
         struct format *f = user;
@@ -185,6 +197,7 @@ static void on_checked(const struct disk_reply *y, int fd, void *user) {
                 return;
         }
         f->outcome.changed = true;
+        adopt_open(f);
         record(f, f->request.take_over ? "taken_over" : "formatted", false, NULL);
         end(f);
 }
@@ -250,6 +263,7 @@ static void on_formatted(const struct disk_reply *y, int fd, void *user) {
         }
         f->secret_fd = fds[0];
         write_end = fds[1];
+        f->asked = instant_now();
         if (new_volume_unwrap(f->manager, &f->key, new_volume_wrap(&f->key, &f->made), f->made.uuid, f->use_id, write_end, on_unwrapped, f) < 0)
                 out_of_memory(f);
 }

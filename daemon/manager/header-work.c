@@ -2,6 +2,7 @@
 #include "header-work.h"
 
 #include "common/log.h"
+#include "header-watch.h"
 #include "manager.h"
 #include "trust-places.h"
 
@@ -81,6 +82,7 @@ static void on_changed(const struct disk_reply *y, int fd, void *user) {
                 return;
         }
         w->header = *y;
+        header_watch_ours(manager_volume_by_uuid(w->manager, w->uuid), y);
         o.changed = y->count > 0;
         unlock_end(u, &o);
 }

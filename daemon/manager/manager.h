@@ -67,6 +67,7 @@ struct manager {
         struct follow_run *following;      /* NULL: no volume is being rotated by itself (follow.h) */
         LIST_HEAD(, encrypt_run) encryptions;      /* under way: encrypt-run.h */
         LIST_HEAD(, header_work) works;    /* on headers: header-work.h */
+        unsigned header_unlocks;           /* unlocks with header_only that are under way */
         struct appearance known[AUTOMATIC_KNOWN_MAX];
         unsigned n_known;
         struct { uint64_t n, usec, last_usec; } teardowns;     /* that ended clean, since this process began */

@@ -9,6 +9,7 @@
 
 #include "adopt.h"
 #include "common/log.h"
+#include "header-watch.h"
 #include "manager.h"
 #include "mount-watch.h"
 #include "uevent.h"
@@ -237,6 +238,8 @@ static void on_uevent(struct mapping_watch *w, const struct uevent *e) {
         if (mapping_sysfs_read(e->major, e->minor, &s) >= 0)
                 (void) on_mapping(&s, w);
         mount_watch_device(w->manager->mounts, e->major, e->minor);
+        if (e->action == UEVENT_CHANGE)
+                header_watch_event(w->manager, e->major, e->minor);
 }
 
 /* Returns 1 (there was a message), 0 (there is none now) or -errno. */

@@ -13,9 +13,10 @@ struct outcome {
         enum exit_code code;
         char message[1200];        /* a sentence for people; empty when done */
         bool changed;
+        bool adopted;              /* take over: it was open, and what it is mapped as comes under its lease */
         char uuid[37];             /* format: of the volume */
         char key[513];             /* rotate: what it has now, with version */
-        char kept[513];            /* rotate: what its header still has of it besides; take over: a path; empty: nothing */
+        char kept[1025];           /* rotate: what its header still has of it besides; take over: a path; header accept: what was changed; empty: nothing */
         struct volume *volume;     /* may be NULL */
 };
 
@@ -84,6 +85,10 @@ int recovery_key_escrow(struct manager *m, const char *what, const char *key, co
 
 /* recovery-key.c: the same as recovery_key_remove() of every keyslot but those of the volume's keys and of the recovery key. */
 int keyslots_remove(struct manager *m, const char *what, const struct requester *who, operation_done done, void *user);
+
+/* header-accept.c: whatever was changed in the header since it was enrolled is enrolled from now on. Done: kept says what it was and what
+ * there is, changed: something was. look: nothing is written, only said. */
+int header_accept_start(struct manager *m, const char *what, bool look, const struct requester *who, operation_done done, void *user);
 
 /* header-backup.c: a copy of the header into file, an empty one, which is taken over; no key is used. what: as for attach; the
  * volume may be open. */

@@ -22,7 +22,7 @@ static bool is_unfit(const struct recognize_facts *f) {
 }
 
 enum recognized recognize(const struct recognize_facts *f, enum lease_cause *ret_cause, const char **ret_why) {
-        bool ours = f->released;
+        bool ours = f->released || (f->taken_over && !is_unfit(f));
 
         *ret_cause = CAUSE_NONE;
         *ret_why = NULL;

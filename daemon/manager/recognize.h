@@ -23,6 +23,7 @@ struct recognize_facts {
         bool header_ok;                /* it was read, and its key can be asked about */
         bool encrypting;               /* the list says that it is being encrypted */
         bool header_changed;           /* it is not the one that was inspected for the release */
+        bool taken_over;                   /* by enroll, while it was open: its key was used, and its table compared */
         bool released;                 /* a release waits for this mapping */
         bool pulled;                   /* nothing is below it any more */
         bool has_slot;                 /* the breaker had a deadline */

@@ -26,17 +26,6 @@ static void record(const struct unlock *u, uint8_t priority) {
         manager_record(u->manager, r);
 }
 
-/* An open volume learns what its header says now; a closed one is inspected when it is attached. */
-static void take_header(const struct unlock *u, const struct disk_reply *y) {
-        struct volume *v = manager_volume_by_uuid(u->manager, u->volume->uuid);
-
-        if (v && volume_is_open(v) && streq(v->device, u->device)) {
-                v->header = *y;
-                *v->header.message = 0;
-                v->opener = MIN_OF(v->opener, v->header.n_wraps - 1u);
-        }
-}
-
 static void on_done(const struct disk_reply *y, int fd, void *user) {
         struct unlock *u = user;
         struct outcome o = {};
@@ -53,7 +42,7 @@ static void on_done(const struct disk_reply *y, int fd, void *user) {
         }
         o.changed = y->count > 0;
         if (!u->verb->keyless)
-                take_header(u, y);
+                unlock_take_header(u, y);
         if (u->verb->keyless || o.changed)
                 record(u, o.changed ? LOG_WARNING : LOG_NOTICE);
         unlock_end(u, &o);

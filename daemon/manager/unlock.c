@@ -8,6 +8,7 @@
 #include "automatic.h"
 #include "common/log.h"
 #include "disk-child.h"
+#include "header-watch.h"
 #include "key.h"
 #include "manager.h"
 #include "mapping-watch.h"
@@ -18,6 +19,7 @@
 struct unlock *unlock_free(struct unlock *u) {
         if (!u)
                 return NULL;
+        u->manager->header_unlocks -= u->verb->header_only;
         unlock_forget_others(u);
         if (u->child)
                 disk_child_cancel(u->child);
@@ -146,6 +148,18 @@ void unlock_run(struct unlock *u, enum disk_op op, disk_callback callback) {
                 outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
                 unlock_end(u, &o);
         }
+}
+
+void unlock_take_header(const struct unlock *u, const struct disk_reply *y) {
+        struct volume *v = manager_volume_by_uuid(u->manager, u->volume->uuid);
+
+        if (!v || !volume_is_open(v) || !streq(v->device, u->device))
+                return;
+        v->header = *y;
+        header_watch_ours(v, y);
+        *v->header.message = 0;
+        v->opener = MIN_OF(v->opener, v->header.n_wraps - 1u);
+        manager_volume_changed(u->manager, v);
 }
 
 void unlock_report_foreign(struct unlock *u, const struct disk_reply *y) {
@@ -333,6 +347,7 @@ struct unlock *unlock_new(struct manager *m, const struct unlock_verb *verb, con
                 return NULL;
         u->manager = m;
         u->verb = verb;
+        m->header_unlocks += verb->header_only;
         u->secret_fd = -EBADF;
         u->key_fd = -EBADF;
         u->who = *who;

@@ -124,6 +124,9 @@ void unlock_disk_request(const struct unlock *u, enum disk_op op, struct disk_re
  * memory the operation ends here. */
 void unlock_run(struct unlock *u, enum disk_op op, disk_callback callback);
 
+/* A verb about the header has changed it: an open volume learns what its header says now; a closed one is inspected when it is attached. */
+void unlock_take_header(const struct unlock *u, const struct disk_reply *y);
+
 /* OnForeignKeyslot=report: writes down what a child that opened the volume found beside what was enrolled. */
 void unlock_report_foreign(struct unlock *u, const struct disk_reply *y);
 

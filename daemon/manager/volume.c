@@ -48,6 +48,7 @@ struct volume *volume_free(struct volume *v) {
         sd_event_source_disable_unref(v->timer);
         sd_event_source_disable_unref(v->released_timer);
         sd_event_source_disable_unref(v->pause_timer);
+        sd_event_source_disable_unref(v->header_timer);
         free(v);
         return NULL;
 }

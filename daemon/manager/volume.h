@@ -82,7 +82,11 @@ struct volume {
         unsigned opener;                   /* which of header.wraps it was opened with, or is about to be */
         struct policy policy;
         struct disk_reply header;          /* as inspected: tokens and digests */
-        char foreign[200];                 /* keyslots and tokens that nobody enrolled, as of the last unlock */
+        char foreign[200];                 /* keyslots, tokens and flags that nobody enrolled, as of the last unlock */
+        uint8_t header_ours[DISK_DIGEST_SIZE];   /* a header of it that we wrote, or one of others that was said (header-watch.h) */
+        sd_event_source *header_timer;
+        bool header_changed;               /* by others, while it was open: what, the next unlock says */
+        char activation[97];               /* persistent flags that its mapping has, as of when it was last looked at */
         uint32_t dev_major, dev_minor;     /* of the mapping */
         uint64_t sectors;
         uint32_t use_flags;                /* enum disk_flags of the last look: mounted, swap, system */
@@ -93,6 +97,8 @@ struct volume {
         const char *hold_not_possible;     /* static text, NULL: possible */
         uint64_t paused_since_usec;        /* boot clock, while lease.paused_until is set (pause.c) */
         sd_event_source *pause_timer;      /* its end */
+        bool taken_over;                   /* CLOSED: it is open by a mapping that stood when it was taken over, proven by its key */
+        struct instant taken_over_at;      /* when that proof was asked for */
         bool released;                     /* ATTACHING: somebody else has the key and makes the mapping (release.c) */
         enum volume_state released_from;
         sd_event_source *released_timer;

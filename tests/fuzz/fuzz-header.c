@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c daemon/disk/manifest.c daemon/disk/foreign.c tests/unit/header-image.c
+// sources: daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c daemon/disk/manifest.c daemon/disk/foreign.c tests/unit/header-image.c daemon/disk/activation.c
 // libs: json-c
 
 /* Input that begins with "LUKS" or "SKUL" is a copy of a header, its checksum to be put right; all other input is its
@@ -50,6 +50,7 @@ static void check_metadata(const uint8_t *copy, const struct header_copy *c) {
         _cleanup_(secret_freep) struct secret *key = NULL;
         struct header_layout l;
         struct header_why why;
+        struct foreign f;
         uint8_t mac[TOKEN_MAC_SIZE];
 
         if (header_json_parse(copy, c->header_size, &raw, &why) < 0 || header_settle(raw, ENCRYPTED_DEVICE_SIZE, &o, &x, &why) < 0)
@@ -63,7 +64,7 @@ static void check_metadata(const uint8_t *copy, const struct header_copy *c) {
         /* Where all of it was enrolled, nothing that could be left out is foreign. */
         for (unsigned i = 0; i < l.n_wraps; i++)
                 memcpy(l.wraps[i].token.mac, mac, sizeof(mac));
-        if (foreign_find(o, c->uuid, key, &l, NULL, &why) != -EUCLEAN)
+        if (foreign_find(o, c->uuid, key, &l, NULL, &f) != -EUCLEAN)
                 abort();
 }
 

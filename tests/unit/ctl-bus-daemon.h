@@ -316,6 +316,14 @@ static int on_header_restore(sd_bus_message *m, void *user _unused_, sd_bus_erro
         return sd_bus_reply_method_return(m, "sb", name, !streq(what, "same"));
 }
 
+static int on_header_accept(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        const char *what;
+        int look;
+
+        sd_bus_message_read(m, "sb", &what, &look);
+        return sd_bus_reply_method_return(m, "sbs", what, streq(what, "data"), look ? "keyslot 2[look]" : "keyslot 2");
+}
+
 static int on_key_usage(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
         sd_bus_message *reply;
         const char *key;
@@ -347,7 +355,7 @@ static int on_take_over(sd_bus_message *m, void *user _unused_, sd_bus_error *e 
         int fd, convert;
 
         sd_bus_message_read(m, "sssshb", &device, &name, &role, &key, &fd, &convert);
-        return sd_bus_reply_method_return(m, "sbs", "8d2f6e3c-5b1a-4f7e-9c0d-112233445566", 1, convert ? "/var/kept" : "");
+        return sd_bus_reply_method_return(m, "sbsb", "8d2f6e3c-5b1a-4f7e-9c0d-112233445566", 1, convert ? "/var/kept" : "", !convert);
 }
 
 static const sd_bus_vtable manager_table[] = {
@@ -359,7 +367,8 @@ static const sd_bus_vtable manager_table[] = {
         SD_BUS_METHOD("HeaderBackup", "sh", "s", on_header_backup, 0),
         SD_BUS_METHOD("HeaderRestore", "shbb", "sb", on_header_restore, 0),
         SD_BUS_METHOD("KeyUsage", "s", "a(sssssttss)", on_key_usage, 0),
-        SD_BUS_METHOD("TakeOver", "sssshba{sv}", "sbs", on_take_over, 0),
+        SD_BUS_METHOD("TakeOver", "sssshba{sv}", "sbsb", on_take_over, 0),
+        SD_BUS_METHOD("HeaderAccept", "sb", "sbs", on_header_accept, 0),
         SD_BUS_METHOD("KeyslotsRemove", "s", "sb", on_recovery_gone, 0),
         SD_BUS_METHOD("Detach", "sa{sv}", "b", on_detach, 0),
         SD_BUS_METHOD("Hold", "s", NULL, on_remove, 0),

@@ -19,16 +19,17 @@ OPERATIONS = ["", "inspect", "format", "check", "erase", "activate", "deactivate
               "recovery-add", "recovery-remove", "recovery-test", "no-cores", "uses", "await", "wrap-add", "wrap-remove",
               "scratch", "recovery-rotate", "header-backup", "wrap-rotate", "wrap-drop",
               "header-candidate", "header-restore", "take-over-look", "take-over", "keyslots-remove",
-              "encrypt-stage", "encrypt-begin", "encrypt-run", "reencrypt-stage", "reencrypt-wrap", "reencrypt-begin"]
+              "encrypt-stage", "encrypt-begin", "encrypt-run", "reencrypt-stage", "reencrypt-wrap", "reencrypt-begin",
+              "header-accept"]
 HEADERS = {"inspect", "format", "check", "erase", "activate", "resume", "unlock-key", "recognize", "recovery-add",
            "recovery-remove", "recovery-test", "wrap-add", "wrap-remove", "scratch", "recovery-rotate",
            "header-backup", "wrap-rotate", "wrap-drop", "header-candidate", "header-restore", "take-over-look",
            "take-over", "keyslots-remove", "encrypt-stage", "encrypt-begin", "encrypt-run", "reencrypt-stage", "reencrypt-wrap",
-           "reencrypt-begin"}
+           "reencrypt-begin", "header-accept"}
 FLAGS = {"mapped": 1, "ours": 2, "suspended": 4, "error-table": 8, "mounted": 16, "swap": 32, "system": 64, "token": 128,
          "untrusted-ok": 256, "read-only": 512, "wipe": 1024, "recovery-key": 1 << 16, "foreign": 1 << 17,
          "foreign-ok": 1 << 18, "stored": 1 << 21, "convert": 1 << 22,
-         "rekeying": 1 << 23}
+         "rekeying": 1 << 23, "look": 1 << 24}
 ROLES = ["data", "os", "scratch"]
 MAGIC, VERSION, REQUEST, REPLY = 0x646b6d63, 1, 0x0201, 0x0202
 
@@ -39,7 +40,7 @@ REQUEST_FIELDS = {"op": "B", "flags": "I", "role": "B", "generation": "Q", "devi
                   "mapping": "s", "opener": "s", "wrapped": "b", "plain_max": "Q"}
 REPLY_FIELDS = {"error": "I", "exit_code": "B", "message": "s", "flags": "I", "role": "B", "name": "s", "uuid": "s",
                 "wraps": "w", "dev_major": "I", "dev_minor": "I", "sectors": "Q", "count": "I", "header_digest": "b",
-                "trust_digest": "b", "plain": "Q"}
+                "trust_digest": "b", "plain": "Q", "activation": "s"}
 WRAP_FIELDS = {"token": "B", "generation": "Q", "key": "s", "algorithm": "s", "proof_time": "Q", "proof_request_id": "s",
                "spki": "b", "wrapped": "b", "stored": "B"}
 

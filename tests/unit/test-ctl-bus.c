@@ -181,6 +181,22 @@ static void a_volume_is_taken_over(void **state _unused_) {
         assert_string_equal(RUN(verb_enroll, "other", "--remove-old-keyslots", "--yes")->out, "other has no old keyslots\n");
 }
 
+static void what_others_changed_is_enrolled(void **state _unused_) {
+        struct captured *c;
+
+        assert_int_equal(RUN(verb_header_accept, "data")->code, EXIT_CODE_USAGE);        /* nobody to ask */
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_header_accept, "data", "--dry-run")->out, "data: not enrolled: keyslot 2[look]\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_header_accept, "data", "--yes")->out, "data: enrolled from now on: keyslot 2\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_header_accept, "same", "--yes")->out, "same has the header that was enrolled; nothing was changed\n");
+        tear_down(NULL);
+        c = RUN(verb_header_accept, "data", "--dry-run", "--json");
+        assert_non_null(strstr(c->out, "\"changed\": false"));
+        assert_non_null(strstr(c->out, "\"what\": \"keyslot 2[look]\""));
+}
+
 static void a_key_takes_the_place_of_another(void **state _unused_) {
         struct captured *c;
 
@@ -518,7 +534,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(refusals_become_exit_codes), TEST(a_daemon_that_goes_is_said), TEST(another_shape_is_not_believed),
                 TEST(attach_and_detach_say_what_was_done), TEST(keys_are_enrolled_one_by_one), TEST(a_key_is_rotated), TEST(headers), TEST(what_needs_a_key),
-                TEST(a_volume_is_taken_over), TEST(a_key_takes_the_place_of_another), TEST(several_are_in_flight_at_once), TEST(one_that_fails_stops_no_other),
+                TEST(a_volume_is_taken_over), TEST(what_others_changed_is_enrolled), TEST(a_key_takes_the_place_of_another), TEST(several_are_in_flight_at_once), TEST(one_that_fails_stops_no_other),
                 TEST(the_plan_is_only_shown), TEST(the_plan_as_json),
                 TEST(a_pause_says_until_when), TEST(a_pause_is_ended), TEST(a_pause_is_asked_about_first),
                 TEST(nothing_is_asked_of_the_daemon_for_a_typing_error), TEST(bad_keys_are_named),

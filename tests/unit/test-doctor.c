@@ -5,7 +5,7 @@
 // sources: daemon/ctl/doctor/findings.c daemon/ctl/doctor/machine.c daemon/ctl/doctor/machine-disk.c
 // sources: daemon/ctl/doctor/certificates.c daemon/ctl/doctor/lists.c daemon/ctl/doctor/config-copy.c daemon/ctl/doctor/judge-boot.c daemon/ctl/doctor/blindness.c
 // sources: daemon/ctl/doctor/judge-vault.c daemon/ctl/doctor/judge-volumes.c daemon/ctl/boot-chain.c
-// sources: daemon/ctl/doctor/leaks.c daemon/ctl/doctor/backing.c daemon/ctl/doctor/keys.c daemon/ctl/worker.c
+// sources: daemon/ctl/doctor/leftovers.c daemon/ctl/doctor/leaks.c daemon/ctl/doctor/backing.c daemon/ctl/doctor/keys.c daemon/ctl/worker.c
 // libs: json-c
 
 /* A small image with which a small machine would boot, and one change of either for each finding. */

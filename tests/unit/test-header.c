@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
+// sources: daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c daemon/disk/activation.c
 // libs: json-c
 
 /* Every way in which a header is refused, each with its own error and words; and what is accepted. */
@@ -78,7 +78,11 @@ static const struct malformation malformations[] = {
         { "reencryption", "/config/requirements", "{\"mandatory\":[\"online-reencrypt-v2\"]}", -EPERM, "encryption" },
         { "other requirement", "/config/requirements", "{\"mandatory\":[\"online-reencrypt\"]}", -EPERM, "reencryption" },
         { "requirements of the future", "/config/requirements", "{\"optional\":[]}", -EPROTONOSUPPORT, "requirements" },
-        { "activation flags", "/config/flags", "[\"allow-discards\"]", -EPERM, "activation flags" },
+        { "flag of integrity tags", "/config/flags", "[\"no-journal\"]", -EPERM, "no-journal, which is for integrity tags" },
+        { "flag of the future", "/config/flags", "[\"allow-discards\",\"high_priority\"]", -EPROTONOSUPPORT, "high_priority, which is not" },
+        { "flag twice", "/config/flags", "[\"allow-discards\",\"allow-discards\"]", -EBADMSG, "list of different names" },
+        { "flag that is no name", "/config/flags", "[1]", -EBADMSG, "list of different names" },
+        { "flags that are no list", "/config/flags", "\"allow-discards\"", -EBADMSG, "list of different names" },
         { "metadata of another size", "/config/json_size", "\"4096\"", -EBADMSG, "metadata's size" },
         { "huge keyslot areas", "/config/keyslots_size", "\"134217728\"", -EFBIG, "larger than 16 MiB" },
         { "unknown section", "/extra", "{}", -EPERM, "metadata has members" },

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/live-table.c
+// sources: daemon/disk/activation.c daemon/disk/live-table.c
+// libs: json-c
 
+#include "disk/activation.h"
 #include "disk/live-table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
+#include <json-c/json.h>
 
 #define UUID "8d2f6e3c-5b1a-4f7e-9c0d-112233445566"
 #define KEY ":64:logon:cryptsetup:" UUID "-d0"
@@ -33,6 +36,58 @@ static const struct { unsigned sector_size; const char *params; int result; } ca
         { 512,  "aes-xts-plain64 " KEY " 0 254:16 327680", -EUCLEAN },
         { 512,  "", -EUCLEAN },
 };
+
+/* The flags of the header, no more and no less. */
+static void test_params_of_flags(void **state) {
+        static const struct { unsigned activation, sector_size; const char *options; } rows[] = {
+                { ACTIVATION_DISCARDS, 512, " 1 allow_discards" },
+                { ACTIVATION_DISCARDS, 4096, " 2 allow_discards sector_size:4096" },
+                { ACTIVATION_NO_READ_WORKQUEUE|ACTIVATION_NO_WRITE_WORKQUEUE, 512, " 2 no_read_workqueue no_write_workqueue" },
+                { ACTIVATION_ALL, 4096, " 6 allow_discards same_cpu_crypt submit_from_crypt_cpus no_read_workqueue no_write_workqueue "
+                                        "sector_size:4096" },
+        };
+        struct live_table_expected e = {
+                .name = "data1", .uuid = UUID, .major = 254, .minor = 16, .sectors = 1000, .offset = 32768,
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                for (unsigned flags = 0; flags <= ACTIVATION_ALL; flags++) {
+                        const char *why, *options;
+                        unsigned back;
+                        char params[512];
+
+                        e.sector_size = rows[i].sector_size;
+                        e.activation = flags;
+                        snprintf(params, sizeof(params), "aes-xts-plain64 " KEY " 0 254:16 32768%s", rows[i].options);
+                        assert_int_equal(live_table_check_params(params, &e, &options, &why),
+                                         flags == rows[i].activation ? 0 : -EUCLEAN);
+                        assert_int_equal(activation_from_options(rows[i].options + 1, e.sector_size, &back), 0);
+                        assert_int_equal(back, rows[i].activation);
+                }
+}
+
+/* The header's list, there and back. */
+static void test_flags(void **state) {
+        char text[ACTIVATION_TEXT_SIZE];
+        unsigned back;
+
+        (void) state;
+        for (unsigned flags = 0; flags <= ACTIVATION_ALL; flags++) {
+                struct json_object *a = activation_to_json(flags);
+                const char *name;
+
+                assert_int_equal(activation_parse(a, &back, &name), 0);
+                assert_int_equal(back, flags);
+                json_object_put(a);
+        }
+        activation_to_text(ACTIVATION_DISCARDS|ACTIVATION_NO_READ_WORKQUEUE, text);
+        assert_string_equal(text, "allow-discards no-read-workqueue");
+        activation_to_text(ACTIVATION_ALL, text);
+        assert_int_equal(strlen(text), ACTIVATION_TEXT_SIZE - 8);
+        activation_to_text(0, text);
+        assert_string_equal(text, "");
+}
 
 /* Made by cryptsetup or systemd, with options of theirs. */
 static const struct {
@@ -135,7 +190,7 @@ static void test_same_as_before(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_params), cmocka_unit_test(test_params_of_others), cmocka_unit_test(test_held),
+                cmocka_unit_test(test_params), cmocka_unit_test(test_params_of_flags), cmocka_unit_test(test_flags), cmocka_unit_test(test_params_of_others), cmocka_unit_test(test_held),
                 cmocka_unit_test(test_same_as_before),
         };
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/luks-recovery.c daemon/disk/luks-wrap.c daemon/disk/header-write.c daemon/disk/foreign.c daemon/disk/recovery-text.c daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-log.c daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
+// sources: daemon/disk/luks-recovery.c daemon/disk/luks-wrap.c daemon/disk/header-write.c daemon/disk/foreign.c daemon/disk/recovery-text.c daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-log.c daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c daemon/disk/activation.c
 // libs: libcryptsetup json-c
 
 /* A recovery key comes and goes: what the header is then, and what it is when the power fails at any byte on the way.
  * The disk is a memfd, and device_write() is the one below, which can be cut off. */
 
+#include "disk/activation.h"
 #include "disk/foreign.h"
 #include "disk/header-write.h"
 #include "disk/luks.h"
@@ -395,11 +396,54 @@ static void add_keyslot(const struct made *m, int slot, const char *token) {
 
 static void expect_foreign(const struct made *m, int result, const char *text) {
         _cleanup_(header_freep) struct header *h = read_header(m);
-        struct header_why why = {};
+        struct foreign f = {};
 
         assert_int_equal(manifest_verify(h->metadata, h->copy.uuid, m->volume_key, h->layout.wraps[0].token.mac), -EUCLEAN);
-        assert_int_equal(foreign_find(h->metadata, h->copy.uuid, m->volume_key, &h->layout, h->layout.wraps, &why), result);
-        assert_string_equal(why.text, text);
+        assert_int_equal(foreign_find(h->metadata, h->copy.uuid, m->volume_key, &h->layout, h->layout.wraps, &f), result);
+        assert_string_equal(f.what.text, text);
+        assert_int_equal(f.activation, 0);
+}
+
+static void set_flags(const struct made *m, uint32_t flags) {
+        struct crypt_device *cd = as_stranger(m);
+
+        assert_int_equal(crypt_persistent_flags_set(cd, CRYPT_FLAGS_ACTIVATION, flags), 0);
+        crypt_free(cd);
+}
+
+static unsigned find_only_flags(const struct made *m, const char *text) {
+        _cleanup_(header_freep) struct header *h = read_header(m);
+        struct foreign f = {};
+
+        assert_int_equal(foreign_find(h->metadata, h->copy.uuid, m->volume_key, &h->layout, h->layout.wraps, &f), 0);
+        assert_true(f.only_flags);
+        assert_string_equal(f.what.text, text);
+        return f.activation;
+}
+
+static void seal_as_it_is(const struct made *m) {
+        _cleanup_(header_freep) struct header *h = read_header(m);
+        _cleanup_(luks_close) struct luks l = {};
+
+        assert_int_equal(luks_reseal(&l, m->disk.fd, h, m->disk.path, m->volume_key), 0);
+}
+
+/* What "cryptsetup refresh --persistent" leaves: named, with what was enrolled; and once it was, the other way round. */
+static void test_foreign_flags(void **state) {
+        const struct made *m = *state;
+
+        set_flags(m, CRYPT_ACTIVATE_ALLOW_DISCARDS|CRYPT_ACTIVATE_NO_READ_WORKQUEUE);
+        assert_int_equal(find_only_flags(m, "the flags allow-discards no-read-workqueue instead of none"), 0);
+        set_flags(m, 0);                       /* an empty list where there was none */
+        assert_int_equal(find_only_flags(m, ""), 0);
+        set_flags(m, CRYPT_ACTIVATE_SAME_CPU_CRYPT);
+        add_keyslot(m, 5, NULL);
+        expect_foreign(m, 0, "keyslot 5, the flags same-cpu-crypt instead of none");
+        seal_as_it_is(m);
+        set_flags(m, CRYPT_ACTIVATE_ALLOW_DISCARDS);
+        assert_int_equal(find_only_flags(m, "the flags allow-discards instead of the flags same-cpu-crypt"), ACTIVATION_SAME_CPU);
+        set_flags(m, 0);
+        assert_int_equal(find_only_flags(m, "no flags instead of the flags same-cpu-crypt"), ACTIVATION_SAME_CPU);
 }
 
 static void test_foreign(void **state) {
@@ -534,7 +578,7 @@ int main(void) {
                 TEST(test_add_and_remove), TEST(test_twice), TEST(test_power_fails), TEST(test_damaged_first),
                 TEST(test_damaged_second), TEST(test_undo), TEST(test_undo_damaged), TEST(test_no_successor),
                 TEST(test_wiped), TEST(test_rotate), TEST(test_rotate_nothing), TEST(test_escrow), TEST(test_foreign_beside_old),
-                TEST(test_foreign), TEST(test_foreign_beside_recovery), TEST(test_foreign_recovery),
+                TEST(test_foreign), TEST(test_foreign_flags), TEST(test_foreign_beside_recovery), TEST(test_foreign_recovery),
                 TEST(test_foreign_and_changed), TEST(test_recovery_taken_away),
         };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/luks-wrap.c daemon/disk/luks-recovery.c daemon/disk/volume.c daemon/disk/header-write.c daemon/disk/header-successor.c daemon/disk/foreign.c daemon/disk/recovery-text.c daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-log.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c daemon/disk/encryption.c daemon/disk/reencryption.c
+// sources: daemon/disk/luks-wrap.c daemon/disk/luks-recovery.c daemon/disk/volume.c daemon/disk/header-write.c daemon/disk/header-successor.c daemon/disk/foreign.c daemon/disk/recovery-text.c daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-log.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/activation.c
 // libs: libcryptsetup json-c
 
 /* Several keys of one volume: one comes, one goes, and the power fails at any byte on the way; nobody else can add, drop or
@@ -423,10 +423,13 @@ static void add_stranger(const struct made *m, int at, bool same_mac) {
 static int find_foreign(const struct made *m, int opener, struct header_why *why) {
         _cleanup_(header_freep) struct header *h = read_header(m);
 
-        *why = (struct header_why) {};
+        struct foreign f = {};
+        int r;
+
         assert_int_equal(volume_manifest_verify(h, m->volume_key), -EUCLEAN);
-        return foreign_find(h->metadata, h->copy.uuid, m->volume_key, &h->layout,
-                            opener < 0 ? NULL : find(h, (unsigned) opener), why);
+        r = foreign_find(h->metadata, h->copy.uuid, m->volume_key, &h->layout, opener < 0 ? NULL : find(h, (unsigned) opener), &f);
+        *why = f.what;
+        return r;
 }
 
 static void test_token_of_a_stranger(void **state) {

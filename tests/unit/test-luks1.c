@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/luks1.c daemon/disk/luks1-convert.c daemon/disk/luks-convert.c daemon/disk/luks-wrap.c daemon/disk/header-write.c daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-log.c daemon/disk/header.c daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c
+// sources: daemon/disk/luks1.c daemon/disk/luks1-convert.c daemon/disk/luks-convert.c daemon/disk/luks-wrap.c daemon/disk/header-write.c daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-log.c daemon/disk/header.c daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c daemon/disk/activation.c
 // libs: libcryptsetup json-c
 
 /* LUKS1 as Azure Disk Encryption has it becomes LUKS2: what is taken and what is refused; and the power fails at any sector on the way.

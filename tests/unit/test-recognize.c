@@ -100,6 +100,15 @@ static void test_cases(void **state _unused_) {
         f.cut = CAUSE_NONE;
         assert_int_equal(see(f), RECOGNIZED_CUT);
         assert_int_equal(cause, CAUSE_EXPIRED);
+        /* taken over while it was open: it was no one's to refuse, but what it was compared as it has to be still */
+        f = fine;
+        f.taken_over = true;
+        assert_int_equal(see(f), RECOGNIZED_ATTACHED);
+        f.recovery = RECOVERY_NEVER;
+        assert_int_equal(see(f), RECOGNIZED_ATTACHED);
+        f.recovery = RECOVERY_ALLOW;
+        f.flags &= ~(uint32_t) DISK_FLAG_TABLE_OK;
+        assert_int_equal(see(f), RECOGNIZED_RECOVERY);
         f = fine;
         f.pulled = true;
         assert_int_equal(see(f), RECOGNIZED_CUT);
@@ -107,7 +116,7 @@ static void test_cases(void **state _unused_) {
 }
 
 static void check(const struct recognize_facts *f) {
-        bool ours = f->released || (f->at_start && f->mark != OPEN_MARK_RECOVERY &&
+        bool ours = f->released || f->taken_over || (f->at_start && f->mark != OPEN_MARK_RECOVERY &&
                                     (f->has_slot || f->mark == OPEN_MARK_ATTACHED || f->mark == OPEN_MARK_RELEASED));
         enum recognized r = see(*f);
 
@@ -129,14 +138,14 @@ static void test_all(void **state _unused_) {
         static const uint32_t flags[] = { DISK_FLAG_MAPPED|DISK_FLAG_OURS, DISK_FLAG_SUSPENDED, DISK_FLAG_ERROR_TABLE,
                                           DISK_FLAG_TABLE_OK, DISK_FLAG_NO_TABLE };
 
-        for (unsigned bits = 0; bits < 1u << (ELEMENTSOF(flags) + 7); bits++)
+        for (unsigned bits = 0; bits < 1u << (ELEMENTSOF(flags) + 8); bits++)
                 for (enum open_mark mark = 0; mark < _OPEN_MARK_MAX; mark++)
                         for (enum lease_cause c = 0; c < _LEASE_CAUSE_MAX; c++)
                                 for (unsigned k = 0; k < 4; k++) {
                                         unsigned b = bits >> ELEMENTSOF(flags);
                                         struct recognize_facts f = {
                                                 .at_start = b & 1, .header_ok = b & 2, .header_changed = b & 4,
-                                                .released = b & 8, .pulled = b & 16, .has_slot = b & 32, .encrypting = b & 64, .mark = mark,
+                                                .released = b & 8, .pulled = b & 16, .has_slot = b & 32, .encrypting = b & 64, .taken_over = b & 128, .mark = mark,
                                                 .cut = c, .role = k & 1 ? ROLE_OS : ROLE_DATA,
                                                 .recovery = k & 2 ? RECOVERY_NEVER : RECOVERY_ALLOW,
                                         };

@@ -12,6 +12,7 @@
 #include "keys.h"
 #include "blindness.h"
 #include "leaks.h"
+#include "leftovers.h"
 #include "lists.h"
 #include "secrets.h"
 #include "unpack.h"
@@ -88,6 +89,7 @@ static int examine_node(struct findings *l, const char *root) {
         find_blindness(root, l);
         find_algorithms(root, l);
         find_lists(root, (uint64_t) time(NULL), l);
+        find_leftovers(root, l);
         findings_sort(l);
         return l->out_of_memory ? fail(EXIT_CODE_FAILED, "out of memory") : EXIT_CODE_DONE;
 }

@@ -65,10 +65,10 @@ static int ask_cryptsetup(const char *device, char *text, size_t size) {
         return 0;
 }
 
-int disk_has_recovery_key(const char *device) {
+int disk_read_metadata(const char *device, struct json_object **ret) {
         _cleanup_(freep) char *text = NULL;
-        struct json_object *o, *tokens;
-        int found = 0, r;
+        struct json_object *o;
+        int r;
 
         if (geteuid() != 0)
                 return -EPERM;
@@ -79,6 +79,21 @@ int disk_has_recovery_key(const char *device) {
         if (r < 0)
                 return r;
         o = json_tokener_parse(text);
+        if (!json_object_is_type(o, json_type_object)) {
+                json_object_put(o);
+                return -EBADMSG;
+        }
+        *ret = o;
+        return 0;
+}
+
+int disk_has_recovery_key(const char *device) {
+        struct json_object *o, *tokens;
+        int found = 0, r;
+
+        r = disk_read_metadata(device, &o);
+        if (r < 0)
+                return r;
         if (!json_object_object_get_ex(o, "tokens", &tokens) || !json_object_is_type(tokens, json_type_object)) {
                 json_object_put(o);
                 return -EBADMSG;

@@ -117,7 +117,7 @@ static const struct { const char *event; int condition; } history[] = {
         { "resumed", CONDITION_OPEN }, { "held", CONDITION_HELD }, { "recovery", CONDITION_RECOVERY }, { "cut", CONDITION_CUT },
         { "removed", -1 }, { "detached", CONDITION_CLOSED }, { "closed_elsewhere", CONDITION_CLOSED }, { "intent", -1 },
         { "called_off", -1 }, { "refused", -1 }, { "reported", -1 }, { "lingering", -1 }, { "paused", -1 },
-        { "pause_ended", -1 }, { "foreign_keyslot", -1 }, { "second_mapping", -1 }, { "resumed_elsewhere", -1 },
+        { "pause_ended", -1 }, { "foreign_keyslot", -1 }, { "header_changed", -1 }, { "header_accepted", -1 }, { "second_mapping", -1 }, { "resumed_elsewhere", -1 },
         { "disk_removed", -1 }, { "recovery_key_added", -1 }, { "recovery_key_removed", -1 }, { "recovery_key_rotated", -1 }, { "recovery_key_escrowed", -1 }, { "release_unused", -1 },
         { "breaker", -1 }, { "key_read", -1 }, { "owner_floors", -1 }, { "key_expired", -1 }, { "key_expires_soon", -1 }, { "key_outdated", -1 }, { "header_restored", -1 },
         { "taken_over", -1 }, { "keyslots_removed", -1 },

@@ -42,6 +42,7 @@ enum rule {
         RULE_RECOVERY,
         RULE_FOREIGN_KEYSLOT,
         RULE_RECOVERY_KEY,
+        RULE_HEADER_ACCEPTED,
         RULE_HEADER_RESTORED,
         RULE_PAUSED,
         RULE_LINGERING,

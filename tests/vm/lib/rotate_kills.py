@@ -162,6 +162,8 @@ class Rotations:
         print(f"{where}: as {'after' if said['key'] == new else 'before'} it, {len(left)} left over", flush=True)
         assert said["key"] in (self.key, new) and set(tokens) <= {self.key, new}, (said, tokens)
         assert all(any(t in f and "cmkctl rotate" in f for f in said["findings"]) for t in left), said["findings"]
+        doctor = json.loads(node.sh("cmkctl doctor --json", check=False, timeout=120).out)["findings"]
+        assert len([f for f in doctor if f["id"] == "left-over"]) == len(left), (left, doctor)
         # udev may have opened it already; nothing of before is in the page cache
         node.sh("umount -A /dev/mapper/data1; cmkctl detach data1; cmkctl attach data1 && mount /dev/mapper/data1 /mnt", timeout=240)
         revoke.assert_intact(node)
