@@ -282,7 +282,7 @@ static void print_wraps(struct json_object *v) {
                 format_span(json_number(w, "grace_left_sec"), left, sizeof(left));
                 snprintf(line, sizeof(line), "%zu: %s", i + 1, json_text(w, "key"));
                 print_text("key", line);
-                snprintf(line, sizeof(line), "%s, %s%s%sproof %s%s, %s left", json_text(w, "state"), json_text(w, "last_verdict"),
+                snprintf(line, sizeof(line), "%s, %s%s%s, proof %s%s, %s left", json_text(w, "state"), json_text(w, "last_verdict"),
                          *json_text(w, "last_code") ? " " : "", json_text(w, "last_code"), proof,
                          json_number(w, "seconds_since_proof") != UINT64_MAX ? " ago" : "", left);
                 print_text("", line);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-wrap.c daemon/disk/luks-encrypt.c daemon/disk/luks-reencrypt.c daemon/disk/luks-log.c daemon/disk/luks-recovery.c daemon/disk/recovery-text.c daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header.c daemon/disk/header-successor.c daemon/disk/header-write.c daemon/disk/device.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
+// sources: daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-wrap.c daemon/disk/luks-encrypt.c daemon/disk/luks-reencrypt.c daemon/disk/luks-log.c daemon/disk/luks-recovery.c daemon/disk/recovery-text.c daemon/disk/activation.c daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header.c daemon/disk/header-successor.c daemon/disk/header-write.c daemon/disk/device.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c
 // libs: libcryptsetup json-c blkid
 
 /* Another volume key: the header that is made for it, as it is, on its way, at its end, and as a stranger with the disk would have it;
