@@ -341,11 +341,15 @@ static struct volume *volume_for_verb(struct manager *m, sd_bus_message *message
 static int method_detach(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
         struct manager *m = user;
         struct requester who;
+        struct options o;
         int r = 0;
         struct volume *v = volume_for_verb(m, message, volume_may_detach, "b", &r);
 
         if (!v)
                 return r;
+        r = read_options(message, &o);
+        if (r < 0)
+                return reply_error(message, EXIT_CODE_USAGE, "Options are not valid: %s", strerror(-r));
         get_requester(message, &who);
         return started(message, detach_start(m, v, &who, on_changed, sd_bus_message_ref(message)));
 }
