@@ -77,6 +77,12 @@ static struct json_object *find(struct json_object *list, const char *uuid) {
         return NULL;
 }
 
+/* How it stands when it is not looked at any more. */
+struct encryption_seen {
+        char name[80], encryption[16], state[32], cause[64];
+        uint64_t size, done;
+};
+
 static void note(struct json_object *v, struct encryption_seen *ret) {
         snprintf(ret->name, sizeof(ret->name), "%s", v ? json_text(v, "name") : "");
         snprintf(ret->encryption, sizeof(ret->encryption), "%s", v ? json_text(v, "encryption") : "");
@@ -87,7 +93,7 @@ static void note(struct json_object *v, struct encryption_seen *ret) {
 }
 
 /* What is closed to be opened again at once is waited for. */
-int encryption_follow(struct call *c, const char *uuid, bool wait, struct encryption_seen *ret) {
+static int follow(struct call *c, const char *uuid, bool wait, struct encryption_seen *ret) {
         const struct timespec pause = { 0, LOOK_MSEC * 1000 * 1000 };
         const struct sigaction act = { .sa_handler = on_interrupt };
         bool terminal = isatty(STDERR_FILENO);
@@ -142,7 +148,7 @@ static void print_end(const struct invocation *in, const char *uuid, bool again,
 }
 
 /* Somebody who did not want to wait has got what was asked for. */
-int encryption_conclude(const struct invocation *in, const char *uuid, bool changed, bool again, const struct encryption_seen *s) {
+static int conclude(const struct invocation *in, const char *uuid, bool changed, bool again, const struct encryption_seen *s) {
         bool done = !*s->encryption, wanted = has_option(in, OPTION_BACKGROUND);
         int code = EXIT_CODE_DONE;
 
@@ -159,12 +165,24 @@ int encryption_conclude(const struct invocation *in, const char *uuid, bool chan
                     *s->cause ? ", " : "", s->cause);
 }
 
+int encryption_finish(const struct invocation *in, struct call *c, bool again) {
+        struct encryption_seen seen;
+        const char *reply_uuid;
+        int code, r, made;
+        char uuid[37];
+
+        r = sd_bus_message_read(c->reply, "sb", &reply_uuid, &made);
+        if (r < 0)
+                return call_misunderstood(r);
+        snprintf(uuid, sizeof(uuid), "%s", reply_uuid);
+        code = follow(c, uuid, !has_option(in, OPTION_BACKGROUND), &seen);
+        return code == EXIT_CODE_DONE ? conclude(in, uuid, made, again, &seen) : code;
+}
+
 int verb_encrypt(const struct invocation *in) {
         _cleanup_(call_release) struct call c = { .timeout_usec = BEGIN_TIMEOUT_USEC };
-        char key[KEY_URI_MAX], question[768], uuid[37];
-        const char *reply_uuid;
-        struct encryption_seen seen;
-        int code, r, made;
+        char key[KEY_URI_MAX], question[768];
+        int code;
 
         code = check(in, key);
         if (code != EXIT_CODE_DONE)
@@ -177,12 +195,5 @@ int verb_encrypt(const struct invocation *in) {
                 code = call_begin(&c, BUS_MANAGER, "Encrypt");
         if (code == EXIT_CODE_DONE)
                 code = call_send(&c, append(c.request, in, key));
-        if (code != EXIT_CODE_DONE)
-                return code;
-        r = sd_bus_message_read(c.reply, "sb", &reply_uuid, &made);
-        if (r < 0)
-                return call_misunderstood(r);
-        snprintf(uuid, sizeof(uuid), "%s", reply_uuid);
-        code = encryption_follow(&c, uuid, !has_option(in, OPTION_BACKGROUND), &seen);
-        return code == EXIT_CODE_DONE ? encryption_conclude(in, uuid, made, false, &seen) : code;
+        return code == EXIT_CODE_DONE ? encryption_finish(in, &c, false) : code;
 }

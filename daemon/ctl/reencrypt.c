@@ -92,10 +92,8 @@ static int make_words(const struct invocation *in, int *ret) {
 int verb_reencrypt(const struct invocation *in) {
         _cleanup_(call_release) struct call c = { .timeout_usec = BEGIN_TIMEOUT_USEC };
         _cleanup_(closep) int words = -EBADF;
-        struct encryption_seen seen;
-        char question[512], uuid[37];
-        const char *reply_uuid;
-        int code, r, made;
+        char question[512];
+        int code;
 
         if (secret_process_init() < 0)
                 return fail(EXIT_CODE_FAILED, "this process cannot be made one that leaves nothing behind");
@@ -113,12 +111,5 @@ int verb_reencrypt(const struct invocation *in) {
                 code = call_begin(&c, BUS_MANAGER, "Reencrypt");
         if (code == EXIT_CODE_DONE)
                 code = call_send(&c, sd_bus_message_append(c.request, "sh", in->args[0], words));
-        if (code != EXIT_CODE_DONE)
-                return code;
-        r = sd_bus_message_read(c.reply, "sb", &reply_uuid, &made);
-        if (r < 0)
-                return call_misunderstood(r);
-        snprintf(uuid, sizeof(uuid), "%s", reply_uuid);
-        code = encryption_follow(&c, uuid, !has_option(in, OPTION_BACKGROUND), &seen);
-        return code == EXIT_CODE_DONE ? encryption_conclude(in, uuid, made, true, &seen) : code;
+        return code == EXIT_CODE_DONE ? encryption_finish(in, &c, true) : code;
 }
