@@ -187,6 +187,7 @@ int verb_encrypt(const struct invocation *in) {
         code = check(in, key);
         if (code != EXIT_CODE_DONE)
                 return code;
+        note_excess(in, key);
         snprintf(question, sizeof(question), "%s becomes the volume %s: its file system is made 32 MiB smaller where it fills the device, "
                  "and encrypted in place. What was written in clear may stay behind: in blocks that a flash disk keeps aside, in "
                  "snapshots and backups. Have a backup.", in->args[0], in->values[OPTION_NAME]);

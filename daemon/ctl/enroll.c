@@ -113,6 +113,8 @@ int verb_enroll(const struct invocation *in) {
         for (size_t i = 1; code == EXIT_CODE_DONE && i < in->n_keys; i++)
                 code = check_key(in->keys[i]);
         if (code == EXIT_CODE_DONE)
+                note_excess(in, key);
+        if (code == EXIT_CODE_DONE)
                 code = header_backup_first(in);
         if (code == EXIT_CODE_DONE)
                 code = enroll_one(in, key, &terms, &changed);

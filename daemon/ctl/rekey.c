@@ -109,6 +109,7 @@ static int rekey(const struct invocation *in, const char *key, const char *old, 
         int code = EXIT_CODE_DONE;
 
         snprintf(question, sizeof(question), "%s does not open %s any more, and its owner cannot revoke it.", old, in->args[0]);
+        note_excess(in, key);
         if (*old && !keep)
                 code = confirm(in, question);
         if (code == EXIT_CODE_DONE)

@@ -104,6 +104,7 @@ int take_over(const struct invocation *in) {
         passphrase = open(path, O_RDONLY|O_CLOEXEC);
         if (passphrase < 0)
                 return fail(EXIT_CODE_FAILED, "%s: %s", path, strerror(errno));
+        note_excess(in, key);
         snprintf(question, sizeof(question), "%.300s becomes the volume %s; what is on it stays. A header of LUKS1 is made one of LUKS2, and kept "
                  "in a file on this node.", in->args[0], in->values[OPTION_NAME]);
         if (has_option(in, OPTION_FROM_ADE))

@@ -121,6 +121,7 @@ int verb_format(const struct invocation *in) {
         code = check_format(in, key, &terms);
         if (code != EXIT_CODE_DONE)
                 return code;
+        note_excess(in, key);
         snprintf(question, sizeof(question), "%s becomes the volume %s; what is on it now cannot be read afterwards.",
                  in->args[0], in->values[OPTION_NAME]);
         code = confirm(in, question);

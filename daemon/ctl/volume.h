@@ -26,6 +26,10 @@ int append_terms(struct sd_bus_message *m, const struct key_terms *t);
  * question on a terminal (not with --yes or --json), where it is to go, if anywhere. */
 int header_backup_first(const struct invocation *in);
 
+/* excess.c: says on standard error what else than reading it, wrapping and unwrapping this node may do with the keys that are to be enrolled:
+ * first, and those of further --key. Says nothing where that cannot be found out. */
+void note_excess(const struct invocation *in, const char *first);
+
 /* takeover.c: enroll of a LUKS volume that is not one of ours yet; and what opened it before is taken out. */
 int take_over(const struct invocation *in);
 int remove_old_keyslots(const struct invocation *in);
