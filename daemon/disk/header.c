@@ -108,8 +108,17 @@ static int digest_place(EVP_MD_CTX *md, uint64_t offset) {
         return EVP_DigestUpdate(md, &offset, sizeof(offset)) ? 0 : -EIO;
 }
 
-static int copy_out(int fd, const void *data, size_t size, uint64_t offset, EVP_MD_CTX *md) {
-        return EVP_DigestUpdate(md, data, size) ? pwrite_all(fd, data, size, offset) : -EIO;
+/* Without what tells one copy from the other: a header is the same when the copy that was left behind by a crash is put in order. */
+static int digest_copy(EVP_MD_CTX *md, const struct raw_copy *c) {
+        struct luks2_binary b;
+
+        memcpy(&b, c->data, sizeof(b));
+        memset(b.magic, 0, sizeof(b.magic));
+        memset(b.salt, 0, sizeof(b.salt));
+        memset(b.checksum, 0, sizeof(b.checksum));
+        b.header_offset = 0;
+        return EVP_DigestUpdate(md, &b, sizeof(b)) &&
+               EVP_DigestUpdate(md, c->data + sizeof(b), c->copy.header_size - sizeof(b)) ? 0 : -EIO;
 }
 
 static int copy_keyslots(int from, const struct header *h, EVP_MD_CTX *md) {
@@ -128,7 +137,7 @@ static int copy_keyslots(int from, const struct header *h, EVP_MD_CTX *md) {
                         n = (size_t) MIN_OF(end - offset, (uint64_t) CHUNK);
                         r = pread_exact(from, buffer, n, offset);
                         if (r >= 0)
-                                r = copy_out(h->fd, buffer, n, offset, md);
+                                r = EVP_DigestUpdate(md, buffer, n) ? pwrite_all(h->fd, buffer, n, offset) : -EIO;
                 }
                 if (r < 0)
                         return r;
@@ -137,7 +146,7 @@ static int copy_keyslots(int from, const struct header *h, EVP_MD_CTX *md) {
 }
 
 /* A copy that was not good is left out, so that libcryptsetup cannot come to another choice than ours. */
-static int fill_memfd(int from, const struct raw_copy *a, const struct raw_copy *b, struct header *h) {
+static int fill_memfd(int from, const struct raw_copy *a, const struct raw_copy *b, const struct raw_copy *chosen, struct header *h) {
         _cleanup_(md_freep) EVP_MD_CTX *md = EVP_MD_CTX_new();
         const struct raw_copy *copies[] = { a, b };
         int r;
@@ -152,12 +161,13 @@ static int fill_memfd(int from, const struct raw_copy *a, const struct raw_copy 
         for (size_t i = 0; i < ELEMENTSOF(copies); i++) {
                 if (!copies[i]->data || copies[i]->copy.seqid != h->copy.seqid)
                         continue;
-                r = digest_place(md, copies[i]->offset);
-                if (r >= 0)
-                        r = copy_out(h->fd, copies[i]->data, copies[i]->copy.header_size, copies[i]->offset, md);
+                r = pwrite_all(h->fd, copies[i]->data, copies[i]->copy.header_size, copies[i]->offset);
                 if (r < 0)
                         return r;
         }
+        r = digest_copy(md, chosen);
+        if (r < 0)
+                return r;
         r = copy_keyslots(from, h, md);
         if (r < 0)
                 return r;
@@ -214,7 +224,7 @@ static int read_header(int fd, uint64_t device_size, bool plain, struct header *
         }
         if (r < 0)
                 return r;
-        r = fill_memfd(fd, &a, &b, h);
+        r = fill_memfd(fd, &a, &b, chosen, h);
         if (r < 0) {
                 snprintf(why->text, sizeof(why->text), "it cannot be copied to memory: %s", strerror(-r));
                 return r;

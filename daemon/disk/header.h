@@ -20,7 +20,7 @@ struct header {
         struct header_encryption encryption;
         bool damaged;                     /* the other copy is missing, unreadable or older */
         uint64_t device_size;
-        uint8_t digest[DISK_DIGEST_SIZE]; /* SHA-256 over what was copied */
+        uint8_t digest[DISK_DIGEST_SIZE]; /* SHA-256 over the copy that counts, and the keyslots */
 };
 
 /* Reads from fd, which the caller knows to be of device_size bytes. Of two good copies that differ the one with the

@@ -189,6 +189,30 @@ static void test_good(void **state) {
         }
 }
 
+/* Somebody who reads it with libcryptsetup puts the bad copy in order: it is not another header for that. */
+static void test_one_copy(void **state) {
+        _cleanup_(json_object_putp) struct json_object *o = image_metadata();
+        _cleanup_(closep) int fd = image_new_from(o);
+        _cleanup_(header_freep) struct header *whole = NULL;
+        struct header_why why;
+        uint8_t was, changed;
+
+        (void) state;
+        assert_int_equal(header_read(fd, IMAGE_DEVICE_SIZE, &whole, &why), 0);
+        for (unsigned i = 0; i < 2; i++) {
+                _cleanup_(header_freep) struct header *h = NULL;
+                off_t at = (off_t) (i * whole->copy.header_size + 4096);
+
+                assert_int_equal(pread(fd, &was, 1, at), 1);
+                changed = was ^ 1;
+                assert_int_equal(pwrite(fd, &changed, 1, at), 1);
+                assert_int_equal(header_read(fd, IMAGE_DEVICE_SIZE, &h, &why), 0);
+                assert_true(h->damaged);
+                assert_memory_equal(h->digest, whole->digest, sizeof(h->digest));
+                assert_int_equal(pwrite(fd, &was, 1, at), 1);
+        }
+}
+
 /* Texts that no JSON library writes. */
 static void test_texts(void **state) {
         _cleanup_(json_object_putp) struct json_object *o = image_metadata();
@@ -414,7 +438,8 @@ static void test_too_many_tokens(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_good), cmocka_unit_test(test_malformations), cmocka_unit_test(test_texts),
+                cmocka_unit_test(test_good),
+                cmocka_unit_test(test_one_copy), cmocka_unit_test(test_malformations), cmocka_unit_test(test_texts),
                 cmocka_unit_test(test_binary), cmocka_unit_test(test_copies), cmocka_unit_test(test_short_device),
                 cmocka_unit_test(test_two_tokens), cmocka_unit_test(test_two_versions), cmocka_unit_test(test_too_many_tokens),
         };
