@@ -26,6 +26,7 @@ class World:
 
     def __init__(self, node, vault, artifacts):
         self.node, self.vault, self.tried = node, vault, {}
+        self.steps = ""                    # up to the last kill: a letter each
         rotate_kills.install(node, artifacts)
         first = product.fresh(node, vault, policy=revoke.REVOKE, keys=("k1", "k2"))
         self.keys = [first, vault.create_key("k2")]
@@ -114,9 +115,10 @@ class World:
                 assert done.status == 0, (verb.name, step, done)
                 return False
             product.start(self.node, timeout=120)
-        steps = "" if power else " after " + self.node.out("cat /run/cmkd-test-steps")
+            self.steps = self.node.out("cat /run/cmkd-test-steps")
         left = verb.survives(self)
-        print(f"{verb.name}: {'power cut' if power else 'killed'} at step {step}{steps}; nobody's keyslots: {sorted(left) or 'none'}", flush=True)
+        print(f"{verb.name}: {'power cut' if power else f'killed after {self.steps},'} at step {step}; nobody's keyslots: {sorted(left) or 'none'}",
+              flush=True)
         verb.again(self)
         verb.done(self)
         self.tried[verb.name] = self.tried.get(verb.name, 0) + 1
