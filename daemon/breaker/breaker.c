@@ -186,7 +186,7 @@ void breaker_run(struct breaker *b) {
                 p[WORKERS] = (struct pollfd) { workers_fd(b->workers), POLLIN, 0 };
                 for (size_t i = 0; i < BREAKER_CLIENTS_MAX; i++)
                         p[CLIENTS + i] = (struct pollfd) {
-                                b->clients[i].fd, b->clients[i].list_next >= 0 ? POLLOUT : POLLIN, 0 };
+                                b->clients[i].fd, b->clients[i].owes || b->clients[i].list_next >= 0 ? POLLOUT : POLLIN, 0 };
                 if (ppoll(p, ELEMENTSOF(p), &ts, NULL) <= 0)
                         continue;
                 if (p[SIGNAL].revents)

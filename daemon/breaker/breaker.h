@@ -24,6 +24,8 @@ struct client {
         uint32_t generation;             /* tells this client from an earlier one in the same place */
         int list_next;                   /* the slot a LIST goes on with; -1: none under way */
         uint32_t list_id;
+        bool owes;                       /* what it does not read stays here, and nothing more of it is read */
+        struct breaker_reply owed;
 };
 
 /* What of a slot need not survive a restart. */

@@ -10,6 +10,7 @@
 static void drop(struct client *c) {
         c->fd = safe_close(c->fd);
         c->list_next = -1;
+        c->owes = false;
         c->generation++;
 }
 
@@ -37,33 +38,39 @@ void clients_accept(struct breaker *b) {
         b->clients[0].fd = TAKE_FD(fd);
 }
 
-/* False: the client is gone, or does not read. */
-static bool reply(struct client *c, uint16_t type, uint32_t id, int error, const struct breaker_slot *slot) {
-        struct breaker_reply y = { .magic = BREAKER_MAGIC, .version = 1, .type = type, .id = id, .error = error };
-        ssize_t n;
+/* Whoever has many volumes sends and reads in turn: what does not fit is sent before anything more of the client's is read. */
+static void pay(struct client *c) {
+        ssize_t n = send(c->fd, &c->owed, sizeof(c->owed), MSG_DONTWAIT|MSG_NOSIGNAL);
 
-        if (slot)
-                y.slot = *slot;
-        n = send(c->fd, &y, sizeof(y), MSG_DONTWAIT|MSG_NOSIGNAL);
-        return n == sizeof(y);
+        c->owes = n < 0 && (errno == EAGAIN || errno == EINTR);
+        if (n != sizeof(c->owed) && !c->owes)
+                drop(c);
 }
 
+static void reply(struct client *c, uint16_t type, uint32_t id, int error, const struct breaker_slot *slot) {
+        static const struct breaker_slot none = {};
+
+        if (c->owes) {                   /* an ACT has ended meanwhile: the client learns of it by a LIST */
+                drop(c);
+                return;
+        }
+        c->owed = (struct breaker_reply) { .magic = BREAKER_MAGIC, .version = 1, .type = type, .id = id, .error = error };
+        c->owed.slot = slot ? *slot : none;
+        pay(c);
+}
+
+/* One slot, or the end. */
 static void go_on_listing(struct breaker *b, struct client *c) {
         static const struct breaker_slot end = { .state = BREAKER_END };
 
-        for (; c->list_next < BREAKER_SLOTS; c->list_next++) {
-                const struct breaker_slot *s = &b->table->slots[c->list_next];
-
-                if (s->state != BREAKER_EMPTY && !reply(c, BREAKER_LIST, c->list_id, 0, s)) {
-                        if (errno != EAGAIN)
-                                drop(c);
-                        return;
-                }
-        }
-        if (reply(c, BREAKER_LIST, c->list_id, 0, &end))
+        while (c->list_next < BREAKER_SLOTS && b->table->slots[c->list_next].state == BREAKER_EMPTY)
+                c->list_next++;
+        if (c->list_next < BREAKER_SLOTS)
+                reply(c, BREAKER_LIST, c->list_id, 0, &b->table->slots[c->list_next++]);
+        else {
                 c->list_next = -1;
-        else if (errno != EAGAIN)
-                drop(c);
+                reply(c, BREAKER_LIST, c->list_id, 0, &end);
+        }
 }
 
 static int handle_set(struct breaker *b, const struct breaker_slot *asked, const struct breaker_slot **ret) {
@@ -111,9 +118,8 @@ void clients_finish_act(struct breaker *b, int slot, int error) {
         if (!w->waited_for)
                 return;
         w->waited_for = false;
-        if (c->fd >= 0 && c->generation == w->client_generation &&
-            !reply(c, BREAKER_ACT, w->request_id, error, &b->table->slots[slot]))
-                drop(c);
+        if (c->fd >= 0 && c->generation == w->client_generation)
+                reply(c, BREAKER_ACT, w->request_id, error, &b->table->slots[slot]);
 }
 
 static void handle(struct breaker *b, int index, const struct breaker_request *q) {
@@ -144,8 +150,7 @@ static void handle(struct breaker *b, int index, const struct breaker_request *q
         default:
                 r = -EOPNOTSUPP;
         }
-        if (!reply(c, q->type, q->id, r, slot))
-                drop(c);
+        reply(c, q->type, q->id, r, slot);
 }
 
 void clients_serve(struct breaker *b, int index) {
@@ -155,10 +160,12 @@ void clients_serve(struct breaker *b, int index) {
                 struct breaker_request q;
                 ssize_t n;
 
+                if (c->owes)
+                        pay(c);
+                if (c->owes || c->fd < 0)
+                        return;
                 if (c->list_next >= 0) {
                         go_on_listing(b, c);
-                        if (c->list_next >= 0)
-                                return;
                         continue;
                 }
                 n = recv(c->fd, &q, sizeof(q), MSG_DONTWAIT|MSG_TRUNC);
@@ -168,10 +175,9 @@ void clients_serve(struct breaker *b, int index) {
                         if (n > 0)
                                 say(LOG_WARNING, "A client sent what is no request, dropping it");
                         drop(c);
-                } else if (q.version != 1) {
-                        if (!reply(c, q.type, q.id, -EPROTONOSUPPORT, NULL))
-                                drop(c);
-                } else
+                } else if (q.version != 1)
+                        reply(c, q.type, q.id, -EPROTONOSUPPORT, NULL);
+                else
                         handle(b, index, &q);
         }
 }

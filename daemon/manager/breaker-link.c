@@ -9,6 +9,9 @@
 #include "common/log.h"
 
 #define RECONNECT_USEC (1 * USEC_PER_SEC)
+/* A socket takes some 160 requests, and one answer of a vault may be about every slot that there is. */
+#define WAITING_MAX (4u * BREAKER_SLOTS)
+#define WAITING_USEC (2 * USEC_PER_SEC)
 
 struct breaker_link {
         sd_event *event;
@@ -21,6 +24,9 @@ struct breaker_link {
         sd_event_source *io, *retry;
         struct breaker_slot *found;    /* of the LIST under way */
         size_t n_found;
+        struct breaker_request *waiting;   /* until the breaker reads; in order */
+        size_t n_waiting;
+        uint64_t waiting_since_usec;   /* since then it has read nothing */
 };
 
 static int on_retry(sd_event_source *s, uint64_t usec, void *user);
@@ -29,6 +35,7 @@ static void reconnect_later(struct breaker_link *b, int error) {
         b->io = sd_event_source_disable_unref(b->io);
         b->sock = safe_close(b->sock);
         b->ready = false;
+        b->n_waiting = 0;
         b->retry = sd_event_source_disable_unref(b->retry);
         if (!b->complained)
                 log_alert("cmkd-breaker is not there: %s; deadlines rest on cmkd alone until it is back", strerror(-error));
@@ -37,22 +44,61 @@ static void reconnect_later(struct breaker_link *b, int error) {
                 log_error("No memory to reconnect to cmkd-breaker");
 }
 
+static int send_now(const struct breaker_link *b, const struct breaker_request *q) {
+        return send(b->sock, q, sizeof(*q), MSG_NOSIGNAL|MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+static int let_wait(struct breaker_link *b, const struct breaker_request *q) {
+        uint64_t now = now_boottime_usec();
+        struct breaker_request *bigger;
+        int r = 0;
+
+        if (b->n_waiting == 0) {
+                b->waiting_since_usec = now;
+                r = sd_event_source_set_io_events(b->io, EPOLLIN|EPOLLOUT);
+        }
+        if (r < 0)
+                return r;
+        if (b->n_waiting >= WAITING_MAX || now - b->waiting_since_usec > WAITING_USEC)
+                return -ETIMEDOUT;
+        bigger = reallocarray(b->waiting, b->n_waiting + 1, sizeof(*bigger));
+        if (!bigger)
+                return -ENOMEM;
+        b->waiting = bigger;
+        b->waiting[b->n_waiting++] = *q;
+        return 0;
+}
+
+/* Returns 0, or what the connection ended with. */
+static int send_waiting(struct breaker_link *b) {
+        size_t n = 0;
+        int r = 0;
+
+        while (n < b->n_waiting && (r = send_now(b, b->waiting + n)) >= 0)
+                n++;
+        if (n > 0)
+                b->waiting_since_usec = now_boottime_usec();
+        b->n_waiting -= n;
+        memmove(b->waiting, b->waiting + n, b->n_waiting * sizeof(*b->waiting));
+        if (r < 0)
+                return r == -EAGAIN ? 0 : r;
+        return sd_event_source_set_io_events(b->io, EPOLLIN);
+}
+
 static int request(struct breaker_link *b, enum breaker_request_type type, const struct breaker_slot *s) {
         struct breaker_request q = {
                 .magic = BREAKER_MAGIC, .version = 1, .type = (uint16_t) type, .id = ++b->last_id, .slot = *s,
         };
-        ssize_t n;
+        int r;
 
         if (b->sock < 0)
                 return -ENOTCONN;
-        n = send(b->sock, &q, sizeof(q), MSG_NOSIGNAL|MSG_DONTWAIT);
-        if (n < 0) {
-                int r = -errno;
-
+        r = b->n_waiting > 0 ? -EAGAIN : send_now(b, &q);
+        if (r == -EAGAIN)
+                r = let_wait(b, &q);
+        if (r < 0)
                 reconnect_later(b, r);
-                return r;
-        }
-        return 0;
+        return r;
 }
 
 static void list_reply(struct breaker_link *b, const struct breaker_slot *s) {
@@ -78,11 +124,19 @@ static void list_reply(struct breaker_link *b, const struct breaker_slot *s) {
         b->found[b->n_found++] = *s;
 }
 
-static int on_io(sd_event_source *source _unused_, int fd, uint32_t events _unused_, void *user) {
+static int on_io(sd_event_source *source _unused_, int fd, uint32_t events, void *user) {
         struct breaker_link *b = user;
         struct breaker_reply y;
         ssize_t n;
+        int r;
 
+        if (events & EPOLLOUT) {
+                r = send_waiting(b);
+                if (r < 0) {
+                        reconnect_later(b, r);
+                        return 0;
+                }
+        }
         n = recv(fd, &y, sizeof(y), MSG_DONTWAIT|MSG_TRUNC);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return 0;
@@ -149,6 +203,7 @@ struct breaker_link *breaker_link_free(struct breaker_link *b) {
         sd_event_source_disable_unref(b->retry);
         safe_close(b->sock);
         free(b->found);
+        free(b->waiting);
         sd_event_unref(b->event);
         free(b);
         return NULL;
