@@ -12,6 +12,12 @@
 
 #define CLIENTS_MAX 32u
 #define FRAMES_PER_TURN 64u
+#define ANSWERS_MAX 4096u        /* for one that does not read them */
+
+struct answer {
+        uint32_t id;
+        struct audit_ack ack;
+};
 
 struct client {
         LIST_ENTRY(client) clients;
@@ -19,6 +25,8 @@ struct client {
         sd_event_source *source;
         int fd;
         pid_t pid;
+        struct answer *answers;                  /* until it reads; nothing more of it is read meanwhile */
+        size_t n_answers;
 };
 
 struct serve {
@@ -37,6 +45,7 @@ static void client_free(struct client *c) {
         c->serve->n_clients--;
         sd_event_source_disable_unref(c->source);
         safe_close(c->fd);
+        free(c->answers);
         free(c);
 }
 
@@ -78,12 +87,55 @@ static int receive_one(struct client *c) {
         return 1;
 }
 
+static int send_answer(struct client *c, const struct answer *a) {
+        int r;
+
+        /* The frame of the request was decoded before: its room is free */
+        r = audit_ack_encode(&a->ack, a->id, &c->serve->frame);
+        return r < 0 ? r : link_send(c->fd, &c->serve->frame, -EBADF);
+}
+
+/* Returns 1, or negative. */
+static int send_answers(struct client *c) {
+        size_t n = 0;
+        int r = 0;
+
+        while (n < c->n_answers && (r = send_answer(c, c->answers + n)) >= 0)
+                n++;
+        c->n_answers -= n;
+        memmove(c->answers, c->answers + n, c->n_answers * sizeof(*c->answers));
+        if (r < 0)
+                return r == -EAGAIN ? 1 : r;
+        r = sd_event_source_set_io_events(c->source, EPOLLIN);
+        return r < 0 ? r : 1;
+}
+
+/* Whoever has much to say at once reads nothing before it has said it. */
+static int answer_later(struct client *c, const struct answer *a) {
+        struct answer *bigger;
+        int r;
+
+        if (c->n_answers >= ANSWERS_MAX)
+                return -ENOBUFS;
+        r = sd_event_source_set_io_events(c->source, EPOLLOUT);
+        if (r < 0)
+                return r;
+        bigger = reallocarray(c->answers, c->n_answers + 1, sizeof(*bigger));
+        if (!bigger)
+                return -ENOMEM;
+        c->answers = bigger;
+        c->answers[c->n_answers++] = *a;
+        return 0;
+}
+
 static int on_client(sd_event_source *source _unused_, int fd _unused_, uint32_t events, void *user) {
         struct client *c = user;
         int r = 1;
 
-        if (events & EPOLLIN)
-                for (unsigned i = 0; i < FRAMES_PER_TURN && r > 0; i++)
+        if (events & EPOLLOUT)
+                r = send_answers(c);
+        else if (events & EPOLLIN)
+                for (unsigned i = 0; i < FRAMES_PER_TURN && r > 0 && c->n_answers == 0; i++)
                         r = receive_one(c);
         else
                 r = 0;
@@ -173,13 +225,11 @@ int serve_new(sd_event *event, const char *path, const struct serve_handler *han
 }
 
 void serve_ack(struct client *c, uint32_t id, int error, uint64_t sequence) {
-        struct audit_ack a = { .error = error, .sequence = sequence };
-        int r;
+        const struct answer a = { id, { .error = error, .sequence = sequence } };
+        int r = c->n_answers > 0 ? -EAGAIN : send_answer(c, &a);
 
-        /* The frame of the request was decoded before: its room is free */
-        r = audit_ack_encode(&a, id, &c->serve->frame);
-        if (r >= 0)
-                r = link_send(c->fd, &c->serve->frame, -EBADF);
+        if (r == -EAGAIN)
+                r = answer_later(c, &a);
         if (r < 0)
                 shutdown(c->fd, SHUT_RDWR);
 }

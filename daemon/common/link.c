@@ -12,14 +12,12 @@ union one_fd {
         uint8_t space[CMSG_SPACE(sizeof(int))];
 };
 
-int link_send(int sock, const struct wire_frame *f, int fd) {
-        struct iovec iov = { .iov_base = (void *) f->data, .iov_len = f->size };
+int link_send_bytes(int sock, const void *data, size_t size, int fd) {
+        struct iovec iov = { .iov_base = (void *) data, .iov_len = size };
         struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
         union one_fd control = {};
         ssize_t n;
 
-        if (f->error != 0)
-                return f->error;
         if (fd >= 0) {
                 struct cmsghdr *h;
 
@@ -35,6 +33,10 @@ int link_send(int sock, const struct wire_frame *f, int fd) {
                 n = sendmsg(sock, &m, MSG_NOSIGNAL);
         while (n < 0 && errno == EINTR);
         return n < 0 ? -errno : 0;
+}
+
+int link_send(int sock, const struct wire_frame *f, int fd) {
+        return f->error != 0 ? f->error : link_send_bytes(sock, f->data, f->size, fd);
 }
 
 /* Takes the descriptor that came along, if one did. The padding of the control buffer has room for a second one: what

@@ -10,6 +10,9 @@
  * peer does not read), -EPIPE/-ECONNRESET (gone), or what sendmsg(2) says. Never raises SIGPIPE. */
 int link_send(int sock, const struct wire_frame *f, int fd);
 
+/* The same for a frame that somebody kept: its bytes. */
+int link_send_bytes(int sock, const void *data, size_t size, int fd);
+
 /* Receives one frame into f and opens c on it. ret_fd: takes over a descriptor that came along, NULL where none is
  * expected (one that comes is closed and the frame refused). Returns 1 for a frame, 0 at the peer's end of file,
  * -EAGAIN, -EBADMSG and -EPROTONOSUPPORT for a bad frame, or what recvmsg(2) says. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rpc.h"
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/queue.h>
@@ -12,7 +13,11 @@
 
 struct call {
         LIST_ENTRY(call) calls;
+        TAILQ_ENTRY(call) unsent;
         struct rpc *rpc;
+        uint8_t *frame;            /* while the peer does not read: not sent yet */
+        size_t frame_size;
+        int frame_fd;
         uint32_t id;
         sd_event_source *timer;
         rpc_callback callback;     /* NULL: cancelled */
@@ -28,10 +33,22 @@ struct rpc {
         sd_event_source *io, *again;
         uint32_t last_id;
         LIST_HEAD(, call) calls;
+        TAILQ_HEAD(, call) unsent; /* in order, sent when the peer reads again */
         struct wire_frame in;      /* too large for the stack of a busy loop */
 };
 
+static void sent(struct call *c) {
+        if (!c->frame)
+                return;
+        TAILQ_REMOVE(&c->rpc->unsent, c, unsent);
+        explicit_bzero(c->frame, c->frame_size);
+        free(c->frame);
+        c->frame = NULL;
+        c->frame_fd = safe_close(c->frame_fd);
+}
+
 static void call_free(struct call *c) {
+        sent(c);
         LIST_REMOVE(c, calls);
         sd_event_source_disable_unref(c->timer);
         free(c);
@@ -52,6 +69,8 @@ static int on_lost(sd_event_source *s _unused_, uint64_t usec _unused_, void *us
 }
 
 static void disconnect(struct rpc *r) {
+        while (!TAILQ_EMPTY(&r->unsent))
+                sent(TAILQ_FIRST(&r->unsent));
         r->io = sd_event_source_disable_unref(r->io);
         r->sock = safe_close(r->sock);
         r->reset = false;
@@ -86,11 +105,23 @@ static void dispatch(struct rpc *r, struct wire_cursor *cursor) {
 
 static void reconnect_soon(struct rpc *r);
 
-static int on_io(sd_event_source *s _unused_, int fd _unused_, uint32_t events _unused_, void *user) {
+/* What goes wrong with it is found out by who reads from the peer. */
+static void send_unsent(struct rpc *r) {
+        struct call *c;
+
+        while ((c = TAILQ_FIRST(&r->unsent)) && link_send_bytes(r->sock, c->frame, c->frame_size, c->frame_fd) >= 0)
+                sent(c);
+        if (!c)
+                (void) sd_event_source_set_io_events(r->io, EPOLLIN);
+}
+
+static int on_io(sd_event_source *s _unused_, int fd _unused_, uint32_t events, void *user) {
         struct rpc *r = user;
         struct wire_cursor cursor;
         int n;
 
+        if (events & EPOLLOUT)
+                send_unsent(r);
         n = link_receive(r->sock, &r->in, &cursor, NULL);
         if (n == -EAGAIN)
                 return 0;
@@ -126,6 +157,7 @@ int rpc_new(sd_event *event, const char *path, const char *name, struct rpc **re
         r->name = name;
         r->sock = -EBADF;
         LIST_INIT(&r->calls);
+        TAILQ_INIT(&r->unsent);
         *ret = r;
         return 0;
 }
@@ -199,6 +231,32 @@ static void lose_others(struct rpc *r, const struct call *except) {
         }
 }
 
+/* Many volumes have much to say at once, and a socket takes some dozens of frames. */
+static int send_later(struct rpc *r, struct call *c, const struct wire_frame *f, int fd) {
+        int n = sd_event_source_set_io_events(r->io, EPOLLIN|EPOLLOUT);
+
+        if (n < 0)
+                return n;
+        c->frame_fd = fd < 0 ? -EBADF : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (fd >= 0 && c->frame_fd < 0)
+                return -errno;
+        c->frame = malloc(f->size);
+        if (!c->frame) {
+                c->frame_fd = safe_close(c->frame_fd);
+                return -ENOMEM;
+        }
+        memcpy(c->frame, f->data, f->size);
+        c->frame_size = f->size;
+        TAILQ_INSERT_TAIL(&r->unsent, c, unsent);
+        return 0;
+}
+
+static int send_call(struct rpc *r, struct call *c, const struct wire_frame *f, int fd) {
+        int n = TAILQ_EMPTY(&r->unsent) ? link_send(r->sock, f, fd) : -EAGAIN;
+
+        return n == -EAGAIN && f->error == 0 ? send_later(r, c, f, fd) : n;
+}
+
 int rpc_call(struct rpc *r, uint32_t id, const struct wire_frame *f, int fd, uint64_t timeout_usec,
              rpc_callback callback, void *user) {
         struct call *c;
@@ -216,14 +274,14 @@ int rpc_call(struct rpc *r, uint32_t id, const struct wire_frame *f, int fd, uin
         if (n >= 0)
                 n = ensure_connected(r);
         if (n >= 0)
-                n = link_send(r->sock, f, fd);
+                n = send_call(r, c, f, fd);
         if (n == -EPIPE || n == -ECONNRESET) {
                 /* The peer ended between two calls (the worker recycles itself): once more on a new connection. */
                 disconnect(r);
                 lose_others(r, c);
                 n = ensure_connected(r);
                 if (n >= 0)
-                        n = link_send(r->sock, f, fd);
+                        n = send_call(r, c, f, fd);
         }
         if (n < 0)
                 call_free(c);

@@ -27,7 +27,7 @@ struct rpc *rpc_free(struct rpc *r);
 uint32_t rpc_next_id(struct rpc *r);
 
 /* Sends a finished frame that carries id; fd as in link_send(). Returns 0: the callback will be called; or a negative
- * errno: it will not (cannot connect, the peer does not read, -ENOMEM). */
+ * errno: it will not (cannot connect, -ENOMEM). A peer that does not read for a while gets it later, in order. */
 int rpc_call(struct rpc *r, uint32_t id, const struct wire_frame *f, int fd, uint64_t timeout_usec,
              rpc_callback callback, void *user);
 

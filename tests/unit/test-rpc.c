@@ -184,12 +184,78 @@ static void test_kept(void **state _unused_) {
         assert_false(rpc_is_connected(rpc));
 }
 
+/* More than a socket takes, before the peer reads for the first time: each comes, once, in order, with its descriptor. */
+static void test_many_at_once(void **state _unused_) {
+        enum { MANY = 600 };
+        static struct end ends[MANY];
+        static uint32_t ids[MANY];
+        struct wire_cursor c;
+        int pipe_fds[2], got, last = -1, fd;
+
+        assert_int_equal(pipe(pipe_fds), 0);
+        for (int i = 0; i < MANY - 1; i++)
+                ids[i] = call(ends + i);
+        ids[MANY - 1] = rpc_next_id(rpc);
+        wire_start(&frame, 1, ids[MANY - 1]);
+        assert_int_equal(wire_finish(&frame), 0);
+        assert_int_equal(rpc_call(rpc, ids[MANY - 1], &frame, pipe_fds[1], LONG, on_end, ends + MANY - 1), 0);
+        close(pipe_fds[1]);
+        fd = peer();
+        for (int i = 0; i < MANY; ) {
+                int r = link_receive(fd, &frame, &c, &got);
+
+                if (r == -EAGAIN) {
+                        assert_true(sd_event_run(event, 5 * USEC_PER_SEC) > 0);
+                        continue;
+                }
+                assert_int_equal(r, 1);
+                assert_int_equal(c.id, ids[i]);
+                assert_int_equal(got >= 0, i == MANY - 1);
+                last = got;
+                answer(fd, ids[i]);
+                wait_for(ends + i);
+                assert_int_equal(ends[i].error, 0);
+                i++;
+        }
+        assert_int_equal(write(last, "x", 1), 1);
+        assert_int_equal(read(pipe_fds[0], &(char) { 0 }, 1), 1);
+        close(last);
+        close(pipe_fds[0]);
+        close(fd);
+}
+
+/* What was not sent to one peer is not sent to the next. */
+static void test_gone_without_reading(void **state _unused_) {
+        enum { MANY = 600 };
+        static struct end ends[MANY];
+        struct end after;
+        uint32_t id;
+        int fd;
+
+        for (int i = 0; i < MANY; i++)
+                (void) call(ends + i);
+        close(peer());
+        for (int i = 0; i < MANY; i++) {
+                wait_for(ends + i);
+                assert_int_equal(ends[i].error, -ECONNRESET);
+        }
+        id = call(&after);
+        fd = peer();
+        receive(fd);
+        answer(fd, id);
+        wait_for(&after);
+        assert_int_equal(after.error, 0);
+        close(fd);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_answers_by_id, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_found_out_by_another_call, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_gone, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_kept, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_many_at_once, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_gone_without_reading, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answered_before_it_went, set_up, tear_down),
         };
 
