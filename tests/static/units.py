@@ -95,12 +95,12 @@ def example_hooks(tree):
 
 
 def programs(tree):
-    """Every program that a unit starts is one that the Makefile builds, in its place, or the system's modprobe."""
+    """Every program that a unit starts is one that the Makefile builds, in its place, or modprobe and AppArmor's parser of the system."""
     made = set(re.findall(r"\bcmkd(?:-[a-z]+)?\b", tree.need("Makefile")))
     for name in unit_files(tree):
         for path in re.findall(r"^Exec\w+=[-+!@:]*(/\S+)", tree.text(name), re.M):
             directory, program = os.path.split(path)
-            if path not in ("/sbin/modprobe", "/usr/bin/cmkctl") and (directory != "/usr/lib/cmkd" or program not in made):
+            if path not in ("/sbin/modprobe", "/sbin/apparmor_parser", "/usr/bin/cmkctl") and (directory != "/usr/lib/cmkd" or program not in made):
                 yield f"{name} starts {path}"
 
 
