@@ -41,6 +41,7 @@ ENABLED = ["cmkd-test-agent.service", "cmkd-test-net.service"]
 MODULES = ["virtio_pci", "virtio_blk", "crc32c_generic", "crc32c_intel", "crc32c_cryptoapi", "ext4"]
 MODULES_NEEDED = {"virtio_blk", "ext4"}
 DISK_SIZE = "4G"
+CONFINED = ["cmkd", "cmkd-audit", "cmkd-breaker", "cmkd-disk", "cmkd-keyscript", "cmkd-vault"]
 
 
 def archives():
@@ -187,10 +188,13 @@ def customise(root):
 
 
 def only_our_profiles(directory):
-    """Debian's, of programs that no test runs, would be compiled at each boot."""
+    """Debian's, of programs that no test runs, would be compiled at each boot. To ours what tests load into the programs, to end
+    them at a point of their work (killer.py, life-encrypt), and by which that says so."""
     for path in directory.iterdir():
         if path.is_file():
             path.unlink()
+    for profile in CONFINED:
+        (directory / "local" / profile).write_text("/run/kill-at.so mr,\n/usr/local/lib/cmkd-test-*.so mr,\n/run/cmkd-test-* rwk,\n")
 
 
 def module_path(root, release, table, name):
