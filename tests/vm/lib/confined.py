@@ -8,7 +8,7 @@ DAEMONS = {"cmkd", "cmkd-audit", "cmkd-breaker"}
 LOOK = """
 for p in /proc/[0-9]*; do
     exe=$(readlink $p/exe) || continue
-    case $exe in /usr/lib/cmkd/*) echo "${exe##*/} $(readlink $p/ns/mnt) $(cat $p/attr/current)";; esac
+    case $exe in /usr/lib/cmkd/*) echo "${exe##*/} $(readlink $p/ns/mnt) $(cat $p/attr/current 2> /dev/null)";; esac
 done
 true
 """
