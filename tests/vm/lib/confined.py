@@ -18,10 +18,10 @@ def profiles(node):
     """{program: (mount namespaces, profiles)} of what runs now."""
     found = {}
     for line in node.out(LOOK).splitlines():
-        program, namespace, profile = line.split(" ", 2)
+        program, namespace, *profile = line.strip().split(" ", 2)      # nothing where there is no AppArmor
         namespaces, labels = found.setdefault(program.removesuffix(" (deleted)"), (set(), set()))
         namespaces.add(namespace)
-        labels.add(profile)
+        labels.add("".join(profile))
     return found
 
 
