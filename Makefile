@@ -185,6 +185,9 @@ install: all
 		udev/initramfs-tools/$${f%%=*} > $(D)/share/initramfs-tools/$${f#*=}/cmkd && \
 		chmod 755 $(D)/share/initramfs-tools/$${f#*=}/cmkd || exit 1; done
 	$(Q)$(INSTALL) -m 644 daemon/data/cmkd.conf $(D)/lib/cmkd/
+	$(Q)$(INSTALL) -d $(DESTDIR)/etc/apparmor.d
+	$(Q)sed 's|/usr/lib/cmkd|$(PREFIX)/lib/cmkd|' daemon/data/apparmor.d/cmkd > $(DESTDIR)/etc/apparmor.d/cmkd && \
+		chmod 644 $(DESTDIR)/etc/apparmor.d/cmkd
 	$(Q)$(INSTALL) -m 644 daemon/data/tmpfiles.d/cmkd.conf $(D)/lib/tmpfiles.d/
 	$(Q)$(INSTALL) -d $(D)/lib/sysusers.d
 	$(Q)$(INSTALL) -m 644 daemon/data/sysusers.d/cmkd.conf $(D)/lib/sysusers.d/

@@ -38,6 +38,15 @@ void child_settle(int sock, int secret_fd, pid_t parent) {
                 _exit(126);
 }
 
+int child_follow_parent(void) {
+        struct ucred maker;
+        socklen_t size = sizeof(maker);
+
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getsockopt(CHILD_SOCKET_FD, SOL_SOCKET, SO_PEERCRED, &maker, &size) < 0)
+                return -errno;
+        return maker.pid == getppid() ? 0 : -ESRCH;
+}
+
 int child_spawn(const char *program, char *const argv[], int secret_fd, struct child *ret) {
         static char *const environment[] = {
                 (char *) "PATH=/usr/sbin:/usr/bin:/sbin:/bin", (char *) "LC_ALL=C.UTF-8", NULL,

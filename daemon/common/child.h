@@ -30,6 +30,10 @@ int child_spawn(const char *program, char *const argv[], int secret_fd, struct c
  * Async-signal-safe. Exits with status 126 where any of it cannot be had. */
 void child_settle(int sock, int secret_fd, pid_t parent);
 
+/* First thing in a program that child_spawn() has started: the kernel forgets what child_settle() asked for where AppArmor gives the
+ * program a profile of its own (apparmor_bprm_committing_creds()). Returns 0, -ESRCH (who started it is gone already), or -errno. */
+int child_follow_parent(void);
+
 /* SIGKILL, without waiting. Harmless when it has exited already. */
 void child_kill(const struct child *c);
 

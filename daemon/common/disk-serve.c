@@ -93,7 +93,9 @@ int disk_be_template(const char *program, int (*warm_up)(void), char *shown) {
         int r;
 
         log_init(program, LOG_INFO);
-        r = secret_process_init();
+        r = child_follow_parent();
+        if (r >= 0)
+                r = secret_process_init();
         if (r >= 0)
                 r = warm_up();
         if (r >= 0)
@@ -110,6 +112,11 @@ int disk_serve(const char *program, const struct disk_operation *operations) {
 
         log_init(program, getenv("CMKD_DEBUG") ? LOG_DEBUG : LOG_INFO);
         umask(077);
+        r = child_follow_parent();
+        if (r < 0) {
+                log_error("This process would outlive whoever started it: %s", strerror(-r));
+                return EXIT_FAILURE;
+        }
         r = secret_process_init();
         if (r < 0) {
                 log_error("This process cannot be made undumpable: %s", strerror(-r));

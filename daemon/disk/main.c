@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 static const struct disk_operation operations[_DISK_OP_MAX] = {
@@ -72,6 +73,7 @@ int main(int argc, char *argv[]) {
                 log_error("%s", why);
                 return EXIT_CODE_FAILED;
         }
+        (void) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         (void) setpriority(PRIO_PROCESS, 0, 0);     /* cmkd's own (Nice= of its unit) is for what makes volumes unreadable */
         r = argc >= 2 && streq(argv[1], TEMPLATE_WORD) ? disk_be_template("cmkd-disk", warm_up, argv[1]) : 0;
         if (r > 0)

@@ -324,8 +324,12 @@ def cases(name):
         for unit in units.EXPOSURE:
             with open(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../daemon/data", unit), encoding="utf-8") as f:
                 real["daemon/data/" + unit] = f.read()
+        with open(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../daemon/man/cmkd.8"), encoding="utf-8") as f:
+            page = f.read()
+        real["daemon/man/cmkd.8"] = page
         yield {**GOOD, **real}, None
-        for path, text in real.items():
+        yield {**GOOD, **real, "daemon/man/cmkd.8": page.replace("RestrictSUIDSGID= (0.2)", "")}, None
+        for path, text in ((p, t) for p, t in real.items() if p != "daemon/man/cmkd.8"):
             yield {**GOOD, **real, path: text.replace("NoNewPrivileges=yes\n", "").replace("CapabilityBoundingSet=", "#")
                                               .replace("SystemCallFilter=", "#")}, None
     else:

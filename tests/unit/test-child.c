@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,12 +67,26 @@ static int child_secret(void) {
         return sum;
 }
 
+/* Who started it is not who made its socket, as where that one is gone. */
+static int child_of_another(void) {
+        pid_t pid = fork();
+        int status;
+
+        if (pid == 0)
+                _exit(child_follow_parent() == -ESRCH ? 0 : 14);
+        return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 15;
+}
+
 static int run_child(const char *mode) {
         if (streq(mode, "report"))
                 return child_report();
         if (streq(mode, "secret"))
                 return child_secret();
-        if (streq(mode, "hang")) {
+        if (streq(mode, "of-another"))
+                return child_of_another();
+        if (streq(mode, "hang-forgotten") && (prctl(PR_SET_PDEATHSIG, 0) < 0 || child_follow_parent() < 0))
+                return 13;
+        if (startswith(mode, "hang")) {
                 signal(SIGTERM, SIG_IGN);
                 if (write(CHILD_SOCKET_FD, "", 1) != 1)
                         return 12;
@@ -242,7 +257,7 @@ static void test_kill_after_exit(void **state _unused_) {
 }
 
 /* A child never outlives its parent. */
-static void test_dies_with_its_parent(void **state _unused_) {
+static void dies_with_its_parent(const char *mode) {
         int p[2], status;
         struct child c;
         char byte = 0;
@@ -252,7 +267,7 @@ static void test_dies_with_its_parent(void **state _unused_) {
         pid = fork();
         if (pid == 0) {
                 /* the child keeps the write end as its secret: we see the end of file when it is dead */
-                if (start("/proc/self/exe", "hang", p[1], &c) < 0 || !wait_for(c.sock, 20000))
+                if (start("/proc/self/exe", mode, p[1], &c) < 0 || !wait_for(c.sock, 20000))
                         _exit(1);
                 _exit(read(c.sock, &byte, 1) == 1 ? 0 : 2);
         }
@@ -261,6 +276,22 @@ static void test_dies_with_its_parent(void **state _unused_) {
         assert_int_equal(status, 0);
         assert_int_equal(read(p[0], &byte, 1), 0);
         close(p[0]);
+}
+
+static void test_dies_with_its_parent(void **state _unused_) {
+        dies_with_its_parent("hang");
+}
+
+/* What a change of its AppArmor profile does: the kernel forgets the signal. */
+static void test_follows_its_parent_anew(void **state _unused_) {
+        struct child c;
+        int status = -1;
+
+        dies_with_its_parent("hang-forgotten");
+        assert_int_equal(start("/proc/self/exe", "of-another", -EBADF, &c), 0);
+        assert_int_equal(waitpid(c.pid, &status, 0), c.pid);
+        assert_int_equal(status, 0);
+        child_close(&c);
 }
 
 int main(int argc, char **argv) {
@@ -273,6 +304,7 @@ int main(int argc, char **argv) {
                 cmocka_unit_test(test_hang_is_killed),
                 cmocka_unit_test(test_kill_after_exit),
                 cmocka_unit_test(test_dies_with_its_parent),
+                cmocka_unit_test(test_follows_its_parent_anew),
         };
 
         if (argc == 3 && streq(argv[1], "--child"))

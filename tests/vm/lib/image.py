@@ -19,7 +19,8 @@ from .common import VM, HarnessError, cache_dir, digest, in_use, lock, logged, o
 # The cloud kernel lacks nothing that cmkd needs (dm_crypt, xfs, md, BTF, BPF LSM): see node-harness.
 PACKAGES = """linux-image-cloud-amd64 systemd systemd-sysv udev dbus kmod cryptsetup-bin dmsetup e2fsprogs xfsprogs
 util-linux iproute2 nftables ca-certificates libcryptsetup12 libbpf1 libcurl4 libjson-c5 libseccomp2 libinih1
-libsystemd0 libp11-kit0 softhsm2 opensc openssl python3 bpftool keyutils strace lsof psmisc procps busybox-static lvm2 mdadm btrfs-progs""".split()
+libsystemd0 libp11-kit0 softhsm2 opensc openssl python3 bpftool keyutils strace lsof psmisc procps busybox-static lvm2 mdadm btrfs-progs
+apparmor""".split()
 
 # What is a package of its own from Debian 13 on; and a guest that builds another kind of initramfs, apart from the ordinary
 # ones, which need not change for it; and one with the kernel for real hardware, since the cloud kernel has no USB, and with
@@ -40,6 +41,7 @@ ENABLED = ["cmkd-test-agent.service", "cmkd-test-net.service"]
 MODULES = ["virtio_pci", "virtio_blk", "crc32c_generic", "crc32c_intel", "crc32c_cryptoapi", "ext4"]
 MODULES_NEEDED = {"virtio_blk", "ext4"}
 DISK_SIZE = "4G"
+CONFINED = ["cmkd", "cmkd-audit", "cmkd-breaker", "cmkd-disk", "cmkd-keyscript", "cmkd-vault"]
 
 
 def archives():
@@ -182,6 +184,17 @@ def customise(root):
     journal.mkdir()
     (journal / "test.conf").write_text("[Journal]\nRateLimitIntervalSec=0\nStorage=persistent\nSystemMaxUse=64M\n")
     (root / "etc/modules-load.d").mkdir(exist_ok=True)
+    only_our_profiles(root / "etc/apparmor.d")
+
+
+def only_our_profiles(directory):
+    """Debian's, of programs that no test runs, would be compiled at each boot. To ours what tests load into the programs, to end
+    them at a point of their work (killer.py, life-encrypt), and by which that says so."""
+    for path in directory.iterdir():
+        if path.is_file():
+            path.unlink()
+    for profile in CONFINED:
+        (directory / "local" / profile).write_text("/run/kill-at.so mr,\n/usr/local/lib/cmkd-test-*.so mr,\n/run/cmkd-test-* rwk,\n")
 
 
 def module_path(root, release, table, name):
