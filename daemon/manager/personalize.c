@@ -279,10 +279,10 @@ static void on_restored(const struct disk_reply *y, int fd, void *user) {
         u->secret_fd = safe_close(u->secret_fd);
         if (unlock_try_next(u, y))
                 return;
-        outcome_from_disk(&o, y);
-        if (y->error < 0)
+        if (y->error < 0) {
+                outcome_from_disk(&o, y);
                 unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
-        else
+        } else
                 unlock_end(u, &o);
 }
 
@@ -342,8 +342,8 @@ static void on_made(const struct disk_reply *y, int fd, void *user) {
                 safe_close(fd);
         if (unlock_try_next(u, y))
                 return;
-        outcome_from_disk(&o, y);
         if (y->error < 0) {
+                outcome_from_disk(&o, y);
                 unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
                 return;
         }
@@ -429,6 +429,10 @@ static int check(struct personalize *e, const struct trust_entry *t) {
         else if (t->n_keys != 1 || e->work.header.n_wraps != 1)
                 outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s: it has several keys, or a change of one did not end, and a copy of an image becomes "
                             "one of its own with one: take the others out (\"cmkctl enroll --remove\"), and enroll them again afterwards", t->name);
+        else if (e->work.header.flags & DISK_FLAG_RECOVERY_KEY && !e->request.drop)      /* of others its child says the same */
+                outcome_set(&e->outcome, EXIT_CODE_USAGE, "%s: every copy of the image opens with its recovery key, and this one would "
+                            "not any more: say --drop-image-keyslots, and afterwards \"cmkctl recovery-key add\" makes one that is this copy's alone. "
+                            "Nothing was changed", t->name);
         else if (v && volume_is_open(v))
                 outcome_set(&e->outcome, EXIT_CODE_BUSY, "%s: it is open with its image's header: detach it first (\"cmkctl detach %s\")", t->name,
                             t->name);
