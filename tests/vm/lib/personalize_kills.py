@@ -8,7 +8,15 @@ import time
 from . import luks2, product, revoke, rotate_kills
 from .common import HarnessError
 
-DEVICE = product.DISK.format("data3")
+DISK = product.DISK.format("data3")
+DEVICE = DISK + "-part1"
+# 28 MiB, so that each point takes as little time as can be
+PARTITION = f"""
+import struct
+with open("{DISK}", "r+b") as f:
+    f.seek(446)
+    f.write(struct.pack("<B3sB3sII", 0, bytes(3), 0x83, bytes(3), 2048, 57344) + bytes(48) + bytes((0x55, 0xaa)))
+"""
 POINT = "/run/cmkd-test-point"
 COMMAND = "exec cmkctl personalize data1 --yes --drop-image-keyslots"
 BAD = {"image", "image-volume-key", "personalize-begun", "left-over", "old-keyslot", "token-alone", "not-listed", "old-volume-key", "reencryption"}
@@ -24,7 +32,8 @@ class Copies:
         rotate_kills.install(node, artifacts)
         self.key = product.fresh(node, vault, policy=revoke.REVOKE)
         node.sh("systemctl restart cmkd.service", timeout=120)
-        product.volume(node, self.key, disk="data3")
+        node.sh(f"python3 - && blockdev --rereadpt {DISK} && udevadm settle && test -b {DEVICE}", stdin=PARTITION.encode(), timeout=60)
+        product.volume(node, self.key, disk="data3-part1")
         revoke.known_file(node)
         node.sh("cmkctl recovery-key add data1 --yes > /dev/null", timeout=180)
         self.closed()
