@@ -426,6 +426,9 @@ static int check(struct personalize *e, const struct trust_entry *t) {
                             "initramfs name the image's UUID: build the image without it, or enroll it on the node", t->name);
         else if (t->role != ROLE_DATA)
                 outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s: a volume of role %s has nothing of an image's", t->name, role_to_string(t->role));
+        else if (e->work.manager->trust_early)
+                outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s: /var is not there yet, and with it this node's list: a volume that carries /var cannot be "
+                            "made a copy's own", t->name);
         else if (t->n_keys != 1 || e->work.header.n_wraps != 1)
                 outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s: it has several keys, or a change of one did not end, and a copy of an image becomes "
                             "one of its own with one: take the others out (\"cmkctl enroll --remove\"), and enroll them again afterwards", t->name);
