@@ -48,7 +48,7 @@ class Copies:
     def copy(self):
         """What the image had, and nothing of the last one."""
         self.closed()
-        self.node.sh("rm -f /var/lib/cmkd/trust/* /etc/cmkd/trust/* && cp -a /root/list/* /var/lib/cmkd/trust && cp -a /root/list/* /etc/cmkd/trust && "
+        self.node.sh("rm -f /var/lib/cmkd/trust/* /etc/cmkd/trust/* /var/lib/cmkd/personalize/* && cp -a /root/list/* /var/lib/cmkd/trust && cp -a /root/list/* /etc/cmkd/trust && "
                      f"dd if=/root/image.raw of={DEVICE} bs=1M conv=fsync status=none && cmkctl config reload", timeout=180)
         self.closed()
 
@@ -82,8 +82,9 @@ class Copies:
         header, listed = luks2.read(node, DEVICE), node.out("cat /var/lib/cmkd/trust/*.conf")
         assert header.uuid == said["uuid"] != self.image and header.token["uuid"] == header.uuid, (header.uuid, said)
         assert len(header.metadata["keyslots"]) == len(header.metadata["tokens"]) == len(header.metadata["digests"]) == 1, header.metadata
-        assert node.out("ls /var/lib/cmkd/trust /etc/cmkd/trust | grep -c conf").strip() == "2" and listed.count(f"Image={self.image}") == 1, listed
-        assert not node.out("ls -A /var/lib/cmkd/personalize; true").strip()
+        # a file that was about to be renamed is none of the list's
+        names = node.out("ls -A /var/lib/cmkd/trust /etc/cmkd/trust /var/lib/cmkd/personalize").split()
+        assert [n for n in names if n.endswith(".conf")] == 2 * [said["uuid"] + ".conf"] and listed.count(f"Image={self.image}") == 1, (names, listed)
         assert not [f for f in product.status(node)["findings"] if "image" in f], product.status(node)
         found = json.loads(node.sh("cmkctl doctor --json", check=False, timeout=120).out)["findings"]
         assert not [f for f in found if f["id"] in BAD], found
