@@ -99,7 +99,8 @@ class Copies:
         """False: there is no such call, and it was done."""
         self.copy()
         self.arm(who, call, when)
-        running = self.node.start_command(COMMAND + " --background")
+        # what encrypts is at work after a command that does not wait has ended
+        running = self.node.start_command(COMMAND + ("" if who == "encrypt-run" else " --background"))
         running.wait(300)
         if self.node.sh(f"test -e {POINT}", check=False).status == 0:
             self.node.sh(f"rm -f {POINT}")
