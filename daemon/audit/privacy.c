@@ -27,7 +27,7 @@ struct privacy {
 /* Every field of cmkd-audit(5), and what is done to its value. */
 static const struct { const char *name; void (*form)(struct form *, const char *); } fields[] = {
         { "volume", form_name }, { "mapping", form_name }, { "claimed_name", form_name }, { "new_name", form_name },
-        { "vault", form_name }, { "secret", form_name }, { "old_secret", form_name }, { "uuid", form_uuid }, { "new_uuid", form_dm_uuid }, { "dm_uuid", form_dm_uuid },
+        { "vault", form_name }, { "secret", form_name }, { "old_secret", form_name }, { "uuid", form_uuid }, { "image", form_uuid }, { "new_uuid", form_dm_uuid }, { "dm_uuid", form_dm_uuid },
         { "device", form_path }, { "backup", form_path }, { "point", form_path }, { "socket", form_path }, { "dev", form_number },
         { "key", form_key }, { "old_key", form_key }, { "new_key", form_key }, { "answer_of", form_key }, { "key_description", form_description },
         { "use", form_hex }, { "drill", form_hex }, { "ids", form_hex }, { "ids_other", form_hex }, { "request_id", form_hex },

@@ -26,7 +26,7 @@ static const char *const op_names[_DISK_OP_MAX] = {
         [DISK_OP_ENCRYPT_RUN] = "encrypt-run",
         [DISK_OP_REENCRYPT_STAGE] = "reencrypt-stage", [DISK_OP_REENCRYPT_WRAP] = "reencrypt-wrap",
         [DISK_OP_REENCRYPT_BEGIN] = "reencrypt-begin",
-        [DISK_OP_HEADER_ACCEPT] = "header-accept",
+        [DISK_OP_HEADER_ACCEPT] = "header-accept", [DISK_OP_PERSONALIZE_STAGE] = "personalize-stage",
 };
 
 const char *disk_op_to_string(enum disk_op op) {
@@ -83,6 +83,7 @@ int disk_request_encode(const struct disk_request *q, struct wire_frame *ret) {
         wire_put_string(ret, q->opener);
         wire_put_bytes(ret, q->wrapped, q->wrapped_size);
         wire_put_u64(ret, q->plain_max);
+        wire_put_string(ret, q->other_uuid);
         return wire_finish(ret);
 }
 
@@ -113,6 +114,7 @@ int disk_request_decode(struct wire_cursor *c, struct disk_request *ret) {
         get_text(c, q.opener, sizeof(q.opener));
         wire_get_bytes(c, q.wrapped, sizeof(q.wrapped), &q.wrapped_size);
         q.plain_max = wire_get_u64(c);
+        get_uuid(c, q.other_uuid, sizeof(q.other_uuid));
         r = wire_end(c);
         if (r < 0)
                 return r;

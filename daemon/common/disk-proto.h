@@ -98,6 +98,9 @@ enum disk_op {
         DISK_OP_HEADER_ACCEPT,   /* device, name, uuid, header_digest, trust_digest, W: whatever was changed in the header, the manifest is made
                                   * anew over it -> header; count: 1 where it did not hold; message: what was changed, and what there is.
                                   * LOOK: says so and changes nothing */
+        /* As WRAP_ADD, of the only key there is, other_uuid; the header becomes one of that UUID, which nothing of before opens. DROP: keyslots
+         * that are not cmkd's may go -> header, trust_digest to be, descriptor: a memfd with it, for HEADER_CANDIDATE. Nothing is written */
+        DISK_OP_PERSONALIZE_STAGE,
         _DISK_OP_MAX,
 };
 
@@ -132,7 +135,8 @@ enum disk_flags {
         DISK_FLAG_STORED = 1 << 21,       /* FORMAT, WRAP_ADD, WRAP_ROTATE: the wrapped key is in the vault, wrapped is its digest */
         DISK_FLAG_CONVERT = 1 << 22,      /* TAKE_OVER, _LOOK: LUKS1 becomes LUKS2 */
         DISK_FLAG_REKEYING = 1 << 23,     /* with ENCRYPTING, and with plain_max: from one volume key to another, nothing is plain */
-        DISK_FLAG_LOOK = 1 << 24,         /* HEADER_ACCEPT */
+        DISK_FLAG_LOOK = 1 << 24,         /* HEADER_ACCEPT; KEYSLOTS_REMOVE: none is, what none of them uses is overwritten */
+        DISK_FLAG_DROP = 1 << 25,         /* PERSONALIZE_STAGE */
         DISK_FLAG_STAY = 1 << 19,         /* any request: then wait for one more; of one that needs W the descriptor is its pipe */
 };
 
@@ -159,6 +163,8 @@ struct disk_request {
         uint8_t header_digest[DISK_DIGEST_SIZE];
         uint8_t trust_digest[DISK_DIGEST_SIZE];
         uint64_t plain_max;               /* ACTIVATE, RECOGNIZE, ENCRYPT_RUN: bytes that may be plain yet; 0: it is not being encrypted */
+        char other_uuid[37];              /* PERSONALIZE_STAGE: that it is to have; HEADER_CANDIDATE, HEADER_RESTORE: that the device's header may
+                                           * have, of the same volume key; empty: the file's own */
 };
 
 /* One key of a volume, as its token has it. */

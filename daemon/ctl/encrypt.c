@@ -135,9 +135,15 @@ static int print_document(const char *uuid, bool changed, const struct encryptio
         return print_json(o);
 }
 
+/* Of one that is closed nobody knows it here, and it may be one of several that no argument names. */
+static const char *name_of(const struct invocation *in, const char *uuid, const struct encryption_seen *s) {
+        return *s->name ? s->name : in->n_args > 0 ? in->args[0] : uuid;
+}
+
 static void print_end(const struct invocation *in, const char *uuid, bool again, const struct encryption_seen *s) {
         if (!*s->encryption && again)
-                printf("%s: all of it is encrypted by its new volume key; backups of its header from before open nothing any more\n", s->name);
+                printf("%s: all of it is encrypted by its new volume key; backups of its header from before open nothing any more\n",
+                       name_of(in, uuid, s));
         else if (!*s->encryption)
                 printf("%s is the volume %s, UUID %s; all of it is encrypted\n", in->args[0], s->name, uuid);
         else if (streq(s->state, "attached") && again)
@@ -161,7 +167,7 @@ static int conclude(const struct invocation *in, const char *uuid, bool changed,
         if (streq(s->state, "attached"))
                 return EXIT_CODE_BUSY;
         return fail(streq(s->cause, "revoked") || streq(s->cause, "denied") ? EXIT_CODE_REVOKED : EXIT_CODE_BUSY,
-                    "%s is %s%s%s: its encryption goes on when it is attached", *s->name ? s->name : in->args[0], s->state,
+                    "%s is %s%s%s: its encryption goes on when it is attached", name_of(in, uuid, s), s->state,
                     *s->cause ? ", " : "", s->cause);
 }
 

@@ -22,6 +22,8 @@ static const struct verb verbs[] = {
           "UUID|NAME", "put another key in the place of one that a volume has", verb_rekey },
         { "reencrypt", 1, 1, O(JSON)|O(YES)|O(KEYSLOT_FILE)|O(DROP_KEYSLOTS)|O(HEADER_BACKUP)|O(BACKGROUND), "DEVICE|UUID|NAME",
           "give a volume another volume key: what is on it is encrypted anew", verb_reencrypt },
+        { "personalize", 0, 64, O(JSON)|O(YES)|O(PREPARE)|O(DROP_IMAGE_KEYSLOTS)|O(ACCEPT_UNSAFE_VAULT)|O(BACKGROUND), "[DEVICE|UUID|NAME ...]",
+          "make a volume of a copied image this copy's own", verb_personalize },
         { "attach", 0, 4096, O(JSON)|O(ALL)|O(READ_ONLY)|O(UDEV)|O(WAIT), "DEVICE|UUID|NAME ...",
           "open volumes as /dev/mapper/NAME, all at once", verb_attach },
         { "detach", 1, 4096, O(JSON), "NAME ...", "close volumes that nobody uses", verb_detach },

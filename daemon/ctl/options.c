@@ -69,6 +69,8 @@ static const struct {
         [OPTION_WATCH] = { "watch", 0, false, "--watch", "go on showing it: each second, or at each change where not on a terminal" },
         [OPTION_KEYSLOT_FILE] = { "keyslot-file", 0, true, "--keyslot-file NUMBER:FILE", "what opens a keyslot that is not cmkd's; several times" },
         [OPTION_DROP_KEYSLOTS] = { "drop-keyslots", 0, true, "--drop-keyslots N[,N...]", "keyslots that are not cmkd's, and go for good" },
+        [OPTION_PREPARE] = { "prepare", 0, false, "--prepare", "on the machine that the image is taken of: these volumes are in it" },
+        [OPTION_DROP_IMAGE_KEYSLOTS] = { "drop-image-keyslots", 0, false, "--drop-image-keyslots", "its recovery key and passphrases, which every copy has" },
         [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };
 

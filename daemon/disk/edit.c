@@ -80,7 +80,8 @@ static int prove_on_disk(const struct edit *e) {
 
 int edit_commit(struct edit *e, int image, struct disk_reply *y) {
         const struct disk_request *q = e->request;
-        struct header_change c = { .old = e->replaces ? e->replaced : e->volume.header, .device = &e->volume.device };
+        struct header_change c = { .old = e->replaces ? e->replaced : e->volume.header, .device = &e->volume.device,
+                                   .renames = e->replaces && q->other_uuid[0] };
         _cleanup_(header_freep) struct header *h = NULL;
         struct header_why why = {};
         int r;

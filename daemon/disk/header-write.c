@@ -131,7 +131,7 @@ static bool is_possible(const struct header_change *c) {
         if (!old)
                 return true;
         if (old->copy.header_size != new->copy.header_size || old->copy.seqid >= new->copy.seqid ||
-            !streq(old->copy.uuid, new->copy.uuid) || old->layout.keyslots_size != new->layout.keyslots_size ||
+            (!c->renames && !streq(old->copy.uuid, new->copy.uuid)) || old->layout.keyslots_size != new->layout.keyslots_size ||
             old->layout.data_offset != new->layout.data_offset)
                 return false;
         for (size_t i = 0; i < HEADER_KEYSLOTS_MAX; i++)

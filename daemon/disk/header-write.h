@@ -49,6 +49,7 @@ int header_settled(const struct header *h);
 struct header_change {
         const struct header *old, *new;   /* old: NULL: there is none that opens, and nothing to go back to */
         const struct device *device;      /* writable */
+        bool renames;                     /* new is of another UUID */
         bool second_first;                /* which copy is the one that may be lost */
 };
 

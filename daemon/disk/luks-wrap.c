@@ -40,6 +40,18 @@ int luks_reseal(struct luks *l, int image, const struct header *h, const char *d
         return r < 0 ? r : luks_seal(l, layout.wraps, layout.n_wraps, volume_key);
 }
 
+/* Returns its number, or what libcryptsetup says. */
+static int add_keyslot(struct luks *l, const struct secret *volume_key, const struct secret *unlock_key) {
+        int r;
+
+        r = crypt_set_pbkdf_type(l->cd, &luks_cheap_pbkdf);
+        if (r < 0)
+                return r;
+        return crypt_keyslot_add_by_volume_key(l->cd, CRYPT_ANY_SLOT, (const char *) secret_cdata(volume_key),
+                                               secret_size(volume_key), (const char *) secret_cdata(unlock_key),
+                                               secret_size(unlock_key));
+}
+
 int luks_wrap_add(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
                   const struct secret *unlock_key, struct token *t, int *ret_image) {
         struct header_layout layout = h->layout;
@@ -53,12 +65,7 @@ int luks_wrap_add(struct luks *l, const struct header *h, const char *device, co
         r = luks_open_image(l, h, device, &image);
         if (r < 0)
                 return r;
-        r = crypt_set_pbkdf_type(l->cd, &luks_cheap_pbkdf);
-        if (r < 0)
-                return r;
-        r = crypt_keyslot_add_by_volume_key(l->cd, CRYPT_ANY_SLOT, (const char *) secret_cdata(volume_key),
-                                            secret_size(volume_key), (const char *) secret_cdata(unlock_key),
-                                            secret_size(unlock_key));
+        r = add_keyslot(l, volume_key, unlock_key);
         if (r < 0)
                 return r;
         t->keyslot = r;
@@ -97,6 +104,44 @@ int luks_wrap_remove(struct luks *l, const struct header *h, const char *device,
         layout.n_wraps--;
         memmove(layout.wraps + at, layout.wraps + at + 1, (layout.n_wraps - at) * sizeof(*layout.wraps));
         r = luks_seal(l, layout.wraps, layout.n_wraps, volume_key);
+        if (r < 0)
+                return r;
+        *ret_image = TAKE_FD(image);
+        return 0;
+}
+
+/* All but one keyslot, and every token. */
+static int drop_others(struct luks *l, int keyslot) {
+        int r = 0;
+
+        for (int i = 0; r >= 0 && i < (int) HEADER_TOKENS_MAX; i++)
+                if (crypt_token_status(l->cd, i, NULL) >= CRYPT_TOKEN_INTERNAL)
+                        r = crypt_token_json_set(l->cd, i, NULL);
+        for (int i = 0; r >= 0 && i < (int) HEADER_KEYSLOTS_MAX; i++)
+                if (i != keyslot && crypt_keyslot_status(l->cd, i) >= CRYPT_SLOT_ACTIVE)
+                        r = crypt_keyslot_destroy(l->cd, i);
+        return r;
+}
+
+/* The new keyslot is made while the others are there, so that both headers' can be on the disk at once. */
+int luks_wrap_only(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
+                   const struct secret *unlock_key, const char *uuid, struct token *t, int *ret_image) {
+        _cleanup_(closep) int image = -EBADF;
+        struct header_wrap w = {};
+        int r;
+
+        r = luks_open_image(l, h, device, &image);
+        if (r < 0)
+                return r;
+        r = t->keyslot = add_keyslot(l, volume_key, unlock_key);
+        if (r >= 0)
+                r = drop_others(l, t->keyslot);
+        if (r >= 0)
+                r = crypt_set_uuid(l->cd, uuid);
+        if (r < 0)
+                return r;
+        w.token = *t;
+        r = luks_seal(l, &w, 1, volume_key);
         if (r < 0)
                 return r;
         *ret_image = TAKE_FD(image);

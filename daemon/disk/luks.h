@@ -78,6 +78,11 @@ int luks_wrap_add(struct luks *l, const struct header *h, const char *device, co
 int luks_wrap_remove(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
                      const struct header_wrap *w, int *ret_image);
 
+/* The same for a header of another UUID, which t opens and nothing that h has: its keyslots and tokens are gone, its volume key is the
+ * same. Also -ENOSPC (no room for one keyslot beside those of h). */
+int luks_wrap_only(struct luks *l, const struct header *h, const char *device, const struct secret *volume_key,
+                   const struct secret *unlock_key, const char *uuid, struct token *t, int *ret_image);
+
 /* Of an image that was made from h, with keyslots in other places (header_successor()): a manifest over what it is now. Returns the
  * errors of luks_seal(), or what libcryptsetup says. */
 int luks_reseal(struct luks *l, int image, const struct header *h, const char *device, const struct secret *volume_key);

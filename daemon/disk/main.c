@@ -46,6 +46,7 @@ static const struct disk_operation operations[_DISK_OP_MAX] = {
         [DISK_OP_REENCRYPT_STAGE] = { op_reencrypt_stage, true },
         [DISK_OP_REENCRYPT_WRAP]  = { op_reencrypt_wrap,  true },
         [DISK_OP_REENCRYPT_BEGIN] = { op_reencrypt_begin, true },
+        [DISK_OP_PERSONALIZE_STAGE] = { op_personalize_stage, true },
 };
 
 /* What OpenSSL does before its first digest: configuration, providers, names. Not libcryptsetup, which opens /dev/urandom and

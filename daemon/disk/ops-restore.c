@@ -48,7 +48,7 @@ static int check_place(const struct volume *v, const struct disk_request *q, uin
         r = header_peek(v->device.fd, v->device.size, &there);
         if (r == -ENOMEM)
                 return r;
-        if (r >= 0 && !streq(there.uuid, uuid))
+        if (r >= 0 && !streq(there.uuid, uuid) && !streq(there.uuid, q->other_uuid))
                 return op_fail(y, -EPERM, EXIT_CODE_POLICY, "%s holds another volume, UUID %s; the file is of %s: nothing was written",
                                q->device, there.uuid, uuid);
         if (r >= 0 && there.seqid > INT64_MAX)
@@ -104,6 +104,15 @@ static int read_replaced(struct edit *e) {
         return r == -ENOMEM ? r : 0;
 }
 
+/* Of another UUID it may be, but not of another volume. */
+static int check_replaced(const struct edit *e, const struct disk_request *q, struct disk_reply *y) {
+        const struct header *h = e->replaced;
+
+        if (!q->other_uuid[0] || (h && (!streq(h->copy.uuid, q->other_uuid) || volume_manifest_verify(h, e->volume.volume_key) >= 0)))
+                return 0;
+        return op_fail(y, -ESTALE, EXIT_CODE_FAILED, "The header of %s is not the one that this was made from any more: try again", q->device);
+}
+
 static int make_image(struct edit *e, const struct disk_request *q, uint64_t seqid, int *ret_image, struct disk_reply *y) {
         _cleanup_(luks_close) struct luks l = {};
         _cleanup_(closep) int image = -EBADF;
@@ -136,6 +145,8 @@ static int restore(struct edit *e, const struct disk_request *q, uint64_t seqid,
                 r = volume_check_trust(&e->volume, q, y);
         if (r >= 0)
                 r = read_replaced(e);
+        if (r >= 0)
+                r = check_replaced(e, q, y);
         if (r < 0)
                 return r;
         if (e->replaced && !e->replaced->damaged && digest_equal(e->replaced->digest, e->volume.header->digest))

@@ -267,7 +267,7 @@ int op_keyslots_remove(const struct disk_request *q, int in_fd _unused_, int *re
         r = edit_begin(&e, q, y);
         if (r < 0)
                 return r;
-        n = choose_kept(&e.volume.header->layout, keep);
+        n = q->flags & DISK_FLAG_LOOK ? 0 : choose_kept(&e.volume.header->layout, keep);
         if (n == 0) {
                 r = header_open_writable(&e.volume.device, q->device, y);
         } else {

@@ -64,8 +64,7 @@ static int opens_with_new(const struct edit *e, struct luks *l, const struct hea
         return r < 0 ? r : secret_equal(key, e->volume.volume_key) ? 0 : -EUCLEAN;
 }
 
-/* W of the new key: made here, or what its vault made and unwrapped again. */
-static int get_new_secret(const struct disk_request *q, int fd, struct secret **ret) {
+int op_wrap_secret(const struct disk_request *q, int fd, struct secret **ret) {
         if (!op_is_given_secret(q))
                 return secret_random(DISK_W_SIZE, ret);
         return fd < 0 ? -EBADF : secret_read(fd, DISK_W_SIZE, ret);
@@ -78,7 +77,7 @@ static int add(struct edit *e, const struct disk_request *q, int in_fd, struct d
         struct token t;
         int r;
 
-        r = get_new_secret(q, in_fd, &w);
+        r = op_wrap_secret(q, in_fd, &w);
         if (r >= 0)
                 r = op_fill_token(q, q->uuid, w, &t);
         if (r >= 0)

@@ -28,6 +28,10 @@ int op_wrap_remove(const struct disk_request *q, int in_fd, int *ret_fd, struct 
 int op_wrap_rotate(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_wrap_drop(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 
+/* W of a key that is to be enrolled: made here, or what its vault made and unwrapped again, from fd. Returns 0, -EBADF (there is none), or
+ * errors of secret_random() and secret_read(). */
+int op_wrap_secret(const struct disk_request *q, int fd, struct secret **ret);
+
 /* What a request says of a key that is to be enrolled. Fills y: -EINVAL, -EOPNOTSUPP (its algorithm). */
 int op_check_new_key(const struct disk_request *q, struct disk_reply *y);
 
@@ -58,6 +62,9 @@ int op_encrypt_run(const struct disk_request *q, int in_fd, int *ret_fd, struct 
 int op_reencrypt_stage(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_reencrypt_wrap(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_reencrypt_begin(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
+
+/* ops-personalize.c: a copy of an image's header becomes one of its own */
+int op_personalize_stage(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 
 /* ops-backup.c: a copy of the header into a file */
 int op_header_backup(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);

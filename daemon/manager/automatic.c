@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "automatic.h"
 
+#include "common/image-volumes.h"
 #include "device-facts.h"
 #include "drill.h"
 #include "manager.h"
@@ -86,6 +87,11 @@ enum automatic automatic_judge(struct manager *m, const char *device, const stru
                 return AUTOMATIC_GO;             /* from here, or from another disk: the list of volumes knows */
         if (*f.holder) {
                 outcome_set(o, EXIT_CODE_DONE, "%s: left alone: %s stands on it", device, f.holder);
+                return AUTOMATIC_LEAVE;
+        }
+        if (image_volumes_has(y->uuid)) {
+                outcome_set(o, EXIT_CODE_DONE, "%s: left alone: it is an image's, and becomes this machine's own first (cmkd-personalize.service)",
+                            device);
                 return AUTOMATIC_LEAVE;
         }
         if (f.unfit && !m->config->allow_removable) {

@@ -128,6 +128,26 @@ bool begin(struct manager *m, sd_bus_message *message, int r, struct options *re
         return false;
 }
 
+int bus_check_what(const struct manager *m, sd_bus_message *message, const char *what) {
+        if (*what == '/')
+                return 0;
+        if (!volume_name_is_valid(what))
+                return reply_error(message, EXIT_CODE_USAGE, "%.300s is no device, UUID or name of a volume", what);
+        if (!trust_find_name(m->trust, what) && !trust_find_uuid(m->trust, what))
+                return reply_error(message, EXIT_CODE_POLICY, "There is no volume %s on this node's list; see \"cmkctl trust\"", what);
+        return 0;
+}
+
+void reply_made(const struct outcome *o, void *user) {
+        sd_bus_message *m = user;
+
+        if (o->code != EXIT_CODE_DONE)
+                reply_error(m, o->code, "%s", o->message);
+        else
+                sd_bus_reply_method_return(m, "sb", o->uuid, o->changed);
+        sd_bus_message_unref(m);
+}
+
 struct volume *find(struct manager *m, const char *name) {
         struct volume *v = manager_volume_by_name(m, name);
 

@@ -37,5 +37,11 @@ bool ready(struct manager *m, sd_bus_message *message, int *ret);
 /* What a method with options does once its arguments were read with result r: reads them, and ready(). */
 bool begin(struct manager *m, sd_bus_message *message, int r, struct options *ret_options, int *ret);
 
+/* Whether that can be a device, or is on the list. Returns 0, or answers and returns what the handler returns. */
+int bus_check_what(const struct manager *m, sd_bus_message *message, const char *what);
+
+/* operation_done of what makes or changes a volume: answers user, the message, with UUID and whether anything changed. */
+void reply_made(const struct outcome *o, void *user);
+
 /* A volume by name or UUID, or NULL. */
 struct volume *find(struct manager *m, const char *name);

@@ -30,16 +30,6 @@ static void on_attached(const struct outcome *o, void *user) {
         sd_bus_message_unref(m);
 }
 
-static void on_formatted(const struct outcome *o, void *user) {
-        sd_bus_message *m = user;
-
-        if (o->code != EXIT_CODE_DONE)
-                reply_error(m, o->code, "%s", o->message);
-        else
-                sd_bus_reply_method_return(m, "sb", o->uuid, o->changed);
-        sd_bus_message_unref(m);
-}
-
 static void on_changed(const struct outcome *o, void *user) {
         sd_bus_message *m = user;
 
@@ -109,7 +99,7 @@ static int method_format(sd_bus_message *message, void *user, sd_bus_error *e _u
         if (r != 0)
                 return r;
         get_requester(message, &who);
-        return started(message, format_start(m, &q, &who, on_formatted, sd_bus_message_ref(message)));
+        return started(message, format_start(m, &q, &who, reply_made, sd_bus_message_ref(message)));
 }
 
 static int method_take_over(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
@@ -163,46 +153,10 @@ static int method_encrypt(sd_bus_message *message, void *user, sd_bus_error *e _
                 return reply_error(message, EXIT_CODE_FAILED, "%s: cmkd-breaker does not run: nobody would hold the volume's "
                                    "deadline. See \"systemctl status cmkd-breaker\"", name);
         get_requester(message, &who);
-        return started(message, encrypt_start(m, &q, &who, on_formatted, sd_bus_message_ref(message)));
+        return started(message, encrypt_start(m, &q, &who, reply_made, sd_bus_message_ref(message)));
 }
 
 /* A device, or a volume of the list. Returns 0, or what the handler returns: the reply has been sent. */
-static int check_what(const struct manager *m, sd_bus_message *message, const char *what) {
-        if (*what == '/')
-                return 0;
-        if (!volume_name_is_valid(what))
-                return reply_error(message, EXIT_CODE_USAGE, "%.300s is no device, UUID or name of a volume", what);
-        if (!trust_find_name(m->trust, what) && !trust_find_uuid(m->trust, what))
-                return reply_error(message, EXIT_CODE_POLICY, "There is no volume %s on this node's list; see \"cmkctl trust\"", what);
-        return 0;
-}
-
-static int method_reencrypt(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
-        struct manager *m = user;
-        struct requester who;
-        const char *what;
-        int r, fd;
-
-        r = sd_bus_message_read(message, "sh", &what, &fd);
-        if (r < 0)
-                return r;
-        if (!ready(m, message, &r))
-                return r;
-        if (!is_private_root(message))
-                return reply_error(message, EXIT_CODE_POLICY, "Passphrases are for root on " BUS_PRIVATE_SOCKET " only");
-        r = check_what(m, message, what);
-        if (r != 0)
-                return r;
-        fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-        if (fd < 0)
-                return reply_error(message, EXIT_CODE_FAILED, "No descriptor: %s", strerror(errno));
-        get_requester(message, &who);
-        r = reencrypt_start(m, what, fd, &who, on_formatted, sd_bus_message_ref(message));
-        if (r < 0)
-                safe_close(fd);
-        return started(message, r);
-}
-
 static int method_enroll(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
         struct enroll_request q = {};
         const char *what, *key;
@@ -216,7 +170,7 @@ static int method_enroll(sd_bus_message *message, void *user, sd_bus_error *e _u
                 return r;
         q.remove = o.remove;
         q.store = o.store;
-        r = check_what(m, message, what);
+        r = bus_check_what(m, message, what);
         if (r != 0)
                 return r;
         if (!copy(q.what, sizeof(q.what), what) || !copy(q.key, sizeof(q.key), key) ||
@@ -237,7 +191,7 @@ static int method_rotate(sd_bus_message *message, void *user, sd_bus_error *e _u
         r = sd_bus_message_read(message, "ss", &what, &key);
         if (!begin(m, message, r, &o, &r))
                 return r;
-        r = check_what(m, message, what);
+        r = bus_check_what(m, message, what);
         if (r != 0)
                 return r;
         q.finish = o.finish;
@@ -470,6 +424,8 @@ static int method_list_trust(sd_bus_message *message, void *user, sd_bus_error *
                 char key[DISK_WRAPS_MAX * (KEY_URI_MAX + 1)];
                 size_t n = 0;
 
+                if (t->pending && trust_find_uuid(m->trust, t->image))
+                        continue;
                 for (unsigned k = 0; k < t->n_keys; k++) {
                         if (k > 0)
                                 key[n++] = ' ';
@@ -533,7 +489,9 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                  SD_BUS_PARAM(device) SD_BUS_PARAM(name) SD_BUS_PARAM(role) SD_BUS_PARAM(key) SD_BUS_PARAM(options),
                                  "sb", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed), method_encrypt, 0),
         SD_BUS_METHOD_WITH_NAMES("Reencrypt", "sh", SD_BUS_PARAM(what) SD_BUS_PARAM(keyslots),
-                                 "sb", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed), method_reencrypt, 0),
+                                 "sb", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed), bus_method_reencrypt, 0),
+        SD_BUS_METHOD_WITH_NAMES("Personalize", "ssba{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(image) SD_BUS_PARAM(drop) SD_BUS_PARAM(options),
+                                 "sb", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed), bus_method_personalize, 0),
         SD_BUS_METHOD_WITH_NAMES("Enroll", "ssa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(key) SD_BUS_PARAM(options),
                                  "b", SD_BUS_PARAM(changed), method_enroll, 0),
         SD_BUS_METHOD_WITH_NAMES("Rotate", "ssa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(key) SD_BUS_PARAM(options),

@@ -21,6 +21,10 @@ int bus_method_header_backup(sd_bus_message *message, void *user, sd_bus_error *
 int bus_method_header_restore(sd_bus_message *message, void *user, sd_bus_error *e);
 int bus_method_recovery_key_test(sd_bus_message *message, void *user, sd_bus_error *e);
 
+/* bus-change.c */
+int bus_method_reencrypt(sd_bus_message *message, void *user, sd_bus_error *e);
+int bus_method_personalize(sd_bus_message *message, void *user, sd_bus_error *e);
+
 /* bus-usage.c */
 int bus_method_key_usage(sd_bus_message *message, void *user, sd_bus_error *e);
 

@@ -268,6 +268,18 @@ static int append_unlisted(sd_bus_message *reply, const struct volume *v) {
         return r;
 }
 
+/* Whoever has another copy of its image has its volume key. */
+static int append_origin(sd_bus_message *reply, const struct volume *v) {
+        const struct trust_entry *t = trust_find_uuid(v->manager->trust, v->uuid);
+        char text[240];
+
+        if (!t || trust_origin(t) != ORIGIN_IMAGE)
+                return 0;
+        snprintf(text, sizeof(text), "it has the volume key of the image that it was copied with, as every other copy: \"cmkctl personalize %s\" "
+                 "goes on", v->name);
+        return sd_bus_message_append(reply, "s", text);
+}
+
 /* What became of wrapped keys that the vault keeps. */
 static int append_stored(sd_bus_message *reply, const struct volume *v) {
         int r = 0;
@@ -315,6 +327,8 @@ static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const ch
                 r = sd_bus_message_append(reply, "s", "no deadline is set in the breaker");
         if (r >= 0 && v->state == VOLUME_LINGERING)
                 r = sd_bus_message_append(reply, "s", v->lease.cut_done ? "cut, but not clean" : "NOT CUT");
+        if (r >= 0)
+                r = append_origin(reply, v);
         missing = v->state == VOLUME_CUT && lease_cause_is_undone(v->cause) ? fellows_missing(v) : NULL;
         if (r >= 0 && missing) {
                 char text[192];

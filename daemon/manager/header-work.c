@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "header-watch.h"
 #include "manager.h"
+#include "personalize.h"
 #include "trust-places.h"
 
 #define INSPECT_TIMEOUT_USEC (60 * USEC_PER_SEC)
@@ -34,12 +35,14 @@ static bool is_busy(const struct header_work *w) {
 }
 
 const struct trust_entry *header_work_begin(struct header_work *w, const struct disk_reply *y, struct outcome *o) {
-        const struct trust_entry *t = y->error >= 0 ? trust_find_uuid(w->manager->trust, y->uuid) : NULL;
+        const struct trust_entry *t;
 
         if (y->error < 0) {
                 outcome_from_disk(o, y);
                 return NULL;
         }
+        personalize_seen(w->manager, y->uuid);
+        t = trust_find_uuid(w->manager->trust, y->uuid);
         w->header = *y;
         memcpy(w->uuid, y->uuid, sizeof(w->uuid));
         snprintf(w->name, sizeof(w->name), "%s", t ? t->name : y->name);

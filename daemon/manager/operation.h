@@ -145,6 +145,17 @@ int encrypt_start(struct manager *m, const struct encrypt_request *q, const stru
  * that had begun before it goes on. Returns 0 (done will be called) or -ENOMEM (words stays the caller's). */
 int reencrypt_start(struct manager *m, const char *what, int words, const struct requester *who, operation_done done, void *user);
 
+/* personalize.c: a volume that was copied with an image gets a UUID, key material and a volume key that no other copy has. Done when that has
+ * begun to be encrypted by the last one (encrypt-run.h), or was before: uuid, changed. what: as for attach; of role data, closed where its
+ * header is the image's. Returns 0 (done will be called) or -ENOMEM. */
+struct personalize_request {
+        char what[257];
+        char image[37];            /* the UUID that the image's volume has; empty: what it has now, where it was not personalized before */
+        bool drop;                 /* keyslots of the image that are not cmkd's may go */
+        char accept_unsafe[257];   /* the reason; empty: not accepted */
+};
+int personalize_start(struct manager *m, const struct personalize_request *q, const struct requester *who, operation_done done, void *user);
+
 /* enroll.c: one more key for a volume, or one less; done says whether anything changed. what: as for attach; the volume may be
  * open. Returns 0 (done will be called) or -ENOMEM. */
 struct enroll_request {

@@ -34,6 +34,34 @@ static int add_drill(struct trust_list *l) {
         return r;
 }
 
+/* One that is on the list already was settled, but for its file. */
+static int add_pending(struct trust_list *l) {
+        _cleanup_(trust_freep) struct trust_list *found = NULL;
+        struct trust_entry *bigger;
+        int r;
+
+        r = trust_load(TRUST_PENDING_DIRECTORY, &found);
+        for (size_t i = 0; r >= 0 && i < found->n_entries; i++) {
+                struct trust_entry *e = found->entries + i;
+
+                if (trust_find_uuid(l, e->uuid)) {
+                        (void) trust_remove(TRUST_PENDING_DIRECTORY, e->uuid);
+                        continue;
+                }
+                if (!*e->image) {
+                        r = trust_note_bad(l, TRUST_PENDING_DIRECTORY, e->uuid, "it does not say from which image it is");
+                        continue;
+                }
+                bigger = reallocarray(l->entries, l->n_entries + 1, sizeof(*bigger));
+                if (!bigger)
+                        return -ENOMEM;
+                l->entries = bigger;
+                e->pending = true;
+                l->entries[l->n_entries++] = *e;
+        }
+        return r;
+}
+
 int trust_places_load(const struct config *c, struct trust_list **ret, bool *ret_early) {
         _cleanup_(trust_freep) struct trust_list *l = NULL;
         bool early = !trust_places_ready();
@@ -46,6 +74,8 @@ int trust_places_load(const struct config *c, struct trust_list **ret, bool *ret
                 r = trust_load_signed(TRUST_SIGNED_DIRECTORY, c->owner_keys, &node, l);
         if (r >= 0)
                 r = add_drill(l);
+        if (r >= 0 && !early)
+                r = add_pending(l);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(l);
@@ -95,4 +125,19 @@ int trust_places_remove(const char *uuid) {
         if (r >= 0)
                 copied(uuid, trust_remove(TRUST_EARLY_DIRECTORY, uuid));
         return r;
+}
+
+int trust_places_pend(const struct trust_entry *e) {
+        int r = trust_remove(TRUST_PENDING_DIRECTORY, e->uuid);
+
+        return r < 0 && r != -ENOENT ? r : trust_add(TRUST_PENDING_DIRECTORY, e);
+}
+
+/* One name at a time: between the two the pending one is all there is. */
+int trust_places_settle(const struct trust_entry *e) {
+        int r = trust_places_remove(e->image);
+
+        if (r >= 0 || r == -ENOENT)
+                r = trust_places_add(e);
+        return r < 0 ? r : trust_remove(TRUST_PENDING_DIRECTORY, e->uuid);
 }

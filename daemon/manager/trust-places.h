@@ -14,6 +14,10 @@
 
 #define TRUST_EARLY_DIRECTORY "/etc/cmkd/trust"
 
+/* UUID.conf: what a volume is to be listed as once its header is the copy's (personalize.c). While the disk may have one header or the
+ * other such an entry is on the list too (pending, behind the image's), and not in TRUST_DIRECTORY. */
+#define TRUST_PENDING_DIRECTORY "/var/lib/cmkd/personalize"
+
 /* *ret_early: the copy was read, to be read anew when /var is there. Returns as trust_load(). */
 int trust_places_load(const struct config *c, struct trust_list **ret, bool *ret_early);
 
@@ -25,3 +29,9 @@ int trust_places_add(const struct trust_entry *e);
 int trust_places_update(const struct trust_entry *e);
 int trust_places_put_back(const struct trust_entry *e);
 int trust_places_remove(const char *uuid);
+
+/* Writes such an entry, whatever there was of its UUID. Returns as trust_add(). */
+int trust_places_pend(const struct trust_entry *e);
+
+/* It takes the place of the image's; interrupted, the next list has it as pending, and the same call goes on. Returns as trust_add(). */
+int trust_places_settle(const struct trust_entry *e);

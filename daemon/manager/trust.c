@@ -39,8 +39,12 @@ static int read_key(struct trust_entry *e _unused_, struct trust_key *k, const c
         return r;
 }
 
+static int read_hex(uint8_t to[static DISK_DIGEST_SIZE], const char *value) {
+        return strlen(value) == 2 * DISK_DIGEST_SIZE ? hex_decode(value, to, DISK_DIGEST_SIZE) : -EINVAL;
+}
+
 static int read_digest(struct trust_entry *e, struct trust_key *k _unused_, const char *value) {
-        return strlen(value) == 2 * sizeof(e->digest) ? hex_decode(value, e->digest, sizeof(e->digest)) : -EINVAL;
+        return read_hex(e->digest, value);
 }
 
 static int read_generation(struct trust_entry *e _unused_, struct trust_key *k, const char *value) {
@@ -94,7 +98,18 @@ static int read_old_key(struct trust_entry *e, struct trust_key *k, const char *
 
 static int read_next_digest(struct trust_entry *e, struct trust_key *k _unused_, const char *value) {
         e->has_next = true;
-        return strlen(value) == 2 * sizeof(e->next_digest) ? hex_decode(value, e->next_digest, sizeof(e->next_digest)) : -EINVAL;
+        return read_hex(e->next_digest, value);
+}
+
+static int read_image(struct trust_entry *e, struct trust_key *k _unused_, const char *value) {
+        if (!uuid_is_valid(value))
+                return -EINVAL;
+        strcpy(e->image, value);
+        return 0;
+}
+
+static int read_image_digest(struct trust_entry *e, struct trust_key *k _unused_, const char *value) {
+        return read_hex(e->image_digest, value);
 }
 
 static const struct field {
@@ -115,6 +130,8 @@ static const struct field {
         { "Unencrypted", read_unencrypted, false, false, "a number of bytes from 1" },
         { "OldKey", read_old_key, false, false, "a number of bytes from 1" },
         { "NextDigest", read_next_digest, false, false, "64 hexadecimal digits" },
+        { "ImageDigest", read_image_digest, false, false, "64 hexadecimal digits" },
+        { "Image", read_image, false, false, "a UUID" },
 };
 
 struct parser {
@@ -258,9 +275,9 @@ static char *print_key(const struct trust_key *k, unsigned n) {
                         number, k->proof_request_id) < 0 ? NULL : text;
 }
 
-/* What is under way. */
+/* What is under way, and where it is from. */
 static char *print_encryption(const struct trust_entry *e) {
-        char left[64] = "", digest[2 * DISK_DIGEST_SIZE + 1], next[sizeof(digest) + 16] = "", *text;
+        char left[64] = "", digest[2 * DISK_DIGEST_SIZE + 1], next[sizeof(digest) + 16] = "", image[sizeof(digest) + 64] = "", *text;
 
         if (e->unencrypted > 0)
                 snprintf(left, sizeof(left), "%s=%" PRIu64 "\n", e->rekeying ? "OldKey" : "Unencrypted", e->unencrypted);
@@ -268,7 +285,10 @@ static char *print_encryption(const struct trust_entry *e) {
                 hex_encode(e->next_digest, sizeof(e->next_digest), digest);
                 snprintf(next, sizeof(next), "NextDigest=%s\n", digest);
         }
-        return asprintf(&text, "%s%s", left, next) < 0 ? NULL : text;
+        hex_encode(e->image_digest, sizeof(e->image_digest), digest);
+        if (*e->image)
+                snprintf(image, sizeof(image), "Image=%s\nImageDigest=%s\n", e->image, digest);
+        return asprintf(&text, "%s%s%s", left, next, image) < 0 ? NULL : text;
 }
 
 int trust_print(const struct trust_entry *e, char **ret) {
@@ -307,48 +327,6 @@ struct trust_list *trust_free(struct trust_list *l) {
         free(l->elsewhere);
         free(l->entries);
         free(l);
-        return NULL;
-}
-
-const struct trust_entry *trust_find_uuid(const struct trust_list *l, const char *uuid) {
-        for (size_t i = 0; i < l->n_entries; i++)
-                if (streq(l->entries[i].uuid, uuid))
-                        return l->entries + i;
-        return NULL;
-}
-
-const struct trust_entry *trust_find_name(const struct trust_list *l, const char *name) {
-        for (size_t i = 0; i < l->n_entries; i++)
-                if (streq(l->entries[i].name, name))
-                        return l->entries + i;
-        return NULL;
-}
-
-const struct trust_key *trust_find_key(const struct trust_entry *e, const struct key_uri *key) {
-        for (unsigned n = 0; n < e->n_keys; n++)
-                if (key_uri_same_key(&e->keys[n].key, key))
-                        return e->keys + n;
-        return NULL;
-}
-
-uint64_t trust_left(const struct trust_entry *e, uint32_t header_flags) {
-        if (!(header_flags & DISK_FLAG_REKEYING))
-                return e->rekeying ? 0 : e->unencrypted;
-        return e->has_next ? INT64_MAX : e->rekeying ? e->unencrypted : 0;
-}
-
-void trust_fill_request(const struct trust_entry *e, uint32_t header_flags, struct disk_request *q) {
-        bool rekeying = header_flags & DISK_FLAG_REKEYING;
-
-        q->plain_max = trust_left(e, header_flags);
-        q->flags |= rekeying ? DISK_FLAG_REKEYING : 0;
-        memcpy(q->trust_digest, rekeying && e->has_next ? e->next_digest : e->digest, sizeof(q->trust_digest));
-}
-
-const char *trust_find_elsewhere(const struct trust_list *l, const char *uuid) {
-        for (size_t i = 0; i < l->n_elsewhere; i++)
-                if (streq(l->elsewhere[i].uuid, uuid))
-                        return l->elsewhere[i].node;
         return NULL;
 }
 

@@ -15,6 +15,8 @@
  *   ProofRequestId=...      the vault's id of that proof
  *   Serial=...              of the device, optional
  *   Unencrypted=BYTES       while it is encrypted in place: how much of it may be plain yet (disk/encryption.h). No line: none
+ *   Image=UUID              it was copied with an image, whose volume had that one (personalize.c): a header of it is not opened any more
+ *   ImageDigest=...         what Digest= is while it has the image's volume key
  *   Key2=, Generation2=, PublicKey2=, ProofTime2=, ProofRequestId2=     of a second key of the volume; up to DISK_WRAPS_MAX
  *
  * Invariants of a list: UUIDs are unique, names are unique, every entry is complete and valid. A file that is not (also
@@ -50,6 +52,9 @@ struct trust_entry {
         bool rekeying;                             /* those are encrypted by the volume key of before, which is digest's no more */
         bool has_next;                             /* a header with another volume key was made, and is the disk's or not: */
         uint8_t next_digest[DISK_DIGEST_SIZE];
+        char image[37];                            /* empty: it was made or enrolled as it is */
+        uint8_t image_digest[DISK_DIGEST_SIZE];
+        bool pending;                              /* the copy's header is being made: the disk's is this one or the image's (trust-places.h) */
         bool drill;                                /* of a drill (drill.h): opens nothing but the drill's own device */
 };
 
@@ -87,6 +92,18 @@ int trust_print(const struct trust_entry *e, char **ret);
 
 /* The node that a signed list names for a UUID which is not for this one, or NULL. */
 const char *trust_find_elsewhere(const struct trust_list *l, const char *uuid);
+
+/* The entry of a volume that was copied with the image whose volume had that UUID, or NULL. */
+const struct trust_entry *trust_find_made_from(const struct trust_list *l, const char *image);
+
+/* Pure: how far such a volume is from its image. */
+enum trust_origin {
+        ORIGIN_OWN,                                /* it is not from one */
+        ORIGIN_IMAGE,                              /* its header is its own, its volume key is the image's */
+        ORIGIN_CHANGING,                           /* what is on it is being encrypted by a key of its own */
+        ORIGIN_CHANGED,
+};
+enum trust_origin trust_origin(const struct trust_entry *e);
 
 /* The entry's key of that name, whatever the version; NULL: none. */
 const struct trust_key *trust_find_key(const struct trust_entry *e, const struct key_uri *key);

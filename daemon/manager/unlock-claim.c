@@ -5,6 +5,7 @@
 #include "common/config-azure.h"
 #include "drill.h"
 #include "manager.h"
+#include "personalize.h"
 #include "unlock.h"
 
 /* What the node's list says about the disk; with Trust=allowed-keys a disk may be unknown. Returns 0 with name and role,
@@ -14,6 +15,13 @@ static int check_identity(struct unlock *u, struct outcome *o, const char **ret_
         const struct trust_entry *t = trust_find_uuid(u->manager->trust, h->uuid);
 
         if (!t) {
+                const struct trust_entry *copy = trust_find_made_from(u->manager->trust, h->uuid);
+
+                if (copy && !copy->pending) {
+                        outcome_set(o, EXIT_CODE_POLICY, "%s: UUID %s is that of an image which volume %s of this node was copied with: it is "
+                                    "another copy, or the image's header was put back", u->device, h->uuid, copy->name);
+                        return -EPERM;
+                }
                 if (*u->name_wanted && !streq(u->name_wanted, h->name) && !streq(u->name_wanted, h->uuid)) {
                         outcome_set(o, EXIT_CODE_POLICY, "%s holds volume %s (%s), not %s", u->device, h->name, h->uuid,
                                     u->name_wanted);
@@ -142,6 +150,8 @@ static int check_encryption(const struct unlock *u, const char *name, struct out
 int unlock_check_identity(struct unlock *u, struct outcome *o, const char **ret_name, enum role *ret_role) {
         int r;
 
+        if (!u->verb->look)
+                personalize_seen(u->manager, u->header.uuid);
         r = check_identity(u, o, ret_name, ret_role);
         if (r >= 0)
                 r = check_encryption(u, *ret_name, o);

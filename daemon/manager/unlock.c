@@ -123,6 +123,7 @@ void unlock_disk_request(const struct unlock *u, enum disk_op op, struct disk_re
 
         volume_disk_request(u->volume, op, ret);
         ret->flags |= u->disk_flags;
+        memcpy(ret->other_uuid, u->other_uuid, sizeof(ret->other_uuid));
         if (u->read_only)
                 ret->flags |= DISK_FLAG_READ_ONLY;
         /* Not on the list any more, and Trust=listed: the digest of zeros is nobody's. */
@@ -361,9 +362,24 @@ int unlock_start(struct unlock *u) {
         struct disk_request q = { .op = look ? look : DISK_OP_INSPECT, .flags = u->disk_flags };
 
         memcpy(q.device, u->device, sizeof(q.device));
+        memcpy(q.other_uuid, u->other_uuid, sizeof(q.other_uuid));
         if (u->verb->one_child)
                 q.flags |= DISK_FLAG_STAY;
         return disk_child_start(u->manager->children, &q, -EBADF, look ? u->key_fd : -EBADF, INSPECT_TIMEOUT_USEC, on_inspected, u, &u->child);
+}
+
+/* Where udev has it. What was copied with an image has one UUID or the other while its header is being made. */
+static bool find_disk(const struct trust_list *l, const char *uuid, char real[static PATH_MAX]) {
+        const struct trust_entry *copy = trust_find_made_from(l, uuid);
+        char link[64];
+
+        snprintf(link, sizeof(link), "/dev/disk/by-uuid/%s", uuid);
+        if (realpath(link, real))
+                return true;
+        if (!copy || !copy->pending)
+                return false;
+        snprintf(link, sizeof(link), "/dev/disk/by-uuid/%s", copy->uuid);
+        return realpath(link, real);
 }
 
 /* Later steps all speak of the same device. */
@@ -379,7 +395,7 @@ void unlock_resolve(struct unlock *u, const char *what) {
                 snprintf(u->name_wanted, sizeof(u->name_wanted), "%s", what);
         }
         snprintf(link, sizeof(link), t || *what != '/' ? "/dev/disk/by-uuid/%s" : "%s", t ? t->uuid : what);
-        if (!realpath(link, real) || strlen(real) >= sizeof(u->device))
+        if (!(t ? find_disk(u->manager->trust, t->uuid, real) : !!realpath(link, real)) || strlen(real) >= sizeof(u->device))
                 snprintf(real, sizeof(real), "%s", link);
         snprintf(u->device, sizeof(u->device), "%s", real);
 }

@@ -66,6 +66,7 @@ struct unlock {
         bool read_only;
         bool automatic;                  /* nobody asked but udev: automatic.h */
         uint32_t disk_flags;             /* for the children, beside what unlock_disk_request() says */
+        char other_uuid[37];             /* of the header that look's may take the place of; empty: its own */
         bool by_path;                    /* asked for as a device, not as a volume */
         char device[257];
         char name_wanted[65];            /* asked for by name or UUID: the disk must be that one */

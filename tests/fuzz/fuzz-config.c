@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/policy.c daemon/manager/trust.c
+// sources: daemon/manager/policy.c daemon/manager/trust.c daemon/manager/trust-find.c
 
 /* One text as cmkd.conf (through a file, as it is read) and as an entry of the trust list. What is taken keeps the
  * promises of the headers; what is refused is refused with a reason. */

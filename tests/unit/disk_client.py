@@ -20,16 +20,16 @@ OPERATIONS = ["", "inspect", "format", "check", "erase", "activate", "deactivate
               "scratch", "recovery-rotate", "header-backup", "wrap-rotate", "wrap-drop",
               "header-candidate", "header-restore", "take-over-look", "take-over", "keyslots-remove",
               "encrypt-stage", "encrypt-begin", "encrypt-run", "reencrypt-stage", "reencrypt-wrap", "reencrypt-begin",
-              "header-accept"]
+              "header-accept", "personalize-stage"]
 HEADERS = {"inspect", "format", "check", "erase", "activate", "resume", "unlock-key", "recognize", "recovery-add",
            "recovery-remove", "recovery-test", "wrap-add", "wrap-remove", "scratch", "recovery-rotate",
            "header-backup", "wrap-rotate", "wrap-drop", "header-candidate", "header-restore", "take-over-look",
            "take-over", "keyslots-remove", "encrypt-stage", "encrypt-begin", "encrypt-run", "reencrypt-stage", "reencrypt-wrap",
-           "reencrypt-begin", "header-accept"}
+           "reencrypt-begin", "header-accept", "personalize-stage"}
 FLAGS = {"mapped": 1, "ours": 2, "suspended": 4, "error-table": 8, "mounted": 16, "swap": 32, "system": 64, "token": 128,
          "untrusted-ok": 256, "read-only": 512, "wipe": 1024, "recovery-key": 1 << 16, "foreign": 1 << 17,
          "foreign-ok": 1 << 18, "stored": 1 << 21, "convert": 1 << 22,
-         "rekeying": 1 << 23, "look": 1 << 24}
+         "rekeying": 1 << 23, "look": 1 << 24, "drop": 1 << 25}
 ROLES = ["data", "os", "scratch"]
 MAGIC, VERSION, REQUEST, REPLY = 0x646b6d63, 1, 0x0201, 0x0202
 
@@ -37,7 +37,8 @@ MAGIC, VERSION, REQUEST, REPLY = 0x646b6d63, 1, 0x0201, 0x0202
 REQUEST_FIELDS = {"op": "B", "flags": "I", "role": "B", "generation": "Q", "device": "s", "name": "s", "uuid": "s",
                   "key": "s", "algorithm": "s", "proof_request_id": "s", "proof_time": "Q", "dev_major": "I",
                   "dev_minor": "I", "sectors": "Q", "spki": "b", "header_digest": "d", "trust_digest": "d",
-                  "mapping": "s", "opener": "s", "wrapped": "b", "plain_max": "Q"}
+                  "mapping": "s", "opener": "s", "wrapped": "b", "plain_max": "Q",
+                  "other_uuid": "s"}
 REPLY_FIELDS = {"error": "I", "exit_code": "B", "message": "s", "flags": "I", "role": "B", "name": "s", "uuid": "s",
                 "wraps": "w", "dev_major": "I", "dev_minor": "I", "sectors": "Q", "count": "I", "header_digest": "b",
                 "trust_digest": "b", "plain": "Q", "activation": "s"}

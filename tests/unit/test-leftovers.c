@@ -182,6 +182,23 @@ static void test_reencryption(void **state) {
         expect(FINDING_OLD_KEY, "of volume data1 1048576 bytes");
 }
 
+#define DIGITS "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e"
+
+static void test_images(void **state) {
+        (void) state;
+        put("/etc/cmkd/personalize", "# of the image\n" UUID " data1\n");
+        expect(FINDING_IMAGE, "says that volume data1 is an image's, UUID " UUID);
+        put("/etc/cmkd/personalize", UUID "\n");
+        expect(FINDING_IMAGE, "cannot be read for what a line of it says");
+        put("/etc/cmkd/personalize", "");
+        put("/var/lib/cmkd/personalize/" UUID ".conf", "");
+        expect(FINDING_PENDING, "personalize/" UUID ".conf is of a volume");
+        put("/var/lib/cmkd/trust/" UUID ".conf", LISTED "Digest=" DIGITS "00\nImageDigest=" DIGITS "00\nImage=" OTHER "\n");
+        expect(FINDING_IMAGE_KEY, "data1 has the volume key of the image");
+        put("/var/lib/cmkd/trust/" UUID ".conf", LISTED "Digest=" DIGITS "01\nImageDigest=" DIGITS "00\nImage=" OTHER "\n");
+        expect(-1, "");
+}
+
 static void test_begun(void **state) {
         (void) state;
         put("/var/lib/cmkd/encrypt/" UUID ".begun", "");
@@ -204,7 +221,8 @@ static void test_conversions(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_headers), cmocka_unit_test(test_under_way), cmocka_unit_test(test_not_listed),
-                cmocka_unit_test(test_lists), FILES(test_encryptions), FILES(test_reencryption), FILES(test_begun), FILES(test_conversions),
+                cmocka_unit_test(test_lists), FILES(test_encryptions), FILES(test_reencryption), FILES(test_begun), FILES(test_images),
+                FILES(test_conversions),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,7 +64,7 @@ static struct disk_request a_disk_request(void) {
                 .device = "/dev/disk/by-id/x", .name = "data1", .mapping = "luks-1\\x20", .uuid = UUID, .key = "https://v/keys/k/1",
                 .algorithm = "RSA-OAEP-256", .proof_request_id = "id", .proof_time = 1, .dev_major = 253,
                 .dev_minor = 4, .sectors = 2048, .spki = { 1, 2, 3 }, .spki_size = 3, .header_digest = { 4 },
-                .trust_digest = { 5 }, .wrapped = { 6, 7 }, .wrapped_size = 2,
+                .trust_digest = { 5 }, .wrapped = { 6, 7 }, .wrapped_size = 2, .other_uuid = UUID,
         };
         return q;
 }
@@ -96,6 +96,7 @@ static void test_disk_request_refused(void **state _unused_) {
         q = a_disk_request(); strcpy(q.mapping, "a b"); refuse_disk_request(&q);
         q = a_disk_request(); memset(q.mapping, 'a', 84); refuse_disk_request(&q);
         q = a_disk_request(); strcpy(q.uuid, "x"); refuse_disk_request(&q);
+        q = a_disk_request(); strcpy(q.other_uuid, "x"); refuse_disk_request(&q);
         q = a_disk_request(); strcpy(q.device, "/dev/\x1b"); refuse_disk_request(&q);
         q = a_disk_request(); strcpy(q.key, "a\nb"); refuse_disk_request(&q);
         q = a_disk_request(); strcpy(q.opener, "a\nb"); refuse_disk_request(&q);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/rotate.c daemon/manager/wrap-choice.c daemon/manager/trust.c daemon/manager/outcome.c daemon/manager/stored.c
+// sources: daemon/manager/rotate.c daemon/manager/wrap-choice.c daemon/manager/trust.c daemon/manager/trust-find.c daemon/manager/outcome.c daemon/manager/stored.c
 // libs: libsystemd
 
 /* A key goes over to another version, and is interrupted before or after every write: whatever the header and the list are

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/trust-signed.c daemon/manager/trust.c
+// sources: daemon/manager/trust-signed.c daemon/manager/trust.c daemon/manager/trust-find.c
 
 #include <setjmp.h>
 #include <stdarg.h>

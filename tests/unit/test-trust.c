@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/trust.c
+// sources: daemon/manager/trust.c daemon/manager/trust-find.c
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -107,6 +107,9 @@ static void test_parse(void **state _unused_) {
         refuse(GOOD "Unencrypted2=1\n", "no Unencrypted2=");
         refuse(GOOD "OldKey=0\n", "OldKey= is not");
         refuse(GOOD "NextDigest=00\n", "NextDigest= is not");
+        refuse(GOOD "Image=data0\n", "Image= is not");
+        refuse(GOOD "ImageDigest=00\n", "ImageDigest= is not");
+        refuse(GOOD "Image2=" UUID2 "\n", "no Image2=");
         refuse("[Volume]\nName=../x\n", "Name= is not");
         refuse("[Volume]\nRole=root\n", "Role= is not");
         refuse("[Volume]\nKey=http://v.test/keys/k\n", "Key= is not");
@@ -309,10 +312,39 @@ static void test_under_way(void **state _unused_) {
         assert_int_equal(trust_left(&e, DISK_FLAG_ENCRYPTING|DISK_FLAG_REKEYING), 0);
 }
 
+/* How far a copy of an image is from it. */
+static void test_origin(void **state _unused_) {
+        struct trust_entry e = entry(UUID, "data1"), again;
+        struct trust_list l = { .entries = &e, .n_entries = 1 };
+        _cleanup_(freep) char *text = NULL;
+
+        assert_int_equal(trust_origin(&e), ORIGIN_OWN);
+        assert_null(trust_find_made_from(&l, UUID2));
+        strcpy(e.image, UUID2);
+        memcpy(e.image_digest, e.digest, sizeof(e.digest));
+        assert_int_equal(trust_origin(&e), ORIGIN_IMAGE);
+        e.has_next = true;                    /* the header of before may be the disk's yet */
+        assert_int_equal(trust_origin(&e), ORIGIN_IMAGE);
+        e.has_next = false;
+        e.digest[0] ^= 1;
+        e.rekeying = true;
+        e.unencrypted = 4096;
+        assert_int_equal(trust_origin(&e), ORIGIN_CHANGING);
+        e.rekeying = false;
+        e.unencrypted = 0;
+        assert_int_equal(trust_origin(&e), ORIGIN_CHANGED);
+        assert_ptr_equal(trust_find_made_from(&l, UUID2), &e);
+        assert_int_equal(trust_print(&e, &text), 0);
+        assert_int_equal(trust_parse(UUID, text, strlen(text), &again, NULL), 0);
+        assert_string_equal(again.image, UUID2);
+        assert_memory_equal(again.image_digest, e.image_digest, sizeof(e.image_digest));
+        assert_int_equal(trust_origin(&again), ORIGIN_CHANGED);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_parse), cmocka_unit_test(test_under_way),
-                cmocka_unit_test(test_print_and_parse_again),
+                cmocka_unit_test(test_print_and_parse_again), cmocka_unit_test(test_origin),
                 cmocka_unit_test_setup_teardown(test_add_find_remove, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_update, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_bad_files_are_named_and_skipped, setup, teardown),

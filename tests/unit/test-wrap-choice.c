@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/wrap-choice.c daemon/manager/trust.c daemon/manager/wrap-mark.c
+// sources: daemon/manager/wrap-choice.c daemon/manager/trust.c daemon/manager/trust-find.c daemon/manager/wrap-mark.c
 
 /* Which of a header's keys count, by the node's list; and what is remembered of each. */
 

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "common/image-volumes.h"
 #include "common/ini-reader.h"
 #include "common/key-uri.h"
 #include "machine-disk.h"
@@ -26,6 +27,12 @@ static int read_setting(void *user, const char *section _unused_, const char *ke
                 return (size_t) snprintf(v->name, sizeof(v->name), "%s", value) < sizeof(v->name) ? 0 : -EINVAL;
         if (streq(key, "Unencrypted"))
                 v->unencrypted = strtoull(value, NULL, 10);
+        if (streq(key, "Image"))
+                snprintf(v->image, sizeof(v->image), "%s", value);
+        if (streq(key, "Digest"))
+                snprintf(v->digest, sizeof(v->digest), "%s", value);
+        if (streq(key, "ImageDigest"))
+                snprintf(v->image_digest, sizeof(v->image_digest), "%s", value);
         if (streq(key, "OldKey"))
                 v->old_key = strtoull(value, NULL, 10);
         for (unsigned i = 0; i < LISTED_KEYS_MAX; i++) {
@@ -219,8 +226,29 @@ static void on_listed(const struct search *s, const char *uuid) {
         if (v.old_key > 0)
                 finding_add(s->findings, FINDING_OLD_KEY, "of volume %s %llu bytes are under its old volume key yet", v.name,
                             (unsigned long long) v.old_key);
+        if (*v.image && v.old_key == 0 && streq(v.digest, v.image_digest))
+                finding_add(s->findings, FINDING_IMAGE_KEY, "volume %s has the volume key of the image that it was copied with", v.name);
         if (!*s->root && geteuid() == 0)
                 read_disk(uuid, &v, s->findings);
+}
+
+static void on_pending(const struct search *s, const char *uuid) {
+        struct listed v;
+
+        if (read_listed(s->root, uuid, &v) == -ENOENT)
+                finding_add(s->findings, FINDING_PENDING, STATE "personalize/%s.conf is of a volume that was to get a header of its own", uuid);
+}
+
+static void find_image_volumes(const char *root, struct findings *l) {
+        struct image_volume v[IMAGE_VOLUMES_MAX];
+        unsigned line;
+        int n = image_volumes_read(root, v, &line);
+
+        if (n < 0)
+                finding_add(l, FINDING_IMAGE, IMAGE_VOLUMES_FILE " cannot be read%s: which volumes are an image's is not known",
+                            line > 0 ? " for what a line of it says" : "");
+        for (int i = 0; i < n; i++)
+                finding_add(l, FINDING_IMAGE, IMAGE_VOLUMES_FILE " says that volume %s is an image's, UUID %s", v[i].name, v[i].uuid);
 }
 
 static void on_disk(const struct search *s, const char *uuid) {
@@ -268,6 +296,8 @@ void find_leftovers(const char *root, struct findings *l) {
 
         each(&s, STATE "trust", ".conf", on_listed);
         each(&s, DISKS, "", on_disk);
+        each(&s, STATE "personalize", ".conf", on_pending);
+        find_image_volumes(root, l);
         each(&s, STATE "encrypt", ".header", on_staged);
         each(&s, STATE "encrypt", ".begun", on_begun);
         each(&s, STATE "backups", ".luks1", on_kept);

@@ -21,6 +21,7 @@ struct listed {
         char uuid[37], name[65];
         char keys[LISTED_KEYS_MAX][513], generations[LISTED_KEYS_MAX][24];
         uint64_t unencrypted;              /* bytes */
+        char image[37], digest[65], image_digest[65];    /* empty: it was not copied with one */
         uint64_t old_key;                  /* bytes that are under the volume key of before */
 };
 

@@ -56,7 +56,7 @@ _cmkctl() {
 	fi
 	case "${verb[*]}" in
 	format | encrypt) COMPREPLY=($(compgen -f -- "${cur:-/dev/}")) ;;
-	status | enroll | rotate | rekey | reencrypt | attach | detach | hold | resume | cut | pause | "recovery-key "* | "trust remove")
+	status | enroll | rotate | rekey | reencrypt | personalize | attach | detach | hold | resume | cut | pause | "recovery-key "* | "trust remove")
 		COMPREPLY=($(compgen -W "$(__cmkctl_volumes)" -- "$cur")) ;;
 	*) COMPREPLY=($(compgen -f -- "$cur")) ;;
 	esac

@@ -80,7 +80,7 @@ static void count(const char *name, int fd, const char *path) {
         if (strcmp(who, "any") == 0) {
                 if (!is_step(name, fd, path, atoi(when)))
                         return;
-        } else if (strcmp(call, name) != 0 || !is_me(who) || (path && !strstr(path, "/trust/")) ||
+        } else if (strcmp(call, name) != 0 || !is_me(who) || (path && !strstr(path, "/trust/") && !strstr(path, "/personalize/")) ||
                    (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISBLK(st.st_mode))) || ++calls != atoi(when))
                 return;
         if (syscall(SYS_rename, NEXT, POINT) < 0)

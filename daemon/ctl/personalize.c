@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "encryption.h"
+#include "names.h"
+#include "volume.h"
+
+#include "common/image-volumes.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* cmkctl personalize: on the machine that an image is taken of, which volumes are in it; on a copy, each becomes that copy's own. */
+
+#define BEGIN_TIMEOUT_USEC (10 * 60 * USEC_PER_SEC)
+#define REASON_MAX 256          /* it goes into one field of the trail */
+
+/* What a node is known by besides its volumes, or another node would be taken for it. */
+static const struct { const char *path, *what; } identities[] = {
+        { "/etc/machine-id", "whose anchors and signed lists these are (truncate it to nothing)" },
+        { "/var/log/cmkd", "the audit trail" },
+        { "/etc/cmkd/privacy.key", "the key of the trail's pseudonyms" },
+        { "/var/lib/cmkd/backups", "backups of headers: each opens every copy of the image" },
+        { "/var/lib/cmkd-token", "a PKCS#11 token of this machine, with its keys" },
+        { "/etc/cmkd/node.key", "this node's key for the vault" },
+        { "/etc/cmkd/client-secret", "this node's login at the vault" },
+        { "/etc/cmkd/secret-id", "this node's login at the vault" },
+};
+
+/* ---- on the image ---- */
+
+static void say_what_else(void) {
+        struct stat st;
+
+        for (size_t i = 0; i < ELEMENTSOF(identities); i++)
+                if (stat(identities[i].path, &st) >= 0 && (!S_ISREG(st.st_mode) || st.st_size > 0))
+                        fprintf(stderr, "Leave out of the image: %s (%s)\n", identities[i].path, identities[i].what);
+}
+
+/* One that is on the list of this node by itself, and of role data. */
+static int find_volume(struct call *c, const char *what, struct image_volume *ret) {
+        const char *uuid, *name, *role, *key, *source, *serial;
+        uint64_t generation;
+        int r;
+
+        r = sd_bus_message_rewind(c->reply, true);
+        if (r >= 0)
+                r = sd_bus_message_enter_container(c->reply, 'a', "(sssstss)");
+        while (r >= 0 && (r = sd_bus_message_read(c->reply, "(sssstss)", &uuid, &name, &role, &key, &generation, &source, &serial)) > 0) {
+                if (!streq(what, uuid) && !streq(what, name))
+                        continue;
+                if (!streq(source, "node"))
+                        return fail(EXIT_CODE_POLICY, "%s is on the signed list %s: its owner says there what it is", name, source);
+                if (!streq(role, "data"))
+                        return fail(EXIT_CODE_POLICY, "%s is of role %s: only volumes of role data are made a copy's own", name, role);
+                if (!uuid_is_valid(uuid) || !volume_name_is_valid(name))
+                        return call_misunderstood(-EBADMSG);
+                strcpy(ret->uuid, uuid);
+                strcpy(ret->name, name);
+                return EXIT_CODE_DONE;
+        }
+        return r < 0 ? call_misunderstood(r) : fail(EXIT_CODE_FAILED, "%s is not on this node's list", what);
+}
+
+static int prepare(const struct invocation *in) {
+        _cleanup_(call_release) struct call c = {};
+        struct image_volume v[IMAGE_VOLUMES_MAX], again[IMAGE_VOLUMES_MAX];
+        _cleanup_(freep) char *text = NULL, *copy = NULL;
+        unsigned line;
+        int code, r;
+
+        if (in->n_args == 0)
+                return fail(EXIT_CODE_USAGE, "say which volumes are in the image");
+        code = call_begin(&c, BUS_MANAGER, "ListTrust");
+        if (code == EXIT_CODE_DONE)
+                code = call_send(&c, 0);
+        for (size_t i = 0; code == EXIT_CODE_DONE && i < in->n_args; i++) {
+                v[i] = (struct image_volume) { .drop = has_option(in, OPTION_DROP_IMAGE_KEYSLOTS) };
+                code = find_volume(&c, in->args[i], v + i);
+        }
+        if (code != EXIT_CODE_DONE)
+                return code;
+        text = image_volumes_print(v, in->n_args);
+        copy = text ? strdup(text) : NULL;
+        if (!copy)
+                return fail(EXIT_CODE_FAILED, "out of memory");
+        if (image_volumes_parse(copy, again, &line) < 0)
+                return fail(EXIT_CODE_USAGE, "the same volume is there twice");
+        r = write_file_atomic(IMAGE_VOLUMES_FILE, text, strlen(text), 0600);
+        if (r < 0)
+                return fail(EXIT_CODE_FAILED, IMAGE_VOLUMES_FILE ": %s", strerror(-r));
+        say_what_else();
+        printf(IMAGE_VOLUMES_FILE " is written: a copy of this machine makes %s its own at first boot. Take the image now: this machine would too\n",
+               in->n_args == 1 ? v->name : "these volumes");
+        return EXIT_CODE_DONE;
+}
+
+/* ---- on a copy ---- */
+
+static int personalize(const struct invocation *in, const char *what, const char *image, bool drop) {
+        _cleanup_(call_release) struct call c = { .timeout_usec = BEGIN_TIMEOUT_USEC };
+        const char *reason = in->values[OPTION_ACCEPT_UNSAFE_VAULT];
+        int code, r;
+
+        code = call_begin(&c, BUS_MANAGER, "Personalize");
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = sd_bus_message_append(c.request, "ssb", what, image, (int) drop);
+        if (r >= 0)
+                r = sd_bus_message_open_container(c.request, 'a', "{sv}");
+        if (r >= 0 && reason)
+                r = sd_bus_message_append(c.request, "{sv}", "accept-unsafe-vault", "s", reason);
+        if (r >= 0)
+                r = sd_bus_message_close_container(c.request);
+        code = call_send(&c, r);
+        return code == EXIT_CODE_DONE ? encryption_finish(in, &c, true) : code;
+}
+
+/* What the image says. One that fails does not stop the others; the file goes when all is done, to its last part. */
+static int personalize_all(const struct invocation *in) {
+        struct image_volume v[IMAGE_VOLUMES_MAX];
+        unsigned line;
+        int n = image_volumes_read("", v, &line), worst = EXIT_CODE_DONE;
+
+        if (n < 0 && line > 0)
+                return fail(EXIT_CODE_USAGE, IMAGE_VOLUMES_FILE ", line %u: it is not UUID NAME, or is there twice", line);
+        if (n < 0)
+                return fail(EXIT_CODE_FAILED, IMAGE_VOLUMES_FILE ": %s", strerror(-n));
+        if (n == 0)
+                return fail(EXIT_CODE_USAGE, "say which volume; " IMAGE_VOLUMES_FILE " names none");
+        for (int i = 0; i < n; i++) {
+                int code = personalize(in, v[i].name, v[i].uuid, v[i].drop || has_option(in, OPTION_DROP_IMAGE_KEYSLOTS));
+
+                worst = worst == EXIT_CODE_DONE ? code : worst;
+        }
+        if (worst != EXIT_CODE_DONE || has_option(in, OPTION_BACKGROUND))
+                return worst;
+        if (unlink(IMAGE_VOLUMES_FILE) < 0 && errno != ENOENT)
+                return fail(EXIT_CODE_FAILED, IMAGE_VOLUMES_FILE ": %s", strerror(errno));
+        return EXIT_CODE_DONE;
+}
+
+int verb_personalize(const struct invocation *in) {
+        const char *what = in->n_args > 0 ? in->args[0] : NULL;
+        char question[512];
+        int code = EXIT_CODE_DONE;
+
+        if (has_option(in, OPTION_PREPARE))
+                return prepare(in);
+        if (in->n_args > 1)
+                return fail(EXIT_CODE_USAGE, "one volume at a time; without any, those of " IMAGE_VOLUMES_FILE);
+        if (strlen(strempty(in->values[OPTION_ACCEPT_UNSAFE_VAULT])) > REASON_MAX)
+                return fail(EXIT_CODE_USAGE, "the reason after --accept-unsafe-vault is longer than %d", REASON_MAX);
+        if (what)
+                code = check_what(what);
+        snprintf(question, sizeof(question), "%.200s gets another UUID, key material and volume key: what opened the image does not open it any more, "
+                 "and what is on it is encrypted anew.", what ? what : "Every volume of the image");
+        if (code == EXIT_CODE_DONE)
+                code = confirm(in, question);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        return what ? personalize(in, what, "", has_option(in, OPTION_DROP_IMAGE_KEYSLOTS)) : personalize_all(in);
+}
