@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus.h"
+#include "key-usage.h"
 #include "names.h"
 #include "print.h"
 #include "volume.h"
@@ -103,7 +104,25 @@ static int print_rekeyed(const struct invocation *in, const char *key, const cha
         return print_json(o);
 }
 
-static int rekey(const struct invocation *in, const char *key, const char *old, const struct key_terms *t, bool keep) {
+/* What an earlier run took off the list, and was interrupted before it went from the header. */
+static int remove_left_over(const char *what, const struct key_uri *new, bool *changed) {
+        _cleanup_(json_object_putp) struct json_object *list = NULL;
+        int code = key_usage("", &list);
+
+        for (size_t i = 0; code == EXIT_CODE_DONE && i < json_object_array_length(list); i++) {
+                struct json_object *o = json_object_array_get_idx(list, i);
+                const char *key = json_text(o, "key");
+                struct key_uri u;
+
+                if ((streq(what, json_text(o, "uuid")) || streq(what, json_text(o, "volume"))) && streq(json_text(o, "use"), "left over") &&
+                    key_uri_parse(key, &u, NULL) >= 0 && !key_uri_same_key(&u, new))
+                        code = remove_key(what, key, changed);
+        }
+        return code;
+}
+
+static int rekey(const struct invocation *in, const char *key, const struct key_uri *new, const char *old, const struct key_terms *t,
+                 bool keep) {
         char question[1200];
         bool changed = false;
         int code = EXIT_CODE_DONE;
@@ -118,6 +137,8 @@ static int rekey(const struct invocation *in, const char *key, const char *old, 
                 code = enroll_key(in->args[0], key, t, &changed);
         if (code == EXIT_CODE_DONE && *old && !keep)
                 code = remove_key(in->args[0], old, &changed);
+        if (code == EXIT_CODE_DONE && !keep)
+                code = remove_left_over(in->args[0], new, &changed);
         return code == EXIT_CODE_DONE ? print_rekeyed(in, key, old, keep ? old : "", changed) : code;
 }
 
@@ -144,5 +165,5 @@ int verb_rekey(const struct invocation *in) {
         code = look(in->args[0], &new, &l);
         if (code == EXIT_CODE_DONE)
                 code = choose_old(in, &new, &l, old);
-        return code == EXIT_CODE_DONE ? rekey(in, key, old, &terms, l.is_os && !has_option(in, OPTION_FINISH)) : code;
+        return code == EXIT_CODE_DONE ? rekey(in, key, &new, old, &terms, l.is_os && !has_option(in, OPTION_FINISH)) : code;
 }

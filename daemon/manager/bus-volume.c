@@ -262,7 +262,7 @@ static int append_unlisted(sd_bus_message *reply, const struct volume *v) {
                 snprintf(text, sizeof(text), has_other_version(v, v->header.wraps[i].key)
                          ? "its header has another version of its key, %s, not asked, not used: of a rotation that did not end "
                            "(\"cmkctl rotate\"), or of an old header"
-                         : "its header has key %s, which is not on this node's list: not asked, not used", v->header.wraps[i].key);
+                         : "its header has key %s, which is not on this node's list: not asked, not used (\"cmkctl enroll --remove\" takes it out)", v->header.wraps[i].key);
                 r = sd_bus_message_append(reply, "s", text);
         }
         return r;
