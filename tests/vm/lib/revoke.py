@@ -162,6 +162,8 @@ def journal(node, pattern):
 def cut_by_breaker(node, vault, trail, clock, stop, back):
     """The kernel says when the key was freed: nobody else is there to say so."""
     wait_granted(vault, 1)       # the worker ends after a release: the next one takes its time to start
+    # and cmkd has heard that yes, which else would not count
+    node.wait_for("cmkctl status --json data1 | grep -Eq '\"seconds_since_proof\": *[01],'", 60)
     trail.forget()
     node.sh(stop)
     freed = trail.wait("key_freed", 60)
