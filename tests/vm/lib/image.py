@@ -22,6 +22,15 @@ util-linux iproute2 nftables ca-certificates libcryptsetup12 libbpf1 libcurl4 li
 libsystemd0 libp11-kit0 softhsm2 opensc openssl python3 bpftool keyutils strace lsof psmisc procps busybox-static lvm2 mdadm btrfs-progs
 apparmor""".split()
 
+KILLERS = """
+/run/kill-at.so mr,
+/usr/local/lib/cmkd-test-*.so mr,
+/run/cmkd-test-* rwk,
+@{PROC}/sysrq-trigger w,
+signal (send) set=(kill) peer=cmkd,
+signal (receive) set=(kill) peer=cmkd-disk,
+"""
+
 # What is a package of its own from Debian 13 on; and a guest that builds another kind of initramfs, apart from the ordinary
 # ones, which need not change for it; and one with the kernel for real hardware, since the cloud kernel has no USB, and with
 # what would look at the disks of other tests; and those for tests/bench/probes and tests/bench/compare.
@@ -189,12 +198,12 @@ def customise(root):
 
 def only_our_profiles(directory):
     """Debian's, of programs that no test runs, would be compiled at each boot. To ours what tests load into the programs, to end
-    them at a point of their work (killer.py, life-encrypt), and by which that says so."""
+    them, cmkd or the machine at a point of their work (killer.py, rotate_kills.py), and by which that says so."""
     for path in directory.iterdir():
         if path.is_file():
             path.unlink()
     for profile in CONFINED:
-        (directory / "local" / profile).write_text("/run/kill-at.so mr,\n/usr/local/lib/cmkd-test-*.so mr,\n/run/cmkd-test-* rwk,\n")
+        (directory / "local" / profile).write_text(KILLERS)
 
 
 def module_path(root, release, table, name):

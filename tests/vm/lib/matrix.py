@@ -287,12 +287,14 @@ class Accept(Verb):
 
 
 class Restore(Verb):
-    """Of a header of now; life-header-restore-killed has those of before."""
+    """Of a header with another recovery key, or none; life-header-restore-killed has those of older versions."""
 
     name, words = "header restore", f"header restore data1 {FILE} --yes"
 
     def prepare(self, world):
         world.run(f"rm -f {FILE}; cmkctl header backup data1 {FILE}")
+        there = product.status(world.node)["recovery_key"] == "yes"
+        world.run("cmkctl recovery-key " + ("remove data1 --yes" if there else "add data1"))
         world.close()
 
     def done(self, world):
