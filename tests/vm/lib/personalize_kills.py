@@ -32,7 +32,8 @@ class Copies:
         rotate_kills.install(node, artifacts)
         self.key = product.fresh(node, vault, policy=revoke.REVOKE)
         node.sh("systemctl restart cmkd.service", timeout=120)
-        node.sh(f"python3 - && blockdev --rereadpt {DISK} && udevadm settle && test -b {DEVICE}", stdin=PARTITION.encode(), timeout=60)
+        node.sh("python3 -", stdin=PARTITION.encode(), timeout=60)       # udev sees that it was written to, and reads the table
+        node.wait_for(f"udevadm settle && test -b {DEVICE}", 60)
         product.volume(node, self.key, disk="data3-part1")
         revoke.known_file(node)
         node.sh("cmkctl recovery-key add data1 --yes > /dev/null", timeout=180)
