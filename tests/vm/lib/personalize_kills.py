@@ -66,7 +66,7 @@ class Copies:
         node.wait_for("cmkctl attach data1", 300)
         node.sh("mount /dev/mapper/data1 /mnt", timeout=60)
         revoke.assert_intact(node)
-        at = luks2.read(node, DEVICE).uuid
+        at = product.status(node)["uuid"]  # of the copy of the header that counts, which may be the second one
         listed = node.out("cat /var/lib/cmkd/trust/*.conf")
         print(f"{where}: with the {'image' if at == self.image else 'copy'}'s header, {'' if 'Image=' in listed else 'not '}listed as a copy", flush=True)
         if at == self.image:               # while it is open with that header it is left as it is
