@@ -305,6 +305,9 @@ class Restore(Verb):
         world.close()
         super().again(world)
 
+    def leave(self, world):
+        world.opens_anew("data1", "/mnt")
+
 
 class TakeOver(Verb):
     """enroll of what somebody else made: closed."""
