@@ -43,14 +43,8 @@ static void on_active(const struct disk_reply *y, int fd, void *user) {
         struct outcome o = {};
 
         safe_close(fd);
-        u->secret_fd = safe_close(u->secret_fd);
-        if (y->error < 0) {
-                if (unlock_try_next(u, y))
-                        return;
-                outcome_from_disk(&o, y);
-                unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
+        if (!unlock_went_well(u, y))
                 return;
-        }
         if (v->state != VOLUME_ATTACHING && v->state != VOLUME_RESUMING && v->state != VOLUME_RECOVERY) {
                 outcome_set(&o, EXIT_CODE_REVOKED, "%s: it was cut meanwhile", v->name);
                 unlock_fail(u, &o, "failed");

@@ -47,7 +47,7 @@ static struct volume *volume_of(struct encrypt_run *r) {
 }
 
 static void run_free(struct encrypt_run *r) {
-        header_work_end(&r->work);
+        header_work_give_back(&r->work);
         LIST_REMOVE(r, runs);
         sd_event_source_disable_unref(r->timer);
         sd_event_source_disable_unref(r->pipe);
@@ -167,7 +167,7 @@ static void on_step(const struct outcome *o, void *user) {
                 return;
         }
         log_warning("%s: its encryption does not go on yet: %s", r->work.name, *o->message ? o->message : "it was stopped");
-        header_work_end(&r->work);
+        header_work_give_back(&r->work);
         later(r, RETRY_USEC);
 }
 
@@ -292,7 +292,6 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         struct encrypt_run *r = user;
         struct volume *v = volume_of(r);
         const struct trust_entry *t;
-        struct outcome o = {};
         bool was_rekeying;
 
         safe_close(fd);
@@ -300,14 +299,14 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
                 run_free(r);
                 return;
         }
-        t = header_work_begin(&r->work, y, &o);
+        t = header_work_begin(&r->work, y);
         was_rekeying = t && t->rekeying;
         if (t && settle_next(r, y) >= 0) {
                 if (go_on(r, y, was_rekeying))
                         return;
         }
-        header_work_end(&r->work);
-        later(r, o.code == EXIT_CODE_BUSY ? USEC_PER_SEC : RETRY_USEC);
+        header_work_give_back(&r->work);
+        later(r, r->work.outcome.code == EXIT_CODE_BUSY ? USEC_PER_SEC : RETRY_USEC);
 }
 
 static int on_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {

@@ -115,9 +115,8 @@ static void fail(struct encrypt *e) {
 static void _printf_(3, 4) refuse(struct encrypt *e, enum exit_code code, const char *format, ...) {
         va_list ap;
 
-        e->outcome.code = code;
         va_start(ap, format);
-        vsnprintf(e->outcome.message, sizeof(e->outcome.message), format, ap);
+        outcome_vset(&e->outcome, code, format, ap);
         va_end(ap);
         fail(e);
 }

@@ -12,11 +12,10 @@
  * is not on the list is not used, and the manifest covers it from the moment that it is there. The same command once more
  * goes on from there. */
 
-#include <stdarg.h>
 #include <syslog.h>
 
 #include "common/log.h"
-#include "header-work.h"
+#include "header-verb.h"
 #include "manager.h"
 #include "new-secret.h"
 #include "trust.h"
@@ -27,59 +26,7 @@ struct enroll {
         struct proven_key key;
         struct new_secret new;           /* fd: -EBADF where there is none */
         char old_secret[STORED_NAME_SIZE];    /* that the vault keeps for a key that is taken out; empty: none */
-        struct outcome outcome;
-        operation_done done;
-        void *user;
 };
-
-static void end(struct enroll *e) {
-        memcpy(e->outcome.uuid, e->work.uuid, sizeof(e->outcome.uuid));
-        e->outcome.volume = manager_volume_by_uuid(e->work.manager, e->work.uuid);
-        header_work_end(&e->work);
-        e->done(&e->outcome, e->user);
-        safe_close(e->new.fd);
-        free(e);
-}
-
-static void record(struct enroll *e, const char *event, uint8_t priority) {
-        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
-        char uri[KEY_URI_MAX], secret[STORED_NAME_SIZE];
-
-        if (!r)
-                return;
-        key_uri_format(&e->key.uri, uri, sizeof(uri));
-        audit_record_start(r, event, priority, false);
-        audit_record_add(r, "verb", e->request.remove ? "enroll --remove" : "enroll");
-        audit_record_add(r, "volume", e->work.name);
-        audit_record_add(r, "uuid", e->work.uuid);
-        audit_record_add(r, "device", e->work.device);
-        audit_record_add(r, "key", uri);
-        audit_record_add(r, "secret", new_secret_name(&e->new, e->work.uuid, secret));
-        audit_record_add(r, "old_secret", e->old_secret);
-        if (*e->key.answer.code || e->key.answer.http_status > 0)
-                manager_record_reply(r, &e->key.answer);
-        audit_record_add(r, "accept_unsafe_vault", e->request.accept_unsafe);
-        audit_record_add(r, "by", e->work.who.text);
-        audit_record_add(r, "why", e->outcome.message);
-        manager_record(e->work.manager, r);
-}
-
-static void _printf_(3, 4) refuse(struct enroll *e, enum exit_code code, const char *format, ...) {
-        va_list ap;
-
-        e->outcome.code = code;
-        va_start(ap, format);
-        vsnprintf(e->outcome.message, sizeof(e->outcome.message), format, ap);
-        va_end(ap);
-        record(e, code == EXIT_CODE_POLICY ? "refused" : "failed", LOG_WARNING);
-        end(e);
-}
-
-/* What a step said. It has written that down. */
-static void end_as(struct enroll *e, const struct outcome *o) {
-        e->outcome = *o;
-        end(e);
-}
 
 /* ---- the list, and the volume where it is known ---- */
 
@@ -96,12 +43,9 @@ static const struct disk_wrap *find_token(const struct enroll *e) {
 static void add_to(struct trust_entry *t, const struct disk_wrap *w, const struct key_uri *key) {
         struct trust_key *k = t->keys + t->n_keys++;
 
-        *k = (struct trust_key) {
-                .key = *key, .generation = w->generation, .proof_time = w->proof_time, .spki_size = w->spki_size,
-        };
+        *k = (struct trust_key) { .key = *key };
         *k->key.version = 0;
-        memcpy(k->spki, w->spki, w->spki_size);
-        memcpy(k->proof_request_id, w->proof_request_id, sizeof(k->proof_request_id));
+        trust_key_take(k, w);
 }
 
 static void take_from(struct trust_entry *t, const struct key_uri *key) {
@@ -155,13 +99,13 @@ static void use_remove(struct unlock *u) {
 
 static const struct unlock_verb add_verb = { .name = "enroll", .header_only = true, .use = use_add };
 static const struct unlock_verb prove_verb = { .name = "enroll", .header_only = true, .lenient = true, .use = header_work_use_check };
-static const struct unlock_verb remove_verb = {
+static const struct unlock_verb drop_verb = {
         .name = "enroll --remove", .header_only = true, .lenient = true, .use = use_remove,
 };
 
 static void step(struct enroll *e, const struct unlock_verb *verb, enum unlock_pick pick, operation_done done) {
         if (header_work_step(&e->work, verb, pick, &e->key.uri, done) < 0)
-                refuse(e, EXIT_CODE_FAILED, "%s: out of memory", e->work.name);
+                header_verb_out_of_memory(&e->work);
 }
 
 /* ---- add ---- */
@@ -171,36 +115,30 @@ static void on_new_key_opens(const struct outcome *o, void *user) {
         int r;
 
         if (o->code != EXIT_CODE_DONE) {
-                end_as(e, o);
+                header_verb_end(&e->work, o);
                 return;
         }
         r = change_list(e);
         if (r < 0) {
-                refuse(e, EXIT_CODE_FAILED, "%s: its header has the key, but it could not be entered on the node's list in %s (%s): "
-                       "it is not used. The same command goes on from here", e->work.name, TRUST_DIRECTORY, strerror(-r));
+                header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s: its header has the key, but it could not be entered on the node's list "
+                                   "in %s (%s): it is not used. The same command goes on from here", e->work.name, TRUST_DIRECTORY,
+                                   strerror(-r));
                 return;
         }
-        e->outcome.changed = true;
+        e->work.outcome.changed = true;
         log_notice("%s: it has one key more", e->work.name);
-        record(e, "key_enrolled", LOG_NOTICE);
+        header_verb_record(&e->work, "key_enrolled", LOG_NOTICE);
         (void) header_work_bind(&e->work, -1);
-        end(e);
+        header_verb_end(&e->work, NULL);
 }
 
 static void on_added(const struct outcome *o, void *user) {
         struct enroll *e = user;
 
         if (o->code != EXIT_CODE_DONE)
-                end_as(e, o);
+                header_verb_end(&e->work, o);
         else
                 step(e, &prove_verb, PICK_KEY, on_new_key_opens);
-}
-
-static void fail(struct enroll *e, const struct outcome *o) {
-        if (o != &e->outcome)
-                e->outcome = *o;
-        record(e, o->code == EXIT_CODE_POLICY ? "refused" : "failed", LOG_WARNING);
-        end(e);
 }
 
 static void on_new_secret(const struct outcome *o, struct new_secret *s, void *user) {
@@ -209,7 +147,7 @@ static void on_new_secret(const struct outcome *o, struct new_secret *s, void *u
         e->new = *s;
         s->fd = -EBADF;
         if (o->code != EXIT_CODE_DONE) {
-                fail(e, o);
+                header_verb_fail(&e->work, o);
                 return;
         }
         step(e, &add_verb, PICK_ANY, on_added);
@@ -224,11 +162,11 @@ static void on_proven(const struct outcome *o, const struct proven_key *k, void 
 
         e->key = *k;
         if (o->code != EXIT_CODE_DONE)
-                fail(e, o);
+                header_verb_fail(&e->work, o);
         else if (!new_secret_is_needed(k))
                 step(e, &add_verb, PICK_ANY, on_added);
         else if (new_secret_start(e->work.manager, &n, on_new_secret, e) < 0)
-                refuse(e, EXIT_CODE_FAILED, "%s: out of memory", e->work.name);
+                header_verb_out_of_memory(&e->work);
 }
 
 static void add(struct enroll *e, const struct trust_entry *t) {
@@ -237,23 +175,23 @@ static void add(struct enroll *e, const struct trust_entry *t) {
         };
 
         if (trust_find_key(t, &e->key.uri)) {
-                snprintf(e->outcome.message, sizeof(e->outcome.message), "%s has that key already", e->work.name);
-                end(e);
+                snprintf(e->work.outcome.message, sizeof(e->work.outcome.message), "%s has that key already", e->work.name);
+                header_verb_end(&e->work, NULL);
                 return;
         }
         if (t->n_keys == DISK_WRAPS_MAX) {
-                refuse(e, EXIT_CODE_FAILED, "%s has %u keys, and no room for one more", e->work.name, DISK_WRAPS_MAX);
+                header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s has %u keys, and no room for one more", e->work.name, DISK_WRAPS_MAX);
                 return;
         }
-        if (t->role == ROLE_OS && key_proof_check_boot(e->work.manager, &e->key, &e->outcome) < 0) {
-                fail(e, &e->outcome);
+        if (t->role == ROLE_OS && key_proof_check_boot(e->work.manager, &e->key, &e->work.outcome) < 0) {
+                header_verb_fail(&e->work, NULL);
                 return;
         }
-        record(e, "request", LOG_INFO);
+        header_verb_record(&e->work, "request", LOG_INFO);
         if (find_token(e))                  /* an earlier run was interrupted after it wrote the header */
                 step(e, &prove_verb, PICK_KEY, on_new_key_opens);
         else if (key_proof_start(e->work.manager, &p, &e->key, on_proven, e) < 0)
-                refuse(e, EXIT_CODE_FAILED, "%s: out of memory", e->work.name);
+                header_verb_out_of_memory(&e->work);
 }
 
 /* ---- remove ---- */
@@ -262,20 +200,16 @@ static void on_removed(const struct outcome *o, void *user) {
         struct enroll *e = user;
 
         if (o->code == EXIT_CODE_DONE && find_token(e)) {       /* two versions of it, of a rotation */
-                step(e, &remove_verb, PICK_OTHERS, on_removed);
+                step(e, &drop_verb, PICK_OTHERS, on_removed);
                 return;
         }
-        e->outcome = *o;
-        e->outcome.changed = true;
-        if (o->code != EXIT_CODE_DONE) {
-                size_t n = strlen(e->outcome.message);
-
-                snprintf(e->outcome.message + n, sizeof(e->outcome.message) - n,
-                         "; it is not used any more, but its keyslot is still there: the same command once more removes it");
-        }
-        record(e, "key_removed", LOG_WARNING);
+        e->work.outcome = *o;
+        e->work.outcome.changed = true;
+        if (o->code != EXIT_CODE_DONE)
+                outcome_add(&e->work.outcome, "; it is not used any more, but its keyslot is still there: the same command once more removes it");
+        header_verb_record(&e->work, "key_removed", LOG_WARNING);
         (void) header_work_bind(&e->work, -1);
-        end(e);
+        header_verb_end(&e->work, NULL);
 }
 
 static void on_other_key_opens(const struct outcome *o, void *user) {
@@ -283,18 +217,18 @@ static void on_other_key_opens(const struct outcome *o, void *user) {
         int r;
 
         if (o->code != EXIT_CODE_DONE) {
-                end_as(e, o);
+                header_verb_end(&e->work, o);
                 return;
         }
         r = change_list(e);
         if (r < 0) {
-                refuse(e, EXIT_CODE_FAILED, "%s: the key could not be taken off the node's list in %s: %s", e->work.name, TRUST_DIRECTORY,
-                       strerror(-r));
+                header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s: the key could not be taken off the node's list in %s: %s", e->work.name,
+                                   TRUST_DIRECTORY, strerror(-r));
                 return;
         }
         (void) header_work_bind(&e->work, -1);
         if (find_token(e))
-                step(e, &remove_verb, PICK_OTHERS, on_removed);
+                step(e, &drop_verb, PICK_OTHERS, on_removed);
         else
                 on_removed(&(struct outcome) {}, e);
 }
@@ -306,28 +240,47 @@ static void take_out(struct enroll *e, const struct trust_entry *t) {
         if (w && w->stored)
                 stored_key_name(e->work.uuid, w->wrapped, e->old_secret);
         if (!k && !w) {
-                snprintf(e->outcome.message, sizeof(e->outcome.message), "%s does not have that key", e->work.name);
-                end(e);
+                snprintf(e->work.outcome.message, sizeof(e->work.outcome.message), "%s does not have that key", e->work.name);
+                header_verb_end(&e->work, NULL);
                 return;
         }
         if (k && t->n_keys == 1) {
-                refuse(e, EXIT_CODE_POLICY, "%s: that is its only key: nothing would open it any more", e->work.name);
+                header_verb_refuse(&e->work, EXIT_CODE_POLICY, "%s: that is its only key: nothing would open it any more", e->work.name);
                 return;
         }
-        record(e, "request", LOG_INFO);
+        header_verb_record(&e->work, "request", LOG_INFO);
         step(e, &prove_verb, PICK_OTHERS, on_other_key_opens);
 }
 
 /* ---- both ---- */
+
+static void record(const struct header_work *w, struct audit_message_record *r) {
+        const struct enroll *e = (const struct enroll *) w;
+        char secret[STORED_NAME_SIZE];
+
+        header_verb_record_key(r, &e->key, e->request.accept_unsafe);
+        audit_record_add(r, "secret", new_secret_name(&e->new, w->uuid, secret));
+        audit_record_add(r, "old_secret", e->old_secret);
+}
+
+static void enroll_free(struct header_work *w) {
+        struct enroll *e = (struct enroll *) w;
+
+        safe_close(e->new.fd);
+        free(e);
+}
+
+static const struct header_verb enroll_verb = { .name = "enroll", .fill = fill, .record = record, .free = enroll_free };
+static const struct header_verb remove_verb = { .name = "enroll --remove", .fill = fill, .record = record, .free = enroll_free };
 
 static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         struct enroll *e = user;
         const struct trust_entry *t;
 
         safe_close(fd);
-        t = header_work_begin(&e->work, y, &e->outcome);
+        t = header_work_begin(&e->work, y);
         if (!t)
-                fail(e, &e->outcome);
+                header_verb_fail(&e->work, NULL);
         else if (e->request.remove)
                 take_out(e, t);
         else
@@ -338,8 +291,8 @@ static int on_refused(sd_event_source *s, void *user) {
         struct enroll *e = user;
 
         sd_event_source_disable_unref(s);
-        record(e, "refused", LOG_WARNING);
-        end(e);
+        header_verb_record(&e->work, "refused", LOG_WARNING);
+        header_verb_end(&e->work, NULL);
         return 0;
 }
 
@@ -348,11 +301,11 @@ static bool request_is_valid(struct enroll *e) {
         const char *why;
 
         if (!e->request.remove)
-                return key_proof_check(e->work.manager, e->request.key, &e->key, &e->outcome) >= 0 &&
-                       (e->request.store != STORE_VAULT || key_proof_check_store(e->work.manager, &e->key, &e->outcome) >= 0);
+                return key_proof_check(e->work.manager, e->request.key, &e->key, &e->work.outcome) >= 0 &&
+                       (e->request.store != STORE_VAULT || key_proof_check_store(e->work.manager, &e->key, &e->work.outcome) >= 0);
         if (key_uri_parse(e->request.key, &e->key.uri, &why) >= 0)
                 return true;
-        outcome_set(&e->outcome, EXIT_CODE_USAGE, "%s is no key: %s", e->request.key, why);
+        outcome_set(&e->work.outcome, EXIT_CODE_USAGE, "%s is no key: %s", e->request.key, why);
         return false;
 }
 
@@ -364,14 +317,9 @@ int enroll_start(struct manager *m, const struct enroll_request *q, const struct
 
         if (!e)
                 return -ENOMEM;
-        e->work.manager = m;
-        e->work.who = *who;
-        e->work.fill = fill;
+        header_verb_init(&e->work, m, q->remove ? &remove_verb : &enroll_verb, q->what, who, done, user);
         e->request = *q;
-        e->done = done;
-        e->user = user;
         e->new.fd = -EBADF;
-        header_work_resolve(&e->work, q->what);
         if (request_is_valid(e))
                 r = header_work_inspect(&e->work, on_inspected, e);
         else

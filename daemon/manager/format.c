@@ -106,36 +106,26 @@ static void on_erased(const struct disk_reply *y, int fd, void *user) {
         struct format *f = user;
 
         safe_close(fd);
-        if (y->error < 0) {
-                size_t n = strlen(f->outcome.message);
-
-                snprintf(f->outcome.message + n, sizeof(f->outcome.message) - n,
-                         "; and what was made of it could not be erased: %s", y->message);
-        }
+        if (y->error < 0)
+                outcome_add(&f->outcome, "; and what was made of it could not be erased: %s", y->message);
         end(f);
 }
 
 /* This node takes nothing out of a vault. */
 static void say_what_is_left(struct format *f) {
-        size_t n = strlen(f->outcome.message);
-
         if (*f->secret)
-                snprintf(f->outcome.message + n, sizeof(f->outcome.message) - n, "; secret %s stays in the vault, of use to nobody",
-                         f->secret);
+                outcome_add(&f->outcome, "; secret %s stays in the vault, of use to nobody", f->secret);
 }
 
 /* Ends with a failure: writes it down and takes back what was made. The outcome is filled in. */
 static void fail(struct format *f) {
         struct disk_request q = { .op = DISK_OP_ERASE };
 
-        size_t n;
-
         say_what_is_left(f);
-        n = strlen(f->outcome.message);
         record(f, f->outcome.code == EXIT_CODE_POLICY ? "refused" : "failed", false, NULL);
         if (f->formatted && f->request.take_over)
-                snprintf(f->outcome.message + n, sizeof(f->outcome.message) - n,
-                         "; its header has the key, which is not used yet, and opens as before: the same command goes on from here");
+                outcome_add(&f->outcome, "; its header has the key, which is not used yet, and opens as before: the same command goes on "
+                            "from here");
         else if (f->formatted) {
                 memcpy(q.device, f->request.device, sizeof(q.device));
                 memcpy(q.uuid, f->made.uuid, sizeof(q.uuid));
@@ -150,9 +140,8 @@ static void fail(struct format *f) {
 static void _printf_(3, 4) refuse(struct format *f, enum exit_code code, const char *format, ...) {
         va_list ap;
 
-        f->outcome.code = code;
         va_start(ap, format);
-        vsnprintf(f->outcome.message, sizeof(f->outcome.message), format, ap);
+        outcome_vset(&f->outcome, code, format, ap);
         va_end(ap);
         fail(f);
 }

@@ -40,12 +40,11 @@ static void record(struct unlock *u, const char *path, const char *older) {
 static void take_key(struct trust_entry *t, const struct disk_wrap *w) {
         struct trust_key *k = t->keys + t->n_keys;
 
-        *k = (struct trust_key) { .generation = w->generation, .proof_time = w->proof_time, .spki_size = w->spki_size };
+        *k = (struct trust_key) {};
         if (key_uri_parse(w->key, &k->key, NULL) < 0)
                 return;
         *k->key.version = 0;
-        memcpy(k->spki, w->spki, w->spki_size);
-        memcpy(k->proof_request_id, w->proof_request_id, sizeof(k->proof_request_id));
+        trust_key_take(k, w);
         t->n_keys++;
 }
 
@@ -124,14 +123,8 @@ static void on_restored(const struct disk_reply *y, int fd, void *user) {
         int r = 0;
 
         safe_close(fd);
-        u->secret_fd = safe_close(u->secret_fd);
-        if (unlock_try_next(u, y))
+        if (!unlock_went_well(u, y))
                 return;
-        if (y->error < 0) {
-                outcome_from_disk(&o, y);
-                unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
-                return;
-        }
         if (t && wrap_choose(y, t, false, &c, older) < 0)
                 r = put_list_back(u, t, y);
         o.changed = y->count > 0 || *older;

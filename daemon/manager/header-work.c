@@ -2,6 +2,7 @@
 #include "header-work.h"
 
 #include "common/log.h"
+#include "header-verb.h"
 #include "header-watch.h"
 #include "manager.h"
 #include "personalize.h"
@@ -34,9 +35,11 @@ static bool is_busy(const struct header_work *w) {
         return v && (v->owner || volume_is_in_transit(v));
 }
 
-const struct trust_entry *header_work_begin(struct header_work *w, const struct disk_reply *y, struct outcome *o) {
+const struct trust_entry *header_work_begin(struct header_work *w, const struct disk_reply *y) {
+        struct outcome *o = &w->outcome;
         const struct trust_entry *t;
 
+        *o = (struct outcome) {};
         if (y->error < 0) {
                 outcome_from_disk(o, y);
                 return NULL;
@@ -62,7 +65,7 @@ const struct trust_entry *header_work_begin(struct header_work *w, const struct 
         return NULL;
 }
 
-void header_work_end(struct header_work *w) {
+void header_work_give_back(struct header_work *w) {
         if (w->begun)
                 LIST_REMOVE(w, works);
         w->begun = false;
@@ -76,14 +79,8 @@ static void on_changed(const struct disk_reply *y, int fd, void *user) {
         struct outcome o = {};
 
         safe_close(fd);
-        u->secret_fd = safe_close(u->secret_fd);
-        if (unlock_try_next(u, y))
+        if (!unlock_went_well(u, y))
                 return;
-        if (y->error < 0) {
-                outcome_from_disk(&o, y);
-                unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
-                return;
-        }
         w->header = *y;
         header_watch_ours(manager_volume_by_uuid(w->manager, w->uuid), y);
         o.changed = y->count > 0;
@@ -97,15 +94,11 @@ static void on_checked(const struct disk_reply *y, int fd, void *user) {
         struct outcome o = {};
 
         safe_close(fd);
-        u->secret_fd = safe_close(u->secret_fd);
-        if (unlock_try_next(u, y))
+        if (!unlock_went_well(u, y))
                 return;
-        if (y->error < 0)
-                outcome_from_disk(&o, y);
-        else if (!t || memcmp(y->trust_digest, t->digest, sizeof(t->digest)) != 0)
+        if (!t || memcmp(y->trust_digest, t->digest, sizeof(t->digest)) != 0) {
                 outcome_set(&o, EXIT_CODE_POLICY, "%s: it is not the volume that this node trusts under its UUID", u->volume->name);
-        if (o.code != EXIT_CODE_DONE) {
-                unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
+                unlock_fail(u, &o, "refused");
                 return;
         }
         w->header = *y;
@@ -119,16 +112,12 @@ void header_work_use_check(struct unlock *u) {
 /* The child that changes a header is told which key it is about, besides the one that opens. */
 void header_work_use_change(struct unlock *u, enum disk_op op) {
         const struct header_work *w = u->user;
-        struct outcome o = {};
         struct disk_request q;
         int fd = -EBADF;
 
         unlock_disk_request(u, op, &q);
-        w->fill(w, &q, &fd);
-        if (disk_child_start(u->manager->children, &q, u->secret_fd, fd, MANAGER_DISK_TIMEOUT_USEC, on_changed, u, NULL) >= 0)
-                return;
-        outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
-        unlock_end(u, &o);
+        w->verb->fill(w, &q, &fd);
+        unlock_start_child(u, &q, fd, on_changed);
 }
 
 int header_work_step(struct header_work *w, const struct unlock_verb *verb, enum unlock_pick pick, const struct key_uri *key,

@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the verbs about a volume's keys have in common (enroll.c, rotate.c): a header that is looked at and changed step by step, by
- * a child each, while the volume is open or not.
+/* What the verbs about a volume's keys have in common (enroll.c, rotate.c and others): a header that is looked at and changed step by step,
+ * by a child each, while the volume is open or not.
  *
  *   INSPECT ─► on this node's list? its own, not a signed one? nobody else at it? ─► step ─► ... ─► step
  *                                                                                      │
  *              a step: unlock.h with header_only, by one of the volume's keys ─► CHECK, or a change
  *
- * Invariants: one work at a time has a header (header_work_begin(), header_work_end()); header is what the last step saw. */
+ * Invariants: one work at a time has a header (header_work_begin(), header_work_give_back()); header is what the last step saw. */
 
 #include "unlock.h"
 
+struct header_verb;
+
 struct header_work {
         LIST_ENTRY(header_work) works;   /* of the manager, while it has its header */
+        struct outcome outcome;
+        const struct header_verb *verb;  /* header-verb.h; NULL: it ends otherwise, and has none of the next two */
+        operation_done done;
+        void *user;
         struct manager *manager;
         struct requester who;
         bool begun;
@@ -22,8 +28,6 @@ struct header_work {
         char name[65];
         char use_id[37];
         struct disk_reply header;        /* as last seen */
-        /* For a step that changes it: what the request says of the key, and a descriptor for the child or -EBADF. */
-        void (*fill)(const struct header_work *w, struct disk_request *q, int *ret_fd);
 };
 
 /* Which disk is meant by a path below /dev, a UUID or a name: the one that is open, not a copy that udev lists under the same
@@ -31,17 +35,17 @@ struct header_work {
 void header_work_resolve(struct header_work *w, const char *what);
 
 /* y: of INSPECT, which is w->header from then on. Takes the header for this work. Returns the volume's entry of the node's list,
- * or NULL with the outcome filled in. */
-const struct trust_entry *header_work_begin(struct header_work *w, const struct disk_reply *y, struct outcome *o);
+ * or NULL with w->outcome filled in. */
+const struct trust_entry *header_work_begin(struct header_work *w, const struct disk_reply *y);
 
 /* Gives it back; nothing happens where it was not taken. */
-void header_work_end(struct header_work *w);
+void header_work_give_back(struct header_work *w);
 
 /* Starts INSPECT. Returns 0 (callback will be called) or -ENOMEM. */
 int header_work_inspect(struct header_work *w, disk_callback callback, void *user);
 
 /* use() of steps. check: the keyslot of the key that is asked opens, the manifest holds, it is the volume that this node trusts.
- * change: op, with what w->fill says. Their unlock's user is the work. */
+ * change: op, with what w->verb->fill says. Their unlock's user is the work. */
 void header_work_use_check(struct unlock *u);
 void header_work_use_change(struct unlock *u, enum disk_op op);
 

@@ -34,11 +34,11 @@ static void end(struct making *g, const struct outcome *o) {
 }
 
 static void _printf_(3, 4) refuse(struct making *g, enum exit_code code, const char *format, ...) {
-        struct outcome o = { .code = code };
+        struct outcome o = {};
         va_list ap;
 
         va_start(ap, format);
-        vsnprintf(o.message, sizeof(o.message), format, ap);
+        outcome_vset(&o, code, format, ap);
         va_end(ap);
         end(g, &o);
 }

@@ -4,6 +4,8 @@
 /* What verbs have in common: who asked, how they end, what they say. An operation is an object of its own that lives
  * from its start to its one callback; it survives the client's going away. */
 
+#include <stdarg.h>
+
 #include "common/vault-proto.h"
 #include "volume.h"
 
@@ -34,6 +36,8 @@ struct requester {
 void requester_describe(uid_t uid, pid_t pid, struct requester *ret);
 
 void outcome_set(struct outcome *o, enum exit_code code, const char *format, ...) _printf_(3, 4);
+void outcome_add(struct outcome *o, const char *format, ...) _printf_(2, 3);      /* to the message, as far as there is room */
+void outcome_vset(struct outcome *o, enum exit_code code, const char *format, va_list ap) _printf_(3, 0);
 
 /* Says what a vault's answer means for people: verdict, the vault's code, text and request id, what to do. */
 void outcome_from_vault(struct outcome *o, const char *volume, const char *key, const struct vault_reply *y);

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdarg.h>
-
 #include "instants.h"
 #include "operation.h"
 #include "stored.h"
@@ -17,12 +15,25 @@ static const char *const advice[_VERDICT_MAX] = {
         [VERDICT_BROKEN] = "What answers there is not the vault, or something in between changes its answers",
 };
 
+void outcome_vset(struct outcome *o, enum exit_code code, const char *format, va_list ap) {
+        o->code = code;
+        vsnprintf(o->message, sizeof(o->message), format, ap);
+}
+
 void outcome_set(struct outcome *o, enum exit_code code, const char *format, ...) {
         va_list ap;
 
-        o->code = code;
         va_start(ap, format);
-        vsnprintf(o->message, sizeof(o->message), format, ap);
+        outcome_vset(o, code, format, ap);
+        va_end(ap);
+}
+
+void outcome_add(struct outcome *o, const char *format, ...) {
+        size_t n = strlen(o->message);
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(o->message + n, sizeof(o->message) - n, format, ap);
         va_end(ap);
 }
 

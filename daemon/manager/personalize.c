@@ -20,12 +20,11 @@
 #include "personalize.h"
 
 #include <fcntl.h>
-#include <stdarg.h>
 #include <syslog.h>
 #include <unistd.h>
 
 #include "common/log.h"
-#include "header-work.h"
+#include "header-verb.h"
 #include "manager.h"
 #include "new-secret.h"
 #include "trust-places.h"
@@ -38,70 +37,34 @@ struct personalize {
         char uuid[37];                   /* that the copy is to have */
         uint64_t generation;             /* of what is made */
         int image;                       /* the header to be, once there is one */
-        struct outcome outcome;
-        operation_done done;
-        void *user;
 };
 
-static void end(struct personalize *e) {
-        memcpy(e->outcome.uuid, e->work.uuid, sizeof(e->outcome.uuid));
-        header_work_end(&e->work);
-        e->done(&e->outcome, e->user);
+/* ---- its end ---- */
+
+static void record(const struct header_work *w, struct audit_message_record *r) {
+        const struct personalize *e = (const struct personalize *) w;
+        char secret[STORED_NAME_SIZE];
+        bool made = *e->uuid;
+
+        audit_record_add(r, "uuid", made ? e->uuid : w->uuid);
+        audit_record_add(r, "image", made ? w->uuid : NULL);
+        audit_record_add(r, "secret", made ? new_secret_name(&e->new, e->uuid, secret) : NULL);
+        header_verb_record_key(r, &e->key, e->request.accept_unsafe);
+}
+
+static void personalize_free(struct header_work *w) {
+        struct personalize *e = (struct personalize *) w;
+
         safe_close(e->new.fd);
         safe_close(e->image);
         free(e);
 }
 
-static void record(struct personalize *e, const char *event, uint8_t priority) {
-        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
-        char uri[KEY_URI_MAX], secret[STORED_NAME_SIZE];
-        bool made = *e->uuid;
-
-        if (!r)
-                return;
-        key_uri_format(&e->key.uri, uri, sizeof(uri));
-        audit_record_start(r, event, priority, false);
-        audit_record_add(r, "verb", "personalize");
-        audit_record_add(r, "volume", e->work.name);
-        audit_record_add(r, "uuid", made ? e->uuid : e->work.uuid);
-        audit_record_add(r, "image", made ? e->work.uuid : NULL);
-        audit_record_add(r, "device", e->work.device);
-        audit_record_add(r, "key", *e->key.uri.name ? uri : NULL);
-        audit_record_add(r, "secret", made ? new_secret_name(&e->new, e->uuid, secret) : NULL);
-        if (*e->key.answer.code || e->key.answer.http_status > 0)
-                manager_record_reply(r, &e->key.answer);
-        audit_record_add(r, "accept_unsafe_vault", e->request.accept_unsafe);
-        audit_record_add(r, "by", e->work.who.text);
-        audit_record_add(r, "why", e->outcome.message);
-        manager_record(e->work.manager, r);
-}
-
-/* The outcome is filled in. */
-static void fail(struct personalize *e) {
-        record(e, e->outcome.code == EXIT_CODE_POLICY ? "refused" : "failed", LOG_WARNING);
-        end(e);
-}
-
-static void _printf_(3, 4) refuse(struct personalize *e, enum exit_code code, const char *format, ...) {
-        va_list ap;
-
-        e->outcome.code = code;
-        va_start(ap, format);
-        vsnprintf(e->outcome.message, sizeof(e->outcome.message), format, ap);
-        va_end(ap);
-        fail(e);
-}
-
-static void out_of_memory(struct personalize *e) {
-        refuse(e, EXIT_CODE_FAILED, "%s: out of memory", e->work.name);
-}
-
 /* What went wrong after its header was another: that stays. A step has written it down by itself. */
 static void end_half_way(struct personalize *e, const struct outcome *o) {
-        e->outcome.code = o->code;
-        snprintf(e->outcome.message, sizeof(e->outcome.message), "%s. It still has the volume key of its image: the same command goes on from here",
-                 o->message);
-        end(e);
+        outcome_set(&e->work.outcome, o->code, "%.1000s. It still has the volume key of its image: the same command goes on from here",
+                    o->message);
+        header_verb_end(&e->work, NULL);
 }
 
 /* ---- the list ---- */
@@ -154,7 +117,6 @@ void personalize_seen(struct manager *m, const char *uuid) {
 static int pend(struct personalize *e, const struct disk_reply *y) {
         const struct trust_entry *t = trust_find_uuid(e->work.manager->trust, e->work.uuid);
         _cleanup_(freep) struct trust_entry *n = malloc(sizeof(*n));
-        const struct disk_wrap *w = y->wraps;
         int r;
 
         if (!t || y->n_wraps != 1)
@@ -167,11 +129,7 @@ static int pend(struct personalize *e, const struct disk_reply *y) {
         memcpy(n->digest, y->trust_digest, sizeof(n->digest));
         memcpy(n->image_digest, y->trust_digest, sizeof(n->image_digest));
         *n->serial = 0;                  /* of the image's disk, if it is any */
-        n->keys[0].generation = w->generation;
-        n->keys[0].proof_time = w->proof_time;
-        n->keys[0].spki_size = w->spki_size;
-        memcpy(n->keys[0].spki, w->spki, w->spki_size);
-        memcpy(n->keys[0].proof_request_id, w->proof_request_id, sizeof(n->keys[0].proof_request_id));
+        trust_key_take(n->keys, y->wraps);
         r = trust_places_pend(n);
         return r < 0 ? r : manager_reload_trust(e->work.manager);
 }
@@ -185,8 +143,8 @@ static void on_reencrypting(const struct outcome *o, void *user) {
                 end_half_way(e, o);
                 return;
         }
-        e->outcome.changed |= o->changed;
-        end(e);
+        e->work.outcome.changed |= o->changed;
+        header_verb_end(&e->work, NULL);
 }
 
 /* Nothing has to be said of other keyslots: there are none. */
@@ -194,14 +152,14 @@ static void reencrypt(struct personalize *e) {
         int fds[2];
 
         if (pipe2(fds, O_CLOEXEC) < 0) {
-                refuse(e, EXIT_CODE_FAILED, "%s: no descriptor: %s", e->work.name, strerror(errno));
+                header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s: no descriptor: %s", e->work.name, strerror(errno));
                 return;
         }
         safe_close(fds[1]);
         if (reencrypt_start(e->work.manager, e->work.uuid, fds[0], &e->work.who, on_reencrypting, e) >= 0)
                 return;
         safe_close(fds[0]);
-        out_of_memory(e);
+        header_verb_out_of_memory(&e->work);
 }
 
 static void on_attached(const struct outcome *o, void *user) {
@@ -215,16 +173,16 @@ static void on_attached(const struct outcome *o, void *user) {
 
 /* By its device: udev may not know the new UUID yet, and the list learns the disk's serial. */
 static void attach(struct personalize *e, operation_done done) {
-        header_work_end(&e->work);
+        header_work_give_back(&e->work);
         if (attach_start(e->work.manager, e->work.device, 0, &e->work.who, done, e) < 0)
-                out_of_memory(e);
+                header_verb_out_of_memory(&e->work);
 }
 
 static void on_going_on(const struct outcome *o, void *user) {
         struct personalize *e = user;
 
         if (o->code == EXIT_CODE_DONE)
-                end(e);
+                header_verb_end(&e->work, NULL);
         else
                 end_half_way(e, o);
 }
@@ -255,17 +213,16 @@ static void on_own(const struct outcome *o, void *user) {
         int r;
 
         if (o->code != EXIT_CODE_DONE) {
-                e->outcome = *o;
-                end(e);
+                header_verb_end(&e->work, o);
                 return;
         }
         r = settle(e->work.manager, e->uuid, e->work.who.text);
         if (r < 0) {
-                refuse(e, EXIT_CODE_FAILED, "%s: it has a header of its own, but the node's list in %s cannot be written (%s): the same command "
-                       "goes on from here", e->work.name, TRUST_DIRECTORY, strerror(-r));
+                header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s: it has a header of its own, but the node's list in %s cannot be "
+                                   "written (%s): the same command goes on from here", e->work.name, TRUST_DIRECTORY, strerror(-r));
                 return;
         }
-        e->outcome.changed = true;
+        e->work.outcome.changed = true;
         memcpy(e->work.uuid, e->uuid, sizeof(e->work.uuid));
         *e->uuid = 0;
         attach(e, on_attached);
@@ -276,13 +233,7 @@ static void on_restored(const struct disk_reply *y, int fd, void *user) {
         struct outcome o = {};
 
         safe_close(fd);
-        u->secret_fd = safe_close(u->secret_fd);
-        if (unlock_try_next(u, y))
-                return;
-        if (y->error < 0) {
-                outcome_from_disk(&o, y);
-                unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
-        } else
+        if (unlock_went_well(u, y))
                 unlock_end(u, &o);
 }
 
@@ -299,7 +250,7 @@ static void put_in_place(struct personalize *e) {
         struct unlock *u = unlock_new(e->work.manager, &restore_verb, &e->work.who, on_own, e);
 
         if (!u) {
-                out_of_memory(e);
+                header_verb_out_of_memory(&e->work);
                 return;
         }
         memcpy(u->device, e->work.device, sizeof(u->device));
@@ -309,7 +260,7 @@ static void put_in_place(struct personalize *e) {
         if (unlock_start(u) >= 0)
                 return;
         unlock_free(u);
-        out_of_memory(e);
+        header_verb_out_of_memory(&e->work);
 }
 
 static void on_staged(const struct outcome *o, void *user) {
@@ -318,17 +269,16 @@ static void on_staged(const struct outcome *o, void *user) {
 
         e->new.fd = safe_close(e->new.fd);
         if (o->code != EXIT_CODE_DONE) {
-                e->outcome = *o;
-                end(e);
+                header_verb_end(&e->work, o);
                 return;
         }
         r = pend(e, &e->work.header);
         if (r < 0) {
-                refuse(e, EXIT_CODE_FAILED, "%s: what it is to be cannot be written to " TRUST_PENDING_DIRECTORY " (%s): nothing was changed",
-                       e->work.name, strerror(-r));
+                header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s: what it is to be cannot be written to " TRUST_PENDING_DIRECTORY " "
+                                   "(%s): nothing was changed", e->work.name, strerror(-r));
                 return;
         }
-        record(e, "personalize_begun", LOG_NOTICE);
+        header_verb_record(&e->work, "personalize_begun", LOG_NOTICE);
         put_in_place(e);
 }
 
@@ -337,14 +287,8 @@ static void on_made(const struct disk_reply *y, int fd, void *user) {
         struct personalize *e = u->user;
         struct outcome o = {};
 
-        u->secret_fd = safe_close(u->secret_fd);
-        if (y->error < 0)
+        if (!unlock_went_well(u, y)) {
                 safe_close(fd);
-        if (unlock_try_next(u, y))
-                return;
-        if (y->error < 0) {
-                outcome_from_disk(&o, y);
-                unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
                 return;
         }
         e->image = fd;
@@ -354,7 +298,6 @@ static void on_made(const struct disk_reply *y, int fd, void *user) {
 
 static void use_stage(struct unlock *u) {
         const struct personalize *e = u->user;
-        struct outcome o = {};
         struct disk_request q;
 
         unlock_disk_request(u, DISK_OP_PERSONALIZE_STAGE, &q);
@@ -363,17 +306,14 @@ static void use_stage(struct unlock *u) {
         q.generation = e->generation;
         q.flags |= e->request.drop ? DISK_FLAG_DROP : 0;
         memcpy(q.other_uuid, e->uuid, sizeof(q.other_uuid));
-        if (disk_child_start(u->manager->children, &q, u->secret_fd, e->new.fd, MANAGER_DISK_TIMEOUT_USEC, on_made, u, NULL) >= 0)
-                return;
-        outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
-        unlock_end(u, &o);
+        unlock_start_child(u, &q, e->new.fd, on_made);
 }
 
 static const struct unlock_verb stage_verb = { .name = "personalize", .header_only = true, .use = use_stage };
 
 static void step(struct personalize *e, const struct unlock_verb *verb, operation_done done) {
         if (header_work_step(&e->work, verb, PICK_ANY, NULL, done) < 0)
-                out_of_memory(e);
+                header_verb_out_of_memory(&e->work);
 }
 
 static void on_new_secret(const struct outcome *o, struct new_secret *s, void *user) {
@@ -381,12 +321,10 @@ static void on_new_secret(const struct outcome *o, struct new_secret *s, void *u
 
         e->new = *s;
         s->fd = -EBADF;
-        if (o->code == EXIT_CODE_DONE) {
+        if (o->code == EXIT_CODE_DONE)
                 step(e, &stage_verb, on_staged);
-                return;
-        }
-        e->outcome = *o;
-        fail(e);
+        else
+                header_verb_fail(&e->work, o);
 }
 
 static void on_proven(const struct outcome *o, const struct proven_key *k, void *user) {
@@ -399,11 +337,10 @@ static void on_proven(const struct outcome *o, const struct proven_key *k, void 
 
         e->key = *k;
         if (o->code != EXIT_CODE_DONE) {
-                e->outcome = *o;
-                fail(e);
+                header_verb_fail(&e->work, o);
                 return;
         }
-        record(e, "request", LOG_INFO);
+        header_verb_record(&e->work, "request", LOG_INFO);
         /* An earlier run's, which did not come so far that it is anywhere but here. */
         if (before && before->pending)
                 memcpy(e->uuid, before->uuid, sizeof(e->uuid));
@@ -412,7 +349,7 @@ static void on_proven(const struct outcome *o, const struct proven_key *k, void 
         if (!new_secret_is_needed(k))
                 step(e, &stage_verb, on_staged);
         else if (new_secret_start(e->work.manager, &n, on_new_secret, e) < 0)
-                out_of_memory(e);
+                header_verb_out_of_memory(&e->work);
 }
 
 /* ---- the beginning ---- */
@@ -422,23 +359,25 @@ static int check(struct personalize *e, const struct trust_entry *t) {
         const struct volume *v = manager_volume_by_uuid(e->work.manager, e->work.uuid);
 
         if (t->role == ROLE_OS)
-                outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s: a volume of role os is open by the time that anything runs, and its crypttab and "
-                            "initramfs name the image's UUID: build the image without it, or enroll it on the node", t->name);
+                outcome_set(&e->work.outcome, EXIT_CODE_POLICY, "%s: a volume of role os is open by the time that anything runs, and its "
+                            "crypttab and initramfs name the image's UUID: build the image without it, or enroll it on the node", t->name);
         else if (t->role != ROLE_DATA)
-                outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s: a volume of role %s has nothing of an image's", t->name, role_to_string(t->role));
+                outcome_set(&e->work.outcome, EXIT_CODE_POLICY, "%s: a volume of role %s has nothing of an image's", t->name,
+                            role_to_string(t->role));
         else if (e->work.manager->trust_early)
-                outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s: /var is not there yet, and with it this node's list: a volume that carries /var cannot be "
-                            "made a copy's own", t->name);
+                outcome_set(&e->work.outcome, EXIT_CODE_POLICY, "%s: /var is not there yet, and with it this node's list: a volume that "
+                            "carries /var cannot be made a copy's own", t->name);
         else if (t->n_keys != 1 || e->work.header.n_wraps != 1)
-                outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s: it has several keys, or a change of one did not end, and a copy of an image becomes "
-                            "one of its own with one: take the others out (\"cmkctl enroll --remove\"), and enroll them again afterwards", t->name);
+                outcome_set(&e->work.outcome, EXIT_CODE_POLICY, "%s: it has several keys, or a change of one did not end, and a copy of an "
+                            "image becomes one of its own with one: take the others out (\"cmkctl enroll --remove\"), and enroll them "
+                            "again afterwards", t->name);
         else if (e->work.header.flags & DISK_FLAG_RECOVERY_KEY && !e->request.drop)      /* of others its child says the same */
-                outcome_set(&e->outcome, EXIT_CODE_USAGE, "%s: every copy of the image opens with its recovery key, and this one would "
-                            "not any more: say --drop-image-keyslots, and afterwards \"cmkctl recovery-key add\" makes one that is this copy's alone. "
-                            "Nothing was changed", t->name);
+                outcome_set(&e->work.outcome, EXIT_CODE_USAGE, "%s: every copy of the image opens with its recovery key, and this one "
+                            "would not any more: say --drop-image-keyslots, and afterwards \"cmkctl recovery-key add\" makes one that is "
+                            "this copy's alone. Nothing was changed", t->name);
         else if (v && volume_is_open(v))
-                outcome_set(&e->outcome, EXIT_CODE_BUSY, "%s: it is open with its image's header: detach it first (\"cmkctl detach %s\")", t->name,
-                            t->name);
+                outcome_set(&e->work.outcome, EXIT_CODE_BUSY, "%s: it is open with its image's header: detach it first (\"cmkctl detach "
+                            "%s\")", t->name, t->name);
         else
                 return 0;
         return -EPERM;
@@ -451,11 +390,11 @@ static void begin(struct personalize *e, const struct trust_entry *t) {
         };
 
         e->generation = MAX_OF(w->generation, t->keys[0].generation) + 1;
-        if (check(e, t) < 0 || key_proof_check(e->work.manager, w->key, &e->key, &e->outcome) < 0 ||
-            (w->stored && key_proof_check_store(e->work.manager, &e->key, &e->outcome) < 0))
-                fail(e);
+        if (check(e, t) < 0 || key_proof_check(e->work.manager, w->key, &e->key, &e->work.outcome) < 0 ||
+            (w->stored && key_proof_check_store(e->work.manager, &e->key, &e->work.outcome) < 0))
+                header_verb_fail(&e->work, NULL);
         else if (key_proof_start(e->work.manager, &p, &e->key, on_proven, e) < 0)
-                out_of_memory(e);
+                header_verb_out_of_memory(&e->work);
 }
 
 /* Whose header it is, and how far that one has come. */
@@ -468,7 +407,7 @@ static void go_on(struct personalize *e, const struct trust_entry *t) {
                 step(e, &wipe_verb, on_wiped);
                 break;
         default:
-                end(e);
+                header_verb_end(&e->work, NULL);
         }
 }
 
@@ -478,7 +417,8 @@ static bool is_meant(struct personalize *e, const struct trust_entry *t) {
 
         if (!*image || streq(image, t->uuid) || streq(image, t->image))
                 return true;
-        outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s: it is neither the image's, UUID %s, nor was it made from that", t->name, image);
+        outcome_set(&e->work.outcome, EXIT_CODE_POLICY, "%s: it is neither the image's, UUID %s, nor was it made from that", t->name,
+                    image);
         return false;
 }
 
@@ -502,26 +442,25 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
                 attach(e, on_going_on);
                 return;
         }
-        t = header_work_begin(&e->work, y, &e->outcome);
+        t = header_work_begin(&e->work, y);
         if (t && is_meant(e, t))
                 go_on(e, t);
         else
-                fail(e);
+                header_verb_fail(&e->work, NULL);
 }
+
+static const struct header_verb personalize_verb = {
+        .name = "personalize", .names_uuid = true, .fill = fill, .record = record, .free = personalize_free,
+};
 
 int personalize_start(struct manager *m, const struct personalize_request *q, const struct requester *who, operation_done done, void *user) {
         struct personalize *e = calloc(1, sizeof(*e));
 
         if (!e)
                 return -ENOMEM;
-        e->work.manager = m;
-        e->work.who = *who;
-        e->work.fill = fill;
+        header_verb_init(&e->work, m, &personalize_verb, q->what, who, done, user);
         e->request = *q;
-        e->done = done;
-        e->user = user;
         e->new.fd = e->image = -EBADF;
-        header_work_resolve(&e->work, q->what);
         if (header_work_inspect(&e->work, on_inspected, e) >= 0)
                 return 0;
         free(e);

@@ -11,7 +11,7 @@
 
 #include "challenge.h"
 #include "common/algorithm.h"
-#include "header-work.h"
+#include "header-verb.h"
 #include "key-proof.h"
 #include "manager.h"
 
@@ -19,41 +19,7 @@ struct escrow {
         struct header_work work;         /* first: it is what the step is about */
         struct proven_key key;
         bool accept_unsafe;
-        struct outcome outcome;
-        operation_done done;
-        void *user;
 };
-
-static void record(struct escrow *e, const char *event) {
-        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
-        char uri[KEY_URI_MAX];
-
-        if (!r)
-                return;
-        key_uri_format(&e->key.uri, uri, sizeof(uri));
-        audit_record_start(r, event, LOG_WARNING, false);
-        audit_record_add(r, "verb", "recovery-key add --escrow");
-        audit_record_add(r, "volume", e->work.name);
-        audit_record_add(r, "uuid", e->work.uuid);
-        audit_record_add(r, "device", e->work.device);
-        audit_record_add(r, "key", uri);
-        audit_record_add(r, "by", e->work.who.text);
-        audit_record_add(r, "why", e->outcome.message);
-        manager_record(e->work.manager, r);
-}
-
-static void end(struct escrow *e) {
-        memcpy(e->outcome.uuid, e->work.uuid, sizeof(e->outcome.uuid));
-        snprintf(e->outcome.key, sizeof(e->outcome.key), "%s", e->work.name);
-        header_work_end(&e->work);
-        e->done(&e->outcome, e->user);
-        free(e);
-}
-
-static void fail(struct escrow *e) {
-        record(e, e->outcome.code == EXIT_CODE_POLICY ? "refused" : "failed");
-        end(e);
-}
 
 static void fill(const struct header_work *w, struct disk_request *q, int *ret_fd _unused_) {
         key_proof_fill(&((const struct escrow *) w)->key, q);
@@ -68,12 +34,11 @@ static const struct unlock_verb add_verb = { .name = "recovery-key add", .header
 static void on_added(const struct outcome *o, void *user) {
         struct escrow *e = user;
 
-        e->outcome = *o;
         if (o->code == EXIT_CODE_DONE) {
-                record(e, "recovery_key_escrowed");
+                header_verb_record(&e->work, "recovery_key_escrowed", LOG_WARNING);
                 (void) header_work_bind(&e->work, -1);
         }
-        end(e);
+        header_verb_end(&e->work, o);
 }
 
 static void on_inspected(const struct disk_reply *y, int fd, void *user) {
@@ -81,16 +46,14 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         const struct trust_entry *t;
 
         safe_close(fd);
-        t = header_work_begin(&e->work, y, &e->outcome);
-        if (t && trust_find_key(t, &e->key.uri)) {
-                outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s: that key opens it already: a recovery key for its owner is none", t->name);
-                t = NULL;
-        }
-        if (t && header_work_step(&e->work, &add_verb, PICK_ANY, NULL, on_added) >= 0)
-                return;
-        if (t)
-                outcome_set(&e->outcome, EXIT_CODE_FAILED, "%s: out of memory", e->work.name);
-        fail(e);
+        t = header_work_begin(&e->work, y);
+        if (!t)
+                header_verb_fail(&e->work, NULL);
+        else if (trust_find_key(t, &e->key.uri))
+                header_verb_refuse(&e->work, EXIT_CODE_POLICY, "%s: that key opens it already: a recovery key for its owner is none",
+                                   t->name);
+        else if (header_work_step(&e->work, &add_verb, PICK_ANY, NULL, on_added) < 0)
+                header_verb_out_of_memory(&e->work);
 }
 
 /* Returns NULL, or what is wrong with it. */
@@ -113,24 +76,33 @@ static void on_key(const struct vault_reply *y, void *user) {
 
         key_uri_format(&e->key.uri, uri, sizeof(uri));
         if (y->verdict != VERDICT_GRANTED) {
-                outcome_from_vault(&e->outcome, e->work.device, uri, y);
-                fail(e);
+                outcome_from_vault(&e->work.outcome, e->work.device, uri, y);
+                header_verb_fail(&e->work, NULL);
                 return;
         }
         why = key_uri_parse(y->kid, &u, NULL) < 0 || !key_uri_answers(&e->key.uri, &u) ? "the vault answered with another key" : unfit(e, y);
         if (why) {
-                outcome_set(&e->outcome, EXIT_CODE_POLICY, "Key %s is not taken for escrow: %s", uri, why);
-                fail(e);
+                header_verb_refuse(&e->work, EXIT_CODE_POLICY, "Key %s is not taken for escrow: %s", uri, why);
                 return;
         }
         e->key.uri = u;
         memcpy(e->key.spki, y->spki, y->spki_size);
         e->key.spki_size = y->spki_size;
-        if (header_work_inspect(&e->work, on_inspected, e) >= 0)
-                return;
-        outcome_set(&e->outcome, EXIT_CODE_FAILED, "%s: out of memory", e->work.device);
-        fail(e);
+        if (header_work_inspect(&e->work, on_inspected, e) < 0)
+                header_verb_out_of_memory(&e->work);
 }
+
+static void record(const struct header_work *w, struct audit_message_record *r) {
+        header_verb_record_key(r, &((const struct escrow *) w)->key, NULL);
+}
+
+static void escrow_free(struct header_work *w) {
+        free(w);
+}
+
+static const struct header_verb escrow_verb = {
+        .name = "recovery-key add --escrow", .fill = fill, .record = record, .free = escrow_free,
+};
 
 int recovery_key_escrow(struct manager *m, const char *what, const char *key, const char *accept_unsafe, const struct requester *who,
                         operation_done done, void *user, struct outcome *ret_refused) {
@@ -141,13 +113,8 @@ int recovery_key_escrow(struct manager *m, const char *what, const char *key, co
         if (r >= 0)
                 r = key_proof_check(m, key, &e->key, ret_refused) < 0 ? -EPERM : 0;
         if (r >= 0) {
-                e->work.manager = m;
-                e->work.who = *who;
-                e->work.fill = fill;
+                header_verb_init(&e->work, m, &escrow_verb, what, who, done, user);
                 e->accept_unsafe = *accept_unsafe;
-                e->done = done;
-                e->user = user;
-                header_work_resolve(&e->work, what);
                 key_proof_request(&e->key, VAULT_OP_GET_KEY, e->work.use_id, q);
                 r = worker_ask(m->worker, q, -EBADF, on_key, e);
         }

@@ -31,15 +31,9 @@ static void on_done(const struct disk_reply *y, int fd, void *user) {
         struct outcome o = {};
 
         safe_close(fd);
-        u->secret_fd = safe_close(u->secret_fd);
-        if (!u->verb->keyless && unlock_try_next(u, y))
+        if (!unlock_went_well(u, y))
                 return;
         u->key_fd = safe_close(u->key_fd);
-        if (y->error < 0) {
-                outcome_from_disk(&o, y);
-                unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
-                return;
-        }
         o.changed = y->count > 0;
         if (!u->verb->keyless)
                 unlock_take_header(u, y);

@@ -14,11 +14,10 @@
  * moment at which neither does. From then on a header of before is refused, since its generation is older. A version that
  * is neither the list's nor the one that is wanted (an earlier run's, for another version) goes first. */
 
-#include <stdarg.h>
 #include <syslog.h>
 
 #include "common/log.h"
-#include "header-work.h"
+#include "header-verb.h"
 #include "manager.h"
 #include "new-secret.h"
 
@@ -33,96 +32,45 @@ struct rotate {
         struct key_waiter waiter;
         char old_secret[STORED_NAME_SIZE];    /* as drop: that the vault keeps for it */
         struct new_secret new;           /* fd: -EBADF where there is none */
-        struct outcome outcome;
-        operation_done done;
-        void *user;
 };
 
 static void next(struct rotate *e);
 
-static void end(struct rotate *e) {
-        memcpy(e->outcome.uuid, e->work.uuid, sizeof(e->outcome.uuid));
-        e->outcome.volume = manager_volume_by_uuid(e->work.manager, e->work.uuid);
-        header_work_end(&e->work);
-        e->done(&e->outcome, e->user);
-        safe_close(e->new.fd);
-        free(e);
+/* ---- its end ---- */
+
+static void say_what_is_left(struct header_work *w) {
+        struct rotate *e = (struct rotate *) w;
+
+        e->work.outcome.changed = e->switched;
+        if (e->switched)
+                outcome_add(&e->work.outcome, "; the new version is the one that counts, but the old one's keyslot is still there: the same "
+                            "command once more removes it");
 }
 
-static void record(struct rotate *e, const char *event, uint8_t priority) {
-        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
-        char uri[KEY_URI_MAX], secret[STORED_NAME_SIZE];
+static void record(const struct header_work *w, struct audit_message_record *r) {
+        const struct rotate *e = (const struct rotate *) w;
+        char secret[STORED_NAME_SIZE];
 
-        if (!r)
-                return;
-        key_uri_format(&e->key.uri, uri, sizeof(uri));
-        audit_record_start(r, event, priority, false);
-        audit_record_add(r, "verb", "rotate");
-        audit_record_add(r, "volume", e->work.name);
-        audit_record_add(r, "uuid", e->work.uuid);
-        audit_record_add(r, "device", e->work.device);
-        audit_record_add(r, "key", uri);
-        audit_record_add(r, "secret", new_secret_name(&e->new, e->work.uuid, secret));
+        header_verb_record_key(r, &e->key, e->request.accept_unsafe);
+        audit_record_add(r, "secret", new_secret_name(&e->new, w->uuid, secret));
         audit_record_add(r, "old_secret", e->old_secret);
         audit_record_add(r, "old_key", *e->drop ? e->drop : e->old);
         if (e->generation > 0)
                 audit_record_addf(r, "generation", "%llu", (unsigned long long) e->generation);
-        if (*e->key.answer.code || e->key.answer.http_status > 0)
-                manager_record_reply(r, &e->key.answer);
-        audit_record_add(r, "accept_unsafe_vault", e->request.accept_unsafe);
-        audit_record_add(r, "by", e->work.who.text);
-        audit_record_add(r, "why", e->outcome.message);
-        manager_record(e->work.manager, r);
 }
 
-static void say_what_is_left(struct rotate *e) {
-        size_t n = strlen(e->outcome.message);
+static void rotate_free(struct header_work *w) {
+        struct rotate *e = (struct rotate *) w;
 
-        e->outcome.changed = e->switched;
-        if (e->switched)
-                snprintf(e->outcome.message + n, sizeof(e->outcome.message) - n,
-                         "; the new version is the one that counts, but the old one's keyslot is still there: the same command "
-                         "once more removes it");
+        safe_close(e->new.fd);
+        free(e);
 }
 
-/* The outcome is filled in. What this run wrote stays where it is: the same command goes on from there. */
-static void fail(struct rotate *e) {
-        say_what_is_left(e);
-        record(e, e->outcome.code == EXIT_CODE_POLICY ? "refused" : "failed", LOG_WARNING);
-        end(e);
-}
-
-static void _printf_(3, 4) refuse(struct rotate *e, enum exit_code code, const char *format, ...) {
-        va_list ap;
-
-        e->outcome.code = code;
-        va_start(ap, format);
-        vsnprintf(e->outcome.message, sizeof(e->outcome.message), format, ap);
-        va_end(ap);
-        fail(e);
-}
-
-static void out_of_memory(struct rotate *e) {
-        refuse(e, EXIT_CODE_FAILED, "%s: out of memory", e->work.name);
-}
-
-/* False: it did not, and this has ended. */
-static bool went_well(struct rotate *e, const struct outcome *o) {
-        if (o->code == EXIT_CODE_DONE)
-                return true;
-        e->outcome = *o;
-        fail(e);
-        return false;
-}
-
-/* The same for a step, which has written down by itself what went wrong. */
+/* False: it did not, which the step has written down by itself, and this has ended. */
 static bool step_went_well(struct rotate *e, const struct outcome *o) {
-        if (o->code == EXIT_CODE_DONE)
-                return true;
-        e->outcome = *o;
-        say_what_is_left(e);
-        end(e);
-        return false;
+        if (o->code != EXIT_CODE_DONE)
+                header_verb_end(&e->work, o);
+        return o->code == EXIT_CODE_DONE;
 }
 
 /* ---- the steps that ask a vault ---- */
@@ -140,7 +88,7 @@ static void fill(const struct header_work *w, struct disk_request *q, int *ret_f
         *ret_fd = e->new.fd;
 }
 
-static void use_rotate(struct unlock *u) {
+static void use_add(struct unlock *u) {
         header_work_use_change(u, DISK_OP_WRAP_ROTATE);
 }
 
@@ -148,7 +96,7 @@ static void use_drop(struct unlock *u) {
         header_work_use_change(u, DISK_OP_WRAP_DROP);
 }
 
-static const struct unlock_verb rotate_verb = { .name = "rotate", .header_only = true, .use = use_rotate };
+static const struct unlock_verb add_verb = { .name = "rotate", .header_only = true, .use = use_add };
 static const struct unlock_verb prove_verb = {
         .name = "rotate", .header_only = true, .lenient = true, .use = header_work_use_check,
 };
@@ -156,7 +104,7 @@ static const struct unlock_verb drop_verb = { .name = "rotate", .header_only = t
 
 static void step(struct rotate *e, const struct unlock_verb *verb, enum unlock_pick pick, operation_done done) {
         if (header_work_step(&e->work, verb, pick, &e->key.uri, done) < 0)
-                out_of_memory(e);
+                header_verb_out_of_memory(&e->work);
 }
 
 /* ---- what is there ---- */
@@ -179,8 +127,7 @@ static const struct trust_entry *survey(struct rotate *e, struct found *ret) {
         struct key_uri u;
 
         if (!t || wrap_choose(h, t, false, &c, why) < 0) {
-                outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s: %s", e->work.name,
-                            t ? why : "it is not on this node's list any more");
+                outcome_set(&e->work.outcome, EXIT_CODE_POLICY, "%s: %s", e->work.name, t ? why : "it is not on this node's list any more");
                 return NULL;
         }
         for (unsigned i = 0; i < c.n; i++)
@@ -197,7 +144,7 @@ static const struct trust_entry *survey(struct rotate *e, struct found *ret) {
                         f.other = w;
         }
         if (!f.listed || !trust_find_key(t, &e->key.uri)) {
-                outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s: its header and this node's list do not have that key in common",
+                outcome_set(&e->work.outcome, EXIT_CODE_POLICY, "%s: its header and this node's list do not have that key in common",
                             e->work.name);
                 return NULL;
         }
@@ -215,37 +162,30 @@ static void change_list(struct rotate *e) {
 
         t = survey(e, &f);
         if (!t) {
-                fail(e);
+                header_verb_fail(&e->work, NULL);
                 return;
         }
         if (!new || !f.wanted) {
-                refuse(e, EXIT_CODE_FAILED, "%s: %s", e->work.name,
-                       new ? "its keys changed meanwhile: try again" : "out of memory");
+                header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s: %s", e->work.name,
+                                   new ? "its keys changed meanwhile: try again" : "out of memory");
                 return;
         }
         *new = *t;
-        for (unsigned i = 0; i < new->n_keys; i++) {
-                struct trust_key *k = new->keys + i;
-
-                if (!key_uri_same_key(&k->key, &e->key.uri))
-                        continue;
-                k->generation = f.wanted->generation;
-                k->proof_time = f.wanted->proof_time;
-                k->spki_size = f.wanted->spki_size;
-                memcpy(k->spki, f.wanted->spki, f.wanted->spki_size);
-                memcpy(k->proof_request_id, f.wanted->proof_request_id, sizeof(k->proof_request_id));
-        }
+        for (unsigned i = 0; i < new->n_keys; i++)
+                if (key_uri_same_key(&new->keys[i].key, &e->key.uri))
+                        trust_key_take(new->keys + i, f.wanted);
         snprintf(e->old, sizeof(e->old), "%s", f.listed->key);
         e->generation = f.wanted->generation;
         r = header_work_list(&e->work, new);
         if (r < 0) {
-                refuse(e, EXIT_CODE_FAILED, "%s: its header has the new version, but it could not be entered on the node's list in "
-                       "%s (%s): it is not used. The same command goes on from here", e->work.name, TRUST_DIRECTORY, strerror(-r));
+                header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s: its header has the new version, but it could not be entered on the "
+                                   "node's list in %s (%s): it is not used. The same command goes on from here", e->work.name,
+                                   TRUST_DIRECTORY, strerror(-r));
                 return;
         }
         e->switched = true;
         log_notice("%s: its key is of another version, generation %llu", e->work.name, (unsigned long long) e->generation);
-        record(e, "key_rotated", LOG_NOTICE);
+        header_verb_record(&e->work, "key_rotated", LOG_NOTICE);
         (void) header_work_bind(&e->work, -1);
         next(e);
 }
@@ -262,9 +202,9 @@ static void on_granted(const struct vault_reply *y, void *user) {
         }
         key_uri_format(&e->key.uri, uri, sizeof(uri));
         e->key.answer = *y;
-        outcome_from_vault(&e->outcome, e->work.name, uri, y);
+        outcome_from_vault(&e->work.outcome, e->work.name, uri, y);
         (void) header_work_bind(&e->work, -1);
-        fail(e);
+        header_verb_fail(&e->work, NULL);
 }
 
 /* An open volume has to have a lease by the new version before it loses that of the old one. */
@@ -277,7 +217,7 @@ static void on_new_version_opens(const struct outcome *o, void *user) {
         if (!step_went_well(e, o))
                 return;
         if (!survey(e, &f)) {
-                fail(e);
+                header_verb_fail(&e->work, NULL);
                 return;
         }
         v = f.wanted ? header_work_bind(&e->work, f.wanted->token) : NULL;
@@ -304,8 +244,8 @@ static void on_dropped(const struct outcome *o, void *user) {
 
         if (!step_went_well(e, o))
                 return;
-        e->outcome.changed = true;
-        record(e, "key_version_removed", LOG_NOTICE);
+        e->work.outcome.changed = true;
+        header_verb_record(&e->work, "key_version_removed", LOG_NOTICE);
         *e->drop = *e->old_secret = 0;
         (void) header_work_bind(&e->work, -1);
         next(e);
@@ -321,8 +261,8 @@ static void drop(struct rotate *e, const struct trust_entry *t, const struct dis
                 r = e->switched ? 0 : header_work_list(&e->work, same);
         }
         if (r < 0) {
-                refuse(e, EXIT_CODE_FAILED, "%s: the node's list in %s cannot be written: %s", e->work.name, TRUST_DIRECTORY,
-                       strerror(-r));
+                header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s: the node's list in %s cannot be written: %s", e->work.name,
+                                   TRUST_DIRECTORY, strerror(-r));
                 return;
         }
         memcpy(e->drop, w->key, sizeof(e->drop));
@@ -336,9 +276,10 @@ static void on_new_secret(const struct outcome *o, struct new_secret *s, void *u
 
         e->new = *s;
         s->fd = -EBADF;
-        if (!went_well(e, o))
-                return;
-        step(e, &rotate_verb, PICK_ANY, on_changed);
+        if (o->code == EXIT_CODE_DONE)
+                step(e, &add_verb, PICK_ANY, on_changed);
+        else
+                header_verb_fail(&e->work, o);
 }
 
 static void make(struct rotate *e, const struct trust_entry *t, const struct disk_wrap *listed) {
@@ -348,16 +289,16 @@ static void make(struct rotate *e, const struct trust_entry *t, const struct dis
         };
 
         if (e->work.header.n_wraps == DISK_WRAPS_MAX) {
-                refuse(e, EXIT_CODE_FAILED, "%s: its header has %u keys, and a rotation needs room for one more meanwhile: "
-                       "take one out (\"cmkctl enroll --remove\"), and enroll it again afterwards", e->work.name,
-                       DISK_WRAPS_MAX);
+                header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s: its header has %u keys, and a rotation needs room for one more "
+                                   "meanwhile: take one out (\"cmkctl enroll --remove\"), and enroll it again afterwards", e->work.name,
+                                   DISK_WRAPS_MAX);
                 return;
         }
         e->generation = MAX_OF(listed->generation, trust_find_key(t, &e->key.uri)->generation) + 1;
         if (!new_secret_is_needed(&e->key))
-                step(e, &rotate_verb, PICK_ANY, on_changed);
+                step(e, &add_verb, PICK_ANY, on_changed);
         else if (new_secret_start(e->work.manager, &n, on_new_secret, e) < 0)
-                out_of_memory(e);
+                header_verb_out_of_memory(&e->work);
 }
 
 /* An initramfs that was built before has the old list: of a volume of role os the old version stays until somebody says that
@@ -373,7 +314,7 @@ static void next(struct rotate *e) {
 
         t = survey(e, &f);
         if (!t) {
-                fail(e);
+                header_verb_fail(&e->work, NULL);
                 return;
         }
         if (f.other && !stays(e, t, &f)) {
@@ -386,16 +327,16 @@ static void next(struct rotate *e) {
         }
         if (!is_of_key(e, f.listed, &listed) || !streq(listed.version, e->key.uri.version)) {
                 if (f.other)
-                        refuse(e, EXIT_CODE_POLICY, "%s: its header still has %s, for an initramfs that was built before the last "
-                               "rotation: build it anew, then say --finish", e->work.name, f.other->key);
+                        header_verb_refuse(&e->work, EXIT_CODE_POLICY, "%s: its header still has %s, for an initramfs that was built "
+                                           "before the last rotation: build it anew, then say --finish", e->work.name, f.other->key);
                 else
                         make(e, t, f.listed);
                 return;
         }
-        e->outcome.changed |= e->switched;
-        snprintf(e->outcome.key, sizeof(e->outcome.key), "%s", f.listed->key);
-        snprintf(e->outcome.kept, sizeof(e->outcome.kept), "%s", f.other ? f.other->key : "");
-        end(e);
+        e->work.outcome.changed |= e->switched;
+        snprintf(e->work.outcome.key, sizeof(e->work.outcome.key), "%s", f.listed->key);
+        snprintf(e->work.outcome.kept, sizeof(e->work.outcome.kept), "%s", f.other ? f.other->key : "");
+        header_verb_end(&e->work, NULL);
 }
 
 /* ---- the beginning ---- */
@@ -405,11 +346,13 @@ static void on_proven(const struct outcome *o, const struct proven_key *k, void 
         char uri[KEY_URI_MAX];
 
         e->key = *k;
-        if (!went_well(e, o))
+        if (o->code != EXIT_CODE_DONE) {
+                header_verb_fail(&e->work, o);
                 return;
+        }
         key_uri_format(&k->uri, uri, sizeof(uri));
         if (!streq(uri, e->old))
-                record(e, "request", LOG_INFO);
+                header_verb_record(&e->work, "request", LOG_INFO);
         next(e);
 }
 
@@ -420,19 +363,18 @@ static const struct trust_key *find_key(struct rotate *e, const struct trust_ent
         const char *why;
 
         if (!*e->request.key && t->n_keys > 1) {
-                outcome_set(&e->outcome, EXIT_CODE_USAGE, "%s has %u keys: say which with --key", t->name, t->n_keys);
+                outcome_set(&e->work.outcome, EXIT_CODE_USAGE, "%s has %u keys: say which with --key", t->name, t->n_keys);
                 return NULL;
         }
         if (!*e->request.key)
                 return t->keys;
         if (key_uri_parse(e->request.key, &u, &why) < 0) {
-                outcome_set(&e->outcome, EXIT_CODE_USAGE, "%s is no key: %s", e->request.key, why);
+                outcome_set(&e->work.outcome, EXIT_CODE_USAGE, "%s is no key: %s", e->request.key, why);
                 return NULL;
         }
         k = trust_find_key(t, &u);
         if (!k)
-                outcome_set(&e->outcome, EXIT_CODE_POLICY, "%s does not have that key (\"cmkctl enroll\" gives it one more)",
-                            t->name);
+                outcome_set(&e->work.outcome, EXIT_CODE_POLICY, "%s does not have that key (\"cmkctl enroll\" gives it one more)", t->name);
         return k;
 }
 
@@ -460,31 +402,31 @@ static void begin(struct rotate *e, const struct trust_entry *t) {
         struct found f;
 
         if (!k) {
-                fail(e);
+                header_verb_fail(&e->work, NULL);
                 return;
         }
         if (key_uri_is_pkcs11(&k->key)) {
-                refuse(e, EXIT_CODE_POLICY, "%s: a key in a PKCS#11 token has no versions: put another one in its place "
-                       "(\"cmkctl rekey\")", e->work.name);
+                header_verb_refuse(&e->work, EXIT_CODE_POLICY, "%s: a key in a PKCS#11 token has no versions: put another one in its place "
+                                   "(\"cmkctl rekey\")", e->work.name);
                 return;
         }
         name_wanted(e, k, uri);
-        if (key_proof_check(e->work.manager, uri, &e->key, &e->outcome) < 0 || !survey(e, &f)) {
-                fail(e);
+        if (key_proof_check(e->work.manager, uri, &e->key, &e->work.outcome) < 0 || !survey(e, &f)) {
+                header_verb_fail(&e->work, NULL);
                 return;
         }
         if (!is_of_key(e, f.listed, &listed)) {
-                refuse(e, EXIT_CODE_FAILED, "%s: its token names no key", e->work.name);
+                header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s: its token names no key", e->work.name);
                 return;
         }
         snprintf(e->old, sizeof(e->old), "%s", f.listed->key);
-        if (is_to_be_stored(e, f.listed) && key_proof_check_store(e->work.manager, &e->key, &e->outcome) < 0) {
-                fail(e);
+        if (is_to_be_stored(e, f.listed) && key_proof_check_store(e->work.manager, &e->key, &e->work.outcome) < 0) {
+                header_verb_fail(&e->work, NULL);
                 return;
         }
         p.known = listed.version;
         if (key_proof_start(e->work.manager, &p, &e->key, on_proven, e) < 0)
-                out_of_memory(e);
+                header_verb_out_of_memory(&e->work);
 }
 
 static void on_inspected(const struct disk_reply *y, int fd, void *user) {
@@ -492,12 +434,16 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         const struct trust_entry *t;
 
         safe_close(fd);
-        t = header_work_begin(&e->work, y, &e->outcome);
+        t = header_work_begin(&e->work, y);
         if (t)
                 begin(e, t);
         else
-                fail(e);
+                header_verb_fail(&e->work, NULL);
 }
+
+static const struct header_verb rotate_verb = {
+        .name = "rotate", .fill = fill, .record = record, .failed = say_what_is_left, .free = rotate_free,
+};
 
 int rotate_start(struct manager *m, const struct rotate_request *q, const struct requester *who, operation_done done,
                  void *user) {
@@ -505,14 +451,9 @@ int rotate_start(struct manager *m, const struct rotate_request *q, const struct
 
         if (!e)
                 return -ENOMEM;
-        e->work.manager = m;
-        e->work.who = *who;
-        e->work.fill = fill;
+        header_verb_init(&e->work, m, &rotate_verb, q->what, who, done, user);
         e->request = *q;
-        e->done = done;
-        e->user = user;
         e->new.fd = -EBADF;
-        header_work_resolve(&e->work, q->what);
         if (header_work_inspect(&e->work, on_inspected, e) >= 0)
                 return 0;
         free(e);

@@ -25,6 +25,14 @@ const struct trust_key *trust_find_key(const struct trust_entry *e, const struct
         return NULL;
 }
 
+void trust_key_take(struct trust_key *k, const struct disk_wrap *w) {
+        k->generation = w->generation;
+        k->proof_time = w->proof_time;
+        k->spki_size = w->spki_size;
+        memcpy(k->spki, w->spki, w->spki_size);
+        memcpy(k->proof_request_id, w->proof_request_id, sizeof(k->proof_request_id));
+}
+
 uint64_t trust_left(const struct trust_entry *e, uint32_t header_flags) {
         if (!(header_flags & DISK_FLAG_REKEYING))
                 return e->rekeying ? 0 : e->unencrypted;

@@ -108,6 +108,9 @@ enum trust_origin trust_origin(const struct trust_entry *e);
 /* The entry's key of that name, whatever the version; NULL: none. */
 const struct trust_key *trust_find_key(const struct trust_entry *e, const struct key_uri *key);
 
+/* k: as its token in a header has it, but for its name. */
+void trust_key_take(struct trust_key *k, const struct disk_wrap *w);
+
 /* What a header may say of an encryption that is under way (disk_flags of INSPECT): how many bytes may not be done yet, 0: it may not. */
 uint64_t trust_left(const struct trust_entry *e, uint32_t header_flags);
 

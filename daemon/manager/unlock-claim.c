@@ -273,12 +273,9 @@ int unlock_check_keys(struct unlock *u, const char *name, enum role role, struct
         all_count = !u->verb->header_only && u->revoke == REVOKE_ANY;
         for (unsigned i = 0; i < u->choice.n && all_count; i++)
                 if (!find_vault(u, u->header.wraps + u->choice.at[i], &uri, o)) {
-                        size_t n = strlen(o->message);
-
                         if (u->choice.n > 1)
-                                snprintf(o->message + n, sizeof(o->message) - n, ". An owner who is never asked could not "
-                                         "revoke the volume: allow the vault, take the key out (\"cmkctl enroll --remove\"), or "
-                                         "say Revoke=all");
+                                outcome_add(o, ". An owner who is never asked could not revoke the volume: allow the vault, take the key out "
+                                            "(\"cmkctl enroll --remove\"), or say Revoke=all");
                         return -EPERM;
                 }
         for (unsigned i = 0; i < u->tries.n; i++)

@@ -137,18 +137,35 @@ void unlock_disk_request(const struct unlock *u, enum disk_op op, struct disk_re
                 ret->flags |= DISK_FLAG_FOREIGN_OK;
 }
 
+void unlock_start_child(struct unlock *u, const struct disk_request *q, int fd, disk_callback callback) {
+        struct outcome o = {};
+
+        if (disk_child_start(u->manager->children, q, u->secret_fd, fd, MANAGER_DISK_TIMEOUT_USEC, callback, u, NULL) >= 0)
+                return;
+        outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
+        unlock_end(u, &o);
+}
+
 void unlock_run(struct unlock *u, enum disk_op op, disk_callback callback) {
         struct disk_request q;
-        struct outcome o = {};
 
         unlock_disk_request(u, op, &q);
         if (u->child && disk_child_again(TAKE_PTR(u->child), &q, u->secret_fd, MANAGER_DISK_TIMEOUT_USEC, callback, u) >= 0)
                 return;
-        if (disk_child_start(u->manager->children, &q, u->secret_fd, u->key_fd, MANAGER_DISK_TIMEOUT_USEC, callback, u,
-                             NULL) < 0) {
-                outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
-                unlock_end(u, &o);
-        }
+        unlock_start_child(u, &q, u->key_fd, callback);
+}
+
+bool unlock_went_well(struct unlock *u, const struct disk_reply *y) {
+        struct outcome o = {};
+
+        u->secret_fd = safe_close(u->secret_fd);
+        if (!u->verb->keyless && unlock_try_next(u, y))
+                return false;
+        if (y->error >= 0)
+                return true;
+        outcome_from_disk(&o, y);
+        unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
+        return false;
 }
 
 void unlock_take_header(const struct unlock *u, const struct disk_reply *y) {

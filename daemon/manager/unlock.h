@@ -125,6 +125,13 @@ void unlock_disk_request(const struct unlock *u, enum disk_op op, struct disk_re
  * memory the operation ends here. */
 void unlock_run(struct unlock *u, enum disk_op op, disk_callback callback);
 
+/* The same with a request and a descriptor, or -EBADF, of the verb's own. */
+void unlock_start_child(struct unlock *u, const struct disk_request *q, int fd, disk_callback callback);
+
+/* What each callback of such a child begins with. False: the next key is being asked instead, since the keyslot of this one does not open
+ * with its W; or it went wrong, and this has ended. */
+bool unlock_went_well(struct unlock *u, const struct disk_reply *y);
+
 /* A verb about the header has changed it: an open volume learns what its header says now; a closed one is inspected when it is attached. */
 void unlock_take_header(const struct unlock *u, const struct disk_reply *y);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/rotate.c daemon/manager/wrap-choice.c daemon/manager/trust.c daemon/manager/trust-find.c daemon/manager/outcome.c daemon/manager/stored.c
+// sources: daemon/manager/rotate.c daemon/manager/header-verb.c daemon/manager/wrap-choice.c daemon/manager/trust.c daemon/manager/trust-find.c daemon/manager/outcome.c daemon/manager/stored.c
 // libs: libsystemd
 
 /* A key goes over to another version, and is interrupted before or after every write: whatever the header and the list are
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "manager/header-work.h"
+#include "manager/header-verb.h"
 #include "manager/manager.h"
 #include "manager/new-secret.h"
 #include "manager/operation.h"
@@ -107,7 +107,7 @@ int header_work_inspect(struct header_work *w _unused_, disk_callback callback, 
         return 0;
 }
 
-const struct trust_entry *header_work_begin(struct header_work *w, const struct disk_reply *y, struct outcome *o _unused_) {
+const struct trust_entry *header_work_begin(struct header_work *w, const struct disk_reply *y) {
         assert_false(has_header);
         has_header = true;
         w->header = *y;
@@ -116,7 +116,7 @@ const struct trust_entry *header_work_begin(struct header_work *w, const struct 
         return &entry;
 }
 
-void header_work_end(struct header_work *w _unused_) {
+void header_work_give_back(struct header_work *w _unused_) {
         has_header = false;
 }
 
@@ -138,7 +138,7 @@ void header_work_use_change(struct unlock *u, enum disk_op op) {
         int fd = -EBADF;
 
         assert_int_equal(u->pick, PICK_ANY);
-        w->fill(w, &q, &fd);
+        w->verb->fill(w, &q, &fd);
         note(op == DISK_OP_WRAP_ROTATE ? "make " : "drop ");
         note("%s ", strrchr(q.key, '/') + 1);
         old = find_wrap(q.key);
