@@ -342,6 +342,13 @@ int dm_crypt_uuid(const char *uuid, const char *name, char ret[static DM_IOCTL_U
         return 0;
 }
 
+const char *dm_integrity_uuid_parse(const char *s) {
+        const char *rest = startswith(s, DM_SUBDEV_UUID_PREFIX) ?: startswith(s, DM_INTEGRITY_UUID_PREFIX);
+        size_t n = strlen(s), suffix = strlen(DM_INTEGRITY_SUFFIX);
+
+        return rest && strspn(rest, "0123456789abcdef") == 32 && rest[32] == '-' && streq(s + n - suffix, DM_INTEGRITY_SUFFIX) ? rest : NULL;
+}
+
 bool dm_mapping_name_is_valid(const char *s) {
         size_t n = 0;
 

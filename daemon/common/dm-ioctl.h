@@ -15,6 +15,9 @@
 #define DM_IOCTL_NAME_SIZE 128u
 #define DM_IOCTL_UUID_SIZE 129u
 #define DM_CRYPT_UUID_PREFIX "CRYPT-LUKS2-"
+#define DM_SUBDEV_UUID_PREFIX "CRYPT-SUBDEV-"     /* what libcryptsetup puts below such a mapping */
+#define DM_INTEGRITY_UUID_PREFIX "CRYPT-INTEGRITY-"   /* ... its integrity tags, as of 2.6; as of 2.7 the one above */
+#define DM_INTEGRITY_SUFFIX "_dif"
 
 /* One of both, the other NULL. */
 struct dm_id {
@@ -100,6 +103,10 @@ int dm_crypt_uuid(const char *uuid, const char *name, char ret[static DM_IOCTL_U
 /* The other way: of a LUKS2 volume's mapping, made by whomever. Pure. Returns 0 or -EINVAL (another kind of mapping, or
  * a name that dm_mapping_name_is_valid() does not take). */
 int dm_crypt_uuid_parse(const char *s, char ret_uuid[static 37], char ret_mapping[static DM_IOCTL_UUID_SIZE]);
+
+/* Whether that is the dm uuid of the mapping that keeps a LUKS2 volume's integrity tags: "CRYPT-SUBDEV-<uuid>-<name>_dif" or
+ * "CRYPT-INTEGRITY-...". Pure. Returns what follows the prefix, or NULL. */
+const char *dm_integrity_uuid_parse(const char *s);
 
 /* The last part of a dm uuid, after the volume's: the name that the mapping was made under, by whomever. Printable
  * ASCII without slash, and short enough for dm_crypt_uuid(). */

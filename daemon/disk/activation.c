@@ -3,18 +3,36 @@
 
 #include <json-c/json.h>
 
-/* In libcryptsetup's order, which is the kernel's too. */
+/* In libcryptsetup's order, which is the kernel's too; the flags first. */
 static const struct { const char *flag, *option; } names[] = {
         { "allow-discards", "allow_discards" },
         { "same-cpu-crypt", "same_cpu_crypt" },
         { "submit-from-crypt-cpus", "submit_from_crypt_cpus" },
         { "no-read-workqueue", "no_read_workqueue" },
         { "no-write-workqueue", "no_write_workqueue" },
+        { "integrity:hmac-sha256", "integrity:32:aead" },
+        { "integrity:hmac-sha512", "integrity:64:aead" },
 };
-_Static_assert((1u << ELEMENTSOF(names)) - 1 == ACTIVATION_ALL, "a name each");
+#define N_FLAGS 5u
+_Static_assert((1u << N_FLAGS) - 1 == ACTIVATION_ALL, "a name each");
+_Static_assert(1u << (ELEMENTSOF(names) - 1) == ACTIVATION_HMAC_SHA512, "a name each");
+
+unsigned activation_from_integrity(const char *type) {
+        return streq(type, "hmac(sha256)") ? ACTIVATION_HMAC_SHA256 : streq(type, "hmac(sha512)") ? ACTIVATION_HMAC_SHA512 : 0;
+}
+
+unsigned activation_tag_size(unsigned flags) {
+        return flags & ACTIVATION_HMAC_SHA256 ? 32 : flags & ACTIVATION_HMAC_SHA512 ? 64 : 0;
+}
+
+const char *activation_to_cipher(unsigned flags) {
+        if (flags & ACTIVATION_HMAC_SHA256)
+                return "capi:authenc(hmac(sha256),xts(aes))-plain64 ";
+        return flags & ACTIVATION_HMAC_SHA512 ? "capi:authenc(hmac(sha512),xts(aes))-plain64 " : "aes-xts-plain64 ";
+}
 
 static unsigned find_flag(const char *name) {
-        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+        for (size_t i = 0; i < N_FLAGS; i++)
                 if (streq(names[i].flag, name))
                         return 1u << i;
         return 0;
@@ -48,7 +66,7 @@ int activation_parse(struct json_object *array, unsigned *ret, const char **ret_
 struct json_object *activation_to_json(unsigned flags) {
         struct json_object *a = json_object_new_array();
 
-        for (size_t i = 0; a && i < ELEMENTSOF(names); i++)
+        for (size_t i = 0; a && i < N_FLAGS; i++)
                 if (flags & 1u << i && json_object_array_add(a, json_object_new_string(names[i].flag)) < 0) {
                         json_object_put(a);
                         return NULL;

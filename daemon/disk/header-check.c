@@ -191,7 +191,7 @@ static int check_flags(const struct json_object *config, struct header_layout *l
         if (r == -EBADMSG)
                 return refuse(why, r, "its activation flags are not a list of different names");
         if (r == -EPERM)
-                return refuse(why, r, "it asks for the activation flag %s, which is for integrity tags: cmkd opens no such volume", name);
+                return refuse(why, r, "it asks for the activation flag %s, with which a crash leaves sectors whose integrity tags are of others", name);
         return r < 0 ? refuse(why, r, "it asks for the activation flag %.40s, which is not known here", name) : 0;
 }
 
@@ -227,10 +227,34 @@ static int check_config(const struct json_object *metadata, const struct header_
         return 0;
 }
 
+/* Of the kinds that there are those of our cipher, whose tags have a key: encrypted, then HMAC. */
+static int check_integrity(const struct json_object *segment, struct header_layout *l, struct header_why *why) {
+        static const char *const members[] = { "type", "journal_encryption", "journal_integrity", NULL };
+        const struct json_object *i;
+        const char *type, *encryption, *integrity;
+
+        if (!json_object_object_get_ex(segment, "integrity", NULL))
+                return 0;
+        i = strict_json_get(segment, "integrity", json_type_object);
+        type = strict_json_string(i, "type");
+        encryption = strict_json_string(i, "journal_encryption");
+        integrity = strict_json_string(i, "journal_integrity");
+        if (!type || !encryption || !integrity)
+                return refuse(why, -EBADMSG, "its integrity tags are not described");
+        l->integrity = activation_from_integrity(type);
+        if (l->integrity == 0)
+                return refuse(why, -EPERM, "its integrity tags are of type %.30s: cmkd opens hmac(sha256) and hmac(sha512)", type);
+        if (!strict_json_only(i, members) || !streq(encryption, "none") || !streq(integrity, "none"))
+                return refuse(why, -EPERM, "the journal of its integrity tags has a key of its own, or something that is not known");
+        if (l->activation & ACTIVATION_DISCARDS)
+                return refuse(why, -EPERM, "it asks for discards, and has integrity tags, under which there are none");
+        return 0;
+}
+
 static int check_segment(const struct json_object *metadata, const struct header_copy *copy, uint64_t device_size,
                          struct header_layout *l, struct header_why *why) {
         static const char *const members[] = {
-                "type", "offset", "size", "iv_tweak", "encryption", "sector_size", NULL,
+                "type", "offset", "size", "iv_tweak", "encryption", "sector_size", "integrity", NULL,
         };
         const struct json_object *segments = strict_json_get(metadata, "segments", json_type_object), *s;
         const char *type, *cipher, *size;
@@ -243,8 +267,6 @@ static int check_segment(const struct json_object *metadata, const struct header
         type = strict_json_string(s, "type");
         if (!type || !streq(type, "crypt"))
                 return refuse(why, -EPERM, "its segment is not of type crypt");
-        if (json_object_object_get_ex(s, "integrity", NULL))
-                return refuse(why, -EPERM, "its segment has integrity tags (dm-integrity): cmkd opens no such volume");
         cipher = strict_json_string(s, "encryption");
         if (!cipher || !streq(cipher, CIPHER))
                 return refuse(why, -EPERM, "its segment is encrypted with %.40s, not with " CIPHER, strempty(cipher));
@@ -261,7 +283,7 @@ static int check_segment(const struct json_object *metadata, const struct header
         if (l->data_offset >= device_size || device_size - l->data_offset < (uint64_t) sector)
                 return refuse(why, -EBADMSG, "its data would begin behind the end of the device");
         l->sector_size = (unsigned) sector;
-        return 0;
+        return check_integrity(s, l, why);
 }
 
 static int check_kdf(const struct json_object *slot, const char *id, bool ours, struct header_why *why) {
@@ -325,8 +347,8 @@ static int check_keyslot(const struct json_object *slot, const char *id, const s
                               strempty(type));
         if (!strict_json_only(slot, members))
                 return refuse(why, -EPERM, "keyslot %.4s has members that are not known", id);
-        if (strict_json_int(slot, "key_size", 64, &key_size) < 0 || key_size != 64)
-                return refuse(why, -EPERM, "keyslot %.4s does not hold a 512-bit key", id);
+        if (strict_json_int(slot, "key_size", 128, &key_size) < 0 || key_size != 64 + (int64_t) activation_tag_size(l->integrity))
+                return refuse(why, -EPERM, "keyslot %.4s does not hold a 512-bit key%s", id, l->integrity ? " and that of the tags" : "");
         if (!split || !streq(split, "luks1") || strict_json_int(af, "stripes", 4000, &stripes) < 0 || stripes != 4000)
                 return refuse(why, -EPERM, "keyslot %.4s is split in a way that is not known", id);
         r = check_kdf(slot, id, is_our_keyslot(l, (int) n), why);

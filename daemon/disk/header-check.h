@@ -6,10 +6,10 @@
  *   0           4096                 header_size        2 * header_size                     data_offset
  *   | binary    | JSON, NUL, zeros   | the same again   | keyslot areas (keyslots_size)  ...| data
  *
- * Accepted: version 2, one segment "0" (crypt, aes-xts-plain64, 512 or 4096-byte sectors, to the end of the device), a
- * 512-bit volume key, keyslots of type luks2 encrypted with aes-xts-plain64, one digest (whatever its number) that binds them all to the
- * segment, persistent flags of activation.h, no requirements, no integrity, one token of type cmkd or some (a key each, up to DISK_WRAPS_MAX). libcryptsetup
- * alone takes null ciphers. */
+ * Accepted: version 2, one segment "0" (crypt, aes-xts-plain64, 512 or 4096-byte sectors, to the end of the device, integrity tags of
+ * HMAC or none), a 512-bit volume key and the tags' key behind it, keyslots of type luks2 encrypted with aes-xts-plain64, one digest (whatever its number) that binds them all to the
+ * segment, persistent flags of activation.h, no requirements, one token of type cmkd or some (a key each, up to DISK_WRAPS_MAX).
+ * libcryptsetup alone takes null ciphers. */
 
 #include "common/key-uri.h"
 #include "strict-json.h"
@@ -64,7 +64,8 @@ struct header_layout {
         uint64_t data_offset;             /* bytes */
         unsigned sector_size;
         unsigned digest;                  /* the volume key's number, by which the kernel's table names it: 0 until it is changed */
-        unsigned activation;              /* enum activation: what it asks for */
+        unsigned activation;              /* enum activation: the flags that it asks for */
+        unsigned integrity;               /* enum activation: its tags; 0: none */
         struct header_wrap wraps[DISK_WRAPS_MAX];    /* in the order of their numbers: same name and role, keys and keyslots
                                                       * that differ; while a key is rotated, two versions and generations of it */
         unsigned n_wraps;                 /* from 1 */
@@ -88,7 +89,7 @@ int header_json_parse(const uint8_t *p, size_t size, struct json_object **ret, s
  *   -ENOENT            no token of type cmkd: not a volume of ours (checked before anything else)
  *   -EFBIG             a token, the keyslot areas or the number of either beyond the bounds
  *   -EPROTONOSUPPORT   token or requirement of a newer version
- *   -EPERM             well-formed, and not allowed: null or other cipher, segments, integrity, a reencryption, tokens
+ *   -EPERM             well-formed, and not allowed: null or other cipher, segments, other tags, a reencryption, tokens
  *                      of type cmkd that contradict each other
  *   -EBADMSG           malformed
  *   -ENOMEM */

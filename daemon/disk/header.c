@@ -314,7 +314,7 @@ void header_describe(const struct header *h, struct disk_reply *y) {
         y->n_wraps = (uint8_t) l->n_wraps;
         memcpy(y->header_digest, h->digest, sizeof(h->digest));
         y->plain = h->encryption.plain;
-        activation_to_text(l->activation, y->activation);
+        activation_to_text(l->activation | l->integrity, y->activation);
         y->flags &= ~(uint32_t) (DISK_FLAG_ENCRYPTING|DISK_FLAG_REKEYING);
         y->flags |= (h->encryption.under_way ? DISK_FLAG_ENCRYPTING : 0) | (h->encryption.rekeys ? DISK_FLAG_REKEYING : 0);
         if (h->layout.recovery_keyslot >= 0)

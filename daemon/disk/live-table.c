@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "live-table.h"
 #include "activation.h"
+#include "integrity.h"
 #include "unlock-key.h"
 
 #include "common/dm-ioctl.h"
@@ -14,21 +15,22 @@
 
 /* What follows the key, or NULL. A wiped key is shown as zeros (drivers/md/dm-crypt.c, crypt_wipe_key). */
 static const char *skip_key(const char *params, const struct live_table_expected *e, unsigned digest) {
-        const char *key = startswith(params, "aes-xts-plain64 ");
+        const char *key = startswith(params, activation_to_cipher(e->integrity));
+        unsigned size = VOLUME_KEY_SIZE + activation_tag_size(e->integrity);
         char named[128];
 
         if (!key)
                 return NULL;
-        if (e->held && strspn(key, "0") == VOLUME_KEY_SIZE * 2 && key[VOLUME_KEY_SIZE * 2] == ' ')
-                return key + VOLUME_KEY_SIZE * 2 + 1;
-        snprintf(named, sizeof(named), ":%u:logon:cryptsetup:%s-d%u ", VOLUME_KEY_SIZE, e->uuid, digest);
+        if (e->held && strspn(key, "0") == size * 2 && key[size * 2] == ' ')
+                return key + size * 2 + 1;
+        snprintf(named, sizeof(named), ":%u:logon:cryptsetup:%s-d%u ", size, e->uuid, digest);
         return startswith(key, named);
 }
 
 static bool are_options_expected(const char *options, const struct live_table_expected *e) {
         char expected[ACTIVATION_OPTIONS_SIZE];
 
-        activation_to_options(e->activation, e->sector_size, expected);
+        activation_to_options(e->activation | e->integrity, e->sector_size, expected);
         return streq(options, expected);
 }
 
@@ -54,7 +56,7 @@ int live_table_check_params(const char *params, const struct live_table_expected
                 return -EUCLEAN;
         *ret_why = "its sector size is another, or it has options that nobody asked for";
         if (e->by_others)
-                return activation_from_options(rest, e->sector_size, &others);
+                return activation_from_options(rest, e->sector_size, &others) < 0 || (others & ~(unsigned) ACTIVATION_ALL) != e->integrity ? -EUCLEAN : 0;
         return are_options_expected(rest, e) ? 0 : -EUCLEAN;
 }
 
@@ -194,14 +196,43 @@ static int take(const struct dm_ioctl *io, const struct live_table_expected *e, 
         strcpy(t.options, options);
         /* The parts of an encryption have them each, and were compared. */
         if (e->encryption || activation_from_options(options, e->sector_size, &t.activation) < 0)
-                t.activation = e->activation;
+                t.activation = e->activation | e->integrity;
         *ret = t;
         return 0;
 }
 
-int live_table_check(const struct live_table_expected *e, struct live_table *ret, const char **ret_why) {
+/* What it stands on is the disk, or what stands on that and keeps its tags. */
+static int find_below(int control, const struct live_table_expected *e, struct live_table_expected *ret, const char **why) {
+        const struct integrity_expected below = {
+                .mapping = e->name, .uuid = e->uuid, .major = e->major, .minor = e->minor, .offset = e->offset,
+                .tag_size = activation_tag_size(e->integrity), .read_only = e->read_only,
+        };
         _Alignas(8) uint8_t buffer[BUFFER_SIZE];
         struct dm_ioctl *io = (struct dm_ioctl *) buffer;
+        char name[DM_NAME_LEN];
+        int r;
+
+        *ret = *e;
+        if (e->integrity == 0)
+                return 0;
+        *why = "what keeps its integrity tags is not what the header asks for";
+        r = integrity_name(e->name, name);
+        if (r >= 0)
+                r = read_table(control, name, io, sizeof(buffer));
+        if (r >= 0)
+                r = integrity_check_table(io, &below, &ret->sectors);
+        if (r < 0)
+                return r == -ENXIO ? -EUCLEAN : r;
+        ret->major = major(io->dev);
+        ret->minor = minor(io->dev);
+        ret->offset = 0;
+        return 0;
+}
+
+int live_table_check(const struct live_table_expected *asked, struct live_table *ret, const char **ret_why) {
+        _Alignas(8) uint8_t buffer[BUFFER_SIZE];
+        struct dm_ioctl *io = (struct dm_ioctl *) buffer;
+        struct live_table_expected on_tags, *e = &on_tags;
         _cleanup_(closep) int control = -EBADF;
         const char *options;
         uint64_t sectors;
@@ -211,7 +242,9 @@ int live_table_check(const struct live_table_expected *e, struct live_table *ret
         control = dm_open_control();
         if (control < 0)
                 return control;
-        r = read_table(control, e->name, io, sizeof(buffer));
+        r = read_table(control, asked->name, io, sizeof(buffer));
+        if (r >= 0)
+                r = find_below(control, asked, &on_tags, ret_why);
         if (r >= 0)
                 r = compare(io, e, &options, &sectors, ret_why);
         if (r >= 0)

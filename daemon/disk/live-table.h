@@ -5,7 +5,8 @@
  * activation. Parameters of dm-crypt (Documentation/admin-guide/device-mapper/dm-crypt.rst):
  *
  *   CIPHER KEY IV_OFFSET DEVICE OFFSET [N OPTIONS...]
- *   aes-xts-plain64 :64:logon:cryptsetup:UUID-d0 0 254:16 32768 1 sector_size:4096 */
+ *   aes-xts-plain64 :64:logon:cryptsetup:UUID-d0 0 254:16 32768 1 sector_size:4096
+ *   capi:authenc(hmac(sha256),xts(aes))-plain64 :96:logon:cryptsetup:UUID-d0 0 253:0 0 1 integrity:32:aead */
 
 #include "encryption.h"
 
@@ -28,6 +29,7 @@ struct live_table_expected {
         unsigned sector_size;
         unsigned digest;               /* the volume key's number in the header */
         unsigned activation;           /* enum activation: the options that it has */
+        unsigned integrity;            /* enum activation: its tags, and it stands on integrity.h's mapping; 0: on the device itself */
         bool read_only;
         bool by_others;                /* options that change how it works, not what it is, may be there; sectors may be
                                         * fewer: somebody else made the mapping, with options of theirs */
@@ -43,6 +45,6 @@ int live_table_check_params(const char *params, const struct live_table_expected
                             const char **ret_why);
 
 /* Asks the kernel for the mapping: name, dm uuid, one target of type crypt that covers it (or the parts of an encryption), live, suspended only where it
- * is held, its parameters. Returns 0, -EUCLEAN (*ret_why says what differs), -ENXIO (no such mapping) or what open(2) and
+ * is held, its parameters; and for what keeps its integrity tags. Returns 0, -EUCLEAN (*ret_why says what differs), -ENXIO (no such mapping) or what open(2) and
  * ioctl(2) say. */
 int live_table_check(const struct live_table_expected *e, struct live_table *ret, const char **ret_why);

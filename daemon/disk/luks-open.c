@@ -45,21 +45,21 @@ int luks_open(struct luks *l, const struct header *h, const char *device) {
 
 int luks_unlock(struct luks *l, int keyslot, const struct secret *passphrase, struct secret **ret_volume_key) {
         _cleanup_(secret_freep) struct secret *key = NULL;
-        size_t size = VOLUME_KEY_SIZE;
-        int r;
+        int r = crypt_get_volume_key_size(l->cd);
+        size_t size = r < 0 ? 0 : (size_t) r;
 
+        if (!volume_key_size_is_valid(size))
+                return -EBADMSG;
         r = secret_new(size, &key);
         if (r < 0)
                 return r;
-        if (crypt_get_volume_key_size(l->cd) != (int) size)
-                return -EBADMSG;
         r = crypt_volume_key_get(l->cd, keyslot, (char *) secret_data(key), &size,
                                  (const char *) secret_cdata(passphrase), secret_size(passphrase));
         if (r == -EPERM || r == -ENOENT)
                 return -ENOKEY;
         if (r < 0)
                 return r;
-        if (size != VOLUME_KEY_SIZE)
+        if (size != secret_size(key))
                 return -EBADMSG;
         *ret_volume_key = TAKE_PTR(key);
         return 0;

@@ -4,6 +4,7 @@
 #include "activation.h"
 #include "encryption-end.h"
 #include "header-write.h"
+#include "integrity.h"
 #include "live-table.h"
 #include "unlock-key.h"
 #include "volume.h"
@@ -37,7 +38,7 @@ static struct live_table_expected expect(const struct volume *v, const struct di
                 .name = q->mapping, .uuid = v->header->copy.uuid, .major = v->device.major, .minor = v->device.minor,
                 .sectors = sectors, .offset = v->header->layout.data_offset / 512,
                 .sector_size = v->header->layout.sector_size, .digest = v->header->layout.digest,
-                .activation = v->activation, .read_only = read_only,
+                .activation = v->activation, .integrity = v->header->layout.integrity, .read_only = read_only,
                 .encryption = v->header->encryption.under_way ? &v->header->encryption : NULL,
         };
 }
@@ -58,6 +59,7 @@ static int verify_mapping(struct volume *v, const struct disk_request *q, bool r
         }
         y->dev_major = live.major;
         y->dev_minor = live.minor;
+        y->sectors = live.sectors;
         activation_to_text(live.activation, y->activation);
         return 0;
 }
@@ -108,6 +110,16 @@ static int end_encryption(struct volume *v, const struct disk_request *q, struct
         return r < 0 ? fail_activate(r, v, q, y) : 0;
 }
 
+/* Whoever took the mapping away and not what it stood on (dmsetup remove) has left it in the way. */
+static int remove_left_over(const struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        _cleanup_(closep) int control = dm_open_control();
+        int r;
+
+        r = control < 0 ? control : integrity_remove_left_over(control, q->mapping, v->header->copy.uuid);
+        return r < 0 ? op_fail(y, r, r == -EBUSY ? EXIT_CODE_BUSY : EXIT_CODE_FAILED, "What keeps the integrity tags of %s is there already, "
+                               "as %s" DM_INTEGRITY_SUFFIX ", and cannot be removed: %s", q->name, q->mapping, strerror(-r)) : 0;
+}
+
 static int activate(struct volume *v, const struct disk_request *q, bool read_only, struct disk_reply *y) {
         _cleanup_(header_unlock) struct header_lock lock = HEADER_LOCK_NONE;
         int r;
@@ -117,6 +129,11 @@ static int activate(struct volume *v, const struct disk_request *q, bool read_on
                                "attached read-only", q->name);
         if (encryption_has_ended(&v->header->encryption)) {
                 r = end_encryption(v, q, y);
+                if (r < 0)
+                        return r;
+        }
+        if (v->header->layout.integrity) {
+                r = remove_left_over(v, q, y);
                 if (r < 0)
                         return r;
         }

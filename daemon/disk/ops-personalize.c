@@ -36,6 +36,9 @@ static int check_others(const struct header_layout *l, const struct disk_request
 static int check_possible(const struct header *h, const struct disk_request *q, struct disk_reply *y) {
         if (h->encryption.under_way)
                 return op_fail(y, -EBUSY, EXIT_CODE_BUSY, "%s is being encrypted: that has to end first", q->name);
+        if (h->layout.integrity)
+                return op_fail(y, -EOPNOTSUPP, EXIT_CODE_POLICY, "%s has integrity tags, and would keep the volume key of its image: make it anew. "
+                               "Nothing was changed", q->name);
         if (h->layout.n_wraps != 1)
                 return op_fail(y, -EOPNOTSUPP, EXIT_CODE_POLICY, "%s has %u keys, and a copy of an image becomes one of its own with one: take the "
                                "others out (\"cmkctl enroll --remove\"), and enroll them again afterwards", q->name, h->layout.n_wraps);

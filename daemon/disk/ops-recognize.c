@@ -19,7 +19,7 @@ static void check_table(const struct mapping *m, const struct volume *v, const s
                 .name = m->info.name, .dm_uuid = m->dm_uuid, .uuid = v->header->copy.uuid, .major = v->device.major,
                 .minor = v->device.minor, .sectors = sectors, .offset = v->header->layout.data_offset / 512,
                 .sector_size = v->header->layout.sector_size, .digest = v->header->layout.digest, .read_only = m->info.state & DM_STATE_READ_ONLY,
-                .by_others = true,
+                .by_others = true, .integrity = v->header->layout.integrity,
                 .encryption = v->header->encryption.under_way ? &v->header->encryption : NULL,
         };
         struct live_table live;

@@ -34,6 +34,9 @@ static int check_possible(const struct header *h, const struct disk_request *q, 
 
         if (h->encryption.under_way)
                 return op_fail(y, -EBUSY, EXIT_CODE_BUSY, "%s is being encrypted already", q->name);
+        if (l->integrity)
+                return op_fail(y, -EOPNOTSUPP, EXIT_CODE_POLICY, "%s has integrity tags, and its volume key cannot be changed where it is: copy what is "
+                               "on it to a new volume. Nothing was changed", q->name);
         if (l->keyslots_size != l->data_offset - 2 * h->copy.header_size)
                 return op_fail(y, -EOPNOTSUPP, EXIT_CODE_FAILED, "%s: its header leaves room between its keyslots and its data, and its "
                                "volume key cannot be changed then", q->name);

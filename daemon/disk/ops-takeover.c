@@ -27,7 +27,7 @@ static int fail_taking(int error, const struct disk_request *q, const char *why,
                 hint = ". What to do: cryptsetup convert --type luks2 (where it is LUKS1), cryptsetup reencrypt --key-size 512, then this "
                        "again";
         else if (error == -EPERM && strstr(why, "integrity"))
-                hint = ". What to do: copy what is on it to a volume without; README, Limits, says why";
+                hint = ". What to do: copy what is on it to a volume without, or of hmac-sha256";
         else if (error == -ENODATA)
                 hint = ". A header in a file elsewhere (Azure Disk Encryption: /boot/luks, /var/lib/azure_disk_encryption_config) is not "
                        "taken over";

@@ -56,13 +56,13 @@ int unlock_key_derive(const struct secret *w, const uint8_t salt[static DISK_SAL
 }
 
 int manifest_key_derive(const struct secret *volume_key, struct secret **ret) {
-        if (secret_size(volume_key) != VOLUME_KEY_SIZE)
+        if (!volume_key_size_is_valid(secret_size(volume_key)))
                 return -EINVAL;
         return hkdf("SHA256", volume_key, NULL, 0, "cmkd manifest v1", DISK_DIGEST_SIZE, ret);
 }
 
 int bridge_key_derive(const struct secret *volume_key, struct secret **ret) {
-        if (secret_size(volume_key) != VOLUME_KEY_SIZE)
+        if (!volume_key_size_is_valid(secret_size(volume_key)))
                 return -EINVAL;
         return hkdf("SHA512", volume_key, NULL, 0, "cmkd reencryption v1", UNLOCK_KEY_SIZE, ret);
 }
@@ -73,7 +73,7 @@ int trust_digest_compute(const struct secret *volume_key, const char *uuid, cons
         char text[256];
         size_t n;
 
-        if (secret_size(volume_key) != VOLUME_KEY_SIZE || !uuid_is_valid(uuid) || !volume_name_is_valid(name) ||
+        if (!volume_key_size_is_valid(secret_size(volume_key)) || !uuid_is_valid(uuid) || !volume_name_is_valid(name) ||
             (unsigned) role >= _ROLE_MAX)
                 return -EINVAL;
         snprintf(text, sizeof(text), "cmkd trust v1|%s|%s|%s", uuid, name, role_to_string(role));

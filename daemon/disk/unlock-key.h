@@ -16,6 +16,11 @@
 
 #define UNLOCK_KEY_SIZE 64u
 #define VOLUME_KEY_SIZE 64u
+#define VOLUME_KEY_SIZE_MAX 128u         /* with a key for integrity tags behind it (activation.h) */
+
+static inline bool volume_key_size_is_valid(size_t size) {
+        return size == VOLUME_KEY_SIZE || size == VOLUME_KEY_SIZE + 32 || size == VOLUME_KEY_SIZE_MAX;
+}
 
 /* Each returns 0, -EINVAL (sizes, names that are not valid), -ENOMEM, -EPERM (as of secret_new()) or -EIO (OpenSSL
  * refuses; does not happen with these sizes). */

@@ -105,6 +105,12 @@ int subs_cut(const struct mapping *m, const struct subs *s, bool suspended) {
         return first;
 }
 
+static int remove_one(const struct mapping *m, const struct dm_info *info) {
+        int r = dm_remove(m->control, (struct dm_id) { .uuid = info->uuid }, false);
+
+        return r == -ENXIO ? 0 : r;
+}
+
 int subs_remove(const struct mapping *m, const struct subs *s, uint64_t wait_usec) {
         const struct timespec pause = { 0, PAUSE_MSEC * 1000 * 1000 };
         uint64_t until = now_boottime_usec() + wait_usec;
@@ -113,11 +119,12 @@ int subs_remove(const struct mapping *m, const struct subs *s, uint64_t wait_use
                 int worst = 0;
 
                 for (size_t i = 0; i < s->n; i++) {
-                        int r = dm_remove(m->control, (struct dm_id) { .uuid = s->d[i].uuid }, false);
+                        int r = remove_one(m, &s->d[i]);
 
-                        if (r < 0 && r != -ENXIO)
-                                worst = r;
+                        worst = r < 0 ? r : worst;
                 }
+                if (worst == 0 && s->has_tags)
+                        worst = remove_one(m, &s->tags);
                 if (worst != -EBUSY || now_boottime_usec() >= until)
                         return worst;
                 (void) nanosleep(&pause, NULL);

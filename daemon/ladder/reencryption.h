@@ -17,5 +17,5 @@ void subs_kill_writers(const struct subs *s);
  * of dm_cut(). */
 int subs_cut(const struct mapping *m, const struct subs *s, bool suspended);
 
-/* Removes them, those first on which none of the others stands. Returns 0, -EBUSY, or what ioctl(2) says. */
+/* Removes them, those first on which none of the others stands, and what kept the volume's integrity tags. Returns 0, -EBUSY, or what ioctl(2) says. */
 int subs_remove(const struct mapping *m, const struct subs *s, uint64_t wait_usec);

@@ -154,6 +154,8 @@ int op_step_verify(const struct disk_request *q, int in_fd _unused_, int *ret_fd
                                m.table.all_error ? "cut" : "not cut", users);
         }
         subs_find(&m, &subs);
+        if (subs.has_tags)
+                return op_fail(y, -EBUSY, EXIT_CODE_BUSY, "%s still has %s, which kept its integrity tags", q->name, subs.tags.name);
         if (subs.n > 0)
                 return op_fail(y, -EBUSY, EXIT_CODE_BUSY, "%s still has %zu mappings of its reencryption, %s first", q->name,
                                subs.n, subs.d[0].name);
@@ -174,6 +176,7 @@ int op_step_verify(const struct disk_request *q, int in_fd _unused_, int *ret_fd
 int op_deactivate(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
         _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
         _cleanup_(usage_done) struct usage u = {};
+        struct subs subs = {};
         char users[700] = "";
         int r;
 
@@ -191,6 +194,9 @@ int op_deactivate(const struct disk_request *q, int in_fd _unused_, int *ret_fd 
                 r = -EBUSY;
         else
                 r = remove_mapping(&m, REMOVE_WAIT_USEC, y);
+        subs_find(&m, &subs);
+        if (r >= 0 && subs.has_tags)
+                r = subs_remove(&m, &subs, REMOVE_WAIT_USEC);
         if (r < 0) {
                 describe_users(&m, users, sizeof(users));
                 return op_fail(y, r, r == -EBUSY ? EXIT_CODE_BUSY : EXIT_CODE_FAILED, "%s cannot be closed: %s%s",

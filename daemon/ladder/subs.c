@@ -11,6 +11,11 @@ static int add_found(const struct dm_info *info, void *userdata) {
         struct subs *s = userdata;
         char path[64];
 
+        if (dm_integrity_uuid_parse(info->uuid)) {
+                s->tags = *info;
+                s->has_tags = true;
+                return 0;
+        }
         snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", info->major, info->minor);
         s->d[s->n] = *info;
         if (access(path, F_OK) >= 0) {
@@ -21,12 +26,16 @@ static int add_found(const struct dm_info *info, void *userdata) {
 }
 
 void subs_find(const struct mapping *m, struct subs *ret) {
+        static const char *const prefixes[] = { DM_SUBDEV_UUID_PREFIX, DM_INTEGRITY_UUID_PREFIX };
         const char *hex = startswith(m->dm_uuid, DM_CRYPT_UUID_PREFIX);
         char prefix[64];
 
         ret->n = ret->n_disks = 0;
+        ret->has_tags = false;
         if (!hex || strlen(hex) < HEX || m->control < 0)
                 return;
-        snprintf(prefix, sizeof(prefix), "CRYPT-SUBDEV-%.*s-", HEX, hex);
-        (void) dm_list(m->control, prefix, add_found, ret);
+        for (size_t i = 0; i < ELEMENTSOF(prefixes); i++) {
+                snprintf(prefix, sizeof(prefix), "%s%.*s-", prefixes[i], HEX, hex);
+                (void) dm_list(m->control, prefix, add_found, ret);
+        }
 }

@@ -87,6 +87,18 @@ static int read_disk(struct below *b) {
         return read_dev(path, &b->major, &b->minor);
 }
 
+/* What keeps the integrity tags of the volume above it: of the volume, not what it stands on. */
+static bool is_integrity(const struct below *b) {
+        _cleanup_(freep) char *text = NULL;
+        char path[64];
+
+        snprintf(path, sizeof(path), SYSFS_DEVICE "/dm/uuid", b->major, b->minor);
+        if (read_small_file(path, 256, &text, NULL) < 0)
+                return false;
+        text[strcspn(text, "\n")] = 0;
+        return dm_integrity_uuid_parse(text);
+}
+
 /* The one device that this one is made of. Returns 1, 0 (none, or more than one) or -errno. */
 static int read_slave(const struct below *of, struct below *ret) {
         _cleanup_(closedirp) DIR *d = NULL;
@@ -134,6 +146,10 @@ int mapping_sysfs_below(uint32_t major, uint32_t minor, struct below *ret, size_
         int r;
 
         r = read_slave(&at, &next);
+        if (r > 0 && is_integrity(&next)) {
+                at = next;
+                r = read_slave(&at, &next);
+        }
         if (r < 0)
                 return r;
         while (r > 0 && n < max) {

@@ -6,6 +6,8 @@
 
 #include "header-image.h"
 
+#include "disk/activation.h"
+
 #include <fcntl.h>
 #include <json-c/json_pointer.h>
 #include <setjmp.h>
@@ -23,6 +25,9 @@ struct malformation {
 
 #define SECOND_SEGMENT "{\"type\":\"crypt\",\"offset\":\"20971520\",\"size\":\"dynamic\",\"iv_tweak\":\"0\"," \
                        "\"encryption\":\"aes-xts-plain64\",\"sector_size\":512}"
+
+#define TAGS(type, encryption, integrity) \
+        "{\"type\":\"" type "\",\"journal_encryption\":\"" encryption "\",\"journal_integrity\":\"" integrity "\"}"
 
 static const struct malformation malformations[] = {
         { "no token", "/tokens/0", NULL, -ENOENT, "no token of type cmkd" },
@@ -44,7 +49,13 @@ static const struct malformation malformations[] = {
         { "linear segment", "/segments/0/type", "\"linear\"", -EPERM, "not of type crypt" },
         { "two segments", "/segments/1", SECOND_SEGMENT, -EPERM, "not exactly one segment" },
         { "no segments", "/segments", NULL, -EBADMSG, "not exactly one segment" },
-        { "segment with integrity", "/segments/0/integrity", "{\"type\":\"hmac(sha256)\"}", -EPERM, "integrity" },
+        { "integrity tags that nobody describes", "/segments/0/integrity", "{\"type\":\"hmac(sha256)\"}", -EBADMSG, "not described" },
+        { "integrity tags of another kind", "/segments/0/integrity", TAGS("aead", "none", "none"), -EPERM, "of type aead" },
+        { "integrity tags without a key", "/segments/0/integrity", TAGS("none", "none", "none"), -EPERM, "of type none" },
+        { "integrity tags with an encrypted journal", "/segments/0/integrity", TAGS("hmac(sha256)", "ctr(aes)", "none"), -EPERM, "a key of its own" },
+        { "integrity tags with a journal's MAC", "/segments/0/integrity", TAGS("hmac(sha256)", "none", "hmac(sha256)"), -EPERM, "a key of its own" },
+        { "integrity tags whose key is in no keyslot", "/segments/0/integrity", TAGS("hmac(sha256)", "none", "none"), -EPERM, "and that of the tags" },
+        { "integrity that is a word", "/segments/0/integrity", "\"hmac(sha256)\"", -EBADMSG, "not described" },
         { "segment with flags", "/segments/0/flags", "[\"backup-final\"]", -EPERM, "members that are not known" },
         { "segment of a fixed size", "/segments/0/size", "\"4096\"", -EPERM, "does not cover the device" },
         { "segment with a tweak", "/segments/0/iv_tweak", "\"8\"", -EPERM, "start of its tweak" },
@@ -59,6 +70,7 @@ static const struct malformation malformations[] = {
           "keyslot 1 is encrypted" },
         { "reencryption keyslot", "/keyslots/1/type", "\"reencrypt\"", -EPERM, "reencryption" },
         { "keyslot of a short key", "/keyslots/0/key_size", "32", -EPERM, "512-bit" },
+        { "keyslot with a key for tags that are not there", "/keyslots/0/key_size", "96", -EPERM, "512-bit key" },
         { "keyslot of few stripes", "/keyslots/0/af/stripes", "1", -EPERM, "split" },
         { "keyslot outside", "/keyslots/0/area/offset", "\"16777216\"", -EBADMSG, "outside of the keyslot areas" },
         { "keyslot over the metadata", "/keyslots/0/area/offset", "\"4096\"", -EBADMSG, "outside of the keyslot areas" },
@@ -78,7 +90,7 @@ static const struct malformation malformations[] = {
         { "reencryption", "/config/requirements", "{\"mandatory\":[\"online-reencrypt-v2\"]}", -EPERM, "encryption" },
         { "other requirement", "/config/requirements", "{\"mandatory\":[\"online-reencrypt\"]}", -EPERM, "reencryption" },
         { "requirements of the future", "/config/requirements", "{\"optional\":[]}", -EPROTONOSUPPORT, "requirements" },
-        { "flag of integrity tags", "/config/flags", "[\"no-journal\"]", -EPERM, "no-journal, which is for integrity tags" },
+        { "flag of integrity tags", "/config/flags", "[\"no-journal\"]", -EPERM, "no-journal, with which a crash leaves" },
         { "flag of the future", "/config/flags", "[\"allow-discards\",\"high_priority\"]", -EPROTONOSUPPORT, "high_priority, which is not" },
         { "flag twice", "/config/flags", "[\"allow-discards\",\"allow-discards\"]", -EBADMSG, "list of different names" },
         { "flag that is no name", "/config/flags", "[1]", -EBADMSG, "list of different names" },
@@ -186,6 +198,38 @@ static void test_good(void **state) {
                 assert_int_equal(pwrite(fd, &changed, 1, (off_t) at), 1);
                 assert_false(header_is_same(again, fd, IMAGE_DEVICE_SIZE));
                 assert_int_equal(pwrite(fd, &was, 1, (off_t) at), 1);
+        }
+}
+
+/* The tags' key stands behind the cipher's. */
+static void test_integrity_tags(void **state) {
+        static const struct { const char *tags; int key_size; unsigned integrity; } rows[] = {
+                { TAGS("hmac(sha256)", "none", "none"), 96, ACTIVATION_HMAC_SHA256 },
+                { TAGS("hmac(sha512)", "none", "none"), 128, ACTIVATION_HMAC_SHA512 },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                _cleanup_(json_object_putp) struct json_object *o = image_metadata();
+                _cleanup_(header_freep) struct header *h = NULL;
+                _cleanup_(closep) int fd = -EBADF;
+                struct disk_reply y = {};
+                struct header_why why;
+
+                assert_int_equal(json_pointer_set(&o, "/segments/0/integrity", json_tokener_parse(rows[i].tags)), 0);
+                for (int k = 0; k < 2; k++)
+                        assert_int_equal(json_pointer_set(&o, k == 0 ? "/keyslots/0/key_size" : "/keyslots/1/key_size",
+                                                          json_object_new_int(rows[i].key_size)), 0);
+                write_seed(i == 0 ? "tags of sha256" : "tags of sha512", o);
+                fd = image_new_from(o);
+                if (header_read(fd, IMAGE_DEVICE_SIZE, &h, &why) < 0)
+                        fail_msg("%s", why.text);
+                assert_int_equal(h->layout.integrity, rows[i].integrity);
+                header_describe(h, &y);
+                assert_string_equal(y.activation, i == 0 ? "integrity:hmac-sha256" : "integrity:hmac-sha512");
+                /* discards would leave tags of what is not there any more */
+                assert_int_equal(json_pointer_set(&o, "/config/flags", json_tokener_parse("[\"allow-discards\"]")), 0);
+                expect_refused(image_new_from(o), "tags and discards", -EPERM, "asks for discards, and has integrity tags");
         }
 }
 
@@ -438,7 +482,7 @@ static void test_too_many_tokens(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_good),
+                cmocka_unit_test(test_good), cmocka_unit_test(test_integrity_tags),
                 cmocka_unit_test(test_one_copy), cmocka_unit_test(test_malformations), cmocka_unit_test(test_texts),
                 cmocka_unit_test(test_binary), cmocka_unit_test(test_copies), cmocka_unit_test(test_short_device),
                 cmocka_unit_test(test_two_tokens), cmocka_unit_test(test_two_versions), cmocka_unit_test(test_too_many_tokens),

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/activation.c daemon/disk/live-table.c
+// sources: daemon/disk/activation.c daemon/disk/integrity.c daemon/disk/live-table.c
 // libs: json-c
 
 #include "disk/activation.h"
+#include "disk/integrity.h"
 #include "disk/live-table.h"
 
 #include <setjmp.h>
@@ -136,6 +137,100 @@ static void test_params(void **state) {
         }
 }
 
+#define TAGGED "capi:authenc(hmac(sha256),xts(aes))-plain64 :96:logon:cryptsetup:" UUID "-d0"
+
+/* On what keeps the tags: that number, from its beginning. */
+static void test_params_with_tags(void **state) {
+        static const struct { const char *params; unsigned integrity; bool by_others; int result; } rows[] = {
+                { TAGGED " 0 254:16 32768 1 integrity:32:aead", ACTIVATION_HMAC_SHA256, false, 0 },
+                { TAGGED " 0 254:16 32768 2 no_read_workqueue integrity:32:aead", ACTIVATION_HMAC_SHA256, true, 0 },
+                { TAGGED " 0 254:16 32768 2 no_read_workqueue integrity:32:aead", ACTIVATION_HMAC_SHA256, false, -EUCLEAN },
+                { TAGGED " 0 254:16 32768", ACTIVATION_HMAC_SHA256, false, -EUCLEAN },
+                { TAGGED " 0 254:16 32768", ACTIVATION_HMAC_SHA256, true, -EUCLEAN },
+                { TAGGED " 0 254:16 32768 1 integrity:64:aead", ACTIVATION_HMAC_SHA256, true, -EUCLEAN },
+                { TAGGED " 0 254:16 32768 1 integrity:32:none", ACTIVATION_HMAC_SHA256, true, -EUCLEAN },
+                { TAGGED " 0 254:16 32768 1 integrity:32:aead", ACTIVATION_HMAC_SHA512, true, -EUCLEAN },
+                { TAGGED " 0 254:16 32768 1 integrity:32:aead", 0, true, -EUCLEAN },
+                { "aes-xts-plain64 " KEY " 0 254:16 32768 1 integrity:32:aead", 0, true, -EUCLEAN },
+                { "aes-xts-plain64 " KEY " 0 254:16 32768", ACTIVATION_HMAC_SHA256, true, -EUCLEAN },
+        };
+        struct live_table_expected e = {
+                .name = "data1", .uuid = UUID, .major = 254, .minor = 16, .sectors = 1000, .offset = 32768, .sector_size = 512,
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                const char *why, *options;
+
+                e.integrity = rows[i].integrity;
+                e.by_others = rows[i].by_others;
+                if (live_table_check_params(rows[i].params, &e, &options, &why) != rows[i].result)
+                        fail_msg("%s (%zu)", rows[i].params, i);
+        }
+}
+
+static void test_what_keeps_tags(void **state) {
+        static const struct { const char *params; int result; } rows[] = {
+                { "254:16 32768 32 J 5 journal_sectors:4016 interleave_sectors:32768 buffer_sectors:128 journal_watermark:50 commit_time:10000", 0 },
+                { "254:16 32768 32 J 6 block_size:4096 journal_sectors:4016 interleave_sectors:32768 buffer_sectors:128 journal_watermark:50 "
+                  "commit_time:10000 ", 0 },
+                { "254:16 32768 32 J 0", 0 },
+                { "254:17 32768 32 J 0", -EUCLEAN },
+                { "254:16 3276 32 J 0", -EUCLEAN },
+                { "254:16 32768 64 J 0", -EUCLEAN },
+                { "254:16 32768 32 D 0", -EUCLEAN },
+                { "254:16 32768 32 R 0", -EUCLEAN },
+                { "254:16 32768 32 J 1 meta_device:254:32", -EUCLEAN },
+                { "254:16 32768 32 J 1 internal_hash:crc32c", -EUCLEAN },
+                { "254:16 32768 32 J 1 recalculate", -EUCLEAN },
+                { "254:16 32768 32 J 1 block_size:4096x", -EUCLEAN },
+                { "254:16 32768 32 J x", -EUCLEAN },
+                { "", -EUCLEAN },
+        };
+        const struct integrity_expected e = { .mapping = "data1", .uuid = UUID, .major = 254, .minor = 16, .offset = 32768, .tag_size = 32 };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                if (integrity_check_params(rows[i].params, &e) != rows[i].result)
+                        fail_msg("%s", rows[i].params);
+}
+
+/* The kernel's answer, of which each part counts. */
+static void test_table_of_what_keeps_tags(void **state) {
+        struct { struct dm_ioctl io; struct dm_target_spec target; char params[64]; } good = {
+                .io = { .data_start = sizeof(struct dm_ioctl), .flags = DM_ACTIVE_PRESENT_FLAG, .target_count = 1,
+                        .uuid = "CRYPT-SUBDEV-8d2f6e3c5b1a4f7e9c0d112233445566-data1_dif" },
+                .target = { .length = 4711, .target_type = "integrity" }, .params = "254:16 32768 32 J 0",
+        }, b;
+        const struct integrity_expected e = { .mapping = "data1", .uuid = UUID, .major = 254, .minor = 16, .offset = 32768, .tag_size = 32 };
+        uint64_t sectors = 0;
+
+        (void) state;
+        good.io.data_size = sizeof(good);
+        assert_int_equal(integrity_check_table(&good.io, &e, &sectors), 0);
+        assert_int_equal(sectors, 4711);
+        b = good, strcpy(b.io.uuid, "CRYPT-INTEGRITY-8d2f6e3c5b1a4f7e9c0d112233445566-data1_dif");
+        assert_int_equal(integrity_check_table(&b.io, &e, &sectors), 0);
+        b = good, strcpy(b.io.uuid, "CRYPT-SUBDEV-8d2f6e3c5b1a4f7e9c0d112233445567-data1_dif");
+        assert_int_equal(integrity_check_table(&b.io, &e, &sectors), -EUCLEAN);
+        b = good, strcpy(b.io.uuid, "CRYPT-SUBDEV-8d2f6e3c5b1a4f7e9c0d112233445566-data2_dif");
+        assert_int_equal(integrity_check_table(&b.io, &e, &sectors), -EUCLEAN);
+        b = good, strcpy(b.io.uuid, "CRYPT-LUKS2-8d2f6e3c5b1a4f7e9c0d112233445566-data1_dif");
+        assert_int_equal(integrity_check_table(&b.io, &e, &sectors), -EUCLEAN);
+        b = good, b.io.flags |= DM_INACTIVE_PRESENT_FLAG;
+        assert_int_equal(integrity_check_table(&b.io, &e, &sectors), -EUCLEAN);
+        b = good, b.io.flags |= DM_READONLY_FLAG;
+        assert_int_equal(integrity_check_table(&b.io, &e, &sectors), -EUCLEAN);
+        b = good, b.io.target_count = 2;
+        assert_int_equal(integrity_check_table(&b.io, &e, &sectors), -EUCLEAN);
+        b = good, b.target.sector_start = 1;
+        assert_int_equal(integrity_check_table(&b.io, &e, &sectors), -EUCLEAN);
+        b = good, strcpy(b.target.target_type, "linear");
+        assert_int_equal(integrity_check_table(&b.io, &e, &sectors), -EUCLEAN);
+        b = good, b.io.data_size = b.io.data_start + sizeof(b.target) + 4;      /* no end of the text in it */
+        assert_int_equal(integrity_check_table(&b.io, &e, &sectors), -EUCLEAN);
+}
+
 /* A hold wipes the key: what is resumed is compared before it has one again, and must be the same after. */
 static void test_held(void **state) {
         static const char zeros[] = "00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
@@ -191,7 +286,8 @@ static void test_same_as_before(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_params), cmocka_unit_test(test_params_of_flags), cmocka_unit_test(test_flags), cmocka_unit_test(test_params_of_others), cmocka_unit_test(test_held),
-                cmocka_unit_test(test_same_as_before),
+                cmocka_unit_test(test_same_as_before), cmocka_unit_test(test_params_with_tags), cmocka_unit_test(test_what_keeps_tags),
+                cmocka_unit_test(test_table_of_what_keeps_tags),
         };
 
         return cmocka_run_group_tests_name("live-table", tests, NULL, NULL);

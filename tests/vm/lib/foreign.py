@@ -109,7 +109,7 @@ def taken_over_while_open(node, vault, device, key):
 
 def refused_with_reason(node, device, key):
     """What cmkd cannot keep its promises for is not taken over, and nothing is written."""
-    for options, says in (("--integrity hmac-sha256 --integrity-no-wipe", "integrity tags"),
+    for options, says in (("--cipher aes-gcm-random --key-size 256 --integrity aead --integrity-no-wipe", "not with aes-xts-plain64"),
                           ("--cipher aes-cbc-essiv:sha256 --key-size 256", "not with aes-xts-plain64")):
         node.sh(f"wipefs -qa {device} && cryptsetup luksFormat -q --iter-time 100 --pbkdf-memory 65536 {options} {device} {PASSPHRASE}", timeout=300)
         was = luks2.digest(node, device)
