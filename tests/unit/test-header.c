@@ -53,7 +53,7 @@ static const struct malformation malformations[] = {
         { "integrity tags of another kind", "/segments/0/integrity", TAGS("aead", "none", "none"), -EPERM, "of type aead" },
         { "integrity tags without a key", "/segments/0/integrity", TAGS("none", "none", "none"), -EPERM, "of type none" },
         { "integrity tags with an encrypted journal", "/segments/0/integrity", TAGS("hmac(sha256)", "ctr(aes)", "none"), -EPERM, "a key of its own" },
-        { "integrity tags with a journal's MAC", "/segments/0/integrity", TAGS("hmac(sha256)", "none", "hmac(sha256)"), -EPERM, "a key of its own" },
+        { "integrity tags and a MAC of the journal", "/segments/0/integrity", TAGS("hmac(sha256)", "none", "hmac(sha256)"), -EPERM, "a key of its own" },
         { "integrity tags whose key is in no keyslot", "/segments/0/integrity", TAGS("hmac(sha256)", "none", "none"), -EPERM, "and that of the tags" },
         { "integrity that is a word", "/segments/0/integrity", "\"hmac(sha256)\"", -EBADMSG, "not described" },
         { "segment with flags", "/segments/0/flags", "[\"backup-final\"]", -EPERM, "members that are not known" },
