@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus.h"
+#include "trust-list.h"
 #include "udev.h"
 
 /* cmkctl attach --udev: called by cmkd@.service. What is not cmkd's is left alone with exit code 0 and a line for the
@@ -45,23 +46,15 @@ static int attach(const char *what, bool automatic) {
 /* The UUID that the node's list has for a name. */
 static int find_uuid(const char *name, char ret[static 37]) {
         _cleanup_(call_release) struct call c = {};
-        const char *uuid, *listed;
-        int code, r;
+        struct trust_listed l;
+        int code;
 
-        code = call_begin(&c, BUS_MANAGER, "ListTrust");
+        code = trust_list_begin(&c);
         if (code == EXIT_CODE_DONE)
-                code = call_send(&c, 0);
-        if (code != EXIT_CODE_DONE)
-                return code;
-        r = sd_bus_message_enter_container(c.reply, 'a', "(sssstss)");
-        while (r >= 0 && (r = sd_bus_message_read(c.reply, "(sssstss)", &uuid, &listed, NULL, NULL, NULL, NULL,
-                                                   NULL)) > 0)
-                if (streq(listed, name) || streq(uuid, name)) {
-                        snprintf(ret, 37, "%s", uuid);
-                        return EXIT_CODE_DONE;
-                }
-        return r < 0 ? call_misunderstood(r)
-                     : fail(EXIT_CODE_POLICY, "there is no volume %s on this node's list; see \"cmkctl trust list\"", name);
+                code = trust_list_find(&c, name, &l);
+        if (code == EXIT_CODE_DONE)
+                snprintf(ret, 37, "%s", l.uuid);
+        return code;
 }
 
 static int attach_by_name(const char *name) {

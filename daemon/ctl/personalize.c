@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "encryption.h"
 #include "names.h"
+#include "trust-list.h"
 #include "volume.h"
 
 #include "common/image-volumes.h"
@@ -37,27 +38,20 @@ static void say_what_else(void) {
 
 /* One that is on the list of this node by itself, and of role data. */
 static int find_volume(struct call *c, const char *what, struct image_volume *ret) {
-        const char *uuid, *name, *role, *key, *source, *serial;
-        uint64_t generation;
-        int r;
+        struct trust_listed l;
+        int code = trust_list_find(c, what, &l);
 
-        r = sd_bus_message_rewind(c->reply, true);
-        if (r >= 0)
-                r = sd_bus_message_enter_container(c->reply, 'a', "(sssstss)");
-        while (r >= 0 && (r = sd_bus_message_read(c->reply, "(sssstss)", &uuid, &name, &role, &key, &generation, &source, &serial)) > 0) {
-                if (!streq(what, uuid) && !streq(what, name))
-                        continue;
-                if (!streq(source, "node"))
-                        return fail(EXIT_CODE_POLICY, "%s is on the signed list %s: its owner says there what it is", name, source);
-                if (!streq(role, "data"))
-                        return fail(EXIT_CODE_POLICY, "%s is of role %s: only volumes of role data are made a copy's own", name, role);
-                if (!uuid_is_valid(uuid) || !volume_name_is_valid(name))
-                        return call_misunderstood(-EBADMSG);
-                strcpy(ret->uuid, uuid);
-                strcpy(ret->name, name);
-                return EXIT_CODE_DONE;
-        }
-        return r < 0 ? call_misunderstood(r) : fail(EXIT_CODE_FAILED, "%s is not on this node's list", what);
+        if (code != EXIT_CODE_DONE)
+                return code;
+        if (!streq(l.source, "node"))
+                return fail(EXIT_CODE_POLICY, "%s is on the signed list %s: its owner says there what it is", l.name, l.source);
+        if (!streq(l.role, "data"))
+                return fail(EXIT_CODE_POLICY, "%s is of role %s: only volumes of role data are made a copy's own", l.name, l.role);
+        if (!uuid_is_valid(l.uuid) || !volume_name_is_valid(l.name))
+                return call_misunderstood(-EBADMSG);
+        strcpy(ret->uuid, l.uuid);
+        strcpy(ret->name, l.name);
+        return EXIT_CODE_DONE;
 }
 
 static int prepare(const struct invocation *in) {
@@ -69,9 +63,7 @@ static int prepare(const struct invocation *in) {
 
         if (in->n_args == 0)
                 return fail(EXIT_CODE_USAGE, "say which volumes are in the image");
-        code = call_begin(&c, BUS_MANAGER, "ListTrust");
-        if (code == EXIT_CODE_DONE)
-                code = call_send(&c, 0);
+        code = trust_list_begin(&c);
         for (size_t i = 0; code == EXIT_CODE_DONE && i < in->n_args; i++) {
                 v[i] = (struct image_volume) { .drop = has_option(in, OPTION_DROP_IMAGE_KEYSLOTS) };
                 code = find_volume(&c, in->args[i], v + i);

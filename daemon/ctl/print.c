@@ -128,6 +128,15 @@ int print_json(struct json_object *o) {
         return print_document(o, JSON_C_TO_STRING_PRETTY);
 }
 
+int print_json_answer(const char *name, const char *member, bool value) {
+        _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
+
+        if (!o || json_object_object_add(o, "volume", json_object_new_string(name)) < 0 ||
+            json_object_object_add(o, member, json_object_new_boolean(value)) < 0)
+                return fail(EXIT_CODE_FAILED, "out of memory");
+        return print_json(o);
+}
+
 int print_json_line(struct json_object *o) {
         return print_document(o, 0);
 }

@@ -34,6 +34,9 @@ int print_json(struct json_object *o);
 /* The same on one line. */
 int print_json_line(struct json_object *o);
 
+/* {"volume": NAME, MEMBER: value}. Returns an exit code. */
+int print_json_answer(const char *name, const char *member, bool value);
+
 /* Text of a member, "" where there is none or it is of another type. */
 const char *json_text(struct json_object *o, const char *member);
 

@@ -189,15 +189,6 @@ int verb_recovery_key_rotate(const struct invocation *in) {
         return EXIT_CODE_DONE;
 }
 
-static int print_result(const char *name, const char *member, bool value) {
-        _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
-
-        if (!o || json_object_object_add(o, "volume", json_object_new_string(name)) < 0 ||
-            json_object_object_add(o, member, json_object_new_boolean(value)) < 0)
-                return fail(EXIT_CODE_FAILED, "out of memory");
-        return print_json(o);
-}
-
 int verb_recovery_key_remove(const struct invocation *in) {
         _cleanup_(call_release) struct call c = {};
         int code, r, changed;
@@ -221,7 +212,7 @@ int verb_recovery_key_remove(const struct invocation *in) {
         if (r < 0)
                 return call_misunderstood(r);
         if (has_option(in, OPTION_JSON))
-                return print_result(name, "changed", changed);
+                return print_json_answer(name, "changed", changed);
         printf(changed ? "The recovery key of %s is removed\n" : "%s has no recovery key\n", name);
         return EXIT_CODE_DONE;
 }
@@ -300,7 +291,7 @@ int verb_recovery_key_test(const struct invocation *in) {
         if (r < 0)
                 return call_misunderstood(r);
         if (has_option(in, OPTION_JSON))
-                return print_result(name, "opens", true);
+                return print_json_answer(name, "opens", true);
         printf("That is the recovery key of %s: it opens the volume\n", name);
         return EXIT_CODE_DONE;
 }

@@ -3,6 +3,7 @@
 #include "key-usage.h"
 #include "names.h"
 #include "print.h"
+#include "trust-list.h"
 #include "volume.h"
 
 #include "common/key-uri.h"
@@ -10,13 +11,13 @@
 /* cmkctl rekey: another key in the place of one that a volume has, in whatever vault. Enrolled, proven and on the node's
  * list before the old one goes, which is by the new one; interrupted anywhere, the same command goes on. */
 
-struct listed {
-        bool found, is_os, has_new;
+struct has {
+        bool is_os, has_new;
         unsigned n_others;
         char other[KEY_URI_MAX];       /* the last of them */
 };
 
-static void look_at_keys(const char *keys, const struct key_uri *new, struct listed *ret) {
+static void look_at_keys(const char *keys, const struct key_uri *new, struct has *ret) {
         char copy[DISK_WRAPS_MAX * (KEY_URI_MAX + 1)], *rest = copy, *word;
 
         snprintf(copy, sizeof(copy), "%s", keys);
@@ -35,37 +36,23 @@ static void look_at_keys(const char *keys, const struct key_uri *new, struct lis
 }
 
 /* What the node's list says of it. */
-static int look(const char *what, const struct key_uri *new, struct listed *ret) {
-        const char *uuid, *name, *role, *keys, *source, *serial;
+static int look(const char *what, const struct key_uri *new, struct has *ret) {
         _cleanup_(call_release) struct call c = {};
-        struct listed l = {};
-        uint64_t generation;
-        int code, r;
+        struct trust_listed l;
+        int code;
 
-        code = call_begin(&c, BUS_MANAGER, "ListTrust");
+        code = trust_list_begin(&c);
         if (code == EXIT_CODE_DONE)
-                code = call_send(&c, 0);
+                code = trust_list_find(&c, what, &l);
         if (code != EXIT_CODE_DONE)
                 return code;
-        r = sd_bus_message_enter_container(c.reply, 'a', "(sssstss)");
-        while (r >= 0 && (r = sd_bus_message_read(c.reply, "(sssstss)", &uuid, &name, &role, &keys, &generation, &source,
-                                                   &serial)) > 0) {
-                if (!streq(what, uuid) && !streq(what, name))
-                        continue;
-                l.found = true;
-                l.is_os = streq(role, "os");
-                look_at_keys(keys, new, &l);
-        }
-        if (r < 0)
-                return call_misunderstood(r);
-        if (!l.found)
-                return fail(EXIT_CODE_POLICY, "there is no volume %s on this node's list; see cmkctl trust list", what);
-        *ret = l;
+        *ret = (struct has) { .is_os = streq(l.role, "os") };
+        look_at_keys(l.keys, new, ret);
         return EXIT_CODE_DONE;
 }
 
 /* The key that goes; empty: none. */
-static int choose_old(const struct invocation *in, const struct key_uri *new, const struct listed *l,
+static int choose_old(const struct invocation *in, const struct key_uri *new, const struct has *l,
                       char old[static KEY_URI_MAX]) {
         const char *from = in->values[OPTION_FROM];
         struct key_uri u;
@@ -146,7 +133,7 @@ int verb_rekey(const struct invocation *in) {
         char key[KEY_URI_MAX], old[KEY_URI_MAX];
         struct key_uri new;
         struct key_terms terms;
-        struct listed l;
+        struct has l;
         int code;
 
         if (!uuid_is_valid(in->args[0]) && !volume_name_is_valid(in->args[0]))

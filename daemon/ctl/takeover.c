@@ -113,7 +113,6 @@ int take_over(const struct invocation *in) {
 }
 
 int remove_old_keyslots(const struct invocation *in) {
-        _cleanup_(json_object_putp) struct json_object *o = NULL;
         _cleanup_(call_release) struct call c = {};
         char question[512];
         const char *name;
@@ -133,13 +132,8 @@ int remove_old_keyslots(const struct invocation *in) {
         r = sd_bus_message_read(c.reply, "sb", &name, &changed);
         if (r < 0)
                 return call_misunderstood(r);
-        if (!has_option(in, OPTION_JSON)) {
-                printf(changed ? "The old keyslots of %s are removed\n" : "%s has no old keyslots\n", name);
-                return EXIT_CODE_DONE;
-        }
-        o = json_object_new_object();
-        if (!o || json_object_object_add(o, "changed", json_object_new_boolean(changed)) < 0)
-                return fail(EXIT_CODE_FAILED, "out of memory");
-        json_put_text(o, "volume", name);
-        return print_json(o);
+        if (has_option(in, OPTION_JSON))
+                return print_json_answer(name, "changed", changed);
+        printf(changed ? "The old keyslots of %s are removed\n" : "%s has no old keyslots\n", name);
+        return EXIT_CODE_DONE;
 }

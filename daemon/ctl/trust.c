@@ -1,26 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus.h"
 #include "print.h"
+#include "trust-list.h"
 
 /* cmkctl trust: the node's list of volumes that may be opened (Trust=listed). Format writes it, remove takes out. */
 
-static int read_list(sd_bus_message *m, struct json_object *list) {
-        const char *uuid, *name, *role, *key, *source, *serial;
-        uint64_t generation;
+static int read_list(struct call *c, struct json_object *list) {
+        struct trust_listed l;
         int r;
 
-        r = sd_bus_message_enter_container(m, 'a', "(sssstss)");
-        while (r >= 0 && (r = sd_bus_message_read(m, "(sssstss)", &uuid, &name, &role, &key, &generation, &source,
-                                                   &serial)) > 0) {
+        while ((r = trust_list_next(c, &l)) > 0) {
                 struct json_object *o = json_object_new_object();
 
-                if (!o || json_object_object_add(o, "uuid", json_object_new_string(uuid)) < 0 ||
-                    json_object_object_add(o, "name", json_object_new_string(name)) < 0 ||
-                    json_object_object_add(o, "role", json_object_new_string(role)) < 0 ||
-                    json_object_object_add(o, "key", json_object_new_string(key)) < 0 ||
-                    json_object_object_add(o, "generation", json_object_new_uint64(generation)) < 0 ||
-                    json_object_object_add(o, "source", json_object_new_string(source)) < 0 ||
-                    json_object_object_add(o, "serial", json_object_new_string(serial)) < 0 ||
+                if (!o || json_object_object_add(o, "uuid", json_object_new_string(l.uuid)) < 0 ||
+                    json_object_object_add(o, "name", json_object_new_string(l.name)) < 0 ||
+                    json_object_object_add(o, "role", json_object_new_string(l.role)) < 0 ||
+                    json_object_object_add(o, "key", json_object_new_string(l.keys)) < 0 ||
+                    json_object_object_add(o, "generation", json_object_new_uint64(l.generation)) < 0 ||
+                    json_object_object_add(o, "source", json_object_new_string(l.source)) < 0 ||
+                    json_object_object_add(o, "serial", json_object_new_string(l.serial)) < 0 ||
                     json_object_array_add(list, o) < 0) {
                         json_object_put(o);
                         return -ENOMEM;
@@ -36,12 +34,10 @@ int verb_trust_list(const struct invocation *in) {
         struct table t;
         int code, r;
 
-        code = call_begin(&c, BUS_MANAGER, "ListTrust");
-        if (code == EXIT_CODE_DONE)
-                code = call_send(&c, 0);
+        code = trust_list_begin(&c);
         if (code != EXIT_CODE_DONE)
                 return code;
-        r = list ? read_list(c.reply, list) : -ENOMEM;
+        r = list ? read_list(&c, list) : -ENOMEM;
         if (r < 0)
                 return call_misunderstood(r);
         if (has_option(in, OPTION_JSON))

@@ -3,6 +3,7 @@
 #include "calls.h"
 #include "names.h"
 #include "patience.h"
+#include "trust-list.h"
 #include "udev.h"
 
 /* cmkctl attach, detach, hold, resume: one volume or several. */
@@ -29,18 +30,14 @@ static void names_done(struct names *l) {
 /* --all: what is on the node's list. Open ones are no trouble: attach is idempotent. */
 static int list_names(struct names *l) {
         _cleanup_(call_release) struct call c = {};
-        const char *name;
-        int code, r;
+        struct trust_listed listed;
+        int code, r = 0;
 
-        code = call_begin(&c, BUS_MANAGER, "ListTrust");
-        if (code == EXIT_CODE_DONE)
-                code = call_send(&c, 0);
+        code = trust_list_begin(&c);
         if (code != EXIT_CODE_DONE)
                 return code;
-        r = sd_bus_message_enter_container(c.reply, 'a', "(sssstss)");
-        while (r >= 0 && l->n < VOLUMES_MAX &&
-               (r = sd_bus_message_read(c.reply, "(sssstss)", NULL, &name, NULL, NULL, NULL, NULL, NULL)) > 0) {
-                l->names[l->n] = strdup(name);
+        while (l->n < VOLUMES_MAX && (r = trust_list_next(&c, &listed)) > 0) {
+                l->names[l->n] = strdup(listed.name);
                 if (!l->names[l->n])
                         return fail(EXIT_CODE_FAILED, "out of memory");
                 l->n++;
