@@ -80,23 +80,30 @@ static int format(struct luks *l, const struct luks_format *f) {
         return r;
 }
 
-int luks_format_image(struct luks *l, const struct luks_format *f, int *ret_fd) {
+int luks_new_image(struct luks *l, const char *name, off_t size, char ret_path[static HEADER_PATH_MAX]) {
         _cleanup_(closep) int fd = -EBADF;
-        char path[HEADER_PATH_MAX];
         int r;
 
         luks_log_init(l);
         r = crypt_metadata_locking(NULL, 0);
         if (r < 0)
                 return r;
-        fd = memfd_create("cmkd-format", MFD_CLOEXEC);
-        if (fd < 0)
+        fd = memfd_create(name, MFD_CLOEXEC);
+        if (fd < 0 || ftruncate(fd, size) < 0)
                 return -errno;
+        snprintf(ret_path, HEADER_PATH_MAX, "/proc/self/fd/%d", fd);
+        return TAKE_FD(fd);
+}
+
+int luks_format_image(struct luks *l, const struct luks_format *f, int *ret_fd) {
+        _cleanup_(closep) int fd = -EBADF;
+        char path[HEADER_PATH_MAX];
+        int r;
+
         /* Some room behind the header, since libcryptsetup wants a device to have data. */
-        if (ftruncate(fd, LUKS_FORMAT_DATA_OFFSET + (1 << 20)) < 0)
-                return -errno;
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        r = crypt_init(&l->cd, path);
+        r = fd = luks_new_image(l, "cmkd-format", LUKS_FORMAT_DATA_OFFSET + (1 << 20), path);
+        if (r >= 0)
+                r = crypt_init(&l->cd, path);
         if (r < 0)
                 return r;
         luks_log_attach(l);

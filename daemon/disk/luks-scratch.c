@@ -3,10 +3,7 @@
 #include "luks-log.h"
 #include "scratch-mark.h"
 
-#include <fcntl.h>
 #include <libcryptsetup.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 static int format(struct luks *l, const struct luks_format *f) {
         struct crypt_params_luks2 params = {
@@ -29,17 +26,9 @@ int luks_scratch_image(struct luks *l, const struct luks_format *f, const char *
         char path[HEADER_PATH_MAX];
         int r;
 
-        luks_log_init(l);
-        r = crypt_metadata_locking(NULL, 0);
-        if (r < 0)
-                return r;
-        fd = memfd_create("cmkd-scratch", MFD_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        if (ftruncate(fd, LUKS_FORMAT_DATA_OFFSET) < 0)
-                return -errno;
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        r = crypt_init_data_device(&l->cd, path, device);
+        r = fd = luks_new_image(l, "cmkd-scratch", LUKS_FORMAT_DATA_OFFSET, path);
+        if (r >= 0)
+                r = crypt_init_data_device(&l->cd, path, device);
         if (r < 0)
                 return r;
         luks_log_attach(l);

@@ -141,6 +141,10 @@ int luks_rekey_begin(struct luks *l, int image, const char *device, int token, c
 
 #define LUKS_FORMAT_DATA_OFFSET (16u << 20)
 
+/* An empty memfd of so many bytes for a header of l's, and how libcryptsetup opens it. Returns the descriptor, the caller's, -errno of
+ * memfd_create(2), or what libcryptsetup says. */
+int luks_new_image(struct luks *l, const char *name, off_t size, char ret_path[static HEADER_PATH_MAX]);
+
 /* Makes a LUKS2 header, with its keyslot, token and manifest, in a memfd of LUKS_FORMAT_DATA_OFFSET bytes or a little
  * more. The caller owns *ret_fd. Returns 0, the errors of token_format() and manifest_compute(), or what libcryptsetup
  * says. */

@@ -60,17 +60,13 @@ static int look_at(int image, const struct volume *v, struct disk_reply *y) {
 }
 
 static int stage(struct volume *v, const struct disk_request *q, int in_fd, int *ret_image, struct disk_reply *y) {
-        _cleanup_(secret_freep) struct secret *w = NULL, *unlock_key = NULL;
+        _cleanup_(secret_freep) struct secret *unlock_key = NULL;
         _cleanup_(luks_close) struct luks l = {};
         _cleanup_(closep) int image = -EBADF;
         struct token t;
         int r;
 
-        r = op_wrap_secret(q, in_fd, &w);
-        if (r >= 0)
-                r = op_fill_token(q, q->other_uuid, w, &t);
-        if (r >= 0)
-                r = unlock_key_derive(w, t.salt, q->other_uuid, t.role, t.generation, &unlock_key);
+        r = op_new_wrap(q, q->other_uuid, in_fd, &t, &unlock_key);
         if (r >= 0)
                 r = luks_wrap_only(&l, v->header, v->device.path, v->volume_key, unlock_key, q->other_uuid, &t, &image);
         if (r >= 0)

@@ -64,24 +64,27 @@ static int opens_with_new(const struct edit *e, struct luks *l, const struct hea
         return r < 0 ? r : secret_equal(key, e->volume.volume_key) ? 0 : -EUCLEAN;
 }
 
-int op_wrap_secret(const struct disk_request *q, int fd, struct secret **ret) {
+int op_new_wrap(const struct disk_request *q, const char *uuid, int fd, struct token *ret, struct secret **ret_unlock_key) {
+        _cleanup_(secret_freep) struct secret *w = NULL;
+        int r;
+
         if (!op_is_given_secret(q))
-                return secret_random(DISK_W_SIZE, ret);
-        return fd < 0 ? -EBADF : secret_read(fd, DISK_W_SIZE, ret);
+                r = secret_random(DISK_W_SIZE, &w);
+        else
+                r = fd < 0 ? -EBADF : secret_read(fd, DISK_W_SIZE, &w);
+        if (r >= 0)
+                r = op_fill_token(q, uuid, w, ret);
+        return r < 0 ? r : unlock_key_derive(w, ret->salt, uuid, ret->role, ret->generation, ret_unlock_key);
 }
 
 static int add(struct edit *e, const struct disk_request *q, int in_fd, struct disk_reply *y) {
-        _cleanup_(secret_freep) struct secret *w = NULL, *unlock_key = NULL;
+        _cleanup_(secret_freep) struct secret *unlock_key = NULL;
         _cleanup_(luks_close) struct luks l = {};
         _cleanup_(closep) int image = -EBADF;
         struct token t;
         int r;
 
-        r = op_wrap_secret(q, in_fd, &w);
-        if (r >= 0)
-                r = op_fill_token(q, q->uuid, w, &t);
-        if (r >= 0)
-                r = unlock_key_derive(w, t.salt, q->uuid, t.role, t.generation, &unlock_key);
+        r = op_new_wrap(q, q->uuid, in_fd, &t, &unlock_key);
         if (r >= 0)
                 r = luks_wrap_add(&l, e->volume.header, e->volume.device.path, e->volume.volume_key, unlock_key, &t, &image);
         if (r == -ENOSPC)

@@ -28,10 +28,6 @@ int op_wrap_remove(const struct disk_request *q, int in_fd, int *ret_fd, struct 
 int op_wrap_rotate(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 int op_wrap_drop(const struct disk_request *q, int in_fd, int *ret_fd, struct disk_reply *y);
 
-/* W of a key that is to be enrolled: made here, or what its vault made and unwrapped again, from fd. Returns 0, -EBADF (there is none), or
- * errors of secret_random() and secret_read(). */
-int op_wrap_secret(const struct disk_request *q, int fd, struct secret **ret);
-
 /* What a request says of a key that is to be enrolled. Fills y: -EINVAL, -EOPNOTSUPP (its algorithm). */
 int op_check_new_key(const struct disk_request *q, struct disk_reply *y);
 
@@ -46,6 +42,10 @@ int op_new_secret(const struct disk_request *q, struct secret **ret, struct disk
 /* The token of that key, of q's generation: W wrapped (here, or as the request has it), a new salt; keyslot
  * and MAC are for later. Returns 0 or an error of wrap_secret(). */
 int op_fill_token(const struct disk_request *q, const char *uuid, const struct secret *w, struct token *ret);
+
+/* A new keyslot's token and key: W is made here, or is what its vault made and unwrapped again, from fd. Returns 0, -EBADF (there is no fd
+ * for it), or errors of secret_random(), secret_read(), op_fill_token() and unlock_key_derive(). */
+int op_new_wrap(const struct disk_request *q, const char *uuid, int fd, struct token *ret, struct secret **ret_unlock_key);
 
 /* Of FORMAT, for whoever makes a volume: whether the request has what a new one needs, and its header (uuid: q's, or a new one).
  * op_make_image() returns as luks_format_image(). */
