@@ -184,10 +184,10 @@ static void on_ran(const struct disk_reply *y, int fd, void *user) {
         /* Policy: nothing was begun; else the child was at work, or cannot say whether it was. */
         r->ended = *y;
         r->has_ended = y->error == 0 || y->error == -EUCLEAN || (y->exit_code != EXIT_CODE_POLICY && y->error != -EBUSY);
-        outcome_from_disk(&o, y);
-        if (y->error < 0)
+        if (y->error < 0) {
+                outcome_from_disk(&o, y);
                 unlock_fail(u, &o, "failed");
-        else
+        } else
                 unlock_end(u, &o);
 }
 

@@ -42,6 +42,7 @@ void outcome_vset(struct outcome *o, enum exit_code code, const char *format, va
 /* Says what a vault's answer means for people: verdict, the vault's code, text and request id, what to do. */
 void outcome_from_vault(struct outcome *o, const char *volume, const char *key, const struct vault_reply *y);
 
+/* A failure, also where the child saw none: what it was to do it to was not there. */
 void outcome_from_disk(struct outcome *o, const struct disk_reply *y);
 
 enum attach_flags {

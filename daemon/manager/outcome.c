@@ -57,5 +57,5 @@ void outcome_from_vault(struct outcome *o, const char *volume, const char *key, 
 void outcome_from_disk(struct outcome *o, const struct disk_reply *y) {
         enum exit_code code = y->exit_code != EXIT_CODE_DONE ? (enum exit_code) y->exit_code : EXIT_CODE_FAILED;
 
-        outcome_set(o, code, "%s", *y->message ? y->message : strerror(-y->error));
+        outcome_set(o, code, "%s", *y->message ? y->message : y->error < 0 ? strerror(-y->error) : "its mapping is gone, or was cut");
 }
