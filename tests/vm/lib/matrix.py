@@ -114,6 +114,7 @@ class World:
             done = self.node.sh(command, check=False, timeout=300)
             if self.node.sh(f"rm {POINT}", check=False).status == 0:
                 assert done.status == 0, (verb.name, step, done)
+                verb.done(self)
                 return False
             product.start(self.node, timeout=120)
             self.steps = self.node.out("cat /run/cmkd-test-steps")
