@@ -188,6 +188,8 @@ int mkdir_parents(const char *path, mode_t mode) {
 
         if (!copy)
                 return -ENOMEM;
+        if (mkdir(copy, mode) >= 0 || errno == EEXIST)
+                return 0;
         for (char *p = strchr(copy + 1, '/'); ; p = strchr(p + 1, '/')) {
                 if (p)
                         *p = 0;

@@ -56,7 +56,7 @@ static void write_marks(const struct key *k) {
 
         LIST_FOREACH(w, &k->wraps, of_key)
                 if (w->volume->state == VOLUME_ATTACHED) {
-                        open_mark_update(w->volume);
+                        open_mark_granted(w->volume);
                         unit_return_look(w->volume, false);
                 }
 }

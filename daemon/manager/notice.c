@@ -311,6 +311,7 @@ int notice_start(struct volume *v, const struct plan_step *s, enum action action
         *n = (struct notice) { .volume = v, .step = *s, .times = notice_times(s->wait_usec, v->role), .began = began,
                                .sd = sd_bus_ref(bus_system(v->manager->bus)), .reply.error = -ETIMEDOUT, .done = done,
                                .user = user };
+        v->nothing_stopped = false;
         notice_file_write(v->name, action, v->cause, &n->times, began);
         r = sd_event_add_time_relative(event, &n->deadline, CLOCK_BOOTTIME, left_of(n, n->times.notice_usec), 0, on_deadline, n);
         if (r >= 0)

@@ -24,20 +24,25 @@ static void write_mark(const struct volume *v, enum open_mark mark, struct insta
         r = mkdir_parents(DIRECTORY, 0700);
         if (r >= 0)
                 r = write_file_atomic(path, text, strlen(text), 0600);
-        role_mark_write(v->uuid, v->role);
         if (r < 0)
                 log_warning("%s: that it is open is not written down: %s; a new cmkd may take it for opened by others",
                             v->name, strerror(-r));
 }
 
+void open_mark_granted(const struct volume *v) {
+        if (v->state != VOLUME_ATTACHED)
+                return;
+        write_mark(v, OPEN_MARK_ATTACHED, wraps_lease_begin(v));
+        wrap_mark_update(v);
+}
+
 void open_mark_update(const struct volume *v) {
-        struct instant granted = wraps_lease_begin(v);
         char path[PATH_SIZE];
 
-        if (v->state == VOLUME_ATTACHED) {
-                write_mark(v, OPEN_MARK_ATTACHED, granted);
-                wrap_mark_update(v);
-        } else if (v->state == VOLUME_RECOVERY)
+        if (v->state == VOLUME_ATTACHED || v->state == VOLUME_RECOVERY)
+                role_mark_write(v->uuid, v->role);
+        open_mark_granted(v);
+        if (v->state == VOLUME_RECOVERY)
                 write_mark(v, OPEN_MARK_RECOVERY, (struct instant) {});
         else if (v->state == VOLUME_CLOSED || v->state == VOLUME_CUT) {
                 snprintf(path, sizeof(path), DIRECTORY "/%s", v->uuid);
@@ -49,6 +54,7 @@ void open_mark_update(const struct volume *v) {
 void open_mark_released(const struct volume *v, struct instant issued) {
         wrap_mark_update(v);
         write_mark(v, OPEN_MARK_RELEASED, issued);
+        role_mark_write(v->uuid, v->role);
 }
 
 int open_mark_parse(const char *text, struct open_mark_text *ret) {

@@ -25,9 +25,11 @@ struct open_mark_text {
 /* Pure. Returns 0 or -EBADMSG. */
 int open_mark_parse(const char *text, struct open_mark_text *ret);
 
-/* Makes the mark true for the state that the volume is in: written at ATTACHED and RECOVERY, gone at CLOSED and CUT. Call it
- * too when the key of a volume that is ATTACHED was granted again. */
+/* Makes the mark true for the state that the volume is in: written at ATTACHED and RECOVERY, gone at CLOSED and CUT. */
 void open_mark_update(const struct volume *v);
+
+/* The same when its key was granted again: of an ATTACHED volume only that is written, at each poll. */
+void open_mark_granted(const struct volume *v);
 
 /* A key of the volume is about to be used: the release was asked for then. */
 void open_mark_released(const struct volume *v, struct instant issued);

@@ -63,6 +63,7 @@ void unit_return_remember(struct volume *v) {
 
         /* Whatever it was about to give back is taken again, and still in the mark. */
         v->unit_return = unit_return_free(v->unit_return);
+        v->nothing_stopped = false;
         (void) unit_mark_read(v->uuid, &m);
         m.cause = v->cause;
         r = unit_mark_write(v->uuid, &m);
@@ -76,6 +77,7 @@ int unit_return_add(struct volume *v, struct unit *const *units, size_t n) {
         struct unit_mark m = {};
         int r = 0;
 
+        v->nothing_stopped = false;
         (void) unit_mark_read(v->uuid, &m);
         m.cause = v->cause;
         for (size_t i = 0; r >= 0 && i < n; i++)
@@ -239,10 +241,11 @@ void unit_return_look(struct volume *v, bool called_off) {
         int k;
 
         /* A volume that a new manager finds open may be one whose notice had begun. */
-        if (v->unit_return || (!called_off && !wraps_are_granted(v)))
+        if (v->unit_return || (!called_off && (v->nothing_stopped || !wraps_are_granted(v))))
                 return;
         notice_file_remove(v->name);
         k = unit_mark_read(v->uuid, &m);
+        v->nothing_stopped = k == -ENOENT;
         if (k == -ENOENT)
                 return;
         if (k < 0) {

@@ -114,6 +114,7 @@ struct volume {
         unsigned n_fellows;
         struct teardown *teardown;
         struct unit_return *unit_return;   /* what its notice stopped is being started again */
+        bool nothing_stopped;              /* nothing is there for that, as of the last look */
         sd_event_source *timer;            /* the next decision */
 };
 
