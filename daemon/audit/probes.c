@@ -203,15 +203,36 @@ unsigned probes_release(void) {
         return n;
 }
 
+/* All of a map in one call: this is asked every second. Returns 0 or -errno. */
+static int read_counters(int map_fd, bool per_cpu, uint64_t ret[static _CMKD_EVENT_MAX]) {
+        uint32_t keys[_CMKD_EVENT_MAX], n = _CMKD_EVENT_MAX, next;
+        int cpus = per_cpu ? libbpf_num_possible_cpus() : 1, r;
+        _cleanup_(freep) uint64_t *values = calloc(_CMKD_EVENT_MAX * (size_t) MAX_OF(cpus, 1), sizeof(*values));
+
+        if (cpus < 1 || !values)
+                return -ENOMEM;
+        r = bpf_map_lookup_batch(map_fd, NULL, &next, keys, values, &n, NULL);
+        if (r < 0 && r != -ENOENT)               /* there are no more */
+                return r;
+        memset(ret, 0, _CMKD_EVENT_MAX * sizeof(*ret));
+        for (uint32_t i = 0; i < n; i++)
+                for (int cpu = 0; keys[i] < _CMKD_EVENT_MAX && cpu < cpus; cpu++)
+                        ret[keys[i]] += values[i * (size_t) cpus + (size_t) cpu];
+        return 0;
+}
+
 int64_t probes_lost(struct probes *p, uint64_t ret[static _CMKD_EVENT_MAX]) {
+        uint64_t reported[_CMKD_EVENT_MAX];
         int64_t sum = 0;
+        int r;
 
+        r = read_counters(p->reported_fd, false, reported);
+        if (r >= 0)
+                r = read_counters(p->lost_fd, true, ret);
+        if (r < 0)
+                return r;
         for (uint32_t kind = 0; kind < _CMKD_EVENT_MAX; kind++) {
-                uint64_t reported = 0;
-
-                if (bpf_map_lookup_elem(p->reported_fd, &kind, &reported) < 0)
-                        return -errno;
-                ret[kind] = probes_sum_cpus(p->lost_fd, kind) - reported;
+                ret[kind] -= reported[kind];
                 sum += (int64_t) ret[kind];
         }
         return sum;
@@ -233,10 +254,12 @@ int probes_lost_reported(struct probes *p, const uint64_t lost[static _CMKD_EVEN
 }
 
 uint64_t probes_submitted(struct probes *p) {
-        uint64_t sum = 0;
+        uint64_t counters[_CMKD_EVENT_MAX], sum = 0;
 
+        if (read_counters(p->submitted_fd, true, counters) < 0)
+                return 0;
         for (uint32_t kind = 0; kind < _CMKD_EVENT_MAX; kind++)
-                sum += probes_sum_cpus(p->submitted_fd, kind);
+                sum += counters[kind];
         return sum;
 }
 

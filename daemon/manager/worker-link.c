@@ -9,10 +9,15 @@
 
 /* What the worker may take to accept, start a thread and answer beyond the vault's time. */
 #define WORKER_MARGIN_USEC (5 * USEC_PER_SEC)
+/* Releases at a time: the worker turns away what it has no room for (vault/job.h), and a node may attach hundreds of volumes at once. Each
+ * has its deadline from when it is sent. */
+#define RELEASES_MAX 96u
 
 struct question {
         LIST_ENTRY(question) questions;
+        STAILQ_ENTRY(question) waiting;
         struct worker_link *link;
+        bool waits, counts;            /* for its turn; as one of link->n_releases */
         struct vault_request request;
         int fd;
         bool retried;
@@ -30,9 +35,14 @@ struct worker_link {
         worker_listener listener;
         void *listener_user;
         LIST_HEAD(, question) questions;
+        unsigned n_releases;           /* asked and not answered */
+        STAILQ_HEAD(, question) waiting;
 };
 
 static void question_free(struct question *q) {
+        if (q->waits)
+                STAILQ_REMOVE(&q->link->waiting, q, question, waiting);
+        q->link->n_releases -= q->counts;
         LIST_REMOVE(q, questions);
         safe_close(q->fd);
         sd_event_source_disable_unref(q->failed);
@@ -47,14 +57,18 @@ static void count(struct worker_counts *c, const struct vault_reply *y) {
         }
 }
 
+static void ask_waiting(struct worker_link *w);
+
 static void answer(struct question *q, const struct vault_reply *y) {
         worker_callback callback = q->callback;
+        struct worker_link *w = q->link;
         void *user = q->user;
 
         count(&q->link->counts, y);
         if (q->link->listener)
                 q->link->listener(&q->request, y, q->link->listener_user);
         question_free(q);
+        ask_waiting(w);
         if (callback)
                 callback(y, user);
 }
@@ -109,6 +123,27 @@ static int on_failed(sd_event_source *s _unused_, void *user) {
         return 0;
 }
 
+/* Returns 0 or -ENOMEM. */
+static int ask_or_fail_later(struct question *q) {
+        q->counts = q->fd >= 0;
+        q->link->n_releases += q->counts;
+        q->error = ask(q);
+        return q->error >= 0 || sd_event_add_defer(q->link->event, &q->failed, on_failed, q) >= 0 ? 0 : -ENOMEM;
+}
+
+static void ask_waiting(struct worker_link *w) {
+        struct question *q;
+
+        while (w->n_releases < RELEASES_MAX && (q = STAILQ_FIRST(&w->waiting))) {
+                STAILQ_REMOVE_HEAD(&w->waiting, waiting);
+                q->waits = false;
+                if (!q->callback)                /* nobody waits for it any more */
+                        question_free(q);
+                else if (ask_or_fail_later(q) < 0)
+                        answer_error(q, -ENOMEM);
+        }
+}
+
 int worker_link_new(sd_event *event, struct worker_link **ret) {
         struct worker_link *w = calloc(1, sizeof(*w));
         int r;
@@ -122,6 +157,7 @@ int worker_link_new(sd_event *event, struct worker_link **ret) {
         }
         w->event = sd_event_ref(event);
         LIST_INIT(&w->questions);
+        STAILQ_INIT(&w->waiting);
         /* It ends after a release; the next one starts meanwhile, not when somebody waits for it. */
         rpc_keep_connected(w->rpc);
         *ret = w;
@@ -156,13 +192,15 @@ int worker_ask(struct worker_link *w, const struct vault_request *request, int f
                         return -ENOMEM;
                 }
         }
-        q->error = ask(q);
-        if (q->error >= 0)
+        if (q->fd >= 0 && w->n_releases >= RELEASES_MAX) {
+                q->waits = true;
+                STAILQ_INSERT_TAIL(&w->waiting, q, waiting);
                 return 0;
-        r = sd_event_add_defer(w->event, &q->failed, on_failed, q);
+        }
+        r = ask_or_fail_later(q);
         if (r < 0)
                 question_free(q);
-        return r < 0 ? -ENOMEM : 0;
+        return r;
 }
 
 void worker_cancel(struct worker_link *w, void *user) {

@@ -21,7 +21,7 @@ int worker_link_new(sd_event *event, struct worker_link **ret);
 struct worker_link *worker_link_free(struct worker_link *w);
 
 /* Asks; q->timeout_ms is the worker's time, the link waits a little longer. fd: for a release, the write end of a pipe;
- * it is duplicated. A request that was lost because the worker recycled itself is sent once more. The callback comes
+ * it is duplicated. Of very many releases some wait here for their turn, in the order in which they came; their time begins then. A request that was lost because the worker recycled itself is sent once more. The callback comes
  * exactly once, never from inside this call. Returns 0, -ENOMEM, or -EINVAL (the request cannot be encoded). */
 int worker_ask(struct worker_link *w, const struct vault_request *q, int fd, worker_callback callback, void *user);
 
