@@ -75,6 +75,15 @@ static int remove_mapping(const struct mapping *m, uint64_t wait_usec, struct di
         return 0;
 }
 
+static int remove_subs(const struct mapping *m, const struct subs *subs) {
+        int r;
+
+        r = subs_remove(m, subs, REMOVE_WAIT_USEC);
+        if (r >= 0 && subs->has_tags)
+                remove_node(&subs->tags);
+        return r;
+}
+
 /* " by NAME (PID), ...; mounted on ...", whatever there is of it. */
 static void describe_users(const struct mapping *mapping, char *buf, size_t size) {
         _cleanup_(holders_free) struct holders found = {};
@@ -107,7 +116,7 @@ int op_step_remove(const struct disk_request *q, int in_fd _unused_, int *ret_fd
         }
         subs_find(&m, &subs);
         if (r >= 0)
-                r = subs_remove(&m, &subs, REMOVE_WAIT_USEC);
+                r = remove_subs(&m, &subs);
         (void) keys_drop(q->uuid, 0);
         if (r >= 0)
                 return 0;
@@ -196,7 +205,7 @@ int op_deactivate(const struct disk_request *q, int in_fd _unused_, int *ret_fd 
                 r = remove_mapping(&m, REMOVE_WAIT_USEC, y);
         subs_find(&m, &subs);
         if (r >= 0 && subs.has_tags)
-                r = subs_remove(&m, &subs, REMOVE_WAIT_USEC);
+                r = remove_subs(&m, &subs);
         if (r < 0) {
                 describe_users(&m, users, sizeof(users));
                 return op_fail(y, r, r == -EBUSY ? EXIT_CODE_BUSY : EXIT_CODE_FAILED, "%s cannot be closed: %s%s",
