@@ -12,6 +12,7 @@
 /* A socket takes some 160 requests, and one answer of a vault may be about every slot that there is. */
 #define WAITING_MAX (4u * BREAKER_SLOTS)
 #define WAITING_USEC (2 * USEC_PER_SEC)
+#define LATE_USEC (USEC_PER_SEC / 4)
 
 struct breaker_link {
         sd_event *event;
@@ -21,7 +22,7 @@ struct breaker_link {
         bool ready;
         bool complained;
         uint32_t last_id;
-        sd_event_source *io, *retry;
+        sd_event_source *io, *retry, *patience;
         struct breaker_slot *found;    /* of the LIST under way */
         size_t n_found;
         struct breaker_request *waiting;   /* until the breaker reads; in order */
@@ -33,6 +34,7 @@ static int on_retry(sd_event_source *s, uint64_t usec, void *user);
 
 static void reconnect_later(struct breaker_link *b, int error) {
         b->io = sd_event_source_disable_unref(b->io);
+        b->patience = sd_event_source_disable_unref(b->patience);
         b->sock = safe_close(b->sock);
         b->ready = false;
         b->n_waiting = 0;
@@ -48,18 +50,43 @@ static int send_now(const struct breaker_link *b, const struct breaker_request *
         return send(b->sock, q, sizeof(*q), MSG_NOSIGNAL|MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
-static int let_wait(struct breaker_link *b, const struct breaker_request *q) {
-        uint64_t now = now_boottime_usec();
-        struct breaker_request *bigger;
-        int r = 0;
+/* Whether nothing is read for too long is asked when there is nothing else to be done: while cmkd is busy (hundreds of volumes at one
+ * answer) nobody reads the breaker's replies, and it waits for that, not the other way round. Who comes late to ask was busy, and begins
+ * to wait. */
+static int on_patience(sd_event_source *s, uint64_t usec _unused_, void *user) {
+        struct breaker_link *b = user;
+        uint64_t now = now_boottime_usec(), until = b->waiting_since_usec + WAITING_USEC;
 
-        if (b->n_waiting == 0) {
-                b->waiting_since_usec = now;
-                r = sd_event_source_set_io_events(b->io, EPOLLIN|EPOLLOUT);
+        if (b->n_waiting == 0)
+                return 0;
+        if (now >= until && now < until + LATE_USEC) {
+                reconnect_later(b, -ETIMEDOUT);
+                return 0;
         }
+        if (now >= until)
+                b->waiting_since_usec = now;
+        (void) sd_event_source_set_time(s, b->waiting_since_usec + WAITING_USEC);
+        return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
+static int begin_waiting(struct breaker_link *b) {
+        int r;
+
+        b->waiting_since_usec = now_boottime_usec();
+        b->patience = sd_event_source_disable_unref(b->patience);
+        r = sd_event_add_time(b->event, &b->patience, CLOCK_BOOTTIME, b->waiting_since_usec + WAITING_USEC, 0, on_patience, b);
+        if (r >= 0)
+                r = sd_event_source_set_priority(b->patience, SD_EVENT_PRIORITY_IDLE);
+        return r < 0 ? r : sd_event_source_set_io_events(b->io, EPOLLIN|EPOLLOUT);
+}
+
+static int let_wait(struct breaker_link *b, const struct breaker_request *q) {
+        int r = b->n_waiting == 0 ? begin_waiting(b) : 0;
+        struct breaker_request *bigger;
+
         if (r < 0)
                 return r;
-        if (b->n_waiting >= WAITING_MAX || now - b->waiting_since_usec > WAITING_USEC)
+        if (b->n_waiting >= WAITING_MAX)
                 return -ETIMEDOUT;
         bigger = reallocarray(b->waiting, b->n_waiting + 1, sizeof(*bigger));
         if (!bigger)
@@ -201,6 +228,7 @@ struct breaker_link *breaker_link_free(struct breaker_link *b) {
                 return NULL;
         sd_event_source_disable_unref(b->io);
         sd_event_source_disable_unref(b->retry);
+        sd_event_source_disable_unref(b->patience);
         safe_close(b->sock);
         free(b->found);
         free(b->waiting);

@@ -15,6 +15,7 @@
 #include "common/link.h"
 #include "manager/breaker-link.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -145,7 +146,40 @@ static void test_in_order(void **state) {
         assert_true(table_find(t->breaker->table, dm_uuid) < 0);
 }
 
-/* A breaker that reads no more is one that is not there. */
+#define LONG_USEC (2500 * USEC_PER_MSEC)
+
+/* For longer than the breaker may be silent the manager has no turn: time is what this is about. */
+static void test_manager_is_busy(void **state) {
+        struct state *t = *state;
+        uint64_t until = now_boottime_usec() + LONG_USEC;
+        struct breaker_slot s = slot(0, 3000);
+
+        set_all(t, 1000, false);
+        while (now_boottime_usec() < until)
+                (void) poll(NULL, 0, 100);
+        assert_int_equal(breaker_set(t->link, &s), 0);
+        while (t->answers < BREAKER_SLOTS + 1 && t->breaker->clients[0].fd >= 0) {
+                (void) turn(t);
+                serve(t);
+        }
+        assert_int_equal(t->ready, 1);
+        assert_true(breaker_is_ready(t->link));
+        assert_int_equal(table_count_armed(t->breaker->table), BREAKER_SLOTS);
+        assert_int_equal(t->breaker->table->slots[0].deadline_boottime_usec, 3000);
+}
+
+/* One that reads nothing while the manager has its turns is not there. */
+static void test_reads_no_more(void **state) {
+        struct state *t = *state;
+        uint64_t until = now_boottime_usec() + 4 * LONG_USEC;
+
+        set_all(t, 1000, false);
+        while (breaker_is_ready(t->link) && now_boottime_usec() < until)
+                assert_true(sd_event_run(t->event, LONG_USEC) >= 0);
+        assert_false(breaker_is_ready(t->link));
+}
+
+/* Nor one that lets more wait than there is reason for. */
 static void test_never_read(void **state) {
         struct state *t = *state;
         struct breaker_slot s = slot(0, 1);
@@ -163,6 +197,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_all_at_once, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_in_order, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_never_read, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_manager_is_busy, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_reads_no_more, set_up, tear_down),
         };
 
         return cmocka_run_group_tests_name("breaker-burst", tests, NULL, NULL);
