@@ -221,12 +221,12 @@ static int find_below(int control, const struct live_table_expected *e, struct l
                 r = read_table(control, name, io, sizeof(buffer));
         if (r >= 0)
                 r = integrity_check_table(io, &below, &ret->sectors);
-        if (r < 0)
-                return r == -ENXIO ? -EUCLEAN : r;
         ret->major = major(io->dev);
         ret->minor = minor(io->dev);
         ret->offset = 0;
-        return 0;
+        /* Of a table that is not ours a journal's key may be in here. */
+        explicit_bzero(buffer, sizeof(buffer));
+        return r == -ENXIO ? -EUCLEAN : r < 0 ? r : 0;
 }
 
 int live_table_check(const struct live_table_expected *asked, struct live_table *ret, const char **ret_why) {

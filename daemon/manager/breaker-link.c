@@ -74,7 +74,8 @@ static int begin_waiting(struct breaker_link *b) {
 
         b->waiting_since_usec = now_boottime_usec();
         b->patience = sd_event_source_disable_unref(b->patience);
-        r = sd_event_add_time(b->event, &b->patience, CLOCK_BOOTTIME, b->waiting_since_usec + WAITING_USEC, 0, on_patience, b);
+        r = sd_event_add_time(b->event, &b->patience, CLOCK_BOOTTIME, b->waiting_since_usec + WAITING_USEC, USEC_PER_MSEC, on_patience,
+                              b);
         if (r >= 0)
                 r = sd_event_source_set_priority(b->patience, SD_EVENT_PRIORITY_IDLE);
         return r < 0 ? r : sd_event_source_set_io_events(b->io, EPOLLIN|EPOLLOUT);
