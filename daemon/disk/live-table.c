@@ -207,7 +207,7 @@ static int find_below(int control, const struct live_table_expected *e, struct l
                 .mapping = e->name, .uuid = e->uuid, .major = e->major, .minor = e->minor, .offset = e->offset,
                 .tag_size = activation_tag_size(e->integrity), .read_only = e->read_only,
         };
-        _Alignas(8) uint8_t buffer[BUFFER_SIZE];
+        _Alignas(8) uint8_t buffer[BUFFER_SIZE] = {};
         struct dm_ioctl *io = (struct dm_ioctl *) buffer;
         char name[DM_NAME_LEN];
         int r;
