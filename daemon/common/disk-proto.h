@@ -22,7 +22,8 @@
 #define DISK_WRAPPED_MAX 512u
 #define DISK_SPKI_MAX 1024u
 #define DISK_SALT_SIZE 32u
-#define DISK_WRAPS_MAX 4u               /* keys that one volume may have */
+#define VOLUME_KEYS_MAX 4u              /* keys that one volume may have */
+#define DISK_WRAPS_MAX (VOLUME_KEYS_MAX + 1)    /* and a new version of one of them, while it is rotated */
 #define DISK_CORES_LIST_MAX 65536u
 
 enum disk_message { DISK_MSG_REQUEST = 0x0201, DISK_MSG_REPLY = 0x0202 };

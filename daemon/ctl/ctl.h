@@ -35,7 +35,7 @@ enum option_id {
 struct invocation {
         uint64_t given;                        /* OPTION_BIT()s that were on the command line */
         const char *values[_OPTION_MAX];       /* of those that take one */
-        const char *keys[DISK_WRAPS_MAX];      /* of --key, which may be there several times; the first is in values too */
+        const char *keys[VOLUME_KEYS_MAX];      /* of --key, which may be there several times; the first is in values too */
         size_t n_keys;
         const char *keyslot_files[32];         /* the same for --keyslot-file */
         size_t n_keyslot_files;

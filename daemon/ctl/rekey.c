@@ -18,7 +18,7 @@ struct has {
 };
 
 static void look_at_keys(const char *keys, const struct key_uri *new, struct has *ret) {
-        char copy[DISK_WRAPS_MAX * (KEY_URI_MAX + 1)], *rest = copy, *word;
+        char copy[VOLUME_KEYS_MAX * (KEY_URI_MAX + 1)], *rest = copy, *word;
 
         snprintf(copy, sizeof(copy), "%s", keys);
         while ((word = strsep(&rest, " "))) {

@@ -421,7 +421,7 @@ static int method_list_trust(sd_bus_message *message, void *user, sd_bus_error *
                 r = sd_bus_message_open_container(reply, 'a', "(sssstss)");
         for (size_t i = 0; r >= 0 && i < m->trust->n_entries; i++) {
                 const struct trust_entry *t = m->trust->entries + i;
-                char key[DISK_WRAPS_MAX * (KEY_URI_MAX + 1)];
+                char key[VOLUME_KEYS_MAX * (KEY_URI_MAX + 1)];
                 size_t n = 0;
 
                 if (t->pending && trust_find_uuid(m->trust, t->image))

@@ -63,7 +63,7 @@ static int change_list(struct enroll *e) {
         _cleanup_(freep) struct trust_entry *new = malloc(sizeof(*new));
         const struct disk_wrap *w = find_token(e);
 
-        if (!t || *t->list || (!e->request.remove && (!w || t->n_keys == DISK_WRAPS_MAX)))
+        if (!t || *t->list || (!e->request.remove && (!w || t->n_keys == VOLUME_KEYS_MAX)))
                 return -ESTALE;
         if (!new)
                 return -ENOMEM;
@@ -179,8 +179,8 @@ static void add(struct enroll *e, const struct trust_entry *t) {
                 header_verb_end(&e->work, NULL);
                 return;
         }
-        if (t->n_keys == DISK_WRAPS_MAX) {
-                header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s has %u keys, and no room for one more", e->work.name, DISK_WRAPS_MAX);
+        if (t->n_keys == VOLUME_KEYS_MAX) {
+                header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s has %u keys, and no room for one more", e->work.name, VOLUME_KEYS_MAX);
                 return;
         }
         if (t->role == ROLE_OS && key_proof_check_boot(e->work.manager, &e->key, &e->work.outcome) < 0) {

@@ -151,7 +151,7 @@ static int _printf_(2, 3) complain(char **why, const char *format, ...) {
 }
 
 static uint64_t bit_of(size_t field, unsigned n) {
-        return UINT64_C(1) << (field * DISK_WRAPS_MAX + n);
+        return UINT64_C(1) << (field * VOLUME_KEYS_MAX + n);
 }
 
 /* "Key" is of the first key, "Key2" of the second. Returns -1 for what is no field. */
@@ -164,7 +164,7 @@ static int find_field(const char *key, unsigned *ret_n) {
                 *ret_n = 0;
                 if (!*rest)
                         return (int) i;
-                if (!fields[i].of_key || *rest < '2' || *rest >= '1' + (int) DISK_WRAPS_MAX || rest[1])
+                if (!fields[i].of_key || *rest < '2' || *rest >= '1' + (int) VOLUME_KEYS_MAX || rest[1])
                         continue;
                 *ret_n = (unsigned) (*rest - '1');
                 return (int) i;
@@ -252,7 +252,7 @@ static bool key_is_valid(const struct trust_key *k) {
 
 static bool entry_is_valid(const struct trust_entry *e) {
         if (!uuid_is_valid(e->uuid) || !volume_name_is_valid(e->name) || (unsigned) e->role >= _ROLE_MAX ||
-            !is_printable(e->serial) || e->n_keys == 0 || e->n_keys > DISK_WRAPS_MAX)
+            !is_printable(e->serial) || e->n_keys == 0 || e->n_keys > VOLUME_KEYS_MAX)
                 return false;
         for (unsigned n = 0; n < e->n_keys; n++)
                 if (!key_is_valid(e->keys + n) || trust_find_key(e, &e->keys[n].key) != e->keys + n)

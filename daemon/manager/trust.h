@@ -17,7 +17,7 @@
  *   Unencrypted=BYTES       while it is encrypted in place: how much of it may be plain yet (disk/encryption.h). No line: none
  *   Image=UUID              it was copied with an image, whose volume had that one (personalize.c): a header of it is not opened any more
  *   ImageDigest=...         what Digest= is while it has the image's volume key
- *   Key2=, Generation2=, PublicKey2=, ProofTime2=, ProofRequestId2=     of a second key of the volume; up to DISK_WRAPS_MAX
+ *   Key2=, Generation2=, PublicKey2=, ProofTime2=, ProofRequestId2=     of a second key of the volume; up to VOLUME_KEYS_MAX
  *
  * Invariants of a list: UUIDs are unique, names are unique, every entry is complete and valid. A file that is not (also
  * one that others than root may write, or whose name is not its UUID) is left out and named in `bad`. */
@@ -44,7 +44,7 @@ struct trust_entry {
         char name[65];
         enum role role;
         uint8_t digest[DISK_DIGEST_SIZE];
-        struct trust_key keys[DISK_WRAPS_MAX];     /* in the order in which they are asked */
+        struct trust_key keys[VOLUME_KEYS_MAX];     /* in the order in which they are asked */
         unsigned n_keys;                           /* from 1 */
         char serial[65];
         char list[65];                             /* the signed list that it is from (trust-signed.h); empty: a file of ours */

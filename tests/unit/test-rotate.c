@@ -491,15 +491,21 @@ static void test_which_key(void **state _unused_) {
         assert_int_equal(entry.keys[1].generation, 2);           /* in its old place */
 }
 
-static void test_no_room(void **state _unused_) {
-        for (unsigned i = 1; i < DISK_WRAPS_MAX; i++) {
-                char key[64];
+/* As many as a volume may have: each is rotated. With a token too many that nobody lists none is. */
+static void test_all_its_keys(void **state _unused_) {
+        char key[64];
 
+        for (unsigned i = 1; i < VOLUME_KEYS_MAX; i++) {
                 snprintf(key, sizeof(key), "https://b%u.test/keys/k", i);
                 version(i, key, (char) ('4' + i), 1);
                 listed(key, (char) ('4' + i), 1);
         }
-        assert_int_equal(run(&(struct rotate_request) { .what = "data1", .key = KEY }), EXIT_CODE_FAILED);
+        assert_int_equal(run(&(struct rotate_request) { .what = "data1", .key = KEY }), EXIT_CODE_DONE);
+        assert_int_equal(header.n_wraps, VOLUME_KEYS_MAX);
+        assert_null(find_wrap(KEY "/1"));
+        assert_non_null(find_wrap(KEY "/2"));
+        version(VOLUME_KEYS_MAX, "https://c.test/keys/k", '9', 1);
+        assert_int_equal(run(&(struct rotate_request) { .what = "data1", .key = KEY, .version = "8" }), EXIT_CODE_FAILED);
         assert_non_null(strstr(end.message, "room"));
         assert_int_equal(header.n_wraps, DISK_WRAPS_MAX);
 }
@@ -510,7 +516,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_closed), TEST(test_open), TEST(test_nothing_newer), TEST(test_interrupted_everywhere),
                 TEST(test_another_version_meanwhile), TEST(test_back_to_the_old), TEST(test_new_version_is_refused),
-                TEST(test_role_os), TEST(test_which_key), TEST(test_no_room),
+                TEST(test_role_os), TEST(test_which_key), TEST(test_all_its_keys),
         };
 
         return cmocka_run_group_tests_name("rotate", tests, NULL, NULL);

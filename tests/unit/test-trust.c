@@ -157,7 +157,7 @@ static void test_print_and_parse_again(void **state _unused_) {
         assert_memory_equal(&e, &back, sizeof(e));
         free(text);
         /* as many keys as there may be, each as long as it may be */
-        for (e.n_keys = 1; e.n_keys < DISK_WRAPS_MAX; e.n_keys++) {
+        for (e.n_keys = 1; e.n_keys < VOLUME_KEYS_MAX; e.n_keys++) {
                 e.keys[e.n_keys] = e.keys[0];
                 e.keys[e.n_keys].key.port = (uint16_t) (9000 + e.n_keys);
                 e.keys[e.n_keys].generation = 9 + e.n_keys;
