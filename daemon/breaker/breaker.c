@@ -9,10 +9,6 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-static bool wants_power(const struct breaker_slot *s) {
-        return s->action == BREAKER_ACTION_POWEROFF || s->action == BREAKER_ACTION_REBOOT;
-}
-
 static void start_power(struct breaker *b, const struct breaker_slot *s, uint64_t now) {
         if (b->power_since_usec != 0)
                 return;
@@ -50,7 +46,7 @@ static void finish(struct breaker *b, int i, int error, struct instant now) {
         w->retry_usec = now.boottime_usec + BREAKER_RETRY_USEC;
         clients_finish_act(b, i, error);
         /* -ENXIO: there is no such mapping, hence nothing that the power would have to go for. */
-        if (wants_power(s) && error != -ENXIO)
+        if (slot_wants_power(s) && error != -ENXIO)
                 start_power(b, s, now.boottime_usec);
 }
 
@@ -75,7 +71,7 @@ static void act(struct breaker *b, int i, struct instant now) {
         }
         if (w->waited_for && now.boottime_usec >= w->reply_by_usec)
                 clients_finish_act(b, i, -ETIMEDOUT);
-        if (wants_power(s) && now.boottime_usec >= w->due_since_usec + BREAKER_POWER_WAIT_USEC &&
+        if (slot_wants_power(s) && now.boottime_usec >= w->due_since_usec + BREAKER_POWER_WAIT_USEC &&
             w->last_error != -ENXIO)
                 start_power(b, s, now.boottime_usec);
         if (now.boottime_usec < w->retry_usec)

@@ -34,6 +34,7 @@ struct slot_work {
         uint64_t due_since_usec;         /* 0: not due */
         uint64_t jump_seen_usec;         /* due by the wall clock alone, since then; 0: not so */
         int last_error;                  /* said already */
+        bool ordered;                    /* by an ACT: where the power is to go, a SET does not put that off */
         bool waited_for;                 /* an ACT waits for the outcome */
         int client;
         uint32_t client_generation;

@@ -73,9 +73,20 @@ static void go_on_listing(struct breaker *b, struct client *c) {
         }
 }
 
-static int handle_set(struct breaker *b, const struct breaker_slot *asked, const struct breaker_slot **ret) {
-        int i;
+/* Its power goes, with the cut or without it: cmkd decides anew meanwhile, with deadlines as ever, and does not mean to put it off. */
+static bool is_going(const struct breaker *b, int i) {
+        const struct breaker_slot *s = b->table->slots + i;
 
+        return b->work[i].ordered && slot_wants_power(s) && s->state != BREAKER_TRIPPED;
+}
+
+static int handle_set(struct breaker *b, const struct breaker_slot *asked, const struct breaker_slot **ret) {
+        int i = table_find(b->table, asked->dm_uuid);
+
+        if (i >= 0 && is_going(b, i) && slot_wants_power(asked)) {
+                *ret = &b->table->slots[i];
+                return 0;
+        }
         i = table_set(b->table, asked);
         if (i < 0)
                 return i;
@@ -83,6 +94,7 @@ static int handle_set(struct breaker *b, const struct breaker_slot *asked, const
         b->work[i].retry_usec = 0;
         b->work[i].due_since_usec = 0;
         b->work[i].last_error = 0;
+        b->work[i].ordered = false;
         *ret = &b->table->slots[i];
         return 0;
 }
@@ -102,6 +114,7 @@ static int handle_act(struct breaker *b, int client, const struct breaker_reques
         clients_finish_act(b, i, -ECANCELED);
         w = &b->work[i];
         *w = (struct slot_work) {
+                .ordered = true,
                 .waited_for = true,
                 .client = client,
                 .client_generation = b->clients[client].generation,

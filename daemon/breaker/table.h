@@ -43,6 +43,10 @@ int table_set(struct table *t, const struct breaker_slot *s);
 /* Forgets a slot; harmless where there is none. */
 void table_clear(struct table *t, const char dm_uuid[static 128]);
 
+static inline bool slot_wants_power(const struct breaker_slot *s) {
+        return s->action == BREAKER_ACTION_POWEROFF || s->action == BREAKER_ACTION_REBOOT;
+}
+
 /* Whether its time has come by either clock, and there is something left to do. */
 bool slot_is_due(const struct breaker_slot *s, struct instant now);
 

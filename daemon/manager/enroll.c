@@ -25,6 +25,8 @@ struct enroll {
         struct enroll_request request;
         struct proven_key key;
         struct new_secret new;           /* fd: -EBADF where there is none */
+        struct key_waiter waiter;        /* for what is left to be granted */
+        char waiting_for[KEY_URI_MAX];
         char old_secret[STORED_NAME_SIZE];    /* that the vault keeps for a key that is taken out; empty: none */
 };
 
@@ -212,15 +214,9 @@ static void on_removed(const struct outcome *o, void *user) {
         header_verb_end(&e->work, NULL);
 }
 
-static void on_other_key_opens(const struct outcome *o, void *user) {
-        struct enroll *e = user;
-        int r;
+static void take_off_list(struct enroll *e) {
+        int r = change_list(e);
 
-        if (o->code != EXIT_CODE_DONE) {
-                header_verb_end(&e->work, o);
-                return;
-        }
-        r = change_list(e);
         if (r < 0) {
                 header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s: the key could not be taken off the node's list in %s: %s", e->work.name,
                                    TRUST_DIRECTORY, strerror(-r));
@@ -231,6 +227,52 @@ static void on_other_key_opens(const struct outcome *o, void *user) {
                 step(e, &drop_verb, PICK_OTHERS, on_removed);
         else
                 on_removed(&(struct outcome) {}, e);
+}
+
+static void on_granted(const struct vault_reply *y, void *user) {
+        struct enroll *e = user;
+
+        if (y->verdict == VERDICT_GRANTED) {
+                take_off_list(e);
+                return;
+        }
+        outcome_from_vault(&e->work.outcome, e->work.name, e->waiting_for, y);
+        outcome_add(&e->work.outcome, ". Without the other key nobody would have granted it: nothing was changed");
+        header_verb_fail(&e->work, NULL);
+}
+
+/* One of those that stay, if none of them was ever granted: enrolled a moment ago, and not answered yet. */
+static struct key *find_without_lease(const struct enroll *e) {
+        const struct volume *v = manager_volume_by_uuid(e->work.manager, e->work.uuid);
+        struct key *found = NULL;
+
+        for (unsigned i = 0; v && volume_is_open(v) && i < v->n_wraps; i++) {
+                struct key *k = v->wraps[i]->key;
+
+                if (!k || key_uri_same_key(&k->uri, &e->key.uri))
+                        continue;
+                if (k->track.has_grant)
+                        return NULL;
+                found = k;
+        }
+        return found;
+}
+
+/* An open volume has to have a lease by what is left before it loses that of the key that goes. */
+static void on_other_key_opens(const struct outcome *o, void *user) {
+        struct enroll *e = user;
+        struct key *k;
+
+        if (o->code != EXIT_CODE_DONE) {
+                header_verb_end(&e->work, o);
+                return;
+        }
+        k = find_without_lease(e);
+        e->waiter = (struct key_waiter) { .done = on_granted, .user = e };
+        if (k)
+                snprintf(e->waiting_for, sizeof(e->waiting_for), "%s", k->uri_text);
+        if (!k || key_prove(k, &e->waiter))
+                take_off_list(e);
 }
 
 static void take_out(struct enroll *e, const struct trust_entry *t) {

@@ -58,18 +58,21 @@ static void on_breaker_ready(const struct breaker_slot *found, size_t n, void *u
 }
 
 static void on_breaker_slot(int error, const struct breaker_slot *s, void *user) {
+        struct volume *v = manager_volume_by_name(user, s->name);
         struct manager *m = user;
         struct audit_message_record *r;
 
         if (error < 0)
                 log_alert("%s: the breaker refused its deadline: %s", s->name, strerror(-error));
+        if (error < 0 && v)
+                v->breaker_set = false;          /* a finding, until it takes one */
         if (s->state != BREAKER_TRIPPED && s->state != BREAKER_FAILED)
                 return;
         log_alert("%s: the breaker %s", s->name, s->state == BREAKER_TRIPPED ? "has cut it" : "could not cut it");
         r = malloc(sizeof(*r));
         if (!r)
                 return;
-        manager_record_start(r, manager_volume_by_name(m, s->name), "breaker", LOG_ALERT, false);
+        manager_record_start(r, v, "breaker", LOG_ALERT, false);
         audit_record_add(r, "mapping", s->name);
         audit_record_add(r, "result", s->state == BREAKER_TRIPPED ? "cut" : strerror(-s->error));
         audit_record_addf(r, "tripped_boottime_usec", "%llu", (unsigned long long) s->tripped_boottime_usec);

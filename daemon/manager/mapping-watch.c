@@ -170,7 +170,7 @@ static void look_at_all(struct mapping_watch *w) {
                 look_at(v);
 }
 
-/* What was skipped and is to be skipped again is there once more. */
+/* What was skipped and is to be skipped again is there once more. A resume that failed may have gone further than its child could say. */
 static void look_at_skipped(struct mapping_watch *w) {
         size_t n = w->n_skipped;
 
@@ -185,6 +185,8 @@ static void look_at_skipped(struct mapping_watch *w) {
                 v = manager_volume_by_uuid(w->manager, x.uuid);
                 if (v)
                         look_at(v);
+                if (v && v->state == VOLUME_HELD)
+                        adopt_held_changed(v);
         }
 }
 

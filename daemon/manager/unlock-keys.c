@@ -28,6 +28,26 @@ static struct key *key_of(const struct unlock *u) {
         return NULL;
 }
 
+/* The same; there by which the volume itself is polled, where it is. */
+static struct key *polled_key(const struct unlock *u) {
+        const struct volume *v = u->verb->header_only ? manager_volume_by_uuid(u->manager, u->volume->uuid) : NULL;
+
+        for (unsigned i = 0; v && i < v->n_wraps; i++)
+                if (streq(v->wraps[i]->uri, wrap_of(u)->key))
+                        return v->wraps[i]->key;
+        return key_of(u);
+}
+
+/* OnKeyExpiry=revoke: its vault would unwrap with an expired key. */
+static bool expiry_revokes(const struct unlock *u) {
+        const struct key *k = polled_key(u);
+        struct policy p;
+
+        if (k || !u->verb->header_only)
+                return k && k->timing.expiry_revokes;
+        return policy_make(u->manager->config, u->volume->role, u->volume->name, NULL, &p, NULL) >= 0 && p.on_key_expiry == KEY_EXPIRY_REVOKE;
+}
+
 void unlock_record_request(struct unlock *u) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
 
@@ -264,6 +284,14 @@ static void on_unwrapped(const struct vault_reply *y, void *user) {
                 ask_others(u);
 }
 
+static void fill_request(const struct unlock *u, enum vault_op op, const struct key_uri *uri, struct vault_request *q) {
+        q->op = op;
+        q->key = *uri;
+        q->timeout_ms = (uint32_t) (u->vault->timeout_usec / USEC_PER_MSEC);
+        snprintf(q->vault, sizeof(q->vault), "%s", u->vault->name);
+        memcpy(q->client_request_id, u->volume->use_id, sizeof(q->client_request_id));
+}
+
 static int unwrap(struct unlock *u, const struct key_uri *uri) {
         _cleanup_(freep) struct vault_request *q = calloc(1, sizeof(*q));
         _cleanup_(closep) int write_end = -EBADF;
@@ -276,12 +304,8 @@ static int unwrap(struct unlock *u, const struct key_uri *uri) {
         safe_close(u->secret_fd);
         u->secret_fd = fds[0];
         write_end = fds[1];
-        q->op = VAULT_OP_UNWRAP;
+        fill_request(u, VAULT_OP_UNWRAP, uri, q);
         q->flags = VAULT_FLAG_DELIVER;
-        q->key = *uri;
-        q->timeout_ms = (uint32_t) (u->vault->timeout_usec / USEC_PER_MSEC);
-        snprintf(q->vault, sizeof(q->vault), "%s", u->vault->name);
-        memcpy(q->client_request_id, u->volume->use_id, sizeof(q->client_request_id));
         wrap_fill_request(wrap_of(u), u->volume->uuid, q);
         u->issued = instant_now();
         return worker_ask(u->manager->worker, q, write_end, on_unwrapped, u);
@@ -289,19 +313,20 @@ static int unwrap(struct unlock *u, const struct key_uri *uri) {
 
 static void on_attributes(const struct vault_reply *y, void *user) {
         struct unlock *u = user;
-        struct key *k = key_of(u);
+        struct key *k = polled_key(u);
         struct outcome o = {};
         struct key_uri uri;
         int r;
 
         u->answer = *y;
-        if (!k) {
+        if (!k && !u->verb->header_only) {
                 outcome_set(&o, EXIT_CODE_BUSY, "%s: it was cut meanwhile", u->volume->name);
                 unlock_fail(u, &o, "failed");
                 return;
         }
-        key_attributes_take(k, y);
-        attributes_judge(&u->answer, k->timing.expiry_revokes, instant_now());
+        if (k)
+                key_attributes_take(k, y);
+        attributes_judge(&u->answer, true, instant_now());
         if (u->answer.verdict != VERDICT_GRANTED) {
                 refused_by_key(u);
                 return;
@@ -316,19 +341,21 @@ static void on_attributes(const struct vault_reply *y, void *user) {
         unlock_fail(u, &o, "failed");
 }
 
-/* OnKeyExpiry=revoke: the vault would unwrap with an expired key, so that it is asked first. */
-static int ask_attributes(struct unlock *u, struct key *k) {
-        _cleanup_(freep) struct vault_request *q = malloc(sizeof(*q));
+static int ask_attributes(struct unlock *u, const struct key_uri *uri) {
+        _cleanup_(freep) struct vault_request *q = calloc(1, sizeof(*q));
+        struct key *k = polled_key(u);
 
         if (!q)
                 return -ENOMEM;
-        key_fill_request(k, VAULT_OP_GET_KEY, q);
-        attributes_asked(&k->attributes, k->track.n_polls, instant_now());
+        if (k) {
+                key_fill_request(k, VAULT_OP_GET_KEY, q);
+                attributes_asked(&k->attributes, k->track.n_polls, instant_now());
+        } else
+                fill_request(u, VAULT_OP_GET_KEY, uri, q);
         return worker_ask(u->manager->worker, q, -EBADF, on_attributes, u);
 }
 
 static void try_key(struct unlock *u) {
-        struct key *k = key_of(u);
         struct outcome o = {};
         struct key_uri uri;
         int r;
@@ -339,7 +366,7 @@ static void try_key(struct unlock *u) {
                 unlock_fail(u, &o, "refused");
                 return;
         }
-        r = k && k->timing.expiry_revokes ? ask_attributes(u, k) : unwrap(u, &uri);
+        r = expiry_revokes(u) ? ask_attributes(u, &uri) : unwrap(u, &uri);
         if (r < 0) {
                 outcome_set(&o, EXIT_CODE_FAILED, "%s: %s", u->volume->name, strerror(-r));
                 unlock_fail(u, &o, "failed");

@@ -180,6 +180,33 @@ static void test_reads_no_more(void **state) {
 }
 
 /* Nor one that lets more wait than there is reason for. */
+/* cmkd asks for the end, and decides anew while that is on its way: a machine whose power goes is not kept by that, a volume that is cut may be. */
+static void test_deadline_after_act(void **state) {
+        for (uint32_t action = BREAKER_ACTION_CUT; action <= BREAKER_ACTION_REBOOT; action++) {
+                struct breaker_slot s = slot(0, 1000);
+                struct state *t = *state;
+
+                s.action = action;
+                assert_int_equal(breaker_act(t->link, &s), 0);
+                serve(t);
+                t->breaker->work[0].due_since_usec = 7;
+                s.deadline_boottime_usec = UINT64_MAX;
+                assert_int_equal(breaker_set(t->link, &s), 0);
+                serve(t);
+                assert_int_equal(t->breaker->table->slots[0].deadline_boottime_usec == UINT64_MAX, action == BREAKER_ACTION_CUT);
+                assert_int_equal(t->breaker->work[0].due_since_usec, action == BREAKER_ACTION_CUT ? 0 : 7);
+                /* called off: the next is as any other */
+                assert_int_equal(breaker_clear(t->link, s.dm_uuid), 0);
+                serve(t);
+                assert_int_equal(breaker_set(t->link, &s), 0);
+                serve(t);
+                assert_int_equal(t->breaker->table->slots[0].deadline_boottime_usec, UINT64_MAX);
+                assert_int_equal(t->breaker->work[0].due_since_usec, 0);
+                assert_int_equal(breaker_clear(t->link, s.dm_uuid), 0);
+                serve(t);
+        }
+}
+
 static void test_never_read(void **state) {
         struct state *t = *state;
         struct breaker_slot s = slot(0, 1);
@@ -196,6 +223,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_all_at_once, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_in_order, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_deadline_after_act, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_never_read, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_manager_is_busy, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_reads_no_more, set_up, tear_down),

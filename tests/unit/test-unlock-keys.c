@@ -33,7 +33,8 @@ static struct { worker_callback callback; void *user; unsigned key; } asked;
 static struct { struct key_waiter *waiter; unsigned key; } waiting[2];
 static unsigned n_waiting;
 static char order[16];                 /* the keys whose vaults were asked to unwrap */
-static bool released, known;
+static bool released, known, expired;
+static struct config config;
 static struct outcome end;
 static struct vault_reply answer;
 
@@ -46,11 +47,11 @@ static unsigned index_of(const struct key *k) {
 int worker_ask(struct worker_link *l _unused_, const struct vault_request *q, int fd, worker_callback callback, void *user) {
         unsigned key = streq(q->key.host, "b.test");
 
-        assert_true(fd >= 0);
+        assert_int_equal(fd >= 0, q->op == VAULT_OP_UNWRAP);
         asked.callback = callback;
         asked.user = user;
         asked.key = key;
-        order[strlen(order)] = key ? 'b' : 'a';
+        order[strlen(order)] = q->op == VAULT_OP_GET_KEY ? '?' : key ? 'b' : 'a';
         return 0;
 }
 
@@ -128,18 +129,24 @@ void manager_record(struct manager *m _unused_, const struct audit_message_recor
 void key_attributes_take(struct key *k _unused_, const struct vault_reply *y _unused_) {
 }
 
-void attributes_judge(struct vault_reply *y _unused_, bool expiry_revokes _unused_, struct instant now _unused_) {
+void attributes_judge(struct vault_reply *y, bool expiry_revokes, struct instant now _unused_) {
+        if (expiry_revokes && expired)
+                y->verdict = VERDICT_REVOKED;
 }
 
 void attributes_asked(struct attributes *a _unused_, uint64_t n _unused_, struct instant now _unused_) {
 }
 
-void key_fill_request(const struct key *k _unused_, enum vault_op op _unused_, struct vault_request *q _unused_) {
+void key_fill_request(const struct key *k, enum vault_op op, struct vault_request *q) {
+        *q = (struct vault_request) { .op = (uint8_t) op };
+        assert_int_equal(key_uri_parse(k->uri_text, &q->key, NULL), 0);
 }
 
 /* ---- one attempt ---- */
 
 static int set_up(void **state _unused_) {
+        policy_settings_init(&config.policy);
+        manager.config = &config;
         return sd_event_default(&manager.event) >= 0 ? 0 : -1;
 }
 
@@ -325,6 +332,34 @@ static void test_header_only(void **state _unused_) {
         assert_int_equal(end.code, EXIT_CODE_REVOKED);
 }
 
+/* Nor past an expiry that revokes, though the vault unwraps: whether this node says so, or the owner of a key that is polled. */
+static void test_header_of_expired_key(void **state _unused_) {
+        static const enum verdict granted[] = { VERDICT_GRANTED, VERDICT_GRANTED };
+        static struct volume stand_in;
+
+        for (unsigned i = 0; i < 8; i++) {
+                bool polls = i & 4, asks;
+
+                says = polled = granted;
+                begin(&header, REVOKE_ALL);
+                u->tries.n = 1;
+                expired = i & 1;
+                config.policy.on_key_expiry = !polls && i & 2 ? KEY_EXPIRY_REVOKE : KEY_EXPIRY_REPORT;
+                keys[0].timing.expiry_revokes = polls && i & 2;
+                asks = i & 2;
+                known = polls;
+                stand_in = volume;
+                stand_in.n_wraps = 0;
+                u->volume = &stand_in;
+                play();
+                assert_int_equal(released, !asks || !expired);
+                assert_string_equal(order, !asks ? "a" : expired ? "?" : "?a");
+                if (!released)
+                        assert_int_equal(end.code, EXIT_CODE_REVOKED);
+        }
+        expired = false;
+}
+
 static void test_keyslot_that_does_not_open(void **state _unused_) {
         static const enum verdict both[] = { VERDICT_GRANTED, VERDICT_GRANTED };
         struct disk_reply y = { .error = -ENOKEY, .message = "it does not open" };
@@ -347,7 +382,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_every_pair), cmocka_unit_test(test_exit_codes),
                 cmocka_unit_test(test_unwrapped_from_memory), cmocka_unit_test(test_silent_for_too_long),
-                cmocka_unit_test(test_header_only), cmocka_unit_test(test_keyslot_that_does_not_open),
+                cmocka_unit_test(test_header_only), cmocka_unit_test(test_header_of_expired_key),
+                cmocka_unit_test(test_keyslot_that_does_not_open),
         };
 
         return cmocka_run_group_tests_name("unlock-keys", tests, set_up, tear_down);
