@@ -79,6 +79,10 @@ static void test_cases(void **state _unused_) {
         f.flags &= ~(uint32_t) DISK_FLAG_TABLE_OK;
         assert_int_equal(see(f), RECOGNIZED_CUT);
         assert_int_equal(cause, CAUSE_INTERRUPTED);
+        /* the root file system is not cut for it, nor the machine switched off */
+        f.role = ROLE_OS;
+        assert_int_equal(see(f), RECOGNIZED_RECOVERY);
+        f.role = ROLE_DATA;
         f.encrypting = false;
         assert_int_equal(see(f), RECOGNIZED_CUT);
         assert_int_equal(cause, CAUSE_REFUSED);
