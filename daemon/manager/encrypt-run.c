@@ -126,23 +126,24 @@ static void finish(struct encrypt_run *r) {
         run_free(r);
 }
 
-/* Nobody closes the root file system. It may be between two parts: a second child goes on then, or sees that it is not. What is half-way is
- * finished in the initramfs; where that has been tried in vain it is not tried again. */
+/* Nobody closes the root file system: what is half-way is finished in the initramfs. At once, and without a child that would look first: what
+ * it would need (a record that is durable, its own program) may be on the part that waits. Where it does not get on between two boots it is
+ * tried again, and not booted for. */
 static void boot_again(struct encrypt_run *r, struct volume *v, const char *why) {
         int error;
 
-        if (++v->encrypt_failures == 1) {
-                log_alert("%s: the change of its volume key was stopped, perhaps half-way: %s", v->name, why);
+        log_alert("%s: the change of its volume key was stopped half-way, and whoever uses that part of it waits until the next boot: %s", v->name,
+                  why);
+        record(r, "reencrypt_interrupted", LOG_ALERT, why);
+        if (!v->encrypt_progressed && ++v->encrypt_failures == 1) {
                 header_work_give_back(&r->work);
                 later(r, RETRY_USEC);
                 return;
         }
-        log_alert("%s: the change of its volume key was stopped half-way, and whoever uses that part of it waits until the next boot: %s", v->name,
-                  why);
-        record(r, "reencrypt_interrupted", LOG_ALERT, why);
         run_free(r);
         if (!v->encrypt_progressed) {
-                log_alert("%s: it did not get on since this machine was booted: it is not booted again for it. What is wrong with its disk?", v->name);
+                log_alert("%s: it did not get on since this machine was booted, which is not booted again for it. What is wrong with its disk?",
+                          v->name);
                 return;
         }
         error = teardown_start(v, ACTION_REBOOT, CAUSE_INTERRUPTED, why);

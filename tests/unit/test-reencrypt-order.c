@@ -488,7 +488,7 @@ static void test_nothing_in_an_initramfs(void **state _unused_) {
         must_be_done();
 }
 
-/* A child that died is followed by another one; booted again only where it got on meanwhile. */
+/* Booted again where it got on before; else it is followed by another one, once. */
 static void test_child_dies(void **state _unused_) {
         set_up(ROLE_OS);
         fails = 1;
