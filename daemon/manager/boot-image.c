@@ -38,17 +38,9 @@ void boot_image_forget(void) {
 }
 
 int boot_image_list(struct header_work *w, const struct trust_entry *t) {
-        bool was_due = boot_image_is_due();
-        int r;
+        int r = t->role == ROLE_OS ? mark() : 0;
 
-        if (t->role != ROLE_OS)
-                return header_work_list(w, t);
-        r = mark();
-        if (r >= 0)
-                r = header_work_list(w, t);
-        if (r < 0 && !was_due)
-                boot_image_forget();
-        return r;
+        return r < 0 ? r : header_work_list(w, t);
 }
 
 static int start(struct building *b);

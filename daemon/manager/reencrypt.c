@@ -232,10 +232,11 @@ static void next(struct reencrypt *e) {
                 return;
         }
         r = list_next(e);
-        if (r < 0)
+        if (r < 0) {
+                list_as_before(e);
                 header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s: it could not be entered on the node's list in %s that its volume key "
                                    "is to change (%s): nothing was changed", e->work.name, TRUST_DIRECTORY, strerror(-r));
-        else
+        } else
                 begin(e);
 }
 
