@@ -171,7 +171,8 @@ install: all
 	$(Q)$(INSTALL) -m 755 $(addprefix $(BUILD)/,$(SBINS)) $(D)/lib/cmkd/
 	$(Q)$(INSTALL) -m 755 $(BUILD)/cmkctl $(D)/bin/
 	$(Q)$(INSTALL) -m 755 daemon/data/cmkd-removal-check $(D)/lib/cmkd/
-	$(Q)sed 's|/usr/lib/cmkd|$(PREFIX)/lib/cmkd|' udev/boot-files > $(D)/lib/cmkd/cmkd-boot-files && chmod 755 $(D)/lib/cmkd/cmkd-boot-files
+	$(Q)for f in boot-files=cmkd-boot-files build-images=cmkd-initramfs; do sed 's|/usr/lib/cmkd|$(PREFIX)/lib/cmkd|' udev/$${f%%=*} > \
+		$(D)/lib/cmkd/$${f#*=} && chmod 755 $(D)/lib/cmkd/$${f#*=} || exit 1; done
 	$(Q)$(INSTALL) -m 644 $(BUILD)/$(PLUGIN) $(DESTDIR)$(TOKEN_DIR)/
 	$(Q)for u in $(UNITS); do sed 's|/usr/lib/cmkd/|$(PREFIX)/lib/cmkd/|; s|/usr/bin/cmkctl|$(PREFIX)/bin/cmkctl|' $$u \
 		> $(DESTDIR)$(UNIT_DIR)/$${u##*/} && \

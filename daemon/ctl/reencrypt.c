@@ -12,7 +12,7 @@
 /* cmkctl reencrypt: another volume key. What opens keyslots that are not cmkd's goes from its files into a pipe, and through the daemon,
  * which does not read it, to its child. */
 
-#define BEGIN_TIMEOUT_USEC (10 * 60 * USEC_PER_SEC)
+#define BEGIN_TIMEOUT_USEC (60 * 60 * USEC_PER_SEC)      /* of a root file system the initramfs is built first */
 
 /* "NUMBER", up to the end or to stop. Returns 0 or EXIT_CODE_USAGE. */
 static int read_number(const char *text, size_t size, unsigned *ret) {

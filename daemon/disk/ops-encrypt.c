@@ -26,6 +26,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -444,6 +445,14 @@ static int read_again(struct volume *v, const struct disk_request *q, struct dis
         return 0;
 }
 
+/* What this process stands on may be on the part that it is at, which waits for it; and it may not die in the middle, where nobody can close
+ * the volume. Its manager's end is told to it as SIGTERM is. */
+static int be_below_root(const struct disk_request *q, struct disk_reply *y) {
+        if (mlockall(MCL_CURRENT|MCL_FUTURE) < 0 || prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
+                return op_fail(y, -errno, EXIT_CODE_FAILED, "%s: this process cannot be locked in memory: %s", q->name, strerror(errno));
+        return 0;
+}
+
 int op_encrypt_run(const struct disk_request *q, int in_fd, int *ret_fd _unused_, struct disk_reply *y) {
         _cleanup_(volume_done) struct volume v = { .device = DEVICE_NONE, .keep_unlock_key = true };
         _cleanup_(header_unlock) struct header_lock lock = HEADER_LOCK_NONE;
@@ -468,6 +477,8 @@ int op_encrypt_run(const struct disk_request *q, int in_fd, int *ret_fd _unused_
                 r = header_lock_encryption(q->uuid, q->device, &lock, y);
         if (r >= 0)
                 r = dm_crypt_uuid(q->uuid, q->mapping, listener.dm_uuid);
+        if (r >= 0 && v.wrap->token.role == ROLE_OS)
+                r = be_below_root(q, y);
         if (r < 0)
                 return r;
         r = luks_encrypt_run(&l, v.header, v.device.path, q->mapping, v.wrap->token.keyslot, v.unlock_key, tell, &listener);

@@ -4,14 +4,20 @@
  * key in the kernel is the header's nobody can say, only that the table asks for it by the header's name. */
 
 #include "activation.h"
+#include "header-write.h"
 #include "live-table.h"
 #include "ops.h"
 #include "volume.h"
 
 #include "ladder/dm.h"
 
+#include <time.h>
+
 /* At one that changes meanwhile. */
 #define LOOKS 4
+/* How long a part of an encryption may take until it has ended. */
+#define PART_USEC (20 * USEC_PER_SEC)
+#define PART_PAUSE_MSEC 50
 
 static void check_table(const struct mapping *m, const struct volume *v, const struct disk_request *q, uint64_t sectors,
                         struct disk_reply *y) {
@@ -19,7 +25,7 @@ static void check_table(const struct mapping *m, const struct volume *v, const s
                 .name = m->info.name, .dm_uuid = m->dm_uuid, .uuid = v->header->copy.uuid, .major = v->device.major,
                 .minor = v->device.minor, .sectors = sectors, .offset = v->header->layout.data_offset / 512,
                 .sector_size = v->header->layout.sector_size, .digest = v->header->layout.digest, .read_only = m->info.state & DM_STATE_READ_ONLY,
-                .by_others = true, .integrity = v->header->layout.integrity,
+                .by_others = true, .activation = v->header->layout.activation, .integrity = v->header->layout.integrity,
                 .encryption = v->header->encryption.under_way ? &v->header->encryption : NULL,
         };
         struct live_table live;
@@ -72,10 +78,28 @@ static bool has_changed(const struct mapping *m, const struct disk_request *q) {
                (now.present != m->present || now.info.state != m->info.state || now.table.all_error != m->table.all_error);
 }
 
+/* Of the root file system who encrypts it outlives its manager, up to the end of the part that it is at: only then the table is the header's. */
+static void await_part(const struct disk_request *q) {
+        const struct timespec pause = { 0, PART_PAUSE_MSEC * 1000 * 1000 };
+        uint64_t until = now_boottime_usec() + PART_USEC;
+        struct disk_reply unused = {};
+
+        while (q->role == ROLE_OS && q->plain_max > 0) {
+                struct header_lock lock = HEADER_LOCK_NONE;
+                int r = header_lock_encryption(q->uuid, q->device, &lock, &unused);
+
+                header_unlock(&lock);
+                if (r != -EBUSY || now_boottime_usec() >= until)
+                        return;
+                (void) nanosleep(&pause, NULL);
+        }
+}
+
 /* A mapping that is cut by the breaker while it is looked at has for a moment a table that is neither. */
 int op_recognize(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
         const struct disk_reply before = *y;
 
+        await_part(q);
         for (unsigned n = 1;; n++) {
                 _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
                 int r = look(&m, q, y);

@@ -7,12 +7,13 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "boot-image.h"
 #include "common/log.h"
-#include "header-work.h"
 #include "manager.h"
 #include "teardown.h"
 
 #define RETRY_USEC (10 * USEC_PER_SEC)
+#define IMAGE_RETRY_USEC (10 * 60 * USEC_PER_SEC)
 #define LIST_EVERY_USEC (10 * USEC_PER_SEC)       /* how old a header may be before it is refused */
 #define NO_DEADLINE (365ull * 24 * 60 * 60 * USEC_PER_SEC)
 #define FAILURES_MAX 3u
@@ -85,7 +86,7 @@ static void list(struct encrypt_run *r, uint64_t plain) {
         e = *t;
         e.unencrypted = plain;
         e.rekeying = r->rekeys && plain > 0;
-        error = header_work_list(&r->work, &e);
+        error = plain > 0 ? header_work_list(&r->work, &e) : boot_image_list(&r->work, &e);
         if (error < 0)
                 log_warning("%s: how far its encryption is cannot be written down: %s", r->work.name, strerror(-error));
 }
@@ -100,8 +101,16 @@ static void later(struct encrypt_run *r, uint64_t usec) {
         }
 }
 
+/* What there is opens it as well, and a header from the middle too, if somebody kept one. */
+static void on_last_image(const char *why, void *user _unused_) {
+        if (why)
+                log_alert("The initramfs could not be built anew after the change of a volume key: %s. The one that is there boots this machine; "
+                          "\"systemctl start " BOOT_IMAGE_UNIT "\"", why);
+}
+
 static void finish(struct encrypt_run *r) {
         struct volume *v;
+        int error;
 
         list(r, 0);
         log_notice("%s: all of it is encrypted%s now", r->work.name, r->rekeys ? " by its new volume key" : "");
@@ -109,13 +118,47 @@ static void finish(struct encrypt_run *r) {
         v = header_work_bind(&r->work, -1);
         if (v)
                 v->encrypt_failures = 0;
+        if (v && v->role == ROLE_OS) {
+                error = boot_image_build(r->work.manager, on_last_image, NULL);
+                if (error < 0)
+                        on_last_image(strerror(-error), NULL);
+        }
         run_free(r);
+}
+
+/* Nobody closes the root file system: what is half-way is finished in the initramfs. At once, and without a child that would look first: what
+ * it would need (a record that is durable, its own program) may be on the part that waits. Where it does not get on between two boots it is
+ * tried again, and not booted for. */
+static void boot_again(struct encrypt_run *r, struct volume *v, const char *why) {
+        int error;
+
+        log_alert("%s: the change of its volume key was stopped half-way, and whoever uses that part of it waits until the next boot: %s", v->name,
+                  why);
+        record(r, "reencrypt_interrupted", LOG_ALERT, why);
+        if (!v->encrypt_progressed && ++v->encrypt_failures == 1) {
+                header_work_give_back(&r->work);
+                later(r, RETRY_USEC);
+                return;
+        }
+        run_free(r);
+        if (!v->encrypt_progressed) {
+                log_alert("%s: it did not get on since this machine was booted, which is not booted again for it. What is wrong with its disk?",
+                          v->name);
+                return;
+        }
+        error = teardown_start(v, ACTION_REBOOT, CAUSE_INTERRUPTED, why);
+        if (error < 0 && error != -EALREADY)
+                log_alert("%s: this machine could not be booted again: %s", v->name, strerror(-error));
 }
 
 /* A part is half-way, and whoever uses the volume waits for it: it can be finished only while nobody does. */
 static void reopen(struct encrypt_run *r, struct volume *v, const char *why) {
         int error;
 
+        if (v->role == ROLE_OS) {
+                boot_again(r, v, why);
+                return;
+        }
         log_alert("%s: its encryption was stopped half-way: %s", r->work.name, why);
         record(r, r->rekeys ? "reencrypt_interrupted" : "encrypt_interrupted", LOG_ALERT, why);
         v->encrypt_failures++;
@@ -133,8 +176,13 @@ static void reopen(struct encrypt_run *r, struct volume *v, const char *why) {
 /* Stopped between its last part and its header's word: that is written when it is attached (disk/encryption-end.h), and whoever uses it now
  * would be cut off for nothing. Nothing more may be plain. */
 static void leave(struct encrypt_run *r) {
-        log_notice("%s: all of it is encrypted; its header says so from the next attach on, and cannot be changed before (\"cmkctl detach %s\", "
-                   "\"cmkctl attach %s\")", r->work.name, r->work.name, r->work.name);
+        const struct volume *v = volume_of(r);
+
+        if (v && v->role == ROLE_OS)
+                log_notice("%s: all of it is encrypted; its header says so from the next boot on, and cannot be changed before", r->work.name);
+        else
+                log_notice("%s: all of it is encrypted; its header says so from the next attach on, and cannot be changed before (\"cmkctl detach "
+                           "%s\", \"cmkctl attach %s\")", r->work.name, r->work.name, r->work.name);
         list(r, 1);
         run_free(r);
 }
@@ -202,8 +250,10 @@ static int on_progress(sd_event_source *s, int fd, uint32_t events _unused_, voi
                         continue;
                 if (r->last.size == 0)
                         r->first = p;
-                else if (v && p.done > r->last.done)
+                else if (v && p.done > r->last.done) {
                         v->encrypt_failures = 0;
+                        v->encrypt_progressed = true;
+                }
                 r->last = p;
         }
         if (n == 0 || (n < 0 && errno != EAGAIN))
@@ -264,7 +314,37 @@ static int settle_next(struct encrypt_run *r, const struct disk_reply *y) {
                 e.unencrypted = MAX_OF(y->plain, 1u);
                 e.rekeying = true;
         }
-        return header_work_list(&r->work, &e);
+        return r->rekeys ? boot_image_list(&r->work, &e) : header_work_list(&r->work, &e);
+}
+
+static bool begin_step(struct encrypt_run *r) {
+        return header_work_step(&r->work, verb_of(r), PICK_ANY, NULL, on_step) >= 0;
+}
+
+static void not_without_image(struct encrypt_run *r, const char *why) {
+        log_alert("%s: the change of its volume key waits for an initramfs that opens it afterwards too, which could not be built: %s", r->work.name, why);
+        header_work_give_back(&r->work);
+        later(r, IMAGE_RETRY_USEC);
+}
+
+static void on_image(const char *why, void *user) {
+        struct encrypt_run *r = user;
+
+        if (why)
+                not_without_image(r, why);
+        else if (!begin_step(r)) {
+                header_work_give_back(&r->work);
+                later(r, RETRY_USEC);
+        }
+}
+
+/* The one before this list opens the header as it is now, and not as it is at the end. */
+static bool build_image(struct encrypt_run *r) {
+        int error = boot_image_build(r->work.manager, on_image, r);
+
+        if (error < 0 && error != -ENOTCONN)
+                not_without_image(r, strerror(-error));
+        return error != -ENOTCONN;        /* at boot the bus comes later */
 }
 
 /* The header is ours. Returns false where it has to be tried again later. */
@@ -285,7 +365,7 @@ static bool go_on(struct encrypt_run *r, const struct disk_reply *y, bool was_re
         }
         r->has_ended = false;
         r->last = (struct disk_progress) {};
-        return header_work_step(&r->work, verb_of(r), PICK_ANY, NULL, on_step) >= 0;
+        return t && t->role == ROLE_OS && boot_image_is_due() ? build_image(r) : begin_step(r);
 }
 
 static void on_inspected(const struct disk_reply *y, int fd, void *user) {
@@ -327,6 +407,9 @@ void encrypt_look(struct volume *v) {
         struct encrypt_run *r;
 
         if (v->state != VOLUME_ATTACHED || !t || (t->unencrypted == 0 && !t->has_next) || *t->list || find_run(v->manager, v->uuid))
+                return;
+        /* There it would be killed soon, and what the list is told is lost. */
+        if (v->manager->initramfs || v->manager->trust_early)
                 return;
         r = calloc(1, sizeof(*r));
         if (!r) {

@@ -3,13 +3,18 @@
 
 /* Goes on with the encryption in place of a volume, or with the change of its volume key (reencrypt.c), whenever it is attached, whatever ended it before:
  *
- *   ATTACHED, and the list says Unencrypted= or OldKey= ─► header-work.h ─► unwrap, record ─► ENCRYPT_RUN (child, for as long as it takes)
+ *   ATTACHED, and the list says Unencrypted= or OldKey= ─► header-work.h ─► [boot-image.h] ─► unwrap, record ─► ENCRYPT_RUN (child, for as
+ *                                                                                                            long as it takes)
  *      child says how far it is ─► the list, now and then: an older header is refused from then on
  *      child done ─► the list: nothing of it is plain       child died in the middle ─► cut (CAUSE_INTERRUPTED), attached again:
  *                                                           libcryptsetup finishes what is half-way only while nobody uses it
  *
- * Invariants: one a volume; while there is one no other verb has its header. A cut or a hold begins with the child's death: it has keys, and
- * its next table would undo what is done (the ladder kills it too, as whoever else writes to the disk: ladder/reencryption.h). */
+ * A volume of role os is not cut: its child outlives a manager that is killed, and ends after the part that it is at; the next one waits for that
+ * (RECOGNIZE), and goes on. Where the child itself died in the middle, the machine is booted again.
+ *
+ * Invariants: one a volume; none in an initramfs, nor while the list is a copy; while there is one no other verb has its header. A cut or a
+ * hold begins with the child's death: it has keys, and its next table would undo what is done (the ladder kills it too, as whoever else writes to the disk:
+ * ladder/reencryption.h). */
 
 #include "volume.h"
 

@@ -66,7 +66,10 @@ int main(int argc, char *argv[]) {
         }
         if (is_early && early_new(&early) < 0)
                 return EXIT_CODE_FAILED;
-        if (manager_new(&m) < 0 || manager_run(m) < 0)
+        if (manager_new(&m) < 0)
+                return EXIT_CODE_FAILED;
+        m->initramfs = is_early;
+        if (manager_run(m) < 0)
                 return EXIT_CODE_FAILED;
         return EXIT_CODE_DONE;
 }

@@ -48,6 +48,7 @@ struct manager {
         struct no_cores *no_cores;
         struct config *config;
         struct trust_list *trust;
+        bool initramfs;                    /* cmkd --early */
         bool trust_early;                  /* it was read from its copy: /var is not there yet */
         struct worker_link *worker;
         struct audit_link *audit;

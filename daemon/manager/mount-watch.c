@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/mountinfo.h"
 #include "disk-child.h"
+#include "encrypt-run.h"
 #include "key.h"
 #include "manager.h"
 #include "mount-diff.h"
@@ -188,13 +189,25 @@ static int compare(struct watched *f, int (*diff)(struct mount_diff *d, const ch
         return r < 0 ? r : before ? diff(d, before, f->text) : -ENODATA;
 }
 
+/* What the copy of the list is not enough for. */
+static void read_list(struct mount_watch *w) {
+        struct volume *v;
+
+        if (manager_reload_trust(w->manager) < 0) {
+                log_warning("The node's list could not be read again; its copy holds");
+                return;
+        }
+        LIST_FOREACH(v, &w->manager->volumes, volumes)
+                encrypt_look(v);
+}
+
 static int on_settled(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
         struct mount_watch *w = user;
         struct mount_diff d = {};
 
         w->timer = sd_event_source_disable_unref(w->timer);
-        if (w->manager->trust_early && trust_places_ready() && manager_reload_trust(w->manager) < 0)
-                log_warning("The node's list could not be read again; its copy holds");
+        if (w->manager->trust_early && trust_places_ready())
+                read_list(w);
         if (compare(&w->mounts, mount_diff_mounts, &d) < 0)
                 d.all = true;
         if (compare(&w->swaps, mount_diff_swaps, &d) < 0)

@@ -41,6 +41,9 @@ enum recognized recognize(const struct recognize_facts *f, enum lease_cause *ret
         if (!ours)
                 return others(f, ret_cause, ret_why);
         if (is_unfit(f) || f->header_changed) {
+                /* its lease goes on; whoever encrypts it may not have ended yet, and where he died the next one says so */
+                if (f->encrypting && f->at_start && !f->header_changed && f->role == ROLE_OS)
+                        return RECOGNIZED_ATTACHED;
                 if (f->encrypting && f->at_start && !f->header_changed)
                         return cut(CAUSE_INTERRUPTED, "its encryption was stopped half-way", ret_cause, ret_why);
                 if (f->role != ROLE_OS)

@@ -6,11 +6,15 @@
  *      memfd) ─► the list: NextDigest= ─► REENCRYPT_BEGIN (child: the header is the disk's) ─► the list: that digest, OldKey= all of it
  *      ─► encrypt-run.h, after attach.c where it is closed
  *
+ * Of a volume of role os the initramfs, which has a copy of the list, is built anew (boot-image.h) before BEGIN, with both digests; before
+ * encrypt-run.h moves the first byte, with the new one and OldKey=, by which a header that has ended opens too; and at the end.
+ *
  * Between the two lists either header opens: the disk has the one or the other, and whoever comes next (encrypt-run.c) sees which. Before
  * BEGIN nothing is written to the disk; killed before it, nobody has that new key. */
 
 #include <syslog.h>
 
+#include "boot-image.h"
 #include "common/log.h"
 #include "encrypt-run.h"
 #include "header-verb.h"
@@ -22,6 +26,7 @@ struct reencrypt {
         int words;                       /* the pipe of what is said of its other keyslots */
         int image;                       /* the header to be, once there is one */
         unsigned at;                     /* of header.wraps: whose turn it is */
+        bool was_due;                    /* the initramfs, before this */
         uint8_t next[DISK_DIGEST_SIZE];  /* of the new volume key */
 };
 
@@ -67,7 +72,21 @@ static int list_next(struct reencrypt *e) {
         n = *t;
         n.has_next = true;
         memcpy(n.next_digest, e->next, sizeof(n.next_digest));
-        return header_work_list(&e->work, &n);
+        e->was_due = boot_image_is_due();
+        return boot_image_list(&e->work, &n);
+}
+
+/* Nothing was begun, and nobody has that key any more. What an initramfs has of it opens nothing. */
+static void list_as_before(struct reencrypt *e) {
+        const struct trust_entry *t = trust_find_uuid(e->work.manager->trust, e->work.uuid);
+        struct trust_entry n;
+
+        if (!t)
+                return;
+        n = *t;
+        n.has_next = false;
+        if (header_work_list(&e->work, &n) >= 0 && !e->was_due)
+                boot_image_forget();
 }
 
 /* Where this cannot be written the list has both, and encrypt-run.c tries again. */
@@ -83,7 +102,7 @@ static void list_begun(struct reencrypt *e) {
         memcpy(n.digest, e->next, sizeof(n.digest));
         n.rekeying = true;
         n.unencrypted = e->work.header.plain;
-        r = header_work_list(&e->work, &n);
+        r = boot_image_list(&e->work, &n);
         if (r < 0)
                 log_warning("%s: the change of its volume key cannot be written to the node's list yet: %s", e->work.name, strerror(-r));
 }
@@ -175,6 +194,36 @@ static void on_made(const struct outcome *o, void *user) {
         next(e);
 }
 
+static void refuse_without_image(struct reencrypt *e, const char *why) {
+        list_as_before(e);
+        header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s: the initramfs, which would refuse it with another volume key, could not be built "
+                           "anew: %s. Nothing was changed", e->work.name, why);
+}
+
+/* From here on this machine boots by either header. */
+static void on_image(const char *why, void *user) {
+        struct reencrypt *e = user;
+
+        if (why)
+                refuse_without_image(e, why);
+        else
+                step(e, &begin_verb, 0, on_begun);
+}
+
+static void begin(struct reencrypt *e) {
+        const struct trust_entry *t = trust_find_uuid(e->work.manager->trust, e->work.uuid);
+        int r;
+
+        if (!t || t->role != ROLE_OS) {
+                step(e, &begin_verb, 0, on_begun);
+                return;
+        }
+        log_notice("%s: the initramfs is built anew, so that it opens it by its next volume key too", e->work.name);
+        r = boot_image_build(e->work.manager, on_image, e);
+        if (r < 0)
+                refuse_without_image(e, r == -ENOTCONN ? "the system bus, on which systemd is, is not there" : strerror(-r));
+}
+
 static void next(struct reencrypt *e) {
         int r;
 
@@ -183,11 +232,12 @@ static void next(struct reencrypt *e) {
                 return;
         }
         r = list_next(e);
-        if (r < 0)
+        if (r < 0) {
+                list_as_before(e);
                 header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s: it could not be entered on the node's list in %s that its volume key "
                                    "is to change (%s): nothing was changed", e->work.name, TRUST_DIRECTORY, strerror(-r));
-        else
-                step(e, &begin_verb, 0, on_begun);
+        } else
+                begin(e);
 }
 
 /* ---- the beginning ---- */
@@ -200,9 +250,9 @@ static int check(struct reencrypt *e, const struct trust_entry *t) {
         if (h->flags & DISK_FLAG_ENCRYPTING)
                 outcome_set(&e->work.outcome, EXIT_CODE_BUSY, "%s: it is being encrypted: that has to end first (\"cmkctl status %s\")",
                             t->name, t->name);
-        else if (t->role != ROLE_DATA)
-                outcome_set(&e->work.outcome, EXIT_CODE_POLICY, "%s: only volumes of role data get another volume key: an initramfs that "
-                            "was built before would refuse it", t->name);
+        else if (t->role == ROLE_SCRATCH)
+                outcome_set(&e->work.outcome, EXIT_CODE_POLICY, "%s: a volume of role scratch has another volume key each time that it is made",
+                            t->name);
         else if (h->n_wraps != t->n_keys)
                 outcome_set(&e->work.outcome, EXIT_CODE_POLICY, "%s: its header has %u keys, and this node's list %u: finish what was "
                             "begun with them first (rotate, rekey, enroll)", t->name, h->n_wraps, t->n_keys);

@@ -189,6 +189,9 @@ static const struct change {
         { "not on the image's list", false, "var/lib/cmkd/trust/" UUID ".conf", NULL, "volume-unknown", UUID },
         { "an older entry", false, "var/lib/cmkd/trust/" UUID ".conf", "[Volume]\nName=root\nRole=os\n"
           "Key=https://v.example/keys/k\nDigest=11\nGeneration=1\n", "volume-other", "root" },
+        { "before another volume key", true, "var/lib/cmkd/trust/" UUID ".conf", TRUST "NextDigest=11\n", "volume-other", "root" },
+        { "while the old one is there", true, "var/lib/cmkd/trust/" UUID ".conf", TRUST "OldKey=4096\n", "volume-other", "root" },
+        { "after another volume key", false, "var/lib/cmkd/trust/" UUID ".conf", TRUST "OldKey=4096\n", "", "no findings" },
         { "a private key", false, "etc/ssh/key", "# mine\n" KEY, "secret-in-image", "/etc/ssh/key" },
         { "a key file", false, "cryptroot/keyfiles/root.key", "x", "secret-in-image", "root.key" },
         { "a password", false, "etc/cmkd/cmkd.conf.d/b.conf", "[Vault v]\nClientSecret=hunter2\n", "secret-in-image",

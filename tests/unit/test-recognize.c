@@ -79,6 +79,13 @@ static void test_cases(void **state _unused_) {
         f.flags &= ~(uint32_t) DISK_FLAG_TABLE_OK;
         assert_int_equal(see(f), RECOGNIZED_CUT);
         assert_int_equal(cause, CAUSE_INTERRUPTED);
+        /* the root file system is not cut for it, nor the machine switched off, and its lease holds */
+        f.role = ROLE_OS;
+        assert_int_equal(see(f), RECOGNIZED_ATTACHED);
+        f.header_changed = true;
+        assert_int_equal(see(f), RECOGNIZED_RECOVERY);
+        f.header_changed = false;
+        f.role = ROLE_DATA;
         f.encrypting = false;
         assert_int_equal(see(f), RECOGNIZED_CUT);
         assert_int_equal(cause, CAUSE_REFUSED);

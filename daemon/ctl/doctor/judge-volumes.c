@@ -27,6 +27,17 @@ static void judge_key(const struct case_file *c, const struct os_volume *v, stru
                             "image", v->name);
 }
 
+static uint64_t number(const char *text) {
+        uint64_t n;
+
+        return parse_u64(text, INT64_MAX, &n) < 0 ? 0 : n;
+}
+
+/* Another volume key is about to be there, or the old one is there yet: an image that knows of more opens it too. */
+static bool knows_of_change(const struct os_volume *image, const struct os_volume *v) {
+        return (!*v->next_digest || streq(image->next_digest, v->next_digest)) && number(image->old_key) >= number(v->old_key);
+}
+
 /* The node's entry and the image's: what is compared after the unlock must be the same. */
 static void judge_listed(const struct case_file *c, const struct os_volume *v, struct findings *l) {
         char path[128];
@@ -41,7 +52,7 @@ static void judge_listed(const struct case_file *c, const struct os_volume *v, s
         else if (os_volume_parse(v->uuid, text, &other) < 0)
                 finding_add(l, FINDING_VOLUME_OTHER, "the image's entry of the volume %s cannot be read", v->name);
         else if (!streq(v->name, other.name) || !streq(v->role, other.role) || !streq(v->digest, other.digest) ||
-                 !streq(v->generation, other.generation) || !streq(v->key, other.key))
+                 !streq(v->generation, other.generation) || !streq(v->key, other.key) || !knows_of_change(&other, v))
                 finding_add(l, FINDING_VOLUME_OTHER, "the image's entry of the volume %s is not the node's: made "
                             "before its key changed?", v->name);
 }

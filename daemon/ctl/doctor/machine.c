@@ -107,6 +107,7 @@ static int read_field(void *user, const char *section _unused_, const char *key,
                 { "Name", v->name, sizeof(v->name) }, { "Role", v->role, sizeof(v->role) },
                 { "Key", v->key, sizeof(v->key) }, { "Digest", v->digest, sizeof(v->digest) },
                 { "Generation", v->generation, sizeof(v->generation) },
+                { "NextDigest", v->next_digest, sizeof(v->next_digest) }, { "OldKey", v->old_key, sizeof(v->old_key) },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(fields); i++) {

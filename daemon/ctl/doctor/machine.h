@@ -21,6 +21,7 @@ struct machine_driver {
 /* An entry of the trust list, the fields that a boot depends on. */
 struct os_volume {
         char uuid[37], name[65], role[16], key[512], digest[65], generation[24];
+        char next_digest[65], old_key[24];   /* while its volume key changes: of the next one; how much the old one encrypts yet */
         char device[64];                    /* of the kernel: vda2; empty: not found */
         int recovery_key;                   /* 1, 0, or -errno: not known */
 };

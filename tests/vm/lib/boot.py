@@ -401,8 +401,7 @@ class Encrypted:
     def renew(self, node, files):
         """As update-initramfs does it: an image with these of the node's files (path -> text) in place of those that it had, for
         this node's next boot."""
-        work = self.artifacts / "renewed"
-        work.mkdir()
+        work = pathlib.Path(tempfile.mkdtemp(prefix="renewed.", dir=self.artifacts))
         build_initrd(self.guest, work, {**json.loads((self.image / "files.json").read_text()), **files})
         for name in ("vmlinuz", "disk.qcow2"):
             (work / name).symlink_to(self.image / name)
