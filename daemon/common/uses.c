@@ -187,11 +187,3 @@ void uses_done(struct uses *u) {
         free(u->text);
         *u = (struct uses) {};
 }
-
-bool uses_has_users(const struct uses *u) {
-        uint64_t protected = 0;
-
-        for (size_t i = 0; i < u->n; i++)
-                protected += u->u[i].kind == USE_PROCESS && (u->u[i].flags & USE_PROTECTED);
-        return u->total[USE_MOUNT] + u->total[USE_SWAP] > 0 || u->total[USE_PROCESS] > protected;
-}
