@@ -35,8 +35,6 @@
 #define BEGUN ".begun"                /* the first part is moved: the device needs it until it is there */
 #define PATH_SIZE (sizeof(ENCRYPT_DIRECTORY "/" HEADER) + 36)
 
-static inline void closedirp(DIR **d) { if (*d) closedir(*d); }
-
 static void file_path(const char *uuid, const char *suffix, char ret[static PATH_SIZE]) {
         snprintf(ret, PATH_SIZE, ENCRYPT_DIRECTORY "/%s%s", uuid, suffix);
 }
