@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "common/base64.h"
+#include "common/paths.h"
 
-#define DIRECTORY "/var/lib/cmkd/backups"
-#define PATH_SIZE (sizeof(DIRECTORY) + 40)
+#define PATH_SIZE (sizeof(BACKUPS_DIRECTORY) + 40)
 #define DIGITS (2 * DISK_DIGEST_SIZE)
 
 int backup_mark_parse(const char *text, struct backup_mark *ret) {
@@ -33,7 +33,7 @@ int backup_mark_read(const char *uuid, struct backup_mark *ret) {
         char path[PATH_SIZE];
         int r;
 
-        snprintf(path, sizeof(path), DIRECTORY "/%s", uuid);
+        snprintf(path, sizeof(path), BACKUPS_DIRECTORY "/%s", uuid);
         r = read_small_file(path, 1024, &text, NULL);
         return r < 0 ? r : backup_mark_parse(text, ret);
 }
@@ -45,8 +45,8 @@ int backup_mark_write(const char *uuid, const struct backup_mark *b) {
 
         hex_encode(b->digest, sizeof(b->digest), hex);
         n = (size_t) snprintf(text, sizeof(text), "%" PRIu64 " %s %s\n", b->realtime_usec, hex, b->path);
-        snprintf(path, sizeof(path), DIRECTORY "/%s", uuid);
-        r = mkdir_parents(DIRECTORY, 0700);
+        snprintf(path, sizeof(path), BACKUPS_DIRECTORY "/%s", uuid);
+        r = mkdir_parents(BACKUPS_DIRECTORY, 0700);
         return r < 0 ? r : write_file_atomic(path, text, n, 0600);
 }
 
