@@ -11,6 +11,7 @@ RULES_DIR ?= $(PREFIX)/lib/udev/rules.d
 UNIT_DIR ?= $(PREFIX)/lib/systemd/system
 BUILD ?= build
 SANITIZE ?=
+WERROR ?=
 V ?=
 Q := $(if $(V),,@)
 
@@ -22,7 +23,7 @@ INCLUDES := -Idaemon -Ibpf -I$(BUILD)/bpf -I$(BUILD)/words $(shell $(PKG_CONFIG)
 # not of the locale.
 SAME := -ffile-prefix-map=$(CURDIR)=.
 files = $(sort $(wildcard $(1)))
-ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARN) $(CFLAGS) $(SAME) $(INCLUDES)
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARN) $(WERROR) $(CFLAGS) $(SAME) $(INCLUDES)
 ifeq ($(SANITIZE),)
 ALL_CFLAGS += $(HARDEN)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)

@@ -103,7 +103,6 @@ enum cmkd_program_may {
         CMKD_MAY_TABLE = 1 << 1,       /* read tables */
         CMKD_MAY_CONNECT = 1 << 2,     /* to our sockets */
         CMKD_MAY_KEYS = 1 << 3,        /* have to do with volume keys in keyrings: recorded as keys set already */
-        CMKD_MAY_SIGNAL = 1 << 4,
         CMKD_MAY_METADATA = 1 << 5,    /* connect to the metadata service */
 };
 

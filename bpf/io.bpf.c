@@ -27,7 +27,6 @@ struct {
 static const struct cmkd_io none;
 
 #define OP_MASK 0xff
-#define OP_READ 0
 #define OP_WRITE 1
 
 /* Called for every request of every device: what the kernel's own types lead to is read by plain loads, which cost a tenth of

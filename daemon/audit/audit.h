@@ -20,9 +20,8 @@
  * not mounted the records go to /run; they are joined to it when it comes, without a restart, or by the next start, and
  * again every few seconds while that fails. */
 
+#include "common/paths.h"
 #include "common/util.h"
-
-#define AUDIT_STATUS_FILE "/run/cmkd/audit.status"
 
 struct audit;
 

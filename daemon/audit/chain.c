@@ -3,6 +3,8 @@
 
 #include <openssl/evp.h>
 
+#include "common/base64.h"
+
 static void evp_freep(EVP_MD_CTX **c) { EVP_MD_CTX_free(*c); }
 
 /* Up to three pieces, one after the other. */
@@ -57,17 +59,7 @@ int chain_find_mac(const char *line, size_t size, size_t *ret_covered, uint8_t r
 }
 
 void chain_to_hex(const uint8_t hash[static CHAIN_HASH_SIZE], char ret[static CHAIN_HEX_SIZE + 1]) {
-        for (size_t i = 0; i < CHAIN_HASH_SIZE; i++) {
-                ret[2 * i] = "0123456789abcdef"[hash[i] >> 4];
-                ret[2 * i + 1] = "0123456789abcdef"[hash[i] & 15];
-        }
-        ret[CHAIN_HEX_SIZE] = 0;
-}
-
-static int digit(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        hex_encode(hash, CHAIN_HASH_SIZE, ret);
 }
 
 int chain_from_hex(const char *hex, size_t size, uint8_t ret[static CHAIN_HASH_SIZE]) {
@@ -76,7 +68,7 @@ int chain_from_hex(const char *hex, size_t size, uint8_t ret[static CHAIN_HASH_S
         if (size != CHAIN_HEX_SIZE)
                 return -EINVAL;
         for (size_t i = 0; i < CHAIN_HASH_SIZE; i++) {
-                int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
+                int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
 
                 if (high < 0 || low < 0)
                         return -EINVAL;

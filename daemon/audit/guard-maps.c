@@ -50,8 +50,6 @@ static const struct { const char *name; uint32_t may; } known[] = {
         { "parted", CMKD_MAY_OPEN }, { "smartctl", CMKD_MAY_OPEN },
 };
 
-static void closedirp(DIR **d) { if (*d) closedir(*d); }
-
 /* The kernel's number of the file system under a mount: not always what stat(2) says (btrfs). */
 static int dev_of_mount(const char *mounts, uint64_t id, uint32_t *ret) {
         for (const char *p = mounts; p && *p; p = strchr(p, '\n'), p += p != NULL) {

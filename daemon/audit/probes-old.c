@@ -10,8 +10,6 @@
 #include <limits.h>
 #include <unistd.h>
 
-static void closedirp(DIR **d) { if (*d) closedir(*d); }
-
 unsigned probes_unpin(const char *dir, const char *prefix) {
         _cleanup_(closedirp) DIR *d = opendir(dir);
         struct dirent *e;

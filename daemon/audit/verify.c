@@ -237,10 +237,8 @@ static int walk_record(struct walk *w, const char *line, size_t size) {
                 judge_first(w, &r);
         else
                 advance = judge_next(w, &r);
-        if (w->report->records++ == 0) {
+        if (w->report->records++ == 0)
                 w->report->first_sequence = r.sequence;
-                w->report->first_realtime_usec = r.realtime_usec;
-        }
         e = walk_seal(w, &r, line, size, changed);
         if (e >= 0)
                 e = walk_early(w, &r);
@@ -257,7 +255,6 @@ static int walk_record(struct walk *w, const char *line, size_t size) {
                 w->unreadable = 0;
                 memcpy(w->hash, stated, sizeof(stated));
                 memcpy(w->before, r.prev, sizeof(w->before));
-                w->report->last_realtime_usec = r.realtime_usec;
                 if (w->report->head_checked && r.sequence == w->head_sequence)
                         w->head_seen = memcmp(w->head_hash, stated, sizeof(stated)) == 0;
         }

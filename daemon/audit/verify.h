@@ -36,7 +36,6 @@ struct trail_problem {
 struct trail_report {
         uint64_t records;
         uint64_t first_sequence, last_sequence;
-        uint64_t first_realtime_usec, last_realtime_usec;
         uint64_t early;              /* records that were joined from early trails, and are what stood there */
         uint64_t early_open;         /* number of the last one of an early trail that is not closed; 0: none. At the end
                                       * of the file that is no problem: it is being joined, or will be, in this boot */

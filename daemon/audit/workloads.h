@@ -21,7 +21,6 @@ struct workloads;
 /* map_fd, rest_fd: of the maps "workloads" and "unattributed"; they stay the caller's. Returns 0 or -ENOMEM. */
 int workloads_new(int map_fd, int rest_fd, struct workloads **ret);
 struct workloads *workloads_free(struct workloads *w);
-static inline void workloads_freep(struct workloads **w) { workloads_free(*w); }
 
 /* A mapping with that dm uuid was removed, then (CLOCK_BOOTTIME): its last records come with workloads_housekeep(). */
 void workloads_removed(struct workloads *w, const char *dm_uuid, uint64_t boottime_usec);

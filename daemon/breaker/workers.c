@@ -167,14 +167,6 @@ bool workers_collect(struct workers *w, struct worker_result *ret) {
         return false;
 }
 
-unsigned workers_busy(const struct workers *w) {
-        unsigned n = 0;
-
-        for (size_t i = 0; i < WORKERS_MAX; i++)
-                n += atomic_load(&w->worker[i].state) == WORKER_BUSY;
-        return n;
-}
-
 void workers_power(struct workers *w, bool restart) {
         atomic_store(&w->power_command, restart ? RB_AUTOBOOT : RB_POWER_OFF);
         sem_post(&w->power_wake);

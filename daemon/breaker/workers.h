@@ -39,8 +39,5 @@ int workers_cut(struct workers *w, int tag, const char dm_uuid[static 128], uint
 /* One finished job. Returns false when there is none. */
 bool workers_collect(struct workers *w, struct worker_result *ret);
 
-/* How many are at work. */
-unsigned workers_busy(const struct workers *w);
-
 /* Switches the machine off or restarts it by reboot(2), in a thread kept for it. Harmless when called twice. */
 void workers_power(struct workers *w, bool restart);

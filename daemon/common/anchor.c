@@ -21,14 +21,12 @@ static int digest(const char *label, const uint8_t *data, size_t size, uint8_t r
 
 /* Lower case; as many digits as are needed, whatever follows. */
 static int from_hex(const char *text, uint8_t *ret, size_t size) {
-        static const char digits[] = "0123456789abcdef";
-
         for (size_t i = 0; i < 2 * size; i++) {
-                const char *d = text[i] ? strchr(digits, text[i]) : NULL;
+                int d = hex_digit(text[i]);
 
-                if (!d)
+                if (d < 0)
                         return -EINVAL;
-                ret[i / 2] = (uint8_t) (ret[i / 2] << 4 | (d - digits));
+                ret[i / 2] = (uint8_t) (ret[i / 2] << 4 | d);
         }
         return 0;
 }

@@ -99,18 +99,6 @@ static void take_info(const struct dm_ioctl *p, struct dm_info *ret) {
         ret->uuid[sizeof(ret->uuid) - 1] = 0;
 }
 
-int dm_version(int control, uint32_t ret[static 3]) {
-        struct dm_ioctl p;
-        int r;
-
-        prepare_any(&p, sizeof(p));
-        r = call(control, DM_VERSION, &p);
-        if (r < 0)
-                return r;
-        memcpy(ret, p.version, sizeof(p.version));
-        return 0;
-}
-
 int dm_query(int control, struct dm_id id, struct dm_info *ret) {
         struct dm_ioctl p;
         int r;

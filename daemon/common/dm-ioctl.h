@@ -58,9 +58,6 @@ enum dm_flag {
  * device-mapper is not in this kernel. */
 int dm_open_control(void);
 
-/* Version of the kernel's interface as major, minor, patch. Returns 0 or -errno. */
-int dm_version(int control, uint32_t ret[static 3]);
-
 /* State of a mapping. Returns 0, -ENXIO (there is none), -EINVAL (neither or both of uuid and name, or too long), or
  * what ioctl(2) says. Never blocks. */
 int dm_query(int control, struct dm_id id, struct dm_info *ret);

@@ -7,8 +7,6 @@
 /* Deeper stacks than this do not exist; a loop in sysfs would not end otherwise. */
 #define DEPTH_MAX 16u
 
-static inline void closedirp(DIR **d) { if (*d) closedir(*d); }
-
 const struct stack_device *stack_find(const struct stack *s, uint32_t major, uint32_t minor) {
         for (size_t i = 0; i < s->n; i++)
                 if (s->d[i].major == major && s->d[i].minor == minor)

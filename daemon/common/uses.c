@@ -66,10 +66,6 @@ int uses_total_format(const uint64_t total[static _USE_KIND_MAX], char *buf, siz
         return n < 0 || (size_t) n >= size ? -ENAMETOOLONG : n;
 }
 
-static int hex(char c) {
-        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* In place. Returns 0 or -EBADMSG. */
 static int unescape(char *s) {
         char *out = s;
@@ -85,8 +81,8 @@ static int unescape(char *s) {
                         *out++ = *s++;
                         continue;
                 }
-                high = s[0] == '\\' && s[1] == 'x' ? hex(s[2]) : -1;
-                low = high >= 0 ? hex(s[3]) : -1;
+                high = s[0] == '\\' && s[1] == 'x' ? hex_digit(s[2]) : -1;
+                low = high >= 0 ? hex_digit(s[3]) : -1;
                 if (low < 0 || (high == 0 && low == 0))
                         return -EBADMSG;
                 *out++ = (char) (high * 16 + low);
@@ -186,12 +182,4 @@ void uses_done(struct uses *u) {
         free(u->u);
         free(u->text);
         *u = (struct uses) {};
-}
-
-bool uses_has_users(const struct uses *u) {
-        uint64_t protected = 0;
-
-        for (size_t i = 0; i < u->n; i++)
-                protected += u->u[i].kind == USE_PROCESS && (u->u[i].flags & USE_PROTECTED);
-        return u->total[USE_MOUNT] + u->total[USE_SWAP] > 0 || u->total[USE_PROCESS] > protected;
 }

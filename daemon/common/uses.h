@@ -53,10 +53,6 @@ int uses_read(int fd, struct uses *ret);
 
 void uses_done(struct uses *u);
 
-/* Whether anybody is there who could still go: a mount, a swap area, a process that may be signalled. Devices on top that
- * nobody uses are none. */
-bool uses_has_users(const struct uses *u) _pure_;
-
 /* A name as it stands in a line, for people and for what takes UTF-8 only; cut off to fit. */
 void use_text_escape(const char *s, char *buf, size_t size);
 

@@ -6,6 +6,7 @@
  * Errors are negative errno. Outputs are named ret_..., come last and are untouched on failure. Ownership moves by
  * TAKE_PTR / TAKE_FD. Destructors accept NULL and return NULL. */
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+#include <time.h>
 
 #define _cleanup_(f) __attribute__((cleanup(f)))
 #define _printf_(a, b) __attribute__((format(printf, a, b)))
@@ -41,6 +43,7 @@ struct instant {
 
 static inline void freep(void *p) { free(*(void **) p); }
 static inline void fclosep(FILE **f) { if (*f) fclose(*f); }
+static inline void closedirp(DIR **d) { if (*d) closedir(*d); }
 
 /* Closes fd if it is one. Keeps errno. Always returns -EBADF, for fd = safe_close(fd). */
 int safe_close(int fd);
@@ -53,6 +56,9 @@ static inline const char *startswith(const char *s, const char *prefix) {
         size_t n = strlen(prefix);
         return strncmp(s, prefix, n) == 0 ? s + n : NULL;
 }
+
+/* The value of a lower-case hexadecimal digit, -1 if it is none. Not for keys: what it takes depends on the digit (hex_decode()). */
+static inline int hex_digit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
 
 /* How many bytes of s are a control character: 1 (ASCII), 2 (U+0080 to U+009F in UTF-8), 3 (U+202A to U+202E and U+2066 to
  * U+2069, which turn the direction of what follows: one name could look like another), or 0: it begins with none. */
@@ -90,6 +96,15 @@ int mkdir_parents(const char *path, mode_t mode);
 /* What the clocks say now. Never fails. */
 struct instant instant_now(void);
 uint64_t now_boottime_usec(void);
+
+/* "2026-01-31 12:00:30", local. buf: of 20 characters or more. */
+static inline void format_local_time(uint64_t realtime_usec, char *buf, size_t size) {
+        time_t t = (time_t) (realtime_usec / USEC_PER_SEC);
+        struct tm tm;
+
+        if (!localtime_r(&t, &tm) || strftime(buf, size, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+                snprintf(buf, size, "?");
+}
 
 /* Parses an unsigned decimal number, nothing before or after it. Returns 0, -EINVAL or -ERANGE (above max). */
 int parse_u64(const char *s, uint64_t max, uint64_t *ret);

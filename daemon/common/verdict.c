@@ -29,15 +29,6 @@ const char *verdict_to_string(enum verdict v) {
         return (unsigned) v < _VERDICT_MAX ? verdicts[v].name : "unknown";
 }
 
-int verdict_from_string(const char *s, enum verdict *ret) {
-        for (unsigned i = 0; i < _VERDICT_MAX; i++)
-                if (streq(verdicts[i].name, s)) {
-                        *ret = (enum verdict) i;
-                        return 0;
-                }
-        return -EINVAL;
-}
-
 enum exit_code verdict_exit_code(enum verdict v) {
         return (unsigned) v < _VERDICT_MAX ? verdicts[v].exit : EXIT_CODE_FAILED;
 }

@@ -20,9 +20,6 @@ enum verdict {
 
 const char *verdict_to_string(enum verdict v);
 
-/* Returns 0 or -EINVAL. */
-int verdict_from_string(const char *s, enum verdict *ret);
-
 enum exit_code {
         EXIT_CODE_DONE = 0,
         EXIT_CODE_FAILED = 1,

@@ -120,52 +120,22 @@ uint16_t wire_get_u16(struct wire_cursor *c) { return (uint16_t) get_number(c, 2
 uint32_t wire_get_u32(struct wire_cursor *c) { return (uint32_t) get_number(c, 4); }
 uint64_t wire_get_u64(struct wire_cursor *c) { return get_number(c, 8); }
 
-static const uint8_t *take_string(struct wire_cursor *c, size_t *ret_size) {
+void wire_get_string(struct wire_cursor *c, char *buf, size_t size) {
         size_t n = wire_get_u16(c);
         const uint8_t *p;
 
-        if (c->error == 0 && n > WIRE_STRING_MAX)
+        buf[0] = 0;
+        if (c->error == 0 && (n > WIRE_STRING_MAX || n >= size))
                 c->error = -EBADMSG;
         p = take(c, n);
-        if (p && memchr(p, 0, n)) {
-                c->error = -EBADMSG;
-                return NULL;
-        }
-        *ret_size = n;
-        return p;
-}
-
-void wire_get_string(struct wire_cursor *c, char *buf, size_t size) {
-        const uint8_t *p;
-        size_t n = 0;
-
-        buf[0] = 0;
-        p = take_string(c, &n);
         if (!p)
                 return;
-        if (n >= size) {
+        if (memchr(p, 0, n)) {
                 c->error = -EBADMSG;
                 return;
         }
         memcpy(buf, p, n);
         buf[n] = 0;
-}
-
-void wire_get_string_alloc(struct wire_cursor *c, char **ret) {
-        const uint8_t *p;
-        size_t n = 0;
-        char *s;
-
-        p = take_string(c, &n);
-        if (!p)
-                return;
-        s = strndup((const char *) p, n);
-        if (!s) {
-                c->error = -ENOMEM;
-                return;
-        }
-        free(*ret);
-        *ret = s;
 }
 
 void wire_get_bytes(struct wire_cursor *c, void *buf, size_t max, size_t *ret_size) {

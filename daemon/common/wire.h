@@ -54,9 +54,6 @@ uint64_t wire_get_u64(struct wire_cursor *c);
 /* Copies a string into buf, NUL-terminated. A string that does not fit, or holds a NUL, is an error. */
 void wire_get_string(struct wire_cursor *c, char *buf, size_t size);
 
-/* The same, allocated (never NULL on success; *ret is untouched on an error). */
-void wire_get_string_alloc(struct wire_cursor *c, char **ret);
-
 /* Copies bytes into buf; *ret_size is how many. More than max is an error. */
 void wire_get_bytes(struct wire_cursor *c, void *buf, size_t max, size_t *ret_size);
 

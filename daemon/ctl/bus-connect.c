@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-#define PRIVATE_SOCKET "/run/cmkd/private"
+#include "common/paths.h"
 
 /* No bus_client: there is no driver to say Hello to on the other end. */
 static int open_private(sd_bus **ret) {
@@ -12,7 +12,7 @@ static int open_private(sd_bus **ret) {
 
         r = sd_bus_new(&bus);
         if (r >= 0)
-                r = sd_bus_set_address(bus, "unix:path=" PRIVATE_SOCKET);
+                r = sd_bus_set_address(bus, "unix:path=" BUS_PRIVATE_SOCKET);
         if (r >= 0)
                 r = sd_bus_start(bus);
         if (r < 0) {
@@ -25,18 +25,18 @@ static int open_private(sd_bus **ret) {
 
 static int explain_no_connection(bool tried_private, int error) {
         if (tried_private && error == -ECONNREFUSED)
-                return fail(EXIT_CODE_FAILED, "cmkd does not listen on " PRIVATE_SOCKET
+                return fail(EXIT_CODE_FAILED, "cmkd does not listen on " BUS_PRIVATE_SOCKET
                             ": it is not running (systemctl start cmkd.service)");
         if (geteuid() != 0)
                 return fail(EXIT_CODE_FAILED, "only root may speak to cmkd (%s)", strerror(-error));
         if (!tried_private)
-                return fail(EXIT_CODE_FAILED, "cmkd is not running: there is no " PRIVATE_SOCKET
+                return fail(EXIT_CODE_FAILED, "cmkd is not running: there is no " BUS_PRIVATE_SOCKET
                             " and no system bus (systemctl start cmkd.service)");
         return fail(EXIT_CODE_FAILED, "cannot connect to cmkd: %s", strerror(-error));
 }
 
 int bus_connect(sd_bus **ret) {
-        bool private = geteuid() == 0 && access(PRIVATE_SOCKET, F_OK) == 0;
+        bool private = geteuid() == 0 && access(BUS_PRIVATE_SOCKET, F_OK) == 0;
         int r;
 
         r = private ? open_private(ret) : sd_bus_open_system(ret);

@@ -30,6 +30,7 @@ enum option_id {
         _OPTION_MAX,
 };
 
+_Static_assert(_OPTION_MAX <= 64, "each has a bit of a uint64_t");
 #define OPTION_BIT(o) (UINT64_C(1) << (o))
 
 struct invocation {

@@ -4,8 +4,6 @@
 #include <dirent.h>
 #include <sys/stat.h>
 
-static void closedirp(DIR **d) { if (*d) closedir(*d); }
-
 static void read_attribute(const char *device, const char *name, char *buf, size_t size) {
         _cleanup_(freep) char *text = NULL;
         char path[320];

@@ -29,7 +29,7 @@ struct run {
         uint8_t marker[DRILL_MARKER_SIZE];
         char name[65], node[sizeof("/dev/mapper/") + 129];
         unsigned major, minor;
-        bool begun, attached, cut;
+        bool begun, cut;
 };
 
 static volatile sig_atomic_t interrupted;
@@ -183,7 +183,6 @@ static int attach(struct run *run) {
         snprintf(run->node, sizeof(run->node), "%s", node);
         run->major = major(st.st_rdev);
         run->minor = minor(st.st_rdev);
-        run->attached = true;
         return EXIT_CODE_DONE;
 }
 

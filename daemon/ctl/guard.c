@@ -3,6 +3,7 @@
 
 #include "common/audit-proto.h"
 #include "common/link.h"
+#include "common/paths.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -12,7 +13,6 @@
 /* cmkctl guard: what the kernel refuses on this node, from the status that cmkd-audit writes each second; and the word
  * that it may go on refusing, which is a record of the trail like any other. */
 
-#define STATUS_FILE "/run/cmkd/audit.status"
 #define ANSWER_MSEC 30000
 #define LOOK_MSEC 200
 
@@ -29,9 +29,9 @@ static int read_status(struct json_object **ret) {
         char *rest, *line;
         int r;
 
-        r = read_small_file(STATUS_FILE, 65536, &text, NULL);
+        r = read_small_file(AUDIT_STATUS_FILE, 65536, &text, NULL);
         if (r < 0)
-                return fail(EXIT_CODE_FAILED, "%s: %s; does cmkd-audit run?", STATUS_FILE, strerror(-r));
+                return fail(EXIT_CODE_FAILED, "%s: %s; does cmkd-audit run?", AUDIT_STATUS_FILE, strerror(-r));
         for (rest = text; (line = strsep(&rest, "\n")); ) {
                 char *value = strchr(line, '=');
 

@@ -12,7 +12,7 @@
  * list before the old one goes, which is by the new one; interrupted anywhere, the same command goes on. */
 
 struct has {
-        bool is_os, has_new;
+        bool is_os;
         unsigned n_others;
         char other[KEY_URI_MAX];       /* the last of them */
 };
@@ -26,10 +26,8 @@ static void look_at_keys(const char *keys, const struct key_uri *new, struct has
 
                 if (key_uri_parse(word, &u, NULL) < 0)
                         continue;
-                if (key_uri_same_key(&u, new)) {
-                        ret->has_new = true;
+                if (key_uri_same_key(&u, new))
                         continue;
-                }
                 ret->n_others++;
                 snprintf(ret->other, sizeof(ret->other), "%s", word);
         }

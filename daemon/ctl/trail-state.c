@@ -3,7 +3,8 @@
 
 #include <limits.h>
 
-#define STATUS_FILE "/run/cmkd/audit.status"
+#include "common/paths.h"
+
 #define STATUS_MAX 65536u
 
 /* The value in a line NAME=VALUE of the text, cut off at its end; "" if there is none. */
@@ -22,7 +23,7 @@ static void find(const char *text, const char *name, char *ret, size_t size) {
 static char *read_status(const char *root) {
         char path[PATH_MAX], *text;
 
-        if (snprintf(path, sizeof(path), "%s" STATUS_FILE, root) >= (int) sizeof(path) ||
+        if (snprintf(path, sizeof(path), "%s" AUDIT_STATUS_FILE, root) >= (int) sizeof(path) ||
             read_small_file(path, STATUS_MAX, &text, NULL) < 0)
                 return NULL;
         return text;

@@ -18,12 +18,6 @@
 
 static void device_unrefp(sd_device **d) { sd_device_unref(*d); }
 
-static int hex_digit(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 int unit_path_unescape(const char *instance, char *ret, size_t size) {
         size_t n = 0;
 

@@ -190,11 +190,3 @@ int parse_until(const char *s, uint64_t now_usec, uint64_t *ret_usec) {
         *ret_usec = at;
         return 0;
 }
-
-void format_local_time(uint64_t usec, char *buf, size_t size) {
-        time_t t = (time_t) (usec / USEC_PER_SEC);
-        struct tm tm;
-
-        if (!localtime_r(&t, &tm) || strftime(buf, size, "%Y-%m-%d %H:%M:%S", &tm) == 0)
-                snprintf(buf, size, "?");
-}

@@ -14,6 +14,3 @@ int parse_when(const char *s, uint64_t now_usec, uint64_t *ret_usec);
 /* A point in time to come: a date and time as above, "14:00[:30]" (of today), or a span from now, which needs a unit ("2h",
  * "+30min"). Returns 0, -EINVAL (none of these, a day or an hour that does not exist) or -ETIME (not after now). */
 int parse_until(const char *s, uint64_t now_usec, uint64_t *ret_usec);
-
-/* "2026-01-31 12:00:30", local. buf: of 20 characters or more. */
-void format_local_time(uint64_t usec, char *buf, size_t size);

@@ -15,7 +15,6 @@
 #define SIGNATURES_MAX 64
 
 static void probe_freep(blkid_probe *p) { blkid_free_probe(*p); }
-static void closedirp(DIR **d) { if (*d) closedir(*d); }
 
 void device_close(struct device *d) {
         d->fd = safe_close(d->fd);

@@ -15,8 +15,8 @@
 struct edit {
         struct volume volume;
         struct header *new;
-        bool replaces;                         /* volume.header is not what is on the disk, which is replaced: NULL: nothing that opens */
-        struct header *replaced;
+        bool replaces;                         /* the header in `volume` is a candidate */
+        struct header *replaced;               /* ... for the place of this, the one on the disk; NULL: none there opens */
         struct header_lock lock;
         /* What else must hold for the new header, opened as l. Returns 0 or a negative errno; NULL: nothing. */
         int (*also)(const struct edit *e, struct luks *l, const struct header *h);
@@ -33,8 +33,8 @@ struct edit {
 
 void edit_done(struct edit *e);
 
-/* q must stay as long as e. Fills y: errors of header_lock() and volume_open(); what is foreign in the header is one, since a
- * new manifest would make it one's own. -ESTALE: the device is another one now. */
+/* q must stay as long as e. Fills y: errors of header_lock() and volume_open(); foreign keyslots or tokens are an error: the new
+ * manifest would cover, and so enrol, them. -ESTALE: the device is another one now. */
 int edit_begin(struct edit *e, const struct disk_request *q, struct disk_reply *y);
 
 /* The image becomes the header on the disk, and y says what it is. Until it has been proven there the old one is a write

@@ -12,6 +12,7 @@
 #define LOCK_DIRECTORY "/run/cryptsetup"
 #define LOCK_TRIES 10
 #define CHUNK (1u << 20)
+#define SECTOR 512u
 
 /* The LUKS2 on-disk format, section 2.1. */
 #define CHECKSUM_OFFSET 448u
@@ -196,6 +197,21 @@ static int spoil_copy(const struct header_change *c) {
 
 int header_change_undo(const struct header_change *c) {
         return copy_is_good(c->old, c->second_first) ? write_copy(c, c->old, c->second_first) : spoil_copy(c);
+}
+
+int header_write_image(const struct device *d, int image, uint64_t copy_size, uint64_t end) {
+        const struct { uint64_t from, to; } parts[] = {
+                { 2 * copy_size, end }, { copy_size, 2 * copy_size }, { SECTOR, copy_size }, { 0, SECTOR },
+        };
+        const uint8_t *p = mmap(NULL, end, PROT_READ, MAP_SHARED, image, 0);
+        int r = 0;
+
+        if (p == MAP_FAILED)
+                return -errno;
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(parts); i++)
+                r = device_write(d, p + parts[i].from, parts[i].to - parts[i].from, parts[i].from);
+        munmap((void *) p, end);
+        return r;
 }
 
 static int wipe_range(const struct device *d, uint8_t *buffer, uint64_t from, uint64_t to) {

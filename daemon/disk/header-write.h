@@ -67,6 +67,11 @@ int header_change_finish(const struct header_change *c);
 /* Puts the copy that header_change_begin() wrote back to what it was, or makes it one that does not count. */
 int header_change_undo(const struct header_change *c);
 
+/* Writes the first header that is where there was none, from an image of end bytes with copies of copy_size: keyslots, the second copy,
+ * the first, and of that its first sector last; each on the disk before the next. Until then what stood in that sector stays.
+ * Returns 0, or what mmap(2) and writing say. */
+int header_write_image(const struct device *d, int image, uint64_t copy_size, uint64_t end);
+
 /* Overwrites a part of the device with random bytes. Returns 0, -ENOMEM or what writing says. */
 int header_wipe_range(const struct device *d, uint64_t from, uint64_t to);
 

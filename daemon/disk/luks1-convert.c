@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "luks1.h"
 
+#include "header-write.h"
 #include "ops.h"
 #include "volume.h"
 
@@ -75,24 +76,6 @@ static int opens_to(const struct header *h, const struct device *d, const struct
         return r < 0 ? r : secret_equal(key, volume_key) ? 0 : -EUCLEAN;
 }
 
-static int write_new(const struct device *d, const struct header *h, int image, uint64_t end) {
-        uint64_t size = h->copy.header_size;
-        const uint8_t *p = mmap(NULL, end, PROT_READ, MAP_SHARED, image, 0);
-        int r;
-
-        if (p == MAP_FAILED)
-                return -errno;
-        r = device_write(d, p + 2 * size, end - 2 * size, 2 * size);
-        if (r >= 0)
-                r = device_write(d, p + size, size, size);
-        if (r >= 0)
-                r = device_write(d, p + SECTOR, size - SECTOR, SECTOR);
-        if (r >= 0)
-                r = device_write(d, p, SECTOR, 0);
-        munmap((void *) p, end);
-        return r;
-}
-
 static int fail_conversion(int error, const char *device, const char *why, struct disk_reply *y) {
         if (error == -ENOKEY)
                 return op_fail(y, error, EXIT_CODE_FAILED, "The passphrase opens no keyslot of %s", device);
@@ -132,7 +115,7 @@ int luks1_convert(const struct device *d, const char *device, const struct luks1
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "What is in front of the data of %s cannot be saved in %s, nothing was written: %s",
                                device, kept, strerror(-r));
-        r = write_new(d, h, image, l->payload_offset);
+        r = header_write_image(d, image, h->copy.header_size, l->payload_offset);
         if (r >= 0)
                 r = header_read_plain(d->fd, d->size, &there, &why);
         if (r >= 0)

@@ -8,8 +8,6 @@
 
 #include <dirent.h>
 
-static void closedirp(DIR **d) { if (*d) closedir(*d); }
-
 /* One line of a file in sysfs. */
 static int read_line(const char *holder, const char *file, char *buf, size_t size) {
         _cleanup_(fclosep) FILE *f = NULL;

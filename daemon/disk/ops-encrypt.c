@@ -31,12 +31,10 @@
 #include <unistd.h>
 
 #define SHIFT LUKS_FORMAT_DATA_OFFSET
-#define CHUNK 4096u
+#define CHUNK 512u                     /* what a disk writes whole */
 #define HEADER ".header"              /* to be */
 #define BEGUN ".begun"                /* the first part is moved: the device needs it until it is there */
 #define PATH_SIZE (sizeof(ENCRYPT_DIRECTORY "/" HEADER) + 36)
-
-static inline void closedirp(DIR **d) { if (*d) closedir(*d); }
 
 static void file_path(const char *uuid, const char *suffix, char ret[static PATH_SIZE]) {
         snprintf(ret, PATH_SIZE, ENCRYPT_DIRECTORY "/%s%s", uuid, suffix);
@@ -299,23 +297,6 @@ static int move(struct volume *v, const struct disk_request *q, struct disk_repl
         return 0;
 }
 
-/* Each on the disk before the next: whatever a crash leaves of it, the file and the end of the device have the rest. */
-static int write_header(const struct device *d, int file) {
-        const uint64_t copy = HEADER_SIZE_MIN;
-        const uint8_t *p = mmap(NULL, SHIFT, PROT_READ, MAP_SHARED, file, 0);
-        int r;
-
-        if (p == MAP_FAILED)
-                return -errno;
-        r = device_write(d, p + 2 * copy, SHIFT - 2 * copy, 2 * copy);
-        if (r >= 0)
-                r = device_write(d, p + copy, copy, copy);
-        if (r >= 0)
-                r = device_write(d, p, copy, 0);
-        munmap((void *) p, SHIFT);
-        return r;
-}
-
 static int place_header(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
         _cleanup_(header_freep) struct header *there = NULL;
         _cleanup_(closep) int file = -EBADF;
@@ -335,7 +316,7 @@ static int place_header(struct volume *v, const struct disk_request *q, struct d
                                q->device);
         if (r >= 0) {
                 y->count = 1;
-                r = write_header(&v->device, file);
+                r = header_write_image(&v->device, file, HEADER_SIZE_MIN, SHIFT);
         }
         if (r >= 0 && posix_fadvise(v->device.fd, 0, SHIFT, POSIX_FADV_DONTNEED) != 0)
                 r = -EIO;

@@ -2,6 +2,7 @@
 #include "ops.h"
 
 #include "common/algorithm.h"
+#include "common/paths.h"
 #include "edit.h"
 #include "luks1.h"
 #include "open-elsewhere.h"
@@ -18,7 +19,6 @@
  *      ─► one keyslot and token more, as for any further key ─► edit_commit(): both open, then written */
 
 #define PASSPHRASE_MAX 4096u
-#define KEPT_DIRECTORY "/var/lib/cmkd/backups"
 
 static int fail_taking(int error, const struct disk_request *q, const char *why, struct disk_reply *y) {
         const char *hint = "";
@@ -204,12 +204,12 @@ static int take(struct edit *e, const struct disk_request *q, const struct secre
 /* A header of LUKS1 becomes one of LUKS2. */
 static int convert(struct edit *e, const struct device *claimed, const struct luks1 *old, const struct secret *passphrase,
                    struct disk_reply *y) {
-        char kept[sizeof(KEPT_DIRECTORY) + 48];
-        int r = mkdir_parents(KEPT_DIRECTORY, 0700);
+        char kept[sizeof(BACKUPS_DIRECTORY) + 48];
+        int r = mkdir_parents(BACKUPS_DIRECTORY, 0700);
 
-        snprintf(kept, sizeof(kept), KEPT_DIRECTORY "/%s.luks1", old->uuid);
+        snprintf(kept, sizeof(kept), BACKUPS_DIRECTORY "/%s.luks1", old->uuid);
         if (r < 0)
-                return op_fail(y, r, EXIT_CODE_FAILED, KEPT_DIRECTORY " cannot be made: %s", strerror(-r));
+                return op_fail(y, r, EXIT_CODE_FAILED, BACKUPS_DIRECTORY " cannot be made: %s", strerror(-r));
         return luks1_convert(claimed, e->request->device, old, kept, passphrase, &e->volume.header, y);
 }
 

@@ -18,8 +18,6 @@
 #define STUCK_MAX 4u
 #define STUCK_MSEC 500
 
-static inline void closedirp(DIR **d) { if (*d) closedir(*d); }
-
 /* task: directory of a process or thread. */
 static bool uses_by_path(int task, const struct mounts *mounts) {
         static const char *const names[] = { "cwd", "root", "exe" };

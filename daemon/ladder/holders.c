@@ -8,8 +8,6 @@
 
 #define PF_KTHREAD 0x00200000u
 
-static inline void closedirp(DIR **d) { if (*d) closedir(*d); }
-
 int maps_line_parse(const char *line, uint32_t *ret_major, uint32_t *ret_minor) {
         unsigned major, minor;
 

@@ -11,8 +11,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-static inline void closedirp(DIR **d) { if (*d) closedir(*d); }
-
 bool stack_add_loops(struct stack *s) {
         _cleanup_(closedirp) DIR *d = opendir("/sys/block");
         bool added = false;

@@ -9,8 +9,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-static inline void closedirp(DIR **d) { if (*d) closedir(*d); }
-
 static int add_mount(struct mounts *s, const struct mount_line *line, uint64_t ns, pid_t pid) {
         if (s->n == s->size) {
                 size_t size = MAX_OF(s->size * 2, (size_t) 256);

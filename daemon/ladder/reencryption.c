@@ -12,8 +12,6 @@
 
 #define PAUSE_MSEC 20
 
-static inline void closedirp(DIR **d) { if (*d) closedir(*d); }
-
 /* What they stand on, without themselves. */
 static void find_below(const struct subs *s, struct stack *below) {
         for (size_t i = 0; i < s->n; i++) {

@@ -156,7 +156,8 @@ int audit_write(struct audit_link *a, const struct audit_message_record *m, uint
         p->error = send_record(p);
         if (p->error >= 0)
                 return 0;
-        if (sd_event_add_defer(a->event, &p->failed, on_failed, p) < 0) {
+        /* Short of memory here the trail has not failed: who waits is told so at once. */
+        if ((callback && p->error == -ENOMEM) || sd_event_add_defer(a->event, &p->failed, on_failed, p) < 0) {
                 pending_free(p);
                 return -ENOMEM;
         }

@@ -21,7 +21,8 @@ struct audit_link *audit_link_free(struct audit_link *a);
 
 /* Sends a record, a second time if cmkd-audit restarted before it answered. callback NULL: nobody waits; a record that cannot be sent is logged (it is then in the journal, if
  * not in the trail) and counted. With a callback: it comes exactly once, never from inside this call, at the latest
- * after timeout_usec (then with -ETIMEDOUT, and the record may still be written). Returns 0 or -ENOMEM. */
+ * after timeout_usec (then with -ETIMEDOUT, and the record may still be written). Returns 0; or -ENOMEM: nothing was sent, and the
+ * callback does not come. */
 int audit_write(struct audit_link *a, const struct audit_message_record *m, uint64_t timeout_usec,
                 audit_callback callback, void *user);
 

@@ -5,13 +5,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DIRECTORY "/var/lib/cmkd/backups"
-#define PATH_SIZE (sizeof(DIRECTORY) + 40)
-#define DIGITS (2 * DISK_DIGEST_SIZE)
+#include "common/base64.h"
+#include "common/paths.h"
 
-static int digit(char c) {
-        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+#define PATH_SIZE (sizeof(BACKUPS_DIRECTORY) + 40)
+#define DIGITS (2 * DISK_DIGEST_SIZE)
 
 int backup_mark_parse(const char *text, struct backup_mark *ret) {
         struct backup_mark b = {};
@@ -19,10 +17,9 @@ int backup_mark_parse(const char *text, struct backup_mark *ret) {
         int end = 0;
         size_t n;
 
-        if (sscanf(text, "%" SCNu64 " %64[0-9a-f] %n", &b.realtime_usec, hex, &end) != 2 || end == 0 || strlen(hex) != DIGITS)
+        if (sscanf(text, "%" SCNu64 " %64[0-9a-f] %n", &b.realtime_usec, hex, &end) != 2 || end == 0 || strlen(hex) != DIGITS ||
+            hex_decode(hex, b.digest, sizeof(b.digest)) < 0)
                 return -EBADMSG;
-        for (size_t i = 0; i < DISK_DIGEST_SIZE; i++)
-                b.digest[i] = (uint8_t) (digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
         n = strcspn(text + end, "\n");
         if (text[end] != '/' || n >= sizeof(b.path) || !streq(text + end + n, "\n"))
                 return -EBADMSG;
@@ -36,22 +33,20 @@ int backup_mark_read(const char *uuid, struct backup_mark *ret) {
         char path[PATH_SIZE];
         int r;
 
-        snprintf(path, sizeof(path), DIRECTORY "/%s", uuid);
+        snprintf(path, sizeof(path), BACKUPS_DIRECTORY "/%s", uuid);
         r = read_small_file(path, 1024, &text, NULL);
         return r < 0 ? r : backup_mark_parse(text, ret);
 }
 
 int backup_mark_write(const char *uuid, const struct backup_mark *b) {
-        char path[PATH_SIZE], text[sizeof(b->path) + DIGITS + 32];
+        char path[PATH_SIZE], hex[DIGITS + 1], text[sizeof(b->path) + DIGITS + 32];
         size_t n;
         int r;
 
-        n = (size_t) snprintf(text, sizeof(text), "%" PRIu64 " ", b->realtime_usec);
-        for (size_t i = 0; i < DISK_DIGEST_SIZE; i++)
-                n += (size_t) snprintf(text + n, sizeof(text) - n, "%02x", b->digest[i]);
-        n += (size_t) snprintf(text + n, sizeof(text) - n, " %s\n", b->path);
-        snprintf(path, sizeof(path), DIRECTORY "/%s", uuid);
-        r = mkdir_parents(DIRECTORY, 0700);
+        hex_encode(b->digest, sizeof(b->digest), hex);
+        n = (size_t) snprintf(text, sizeof(text), "%" PRIu64 " %s %s\n", b->realtime_usec, hex, b->path);
+        snprintf(path, sizeof(path), BACKUPS_DIRECTORY "/%s", uuid);
+        r = mkdir_parents(BACKUPS_DIRECTORY, 0700);
         return r < 0 ? r : write_file_atomic(path, text, n, 0600);
 }
 

@@ -1,19 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus-manager.h"
 
-#include <time.h>
-
 #include "bus-call.h"
 #include "manager.h"
 #include "pause.h"
-
-static void local_time(uint64_t usec, char *buf, size_t size) {
-        time_t t = (time_t) (usec / USEC_PER_SEC);
-        struct tm tm;
-
-        if (!localtime_r(&t, &tm) || strftime(buf, size, "%Y-%m-%d %H:%M:%S", &tm) == 0)
-                snprintf(buf, size, "?");
-}
 
 /* Returns 0, or what the handler returns, having said why this volume cannot be paused until then. */
 static int check(sd_bus_message *message, struct volume *v, uint64_t until_usec) {
@@ -32,7 +22,7 @@ static int check(sd_bus_message *message, struct volume *v, uint64_t until_usec)
                 return reply_error(message, EXIT_CODE_USAGE, "A pause cannot end in the past");
         if (r >= 0)
                 return 0;
-        local_time(latest, text, sizeof(text));
+        format_local_time(latest, text, sizeof(text));
         return reply_error(message, EXIT_CODE_POLICY, "%s: a pause may last %llu s, now until %s: %s. Nothing was paused",
                            v->name, (unsigned long long) (pause_limit(v, &why) / USEC_PER_SEC), text, why);
 }

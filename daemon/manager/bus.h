@@ -7,7 +7,7 @@
 
 #include <systemd/sd-event.h>
 
-#define BUS_PRIVATE_SOCKET "/run/cmkd/private"
+#include "common/paths.h"
 
 struct bus;
 struct manager;

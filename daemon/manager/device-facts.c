@@ -12,7 +12,6 @@
 
 static void device_unrefp(sd_device **d) { sd_device_unref(*d); }
 static void enumerator_unrefp(sd_device_enumerator **e) { sd_device_enumerator_unref(*e); }
-static void closedirp(DIR **d) { if (*d) closedir(*d); }
 
 static bool is_kind(const char *name, const char *kind) {
         const char *rest = startswith(name, kind);

@@ -16,9 +16,9 @@
 #include "common/breaker-proto.h"
 #include "common/link.h"
 #include "common/log.h"
+#include "common/paths.h"
 #include "common/vault-proto.h"
 
-#define PRIVATE_SOCKET "/run/cmkd/private"
 #define LISTEN_FD 3
 #define DELAY_MIN_USEC (200 * USEC_PER_MSEC)
 #define DELAY_MAX_USEC (10 * USEC_PER_SEC)
@@ -225,7 +225,7 @@ struct early *early_free(struct early *e) {
                 if (s->program && !s->program->stays)
                         (void) unlink(s->program->socket);
         }
-        (void) unlink(PRIVATE_SOCKET);
+        (void) unlink(BUS_PRIVATE_SOCKET);
         (void) unlink(EARLY_DIRECTORY "/pid");
         sd_event_unref(e->event);
         free(e);

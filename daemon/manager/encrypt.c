@@ -22,6 +22,7 @@
 #include "new-secret.h"
 #include "new-volume.h"
 #include "operation.h"
+#include "release-record.h"
 #include "trust-places.h"
 
 #define BEGIN_TIMEOUT_USEC (150 * 60 * USEC_PER_SEC)      /* e2fsck and resize2fs have an hour each */
@@ -42,33 +43,31 @@ struct encrypt {
         void *user;
 };
 
-static void record(struct encrypt *e, const char *event, bool durable, audit_callback callback) {
-        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+static void start_record(const struct encrypt *e, struct audit_message_record *r, const char *event, bool durable) {
         char uri[KEY_URI_MAX];
 
-        if (r) {
-                audit_record_start(r, event, e->outcome.code == EXIT_CODE_DONE ? LOG_NOTICE : LOG_WARNING, durable);
-                audit_record_add(r, "verb", "encrypt");
-                audit_record_add(r, "volume", e->request.name);
-                audit_record_add(r, "uuid", e->made.uuid);
-                audit_record_add(r, "use", e->use_id);
-                audit_record_add(r, "device", e->request.device);
-                key_uri_format(&e->key.uri, uri, sizeof(uri));
-                audit_record_add(r, "key", uri);
-                if (*e->answer.code || e->answer.http_status > 0)
-                        manager_record_reply(r, &e->answer);
-                audit_record_add(r, "accept_unsafe_vault", e->request.accept_unsafe);
-                audit_record_add(r, "by", e->who.text);
-                audit_record_add(r, "why", e->outcome.message);
-                if (!callback) {
-                        manager_record(e->manager, r);
-                        return;
-                }
-                if (audit_write(e->manager->audit, r, MANAGER_RELEASE_TIMEOUT_USEC, callback, e) >= 0)
-                        return;
-        }
-        if (callback)
-                callback(-ENOMEM, 0, e);
+        audit_record_start(r, event, e->outcome.code == EXIT_CODE_DONE ? LOG_NOTICE : LOG_WARNING, durable);
+        audit_record_add(r, "verb", "encrypt");
+        audit_record_add(r, "volume", e->request.name);
+        audit_record_add(r, "uuid", e->made.uuid);
+        audit_record_add(r, "use", e->use_id);
+        audit_record_add(r, "device", e->request.device);
+        key_uri_format(&e->key.uri, uri, sizeof(uri));
+        audit_record_add(r, "key", uri);
+        if (*e->answer.code || e->answer.http_status > 0)
+                manager_record_reply(r, &e->answer);
+        audit_record_add(r, "accept_unsafe_vault", e->request.accept_unsafe);
+        audit_record_add(r, "by", e->who.text);
+        audit_record_add(r, "why", e->outcome.message);
+}
+
+static void record(const struct encrypt *e, const char *event) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+
+        if (!r)
+                return;
+        start_record(e, r, event, false);
+        manager_record(e->manager, r);
 }
 
 static void end(struct encrypt *e) {
@@ -102,7 +101,7 @@ static bool is_attempt(const struct trust_entry *t) {
 
 /* The outcome is filled in. Nothing of it is on the device yet. */
 static void fail(struct encrypt *e) {
-        record(e, e->outcome.code == EXIT_CODE_POLICY ? "refused" : "failed", false, NULL);
+        record(e, e->outcome.code == EXIT_CODE_POLICY ? "refused" : "failed");
         if (e->listed) {
                 (void) trust_places_remove(e->made.uuid);
                 (void) manager_reload_trust(e->manager);
@@ -130,7 +129,7 @@ static void on_attached(const struct outcome *o, void *user) {
 
         if (o->code != EXIT_CODE_DONE) {
                 e->outcome = *o;
-                record(e, "failed", false, NULL);
+                record(e, "failed");
         }
         end(e);
 }
@@ -148,14 +147,14 @@ static void on_begun(const struct disk_reply *y, int fd, void *user) {
         if (y->error < 0) {
                 outcome_from_disk(&e->outcome, y);
                 if (y->count > 0 || y->error == -EPIPE || y->error == -ETIMEDOUT) {
-                        record(e, "failed", false, NULL);        /* the device may have a header: the entry stays */
+                        record(e, "failed");        /* the device may have a header: the entry stays */
                         end(e);
                 } else
                         fail(e);
                 return;
         }
         e->outcome.changed = true;
-        record(e, "encrypt_begun", false, NULL);
+        record(e, "encrypt_begun");
         attach(e);
 }
 
@@ -190,9 +189,8 @@ static void on_release_recorded(int error, uint64_t sequence _unused_, void *use
         const struct trust_entry *t;
         int r;
 
-        if (error < 0 && e->manager->config->on_trail_failure != TRAIL_CONTINUE) {
-                refuse(e, EXIT_CODE_FAILED, "%s: the release could not be written to the audit trail (%s): no audit, no key",
-                       e->request.device, strerror(-error));
+        if (!release_may_go_on(e->manager, error, e->request.device, &e->outcome)) {
+                fail(e);
                 return;
         }
         r = list(e);
@@ -214,6 +212,15 @@ static void on_release_recorded(int error, uint64_t sequence _unused_, void *use
                 out_of_memory(e);
 }
 
+static void record_release(struct encrypt *e) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+
+        if (r)
+                start_record(e, r, "release", true);
+        if (release_record(e->manager, r, on_release_recorded, e) < 0)
+                out_of_memory(e);
+}
+
 static void on_unwrapped(const struct vault_reply *y, void *user) {
         struct encrypt *e = user;
         char uri[KEY_URI_MAX];
@@ -227,7 +234,7 @@ static void on_unwrapped(const struct vault_reply *y, void *user) {
                 refuse(e, EXIT_CODE_UNREACHABLE, "%s: the vault unwrapped %u bytes where %u were wrapped", e->request.device,
                        y->delivered, DISK_W_SIZE);
         else
-                record(e, "release", true, on_release_recorded);
+                record_release(e);
 }
 
 /* An attempt of before that was for another key or name is not taken up under this one. */
@@ -355,7 +362,7 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
                        e->request.name);
                 return;
         }
-        record(e, "request", false, NULL);
+        record(e, "request");
         if (key_proof_start(e->manager, &p, &e->key, on_proven, e) < 0)
                 out_of_memory(e);
 }

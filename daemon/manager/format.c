@@ -26,6 +26,7 @@
 #include "new-secret.h"
 #include "new-volume.h"
 #include "operation.h"
+#include "release-record.h"
 #include "stored.h"
 #include "trust-places.h"
 
@@ -61,37 +62,34 @@ static const char *verb_of(const struct format *f) {
         return f->request.take_over ? "enroll" : "format";
 }
 
-static void record(struct format *f, const char *event, bool durable, audit_callback callback) {
+static void start_record(const struct format *f, struct audit_message_record *r, const char *event, bool durable) {
+        char uri[KEY_URI_MAX];
+
+        audit_record_start(r, event, f->outcome.code == EXIT_CODE_DONE ? LOG_NOTICE : LOG_WARNING, durable);
+        audit_record_add(r, "verb", verb_of(f));
+        audit_record_add(r, "drill", drill_of(f->manager, f->request.name));
+        audit_record_add(r, "volume", f->request.name);
+        audit_record_add(r, "uuid", f->made.uuid);
+        audit_record_add(r, "use", f->use_id);
+        audit_record_add(r, "device", f->request.device);
+        key_uri_format(&f->key.uri, uri, sizeof(uri));
+        audit_record_add(r, "key", uri);
+        audit_record_add(r, "secret", f->secret);
+        if (*f->answer.code || f->answer.http_status > 0)
+                manager_record_reply(r, &f->answer);
+        audit_record_add(r, "accept_unsafe_vault", f->request.accept_unsafe);
+        audit_record_add(r, "backup", f->outcome.kept);
+        audit_record_add(r, "by", f->who.text);
+        audit_record_add(r, "why", f->outcome.message);
+}
+
+static void record(const struct format *f, const char *event) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
 
-        if (r) {
-                char uri[KEY_URI_MAX];
-
-                audit_record_start(r, event, f->outcome.code == EXIT_CODE_DONE ? LOG_NOTICE : LOG_WARNING, durable);
-                audit_record_add(r, "verb", verb_of(f));
-                audit_record_add(r, "drill", drill_of(f->manager, f->request.name));
-                audit_record_add(r, "volume", f->request.name);
-                audit_record_add(r, "uuid", f->made.uuid);
-                audit_record_add(r, "use", f->use_id);
-                audit_record_add(r, "device", f->request.device);
-                key_uri_format(&f->key.uri, uri, sizeof(uri));
-                audit_record_add(r, "key", uri);
-                audit_record_add(r, "secret", f->secret);
-                if (*f->answer.code || f->answer.http_status > 0)
-                        manager_record_reply(r, &f->answer);
-                audit_record_add(r, "accept_unsafe_vault", f->request.accept_unsafe);
-                audit_record_add(r, "backup", f->outcome.kept);
-                audit_record_add(r, "by", f->who.text);
-                audit_record_add(r, "why", f->outcome.message);
-                if (!callback) {
-                        manager_record(f->manager, r);
-                        return;
-                }
-                if (audit_write(f->manager->audit, r, MANAGER_RELEASE_TIMEOUT_USEC, callback, f) >= 0)
-                        return;
-        }
-        if (callback)
-                callback(-ENOMEM, 0, f);
+        if (!r)
+                return;
+        start_record(f, r, event, false);
+        manager_record(f->manager, r);
 }
 
 static void end(struct format *f) {
@@ -122,7 +120,7 @@ static void fail(struct format *f) {
         struct disk_request q = { .op = DISK_OP_ERASE };
 
         say_what_is_left(f);
-        record(f, f->outcome.code == EXIT_CODE_POLICY ? "refused" : "failed", false, NULL);
+        record(f, f->outcome.code == EXIT_CODE_POLICY ? "refused" : "failed");
         if (f->formatted && f->request.take_over)
                 outcome_add(&f->outcome, "; its header has the key, which is not used yet, and opens as before: the same command goes on "
                             "from here");
@@ -187,7 +185,7 @@ static void on_checked(const struct disk_reply *y, int fd, void *user) {
         }
         f->outcome.changed = true;
         adopt_open(f);
-        record(f, f->request.take_over ? "taken_over" : "formatted", false, NULL);
+        record(f, f->request.take_over ? "taken_over" : "formatted");
         end(f);
 }
 
@@ -195,9 +193,8 @@ static void on_release_recorded(int error, uint64_t sequence _unused_, void *use
         struct format *f = user;
         struct disk_request q = { .op = DISK_OP_CHECK };
 
-        if (error < 0 && f->manager->config->on_trail_failure != TRAIL_CONTINUE) {
-                refuse(f, EXIT_CODE_FAILED, "%s: the release could not be written to the audit trail (%s): no audit, no key",
-                       f->request.device, strerror(-error));
+        if (!release_may_go_on(f->manager, error, f->request.device, &f->outcome)) {
+                fail(f);
                 return;
         }
         memcpy(q.device, f->request.device, sizeof(q.device));
@@ -207,6 +204,15 @@ static void on_release_recorded(int error, uint64_t sequence _unused_, void *use
         q.role = (uint8_t) f->request.role;
         snprintf(q.opener, sizeof(q.opener), "%s", new_volume_wrap(&f->key, &f->made)->key);
         if (disk_child_start(f->manager->children, &q, f->secret_fd, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_checked, f, NULL) < 0)
+                out_of_memory(f);
+}
+
+static void record_release(struct format *f) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+
+        if (r)
+                start_record(f, r, "release", true);
+        if (release_record(f->manager, r, on_release_recorded, f) < 0)
                 out_of_memory(f);
 }
 
@@ -227,7 +233,7 @@ static void on_unwrapped(const struct vault_reply *y, void *user) {
                        y->delivered, DISK_W_SIZE);
                 return;
         }
-        record(f, "release", true, on_release_recorded);
+        record_release(f);
 }
 
 static void on_formatted(const struct disk_reply *y, int fd, void *user) {
@@ -353,7 +359,7 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
                        f->request.name);
                 return;
         }
-        record(f, "request", false, NULL);
+        record(f, "request");
         if (key_proof_start(f->manager, &p, &f->key, on_proven, f) < 0)
                 out_of_memory(f);
 }

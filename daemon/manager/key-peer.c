@@ -28,12 +28,6 @@ int key_peer_hint(const struct sockaddr_un *sa, socklen_t size, char ret_name[st
         return take_name(rest, ret_name);
 }
 
-static int hex_digit(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* systemd.unit(5), "string escaping": \xNN for what a unit's name does not carry, - for /. What is not as systemd itself
  * escapes it comes out as a character that no volume's name has. */
 static int unescape(const char *s, size_t size, char ret_name[static 65]) {

@@ -20,10 +20,6 @@ static const char *event_of(const struct vault_reply *y) {
         return NULL;
 }
 
-void login_watch_init(struct login_watch *w) {
-        LIST_INIT(&w->vaults);
-}
-
 static void forget(struct login_watch_vault *v) {
         LIST_REMOVE(v, vaults);
         free(v);

@@ -13,11 +13,11 @@
 
 struct login_watch_vault;
 
+/* All zero: nothing was said. */
 struct login_watch {
         LIST_HEAD(, login_watch_vault) vaults;      /* of which something was said */
 };
 
-void login_watch_init(struct login_watch *w);
 void login_watch_clear(struct login_watch *w);
 
 /* The event that a reply's code stands for, static, where it was not said of that vault already; else NULL. */

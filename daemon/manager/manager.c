@@ -160,7 +160,7 @@ static const char *first_volume_of(const struct manager *m, const char *vault) {
         return NULL;
 }
 
-/* Whether a login is as it should be is told beside answers that have nothing to do with it, also good ones. */
+/* The worker attaches alarms about its login to any reply, granted ones too. */
 static void on_heard(const struct vault_request *q, const struct vault_reply *y, void *user) {
         _cleanup_(freep) struct audit_message_record *r = NULL;
         struct manager *m = user;

@@ -24,7 +24,6 @@
 #include "volume.h"
 #include "worker-link.h"
 
-#define MANAGER_STATE_DIR "/var/lib/cmkd"
 #define MANAGER_RELEASE_TIMEOUT_USEC (30 * USEC_PER_SEC)    /* for the record of a release to be durable */
 #define MANAGER_INTENT_USEC (200 * USEC_PER_MSEC)           /* a cut waits no longer for its record */
 #define MANAGER_DISK_TIMEOUT_USEC (120 * USEC_PER_SEC)      /* format, activate: libcryptsetup may be slow */

@@ -4,18 +4,9 @@
 #include <dirent.h>
 #include <unistd.h>
 
+#include "common/stack.h"
+
 #define SYSFS_DEVICE "/sys/dev/block/%u:%u"
-
-static inline void closedirp(DIR **d) { if (*d) closedir(*d); }
-
-static int read_dev(const char *path, uint32_t *ret_major, uint32_t *ret_minor) {
-        _cleanup_(freep) char *text = NULL;
-        int r = read_small_file(path, 64, &text, NULL);
-
-        if (r < 0)
-                return r;
-        return sscanf(text, "%u:%u", ret_major, ret_minor) == 2 ? 0 : -EINVAL;
-}
 
 bool mapping_sysfs_exists(uint32_t major, uint32_t minor) {
         char path[64];
@@ -54,7 +45,7 @@ int mapping_sysfs_for_each(int (*f)(const struct mapping_seen *s, void *user), v
                 char path[300];
 
                 snprintf(path, sizeof(path), "/sys/block/%s/dev", e->d_name);
-                if (startswith(e->d_name, "dm-") && read_dev(path, &major, &minor) >= 0 &&
+                if (startswith(e->d_name, "dm-") && stack_read_dev(path, &major, &minor) >= 0 &&
                     mapping_sysfs_read(major, minor, &s) >= 0)
                         r = f(&s, user);
         }
@@ -84,7 +75,7 @@ static int read_disk(struct below *b) {
         }
         snprintf(b->name, sizeof(b->name), "%.64s", slash + 1);
         snprintf(path, sizeof(path), SYSFS_DEVICE "/../dev", b->major, b->minor);
-        return read_dev(path, &b->major, &b->minor);
+        return stack_read_dev(path, &b->major, &b->minor);
 }
 
 /* What keeps the integrity tags of the volume above it: of the volume, not what it stands on. */
@@ -115,7 +106,7 @@ static int read_slave(const struct below *of, struct below *ret) {
                         continue;
                 snprintf(ret->name, sizeof(ret->name), "%.64s", e->d_name);
                 snprintf(path, sizeof(path), SYSFS_DEVICE "/slaves/%.64s/dev", of->major, of->minor, e->d_name);
-                if (read_dev(path, &ret->major, &ret->minor) >= 0)
+                if (stack_read_dev(path, &ret->major, &ret->minor) >= 0)
                         n++;
         }
         return n == 1;
@@ -134,7 +125,7 @@ bool mapping_sysfs_has_other(uint32_t major, uint32_t minor, const char *name) {
                 if (e->d_name[0] == '.' || streq(e->d_name, name))
                         continue;
                 snprintf(path, sizeof(path), SYSFS_DEVICE "/slaves/%.64s/dev", major, minor, e->d_name);
-                if (read_dev(path, &other_major, &other_minor) >= 0 && mapping_sysfs_exists(other_major, other_minor))
+                if (stack_read_dev(path, &other_major, &other_minor) >= 0 && mapping_sysfs_exists(other_major, other_minor))
                         return true;
         }
         return false;

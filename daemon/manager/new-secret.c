@@ -9,6 +9,7 @@
 #include "common/algorithm.h"
 #include "drill.h"
 #include "manager.h"
+#include "release-record.h"
 
 struct making {
         struct manager *manager;
@@ -60,11 +61,8 @@ static void on_recorded(int error, uint64_t sequence _unused_, void *user) {
         struct outcome o = {};
         struct making *g = user;
 
-        if (error < 0 && g->manager->config->on_trail_failure != TRAIL_CONTINUE)
-                refuse(g, EXIT_CODE_FAILED, "%s: the release could not be written to the audit trail (%s): no audit, no key",
-                       g->name, strerror(-error));
-        else
-                end(g, &o);
+        (void) release_may_go_on(g->manager, error, g->name, &o);
+        end(g, &o);
 }
 
 static void record_release(struct making *g, const struct vault_reply *y) {
@@ -84,10 +82,9 @@ static void record_release(struct making *g, const struct vault_reply *y) {
                 audit_record_add(r, "secret", new_secret_name(&g->secret, g->uuid, secret));
                 manager_record_reply(r, y);
                 audit_record_add(r, "by", g->who.text);
-                if (audit_write(g->manager->audit, r, MANAGER_RELEASE_TIMEOUT_USEC, on_recorded, g) >= 0)
-                        return;
         }
-        on_recorded(-ENOMEM, 0, g);
+        if (release_record(g->manager, r, on_recorded, g) < 0)
+                refuse(g, EXIT_CODE_FAILED, "%s: out of memory", g->name);
 }
 
 static void on_unwrapped(const struct vault_reply *y, void *user) {

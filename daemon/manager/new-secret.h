@@ -39,5 +39,5 @@ int new_secret_start(struct manager *m, const struct new_secret_request *q, new_
 /* Fills in what a request to cmkd-disk says of it. */
 void new_secret_fill(const struct new_secret *s, struct disk_request *q);
 
-/* The secret of the vault that it is, for records, also where what came after it failed: its name in buf; NULL: there is none. */
+/* For records: formats the name of the vault's secret into buf and returns it, also if a later step failed; NULL: there is none. */
 const char *new_secret_name(const struct new_secret *s, const char uuid[static 37], char buf[static STORED_NAME_SIZE]);

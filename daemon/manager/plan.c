@@ -153,14 +153,6 @@ int plan_make_retry(const struct plan_facts *f, bool cut_done, struct plan *ret)
         return 0;
 }
 
-uint64_t plan_total_usec(const struct plan *p) {
-        uint64_t total = 0;
-
-        for (size_t i = 0; i < p->n_steps; i++)
-                total += MAX_OF(p->steps[i].wait_usec, p->steps[i].budget_usec);
-        return total;
-}
-
 static const char *failure_to_string(const struct plan_step *s) {
         if (s->on_failure == PLAN_LINGER)
                 return "; else it lingers and is tried again";

@@ -62,8 +62,5 @@ int plan_make(const struct plan_facts *f, struct plan *ret);
 /* What is left to do for a volume that lingers: all from FLUSH on, and CUT before it where that was not verified. */
 int plan_make_retry(const struct plan_facts *f, bool cut_done, struct plan *ret);
 
-/* The longest that the plan can take, waits included. */
-uint64_t plan_total_usec(const struct plan *p);
-
 /* One step for people: "cut      error table on data1 (253:4, 2048 sectors), at most 4.000 s; else by the breaker". */
 void plan_step_to_string(const struct plan_facts *f, const struct plan_step *s, char *buf, size_t size);

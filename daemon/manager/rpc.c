@@ -288,14 +288,6 @@ int rpc_call(struct rpc *r, uint32_t id, const struct wire_frame *f, int fd, uin
         return n < 0 ? n : 0;
 }
 
-void rpc_cancel(struct rpc *r, void *user) {
-        struct call *c;
-
-        LIST_FOREACH(c, &r->calls, calls)
-                if (c->user == user)
-                        c->callback = NULL;
-}
-
 bool rpc_is_connected(const struct rpc *r) {
         return r->sock >= 0;
 }

@@ -31,9 +31,6 @@ uint32_t rpc_next_id(struct rpc *r);
 int rpc_call(struct rpc *r, uint32_t id, const struct wire_frame *f, int fd, uint64_t timeout_usec,
              rpc_callback callback, void *user);
 
-/* Calls that have not ended with this user pointer will end silently. */
-void rpc_cancel(struct rpc *r, void *user);
-
 /* Connects now, and again when a peer that did answer has ended: one that is started by the connection is there before it is
  * needed. Whether it works nobody hears; a call connects by itself. */
 void rpc_keep_connected(struct rpc *r);

@@ -9,6 +9,7 @@
 #include "common/role-mark.h"
 #include "disk-child.h"
 #include "manager.h"
+#include "release-record.h"
 
 #define MARKS "/run/cmkd/scratch"
 #define MARK_SIZE (sizeof(MARKS) + 66)
@@ -143,9 +144,7 @@ static void on_recorded(int error, uint64_t sequence _unused_, void *user) {
         struct outcome o = {};
         int r;
 
-        if (error < 0 && m->config->on_trail_failure != TRAIL_CONTINUE) {
-                outcome_set(&o, EXIT_CODE_FAILED, "%s: that a key is made could not be written to the audit trail (%s): no audit, "
-                            "no key. See \"systemctl status cmkd-audit\" and the space left in /var/log/cmkd", j->name, strerror(-error));
+        if (!release_may_go_on(m, error, j->name, &o)) {
                 end(j, &o, "failed");
                 return;
         }
@@ -169,7 +168,7 @@ static void make(struct scratch_job *j) {
         random_uuid(j->uuid);
         if (r)
                 start_record(j, r, "scratch_begun", LOG_NOTICE, true);
-        if (!r || audit_write(j->manager->audit, r, MANAGER_RELEASE_TIMEOUT_USEC, on_recorded, j) < 0)
+        if (release_record(j->manager, r, on_recorded, j) < 0)
                 end_short_of_memory(j);
 }
 

@@ -19,7 +19,6 @@
 static void pkey_freep(EVP_PKEY **p) { EVP_PKEY_free(*p); }
 static void bio_freep(BIO **p) { BIO_free(*p); }
 static void md_freep(EVP_MD_CTX **p) { EVP_MD_CTX_free(*p); }
-static void closedirp(DIR **d) { if (*d) closedir(*d); }
 
 void node_identity_get(struct node_identity *ret) {
         _cleanup_(freep) char *text = NULL;

@@ -429,11 +429,6 @@ static int drop_duplicates(struct trust_list *l, const char *dir) {
         return 0;
 }
 
-static void closedirp(DIR **d) {
-        if (*d)
-                closedir(*d);
-}
-
 /* Every good file, also those that share a name. */
 static int load_files(const char *dir, struct trust_list **ret) {
         _cleanup_(trust_freep) struct trust_list *l = calloc(1, sizeof(*l));

@@ -105,18 +105,3 @@ int unit_set_order(const struct unit_set *s, enum unit_wave wave, struct unit **
         *ret = TAKE_PTR(out);
         return 0;
 }
-
-void unit_names_describe(const char *const *names, size_t n, char *buf, size_t size) {
-        size_t used = 0;
-
-        *buf = 0;
-        for (size_t i = 0; i < n; i++) {
-                size_t need = strlen(names[i]) + 2;
-
-                if (size - used < need + 24) {
-                        (void) snprintf(buf + used, size - used, " and %zu more", n - i);
-                        return;
-                }
-                used += (size_t) snprintf(buf + used, size - used, "%s%s", i > 0 ? ", " : "", names[i]);
-        }
-}

@@ -44,6 +44,3 @@ enum unit_wave unit_wave_of(const struct unit *u);
 /* Those of a wave that are stopped, in order; *ret is an array of *ret_n that the caller frees, of pointers into the set.
  * Where units are ordered in a circle some of them come as they come. Returns 0 or -ENOMEM. */
 int unit_set_order(const struct unit_set *s, enum unit_wave wave, struct unit ***ret, size_t *ret_n);
-
-/* "b.service, a.service and 3 more", cut off where it ends to fit. */
-void unit_names_describe(const char *const *names, size_t n, char *buf, size_t size);

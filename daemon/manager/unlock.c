@@ -13,6 +13,7 @@
 #include "manager.h"
 #include "mapping-watch.h"
 #include "open-mark.h"
+#include "release-record.h"
 
 #define INSPECT_TIMEOUT_USEC (60 * USEC_PER_SEC)
 
@@ -199,7 +200,6 @@ void unlock_report_foreign(struct unlock *u, const struct disk_reply *y) {
 
 static void on_recorded(int error, uint64_t sequence _unused_, void *user) {
         struct unlock *u = user;
-        struct manager *m = u->manager;
         struct outcome o = {};
 
         /* A cut may have overtaken us: then there is no use for the key. */
@@ -209,11 +209,7 @@ static void on_recorded(int error, uint64_t sequence _unused_, void *user) {
                 unlock_fail(u, &o, "failed");
                 return;
         }
-        if (error < 0 && m->config->on_trail_failure != TRAIL_CONTINUE) {
-                outcome_set(&o, EXIT_CODE_FAILED,
-                            "%s: the release could not be written to the audit trail (%s): no audit, no key. See "
-                            "\"systemctl status cmkd-audit\" and the space left in /var/log/cmkd",
-                            u->volume->name, strerror(-error));
+        if (!release_may_go_on(u->manager, error, u->volume->name, &o)) {
                 unlock_fail(u, &o, "failed");
                 return;
         }
@@ -240,11 +236,11 @@ void unlock_release(struct unlock *u, const struct vault_reply *y) {
                 }
                 audit_record_add(r, "verb", u->verb->name);
                 audit_record_add(r, "by", u->who.text);
-                if (audit_write(u->manager->audit, r, MANAGER_RELEASE_TIMEOUT_USEC, on_recorded, u) >= 0)
-                        return;
         }
+        if (release_record(u->manager, r, on_recorded, u) >= 0)
+                return;
         outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->volume->name);
-        unlock_end(u, &o);
+        unlock_fail(u, &o, "failed");
 }
 
 static void join(struct unlock *u) {

@@ -149,15 +149,16 @@ bool volume_is_in_transit(const struct volume *v);
  * -EINVAL. Tells the bus. */
 int volume_set_state(struct volume *v, enum volume_state to);
 
-/* May this verb begin in the present state? Returns 0, -EALREADY (there is nothing to do), -EBUSY (an operation is
- * under way), -ENOTCONN (it is not attached); *ret_why: a sentence for people. */
+/* May this verb begin in the present state? Returns 0 or, *ret_why being a sentence for people: -EALREADY, there is nothing
+ * to do (attach: ATTACHED; detach and cut: CLOSED or CUT; hold: HELD; resume: ATTACHED); -ENOTCONN, it is not attached (hold
+ * and resume: CLOSED, CUT or LINGERING); -EBUSY, the state does not allow it or an operation is under way. */
 int volume_may_attach(const struct volume *v, const char **ret_why);
-/* As attach, but a volume that is open is busy: -EBUSY only. */
-int volume_may_release(const struct volume *v, const char **ret_why);
 int volume_may_detach(const struct volume *v, const char **ret_why);
 int volume_may_cut(const struct volume *v, const char **ret_why);
 int volume_may_hold(const struct volume *v, const char **ret_why);
 int volume_may_resume(const struct volume *v, const char **ret_why);
+/* As attach, but a volume that is open is busy too: 0 or -EBUSY. */
+int volume_may_release(const struct volume *v, const char **ret_why);
 /* 0, -EBUSY or -ENOTCONN as above, or -ENOKEY: it is open without a key to ask for, and the breaker's deadline stands. */
 int volume_may_pause(const struct volume *v, const char **ret_why);
 

@@ -30,6 +30,6 @@ void wrap_mark_update(const struct volume *v);
  * that it began, else from now. */
 void wrap_mark_apply(struct volume *v);
 
-/* A volume that was open before this manager was: its keys' leases are what the mark says. Of keys that it does not name
- * otherwise counts. */
+/* A volume that was open before this manager was: its keys' leases are what the mark says; for a key that it does not
+ * name, `otherwise` is used. */
 void wrap_mark_adopt(struct volume *v, struct instant otherwise);

@@ -112,15 +112,6 @@ void wraps_unbind(struct volume *v) {
         v->n_wraps = 0;
 }
 
-const struct disk_wrap *wrap_header(const struct wrap *w) {
-        const struct disk_reply *h = &w->volume->header;
-
-        for (unsigned i = 0; i < h->n_wraps; i++)
-                if (streq(h->wraps[i].key, w->uri))
-                        return h->wraps + i;
-        return NULL;
-}
-
 void wraps_tighten(const struct volume *v, struct policy *p) {
         for (unsigned i = 0; i < v->n_wraps; i++)
                 if (v->wraps[i]->key)

@@ -21,9 +21,6 @@ int wraps_bind(struct volume *v, const struct wrap_choice *c, bool strict, char 
 /* Takes a volume from its keys; those without volumes are freed. */
 void wraps_unbind(struct volume *v);
 
-/* Its token, as inspected; NULL: it is not there any more. */
-const struct disk_wrap *wrap_header(const struct wrap *w);
-
 /* The floors of its keys' owners, as far as they are known. */
 void wraps_tighten(const struct volume *v, struct policy *p);
 

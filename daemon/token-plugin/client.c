@@ -6,10 +6,10 @@
 #include <systemd/sd-bus.h>
 #include <time.h>
 
+#include "common/paths.h"
 #include "common/retry.h"
 #include "common/verdict.h"
 
-#define PRIVATE_SOCKET "/run/cmkd/private"
 #define CALL_EXTRA_USEC (30 * USEC_PER_SEC)      /* what was begun before the limit may end after it */
 
 struct said {
@@ -51,7 +51,7 @@ static int connect_private(sd_bus **ret) {
 
         r = sd_bus_new(&bus);
         if (r >= 0)
-                r = sd_bus_set_address(bus, "unix:path=" PRIVATE_SOCKET);
+                r = sd_bus_set_address(bus, "unix:path=" BUS_PRIVATE_SOCKET);
         if (r >= 0)
                 r = sd_bus_negotiate_fds(bus, true);
         if (r >= 0)
@@ -106,7 +106,7 @@ static enum attempt classify(const sd_bus_error *e, int error, char *text, size_
                 }
         if (!startswith(strempty(e->name), "org.cmkd1.") &&
             (error == -ENOENT || error == -ECONNREFUSED || error == -ECONNRESET || error == -ENOTCONN || error == -EPIPE)) {
-                snprintf(text, size, "nobody answers on " PRIVATE_SOCKET " (%s): see \"systemctl status cmkd\"", strerror(-error));
+                snprintf(text, size, "nobody answers on " BUS_PRIVATE_SOCKET " (%s): see \"systemctl status cmkd\"", strerror(-error));
                 *ret_errno = -EAGAIN;
                 return ATTEMPT_ABSENT;
         }

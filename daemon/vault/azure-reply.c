@@ -3,7 +3,7 @@
 
 #include "common/algorithm.h"
 #include "common/base64.h"
-#include "common/json-text.h"
+#include "reply-secret.h"
 #include "rsa-public.h"
 
 #define MODULUS_MAX 512u        /* RSA 4096 */
@@ -27,8 +27,7 @@ static int cut_value(char *body, const struct json_span *at, struct secret **ret
         r = secret_new(VALUE_MAX, &s);
         if (r >= 0)
                 r = base64url_decode(body + at->offset, at->size, secret_data(s), VALUE_MAX, &n);
-        explicit_bzero(body + at->offset, at->size);
-        memset(body + at->offset, ' ', at->size);
+        reply_blank(body, at);
         if (r < 0)
                 return r;
         if (n == 0)

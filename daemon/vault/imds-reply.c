@@ -1,38 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "imds-reply.h"
 
-#include "common/json-text.h"
+#include "reply-secret.h"
 
-#define TOKEN_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/="
 #define LIFETIME_MAX (7u * 24u * 3600u)
 #define REFRESH_AHEAD_SEC 300u
 
 static int refuse(const char **ret_why, const char *why) {
         *ret_why = why;
         return -EBADMSG;
-}
-
-/* What a header may carry and nothing else (RFC 6750, b64token). */
-static bool token_is_valid(const char *t, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                if (!t[i] || !strchr(TOKEN_CHARACTERS, t[i]))
-                        return false;
-        return n > 0 && n < SECRET_MAX;
-}
-
-static int cut_token(char *body, const struct json_span *at, struct secret **ret) {
-        _cleanup_(secret_freep) struct secret *s = NULL;
-        int r = -EBADMSG;
-
-        if (token_is_valid(body + at->offset, at->size))
-                r = secret_new(at->size + 1, &s);
-        if (r >= 0)
-                memcpy(secret_data(s), body + at->offset, at->size);
-        explicit_bzero(body + at->offset, at->size);
-        memset(body + at->offset, ' ', at->size);
-        if (r >= 0)
-                *ret = TAKE_PTR(s);
-        return r;
 }
 
 static int get_seconds(struct json_object *o, const char *name, uint64_t *ret) {
@@ -83,7 +59,7 @@ int imds_parse_token(char *body, size_t size, uint64_t now_sec, struct imds_toke
                 explicit_bzero(body, size);
                 return refuse(ret_why, r == -ENOENT ? "it has no access_token" : "it is not strict JSON");
         }
-        r = cut_token(body, &at, &token);
+        r = reply_take_token(body, &at, &token);
         if (r == -EBADMSG)
                 return refuse(ret_why, "its access_token is not one that a header may carry, or is too long");
         if (r < 0)

@@ -7,10 +7,9 @@
 
 #include "common/algorithm.h"
 #include "common/base64.h"
-#include "common/json-text.h"
+#include "reply-secret.h"
 
 #define PREFIX "vault:v"
-#define TOKEN_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/="
 #define PEM_MAX 2048u
 
 static int refuse(const char **ret_why, const char *why) {
@@ -30,11 +29,6 @@ void transit_format_ciphertext(uint32_t version, const uint8_t *blob, size_t siz
         base64_encode(blob, MIN_OF(size, (size_t) VAULT_BLOB_MAX), buf + n);
 }
 
-static void overwrite(char *body, const struct json_span *at) {
-        explicit_bzero(body + at->offset, at->size);
-        memset(body + at->offset, ' ', at->size);
-}
-
 /* Decodes a value behind its first skip characters, and leaves spaces where it was. */
 static int cut_value(char *body, const struct json_span *at, size_t skip, struct secret **ret) {
         _cleanup_(secret_freep) struct secret *s = NULL;
@@ -44,7 +38,7 @@ static int cut_value(char *body, const struct json_span *at, size_t skip, struct
         r = secret_new(VAULT_BLOB_MAX, &s);
         if (r >= 0)
                 r = base64_decode(body + at->offset + skip, at->size - skip, secret_data(s), VAULT_BLOB_MAX, &n);
-        overwrite(body, at);
+        reply_blank(body, at);
         if (r < 0)
                 return r;
         if (n == 0)
@@ -106,7 +100,7 @@ int transit_parse_ciphertext(char *body, size_t size, uint32_t version, char req
         if (r < 0)
                 return r;
         if (at.size < n || memcmp(body + at.offset, prefix, n) != 0) {
-                overwrite(body, &at);
+                reply_blank(body, &at);
                 return refuse(ret_why, "its ciphertext is not of the version asked for");
         }
         r = cut_value(body, &at, n, &value);
@@ -253,13 +247,6 @@ int transit_parse_key(const char *body, size_t size, const struct key_uri *asked
         return 0;
 }
 
-static bool token_is_valid(const char *t, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                if (!t[i] || !strchr(TOKEN_CHARACTERS, t[i]))
-                        return false;
-        return n > 0 && n < SECRET_MAX;
-}
-
 int transit_parse_token(char *body, size_t size, struct transit_token *ret, const char **ret_why) {
         _cleanup_(json_object_putp) struct json_object *root = NULL;
         _cleanup_(secret_freep) struct secret *token = NULL;
@@ -271,10 +258,7 @@ int transit_parse_token(char *body, size_t size, struct transit_token *ret, cons
         r = find_value(body, size, "auth", "client_token", &at, ret_why);
         if (r < 0)
                 return r;
-        r = token_is_valid(body + at.offset, at.size) ? secret_new(at.size + 1, &token) : -EBADMSG;
-        if (r >= 0)
-                memcpy(secret_data(token), body + at.offset, at.size);
-        overwrite(body, &at);
+        r = reply_take_token(body, &at, &token);
         if (r < 0)
                 return r == -EBADMSG ? refuse(ret_why, "its token is none that a header may carry") : r;
         r = json_parse(body, size, &root);
@@ -299,21 +283,16 @@ int transit_parse_wrapping(const char *body, size_t size, char ret[static 257]) 
 }
 
 int transit_parse_secret_id(char *body, size_t size, struct secret **ret, const char **ret_why) {
-        _cleanup_(secret_freep) struct secret *id = NULL;
         struct json_span at;
         int r;
 
         r = find_value(body, size, "data", "secret_id", &at, ret_why);
-        if (r < 0)
-                return r;
-        r = token_is_valid(body + at.offset, at.size) ? secret_new(at.size + 1, &id) : -EBADMSG;
-        if (r >= 0)
-                memcpy(secret_data(id), body + at.offset, at.size);
-        overwrite(body, &at);
-        if (r < 0)
-                return r == -EBADMSG ? refuse(ret_why, "its secret id is none that a login may carry") : r;
-        *ret = TAKE_PTR(id);
-        return 0;
+        if (r >= 0) {
+                r = reply_take_token(body, &at, ret);
+                if (r == -EBADMSG)
+                        return refuse(ret_why, "its secret id is none that a login may carry");
+        }
+        return r;
 }
 
 int transit_parse_cluster(const char *body, size_t size, char ret[static 65]) {

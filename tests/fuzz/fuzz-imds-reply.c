@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/imds-reply.c daemon/vault/judgement.c
+// sources: daemon/vault/imds-reply.c daemon/vault/judgement.c daemon/vault/reply-secret.c
 // libs: json-c
 
 /* The metadata endpoint's replies: status (two bytes), then the body. What is accepted may stand in a header. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/transit-reply.c daemon/vault/transit-excess.c
+// sources: daemon/vault/transit-reply.c daemon/vault/transit-excess.c daemon/vault/reply-secret.c
 // libs: json-c
 
 /* A good reply of transit: one byte says of what, then the body. Nothing of a value may be left in the buffer. */

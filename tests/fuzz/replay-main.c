@@ -4,6 +4,7 @@
  * An empty corpus is a failure. */
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +68,6 @@ int main(int argc, char *argv[]) {
 
         for (int i = 1; i < argc; i++)
                 count += replay(argv[i]);
-        printf("%d inputs\n", count);
+        printf("%s %s: %d inputs\n", count > 0 ? "ok" : "FAIL", program_invocation_short_name, count);
         return count > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

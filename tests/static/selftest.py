@@ -141,6 +141,7 @@ FAULTS = {
         {"daemon/manager/lease.c": SPDX + '#include "manager.h"\n'},
         {"daemon/manager/bus.h": SPDX + '#include "manager.h"\n'},
     ],
+    "include-manager-pure": [{"daemon/manager/lease.c": SPDX + "#include <unistd.h>\n"}],
     "include-cycles": [{"daemon/manager/lease.h": SPDX + '#include "manager.h"\n'}],
     "include-missing": [
         {"daemon/disk/token.h": SPDX + '#include "common/utils.h"\n'},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/arc-key.c daemon/vault/challenge-header.c daemon/vault/secret-file.c daemon/vault/identity-imds.c daemon/vault/identity-http.c daemon/vault/identity.c daemon/vault/imds-reply.c daemon/vault/http.c daemon/vault/http-proxy.c daemon/vault/judgement.c
+// sources: daemon/vault/arc-key.c daemon/vault/challenge-header.c daemon/vault/secret-file.c daemon/vault/identity-imds.c daemon/vault/identity-http.c daemon/vault/identity.c daemon/vault/imds-reply.c daemon/vault/http.c daemon/vault/http-proxy.c daemon/vault/judgement.c daemon/vault/reply-secret.c
 // libs: libcurl json-c
 
 /* The agent of Azure Arc: which file it may make us read, and the two questions that a token takes. The real directory belongs to

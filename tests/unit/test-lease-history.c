@@ -24,10 +24,8 @@ static uint64_t random_below(uint64_t n) {
 struct books {
         struct instant last_grant;             /* issue of the newest granted challenge */
         bool revoked_pending, revoked_sure;    /* by the order of events as they came, all in order here */
-        uint64_t revoked_sure_at;
         unsigned n_denied;
         uint64_t denied_first;
-        uint64_t due_since;                    /* an action was due and not given for that long */
 };
 
 static uint64_t max_elapsed(struct instant a, struct instant b) {

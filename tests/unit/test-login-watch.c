@@ -20,11 +20,6 @@ static void expect(const char *vault, enum verdict v, const char *code, const ch
                 fail_msg("%s, %s \"%s\": %s, not %s", vault, verdict_to_string(v), code, got ? got : "nothing", event ? event : "nothing");
 }
 
-static int set_up(void **state _unused_) {
-        login_watch_init(&watch);
-        return 0;
-}
-
 static int tear_down(void **state _unused_) {
         login_watch_clear(&watch);
         return 0;
@@ -56,8 +51,8 @@ static void test_again_once_it_was_well(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(test_once, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_again_once_it_was_well, set_up, tear_down),
+                cmocka_unit_test_teardown(test_once, tear_down),
+                cmocka_unit_test_teardown(test_again_once_it_was_well, tear_down),
         };
         return cmocka_run_group_tests_name("login-watch", tests, NULL, NULL);
 }

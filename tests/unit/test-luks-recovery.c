@@ -3,7 +3,7 @@
 // libs: libcryptsetup json-c
 
 /* A recovery key comes and goes: what the header is then, and what it is when the power fails at any byte on the way.
- * The disk is a memfd, and device_write() is the one below, which can be cut off. */
+ * The disk is a memfd (failing-disk.h). */
 
 #include "disk/activation.h"
 #include "disk/foreign.h"
@@ -23,27 +23,10 @@
 
 #include <cmocka.h>
 
+#include "failing-disk.h"
+
 #define DEVICE_SIZE (LUKS_FORMAT_DATA_OFFSET + (1u << 20))
-#define SECTOR 512u
 #define COPIES (2 * HEADER_SIZE_MIN / SECTOR)
-
-/* Sectors that still reach the disk before the power fails; and those that did so far. */
-static size_t power, written;
-
-int device_write(const struct device *d, const void *data, size_t size, uint64_t offset) {
-        size_t n = MIN_OF(size, power * SECTOR);
-
-        assert_int_equal(pwrite(d->fd, data, n, (off_t) offset), n);
-        power -= (n + SECTOR - 1) / SECTOR;
-        written += (n + SECTOR - 1) / SECTOR;
-        return n == size ? 0 : -EIO;
-}
-
-int op_fail(struct disk_reply *y, int error, enum exit_code code, const char *format, ...) {
-        (void) code;
-        (void) format;
-        return y->error = error;
-}
 
 struct made {
         struct secret *unlock_key, *volume_key, *text;

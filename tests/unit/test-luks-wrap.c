@@ -3,7 +3,7 @@
 // libs: libcryptsetup json-c
 
 /* Several keys of one volume: one comes, one goes, and the power fails at any byte on the way; nobody else can add, drop or
- * swap one unseen. The disk is a memfd, and device_write() is the one below, which can be cut off. */
+ * swap one unseen. The disk is a memfd (failing-disk.h). */
 
 #include "disk/foreign.h"
 #include "disk/header-write.h"
@@ -19,26 +19,11 @@
 
 #include <cmocka.h>
 
+#include "failing-disk.h"
+
 #define DEVICE_SIZE (LUKS_FORMAT_DATA_OFFSET + (1u << 20))
-#define SECTOR 512u
 #define COPIES (2 * HEADER_SIZE_MIN / SECTOR)
 #define KEYS DISK_WRAPS_MAX
-
-/* Sectors that still reach the disk before the power fails; and those that did so far. */
-static size_t power, written;
-
-int device_write(const struct device *d, const void *data, size_t size, uint64_t offset) {
-        size_t n = MIN_OF(size, power * SECTOR);
-
-        assert_int_equal(pwrite(d->fd, data, n, (off_t) offset), n);
-        power -= (n + SECTOR - 1) / SECTOR;
-        written += (n + SECTOR - 1) / SECTOR;
-        return n == size ? 0 : -EIO;
-}
-
-int op_fail(struct disk_reply *y, int error, enum exit_code code _unused_, const char *format _unused_, ...) {
-        return y->error = error;
-}
 
 /* what volume.c has beside the manifest is not for here */
 int op_read_secret(struct secret **ret _unused_, struct disk_reply *y _unused_) {

@@ -3,7 +3,7 @@
 // libs: libcryptsetup json-c
 
 /* LUKS1 as Azure Disk Encryption has it becomes LUKS2: what is taken and what is refused; and the power fails at any sector on the way.
- * The disk is a memfd, and device_write() is the one below, which can be cut off. */
+ * The disk is a memfd (failing-disk.h). */
 
 #include "disk/luks1.h"
 #include "disk/ops.h"
@@ -18,30 +18,17 @@
 
 #include <cmocka.h>
 
+#include "failing-disk.h"
+
 #define DEVICE_SIZE (8u << 20)
 #define DATA (2u << 20)
-#define SECTOR 512u
 #define BEK "c29tZSBwYXNzcGhyYXNlIGFzIEFERSBtYWtlcyBpdA=="
 #define OTHER "what opens it at boot"
 
 static const struct crypt_pbkdf_type cheap = {
         .type = CRYPT_KDF_PBKDF2, .hash = "sha256", .iterations = 1000, .flags = CRYPT_PBKDF_NO_BENCHMARK,
 };
-static size_t power, written;
 static char kept[] = "/tmp/test-luks1.XXXXXX";
-
-int device_write(const struct device *d, const void *data, size_t size, uint64_t offset) {
-        size_t n = MIN_OF(size, power * SECTOR);
-
-        assert_int_equal(pwrite(d->fd, data, n, (off_t) offset), n);
-        power -= (n + SECTOR - 1) / SECTOR;
-        written += (n + SECTOR - 1) / SECTOR;
-        return n == size ? 0 : -EIO;
-}
-
-int op_fail(struct disk_reply *y, int error, enum exit_code code _unused_, const char *format _unused_, ...) {
-        return y->error = error;
-}
 
 static struct secret *text(const char *s) {
         struct secret *x;

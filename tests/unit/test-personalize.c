@@ -2,8 +2,8 @@
 // sources: daemon/disk/luks-wrap.c daemon/disk/luks-recovery.c daemon/disk/volume.c daemon/disk/header-write.c daemon/disk/header-successor.c daemon/disk/foreign.c daemon/disk/recovery-text.c daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-log.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/activation.c
 // libs: libcryptsetup json-c
 
-/* A header becomes one of another UUID that nothing of before opens, and the power fails at any sector on the way. The disk is a memfd, and
- * device_write() is the one below, which can be cut off. */
+/* A header becomes one of another UUID that nothing of before opens, and the power fails at any sector on the way. The disk is a memfd
+ * (failing-disk.h). */
 
 #include "disk/header-write.h"
 #include "disk/ops.h"
@@ -13,30 +13,16 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "failing-disk.h"
+
 #define DEVICE_SIZE (LUKS_FORMAT_DATA_OFFSET + (1u << 20))
-#define SECTOR 512u
 #define COPIES (2 * HEADER_SIZE_MIN / SECTOR)
 #define COPY_UUID "9e2f6e3c-5b1a-4f7e-9c0d-665544332211"
-
-/* Sectors that still reach the disk before the power fails; and those that did so far. */
-static size_t power, written;
-
-int device_write(const struct device *d, const void *data, size_t size, uint64_t offset) {
-        size_t n = MIN_OF(size, power * SECTOR);
-
-        assert_int_equal(pwrite(d->fd, data, n, (off_t) offset), n);
-        power -= (n + SECTOR - 1) / SECTOR;
-        written += (n + SECTOR - 1) / SECTOR;
-        return n == size ? 0 : -EIO;
-}
-
-int op_fail(struct disk_reply *y, int error, enum exit_code code _unused_, const char *format _unused_, ...) {
-        return y->error = error;
-}
 
 /* what volume.c has beside the manifest is not for here */
 int op_read_secret(struct secret **ret _unused_, struct disk_reply *y _unused_) {
@@ -258,11 +244,43 @@ static void test_power_fails(void **state) {
         assert_true(seen[false] > 10 && seen[true] > 5);
 }
 
+/* Where there was none: there is none until all of it is on the disk, and what stood in the first sector stays there until then. */
+static void test_first_header(void **state) {
+        const struct made *m = *state;
+        _cleanup_(header_freep) struct header *whole = read_header(m);
+        struct device disk = { .fd = memfd_create("disk", MFD_CLOEXEC), .size = DEVICE_SIZE };
+        const uint64_t end = MAX_OF(whole->layout.areas[0].offset + whole->layout.areas[0].size,
+                                    whole->layout.areas[1].offset + whole->layout.areas[1].size);
+        uint8_t old[SECTOR], first[SECTOR];
+
+        memset(old, 'x', sizeof(old));
+        assert_int_equal(ftruncate(disk.fd, DEVICE_SIZE), 0);
+        for (size_t sectors = 0; sectors <= end / SECTOR; sectors += sectors + COPIES < end / SECTOR ? 63 : 1) {
+                _cleanup_(header_freep) struct header *h = NULL;
+                bool complete = sectors == end / SECTOR;
+                struct header_why why = {};
+
+                assert_int_equal(ftruncate(disk.fd, 0), 0);
+                assert_int_equal(ftruncate(disk.fd, DEVICE_SIZE), 0);
+                assert_int_equal(pwrite(disk.fd, old, sizeof(old), 0), sizeof(old));
+                power = sectors;
+                assert_int_equal(header_write_image(&disk, m->disk.fd, HEADER_SIZE_MIN, end), complete ? 0 : -EIO);
+                assert_int_equal(pread(disk.fd, first, sizeof(first), 0), sizeof(first));
+                assert_int_equal(memcmp(first, old, sizeof(old)) == 0, !complete);
+                assert_int_equal(header_read(disk.fd, DEVICE_SIZE, &h, &why), complete ? 0 : -ENODATA);
+                if (complete)
+                        assert_true(!h->damaged && memcmp(h->digest, whole->digest, sizeof(h->digest)) == 0);
+        }
+        power = SIZE_MAX;
+        safe_close(disk.fd);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_becomes_its_own, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_other_uuid_unasked, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_power_fails, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_first_header, set_up, tear_down),
         };
 
         return cmocka_run_group_tests_name("personalize", tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/transit-redirect.c daemon/vault/transit-verdict.c daemon/vault/transit-reply.c daemon/vault/judgement.c
+// sources: daemon/vault/transit-redirect.c daemon/vault/transit-verdict.c daemon/vault/transit-reply.c daemon/vault/judgement.c daemon/vault/reply-secret.c
 // libs: json-c
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "blindness.h"
 
+#include "common/paths.h"
+
 #include <limits.h>
 
 #define FILE_MAX (1u << 16)
@@ -32,7 +34,7 @@ void find_blindness(const char *root, struct findings *l) {
         const char *value;
         int n;
 
-        snprintf(path, sizeof(path), "%s/run/cmkd/audit.status", root);
+        snprintf(path, sizeof(path), "%s" AUDIT_STATUS_FILE, root);
         if (read_small_file(path, FILE_MAX, &text, NULL) < 0)
                 return;
         value = value_of(text, "missing", &n);

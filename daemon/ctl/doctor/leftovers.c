@@ -16,8 +16,6 @@
 #define DISKS "/dev/disk/by-uuid/"
 #define KEYSLOTS_MAX 32u
 
-static void closedirp(DIR **d) { if (*d) closedir(*d); }
-
 /* ---- the node's list ---- */
 
 static int read_setting(void *user, const char *section _unused_, const char *key, const char *value) {

@@ -3,10 +3,10 @@
 
 #include <unistd.h>
 
+#include "common/paths.h"
 #include "ctl/key-usage.h"
 #include "ctl/print.h"
 
-#define PRIVATE_SOCKET "/run/cmkd/private"
 #define DAY 86400u
 #define SOON (30 * DAY)
 
@@ -30,7 +30,7 @@ void judge_versions(struct json_object *list, uint64_t now, struct findings *l) 
 }
 
 int ask_versions(struct json_object **ret) {
-        if (access(PRIVATE_SOCKET, F_OK) >= 0)
+        if (access(BUS_PRIVATE_SOCKET, F_OK) >= 0)
                 return key_usage("", ret);
         *ret = json_object_new_array();
         return *ret ? EXIT_CODE_DONE : fail(EXIT_CODE_FAILED, "out of memory");

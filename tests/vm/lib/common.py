@@ -24,6 +24,16 @@ class HarnessError(Exception):
     """What went wrong, for people: printed without a traceback."""
 
 
+def eventually(f, timeout, what, every=0.1):
+    """Asks f until it says something true, which is returned: for what has no event to wait for."""
+    end = time.monotonic() + timeout
+    while not (value := f()):
+        if time.monotonic() > end:
+            raise HarnessError(f"not within {timeout} s: {what}" + (f"; last: {value}" if value not in (None, False) else ""))
+        time.sleep(every)
+    return value
+
+
 def cache_dir():
     base = os.environ.get("CMKD_CACHE")
     if not base:

@@ -3,10 +3,8 @@
 call of a name (rotate_kills.py), or while the vault has a request. What is true afterwards, whichever point it was."""
 
 import json
-import time
 
 from . import luks2, product, revoke, rotate_kills
-from .common import HarnessError
 
 DISK = product.DISK.format("data3")
 DEVICE = DISK + "-part1"
@@ -118,11 +116,7 @@ class Copies:
         self.copy()
         fault = self.vault.fault("hang", "--op", op, "--key", "k1", "--skip", str(skip), "--count", "1")
         running = self.node.start_command(COMMAND)
-        deadline = time.monotonic() + 180
-        while any(rule["id"] == fault["id"] for rule in self.vault.ctl("fault", "list")["faults"]):
-            if time.monotonic() > deadline:
-                raise HarnessError(f"the vault was not asked for {op} {skip} times more")
-            time.sleep(0.1)
+        self.vault.wait_taken(fault, 180)
         self.node.sh("systemctl kill -s KILL --kill-whom=main cmkd.service")
         running.wait(120)
         self.vault.ctl("drop")

@@ -9,7 +9,7 @@ import re
 import time
 
 from . import product
-from .common import HarnessError
+from .common import HarnessError, eventually
 
 # Quick polls; silence means nothing for a while, so that a slow machine does not set it off.
 POLL, CONFIRM, MARGIN = 2.0, 1.0, 2.0
@@ -108,11 +108,8 @@ def granted(vault, after=0.0, key="k1"):
 
 def wait_granted(vault, n, key="k1", timeout=60):
     """Until the vault has said yes n times more. Its log is a file: there is no event to wait for."""
-    after, deadline = time.time(), time.monotonic() + timeout
-    while len(granted(vault, after, key)) < n:
-        if time.monotonic() > deadline:
-            raise HarnessError(f"the vault was not asked {n} times within {timeout} s")
-        time.sleep(0.1)
+    after = time.time()
+    eventually(lambda: len(granted(vault, after, key)) >= n, timeout, f"the vault is asked {n} times")
 
 
 def until(record, clock, vault):

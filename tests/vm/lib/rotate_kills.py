@@ -6,10 +6,8 @@ on a disk or cmkd on the node's list, or while the vault has a request. What is 
 import hashlib
 import json
 import subprocess
-import time
 
 from . import luks2, product, revoke
-from .common import HarnessError
 
 DEVICE = product.DISK.format("data0")
 LIBRARY = "/usr/local/lib/cmkd-test-killer.so"
@@ -222,11 +220,7 @@ class Rotations:
         version = ["--version", new.rpartition("/")[2]] if of_new else []
         fault = self.vault.fault("hang", "--op", op, "--key", "k1", *version, "--skip", str(skip), "--count", "1")
         running = self.node.start_command("exec cmkctl rotate data1")
-        deadline = time.monotonic() + 120
-        while any(rule["id"] == fault["id"] for rule in self.vault.ctl("fault", "list")["faults"]):
-            if time.monotonic() > deadline:
-                raise HarnessError(f"the vault was not asked for {op} {skip} times more")
-            time.sleep(0.1)
+        self.vault.wait_taken(fault, 180)
         self.node.sh("systemctl kill -s KILL --kill-whom=main cmkd.service")
         running.wait(120)
         self.vault.ctl("drop")

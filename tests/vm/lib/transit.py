@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A node whose keys are in the transit engine of the test vault."""
 
-import time
 
 from . import product, revoke
-from .common import HarnessError
+from .common import eventually
 from .vault import CA_IN_NODE, HOST
 
 SECRET = "/etc/cmkd/secret-id"
@@ -44,8 +43,4 @@ def requests(vault, op, status, after=0.0):
 
 def wait_requests(vault, op, status, n, after, timeout=90):
     """Until there are that many since. The vault's log is a file: there is no event to wait for."""
-    deadline = time.monotonic() + timeout
-    while len(requests(vault, op, status, after)) < n:
-        if time.monotonic() > deadline:
-            raise HarnessError(f"not {n} times {op} with {status} within {timeout} s")
-        time.sleep(0.1)
+    eventually(lambda: len(requests(vault, op, status, after)) >= n, timeout, f"{n} times {op} with {status}")

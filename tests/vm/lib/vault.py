@@ -6,7 +6,7 @@ import pathlib
 import select
 import subprocess
 
-from .common import TOP, HarnessError, die_with_parent
+from .common import TOP, HarnessError, die_with_parent, eventually
 
 PROGRAMS = TOP / "tests/vault"
 HOST = "vault.test"
@@ -51,6 +51,11 @@ class Vault:
 
     def fault(self, kind, *words):
         return self.ctl("fault", "set", kind, *words)
+
+    def wait_taken(self, fault, timeout):
+        """Until a fault that is set for a number of requests has had them all: then it is on no list any more."""
+        eventually(lambda: all(rule["id"] != fault["id"] for rule in self.ctl("fault", "list")["faults"]), timeout,
+                   "the vault is asked for what it is set to fail")
 
     def requests(self):
         """All requests so far, as the vault logged them."""
