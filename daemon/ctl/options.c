@@ -113,12 +113,12 @@ static enum option_id find_option(const char *word, const char **ret_value) {
 
 static int complain_unknown(const char *word) {
         const char *best = NULL;
-        size_t least = 4;
+        size_t least = SIZE_MAX;
 
         for (unsigned o = 0; startswith(word, "--") && o < _OPTION_MAX; o++) {
                 size_t d = word_distance(word + 2, options[o].name);
 
-                if (d < least) {
+                if (d < least && words_are_near(word + 2, options[o].name)) {
                         least = d;
                         best = options[o].name;
                 }
