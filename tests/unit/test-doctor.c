@@ -17,14 +17,11 @@
 #include <openssl/x509.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 
 #include "cpio-image.h"
 #include "ctl/doctor/elf.h"
 #include "ctl/doctor/findings.h"
-#include "ctl/doctor/running.h"
 #include "ctl/key-usage.h"
 #include <cmocka.h> 
 /* There is no cmkd to ask. */
@@ -452,39 +449,6 @@ static void examines_the_node(void **state _unused_) {
         assert_non_null(strstr(said->out, "cmkd.conf:2: there is no Hots= in [Vault v]"));
 }
 
-static void sees_what_does_not_run(void **state _unused_) {
-        struct sockaddr_un a = { .sun_family = AF_UNIX };
-        struct findings l = {};
-        char status[128];
-        int fd;
-
-        snprintf(a.sun_path, sizeof(a.sun_path), "%s/private", top);
-        snprintf(status, sizeof(status), "%s/audit.status", top);
-        find_not_running(top, (uint64_t) time(NULL), &l);
-        assert_int_equal(l.n, 2);
-        assert_non_null(strstr(l.list[0].what, "cmkd does not run"));
-        assert_non_null(strstr(l.list[1].what, "cmkd-audit does not run"));
-        assert_int_equal(finding_severity(l.list[0].kind), SEVERITY_NOTE);
-        findings_release(&l);
-        l = (struct findings) {};
-        fd = socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0);
-        assert_int_equal(bind(fd, (struct sockaddr *) &a, sizeof(a)), 0);
-        find_not_running(top, (uint64_t) time(NULL), &l);
-        assert_int_equal(l.n, 2);                /* a socket that is left */
-        findings_release(&l);
-        l = (struct findings) {};
-        assert_int_equal(listen(fd, 1), 0);
-        assert_int_equal(write_file_atomic(status, "x", 1, 0600), 0);
-        find_not_running(top, (uint64_t) time(NULL), &l);
-        assert_int_equal(l.n, 0);
-        find_not_running(top, (uint64_t) time(NULL) + 100, &l);
-        assert_int_equal(l.n, 1);
-        findings_release(&l);
-        close(fd);
-        unlink(a.sun_path);
-        unlink(status);
-}
-
 static void put32(uint8_t *p, uint32_t v) {
         for (unsigned i = 0; i < 4; i++)
                 p[i] = (uint8_t) (v >> 8 * i);
@@ -619,7 +583,7 @@ int main(void) {
                 { "zstd", reads_compressed, NULL, NULL, (void *) "zstd" },
                 { "xz", reads_compressed, NULL, NULL, (void *) "xz --check=crc32" },
                 { "lz4", reads_compressed, NULL, NULL, (void *) "lz4 -l" },
-                cmocka_unit_test(reads_unified_images), cmocka_unit_test(refuses_other_files), cmocka_unit_test(examines_the_node), cmocka_unit_test(sees_what_does_not_run),
+                cmocka_unit_test(reads_unified_images), cmocka_unit_test(refuses_other_files), cmocka_unit_test(examines_the_node),
                         cmocka_unit_test(refuses_odd_names),
                 cmocka_unit_test(bounds_texts_of_programs), cmocka_unit_test(release_is_printed_clean),
                 cmocka_unit_test(judges_recovery_keys),
