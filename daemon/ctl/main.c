@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl.h"
+#include "print.h"
 #include "review/filter.h"
 
 
@@ -69,14 +70,14 @@ static const struct verb verbs[] = {
         { "audit verify", 0, 0, O(JSON)|O(FILE)|O(PRIVATE_KEY)|O(EPOCH_KEYS)|O(LIST_EPOCHS)|O(VAULT_LOG)|O(MACHINE_ID)|O(SINCE)|O(UNTIL), "",
           "check that no record was changed or removed", verb_audit_verify },
         { "guard status", 0, 0, O(JSON), "", "what the kernel refuses on this node, and what it does not see", verb_guard_status },
-        { "guard confirm", 0, 0, 0, "", "let an armed guard go on refusing", verb_guard_confirm },
-        { "guard release", 0, 0, O(YES), "", "take the probes out of the kernel, before the package is removed",
+        { "guard confirm", 0, 0, O(JSON), "", "let an armed guard go on refusing", verb_guard_confirm },
+        { "guard release", 0, 0, O(JSON)|O(YES), "", "take the probes out of the kernel, before the package is removed",
           verb_guard_release },
         { "keys list", 1, 2, O(JSON)|O(ROOT), "VAULT [KEY]", "the keys of a vault, or the versions of one", verb_keys_list },
         { "keys usage", 0, 1, O(JSON), "[KEY]", "which volumes of this node need which version of a key", verb_keys_usage },
         { "config show", 0, 0, O(JSON)|O(ROOT), "", "what the configuration files say", verb_config_show },
-        { "config reload", 0, 0, 0, "", "let cmkd read the configuration again; a bad one is refused", verb_config_reload },
-        { "config check", 0, 0, O(ROOT), "", "read the configuration files, report the first mistake",
+        { "config reload", 0, 0, O(JSON), "", "let cmkd read the configuration again; a bad one is refused", verb_config_reload },
+        { "config check", 0, 0, O(JSON)|O(ROOT), "", "read the configuration files, report the first mistake",
           verb_config_check },
         { "doctor", 0, 0, O(JSON)|O(INITRAMFS)|O(ROOT)|O(VAULTS), "", "where this node leaks; what would stop it from booting", verb_doctor },
 };
@@ -205,6 +206,11 @@ static int flushed(int code) {
         return code;
 }
 
+/* An object for every failure, but of verbs whose own documents say what they found: cmkctl(1), --json. */
+static bool says_failure(const struct verb *v, const struct invocation *in) {
+        return has_option(in, OPTION_JSON) && !json_was_printed() && !startswith(v->name, "audit ") && !streq(v->name, "doctor");
+}
+
 static int run_verb(const struct verb *v, size_t words, struct invocation *in) {
         int code;
 
@@ -220,7 +226,10 @@ static int run_verb(const struct verb *v, size_t words, struct invocation *in) {
         if (in->n_args > v->max_args)
                 return fail(EXIT_CODE_USAGE, "%s: %s is too much, it takes %s", v->name, in->args[v->max_args],
                             *v->synopsis ? v->synopsis : "no arguments");
-        return flushed(v->run(in));
+        code = v->run(in);
+        if (code != EXIT_CODE_DONE && says_failure(v, in))
+                (void) print_json_failure(code);
+        return flushed(code);
 }
 
 int main(int argc, char *argv[]) {
