@@ -161,11 +161,26 @@ static void follow(void) {
                 say(LOG_NOTICE, "Took over from process %d", (int) from);
 }
 
-int main(void) {
+/* 0: go on. It takes nothing: what it has to know comes over its socket. */
+static int read_arguments(int argc, char *argv[], int *ret_status) {
+        bool is_help = argc == 2 && (streq(argv[1], "--help") || streq(argv[1], "-h"));
+
+        if (argc <= 1)
+                return 0;
+        dprintf(is_help ? STDOUT_FILENO : STDERR_FILENO,
+                "cmkd-breaker\n\nMakes volumes unreadable when their time is over. Started by cmkd-breaker.service, or by cmkd; it takes\n"
+                "no arguments. See cmkd(8).\n");
+        *ret_status = is_help ? EXIT_SUCCESS : 2;
+        return 1;
+}
+
+int main(int argc, char *argv[]) {
         static struct breaker breaker;
         unsigned armed;
-        int r;
+        int r, status;
 
+        if (read_arguments(argc, argv, &status))
+                return status;
         say_init();
         r = setup(&breaker);
         if (r < 0) {

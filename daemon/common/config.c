@@ -333,14 +333,15 @@ static void *find_target(struct loader *l, const char *section, enum section *re
         return NULL;
 }
 
+/* NULL: none is near. */
 static const char *nearest_key(enum section section, const char *key) {
-        const char *best = "";
+        const char *best = NULL;
         size_t least = SIZE_MAX;
 
         for (size_t i = 0; i < ELEMENTSOF(settings); i++) {
                 size_t d = word_distance(key, settings[i].key);
 
-                if (settings[i].section == section && d < least) {
+                if (settings[i].section == section && d < least && words_are_near(key, settings[i].key)) {
                         least = d;
                         best = settings[i].key;
                 }
@@ -348,14 +349,27 @@ static const char *nearest_key(enum section section, const char *key) {
         return best;
 }
 
+/* No setting's value has one: who writes it means a comment, and would get a path or a list with more in it than is to be seen. */
+static bool has_comment(const char *value) {
+        for (const char *p = strchr(value, '#'); p; p = strchr(p + 1, '#'))
+                if (p > value && (p[-1] == ' ' || p[-1] == '\t'))
+                        return true;
+        return false;
+}
+
 static int handle(void *user, const char *section, const char *key, const char *value) {
         struct loader *l = user;
         enum section kind;
+        const char *near;
         void *target;
 
         target = find_target(l, section, &kind);
         if (!target)
                 return -EINVAL;
+        if (has_comment(value)) {
+                complain(l, "%s=: there are no comments behind a value; give it a line of its own, that begins with #", key);
+                return -EINVAL;
+        }
         for (size_t i = 0; i < ELEMENTSOF(settings); i++) {
                 const struct setting *s = settings + i;
 
@@ -370,7 +384,11 @@ static int handle(void *user, const char *section, const char *key, const char *
                 complain(l, "%s=%s: allowed is %s", key, strstr(value, "://") && strchr(value, '@') ? "..." : value, s->allowed);
                 return -EINVAL;
         }
-        complain(l, "there is no %s= in [%s]; did you mean %s=?", key, section, nearest_key(kind, key));
+        near = nearest_key(kind, key);
+        if (near)
+                complain(l, "there is no %s= in [%s]; did you mean %s=?", key, section, near);
+        else
+                complain(l, "there is no %s= in [%s]; see cmkd.conf(5)", key, section);
         return -EINVAL;
 }
 

@@ -152,10 +152,9 @@ static int fsync_parent(const char *path) {
         if (!dir)
                 return -ENOMEM;
         slash = strrchr(dir, '/');
-        if (!slash)
-                return -EINVAL;
-        slash[slash == dir] = 0;
-        fd = open(dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+        if (slash)
+                slash[slash == dir] = 0;
+        fd = open(slash ? dir : ".", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
         if (fd < 0 || fsync(fd) < 0)
                 return -errno;
         return 0;
@@ -296,27 +295,40 @@ bool uuid_is_valid(const char *s) {
         return true;
 }
 
-size_t word_distance(const char *a, const char *b) {
-        size_t n = strlen(b), row[64];
+static bool are_swapped(const char *a, const char *b) {
+        return tolower((unsigned char) a[0]) == tolower((unsigned char) b[1]) && tolower((unsigned char) a[1]) == tolower((unsigned char) b[0]);
+}
 
-        if (n >= ELEMENTSOF(row))
+size_t word_distance(const char *a, const char *b) {
+        size_t n = strlen(b), rows[3][64], *before = rows[0], *above = rows[1], *row = rows[2];
+
+        if (n >= ELEMENTSOF(rows[0]))
                 return SIZE_MAX;
         for (size_t j = 0; j <= n; j++)
-                row[j] = j;
+                above[j] = j;
         for (size_t i = 1; a[i - 1]; i++) {
-                size_t diagonal = row[0];
+                size_t *oldest = before;
 
                 row[0] = i;
                 for (size_t j = 1; j <= n; j++) {
                         bool differ = tolower((unsigned char) a[i - 1]) != tolower((unsigned char) b[j - 1]);
-                        size_t above = row[j], same = diagonal + differ;
-                        size_t shift = MIN_OF(above, row[j - 1]) + 1;
+                        size_t shift = MIN_OF(above[j], row[j - 1]) + 1, same = above[j - 1] + differ;
 
                         row[j] = MIN_OF(shift, same);
-                        diagonal = above;
+                        if (i > 1 && j > 1 && are_swapped(a + i - 2, b + j - 2))
+                                row[j] = MIN_OF(row[j], before[j - 2] + 1);
                 }
+                before = above;
+                above = row;
+                row = oldest;
         }
-        return row[n];
+        return above[n];
+}
+
+bool words_are_near(const char *a, const char *b) {
+        size_t n = strlen(a), m = strlen(b);
+
+        return word_distance(a, b) <= (n > m ? n : m) / 3;
 }
 
 void random_bytes(void *buf, size_t size) {

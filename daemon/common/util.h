@@ -120,8 +120,11 @@ bool volume_name_is_valid(const char *s);
 /* True for the canonical lower-case form of a UUID, 36 characters. */
 bool uuid_is_valid(const char *s);
 
-/* How unlike two words are (Levenshtein, case ignored), for "did you mean". b of 64 characters or more: SIZE_MAX. */
+/* How unlike two words are (Levenshtein, case ignored; two letters that changed places count once), for "did you mean". b of 64 characters or more: SIZE_MAX. */
 size_t word_distance(const char *a, const char *b) _pure_;
+
+/* Whether that is near enough to be proposed: a third of the longer word at most. */
+bool words_are_near(const char *a, const char *b) _pure_;
 
 /* Random bytes from the kernel, blocking until it is seeded. Aborts only if the kernel has no getrandom(2). */
 void random_bytes(void *buf, size_t size);

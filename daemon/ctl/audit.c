@@ -28,6 +28,8 @@ struct lister {
         struct rules *rules;
         struct source *source;
         bool json, wide;
+        uint64_t n_seen, n_wanted;
+        unsigned matched;          /* filter_matches() of any record */
 };
 
 static void lister_done(struct lister *l) {
@@ -49,6 +51,7 @@ static int read_lines(const struct invocation *in, uint64_t otherwise, uint64_t 
 static int lister_start(struct lister *l) {
         l->rules = rules_free(l->rules);
         l->source = source_free(l->source);
+        l->n_seen = l->n_wanted = 0;
         if (filter_rules(&l->filter, &l->rules) < 0)
                 return fail(EXIT_CODE_FAILED, "out of memory");
         return source_new(l->in, &l->source);
@@ -120,12 +123,16 @@ static int step(struct lister *l, uint64_t *skip, bool quiet) {
                 return r;
         if (r < 0) {
                 if (!quiet)
-                        fail(EXIT_CODE_TRAIL, "%s: %s %llu is not a record: %s", source_file(l->source),
-                             has_option(l->in, OPTION_DIRECTORY) ? "entry" : "line", (unsigned long long) source_place(l->source), strerror(-r));
+                        fail(EXIT_CODE_TRAIL, "%s: %s %llu is not a record%s%s", source_file(l->source),
+                             has_option(l->in, OPTION_DIRECTORY) ? "entry" : "line", (unsigned long long) source_place(l->source),
+                             r == -EBADMSG ? "" : ": ", r == -EBADMSG ? "" : strerror(-r));
                 return -EBADMSG;
         }
+        l->n_seen++;
+        l->matched |= filter_matches(&l->filter, &record);
         if (!filter_wants(&l->filter, &record, rule))
                 return 1;
+        l->n_wanted++;
         if (*skip > 0) {
                 (*skip)--;
                 return 1;
@@ -191,12 +198,33 @@ static int lister_new(const struct invocation *in, uint64_t lines_otherwise, str
         return code;
 }
 
+/* Nothing is an answer, and a typing mistake must not look like it. */
+static void explain_nothing(const struct lister *l) {
+        static const char *const of[_FILTER_PART_MAX] = { "an event", "of volume", "of key", "by", "of unit" };
+        bool is_said = false;
+
+        for (enum filter_part p = 0; l->n_seen > 0 && p < _FILTER_PART_MAX; p++)
+                if (filter_part(&l->filter, p) && !(l->matched & 1u << p)) {
+                        fail(EXIT_CODE_DONE, "no record of %llu is %s %s", (unsigned long long) l->n_seen, of[p],
+                             filter_part(&l->filter, p));
+                        is_said = true;
+                }
+        if (l->n_seen == 0)
+                fail(EXIT_CODE_DONE, "%s has no records", source_name(l->source));
+        else if (!is_said)
+                fail(EXIT_CODE_DONE, "no record of %llu is all that was asked for", (unsigned long long) l->n_seen);
+}
+
 int verb_audit_list(const struct invocation *in) {
         _cleanup_(lister_done) struct lister l = {};
         uint64_t skip;
         int code = lister_new(in, UINT64_MAX, &l, &skip);
 
-        return code == EXIT_CODE_DONE ? print_all(&l, skip) : code;
+        if (code == EXIT_CODE_DONE)
+                code = print_all(&l, skip);
+        if (code == EXIT_CODE_DONE && l.n_wanted == 0)
+                explain_nothing(&l);
+        return code;
 }
 
 int verb_audit_follow(const struct invocation *in) {

@@ -51,7 +51,7 @@ static void set_result(struct one *one, struct json_object *o) {
 }
 
 static struct json_object *new_failure(const char *what, int code, const char *why) {
-        struct json_object *o = why ? new_result(what, "error", why) : new_result(what, NULL, NULL);
+        struct json_object *o = new_result(what, "error", why);
 
         if (o && json_object_object_add(o, "exit_code", json_object_new_int(code)) >= 0)
                 return o;
@@ -73,6 +73,8 @@ static void end_try(struct one *one, int code) {
         uint32_t random;
 
         one->code = code;
+        if (code != EXIT_CODE_DONE && !one->result)
+                set_result(one, new_failure(one->what, code, last_failure()));
         if (code != EXIT_CODE_DONE && one->patience.end_usec > 0) {
                 random_bytes(&random, sizeof(random));
                 next = patience_next(&one->patience, (enum exit_code) code, now, random);
@@ -226,7 +228,7 @@ static int print_list(const struct calls *c) {
 
         for (size_t i = 0; list && i < c->n; i++) {
                 const struct one *one = c->ones + i;
-                struct json_object *o = one->result ? json_object_get(one->result) : new_failure(one->what, one->code, NULL);
+                struct json_object *o = json_object_get(one->result);
 
                 if (!o || json_object_array_add(list, o) < 0)
                         return fail(EXIT_CODE_FAILED, "out of memory");
@@ -252,7 +254,7 @@ int calls_run(const struct volume_call *call, char *const *what, size_t n, bool 
                         .end_usec = wait_seconds ? now_boottime_usec() + wait_seconds * USEC_PER_SEC : 0 } };
         run_all(&c);
         if (json && !call->run)
-                code = c.list ? print_list(&c) : c.ones[0].code == EXIT_CODE_DONE ? print_json(c.ones[0].result) : EXIT_CODE_DONE;
+                code = c.list ? print_list(&c) : c.ones[0].result ? print_json(c.ones[0].result) : EXIT_CODE_DONE;
         for (size_t i = 0; i < n; i++)
                 if (c.ones[i].code != EXIT_CODE_DONE)
                         return c.ones[i].code;

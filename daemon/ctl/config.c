@@ -280,6 +280,8 @@ int verb_config_check(const struct invocation *in) {
                 return fail(EXIT_CODE_FAILED, "%s", why);
         for (const struct vault_config *v = c->vaults; v; v = v->next)
                 vaults++;
+        if (has_option(in, OPTION_JSON))
+                return print_json_done("ok");
         printf("the configuration is in order, %zu vault%s allowed%s\n", vaults, vaults == 1 ? "" : "s",
                vaults ? "" : ": no volume can be opened");
         return EXIT_CODE_DONE;

@@ -69,6 +69,8 @@ const char *option_help(enum option_id o);
 /* Prints "cmkctl: ..." to standard error, control characters replaced, and returns code. */
 int fail(enum exit_code code, const char *format, ...) _printf_(2, 3);
 
+/* What the last fail() with a code other than DONE said; "": there was none. Valid until the next. */
+const char *last_failure(void);
 
 /* Asks on the terminal whether to go on: DONE if the answer is YES or --yes was given. Without a terminal and without
  * --yes it is EXIT_CODE_USAGE, another answer EXIT_CODE_FAILED. what: a sentence, ends with a full stop. */

@@ -147,23 +147,26 @@ static int tell(const char *event) {
         return r < 0 ? fail(EXIT_CODE_FAILED, "cmkd-audit did not keep it: %s", strerror(-r)) : EXIT_CODE_DONE;
 }
 
-int verb_guard_confirm(const struct invocation *in _unused_) {
+static int say_done(const struct invocation *in, const char *member, const char *text) {
+        if (has_option(in, OPTION_JSON))
+                return print_json_done(member);
+        puts(text);
+        return EXIT_CODE_DONE;
+}
+
+int verb_guard_confirm(const struct invocation *in) {
         _cleanup_(json_object_putp) struct json_object *o = NULL;
         int code;
 
         code = read_status(&o);
         if (code != EXIT_CODE_DONE)
                 return code;
-        if (streq(json_text(o, "guard"), "enforcing")) {
-                puts("the guard was confirmed already");
-                return EXIT_CODE_DONE;
-        }
+        if (streq(json_text(o, "guard"), "enforcing"))
+                return say_done(in, "confirmed", "the guard was confirmed already");
         if (!streq(json_text(o, "guard"), "armed"))
                 return fail(EXIT_CODE_POLICY, "the guard is not armed: see cmkctl guard status");
         code = tell("guard_confirm");
-        if (code == EXIT_CODE_DONE)
-                puts("the guard goes on refusing, also after the next start");
-        return code;
+        return code == EXIT_CODE_DONE ? say_done(in, "confirmed", "the guard goes on refusing, also after the next start") : code;
 }
 
 /* cmkd-audit does it once the record is durable, and says so in its status. */
@@ -195,6 +198,5 @@ int verb_guard_release(const struct invocation *in) {
                 return code;
         if (!is_released())
                 return fail(EXIT_CODE_FAILED, "cmkd-audit did not do it within %d s: see its journal", ANSWER_MSEC / 1000);
-        puts("the probes are out of the kernel");
-        return EXIT_CODE_DONE;
+        return say_done(in, "released", "the probes are out of the kernel");
 }

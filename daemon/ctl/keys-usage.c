@@ -116,6 +116,8 @@ int verb_keys_usage(const struct invocation *in) {
                 return code;
         if (has_option(in, OPTION_JSON))
                 return print_json(list);
+        if (json_object_array_length(list) == 0 && !*key)
+                puts("no volume of this node needs a key of a vault");
         code = json_object_array_length(list) > 0 ? print_table(list) : EXIT_CODE_DONE;
         if (code == EXIT_CODE_DONE && *key)
                 print_sum(list, key);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl.h"
+#include "print.h"
 #include "review/filter.h"
 
 
@@ -69,14 +70,14 @@ static const struct verb verbs[] = {
         { "audit verify", 0, 0, O(JSON)|O(FILE)|O(PRIVATE_KEY)|O(EPOCH_KEYS)|O(LIST_EPOCHS)|O(VAULT_LOG)|O(MACHINE_ID)|O(SINCE)|O(UNTIL), "",
           "check that no record was changed or removed", verb_audit_verify },
         { "guard status", 0, 0, O(JSON), "", "what the kernel refuses on this node, and what it does not see", verb_guard_status },
-        { "guard confirm", 0, 0, 0, "", "let an armed guard go on refusing", verb_guard_confirm },
-        { "guard release", 0, 0, O(YES), "", "take the probes out of the kernel, before the package is removed",
+        { "guard confirm", 0, 0, O(JSON), "", "let an armed guard go on refusing", verb_guard_confirm },
+        { "guard release", 0, 0, O(JSON)|O(YES), "", "take the probes out of the kernel, before the package is removed",
           verb_guard_release },
         { "keys list", 1, 2, O(JSON)|O(ROOT), "VAULT [KEY]", "the keys of a vault, or the versions of one", verb_keys_list },
         { "keys usage", 0, 1, O(JSON), "[KEY]", "which volumes of this node need which version of a key", verb_keys_usage },
         { "config show", 0, 0, O(JSON)|O(ROOT), "", "what the configuration files say", verb_config_show },
-        { "config reload", 0, 0, 0, "", "let cmkd read the configuration again; a bad one is refused", verb_config_reload },
-        { "config check", 0, 0, O(ROOT), "", "read the configuration files, report the first mistake",
+        { "config reload", 0, 0, O(JSON), "", "let cmkd read the configuration again; a bad one is refused", verb_config_reload },
+        { "config check", 0, 0, O(JSON)|O(ROOT), "", "read the configuration files, report the first mistake",
           verb_config_check },
         { "doctor", 0, 0, O(JSON)|O(INITRAMFS)|O(ROOT)|O(VAULTS), "", "where this node leaks; what would stop it from booting", verb_doctor },
 };
@@ -130,28 +131,84 @@ static size_t match(const struct verb *v, const struct invocation *in) {
                startswith(v->name, in->args[0]) && streq(in->args[1], space + 1) ? 2 : 0;
 }
 
-static int complain_unknown(const struct invocation *in) {
+/* The verb that is nearest to what was typed, of one word or of two; family: only its own. NULL: none is near. */
+static const struct verb *nearest(const char *typed, const char *family) {
         const struct verb *best = NULL;
         size_t least = SIZE_MAX;
-        char typed[128];
 
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
-                bool pair = strchr(verbs[i].name, ' ') && in->n_args > 1;
-                size_t d;
+                const char *rest = family ? startswith(verbs[i].name, family) : NULL, *name = rest ? rest + 1 : verbs[i].name;
+                size_t d = word_distance(typed, name);
 
-                snprintf(typed, sizeof(typed), "%s%s%s", in->args[0], pair ? " " : "", pair ? in->args[1] : "");
-                d = word_distance(typed, verbs[i].name);
-                if (!pair && startswith(verbs[i].name, in->args[0]))
-                        d = 1;                 /* "audit" alone, "stat" */
+                if (family && (!rest || *rest != ' '))
+                        continue;
+                if (startswith(name, typed) && !strchr(typed, ' '))
+                        d = 1;                 /* "stat" */
+                else if (!words_are_near(typed, name))
+                        continue;
                 if (d < least) {
                         least = d;
                         best = verbs + i;
                 }
         }
-        if (best && least <= 3)
-                return fail(EXIT_CODE_USAGE, "there is no verb %s; did you mean cmkctl %s? See cmkctl --help",
-                            in->args[0], best->name);
-        return fail(EXIT_CODE_USAGE, "there is no verb %s; see cmkctl --help", in->args[0]);
+        return best;
+}
+
+/* The second words of the verbs that begin with this one, with commas between them. Returns false if there are none. */
+static bool family_words(const char *family, char *buf, size_t size) {
+        size_t used = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+                const char *rest = startswith(verbs[i].name, family);
+
+                if (rest && *rest == ' ' && used < size)
+                        used += (size_t) snprintf(buf + used, size - used, "%s%s", used > 0 ? ", " : "", rest + 1);
+        }
+        return used > 0;
+}
+
+static int complain_unknown(const struct invocation *in) {
+        const char *first = in->args[0], *second = in->n_args > 1 ? in->args[1] : NULL;
+        const struct verb *near;
+        char typed[128], words[256];
+
+        if (family_words(first, words, sizeof(words))) {
+                near = second && *second ? nearest(second, first) : NULL;
+                if (!second)
+                        return fail(EXIT_CODE_USAGE, "%s is half a verb; there are %s. See cmkctl %s --help", first, words, first);
+                if (near)
+                        return fail(EXIT_CODE_USAGE, "%s has no %s; did you mean cmkctl %s? There are %s", first, second, near->name, words);
+                return fail(EXIT_CODE_USAGE, "%s has no %s; there are %s", first, second, words);
+        }
+        near = *first ? nearest(first, NULL) : NULL;
+        if (!near && second) {
+                snprintf(typed, sizeof(typed), "%s %s", first, second);
+                near = nearest(typed, NULL);
+        }
+        if (near)
+                return fail(EXIT_CODE_USAGE, "there is no verb %s; did you mean cmkctl %s? See cmkctl --help", first, near->name);
+        return fail(EXIT_CODE_USAGE, "there is no verb %s; see cmkctl --help", first);
+}
+
+/* "help VERB" is "VERB --help". */
+static void read_help(struct invocation *in) {
+        if (in->n_args == 0 || !streq(in->args[0], "help"))
+                return;
+        in->args++;
+        in->n_args--;
+        in->given |= OPTION_BIT(OPTION_HELP);
+}
+
+/* What was printed is there, or the exit code says that it is not. */
+static int flushed(int code) {
+        if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_CODE_DONE)
+                return fail(EXIT_CODE_FAILED, "cannot write the result: %s", strerror(errno));
+        return code;
+}
+
+/* An object for every failure, but of verbs whose own documents say what they found: cmkctl(1), --json. */
+static bool says_failure(const struct verb *v, const struct invocation *in) {
+        return has_option(in, OPTION_JSON) && !json_was_printed() && !startswith(v->name, "audit ") && !streq(v->name, "doctor");
 }
 
 static int run_verb(const struct verb *v, size_t words, struct invocation *in) {
@@ -160,7 +217,7 @@ static int run_verb(const struct verb *v, size_t words, struct invocation *in) {
         in->args += words;
         in->n_args -= words;
         if (has_option(in, OPTION_HELP))
-                return print_verb_help(v);
+                return flushed(print_verb_help(v));
         code = options_check(in, v->options, v->name);
         if (code != EXIT_CODE_DONE)
                 return code;
@@ -170,9 +227,9 @@ static int run_verb(const struct verb *v, size_t words, struct invocation *in) {
                 return fail(EXIT_CODE_USAGE, "%s: %s is too much, it takes %s", v->name, in->args[v->max_args],
                             *v->synopsis ? v->synopsis : "no arguments");
         code = v->run(in);
-        if (fflush(stdout) != 0 && code == EXIT_CODE_DONE)
-                return fail(EXIT_CODE_FAILED, "cannot write the result: %s", strerror(errno));
-        return code;
+        if (code != EXIT_CODE_DONE && says_failure(v, in))
+                (void) print_json_failure(code);
+        return flushed(code);
 }
 
 int main(int argc, char *argv[]) {
@@ -182,11 +239,14 @@ int main(int argc, char *argv[]) {
         code = options_parse(argc, argv, &in);
         if (code != EXIT_CODE_DONE)
                 return code;
+        read_help(&in);
         if (in.n_args == 0) {
-                if (has_option(&in, OPTION_VERSION))
-                        return puts("cmkctl " VERSION) < 0 ? EXIT_CODE_FAILED : EXIT_CODE_DONE;
+                if (has_option(&in, OPTION_VERSION)) {
+                        puts("cmkctl " VERSION);
+                        return flushed(EXIT_CODE_DONE);
+                }
                 if (has_option(&in, OPTION_HELP))
-                        return print_help();
+                        return flushed(print_help());
                 return fail(EXIT_CODE_USAGE, "say what to do; see cmkctl --help");
         }
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
@@ -196,6 +256,6 @@ int main(int argc, char *argv[]) {
                         return run_verb(verbs + i, words, &in);
         }
         if (has_option(&in, OPTION_HELP) && in.n_args == 1 && print_verbs(in.args[0]) > 0)
-                return EXIT_CODE_DONE;
+                return flushed(EXIT_CODE_DONE);
         return complain_unknown(&in);
 }

@@ -15,8 +15,8 @@ static const struct {
         [OPTION_HELP] = { "help", 'h', false, "-h, --help", "this text; after a verb: its own" },
         [OPTION_VERSION] = { "version", 0, false, "--version", "print the version" },
         [OPTION_NAME] = { "name", 'n', true, "-n, --name NAME", "of the volume: it opens as /dev/mapper/NAME" },
-        [OPTION_ROLE] = { "role", 'r', true, "-r, --role ROLE", "data (the default), os or scratch" },
-        [OPTION_KEY] = { "key", 'k', true, "-k, --key URI", "https://HOST/keys/NAME[/VERSION], or pkcs11:token=LABEL;object=LABEL" },
+        [OPTION_ROLE] = { "role", 'r', true, "-r, --role ROLE", "data (the default), os or scratch; encrypt: data; drill: data or scratch" },
+        [OPTION_KEY] = { "key", 'k', true, "-k, --key URI", "https://HOST/keys/NAME[/VERSION], or pkcs11:token=LABEL;object=LABEL; format, enroll: up to four times" },
         [OPTION_VAULT] = { "vault", 0, true, "--vault HOST", "in place of --key, with --key-name" },
         [OPTION_KEY_NAME] = { "key-name", 0, true, "--key-name NAME", "of the key in that vault" },
         [OPTION_KEY_VERSION] = { "key-version", 0, true, "--key-version VERSION", "of that key; else the newest" },
@@ -25,7 +25,7 @@ static const struct {
                 "use a vault without purge protection; the reason is recorded" },
         [OPTION_READ_ONLY] = { "read-only", 0, false, "--read-only", "open for reading only" },
         [OPTION_UDEV] = { "udev", 0, false, "--udev", "as cmkd@.service: a path in sysfs, escaped, or a name" },
-        [OPTION_WAIT] = { "wait", 0, true, "--wait SEC", "try again for so long where the vault does not answer" },
+        [OPTION_WAIT] = { "wait", 0, true, "--wait SEC", "try again for so long where vault, cmkd or disk is not there yet" },
         [OPTION_DRY_RUN] = { "dry-run", 0, false, "--dry-run", "print what would be done, do nothing" },
         [OPTION_EVENT] = { "event", 'e', true, "-e, --event EVENT[,EVENT...]", "only records of these events; key_*: all that begin so" },
         [OPTION_VOLUME] = { "volume", 'v', true, "-v, --volume NAME", "only records of this volume (name or UUID)" },
@@ -63,14 +63,14 @@ static const struct {
         [OPTION_ALLOW_OLDER] = { "allow-older", 0, false, "--allow-older", "a header that is older than this node has seen; recorded" },
         [OPTION_PASSPHRASE_FILE] = { "passphrase-file", 0, true, "--passphrase-file FILE", "take over a LUKS volume that this opens" },
         [OPTION_FROM_ADE] = { "from-ade", 0, false, "--from-ade", "... made by Azure Disk Encryption: LUKS1 becomes LUKS2" },
-        [OPTION_REMOVE_OLD_KEYSLOTS] = { "remove-old-keyslots", 0, false, "--remove-old-keyslots", "what opened it before it was taken over" },
+        [OPTION_REMOVE_OLD_KEYSLOTS] = { "remove-old-keyslots", 0, false, "--remove-old-keyslots", "remove what opened it before it was taken over" },
         [OPTION_ESCROW] = { "escrow", 0, true, "--escrow URI", "nobody is shown it: wrapped by that key, in the header" },
         [OPTION_BACKGROUND] = { "background", 0, false, "--background", "do not wait for the end" },
         [OPTION_WATCH] = { "watch", 0, false, "--watch", "go on showing it: each second, or at each change where not on a terminal" },
         [OPTION_KEYSLOT_FILE] = { "keyslot-file", 0, true, "--keyslot-file NUMBER:FILE", "what opens a keyslot that is not cmkd's; several times" },
         [OPTION_DROP_KEYSLOTS] = { "drop-keyslots", 0, true, "--drop-keyslots N[,N...]", "keyslots that are not cmkd's, and go for good" },
         [OPTION_PREPARE] = { "prepare", 0, false, "--prepare", "on the machine that the image is taken of: these volumes are in it" },
-        [OPTION_DROP_IMAGE_KEYSLOTS] = { "drop-image-keyslots", 0, false, "--drop-image-keyslots", "its recovery key and passphrases, which every copy has" },
+        [OPTION_DROP_IMAGE_KEYSLOTS] = { "drop-image-keyslots", 0, false, "--drop-image-keyslots", "remove its recovery key and passphrases, which every copy has" },
         [OPTION_END] = { "end", 0, false, "--end", "end the pause now; what was due is done at once" },
 };
 
@@ -82,6 +82,12 @@ const char *option_help(enum option_id o) {
         return options[o].help;
 }
 
+static char said_last[2048];
+
+const char *last_failure(void) {
+        return said_last;
+}
+
 int fail(enum exit_code code, const char *format, ...) {
         char text[2048];
         va_list ap;
@@ -90,6 +96,8 @@ int fail(enum exit_code code, const char *format, ...) {
         vsnprintf(text, sizeof(text), format, ap);
         va_end(ap);
         replace_controls(text);
+        if (code != EXIT_CODE_DONE)
+                memcpy(said_last, text, sizeof(said_last));
         fflush(stdout);
         fprintf(stderr, "cmkctl: %s\n", text);
         return code;
@@ -113,12 +121,12 @@ static enum option_id find_option(const char *word, const char **ret_value) {
 
 static int complain_unknown(const char *word) {
         const char *best = NULL;
-        size_t least = 4;
+        size_t least = SIZE_MAX;
 
         for (unsigned o = 0; startswith(word, "--") && o < _OPTION_MAX; o++) {
                 size_t d = word_distance(word + 2, options[o].name);
 
-                if (d < least) {
+                if (d < least && words_are_near(word + 2, options[o].name)) {
                         least = d;
                         best = options[o].name;
                 }

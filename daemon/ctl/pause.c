@@ -11,7 +11,9 @@ static int check_arguments(const struct invocation *in, uint64_t now_usec, uint6
 
         if (in->n_args > 0 && !volume_name_is_valid(in->args[0]))
                 return fail(EXIT_CODE_USAGE, "%s is no name of a volume", *in->args[0] ? in->args[0] : "an empty text");
-        if (!!until == has_option(in, OPTION_END))
+        if (until && has_option(in, OPTION_END))
+                return fail(EXIT_CODE_USAGE, "--until and --end exclude each other");
+        if (!until && !has_option(in, OPTION_END))
                 return fail(EXIT_CODE_USAGE, "say until when: --until TIME, or --end to end a pause now");
         if (!until)
                 return EXIT_CODE_DONE;

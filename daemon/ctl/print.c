@@ -117,7 +117,14 @@ void format_span(uint64_t seconds, char *buf, size_t size) {
         }
 }
 
+static bool printed;
+
+bool json_was_printed(void) {
+        return printed;
+}
+
 static int print_document(struct json_object *o, int flags) {
+        printed = true;
         puts(json_object_to_json_string_ext(o, flags|JSON_C_TO_STRING_SPACED|JSON_C_TO_STRING_NOSLASHESCAPE));
         if (fflush(stdout) != 0)
                 return fail(EXIT_CODE_FAILED, "cannot write the result: %s", strerror(errno));
@@ -133,6 +140,24 @@ int print_json_answer(const char *name, const char *member, bool value) {
 
         if (!o || json_object_object_add(o, "volume", json_object_new_string(name)) < 0 ||
             json_object_object_add(o, member, json_object_new_boolean(value)) < 0)
+                return fail(EXIT_CODE_FAILED, "out of memory");
+        return print_json(o);
+}
+
+int print_json_failure(int code) {
+        _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
+
+        if (!o || json_object_object_add(o, "error", json_object_new_string(last_failure())) < 0 ||
+            json_object_object_add(o, "exit_code", json_object_new_int(code)) < 0)
+                return fail((enum exit_code) code, "out of memory");
+        (void) print_json(o);
+        return code;
+}
+
+int print_json_done(const char *member) {
+        _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
+
+        if (!o || json_object_object_add(o, member, json_object_new_boolean(true)) < 0)
                 return fail(EXIT_CODE_FAILED, "out of memory");
         return print_json(o);
 }

@@ -34,6 +34,15 @@ int print_json(struct json_object *o);
 /* The same on one line. */
 int print_json_line(struct json_object *o);
 
+/* Whether either was done. */
+bool json_was_printed(void);
+
+/* {"error": what fail() said last, "exit_code": code}. Returns code. */
+int print_json_failure(int code);
+
+/* {MEMBER: true}. Returns an exit code. */
+int print_json_done(const char *member);
+
 /* {"volume": NAME, MEMBER: value}. Returns an exit code. */
 int print_json_answer(const char *name, const char *member, bool value);
 

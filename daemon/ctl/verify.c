@@ -39,7 +39,7 @@ static int to_json(const struct trail_report *t, enum worth worth, const struct 
         struct json_object *problems = json_object_new_array();
 
         if (!o || !problems || json_object_object_add(o, "file", json_object_new_string(path)) < 0 ||
-            json_object_object_add(o, "verified", json_object_new_boolean(t->n_problems == 0 && verify_log_holds(v))) < 0 ||
+            json_object_object_add(o, "verified", json_object_new_boolean(t->records > 0 && t->n_problems == 0 && verify_log_holds(v))) < 0 ||
             json_object_object_add(o, "records", json_object_new_uint64(t->records)) < 0 ||
             json_object_object_add(o, "first", json_object_new_uint64(t->first_sequence)) < 0 ||
             json_object_object_add(o, "last", json_object_new_uint64(t->last_sequence)) < 0 ||
@@ -205,8 +205,10 @@ static int verify(const struct invocation *in, const char *path, struct epochs *
                 verify_log_to_people(v, report->n_problems == 0);
         }
         if (code == EXIT_CODE_DONE && report->n_problems > 0)
-                return fail(EXIT_CODE_TRAIL, "%s does not verify: %llu problems", path,
-                            (unsigned long long) report->n_problems);
+                return fail(EXIT_CODE_TRAIL, "%s does not verify: %llu problem%s", path,
+                            (unsigned long long) report->n_problems, report->n_problems == 1 ? "" : "s");
+        if (code == EXIT_CODE_DONE && report->records == 0)
+                return fail(EXIT_CODE_FAILED, "%s has no records: there is nothing to verify", path);
         if (code == EXIT_CODE_DONE)
                 code = verify_log_judge(v, path);
         if (code == EXIT_CODE_DONE && !has_option(in, OPTION_JSON))

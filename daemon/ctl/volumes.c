@@ -49,6 +49,8 @@ static int attach_all(const struct invocation *in, uint64_t seconds) {
         _cleanup_(names_done) struct names l = {};
         int code = list_names(&l);
 
+        if (code == EXIT_CODE_DONE && l.n == 0 && !has_option(in, OPTION_JSON))
+                puts("there is no volume on this node's list");
         return code != EXIT_CODE_DONE ? code : calls_run(&attach_call, l.names, l.n, has_option(in, OPTION_READ_ONLY),
                                                          has_option(in, OPTION_JSON), true, seconds);
 }
@@ -57,7 +59,9 @@ int verb_attach(const struct invocation *in) {
         bool all = has_option(in, OPTION_ALL), udev = has_option(in, OPTION_UDEV);
         uint64_t seconds = 0;
 
-        if (all == (in->n_args > 0))
+        if (all && in->n_args > 0)
+                return fail(EXIT_CODE_USAGE, "--all and %s exclude each other", in->args[0]);
+        if (!all && in->n_args == 0)
                 return fail(EXIT_CODE_USAGE, "say which volumes, or --all");
         if (udev && in->n_args != 1)
                 return fail(EXIT_CODE_USAGE, "--udev takes one instance");

@@ -220,7 +220,7 @@ int volume_check_trust(const struct volume *v, const struct disk_request *q, str
         if ((q->flags & DISK_FLAG_UNTRUSTED_OK) || digest_equal(v->trust_digest, q->trust_digest))
                 return 0;
         return op_fail(y, -EKEYREJECTED, EXIT_CODE_POLICY, "The volume on %s is not the one that this node trusts "
-                       "under UUID %s: forged, or formatted elsewhere (cmkctl trust)", q->device, v->header->copy.uuid);
+                       "under UUID %s: forged, or formatted elsewhere (cmkctl trust list)", q->device, v->header->copy.uuid);
 }
 
 int volume_open(struct volume *v, const struct disk_request *q, struct disk_reply *y) {

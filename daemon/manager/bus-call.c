@@ -134,7 +134,7 @@ int bus_check_what(const struct manager *m, sd_bus_message *message, const char 
         if (!volume_name_is_valid(what))
                 return reply_error(message, EXIT_CODE_USAGE, "%.300s is no device, UUID or name of a volume", what);
         if (!trust_find_name(m->trust, what) && !trust_find_uuid(m->trust, what))
-                return reply_error(message, EXIT_CODE_POLICY, "There is no volume %s on this node's list; see \"cmkctl trust\"", what);
+                return reply_error(message, EXIT_CODE_POLICY, "There is no volume %s on this node's list; see \"cmkctl trust list\"", what);
         return 0;
 }
 

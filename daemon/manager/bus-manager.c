@@ -217,7 +217,7 @@ static int method_attach(sd_bus_message *message, void *user, sd_bus_error *e _u
         if (*what != '/' && !volume_name_is_valid(what))
                 return reply_error(message, EXIT_CODE_USAGE, "%s is no device, UUID or name of a volume", what);
         if (*what != '/' && !trust_find_name(m->trust, what) && !trust_find_uuid(m->trust, what))
-                return reply_error(message, EXIT_CODE_POLICY, "There is no volume %s on this node's list; see \"cmkctl trust\"", what);
+                return reply_error(message, EXIT_CODE_POLICY, "There is no volume %s on this node's list; see \"cmkctl trust list\"", what);
         v = find(m, what);
         if (v && v->state == VOLUME_RECOVERY) {
                 if (v->owner)

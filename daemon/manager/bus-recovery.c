@@ -79,7 +79,7 @@ static int may_ask(sd_bus_message *message, struct manager *m, const char *what)
                 return reply_error(message, EXIT_CODE_USAGE, "%s is no device, UUID or name of a volume", what);
         if (!find(m, what) && !trust_find_name(m->trust, what) && !trust_find_uuid(m->trust, what))
                 return reply_error(message, EXIT_CODE_POLICY, "There is no volume %s on this node's list; see "
-                                   "\"cmkctl trust\"", what);
+                                   "\"cmkctl trust list\"", what);
         return 0;
 }
 

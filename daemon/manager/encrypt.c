@@ -358,7 +358,7 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
                 return;
         }
         if (!name_is_free(e)) {
-                refuse(e, EXIT_CODE_POLICY, "%s: there is another volume of that name on this node's list (\"cmkctl trust\")",
+                refuse(e, EXIT_CODE_POLICY, "%s: there is another volume of that name on this node's list (\"cmkctl trust list\")",
                        e->request.name);
                 return;
         }

@@ -355,7 +355,7 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
                 return;
         }
         if (name_is_taken(f, "")) {
-                refuse(f, EXIT_CODE_POLICY, "%s: there is another volume of that name on this node's list (\"cmkctl trust\")",
+                refuse(f, EXIT_CODE_POLICY, "%s: there is another volume of that name on this node's list (\"cmkctl trust list\")",
                        f->request.name);
                 return;
         }

@@ -18,7 +18,7 @@ static int check_config(void) {
 
         if (config_load("", &c, &why) < 0) {
                 log_error("%s", why ? why : "out of memory");
-                return EXIT_CODE_USAGE;
+                return EXIT_CODE_FAILED;
         }
         return EXIT_CODE_DONE;
 }
@@ -36,14 +36,14 @@ int main(int argc, char *argv[]) {
         };
         _cleanup_(early_freep) struct early *early = NULL;     /* ends after the manager */
         _cleanup_(manager_freep) struct manager *m = NULL;
+        bool is_early = false, only_check = false;
         int priority = LOG_INFO, o;
-        bool is_early = false;
 
         while ((o = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (o) {
                 case 'c':
-                        log_init("cmkd", priority);
-                        return check_config();
+                        only_check = true;
+                        break;
                 case 'd':
                         priority = LOG_DEBUG;
                         break;
@@ -57,7 +57,13 @@ int main(int argc, char *argv[]) {
                         usage(stderr);
                         return EXIT_CODE_USAGE;
                 }
+        if (optind < argc) {
+                fprintf(stderr, "cmkd: %s is too much: no file is named to it; see --help\n", argv[optind]);
+                return EXIT_CODE_USAGE;
+        }
         log_init("cmkd", priority);
+        if (only_check)
+                return check_config();
         umask(077);
         signal(SIGPIPE, SIG_IGN);
         if (secret_process_init() < 0 || mlockall(MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT) < 0) {

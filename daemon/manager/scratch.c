@@ -217,14 +217,17 @@ static void on_deactivated(const struct disk_reply *y, int fd, void *user) {
 /* Fills j->device and says whether the verb may begin: 0, or the outcome is filled. */
 static int check(struct scratch_job *j, struct outcome *o) {
         const struct scratch_config *c = config_find_scratch(j->manager->config, j->name);
+        struct scratch_seen s;
 
         if (c)
                 snprintf(j->device, sizeof(j->device), "%s", c->device);
-        if (!c && j->verb != SCRATCH_REMOVE)
-                return outcome_set(o, EXIT_CODE_POLICY, "There is no [Scratch %s] in cmkd.conf (cmkctl config show, config reload)",
-                                   j->name), -ENOENT;
         if (trust_find_name(j->manager->trust, j->name) || manager_volume_by_name(j->manager, j->name))
                 return outcome_set(o, EXIT_CODE_POLICY, "%s is the name of a volume on this node's list", j->name), -EEXIST;
+        scratch_look(j->manager, j->name, &s);
+        /* one whose section went while it was open can still be closed */
+        if (!c && (j->verb != SCRATCH_REMOVE || !s.open))
+                return outcome_set(o, EXIT_CODE_POLICY, "There is no [Scratch %s] in cmkd.conf (cmkctl config show, config reload)",
+                                   j->name), -ENOENT;
         j->wipe |= c && c->wipe;
         return 0;
 }

@@ -209,6 +209,8 @@ static void test_pkcs11(void **state _unused_) {
         REFUSE("[Vault v]\nHost=v\nKeys=k\nModule=/m\n", "cmkd.conf:4: there is no Module= with Provider=azure");
         REFUSE(TRANSIT "TokenFile=/t\nPinFile=/p\n", "cmkd.conf:6: there is no PinFile= with Provider=transit");
         REFUSE("[Vault h]\nToken=a b\n", "cmkd.conf:2:", "the label of a token");
+        REFUSE("[Vault h]\n# fine\n ; too\nPinFile=/p  # not fine\n", "cmkd.conf:4: PinFile=: there are no comments behind a value");
+        REFUSE("[Vault v]\nHost=v\nKeys=k\t#all\n", "cmkd.conf:3: Keys=: there are no comments");
         REFUSE("[Vault h]\nToken=123456789012345678901234567890123\n", "1 to 32 characters");
         REFUSE("[Vault h]\nObjects=%0a\n", "labels of private keys");
         REFUSE("[Vault h]\nObjects=\n", "labels of private keys");
@@ -341,6 +343,8 @@ static void test_errors_say_where_and_what(void **state _unused_) {
         REFUSE("[Policy]\nPollSex=3\n", "cmkd.conf:2:", "no PollSex=", "did you mean PollSec=");
         REFUSE("[Policy]\npollsec=3\n", "no pollsec=", "did you mean PollSec=");
         REFUSE("[Vault v]\nHosts=v\n", "cmkd.conf:2:", "did you mean Host=");
+        REFUSE("[Vault v]\nHots=v\n", "did you mean Host=");
+        REFUSE("[Scratch s]\nHots=v\n", "cmkd.conf:2: there is no Hots= in [Scratch s]; see cmkd.conf(5)");
         REFUSE("[Node]\nPollSec=3\n", "no PollSec= in [Node]");
         REFUSE("[Guard]\nAllowMetadata=curl\n", "AllowMetadata=curl", "names of units");
         REFUSE("[Guard]\nAllowMetadata=" "a-unit-with-a-name-that-is-longer-than-what-the-kernel-keeps.service" "\n", "up to 63");

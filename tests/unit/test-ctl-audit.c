@@ -6,6 +6,7 @@
 // sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/seal.c daemon/audit/reader.c daemon/audit/trail.c
 // sources: daemon/audit/segments.c daemon/audit/seal-rsa.c daemon/audit/epochs.c daemon/audit/verify.c daemon/audit/sealer.c daemon/audit/keep.c
 // libs: json-c libsystemd
+#include "audit/reader.h"
 #include "audit/trail.h"
 #include "ctl-capture.h"
 #include "ctl/print.h"
@@ -254,10 +255,49 @@ static void no_trail_is_no_empty_trail(void **state _unused_) {
         assert_int_equal(RUN(verb_audit_follow, "--file", "/nonexistent/trail")->code, EXIT_CODE_FAILED);
 }
 
+static void nothing_is_said_to_be_nothing(void **state _unused_) {
+        struct captured *c;
+
+        c = RUN(verb_audit_list, "--file", trail_file, "--event", "volume_opn", "--volume", "a");
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_string_equal(c->out, "");
+        assert_string_equal(c->err, "cmkctl: no record of 4 is an event volume_opn\n");
+        c = RUN(verb_audit_list, "--file", trail_file, "--volume", "nosuch", "--unit", "x.service");
+        assert_string_equal(c->err, "cmkctl: no record of 4 is of volume nosuch\ncmkctl: no record of 4 is of unit x.service\n");
+        c = RUN(verb_audit_list, "--file", trail_file, "--volume", "a", "--event", "cut");
+        assert_string_equal(c->err, "cmkctl: no record of 4 is all that was asked for\n");
+        c = RUN(verb_audit_list, "--file", trail_file, "--volume", "a", "--lines", "1");
+        assert_string_equal(c->err, "");
+        c = RUN(verb_audit_list, "--file", trail_file, "--actor", "uid=x");
+        assert_int_equal(c->code, EXIT_CODE_USAGE);
+        assert_non_null(strstr(c->err, "uid= takes a number"));
+        assert_int_equal(RUN(verb_audit_list, "--file", trail_file, "--actor", "loginuid=unset")->code, EXIT_CODE_DONE);
+        assert_int_equal(RUN(verb_audit_list, "--file", trail_file, "--event", ",")->code, EXIT_CODE_USAGE);
+}
+
+static void an_empty_trail_is_not_verified(void **state _unused_) {
+        char head[96];
+        struct captured *c;
+
+        assert_int_equal(truncate(trail_file, 0), 0);
+        assert_int_equal(trail_head_path(trail_file, head, sizeof(head)), 0);
+        assert_int_equal(unlink(head), 0);
+        c = RUN(verb_audit_verify, "--file", trail_file);
+        assert_int_equal(c->code, EXIT_CODE_FAILED);
+        assert_null(strstr(c->out, "verified"));
+        assert_non_null(strstr(c->err, "has no records: there is nothing to verify"));
+        c = RUN(verb_audit_verify, "--file", trail_file, "--json");
+        assert_int_equal(c->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(c->out, "\"verified\": false"));
+        c = RUN(verb_audit_list, "--file", trail_file);
+        assert_non_null(strstr(c->err, "has no records"));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
+                TEST(nothing_is_said_to_be_nothing), TEST(an_empty_trail_is_not_verified),
                 TEST(everything_is_listed), TEST(filters), TEST(the_last_ones), TEST(json_is_the_lines_themselves),
                 TEST(one_record), TEST(a_whole_trail_verifies), TEST(a_changed_byte_does_not),
                 TEST(an_end_that_was_cut_off_does_not), TEST(rubbish_in_a_trail_is_said),

@@ -43,6 +43,30 @@ static void a_daemon_that_goes_is_said(void **state _unused_) {
         assert_non_null(strstr(c->err, "went away"));
 }
 
+static void one_failure_is_an_object(void **state _unused_) {
+        struct captured *c = RUN(verb_hold, "revoked", "--json");
+        struct json_object *o = json_tokener_parse(c->out);
+
+        assert_int_equal(c->code, EXIT_CODE_REVOKED);
+        assert_string_equal(json_text(o, "volume"), "revoked");
+        assert_string_equal(json_text(o, "error"), "the key is disabled");
+        assert_int_equal(json_number(o, "exit_code"), EXIT_CODE_REVOKED);
+        json_object_put(o);
+        tear_down(NULL);
+        c = RUN(verb_hold, "data", "--json");          /* its answer has another shape */
+        o = json_tokener_parse(c->out);
+        assert_int_equal(c->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(json_text(o, "error"), "not understood"));
+        json_object_put(o);
+        tear_down(NULL);
+        c = RUN(verb_attach, "--all", "data");
+        assert_int_equal(c->code, EXIT_CODE_USAGE);
+        assert_non_null(strstr(c->err, "exclude each other"));
+        c = RUN(verb_pause, "--end", "--until", "5min");
+        assert_int_equal(c->code, EXIT_CODE_USAGE);
+        assert_non_null(strstr(c->err, "exclude each other"));
+}
+
 static void another_shape_is_not_believed(void **state _unused_) {
         struct captured *c = RUN(verb_hold, "data");
 
@@ -249,6 +273,7 @@ static void one_that_fails_stops_no_other(void **state _unused_) {
         assert_int_equal(json_object_array_length(o), 3);
         assert_string_equal(json_text(json_object_array_get_idx(o, 0), "node"), "/dev/mapper/data");
         assert_string_equal(json_text(json_object_array_get_idx(o, 2), "error"), "the key is disabled");
+        assert_string_equal(json_text(json_object_array_get_idx(o, 1), "error"), "busy is mounted at /srv: unmount it first");
         assert_int_equal(json_number(json_object_array_get_idx(o, 2), "exit_code"), EXIT_CODE_REVOKED);
         tear_down(NULL);
         c = RUN(verb_detach, "data", "gone", "again");
@@ -532,7 +557,7 @@ static void the_list_of_trust(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(refusals_become_exit_codes), TEST(a_daemon_that_goes_is_said), TEST(another_shape_is_not_believed),
+                TEST(refusals_become_exit_codes), TEST(a_daemon_that_goes_is_said), TEST(one_failure_is_an_object), TEST(another_shape_is_not_believed),
                 TEST(attach_and_detach_say_what_was_done), TEST(keys_are_enrolled_one_by_one), TEST(a_key_is_rotated), TEST(headers), TEST(what_needs_a_key),
                 TEST(a_volume_is_taken_over), TEST(what_others_changed_is_enrolled), TEST(a_key_takes_the_place_of_another), TEST(several_are_in_flight_at_once), TEST(one_that_fails_stops_no_other),
                 TEST(the_plan_is_only_shown), TEST(the_plan_as_json),

@@ -32,6 +32,18 @@ static int run(const char *format, const char *argument) {
 }
 
 /* It verifies where it was taken to, and anybody can check its sums. */
+static void of_no_records_nothing_is_proven(void **state _unused_) {
+        struct captured *c;
+
+        assert_int_equal(write_file_atomic(trail_file, "", 0, 0600), 0);
+        c = RUN(verb_audit_export, "--file", trail_file, in_dir("out"));
+        assert_int_equal(c->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(c->err, "has no records: there is nothing to verify"));
+        c = RUN(verb_audit_report, "--file", trail_file, "--html", "-");
+        assert_non_null(strstr(c->out, "there is nothing to verify"));
+        assert_null(strstr(c->out, "Verified:"));
+}
+
 static void an_export_stands_alone(void **state _unused_) {
         _cleanup_(json_object_putp) struct json_object *o = NULL;
         _cleanup_(freep) char *text = NULL;
@@ -179,7 +191,7 @@ static void a_sheet_has_what_the_filter_wants(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(an_export_stands_alone), TEST(a_stretch_of_time_keeps_its_chain), TEST(a_trail_of_several_files),
+                TEST(of_no_records_nothing_is_proven), TEST(an_export_stands_alone), TEST(a_stretch_of_time_keeps_its_chain), TEST(a_trail_of_several_files),
                 TEST(an_export_hides_nothing),
                 TEST(a_sheet_computes_nothing), TEST(a_sheet_has_what_the_filter_wants),
         };

@@ -82,9 +82,21 @@ static void errors_cannot_forge_lines(void **state _unused_) {
 
 static void distances(void **state _unused_) {
         assert_int_equal(word_distance("status", "status"), 0);
-        assert_int_equal(word_distance("statsu", "status"), 2);
+        assert_int_equal(word_distance("statsu", "status"), 1);
+        assert_int_equal(word_distance("hots", "Host"), 1);
+        assert_int_equal(word_distance("ab", "ba"), 1);
+        assert_int_equal(word_distance("a", "ab"), 1);
         assert_int_equal(word_distance("", "abc"), 3);
         assert_int_equal(word_distance("kitten", "sitting"), 3);
+        assert_true(words_are_near("statsu", "status"));
+        assert_true(words_are_near("hots", "Host"));
+        assert_true(words_are_near("cit", "cut"));
+        assert_true(words_are_near("recovery-kee ad", "recovery-key add"));
+        assert_false(words_are_near("help", "hold"));
+        assert_false(words_are_near(" ", "cut"));
+        assert_false(words_are_near("\xff\xfe", "cut"));
+        assert_false(words_are_near("hots", "Wipe"));
+        assert_false(words_are_near("status", "drill"));
 }
 
 static void spans(void **state _unused_) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ctl/doctor/algorithms.c daemon/ctl/doctor/pe.c daemon/ctl/doctor/blindness.c
+// sources: daemon/ctl/doctor/running.c daemon/ctl/doctor/algorithms.c daemon/ctl/doctor/pe.c daemon/ctl/doctor/blindness.c
 // sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/doctor/doctor.c daemon/ctl/doctor/secrets.c daemon/ctl/doctor/versions.c daemon/ctl/doctor/cpio.c
 // sources: daemon/ctl/doctor/elf.c daemon/ctl/doctor/image.c daemon/ctl/doctor/unpack.c
 // sources: daemon/ctl/doctor/findings.c daemon/ctl/doctor/machine.c daemon/ctl/doctor/machine-disk.c
@@ -432,7 +432,7 @@ static void examines_the_node(void **state _unused_) {
         assert_int_equal(said->code, EXIT_CODE_FAILED);
         assert_non_null(strstr(said->out, "risk init-on-free: the kernel runs without init_on_free=1: what"));
         assert_non_null(strstr(said->out, "note kexec: "));
-        assert_non_null(strstr(said->out, "\nthis node: 1 finding\n"));
+        assert_non_null(strstr(said->out, "\nthis node: 1 finding, 1 note\n"));
         said = RUN(verb_doctor, "--root", root, "--json");
         assert_non_null(strstr(said->out, "\"id\": \"init-on-free\""));
         assert_null(strstr(said->out, "\"image\""));
@@ -445,6 +445,11 @@ static void examines_the_node(void **state _unused_) {
         said = RUN(verb_doctor, "--root", root);
         assert_int_equal(said->code, EXIT_CODE_DONE);
         assert_string_equal(said->out, "this node: no findings\n");
+        make_machine(&(struct change) { .machine = true, .path = "etc/cmkd/cmkd.conf", .content = "[Vault v]\nHots=x\n" });
+        said = RUN(verb_doctor, "--root", root);
+        assert_int_equal(said->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(said->out, "stop config-bad: "));
+        assert_non_null(strstr(said->out, "cmkd.conf:2: there is no Hots= in [Vault v]"));
 }
 
 static void put32(uint8_t *p, uint32_t v) {

@@ -137,6 +137,10 @@ static void test_files(void **state _unused_) {
         assert_string_equal(text, "new");
         /* nothing is left beside it, also after a failure */
         assert_int_equal(count_entries(dir), 1);
+        assert_int_equal(chdir(dir), 0);
+        assert_int_equal(write_file_atomic("file", "again", 5, 0600), 0);
+        assert_int_equal(chdir("/"), 0);
+        assert_int_equal(count_entries(dir), 1);
         snprintf(deep, sizeof(deep), "%s/a/b/c", dir);
         assert_int_equal(write_file_atomic(deep, "x", 1, 0600), -ENOENT);
         assert_int_equal(mkdir_parents(deep, 0700), 0);

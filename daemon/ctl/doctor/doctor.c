@@ -14,6 +14,7 @@
 #include "leaks.h"
 #include "leftovers.h"
 #include "lists.h"
+#include "running.h"
 #include "secrets.h"
 #include "unpack.h"
 #include "versions.h"
@@ -85,6 +86,9 @@ static int judge(struct report *r, const char *root) {
 }
 
 static int examine_node(struct findings *l, const char *root) {
+        find_bad_config(root, l);
+        if (!*root)
+                find_not_running("/run/cmkd", (uint64_t) time(NULL), l);
         find_leaks(root, l);
         find_blindness(root, l);
         find_algorithms(root, l);
@@ -133,7 +137,7 @@ static size_t count(const struct findings *l, bool notes) {
 }
 
 static void print_lines(const struct report *r) {
-        size_t n = count(&r->findings, false);
+        size_t n = count(&r->findings, false), notes = count(&r->findings, true);
 
         for (size_t i = 0; i < r->findings.n; i++) {
                 const struct finding *f = r->findings.list + i;
@@ -149,7 +153,10 @@ static void print_lines(const struct report *r) {
                 printf(", %s: ", *r->unpacked.compression ? r->unpacked.compression : "not compressed");
         } else
                 printf(r->of_keys ? "keys of the configuration: " : "this node: ");
-        printf(n == 0 ? "no findings\n" : n == 1 ? "1 finding\n" : "%zu findings\n", n);
+        printf(n == 0 ? "no findings" : n == 1 ? "1 finding" : "%zu findings", n);
+        if (notes > 0)
+                printf(notes == 1 ? ", 1 note" : ", %zu notes", notes);
+        putchar('\n');
 }
 
 static void put(struct json_object *o, const char *key, const char *text) {

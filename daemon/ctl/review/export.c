@@ -43,8 +43,10 @@ static int export_bundle(const struct invocation *in, const struct filter *f) {
                 return fail(EXIT_CODE_FAILED, "cannot export to %s: %s", b.dir, strerror(-r));
         printf("%s/SHA256SUMS has the SHA-256 %s\n", b.dir, sum);
         if (t->n_problems > 0)
-                return fail(EXIT_CODE_TRAIL, "%s does not verify: %llu problems; it was exported as it is, and MANIFEST.json says so",
-                            b.trail, (unsigned long long) t->n_problems);
+                return fail(EXIT_CODE_TRAIL, "%s does not verify: %llu problem%s; it was exported as it is, and MANIFEST.json says so",
+                            b.trail, (unsigned long long) t->n_problems, t->n_problems == 1 ? "" : "s");
+        if (t->records == 0)
+                return fail(EXIT_CODE_FAILED, "%s has no records: there is nothing to verify", b.trail);
         return EXIT_CODE_DONE;
 }
 

@@ -4,6 +4,8 @@
 #include "cgroup.h"
 #include "ctl/when.h"
 
+static const char *const numbers[] = { "uid", "loginuid", "pid", "session" };
+
 static int read_time(const char *text, uint64_t *ret) {
         if (text && parse_when(text, instant_now().realtime_usec, ret) < 0)
                 return fail(EXIT_CODE_USAGE, "%s is no time: YYYY-MM-DD[ HH:MM[:SS]], HH:MM, today, yesterday, or a span ago such as 10min",
@@ -23,14 +25,30 @@ static void read_baseline(const struct invocation *in, struct filter *f) {
                 fail(EXIT_CODE_DONE, "%s; what is normal here is not known therefore", why ? why : strerror(-r));
 }
 
+/* What no record can ever be of is a mistake of who asks. */
+static int check_words(const struct filter *f) {
+        for (size_t i = 0; f->actor && i < ELEMENTSOF(numbers); i++) {
+                const char *value = startswith(f->actor, numbers[i]);
+                uint64_t n;
+
+                if (value && *value == '=' && parse_u64(value + 1, UINT32_MAX, &n) < 0 && !streq(value + 1, "unset"))
+                        return fail(EXIT_CODE_USAGE, "--actor %s: %s= takes a number, or unset", f->actor, numbers[i]);
+        }
+        if (f->event && !f->event[strspn(f->event, ",")])
+                return fail(EXIT_CODE_USAGE, "--event %s names no event", f->event);
+        return EXIT_CODE_DONE;
+}
+
 int filter_read(const struct invocation *in, struct filter *ret) {
         struct filter f = {
                 .event = in->values[OPTION_EVENT], .volume = in->values[OPTION_VOLUME], .key = in->values[OPTION_KEY],
                 .actor = in->values[OPTION_ACTOR], .unit = in->values[OPTION_UNIT], .expected = in->values[OPTION_EXPECT],
                 .unauthorised = has_option(in, OPTION_UNAUTHORISED),
         };
-        int code;
+        int code = check_words(&f);
 
+        if (code != EXIT_CODE_DONE)
+                return code;
         read_baseline(in, &f);
         code = read_time(in->values[OPTION_SINCE], &f.since_usec);
         if (code == EXIT_CODE_DONE)
@@ -109,7 +127,6 @@ static bool is_key(const char *wanted, const char *key) {
 }
 
 static bool is_actor(const char *wanted, const struct record *r) {
-        static const char *const numbers[] = { "uid", "loginuid", "pid", "session" };
         const char *exe = record_field(r, "exe"), *base = exe ? strrchr(exe, '/') : NULL, *by = strempty(record_field(r, "by"));
 
         if (streq_ptr(wanted, record_field(r, "comm")) || streq_ptr(wanted, exe) || (base && streq(wanted, base + 1)))
@@ -142,20 +159,31 @@ static bool is_of_volume(const char *wanted, const struct record *r) {
         return false;
 }
 
-bool filter_wants(const struct filter *f, const struct record *r, enum rule rule) {
-        const char *key = strempty(record_field(r, "key")), *cgroup = strempty(record_field(r, "cgroup"));
+const char *filter_part(const struct filter *f, enum filter_part part) {
+        const char *const parts[_FILTER_PART_MAX] = { f->event, f->volume, f->key, f->actor, f->unit };
 
+        return parts[part];
+}
+
+unsigned filter_matches(const struct filter *f, const struct record *r) {
+        const char *key = strempty(record_field(r, "key")), *cgroup = strempty(record_field(r, "cgroup"));
+        unsigned of = 0;
+
+        if (!f->event || is_among(f->event, r->event))
+                of |= 1u << FILTER_EVENT;
+        if (!f->volume || is_of_volume(f->volume, r) || (f->veil.volume && is_of_volume(f->veil.volume, r)))
+                of |= 1u << FILTER_VOLUME;
+        if (!f->key || is_key(f->key, key) || (f->veil.key && is_key(f->veil.key, key)))
+                of |= 1u << FILTER_KEY;
+        if (!f->actor || is_actor(f->actor, r) || (f->veil.actor && is_actor(f->veil.actor, r)))
+                of |= 1u << FILTER_ACTOR;
+        if (!f->unit || cgroup_is_of(cgroup, f->unit) || (f->veil.unit && cgroup_is_of(cgroup, f->veil.unit)))
+                of |= 1u << FILTER_UNIT;
+        return of;
+}
+
+bool filter_wants(const struct filter *f, const struct record *r, enum rule rule) {
         if (r->realtime_usec < f->since_usec || (f->until_usec > 0 && r->realtime_usec > f->until_usec))
                 return false;
-        if (f->event && !is_among(f->event, r->event))
-                return false;
-        if (f->volume && !is_of_volume(f->volume, r) && !(f->veil.volume && is_of_volume(f->veil.volume, r)))
-                return false;
-        if (f->key && !is_key(f->key, key) && !(f->veil.key && is_key(f->veil.key, key)))
-                return false;
-        if (f->actor && !is_actor(f->actor, r) && !(f->veil.actor && is_actor(f->veil.actor, r)))
-                return false;
-        if (f->unit && !cgroup_is_of(cgroup, f->unit) && !(f->veil.unit && cgroup_is_of(cgroup, f->veil.unit)))
-                return false;
-        return !f->unauthorised || rule_is_unauthorised(rule);
+        return filter_matches(f, r) == (1u << _FILTER_PART_MAX) - 1 && (!f->unauthorised || rule_is_unauthorised(rule));
 }

@@ -35,6 +35,15 @@ void filter_done(struct filter *f);
 /* The rules as this filter wants them. Returns 0 or -ENOMEM. */
 int filter_rules(const struct filter *f, struct rules **ret);
 
+/* What may be asked for by name, and not be there. */
+enum filter_part { FILTER_EVENT, FILTER_VOLUME, FILTER_KEY, FILTER_ACTOR, FILTER_UNIT, _FILTER_PART_MAX };
+
+/* What was asked for by that option; NULL: nothing was. */
+const char *filter_part(const struct filter *f, enum filter_part part) _pure_;
+
+/* The parts, as bits, that the record is of; of one that was not asked for the bit is set. */
+unsigned filter_matches(const struct filter *f, const struct record *r) _pure_;
+
 /* rule: what rules_judge() says of the record. */
 bool filter_wants(const struct filter *f, const struct record *r, enum rule rule) _pure_;
 

@@ -100,7 +100,9 @@ static void verification(FILE *f, const struct trail_report *t) {
                 return;
         }
         chain_to_hex(t->head, hex);
-        if (t->n_problems == 0)
+        if (t->records == 0)
+                put(f, "<p class=\"seal alert\">The trail has no records: there is nothing to verify</p>\n");
+        else if (t->n_problems == 0)
                 put(f, "<p class=\"seal good\">Verified: nothing was changed, removed or inserted</p>\n");
         else
                 put(f, "<p class=\"seal alert\">The trail does not verify: %u problems</p>\n", t->n_problems);

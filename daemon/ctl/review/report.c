@@ -46,8 +46,8 @@ int verb_audit_report(const struct invocation *in) {
         if (r < 0)
                 return fail(EXIT_CODE_FAILED, "cannot write %s: %s", file, strerror(-r));
         if (t && t->n_problems > 0)
-                return fail(EXIT_CODE_TRAIL, "%s does not verify: %llu problems; the report says which", review_path(in),
-                            (unsigned long long) t->n_problems);
+                return fail(EXIT_CODE_TRAIL, "%s does not verify: %llu problem%s; the report says which", review_path(in),
+                            (unsigned long long) t->n_problems, t->n_problems == 1 ? "" : "s");
         if (!streq(file, "-"))
                 printf("%s: %llu records, %zu finding%s\n", file, (unsigned long long) l->records, l->n_findings,
                        l->n_findings == 1 ? "" : "s");

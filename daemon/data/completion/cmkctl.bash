@@ -7,11 +7,15 @@ __cmkctl_verbs() {
 }
 
 __cmkctl_options() {
-	cmkctl "$@" --help 2>/dev/null | sed -n '/^Options:/,$s/^  \(-[a-z], \)\?\(--[a-z-]*\).*/\2/p'
+	cmkctl "$@" --help 2>/dev/null | sed -n '/^Options:/,$s/^  \(-[a-zA-Z], \)\?\(--[a-z-]*\).*/\2/p'
 }
 
 __cmkctl_volumes() {
 	cmkctl status --json 2>/dev/null | grep -o '"name": *"[^"]*"' | cut -d '"' -f 4
+}
+
+__cmkctl_scratches() {
+	cmkctl config show 2>/dev/null | sed -n 's/^\[Scratch \(.*\)\]$/\1/p'
 }
 
 _cmkctl() {
@@ -47,7 +51,19 @@ _cmkctl() {
 		COMPREPLY=($(compgen -W "token vault" -- "$cur"))
 		return ;;
 	--role)
-		COMPREPLY=($(compgen -W "data os scratch" -- "$cur"))
+		case ${verb[*]} in
+		encrypt) COMPREPLY=($(compgen -W "data" -- "$cur")) ;;
+		drill) COMPREPLY=($(compgen -W "data scratch" -- "$cur")) ;;
+		*) COMPREPLY=($(compgen -W "data os scratch" -- "$cur")) ;;
+		esac
+		return ;;
+	--format)
+		COMPREPLY=($(compgen -W "csv json" -- "$cur"))
+		return ;;
+	--volume)
+		COMPREPLY=($(compgen -W "$(__cmkctl_volumes)" -- "$cur"))
+		return ;;
+	--name | --event | --key | --vault | --key-name | --key-version | --actor | --unit | --since | --until | --lines | --wait | --size)
 		return ;;
 	esac
 	if [[ $cur == -* ]]; then
@@ -56,8 +72,10 @@ _cmkctl() {
 	fi
 	case "${verb[*]}" in
 	format | encrypt) COMPREPLY=($(compgen -f -- "${cur:-/dev/}")) ;;
-	status | enroll | rotate | rekey | reencrypt | personalize | attach | detach | hold | resume | cut | pause | "recovery-key "* | "trust remove")
+	status | enroll | rotate | rekey | reencrypt | personalize | attach | detach | hold | resume | cut | pause | "recovery-key "* | "header accept" | "trust remove")
 		COMPREPLY=($(compgen -W "$(__cmkctl_volumes)" -- "$cur")) ;;
+	"header backup" | "header restore") COMPREPLY=($(compgen -W "$(__cmkctl_volumes)" -- "$cur") $(compgen -f -- "$cur")) ;;
+	"scratch "*) COMPREPLY=($(compgen -W "$(__cmkctl_scratches)" -- "$cur")) ;;
 	*) COMPREPLY=($(compgen -f -- "$cur")) ;;
 	esac
 }
