@@ -61,6 +61,17 @@ static void begin_file(struct reader *r, int fd, const char *name, uint64_t firs
         r->skipping = false;
 }
 
+/* A trail's directory may be anybody's: no link, which could lead in a circle, and nothing that waits. Returns a descriptor, -EBADMSG (it is no
+ * file) or -errno. */
+static int open_file(const struct reader *r, const char *name) {
+        _cleanup_(closep) int fd = openat(r->dir_fd, name, O_RDONLY|O_CLOEXEC|O_NOCTTY|O_NOFOLLOW|O_NONBLOCK);
+        struct stat st;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        return S_ISREG(st.st_mode) ? TAKE_FD(fd) : -EBADMSG;
+}
+
 /* Opens the segment after the one that was read last; the file that is written to after all of them. What becomes a
  * segment meanwhile is one when it is looked for again; what has both names is the file that is written to. Returns 1, 0
  * (there is none), -errno. */
@@ -72,9 +83,9 @@ static int open_next(struct reader *r) {
                 int k;
 
                 active_name(r, last);
-                active = openat(r->dir_fd, last, O_RDONLY|O_CLOEXEC|O_NOCTTY);
-                if (active < 0 && errno != ENOENT)
-                        return -errno;
+                active = open_file(r, last);
+                if (active < 0 && active != -ENOENT)
+                        return active;
                 k = segments_next(r->dir_fd, r->stem, r->first, &first);
                 if (k < 0)
                         return k;
@@ -82,9 +93,9 @@ static int open_next(struct reader *r) {
                         k = segment_name(r->stem, first, name, sizeof(name));
                         if (k < 0)
                                 return k;
-                        fd = openat(r->dir_fd, name, O_RDONLY|O_CLOEXEC|O_NOCTTY);
+                        fd = open_file(r, name);
                         if (fd < 0)
-                                return -errno;
+                                return fd;
                         if (active < 0 || !is_same(r, name, active)) {
                                 begin_file(r, TAKE_FD(fd), name, first);
                                 return 1;

@@ -71,6 +71,18 @@ int image_volumes_read(const char *root, struct image_volume ret[static IMAGE_VO
         return r < 0 ? r : image_volumes_parse(text, ret, ret_line);
 }
 
+const char *image_volume_is_named(const char *uuid) {
+        static const char *const files[] = { "/etc/crypttab", "/proc/cmdline", "/etc/kernel/cmdline", "/etc/default/grub" };
+
+        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+                _cleanup_(freep) char *text = NULL;
+
+                if (read_small_file(files[i], FILE_MAX, &text, NULL) >= 0 && strcasestr(text, uuid))
+                        return files[i];
+        }
+        return NULL;
+}
+
 bool image_volumes_has(const char *uuid) {
         struct image_volume v[IMAGE_VOLUMES_MAX];
         unsigned line;

@@ -26,5 +26,8 @@ char *image_volumes_print(const struct image_volume *v, size_t n);
 /* The same of the file below a root. Returns 0 also where there is none, -EINVAL as above, or what reading it says (*ret_line: 0). */
 int image_volumes_read(const char *root, struct image_volume ret[static IMAGE_VOLUMES_MAX], unsigned *ret_line);
 
+/* Which of the files that say what a boot opens has that UUID in it, in whatever words: its name, or NULL. */
+const char *image_volume_is_named(const char *uuid);
+
 /* Whether that one is there; false too where the file cannot be read. */
 bool image_volumes_has(const char *uuid);

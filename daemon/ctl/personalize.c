@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "encryption.h"
 #include "names.h"
+#include "print.h"
 #include "trust-list.h"
 #include "volume.h"
+#include "wait.h"
 
 #include "common/image-volumes.h"
 
@@ -36,17 +38,20 @@ static void say_what_else(void) {
                         fprintf(stderr, "Leave out of the image: %s (%s)\n", identities[i].path, identities[i].what);
 }
 
-/* One that is on the list of this node by itself, and of role data. */
+/* One that is on the list of this node by itself. */
 static int find_volume(struct call *c, const char *what, struct image_volume *ret) {
         struct trust_listed l;
+        const char *named;
         int code = trust_list_find(c, what, &l);
 
         if (code != EXIT_CODE_DONE)
                 return code;
         if (!streq(l.source, "node"))
                 return fail(EXIT_CODE_POLICY, "%s is on the signed list %s: its owner says there what it is", l.name, l.source);
-        if (!streq(l.role, "data"))
-                return fail(EXIT_CODE_POLICY, "%s is of role %s: only volumes of role data are made a copy's own", l.name, l.role);
+        named = streq(l.role, "os") ? image_volume_is_named(l.uuid) : NULL;
+        if (named)
+                return fail(EXIT_CODE_POLICY, "%s: %s names it by its UUID, %s, which no copy keeps: name it by its partition (PARTUUID=), or leave it to "
+                            "cmkd, which opens what is on its list", l.name, named, l.uuid);
         if (!uuid_is_valid(l.uuid) || !volume_name_is_valid(l.name))
                 return call_misunderstood(-EBADMSG);
         strcpy(ret->uuid, l.uuid);
@@ -87,15 +92,39 @@ static int prepare(const struct invocation *in) {
 
 /* ---- on a copy ---- */
 
-static int personalize(const struct invocation *in, const char *what, const char *image, bool drop) {
+static int print_waits(const struct invocation *in, const char *what, const char *uuid, bool changed, const char *waits) {
+        _cleanup_(json_object_putp) struct json_object *o = NULL;
+
+        if (!has_option(in, OPTION_JSON)) {
+                print_clean(stdout, waits);
+                putchar('\n');
+                return EXIT_CODE_DONE;
+        }
+        o = json_object_new_object();
+        if (!o || json_object_object_add(o, "changed", json_object_new_boolean(changed)) < 0)
+                return fail(EXIT_CODE_FAILED, "out of memory");
+        json_put_text(o, "volume", what);
+        json_put_text(o, "uuid", uuid);
+        json_put_text(o, "waits", waits);
+        return print_json(o);
+}
+
+struct meant {
+        const char *what, *image;
+        bool drop;                     /* what else opens the image's */
+        bool waits;                    /* it goes on when this machine boots, or has booted */
+};
+
+static int personalize(const struct invocation *in, void *user) {
         _cleanup_(call_release) struct call c = { .timeout_usec = BEGIN_TIMEOUT_USEC };
-        const char *reason = in->values[OPTION_ACCEPT_UNSAFE_VAULT];
-        int code, r;
+        const char *reason = in->values[OPTION_ACCEPT_UNSAFE_VAULT], *uuid, *waits;
+        struct meant *m = user;
+        int code, r, changed;
 
         code = call_begin(&c, BUS_MANAGER, "Personalize");
         if (code != EXIT_CODE_DONE)
                 return code;
-        r = sd_bus_message_append(c.request, "ssb", what, image, (int) drop);
+        r = sd_bus_message_append(c.request, "ssb", m->what, m->image, (int) m->drop);
         if (r >= 0)
                 r = sd_bus_message_open_container(c.request, 'a', "{sv}");
         if (r >= 0 && reason)
@@ -103,11 +132,21 @@ static int personalize(const struct invocation *in, const char *what, const char
         if (r >= 0)
                 r = sd_bus_message_close_container(c.request);
         code = call_send(&c, r);
-        return code == EXIT_CODE_DONE ? encryption_finish(in, &c, true) : code;
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = sd_bus_message_read(c.reply, "sbs", &uuid, &changed, &waits);
+        if (r < 0)
+                return call_misunderstood(r);
+        m->waits = *waits;
+        if (*waits)
+                return print_waits(in, m->what, uuid, changed, waits);
+        r = sd_bus_message_rewind(c.reply, true);
+        return r < 0 ? call_misunderstood(r) : encryption_finish(in, &c, true);
 }
 
-/* What the image says. One that fails does not stop the others; the file goes when all is done, to its last part. */
-static int personalize_all(const struct invocation *in) {
+/* What the image says. One that fails, or waits, does not stop the others; the file goes when all is done, to its last part. */
+static int personalize_all(const struct invocation *in, void *user _unused_) {
+        bool waits = false;
         struct image_volume v[IMAGE_VOLUMES_MAX];
         unsigned line;
         int n = image_volumes_read("", v, &line), worst = EXIT_CODE_DONE;
@@ -119,11 +158,13 @@ static int personalize_all(const struct invocation *in) {
         if (n == 0)
                 return fail(EXIT_CODE_USAGE, "say which volume; " IMAGE_VOLUMES_FILE " names none");
         for (int i = 0; i < n; i++) {
-                int code = personalize(in, v[i].name, v[i].uuid, v[i].drop || has_option(in, OPTION_DROP_IMAGE_KEYSLOTS));
+                struct meant m = { .what = v[i].name, .image = v[i].uuid, .drop = v[i].drop || has_option(in, OPTION_DROP_IMAGE_KEYSLOTS) };
+                int code = personalize(in, &m);
 
+                waits |= m.waits;
                 worst = worst == EXIT_CODE_DONE ? code : worst;
         }
-        if (worst != EXIT_CODE_DONE || has_option(in, OPTION_BACKGROUND))
+        if (worst != EXIT_CODE_DONE || waits || has_option(in, OPTION_BACKGROUND))
                 return worst;
         if (unlink(IMAGE_VOLUMES_FILE) < 0 && errno != ENOENT)
                 return fail(EXIT_CODE_FAILED, IMAGE_VOLUMES_FILE ": %s", strerror(errno));
@@ -132,8 +173,10 @@ static int personalize_all(const struct invocation *in) {
 
 int verb_personalize(const struct invocation *in) {
         const char *what = in->n_args > 0 ? in->args[0] : NULL;
+        struct meant m = { .what = what, .image = "", .drop = has_option(in, OPTION_DROP_IMAGE_KEYSLOTS) };
         char question[512];
-        int code = EXIT_CODE_DONE;
+        uint64_t seconds;
+        int code;
 
         if (has_option(in, OPTION_PREPARE))
                 return prepare(in);
@@ -141,7 +184,8 @@ int verb_personalize(const struct invocation *in) {
                 return fail(EXIT_CODE_USAGE, "one volume at a time; without any, those of " IMAGE_VOLUMES_FILE);
         if (strlen(strempty(in->values[OPTION_ACCEPT_UNSAFE_VAULT])) > REASON_MAX)
                 return fail(EXIT_CODE_USAGE, "the reason after --accept-unsafe-vault is longer than %d", REASON_MAX);
-        if (what)
+        code = wait_read(in, &seconds);
+        if (code == EXIT_CODE_DONE && what)
                 code = check_what(what);
         snprintf(question, sizeof(question), "%.200s gets another UUID, key material and volume key: what opened the image does not open it any more, "
                  "and what is on it is encrypted anew.", what ? what : "Every volume of the image");
@@ -149,5 +193,5 @@ int verb_personalize(const struct invocation *in) {
                 code = confirm(in, question);
         if (code != EXIT_CODE_DONE)
                 return code;
-        return what ? personalize(in, what, "", has_option(in, OPTION_DROP_IMAGE_KEYSLOTS)) : personalize_all(in);
+        return wait_until_done(in, seconds, what ? personalize : personalize_all, &m);
 }

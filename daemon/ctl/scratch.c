@@ -2,8 +2,8 @@
 #include "scratch.h"
 
 #include "names.h"
-#include "patience.h"
 #include "print.h"
+#include "wait.h"
 #include "when.h"
 
 #include <sys/wait.h>
@@ -78,37 +78,22 @@ static int make(const struct invocation *in, const char *member) {
         return code == EXIT_CODE_DONE ? print_made(in, in->args[0], node, type, changed) : code;
 }
 
-static int make_patiently(const struct invocation *in, uint64_t seconds) {
-        struct patience p = { .end_usec = now_boottime_usec() + seconds * USEC_PER_SEC };
-
-        for (;;) {
-                uint64_t now, next = USEC_INFINITY;
-                int code = make(in, "ScratchCreate");
-                uint32_t random;
-
-                now = now_boottime_usec();
-                random_bytes(&random, sizeof(random));
-                if (code != EXIT_CODE_DONE && seconds > 0)
-                        next = patience_next(&p, (enum exit_code) code, now, random);
-                if (next == USEC_INFINITY)
-                        return code;
-                (void) clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &(struct timespec) {
-                        .tv_sec = (time_t) (next / USEC_PER_SEC), .tv_nsec = (long) (next % USEC_PER_SEC * NSEC_PER_USEC) }, NULL);
-        }
+static int create(const struct invocation *in, void *user _unused_) {
+        return make(in, "ScratchCreate");
 }
 
 int verb_scratch_create(const struct invocation *in) {
-        uint64_t seconds = 0;
         char question[512];
+        uint64_t seconds;
         int code;
 
-        if (has_option(in, OPTION_WAIT) && parse_u64(in->values[OPTION_WAIT], PATIENCE_WAIT_MAX_SEC, &seconds) < 0)
-                return fail(EXIT_CODE_USAGE, "--wait takes seconds, %u at most", PATIENCE_WAIT_MAX_SEC);
-        code = check_name(in->args[0]);
+        code = wait_read(in, &seconds);
+        if (code == EXIT_CODE_DONE)
+                code = check_name(in->args[0]);
         snprintf(question, sizeof(question), "Whatever the disk of %s holds now cannot be read afterwards.", in->args[0]);
         if (code == EXIT_CODE_DONE && has_option(in, OPTION_WIPE))
                 code = confirm(in, question);
-        return code == EXIT_CODE_DONE ? make_patiently(in, seconds) : code;
+        return code == EXIT_CODE_DONE ? wait_until_done(in, seconds, create, NULL) : code;
 }
 
 int verb_scratch_renew(const struct invocation *in) {

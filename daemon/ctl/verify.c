@@ -66,6 +66,13 @@ static int to_json(const struct trail_report *t, enum worth worth, const struct 
         return print_json(o);
 }
 
+/* The reason is a record's, and may be anything. */
+static void print_lost(const struct epoch *x) {
+        printf("epoch %s, from record %llu, did not take over from the one before, whose key was lost (", x->id, (unsigned long long) x->first);
+        print_quoted(stdout, x->reason);
+        puts("): what had been recorded just before it may have been cut off");
+}
+
 static void seals_to_people(const struct trail_report *t, enum worth worth, const struct epochs *e) {
         const struct epoch *x;
 
@@ -82,9 +89,7 @@ static void seals_to_people(const struct trail_report *t, enum worth worth, cons
                 printf("the seals of %llu records were checked and hold\n", (unsigned long long) t->proven);
         for (size_t i = 0; (x = epochs_get(e, i)); i++)
                 if (x->handover == EPOCH_LOST)
-                        printf("epoch %s, from record %llu, did not take over from the one before, whose key was lost (\"%s\"): "
-                               "what had been recorded just before it may have been cut off\n", x->id,
-                               (unsigned long long) x->first, x->reason);
+                        print_lost(x);
         if (t->ended_epochs > 0)
                 printf("epochs that began after one that had ended: %llu; whether there was another between them only who knows "
                        "the epochs can tell\n", (unsigned long long) t->ended_epochs);

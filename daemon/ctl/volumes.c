@@ -2,7 +2,7 @@
 #include "bus.h"
 #include "calls.h"
 #include "names.h"
-#include "patience.h"
+#include "wait.h"
 #include "trust-list.h"
 #include "udev.h"
 
@@ -57,7 +57,8 @@ static int attach_all(const struct invocation *in, uint64_t seconds) {
 
 int verb_attach(const struct invocation *in) {
         bool all = has_option(in, OPTION_ALL), udev = has_option(in, OPTION_UDEV);
-        uint64_t seconds = 0;
+        uint64_t seconds;
+        int code;
 
         if (all && in->n_args > 0)
                 return fail(EXIT_CODE_USAGE, "--all and %s exclude each other", in->args[0]);
@@ -65,8 +66,9 @@ int verb_attach(const struct invocation *in) {
                 return fail(EXIT_CODE_USAGE, "say which volumes, or --all");
         if (udev && in->n_args != 1)
                 return fail(EXIT_CODE_USAGE, "--udev takes one instance");
-        if (has_option(in, OPTION_WAIT) && parse_u64(in->values[OPTION_WAIT], PATIENCE_WAIT_MAX_SEC, &seconds) < 0)
-                return fail(EXIT_CODE_USAGE, "--wait takes seconds, %u at most", PATIENCE_WAIT_MAX_SEC);
+        code = wait_read(in, &seconds);
+        if (code != EXIT_CODE_DONE)
+                return code;
         if (all)
                 return attach_all(in, seconds);
         return calls_run(udev ? &udev_call : &attach_call, in->args, in->n_args, has_option(in, OPTION_READ_ONLY),

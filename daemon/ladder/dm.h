@@ -71,5 +71,5 @@ void usage_describe_mounts(const struct usage *u, char *buf, size_t size);
 unsigned usage_for_each_swap(const struct usage *u, void (*f)(const char *path, void *userdata), void *userdata);
 
 /* Takes keys of the volume ("cryptsetup:UUID-d...") out of the keyrings that this process can see. Returns how many are
- * left after at most wait_usec (keys of a process that ends go a little later). */
-unsigned keys_drop(const char *uuid, uint64_t wait_usec);
+ * left after at most wait_usec (keys of a process that ends go a little later), or what reading /proc/keys says: nobody knows. */
+int keys_drop(const char *uuid, uint64_t wait_usec);

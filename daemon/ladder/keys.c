@@ -6,16 +6,18 @@
 #include <time.h>
 #include <unistd.h>
 
-/* proc(5), /proc/keys: "ID flags usage timeout perm uid gid type description: summary". */
-static unsigned drop_once(const char *uuid) {
-        _cleanup_(freep) char *text = NULL;
+/* proc(5), /proc/keys: "ID flags usage timeout perm uid gid type description: summary"; as many and as long as their owners like. */
+static int drop_once(const char *uuid) {
+        _cleanup_(fclosep) FILE *f = fopen("/proc/keys", "re");
+        _cleanup_(freep) char *line = NULL;
         char wanted[64];
-        unsigned n = 0;
+        size_t size = 0;
+        int n = 0;
 
+        if (!f)
+                return errno == ENOENT ? 0 : -errno;         /* a kernel without keyrings */
         snprintf(wanted, sizeof(wanted), "cryptsetup:%s", uuid);
-        if (read_small_file("/proc/keys", 4 * 1024 * 1024, &text, NULL) < 0)
-                return 0;
-        for (char *line, *p = text; (line = strsep(&p, "\n"));) {
+        for (errno = 0; getline(&line, &size, f) >= 0; errno = 0) {
                 unsigned id;
 
                 if (!strstr(line, wanted) || sscanf(line, "%x", &id) != 1)
@@ -25,13 +27,13 @@ static unsigned drop_once(const char *uuid) {
                 (void) syscall(SYS_keyctl, KEYCTL_REVOKE, id);
                 (void) syscall(SYS_keyctl, KEYCTL_INVALIDATE, id);
         }
-        return n;
+        return ferror(f) || errno == ENOMEM ? -EIO : n;
 }
 
-unsigned keys_drop(const char *uuid, uint64_t wait_usec) {
+int keys_drop(const char *uuid, uint64_t wait_usec) {
         const struct timespec pause = { 0, 20 * 1000 * 1000 };
         uint64_t until = now_boottime_usec() + wait_usec;
-        unsigned n;
+        int n;
 
         if (!uuid_is_valid(uuid))
                 return 0;

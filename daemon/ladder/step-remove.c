@@ -128,6 +128,17 @@ int op_step_remove(const struct disk_request *q, int in_fd _unused_, int *ret_fd
         return op_fail(y, r, EXIT_CODE_FAILED, "The mapping of %s is not removed: %s%s", q->name, strerror(-r), users);
 }
 
+/* None of the volume's keys is left where this process can see them, and it could look. */
+static int check_keys(const struct disk_request *q, const char *what, struct disk_reply *y) {
+        int n = keys_drop(q->uuid, KEYS_WAIT_USEC);
+
+        if (n < 0)
+                return op_fail(y, n, EXIT_CODE_FAILED, "%s%s: the kernel's keyrings cannot be looked at for keys of it: %s", q->name, what,
+                               strerror(-n));
+        y->count = (uint32_t) n;
+        return n == 0 ? 0 : op_fail(y, -EKEYREJECTED, EXIT_CODE_BUSY, "%s%s: %d keys of it are left in keyrings of the kernel", q->name, what, n);
+}
+
 static int take_name(const struct dm_info *info, void *userdata) {
         memcpy(userdata, info->name, DM_IOCTL_NAME_SIZE);
         return 1;
@@ -156,7 +167,7 @@ int op_step_verify(const struct disk_request *q, int in_fd _unused_, int *ret_fd
         r = mapping_find(&m, q, y);
         if (r < 0)
                 return r;
-        y->count = keys_drop(q->uuid, KEYS_WAIT_USEC);
+        (void) keys_drop(q->uuid, 0);
         if (m.present) {
                 describe_users(&m, users, sizeof(users));
                 return op_fail(y, -EBUSY, EXIT_CODE_BUSY, "%s still has a mapping, %s%s", q->name,
@@ -176,10 +187,7 @@ int op_step_verify(const struct disk_request *q, int in_fd _unused_, int *ret_fd
                 y->flags |= DISK_FLAG_MAPPED;
                 return op_fail(y, -EBUSY, EXIT_CODE_BUSY, "%s is also mapped as %s, which is not ours", q->name, other);
         }
-        if (y->count > 0)
-                return op_fail(y, -EKEYREJECTED, EXIT_CODE_BUSY, "%u keys of %s are left in keyrings of the kernel",
-                               y->count, q->name);
-        return 0;
+        return check_keys(q, "", y);
 }
 
 int op_deactivate(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
@@ -212,9 +220,5 @@ int op_deactivate(const struct disk_request *q, int in_fd _unused_, int *ret_fd 
                                q->name, strerror(-r), users);
         }
         y->flags &= ~(uint32_t) (DISK_FLAG_MOUNTED|DISK_FLAG_SWAP|DISK_FLAG_SYSTEM);
-        y->count = keys_drop(q->uuid, KEYS_WAIT_USEC);
-        if (y->count > 0)
-                return op_fail(y, -EKEYREJECTED, EXIT_CODE_BUSY, "%s is closed, but %u keys of it are left in keyrings "
-                                                                 "of the kernel", q->name, y->count);
-        return 0;
+        return check_keys(q, " is closed", y);
 }

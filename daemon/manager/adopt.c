@@ -16,6 +16,7 @@
 #include "mount-watch.h"
 #include "operation.h"
 #include "pause.h"
+#include "personalize.h"
 #include "recognize.h"
 #include "teardown.h"
 #include "wrap.h"
@@ -449,6 +450,12 @@ static void look_at(struct adoption *a, const struct trust_entry *t) {
                 adopt_closed(c, v);
 }
 
+/* A copy of an image may have got its header while the initramfs had it. */
+static int on_open(const struct mapping_seen *s, void *user) {
+        personalize_seen(user, s->uuid);
+        return 0;
+}
+
 void adopt_start(struct manager *m, const struct breaker_slot *found, size_t n) {
         struct adoption *a = calloc(1, sizeof(*a));
         struct candidate *last = calloc(1, sizeof(*last));
@@ -463,7 +470,9 @@ void adopt_start(struct manager *m, const struct breaker_slot *found, size_t n) 
         a->pending = 1;          /* for this function: the last one out is never a candidate that fails early */
         last->manager = m;
         last->adoption = a;
+        (void) mapping_sysfs_for_each(on_open, m);
         for (size_t i = 0; i < m->trust->n_entries; i++)
-                look_at(a, m->trust->entries + i);
+                if (!m->trust->entries[i].pending)
+                        look_at(a, m->trust->entries + i);
         leave(last);
 }

@@ -22,7 +22,7 @@ struct building {
 };
 
 /* Of each time another content: by that the unit knows that it was made again meanwhile. */
-static int mark(void) {
+int boot_image_mark(void) {
         char id[37];
 
         random_uuid(id);
@@ -38,7 +38,7 @@ void boot_image_forget(void) {
 }
 
 int boot_image_list(struct header_work *w, const struct trust_entry *t) {
-        int r = t->role == ROLE_OS ? mark() : 0;
+        int r = t->role == ROLE_OS ? boot_image_mark() : 0;
 
         return r < 0 ? r : header_work_list(w, t);
 }

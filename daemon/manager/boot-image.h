@@ -21,6 +21,9 @@ typedef void (*boot_image_done)(const char *why, void *user);
  * that. Returns its errors and those of write_file_atomic(). */
 int boot_image_list(struct header_work *w, const struct trust_entry *t);
 
+/* Marks it due, before something changes that it is to know. Returns as write_file_atomic(). */
+int boot_image_mark(void);
+
 bool boot_image_is_due(void);
 
 /* What made it due was undone before anything depended on it. */

@@ -36,6 +36,16 @@ int bus_method_reencrypt(sd_bus_message *message, void *user, sd_bus_error *e _u
         return started(message, r);
 }
 
+static void reply_personalized(const struct outcome *o, void *user) {
+        sd_bus_message *m = user;
+
+        if (o->code != EXIT_CODE_DONE)
+                reply_error(m, o->code, "%s", o->message);
+        else
+                sd_bus_reply_method_return(m, "sbs", o->uuid, o->changed, o->message);
+        sd_bus_message_unref(m);
+}
+
 int bus_method_personalize(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
         struct personalize_request q = {};
         const char *what, *image;
@@ -59,5 +69,5 @@ int bus_method_personalize(sd_bus_message *message, void *user, sd_bus_error *e 
         strcpy(q.image, image);
         strcpy(q.accept_unsafe, o.accept_unsafe);
         get_requester(message, &who);
-        return started(message, personalize_start(m, &q, &who, reply_made, sd_bus_message_ref(message)));
+        return started(message, personalize_start(m, &q, &who, reply_personalized, sd_bus_message_ref(message)));
 }

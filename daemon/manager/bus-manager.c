@@ -491,7 +491,7 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("Reencrypt", "sh", SD_BUS_PARAM(what) SD_BUS_PARAM(keyslots),
                                  "sb", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed), bus_method_reencrypt, 0),
         SD_BUS_METHOD_WITH_NAMES("Personalize", "ssba{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(image) SD_BUS_PARAM(drop) SD_BUS_PARAM(options),
-                                 "sb", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed), bus_method_personalize, 0),
+                                 "sbs", SD_BUS_PARAM(uuid) SD_BUS_PARAM(changed) SD_BUS_PARAM(waits), bus_method_personalize, 0),
         SD_BUS_METHOD_WITH_NAMES("Enroll", "ssa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(key) SD_BUS_PARAM(options),
                                  "b", SD_BUS_PARAM(changed), method_enroll, 0),
         SD_BUS_METHOD_WITH_NAMES("Rotate", "ssa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(key) SD_BUS_PARAM(options),

@@ -13,6 +13,9 @@
  *   copy's   OldKey=          attach.c, and encrypt-run.c goes on
  *   copy's   another digest   nothing
  *
+ * A volume of role os is open by the time that the system runs. There the first two lines end with another initramfs (boot-image.h), whose
+ * list has both; that one does the next, before it opens the volume, and no more; the system, once it runs, the rest.
+ *
  * The vault keeps what it has of the image's volume: other copies need it. A header of the image's, put back, is of a UUID that is not on the
  * list any more, and refused in every mode of Trust= (unlock-claim.c); with its volume key it would still open this copy until reencrypt.c
  * is done, which status says. */
@@ -23,6 +26,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "boot-image.h"
+#include "common/image-volumes.h"
 #include "common/log.h"
 #include "header-verb.h"
 #include "manager.h"
@@ -36,6 +41,7 @@ struct personalize {
         struct new_secret new;           /* fd: -EBADF where there is none */
         char uuid[37];                   /* that the copy is to have */
         uint64_t generation;             /* of what is made */
+        bool boots;                      /* the header is the initramfs's to write */
         int image;                       /* the header to be, once there is one */
 };
 
@@ -67,6 +73,18 @@ static void end_half_way(struct personalize *e, const struct outcome *o) {
         header_verb_end(&e->work, NULL);
 }
 
+/* As far as it goes here. */
+static void _printf_(2, 3) end_until(struct personalize *e, const char *format, ...) {
+        struct outcome *o = &e->work.outcome;
+        va_list ap;
+
+        va_start(ap, format);
+        (void) vsnprintf(o->message, sizeof(o->message), format, ap);
+        va_end(ap);
+        log_notice("%s", o->message);
+        header_verb_end(&e->work, NULL);
+}
+
 /* ---- the list ---- */
 
 /* Returns 0, or a negative errno: the list has both still. */
@@ -90,6 +108,8 @@ static int settle(struct manager *m, const char *uuid, const char *by) {
                 return error;
         }
         log_notice("%s: it has a header of its own, UUID %s in the place of its image's %s", e->name, e->uuid, e->image);
+        if (m->initramfs)
+                return 0;        /* what has that list is gone soon: the system's is settled, and recorded, when it is adopted */
         audit_record_start(r, "personalized", LOG_NOTICE, false);
         audit_record_add(r, "verb", "personalize");
         audit_record_add(r, "volume", e->name);
@@ -130,7 +150,9 @@ static int pend(struct personalize *e, const struct disk_reply *y) {
         memcpy(n->image_digest, y->trust_digest, sizeof(n->image_digest));
         *n->serial = 0;                  /* of the image's disk, if it is any */
         trust_key_take(n->keys, y->wraps);
-        r = trust_places_pend(n);
+        r = e->boots ? boot_image_mark() : 0;
+        if (r >= 0)
+                r = trust_places_pend(n);
         return r < 0 ? r : manager_reload_trust(e->work.manager);
 }
 
@@ -187,6 +209,11 @@ static void on_going_on(const struct outcome *o, void *user) {
                 end_half_way(e, o);
 }
 
+/* What comes next takes longer than a boot may. */
+static void end_in_initramfs(struct personalize *e) {
+        end_until(e, "%s: it has a header of its own; its volume key is changed once the system runs", e->work.name);
+}
+
 static void on_wiped(const struct outcome *o, void *user) {
         struct personalize *e = user;
 
@@ -225,7 +252,10 @@ static void on_own(const struct outcome *o, void *user) {
         e->work.outcome.changed = true;
         memcpy(e->work.uuid, e->uuid, sizeof(e->work.uuid));
         *e->uuid = 0;
-        attach(e, on_attached);
+        if (e->work.manager->initramfs)
+                end_in_initramfs(e);
+        else
+                attach(e, on_attached);
 }
 
 static void on_restored(const struct disk_reply *y, int fd, void *user) {
@@ -263,6 +293,26 @@ static void put_in_place(struct personalize *e) {
         header_verb_out_of_memory(&e->work);
 }
 
+static void on_image(const char *why, void *user) {
+        struct personalize *e = user;
+
+        if (why) {
+                header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s: the initramfs, which is to give it a header of its own, could not be built "
+                                   "anew: %s. The same command tries again", e->work.name, why);
+                return;
+        }
+        e->work.outcome.changed = true;
+        end_until(e, "%s: it gets a header of its own while this machine boots the next time, and cmkd-personalize.service, or the same "
+                  "command, goes on from there: reboot now", e->work.name);
+}
+
+static void build_image(struct personalize *e) {
+        int r = boot_image_build(e->work.manager, on_image, e);
+
+        if (r < 0)
+                on_image(r == -ENOTCONN ? "the system bus, on which systemd is, is not there" : strerror(-r), e);
+}
+
 static void on_staged(const struct outcome *o, void *user) {
         struct personalize *e = user;
         int r;
@@ -279,7 +329,10 @@ static void on_staged(const struct outcome *o, void *user) {
                 return;
         }
         header_verb_record(&e->work, "personalize_begun", LOG_NOTICE);
-        put_in_place(e);
+        if (e->boots)
+                build_image(e);
+        else
+                put_in_place(e);
 }
 
 static void on_made(const struct disk_reply *y, int fd, void *user) {
@@ -357,11 +410,13 @@ static void on_proven(const struct outcome *o, const struct proven_key *k, void 
 /* Returns 0, or fills in the outcome. */
 static int check(struct personalize *e, const struct trust_entry *t) {
         const struct volume *v = manager_volume_by_uuid(e->work.manager, e->work.uuid);
+        const char *named = t->role == ROLE_OS ? image_volume_is_named(t->uuid) : NULL;
 
-        if (t->role == ROLE_OS)
-                outcome_set(&e->work.outcome, EXIT_CODE_POLICY, "%s: a volume of role os is open by the time that anything runs, and its "
-                            "crypttab and initramfs name the image's UUID: build the image without it, or enroll it on the node", t->name);
-        else if (t->role != ROLE_DATA)
+        e->boots = t->role == ROLE_OS && v && volume_is_open(v);
+        if (named)
+                outcome_set(&e->work.outcome, EXIT_CODE_POLICY, "%s: %s names it by the UUID that it has, and a boot would look for that in "
+                            "vain: name it by its partition (PARTUUID=), or leave it to cmkd, which opens what is on its list", t->name, named);
+        else if (t->role != ROLE_DATA && t->role != ROLE_OS)
                 outcome_set(&e->work.outcome, EXIT_CODE_POLICY, "%s: a volume of role %s has nothing of an image's", t->name,
                             role_to_string(t->role));
         else if (e->work.manager->trust_early)
@@ -375,12 +430,22 @@ static int check(struct personalize *e, const struct trust_entry *t) {
                 outcome_set(&e->work.outcome, EXIT_CODE_USAGE, "%s: every copy of the image opens with its recovery key, and this one "
                             "would not any more: say --drop-image-keyslots, and afterwards \"cmkctl recovery-key add\" makes one that is "
                             "this copy's alone. Nothing was changed", t->name);
-        else if (v && volume_is_open(v))
+        else if (v && volume_is_open(v) && !e->boots)
                 outcome_set(&e->work.outcome, EXIT_CODE_BUSY, "%s: it is open with its image's header: detach it first (\"cmkctl detach "
                             "%s\")", t->name, t->name);
         else
                 return 0;
         return -EPERM;
+}
+
+/* What an initramfs is left with was asked for, and agreed to, where it was built. */
+static void take_agreed(struct personalize *e, const struct trust_entry *t) {
+        const struct trust_entry *before = trust_find_made_from(e->work.manager->trust, t->uuid);
+
+        if (!e->work.manager->initramfs || !before || !before->pending)
+                return;
+        e->request.drop = true;
+        snprintf(e->request.accept_unsafe, sizeof(e->request.accept_unsafe), "as it was when its initramfs was built");
 }
 
 static void begin(struct personalize *e, const struct trust_entry *t) {
@@ -390,6 +455,7 @@ static void begin(struct personalize *e, const struct trust_entry *t) {
         };
 
         e->generation = MAX_OF(w->generation, t->keys[0].generation) + 1;
+        take_agreed(e, t);
         if (check(e, t) < 0 || key_proof_check(e->work.manager, w->key, &e->key, &e->work.outcome) < 0 ||
             (w->stored && key_proof_check_store(e->work.manager, &e->key, &e->work.outcome) < 0))
                 header_verb_fail(&e->work, NULL);
@@ -404,7 +470,10 @@ static void go_on(struct personalize *e, const struct trust_entry *t) {
                 begin(e, t);
                 break;
         case ORIGIN_IMAGE:
-                step(e, &wipe_verb, on_wiped);
+                if (e->work.manager->initramfs)
+                        end_in_initramfs(e);
+                else
+                        step(e, &wipe_verb, on_wiped);
                 break;
         default:
                 header_verb_end(&e->work, NULL);

@@ -12,7 +12,8 @@ def bars(title, unit, rows):
     longest = max(high for _, _, _, high in rows) or 1
     scale = (WIDTH - LABEL - RIGHT) / longest
     height = TOP + ROW * len(rows) + 14
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="13">',
+    out = ['<!-- SPDX-License-Identifier: Apache-2.0 -->',
+           f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="13">',
            f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
            f'<text x="12" y="24" font-size="15" fill="#1b1f23">{html.escape(title)}</text>']
     for n, (label, low, median, high) in enumerate(rows):

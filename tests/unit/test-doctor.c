@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/ctl/doctor/running.c daemon/ctl/doctor/algorithms.c daemon/ctl/doctor/pe.c daemon/ctl/doctor/blindness.c
 // sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/doctor/doctor.c daemon/ctl/doctor/secrets.c daemon/ctl/doctor/versions.c daemon/ctl/doctor/cpio.c
-// sources: daemon/ctl/doctor/elf.c daemon/ctl/doctor/image.c daemon/ctl/doctor/unpack.c
-// sources: daemon/ctl/doctor/findings.c daemon/ctl/doctor/machine.c daemon/ctl/doctor/machine-disk.c
-// sources: daemon/ctl/doctor/certificates.c daemon/ctl/doctor/lists.c daemon/ctl/doctor/config-copy.c daemon/ctl/doctor/judge-boot.c daemon/ctl/doctor/blindness.c
+// sources: daemon/ctl/doctor/elf.c daemon/ctl/doctor/image.c daemon/ctl/doctor/unpack.c daemon/ctl/doctor/findings.c daemon/ctl/doctor/machine.c
+// sources: daemon/ctl/doctor/machine-disk.c daemon/ctl/doctor/certificates.c daemon/ctl/doctor/lists.c daemon/ctl/doctor/config-copy.c daemon/ctl/doctor/judge-boot.c daemon/ctl/doctor/blindness.c
 // sources: daemon/ctl/doctor/judge-vault.c daemon/ctl/doctor/judge-volumes.c daemon/ctl/boot-chain.c
 // sources: daemon/ctl/doctor/leftovers.c daemon/ctl/doctor/leaks.c daemon/ctl/doctor/backing.c daemon/ctl/doctor/keys.c daemon/ctl/worker.c
 // libs: json-c
@@ -23,12 +22,12 @@
 #include "ctl/doctor/elf.h"
 #include "ctl/doctor/findings.h"
 #include "ctl/key-usage.h"
-#include <cmocka.h> 
+#include <cmocka.h>          /* last: it has a macro fail() */
+
 /* There is no cmkd to ask. */
 int key_usage(const char *key _unused_, struct json_object **ret _unused_) {
         return EXIT_CODE_FAILED;
 }
-         /* last: it has a macro fail() */
 
 #define RELEASE "6.1.0-test"
 #define MODULES "usr/lib/modules/" RELEASE "/"

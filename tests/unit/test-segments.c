@@ -301,6 +301,19 @@ static uint64_t drain(struct reader *r, uint64_t *last) {
         }
 }
 
+/* A directory that somebody prepared: none of it is read for ever, and none of it is waited for. */
+static void neither_links_nor_pipes(void **state _unused_) {
+        const char *path = in_dir("trail.jsonl");
+        struct reader *r = NULL;
+
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(symlink(FIRST, path), 0);
+        assert_int_equal(reader_open(path, &r), -ELOOP);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(mkfifo(path, 0600), 0);
+        assert_int_equal(reader_open(path, &r), -EBADMSG);
+}
+
 static void following_goes_on_in_the_next_file(void **state _unused_) {
         struct reader *r;
         uint64_t last = 0;
@@ -358,7 +371,7 @@ int main(void) {
                 TEST(killed_in_a_rotation), TEST(ring_is_found_in_the_file_before), TEST(taken_name_stops_the_rotation),
                 TEST(missing_files_are_found), TEST(missing_last_file_is_found), TEST(renamed_files_are_found),
                 TEST(doubled_file_is_found), TEST(replaced_file_is_found), TEST(torn_older_file_is_found),
-                TEST(following_goes_on_in_the_next_file), TEST(rotation_behind_the_readers_back),
+                TEST(neither_links_nor_pipes), TEST(following_goes_on_in_the_next_file), TEST(rotation_behind_the_readers_back),
         };
 
         return cmocka_run_group_tests_name("segments", tests, NULL, NULL);

@@ -169,7 +169,7 @@ static const struct {
         [FINDING_IMAGE_KEY] = { "image-volume-key", SEVERITY_RISK, "whoever has another copy of the image has its volume key",
                 "give cmkctl personalize once more, which goes on" },
         [FINDING_PENDING] = { "personalize-begun", SEVERITY_NOTE, "its disk may have either header, and this node opens both",
-                "give cmkctl personalize once more, which goes on; where its image's volume is not here any more, remove the file" },
+                "give cmkctl personalize once more, which goes on, or boot a root again; where its image's volume is not here any more, remove the file" },
         [FINDING_STAGED] = { "encryption-staged", SEVERITY_NOTE, "the disk is as it was, and not encrypted",
                 "give the same cmkctl encrypt once more, which goes on or takes it away" },
         [FINDING_BEGUN] = { "encryption-begun", SEVERITY_RISK, "nothing mounts that disk; what is on it is there, and not encrypted",

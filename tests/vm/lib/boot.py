@@ -399,10 +399,11 @@ class Encrypted:
         return node
 
     def renew(self, node, files):
-        """As update-initramfs does it: an image with these of the node's files (path -> text) in place of those that it had, for
-        this node's next boot."""
+        """As update-initramfs does it: an image with these of the node's files (path -> text; its whole list) in place of those that it had,
+        for this node's next boot."""
         work = pathlib.Path(tempfile.mkdtemp(prefix="renewed.", dir=self.artifacts))
-        build_initrd(self.guest, work, {**json.loads((self.image / "files.json").read_text()), **files})
+        had = json.loads((self.image / "files.json").read_text())
+        build_initrd(self.guest, work, {**{path: text for path, text in had.items() if not path.startswith("/var/lib/cmkd/")}, **files})
         for name in ("vmlinuz", "disk.qcow2"):
             (work / name).symlink_to(self.image / name)
         link = node.directory / "image"

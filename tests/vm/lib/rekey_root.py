@@ -1,26 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The root file system's change of its volume key, for tests that interrupt it: the host builds the initramfs that the guest asks for."""
+"""The root file system's change of its volume key, for tests that interrupt it."""
 
 import time
 
-from . import luks2, product
+from . import asked_images, luks2, product
 
 DEVICE = "/dev/vda"
-UNIT = """[Service]
-ExecStart=
-ExecStart=/root/build
-"""
-# In place of update-initramfs, for which an emulated machine takes minutes, and whose image QEMU would not boot: the host makes one of the list
-# that it sees, and says so.
-BUILD = """#!/bin/sh
-n=$(($(cat /root/images) + 1))
-cat /var/lib/cmkd/trust/*.conf > /root/image-$n.new && mv /root/image-$n.new /root/image-$n
-echo $n > /root/images
-sync
-until [ -e /root/built-$n ]; do sleep 0.5; done
-rm /var/lib/cmkd/initramfs-due
-sync
-"""
 
 
 def up(node):
@@ -33,9 +18,7 @@ def up(node):
 def prepare(boot, node):
     """Returns the number of the recovery key's keyslot; /root/recovery opens it."""
     node.write("/root/recovery", boot.volume["recovery_key"].strip(), mode=0o600)
-    node.write("/etc/systemd/system/cmkd-initramfs.service.d/test.conf", UNIT)
-    node.write("/root/build", BUILD, mode=0o755)
-    node.sh("echo 0 > /root/images && systemctl daemon-reload", timeout=60)
+    asked_images.install(node)
     recovery, = [t["keyslots"][0] for t in luks2.read(node, DEVICE).metadata["tokens"].values() if t["type"] == "systemd-recovery"]
     return recovery
 
@@ -46,13 +29,12 @@ def command(recovery):
 
 def wait_image(node, n, timeout=300):
     """What the list says that the image is to have."""
-    node.wait_for(f"test -e /root/image-{n}", timeout)
-    return node.read(f"/root/image-{n}").decode()
+    text, = asked_images.wait(node, n, timeout).values()
+    return text
 
 
 def give_image(boot, node, n, text):
-    boot.renew(node, {f"/var/lib/cmkd/trust/{boot.volume['uuid']}.conf": text})
-    node.sh(f"touch /root/built-{n} && sync")
+    asked_images.give(boot, node, n, {f"/var/lib/cmkd/trust/{boot.volume['uuid']}.conf": text})
 
 
 def wait_done(node, mib, timeout):

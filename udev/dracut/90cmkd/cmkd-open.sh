@@ -15,7 +15,9 @@ for word in $(cat /proc/cmdline); do
     cmkd.netwait=?*) netwait=${word#cmkd.netwait=} ;;
     esac
 done
-uuid=$(sed -n "s/ $name\$//p" /usr/lib/cmkd/boot-volumes)
+read -r uuid _ copy <<EOF
+$(grep -E "^[^ ]+ $name( |\$)" /usr/lib/cmkd/boot-volumes)
+EOF
 
 say()
 {
@@ -33,6 +35,22 @@ now()
 {
     uptime=$(cat /proc/uptime)
     echo "${uptime%%.*}"
+}
+
+# A copy of an image has one UUID or the other.
+wait_for_disk()
+{
+    until [ -e "/dev/disk/by-uuid/$uuid" ] || [ -e "/dev/disk/by-uuid/$copy" ]; do
+        sleep 0.2
+    done
+}
+
+# It gets a header of its own while its volume is closed (cmkctl(1), personalize). Where that fails it is opened as the image's, and the
+# next boot tries again.
+make_own()
+{
+    cmkctl personalize "$name" --yes --wait="$wait" </dev/null
+    [ ! -e "/dev/disk/by-uuid/$copy" ] || uuid=$copy
 }
 
 wait_for_network()
@@ -142,11 +160,13 @@ wait_for_audit()
 
 [ -n "$uuid" ] || exit 1
 is_left_to_systemd && exit 0
+[ -z "$copy" ] || wait_for_disk
 opening=/run/cmkd/early/opening.$name
 : >"$opening"
 wait_for_network
 add_name_servers
 wait_for_audit
+[ -z "$copy" ] || make_own
 cmkctl attach "$name" --wait="$wait" </dev/null
 code=$?
 [ $code = 0 ] || [ -e "/dev/mapper/$name" ] || ask_recovery_key $code

@@ -26,7 +26,7 @@ installkernel() {
 }
 
 cmkd_units() {
-    local uuid name device unit=$initdir$systemdsystemunitdir
+    local uuid name copy device unit=$initdir$systemdsystemunitdir
     inst_simple "$moddir/cmkd-early.service" "$systemdsystemunitdir/cmkd-early.service"
     inst_simple "$moddir/cmkd-open@.service" "$systemdsystemunitdir/cmkd-open@.service"
     inst_script "$moddir/cmkd-open.sh" "$cmkd_lib/cmkd-open"
@@ -35,9 +35,11 @@ cmkd_units() {
     ln -sf ../cmkd-early.service "$unit/initrd.target.wants/"
     inst_simple "$moddir/systemd-cryptsetup.conf" "$systemdsystemunitdir/systemd-cryptsetup@.service.d/cmkd.conf"
     "$dracutsysrootdir$cmkd_lib/cmkd-boot-files" volumes "$dracutsysrootdir" >"$initdir$cmkd_lib/boot-volumes"
-    while read -r uuid name; do
+    while read -r uuid name copy; do
         mkdir -p "$unit/cmkd-open@$name.service.d"
         ln -sf ../cmkd-open@.service "$unit/initrd.target.wants/cmkd-open@$name.service"
+        # cmkd-open waits for it by itself
+        [[ -z $copy ]] || continue
         device="dev-disk-by\\x2duuid-${uuid//-/\\x2d}.device"
         printf '[Unit]\nWants=%s\nAfter=%s\n' "$device" "$device" >"$unit/cmkd-open@$name.service.d/device.conf"
         # However long the disk takes: the root's own time-out (rd.timeout=) says when that is too long.
