@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/volumes.c daemon/ctl/enroll.c daemon/ctl/calls.c daemon/ctl/names.c daemon/ctl/trust.c daemon/ctl/trust-list.c daemon/ctl/status.c daemon/ctl/status-uses.c daemon/ctl/status-watch.c daemon/ctl/node-state.c daemon/ctl/scratch.c daemon/ctl/trail-state.c daemon/ctl/boot-chain.c daemon/ctl/rotate.c daemon/ctl/rekey.c
-// sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/patience.c daemon/ctl/pause.c daemon/ctl/when.c daemon/ctl/header.c daemon/ctl/takeover.c daemon/ctl/keys-usage.c
+// sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/patience.c daemon/ctl/wait.c daemon/ctl/pause.c daemon/ctl/when.c daemon/ctl/header.c daemon/ctl/takeover.c daemon/ctl/keys-usage.c
 // sources: daemon/ctl/attach-udev.c daemon/ctl/udev.c daemon/ctl/crypttab.c daemon/ctl/cut.c daemon/ctl/excess.c daemon/ctl/worker.c
 // libs: libsystemd json-c
 #include "ctl-capture.h"
