@@ -19,6 +19,7 @@ def prepare(boot, node):
     """Returns the number of the recovery key's keyslot; /root/recovery opens it."""
     node.write("/root/recovery", boot.volume["recovery_key"].strip(), mode=0o600)
     asked_images.install(node)
+    node.wait_for("busctl status org.cmkd1 > /run/bus-status", 120)       # cmkd finds the bus a while after it is there
     recovery, = [t["keyslots"][0] for t in luks2.read(node, DEVICE).metadata["tokens"].values() if t["type"] == "systemd-recovery"]
     return recovery
 
