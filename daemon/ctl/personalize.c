@@ -50,8 +50,8 @@ static int find_volume(struct call *c, const char *what, struct image_volume *re
                 return fail(EXIT_CODE_POLICY, "%s is on the signed list %s: its owner says there what it is", l.name, l.source);
         named = streq(l.role, "os") ? image_volume_is_named(l.uuid) : NULL;
         if (named)
-                return fail(EXIT_CODE_POLICY, "%s: %s names it by its UUID, %s, which no copy keeps: name it by its partition (PARTUUID=), or leave it to "
-                            "cmkd, which opens what is on its list", l.name, named, l.uuid);
+                return fail(EXIT_CODE_POLICY, "%s: %s names it by its UUID, %s, which no copy keeps: leave it to cmkd, which opens "
+                            "what is on its list", l.name, named, l.uuid);
         if (!uuid_is_valid(l.uuid) || !volume_name_is_valid(l.name))
                 return call_misunderstood(-EBADMSG);
         strcpy(ret->uuid, l.uuid);

@@ -32,3 +32,8 @@ void boot_image_forget(void);
 /* Builds it. done is called once, never from inside. Returns 0, -ENOTCONN (there is no system bus, on which systemd is) or
  * what unit_jobs_start() says: done is not called. */
 int boot_image_build(struct manager *m, boot_image_done done, void *user);
+
+/* What it returned, in the words of boot_image_done. */
+static inline const char *boot_image_why(int error) {
+        return error == -ENOTCONN ? "the system bus, on which systemd is, is not there" : strerror(-error);
+}

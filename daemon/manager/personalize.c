@@ -310,7 +310,7 @@ static void build_image(struct personalize *e) {
         int r = boot_image_build(e->work.manager, on_image, e);
 
         if (r < 0)
-                on_image(r == -ENOTCONN ? "the system bus, on which systemd is, is not there" : strerror(-r), e);
+                on_image(boot_image_why(r), e);
 }
 
 static void on_staged(const struct outcome *o, void *user) {
@@ -415,7 +415,7 @@ static int check(struct personalize *e, const struct trust_entry *t) {
         e->boots = t->role == ROLE_OS && v && volume_is_open(v);
         if (named)
                 outcome_set(&e->work.outcome, EXIT_CODE_POLICY, "%s: %s names it by the UUID that it has, and a boot would look for that in "
-                            "vain: name it by its partition (PARTUUID=), or leave it to cmkd, which opens what is on its list", t->name, named);
+                            "vain: leave it to cmkd, which opens what is on its list", t->name, named);
         else if (t->role != ROLE_DATA && t->role != ROLE_OS)
                 outcome_set(&e->work.outcome, EXIT_CODE_POLICY, "%s: a volume of role %s has nothing of an image's", t->name,
                             role_to_string(t->role));

@@ -221,7 +221,7 @@ static void begin(struct reencrypt *e) {
         log_notice("%s: the initramfs is built anew, so that it opens it by its next volume key too", e->work.name);
         r = boot_image_build(e->work.manager, on_image, e);
         if (r < 0)
-                refuse_without_image(e, r == -ENOTCONN ? "the system bus, on which systemd is, is not there" : strerror(-r));
+                refuse_without_image(e, boot_image_why(r));
 }
 
 static void next(struct reencrypt *e) {
