@@ -20,6 +20,7 @@ from .qmp import Qmp
 
 MEMORY = 1024
 CPUS = 2
+END_SECONDS = 120        # of QEMU after SIGKILL: its last reads and writes wait for a disk that may be busy with snapshots
 
 
 def overlay(path, backing, backing_format):
@@ -162,7 +163,7 @@ class Node:
         self.disconnect()
         if self.alive():
             os.kill(self.state["pid"], signal.SIGTERM)
-        self.wait_gone(30)
+        self.wait_gone(END_SECONDS)
         shutil.rmtree(self.state["sockets"], ignore_errors=True)
         if not keep:
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -179,14 +180,24 @@ class Node:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout)
                 return
-            raise HarnessError(f"the node is still up after {timeout} s")
+            raise HarnessError(f"the node is still up after {timeout} s: {self.held_up_by()}")
         with contextlib.suppress(ProcessLookupError):
             pidfd = os.pidfd_open(self.state["pid"]) if self.alive() else None
             if pidfd is not None:
                 ready, _, _ = select.select([pidfd], [], [], timeout)
                 os.close(pidfd)
                 if not ready:
-                    raise HarnessError(f"the node is still up after {timeout} s")
+                    raise HarnessError(f"the node is still up after {timeout} s: {self.held_up_by()}")
+
+    def held_up_by(self):
+        """What the kernel says of the threads of supervisor and QEMU: name, state, where each one waits."""
+        found = []
+        for who in ("pid", "qemu_pid"):
+            for task in pathlib.Path(f"/proc/{self.state[who]}/task").glob("*"):
+                with contextlib.suppress(OSError, IndexError):
+                    name, rest = (task / "stat").read_text().split("(", 1)[1].rsplit(") ", 1)
+                    found.append(f"{name} {rest[0]} {(task / 'wchan').read_text() or '-'}")
+        return ", ".join(found) or "neither supervisor nor QEMU is left"
 
     def wait_ended(self, timeout=120):
         """Until the guest powers off, resets or panics by itself; says which (QEMU's reason)."""

@@ -42,6 +42,8 @@ class Supervisor:
         self.clients = {}
         self.routes = {}
         self.next_route = 1
+        self.ending, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake)                            # a signal just ahead of poll(2) is not slept over
         self.frames = Frames(wait_for_sync=True)
         self.said = b""
 
@@ -97,9 +99,9 @@ class Supervisor:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise HarnessError("the guest's agent does not answer: see console.log")
-            ready, _, _ = select.select([self.agent], [], [], left)
+            ready, _, _ = select.select([self.agent, self.ending], [], [], left)
             try:
-                data = self.agent.recv(65536) if ready else None
+                data = self.agent.recv(65536) if self.agent in ready else None
             except ConnectionResetError:
                 data = b""
             if data == b"":
@@ -128,8 +130,8 @@ class Supervisor:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(pathlib.Path(self.order["sockets"]) / "agent.sock"))
         listener.listen(16)
-        for sock in (listener, self.agent, self.monitor.sock):
-            poll.register(sock, select.POLLIN)
+        for source in (listener, self.agent, self.monitor.sock, self.ending):
+            poll.register(source, select.POLLIN)
         self.poll = poll
         self.say_ready()
         while True:
