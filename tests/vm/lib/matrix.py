@@ -320,6 +320,8 @@ class TakeOver(Verb):
         if "taken" in world.node.out("cmkctl trust list"):
             world.close("taken")
             world.run("cmkctl trust remove taken --yes")
+        if world.node.sh("mountpoint -q /mnt", check=False).status:          # since a power cut
+            world.opens_anew("data1", "/mnt")
         world.make(TAKEN, "theirs", "/mnt2")
 
     def command(self, world):
