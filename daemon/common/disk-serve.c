@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static bool is_copy;       /* of a template, which saw to its end: child_settle() */
+
 int op_fail(struct disk_reply *y, int error, enum exit_code code, const char *format, ...) {
         va_list ap;
 
@@ -119,6 +121,7 @@ int disk_be_template(const char *program, int (*warm_up)(const char *word), char
                 r = template_serve(shown);
         if (r < 0)
                 log_error("No template of this program: %s", strerror(-r));
+        is_copy = r == 0;
         return r < 0 ? EXIT_FAILURE + 1 : r > 0 ? EXIT_SUCCESS + 1 : 0;
 }
 
@@ -129,7 +132,7 @@ int disk_serve(const char *program, const struct disk_operation *operations) {
 
         log_init(program, getenv("CMKD_DEBUG") ? LOG_DEBUG : LOG_INFO);
         umask(077);
-        r = child_follow_parent();
+        r = is_copy ? 0 : child_follow_parent();
         if (r < 0) {
                 log_error("This process would outlive whoever started it: %s", strerror(-r));
                 return EXIT_FAILURE;
