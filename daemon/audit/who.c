@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "common/our-units.h"
+
 #define CACHE_SIZE 64u
 #define FILEID_KERNFS 0xfe         /* linux/exportfs.h: a cgroup's handle is its id */
 
@@ -65,17 +67,12 @@ void who_exe_from_event(const struct cmkd_event *e, char *buf, size_t size) {
 }
 
 bool who_cgroup_is_ours(const char *cgroup) {
-        static const char *const units[] = {
-                "cmkd.service", "cmkd-vault.service", "cmkd-audit.service", "cmkd-breaker.service",
-        };
-
         /* Anybody may name a cgroup so below one that was delegated: only slices may stand before it */
         for (const char *p = cgroup; *p == '/' && !startswith(p, "/user.slice/"); ) {
                 size_t n = strcspn(++p, "/");
 
-                for (size_t i = 0; i < ELEMENTSOF(units); i++)
-                        if (strlen(units[i]) == n && strncmp(p, units[i], n) == 0)
-                                return true;
+                if (our_unit(p, n))
+                        return true;
                 if (n < 6 || strncmp(p + n - 6, ".slice", 6) != 0)
                         return false;
                 p += n;

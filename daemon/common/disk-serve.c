@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static bool is_copy;       /* of a template, which saw to its end: child_settle() */
+
 int op_fail(struct disk_reply *y, int error, enum exit_code code, const char *format, ...) {
         va_list ap;
 
@@ -89,19 +91,37 @@ static int serve_one(const struct disk_operation *operations, bool again, struct
         return r < 0 ? r : (q.flags & DISK_FLAG_STAY) && y.error == 0 && !(again && operations[q.op].sees_keys);
 }
 
-int disk_be_template(const char *program, int (*warm_up)(void), char *shown) {
+/* systemd has started it for whoever connected, with the connection as the first descriptor that it passes on: sd_listen_fds(3). */
+static int follow(void) {
+        uid_t uid;
+        pid_t pid;
+        int r;
+
+        if (!getenv("LISTEN_FDS"))
+                return child_follow_parent();
+        r = link_peer(CHILD_SOCKET_FD, &uid, &pid);
+        return r < 0 ? r : uid == 0 ? 0 : -EPERM;
+}
+
+int disk_be_template(const char *program, int (*warm_up)(const char *word), char *shown) {
+        char word[sizeof(TEMPLATE_WORD)];
         int r;
 
         log_init(program, LOG_INFO);
-        r = child_follow_parent();
+        r = follow();
         if (r >= 0)
                 r = secret_process_init();
         if (r >= 0)
-                r = warm_up();
+                r = template_settings(word);
+        if (r == 0)
+                return EXIT_SUCCESS + 1;
+        if (r >= 0)
+                r = warm_up(word);
         if (r >= 0)
                 r = template_serve(shown);
         if (r < 0)
                 log_error("No template of this program: %s", strerror(-r));
+        is_copy = r == 0;
         return r < 0 ? EXIT_FAILURE + 1 : r > 0 ? EXIT_SUCCESS + 1 : 0;
 }
 
@@ -112,7 +132,7 @@ int disk_serve(const char *program, const struct disk_operation *operations) {
 
         log_init(program, getenv("CMKD_DEBUG") ? LOG_DEBUG : LOG_INFO);
         umask(077);
-        r = child_follow_parent();
+        r = is_copy ? 0 : child_follow_parent();
         if (r < 0) {
                 log_error("This process would outlive whoever started it: %s", strerror(-r));
                 return EXIT_FAILURE;

@@ -25,8 +25,8 @@ struct disk_operation {
 int disk_serve(const char *program, const struct disk_operation *operations);
 
 /* Before that, where argv[1] is TEMPLATE_WORD (template.h): warm_up() does what is to be done once for all children, and
- * returns 0 or -errno. shown: argv[1]. Returns 0 in a child, which goes on to disk_serve(); else the exit status, plus 1. */
-int disk_be_template(const char *program, int (*warm_up)(void), char *shown);
+ * returns 0 or -errno; word: what the manager says beside (FIPS_WORD), or "". shown: argv[1]. Returns 0 in a child, which goes on to disk_serve(); else the exit status, plus 1. */
+int disk_be_template(const char *program, int (*warm_up)(const char *word), char *shown);
 
 /* Fills error, exit code and message (control characters replaced, cut off to fit). error: negative errno. Returns
  * error, so that "return op_fail(...)" reads well. */

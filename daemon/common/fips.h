@@ -7,7 +7,7 @@
 
 #include "util.h"
 
-#define FIPS_WORD "fips"        /* argv[2] of cmkd-disk, which reads no configuration */
+#define FIPS_WORD "fips"        /* what the template of cmkd-disk is told, which reads no configuration */
 #define FIPS_WHY_MAX 400u
 
 /* Before anything is computed: from then on nothing else is fetched. Returns 0; or -ENOENT (the provider cannot be loaded), -EIO (it does

@@ -60,15 +60,15 @@ static int take_descriptor(struct msghdr *m, int *ret) {
         return n_taken > 1 ? -EBADMSG : 0;
 }
 
-int link_receive(int sock, struct wire_frame *f, struct wire_cursor *c, int *ret_fd) {
-        struct iovec iov = { .iov_base = f->data, .iov_len = sizeof(f->data) };
+int link_receive_bytes(int sock, void *data, size_t size, size_t *ret_size, int *ret_fd) {
+        struct iovec iov = { .iov_base = data, .iov_len = size };
         union one_fd control = {};
         struct msghdr m = {
                 .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space),
         };
         _cleanup_(closep) int fd = -EBADF;
         ssize_t n;
-        int r, taken;
+        int taken;
 
         do
                 n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
@@ -82,7 +82,19 @@ int link_receive(int sock, struct wire_frame *f, struct wire_cursor *c, int *ret
                 return 0;
         if ((m.msg_flags & (MSG_TRUNC|MSG_CTRUNC)) || (fd >= 0 && !ret_fd))
                 return -EBADMSG;
-        f->size = (size_t) n;
+        *ret_size = (size_t) n;
+        if (ret_fd)
+                *ret_fd = TAKE_FD(fd);
+        return 1;
+}
+
+int link_receive(int sock, struct wire_frame *f, struct wire_cursor *c, int *ret_fd) {
+        _cleanup_(closep) int fd = -EBADF;
+        int r;
+
+        r = link_receive_bytes(sock, f->data, sizeof(f->data), &f->size, ret_fd ? &fd : NULL);
+        if (r <= 0)
+                return r;
         f->error = 0;
         r = wire_open(c, f->data, f->size);
         if (r < 0)

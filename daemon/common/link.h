@@ -18,6 +18,10 @@ int link_send_bytes(int sock, const void *data, size_t size, int fd);
  * -EAGAIN, -EBADMSG and -EPROTONOSUPPORT for a bad frame, or what recvmsg(2) says. */
 int link_receive(int sock, struct wire_frame *f, struct wire_cursor *c, int *ret_fd);
 
+/* The same without looking into it. Returns 1 (*ret_size bytes, more than none), 0, -EAGAIN, -EBADMSG (longer than size, or descriptors that
+ * are not expected), or what recvmsg(2) says. */
+int link_receive_bytes(int sock, void *data, size_t size, size_t *ret_size, int *ret_fd);
+
 /* Connects to a SEQPACKET socket in the file system. nonblock: of the descriptor that is returned. Returns the
  * descriptor, -ENAMETOOLONG, or what connect(2) says (-ECONNREFUSED, -ENOENT: the service does not run). */
 int link_connect(const char *path, bool nonblock);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* cmkd-disk OPERATION [fips]: what needs a header or a key. The first argument is there for ps only, unless it is TEMPLATE_WORD. */
+/* cmkd-disk OPERATION: what needs a header or a key. The argument is there for ps only, unless it is TEMPLATE_WORD. */
 
 #include "ops.h"
 
@@ -51,10 +51,15 @@ static const struct disk_operation operations[_DISK_OP_MAX] = {
 
 /* What OpenSSL does before its first digest: configuration, providers, names. Not libcryptsetup, which opens /dev/urandom and
  * keeps it: a child, whose descriptors are others, would take its random bytes from whatever has that number. */
-static int warm_up(void) {
+static int warm_up(const char *word) {
+        char why[FIPS_WHY_MAX];
         uint8_t digest[EVP_MAX_MD_SIZE];
         size_t n;
 
+        if (streq(word, FIPS_WORD) && fips_begin(why) < 0) {
+                log_error("%s", why);
+                return -EIO;
+        }
         if (!EVP_Q_digest(NULL, "SHA256", NULL, "", 0, digest, &n) || !EVP_Q_digest(NULL, "SHA512", NULL, "", 0, digest, &n))
                 return -EIO;
         EVP_KDF_free(EVP_KDF_fetch(NULL, "HKDF", NULL));
@@ -66,17 +71,11 @@ static int warm_up(void) {
 }
 
 int main(int argc, char *argv[]) {
-        char why[FIPS_WHY_MAX];
         int r;
 
-        if (argc == 3 && streq(argv[2], FIPS_WORD) && fips_begin(why) < 0) {
-                log_init("cmkd-disk", LOG_INFO);
-                log_error("%s", why);
-                return EXIT_CODE_FAILED;
-        }
         (void) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         (void) setpriority(PRIO_PROCESS, 0, 0);     /* cmkd's own (Nice= of its unit) is for what makes volumes unreadable */
-        r = argc >= 2 && streq(argv[1], TEMPLATE_WORD) ? disk_be_template("cmkd-disk", warm_up, argv[1]) : 0;
+        r = argc == 2 && streq(argv[1], TEMPLATE_WORD) ? disk_be_template("cmkd-disk", warm_up, argv[1]) : 0;
         if (r > 0)
                 return r - 1;
         return disk_serve("cmkd-disk", operations);

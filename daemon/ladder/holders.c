@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/our-units.h"
+
 #define PF_KTHREAD 0x00200000u
 
 int maps_line_parse(const char *line, uint32_t *ret_major, uint32_t *ret_minor) {
@@ -98,10 +100,7 @@ static bool is_program_of_ours(int proc, const char *pid) {
 }
 
 bool cgroup_is_ours(char *text) {
-        static const char *const units[] = {
-                "/system.slice/cmkd.service", "/system.slice/cmkd-vault.service", "/system.slice/cmkd-audit.service",
-                "/cmkd.slice/cmkd-breaker.slice/cmkd-breaker.service",
-        };
+        static const char *const slices[] = { "/system.slice/", "/cmkd.slice/cmkd-breaker.slice/" };
 
         for (char *line; (line = strsep(&text, "\n"));) {
                 const char *path = startswith(line, "0::");
@@ -109,9 +108,12 @@ bool cgroup_is_ours(char *text) {
 
                 if (!path && named)
                         path = startswith(named, ":name=systemd:");
-                for (size_t i = 0; path && i < ELEMENTSOF(units); i++)
-                        if (streq(path, units[i]))
+                for (size_t i = 0; path && i < ELEMENTSOF(slices); i++) {
+                        const char *unit = startswith(path, slices[i]);
+
+                        if (unit && our_unit(unit, strlen(unit)))
                                 return true;
+                }
         }
         return false;
 }

@@ -31,7 +31,7 @@ static const struct disk_operation operations[_DISK_OP_MAX] = {
 };
 
 /* What it is copied from stays in memory, also when that is short and the disk is gone. */
-static int stay(void) {
+static int stay(const char *word _unused_) {
         return mlockall(MCL_CURRENT) < 0 ? -errno : 0;
 }
 

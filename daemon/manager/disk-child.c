@@ -3,40 +3,40 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/child.h"
 #include "common/fips.h"
 #include "common/link.h"
-#include "common/log.h"
+#include "common/paths.h"
 #include "disk-template.h"
 
 enum { PROGRAM_DISK, PROGRAM_LADDER, _PROGRAM_MAX };
 
-static const char *const programs[_PROGRAM_MAX] = { DISK_PROGRAMS "cmkd-disk", DISK_PROGRAMS "cmkd-ladder" };
+static const struct { const char *path, *socket; } programs[_PROGRAM_MAX] = {
+        [PROGRAM_DISK] = { DISK_PROGRAMS "cmkd-disk", DISK_SOCKET },
+        [PROGRAM_LADDER] = { DISK_PROGRAMS "cmkd-ladder", LADDER_SOCKET },
+};
 
 struct disk_children {
         sd_event *event;
         struct disk_template *templates[_PROGRAM_MAX];
-        const char *words[_PROGRAM_MAX];   /* what a program is told beside what it is to do, or NULL */
 };
 
 struct disk_child {
         struct disk_children *children;
         sd_event *event;
         struct child child;
-        struct disk_template *template;
-        bool starting;                 /* the template was asked: its process is not known yet */
+        struct disk_maker *maker;
+        bool starting;                 /* its process is not known yet */
         bool doomed;                   /* ... and is killed as soon as it is */
         enum disk_op op;
         bool stays;                    /* will be the caller's once it succeeded */
         bool kept;                     /* it is */
-        bool ended;                    /* ... and the process is reaped already */
+        bool ended;                    /* ... and the process has ended already */
         sd_event_source *io, *timer, *exit;
         int error;                     /* what the defer source reports */
         disk_callback callback;        /* NULL: already called, only the process is left to be reaped */
@@ -50,6 +50,7 @@ static struct disk_child *disk_child_free(struct disk_child *d) {
         sd_event_source_disable_unref(d->timer);
         sd_event_source_disable_unref(d->exit);
         child_close(&d->child);
+        disk_maker_unref(d->maker);
         sd_event_unref(d->event);
         free(d);
         return NULL;
@@ -60,7 +61,7 @@ static void kill_it(struct disk_child *d) {
         child_kill(&d->child);
 }
 
-/* The answer is known: tells the caller; the object lives on until the process is reaped. */
+/* The answer is known: tells the caller; the object lives on until the process has ended. */
 static void finish(struct disk_child *d, const struct disk_reply *y, int fd) {
         disk_callback callback = d->callback;
 
@@ -114,7 +115,7 @@ static int on_deadline(sd_event_source *s _unused_, uint64_t usec _unused_, void
         struct disk_child *d = user;
 
         if (d->starting)
-                disk_template_kill(d->template);
+                disk_maker_kill(d->maker);
         kill_it(d);
         finish_error(d, -ETIMEDOUT, "was killed at its deadline");
         return 0;
@@ -122,12 +123,7 @@ static int on_deadline(sd_event_source *s _unused_, uint64_t usec _unused_, void
 
 static int on_exit_event(sd_event_source *s _unused_, int fd _unused_, uint32_t events _unused_, void *user) {
         struct disk_child *d = user;
-        int status = 0;
 
-        if (child_reap(&d->child, &status) == 0)
-                return 0;
-        if (WIFSIGNALED(status) && !d->doomed)
-                disk_template_retire(d->template);
         if (d->callback) {
                 /* The answer may still wait in the socket: it was sent before the process ended. */
                 on_io(NULL, d->child.sock, 0, d);
@@ -185,28 +181,20 @@ static int submit(struct disk_child *d, const struct wire_frame *f, int fd, uint
         return r < 0 ? r : 0;
 }
 
-static int watch_exit(struct disk_child *d) {
-        return sd_event_add_io(d->event, &d->exit, d->child.pidfd, EPOLLIN, on_exit_event, d);
-}
-
 /* The template's answer. Without a process the object has nothing to wait for. */
-static void on_started(int pid, void *user) {
+static void on_started(int pidfd, void *user) {
         struct disk_child *d = user;
-        int r = pid;
+        int r = pidfd;
 
         d->starting = false;
-        if (pid > 0) {
-                d->child.pid = pid;
-                d->child.pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
-                r = d->child.pidfd < 0 ? -errno : watch_exit(d);
+        if (pidfd >= 0) {
+                d->child.pidfd = pidfd;
+                r = sd_event_add_io(d->event, &d->exit, pidfd, EPOLLIN, on_exit_event, d);
         }
-        if (r >= 0) {
-                if (d->doomed)
-                        child_kill(&d->child);
+        if (r < 0 || d->doomed)
+                child_kill(&d->child);
+        if (r >= 0)
                 return;
-        }
-        if (pid > 0)
-                (void) kill(pid, SIGKILL);
         if (d->callback)
                 finish_error(d, r, "could not be started");
         if (d->kept)
@@ -215,44 +203,26 @@ static void on_started(int pid, void *user) {
                 disk_child_free(d);
 }
 
-/* Returns 0, or -EAGAIN: the long way. */
-static int copy_template(struct disk_child *d, const char *name, int secret_fd) {
-        int pair[2], r;
-
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0, pair) < 0)
-                return -EAGAIN;
-        r = fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0 ? -errno
-                : disk_template_start(d->template, name, pair[1], secret_fd, on_started, d);
-        safe_close(pair[1]);
-        if (r < 0) {
-                safe_close(pair[0]);
-                return -EAGAIN;
-        }
-        d->child.sock = pair[0];
-        d->starting = true;
-        return 0;
-}
-
 static int launch(struct disk_child *d, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec) {
-        const char *program = programs[program_of(d->op)];
-        char *argv[] = { strrchr(program, '/') + 1, (char *) disk_op_to_string(d->op),
-                         (char *) d->children->words[program_of(d->op)], NULL };
         struct wire_frame f;
-        int r;
+        int pair[2], r;
 
         r = disk_request_encode(q, &f);
         if (r < 0)
                 return r;
-        if (copy_template(d, argv[1], secret_fd) >= 0)
-                return submit(d, &f, in_fd, timeout_usec);
-        r = child_spawn(program, argv, secret_fd, &d->child);
-        if (r < 0)
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+        r = fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0 ? -errno
+                : disk_template_start(d->children->templates[program_of(d->op)], disk_op_to_string(d->op), pair[1], secret_fd,
+                                      on_started, d, &d->maker);
+        safe_close(pair[1]);
+        if (r < 0) {
+                safe_close(pair[0]);
                 return r;
-        r = watch_exit(d);
-        if (r >= 0)
-                return submit(d, &f, in_fd, timeout_usec);
-        child_kill(&d->child);
-        return r;
+        }
+        d->child.sock = pair[0];
+        d->starting = true;
+        return submit(d, &f, in_fd, timeout_usec);
 }
 
 int disk_child_start(struct disk_children *c, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec,
@@ -263,7 +233,7 @@ int disk_child_start(struct disk_children *c, const struct disk_request *q, int 
                 return -ENOMEM;
         *d = (struct disk_child) {
                 .children = c, .event = sd_event_ref(c->event), .child = { .pidfd = -EBADF, .sock = -EBADF },
-                .template = c->templates[program_of((enum disk_op) q->op)], .op = (enum disk_op) q->op, .stays = q->flags & DISK_FLAG_STAY, .callback = callback, .user = user,
+                .op = (enum disk_op) q->op, .stays = q->flags & DISK_FLAG_STAY, .callback = callback, .user = user,
         };
         d->error = launch(d, q, secret_fd, in_fd, timeout_usec);
         if (d->error < 0 &&
@@ -320,16 +290,16 @@ void disk_child_cancel(struct disk_child *d) {
         kill_it(d);
 }
 
-int disk_children_new(sd_event *event, bool fips, struct disk_children **ret) {
+int disk_children_new(sd_event *event, bool fips, bool early, struct disk_children **ret) {
         struct disk_children *c = calloc(1, sizeof(*c));
         int r;
 
         if (!c)
                 return -ENOMEM;
         c->event = sd_event_ref(event);
-        c->words[PROGRAM_DISK] = fips ? FIPS_WORD : NULL;
         for (size_t i = 0; i < _PROGRAM_MAX; i++) {
-                r = disk_template_new(event, programs[i], c->words[i], &c->templates[i]);
+                r = disk_template_new(event, programs[i].path, early ? NULL : programs[i].socket, i == PROGRAM_DISK && fips ? FIPS_WORD : "",
+                                      &c->templates[i]);
                 if (r < 0) {
                         disk_children_free(c);
                         return r;

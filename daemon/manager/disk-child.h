@@ -14,9 +14,9 @@
 struct disk_child;
 
 /* What they are started with: the event loop, and the templates of both programs (disk-template.h). fips: cmkd-disk is to compute with
- * OpenSSL's FIPS provider only. Returns 0 or -ENOMEM. */
+ * OpenSSL's FIPS provider only. early: there is no systemd that would start them. Returns 0 or -ENOMEM. */
 struct disk_children;
-int disk_children_new(sd_event *event, bool fips, struct disk_children **ret);
+int disk_children_new(sd_event *event, bool fips, bool early, struct disk_children **ret);
 struct disk_children *disk_children_free(struct disk_children *c);
 
 /* y is always filled: on a failure of the child itself (killed at the deadline: -ETIMEDOUT; died: -EPIPE; sent rubbish:

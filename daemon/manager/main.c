@@ -72,9 +72,8 @@ int main(int argc, char *argv[]) {
         }
         if (is_early && early_new(&early) < 0)
                 return EXIT_CODE_FAILED;
-        if (manager_new(&m) < 0)
+        if (manager_new(is_early, &m) < 0)
                 return EXIT_CODE_FAILED;
-        m->initramfs = is_early;
         if (manager_run(m) < 0)
                 return EXIT_CODE_FAILED;
         return EXIT_CODE_DONE;

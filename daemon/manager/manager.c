@@ -206,7 +206,7 @@ static int set_up(struct manager *m) {
         if (r >= 0)
                 r = clock_watch_new(m->event, on_clock_set, m, &m->clock);
         if (r >= 0)
-                r = disk_children_new(m->event, m->config->fips, &m->children);
+                r = disk_children_new(m->event, m->config->fips, m->initramfs, &m->children);
         if (r >= 0)
                 r = no_cores_new(m->children, m->event, &m->no_cores);
         if (r >= 0)
@@ -250,12 +250,13 @@ static void record_start(struct manager *m) {
         manager_record(m, r);
 }
 
-int manager_new(struct manager **ret) {
+int manager_new(bool early, struct manager **ret) {
         _cleanup_(manager_freep) struct manager *m = calloc(1, sizeof(*m));
         int r;
 
         if (!m)
                 return -ENOMEM;
+        m->initramfs = early;
         LIST_INIT(&m->scratch_jobs);
         LIST_INIT(&m->volumes);
         LIST_INIT(&m->keys);

@@ -75,8 +75,8 @@ struct manager {
         bool adopted;                      /* what stood at start has been taken over: verbs may begin */
 };
 
-/* Builds everything and starts to adopt what is open already. Returns 0 or a negative errno, logged. */
-int manager_new(struct manager **ret);
+/* Builds everything and starts to adopt what is open already. early: in an initramfs. Returns 0 or a negative errno, logged. */
+int manager_new(bool early, struct manager **ret);
 struct manager *manager_free(struct manager *m);
 static inline void manager_freep(struct manager **m) { manager_free(*m); }
 

@@ -329,7 +329,7 @@ def cases(name):
             page = f.read()
         real["daemon/man/cmkd.8"] = page
         yield {**GOOD, **real}, None
-        yield {**GOOD, **real, "daemon/man/cmkd.8": page.replace("RestrictSUIDSGID= (0.2)", "")}, None
+        yield {**GOOD, **real, "daemon/man/cmkd.8": page.replace("PrivateUsers= (0.2)", "")}, None
         for path, text in ((p, t) for p, t in real.items() if p != "daemon/man/cmkd.8"):
             yield {**GOOD, **real, path: text.replace("NoNewPrivileges=yes\n", "").replace("CapabilityBoundingSet=", "#")
                                               .replace("SystemCallFilter=", "#")}, None

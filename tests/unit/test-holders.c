@@ -53,6 +53,9 @@ static void test_cgroup(void **state _unused_) {
                 { "0::/system.slice/cmkd.service\n", true },
                 { "0::/system.slice/cmkd-vault.service\n", true },
                 { "0::/system.slice/cmkd-audit.service\n", true },
+                { "0::/system.slice/cmkd-ladder@12-684-0.service\n", true },
+                { "0::/system.slice/cmkd-ladder@12-684-0.service/x\n", false },
+                { "0::/cmkd-ladder@12-684-0.service\n", false },
                 { "0::/cmkd.slice/cmkd-breaker.slice/cmkd-breaker.service\n", true },
                 { "12:pids:/system.slice/cmkd.service\n1:name=systemd:/system.slice/cmkd.service\n0::/\n", true },
                 /* as systemd-run --user --unit= and systemd-run --user --slice= make them */

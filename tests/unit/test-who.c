@@ -15,6 +15,12 @@ static void test_cgroups(void **state _unused_) {
         static const struct { const char *cgroup; bool ours; } cases[] = {
                 { "/system.slice/cmkd.service", true },
                 { "/system.slice/cmkd.service/control", true },
+                { "/system.slice/cmkd-disk@1-684-0.service", true },
+                { "/system.slice/cmkd-ladder@0-3-0.service/x", true },
+                { "/system.slice/cmkd-ladder@.service", false },
+                { "/system.slice/cmkd-disk@x.service", false },
+                { "/system.slice/cmkd-disk@1.service.d", false },
+                { "/system.slice/cmkd-vault@1.service", false },
                 { "/cmkd-breaker.slice/cmkd-breaker.service", true },
                 { "/system.slice/cmkd.service.d", false },
                 { "/system.slice/other.service/cmkd.service", false },

@@ -49,7 +49,7 @@ COMMAND_LINE = machine.COMMAND_LINE.replace("root=/dev/vda rw", f"root=/dev/mapp
 # A deadline for the breaker to hold; the other role os default, report, has none.
 POLICY = {"PollSec": "5", "NoticeSec": "0", "OnUnreachable": "poweroff"}
 VAULT_LINES = "TimeoutSec=30"
-SERVICES = ("cmkd.service cmkd-vault.socket cmkd-audit.socket cmkd-audit.service cmkd-breaker.socket "
+SERVICES = ("cmkd.service cmkd-vault.socket cmkd-disk.socket cmkd-ladder.socket cmkd-audit.socket cmkd-audit.service cmkd-breaker.socket "
             "cmkd-breaker.service")
 DISK = "/dev/disk/by-id/virtio-os"
 
