@@ -33,7 +33,7 @@ struct teardown {
         struct disk_child *child;             /* one for all steps, and a new one after each that failed */
         bool child_stays;                     /* it was asked to wait for one step more */
         struct notice *notice;
-        sd_event_source *timer;               /* the retry */
+        sd_event_source *timer;               /* the retry: there from the beginning, since later there may be no memory for it */
         char results[PLAN_STEPS_MAX][161];
         teardown_done done;
         void *user;
@@ -86,24 +86,33 @@ static void record_end(struct teardown *t) {
         manager_record(t->volume->manager, r);
 }
 
-static int on_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
-        struct teardown *t = user;
+static void try_later(struct teardown *t, uint64_t usec) {
+        int r = sd_event_source_set_time_relative(t->timer, usec);
+
+        if (r >= 0)
+                r = sd_event_source_set_enabled(t->timer, SD_EVENT_ONESHOT);
+        if (r < 0)
+                log_alert("%s: it is not tried again (%s): \"cmkctl cut %s\"", t->volume->name, strerror(-r), t->volume->name);
+}
+
+static void try_again(struct teardown *t) {
         struct plan_facts f;
+        int r;
 
         teardown_facts(t->volume, ACTION_CUT, &f);
-        t->timer = sd_event_source_disable_unref(t->timer);
-        if (plan_make_retry(&f, t->cut_done, &t->plan) < 0)
-                return 0;
+        r = plan_make_retry(&f, t->cut_done, &t->plan);
+        if (r < 0) {
+                log_error("%s: what is left of it cannot be removed: %s", t->volume->name, strerror(-r));
+                try_later(t, RETRY_USEC);
+                return;
+        }
         t->running = true;
         t->failed = false;
         t->step = 0;
         memset(t->results, 0, sizeof(t->results));
         volume_set_state(t->volume, VOLUME_CUTTING);
         run_step(t);
-        return 0;
 }
-
-static int on_power_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *user);
 
 /* The breaker does it; one that is being replaced hears of it a moment later, and has its deadline until then. */
 static void power(struct teardown *t) {
@@ -120,16 +129,20 @@ static void power(struct teardown *t) {
                 return;
         log_alert("%s: cmkd-breaker cannot be told; tried again", v->name);
         volume_set_state(v, VOLUME_CUTTING);
-        if (sd_event_add_time_relative(v->manager->event, &t->timer, CLOCK_BOOTTIME, POWER_RETRY_USEC, 0, on_power_retry,
-                                       t) < 0)
-                log_error("%s: no memory to try again", v->name);
+        try_later(t, POWER_RETRY_USEC);
 }
 
-static int on_power_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+static bool ends_with_power(const struct teardown *t) {
+        return t->plan.then == ACTION_POWEROFF || t->plan.then == ACTION_REBOOT;
+}
+
+static int on_timer(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
         struct teardown *t = user;
 
-        t->timer = sd_event_source_disable_unref(t->timer);
-        power(t);
+        if (ends_with_power(t))
+                power(t);
+        else
+                try_again(t);
         return 0;
 }
 
@@ -141,7 +154,7 @@ static void finish(struct teardown *t) {
         t->fd = safe_close(t->fd);
         if (t->child)
                 disk_child_cancel(TAKE_PTR(t->child));
-        if (t->plan.then == ACTION_POWEROFF || t->plan.then == ACTION_REBOOT) {
+        if (ends_with_power(t)) {
                 power(t);
                 return;
         }
@@ -153,8 +166,7 @@ static void finish(struct teardown *t) {
                           t->cut_done ? "cut" : "NOT CUT");
                 volume_set_state(v, VOLUME_LINGERING);
                 v->lease.cut_done = t->cut_done;
-                if (sd_event_add_time_relative(v->manager->event, &t->timer, CLOCK_BOOTTIME, RETRY_USEC, 0, on_retry, t) < 0)
-                        log_error("%s: no memory to try again", v->name);
+                try_later(t, RETRY_USEC);
         } else {
                 log_notice("%s: closed: no mapping, no key is left", v->name);
                 v->manager->teardowns.n++;
@@ -329,6 +341,20 @@ static void announce(const struct teardown *t) {
                          undone ? "\" holds it back" : "");
 }
 
+static struct teardown *teardown_new(struct volume *v, enum action action) {
+        struct teardown *t = calloc(1, sizeof(*t));
+
+        if (!t)
+                return NULL;
+        t->volume = v;
+        t->action = action;
+        t->fd = t->batch = -EBADF;
+        if (sd_event_add_time(v->manager->event, &t->timer, CLOCK_BOOTTIME, USEC_INFINITY, 0, on_timer, t) >= 0)
+                return t;
+        free(t);
+        return NULL;
+}
+
 int teardown_start(struct volume *v, enum action action, enum lease_cause cause, const char *why) {
         struct plan_facts f;
         struct teardown *t;
@@ -336,12 +362,9 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
 
         if (v->teardown && v->teardown->running)
                 return -EALREADY;
-        t = calloc(1, sizeof(*t));
+        t = teardown_new(v, action);
         if (!t)
                 return -ENOMEM;
-        t->volume = v;
-        t->action = action;
-        t->fd = t->batch = -EBADF;
         teardown_facts(v, action, &f);
         /* nobody can do anything in an orderly way any more */
         if (cause == CAUSE_DISK_REMOVED || cause == CAUSE_STACK || cause == CAUSE_INTERRUPTED)
@@ -350,7 +373,7 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
                 f.disk_flags |= DISK_FLAG_SUSPENDED;
         r = plan_make(&f, &t->plan);
         if (r < 0) {
-                free(t);
+                teardown_free(t);
                 return r;
         }
         teardown_free(v->teardown);
