@@ -28,6 +28,7 @@ struct teardown {
         bool running;
         bool cut_done;                        /* the error table was verified, by us or by the breaker */
         bool failed;                          /* a step whose failure means LINGERING */
+        bool detached;                        /* nobody cut it: it is closed once it is clean */
         struct instant started;
         enum action action;
         struct disk_child *child;             /* one for all steps, and a new one after each that failed */
@@ -100,7 +101,7 @@ static void try_again(struct teardown *t) {
         int r;
 
         teardown_facts(t->volume, ACTION_CUT, &f);
-        r = plan_make_retry(&f, t->cut_done, &t->plan);
+        r = t->detached ? plan_make_clean(&f, &t->plan) : plan_make_retry(&f, t->cut_done, &t->plan);
         if (r < 0) {
                 log_error("%s: what is left of it cannot be removed: %s", t->volume->name, strerror(-r));
                 try_later(t, RETRY_USEC);
@@ -110,7 +111,8 @@ static void try_again(struct teardown *t) {
         t->failed = false;
         t->step = 0;
         memset(t->results, 0, sizeof(t->results));
-        volume_set_state(t->volume, VOLUME_CUTTING);
+        if (!t->detached)
+                volume_set_state(t->volume, VOLUME_CUTTING);
         run_step(t);
 }
 
@@ -146,6 +148,33 @@ static int on_timer(sd_event_source *s _unused_, uint64_t usec _unused_, void *u
         return 0;
 }
 
+static void linger(struct teardown *t) {
+        struct volume *v = t->volume;
+
+        record_end(t);
+        log_alert("%s: %s, but not clean: see \"cmkctl status\"; tried again every 15 s", v->name,
+                  t->detached ? "detached" : t->cut_done ? "cut" : "NOT CUT");
+        volume_set_state(v, VOLUME_LINGERING);
+        v->lease.cut_done = t->cut_done;
+        try_later(t, RETRY_USEC);
+}
+
+static void end_clean(struct teardown *t) {
+        struct volume *v = t->volume;
+
+        record_end(t);
+        log_notice("%s: closed: no mapping, no key is left", v->name);
+        if (t->detached) {
+                volume_set_state(v, VOLUME_CLOSED);
+                return;
+        }
+        v->manager->teardowns.n++;
+        v->manager->teardowns.usec += v->manager->teardowns.last_usec = elapsed(t);
+        volume_set_state(v, VOLUME_CUT);
+        if (!drill_of(v->manager, v->name))
+                bus_start_unit(v->manager->bus, "cmkd-cut", v->name);
+}
+
 /* Every step has run. What is left is a state, never a success. */
 static void finish(struct teardown *t) {
         struct volume *v = t->volume;
@@ -160,25 +189,16 @@ static void finish(struct teardown *t) {
         }
         t->running = false;
         done = TAKE_PTR(t->done);
-        record_end(t);
-        if (t->failed) {
-                log_alert("%s: %s, but not clean: see \"cmkctl status\"; tried again every 15 s", v->name,
-                          t->cut_done ? "cut" : "NOT CUT");
-                volume_set_state(v, VOLUME_LINGERING);
-                v->lease.cut_done = t->cut_done;
-                try_later(t, RETRY_USEC);
-        } else {
-                log_notice("%s: closed: no mapping, no key is left", v->name);
-                v->manager->teardowns.n++;
-                v->manager->teardowns.usec += v->manager->teardowns.last_usec = elapsed(t);
-                volume_set_state(v, VOLUME_CUT);
-                if (!drill_of(v->manager, v->name))
-                        bus_start_unit(v->manager->bus, "cmkd-cut", v->name);
-        }
+        if (t->failed)
+                linger(t);
+        else
+                end_clean(t);
         if (done)
                 done(v, t->user);
         key_evaluate_volume(v);
         wraps_schedule(v);
+        if (v->state == VOLUME_CLOSED)
+                manager_volume_forget(v->manager, v);
 }
 
 static void escalate(struct teardown *t) {
@@ -267,7 +287,7 @@ static void run_step(struct teardown *t) {
                         break;
                 snprintf(t->results[t->step], sizeof(t->results[0]), "not needed: not mounted");
         }
-        if (s->op != DISK_OP_NOTICE && v->state != VOLUME_CUTTING) {
+        if (s->op != DISK_OP_NOTICE && v->state != VOLUME_CUTTING && !t->detached) {
                 volume_set_state(v, VOLUME_CUTTING);
                 fellows_take_along(v);
         }
@@ -400,6 +420,24 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
         if (v->state == VOLUME_CUTTING && t->plan.then == ACTION_REPORT)
                 fellows_take_along(v);
         return 0;
+}
+
+void teardown_linger(struct volume *v) {
+        struct teardown *t = teardown_new(v, ACTION_CUT);
+
+        if (!t) {
+                log_alert("%s: detached, but not clean, and no memory to try again: \"cmkctl cut %s\"", v->name, v->name);
+                volume_set_state(v, VOLUME_LINGERING);
+                v->lease.cut_done = true;
+        } else {
+                teardown_free(v->teardown);
+                v->teardown = t;
+                t->started = instant_now();
+                t->detached = t->failed = t->cut_done = true;
+                linger(t);
+        }
+        key_evaluate_volume(v);
+        wraps_schedule(v);
 }
 
 void teardown_call_off(struct volume *v, const char *why) {
