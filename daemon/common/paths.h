@@ -5,4 +5,5 @@
 
 #define BUS_PRIVATE_SOCKET "/run/cmkd/private"
 #define AUDIT_STATUS_FILE "/run/cmkd/audit.status"
-#define BACKUPS_DIRECTORY "/var/lib/cmkd/backups"
+#define STATE_DIRECTORY "/var/lib/cmkd"
+#define BACKUPS_DIRECTORY STATE_DIRECTORY "/backups"
