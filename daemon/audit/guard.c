@@ -6,6 +6,7 @@
 #include "common/config.h"
 #include "common/kernel-parameter.h"
 #include "common/log.h"
+#include "common/torn-files.h"
 
 #include <inttypes.h>
 #include <unistd.h>
@@ -106,6 +107,7 @@ static void load_state(struct guard *g) {
         char *rest, *line;
         uint64_t n;
 
+        (void) torn_files_remove(TRAIL_DIR, GUARD_STATE_NAME, "");
         if (read_small_file(GUARD_STATE_FILE, 4096, &text, NULL) < 0)
                 return;
         for (rest = text; (line = strsep(&rest, "\n")); ) {

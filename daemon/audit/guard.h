@@ -13,7 +13,8 @@
 #include "status.h"
 #include "writer.h"
 
-#define GUARD_STATE_FILE TRAIL_DIR "/guard.state"      /* NAME=VALUE lines: clean (seconds), confirmed */
+#define GUARD_STATE_NAME "guard.state"
+#define GUARD_STATE_FILE TRAIL_DIR "/" GUARD_STATE_NAME      /* NAME=VALUE lines: clean (seconds), confirmed */
 
 struct guard;
 

@@ -19,6 +19,8 @@ struct reader {
         char name[SEGMENT_NAME_MAX];       /* of the file that is read */
         uint64_t first;                    /* in the name of the last segment that was begun; 0: none */
         bool active;                       /* fd is the file that is written to */
+        uint64_t *segments;                /* after it, as the directory had them when it was read last */
+        size_t n_segments, next_segment;
         unsigned files;
         uint64_t line;
         size_t begin, end, scanned;        /* no newline in [begin, scanned) */
@@ -32,6 +34,7 @@ struct reader *reader_free(struct reader *r) {
         safe_close(r->fd);
         safe_close(r->dir_fd);
         safe_close(r->inotify_fd);
+        free(r->segments);
         free(r);
         return NULL;
 }
@@ -72,6 +75,44 @@ static int open_file(const struct reader *r, const char *name) {
         return S_ISREG(st.st_mode) ? TAKE_FD(fd) : -EBADMSG;
 }
 
+static int read_directory(struct reader *r) {
+        free(TAKE_PTR(r->segments));
+        r->n_segments = r->next_segment = 0;
+        return segments_list(r->dir_fd, r->stem, r->first, &r->segments, &r->n_segments);
+}
+
+/* The segment after the one that was read last. The directory is read when those of its last reading are through, and when one of them
+ * is not there any more. Returns 1, 0 (there is none), -errno. */
+static int open_segment(struct reader *r, char name[static SEGMENT_NAME_MAX], uint64_t *ret_first, int *ret_fd) {
+        bool fresh = false;
+
+        for (;;) {
+                uint64_t first;
+                int k;
+
+                if (r->next_segment == r->n_segments) {
+                        k = read_directory(r);
+                        if (k < 0 || r->n_segments == 0)
+                                return k;
+                        fresh = true;
+                }
+                first = r->segments[r->next_segment];
+                k = segment_name(r->stem, first, name, SEGMENT_NAME_MAX);
+                if (k < 0)
+                        return k;
+                k = open_file(r, name);
+                if (k == -ENOENT && !fresh) {
+                        r->next_segment = r->n_segments;
+                        continue;
+                }
+                if (k < 0)
+                        return k;
+                *ret_first = first;
+                *ret_fd = k;
+                return 1;
+        }
+}
+
 /* Opens the segment after the one that was read last; the file that is written to after all of them. What becomes a
  * segment meanwhile is one when it is looked for again; what has both names is the file that is written to. Returns 1, 0
  * (there is none), -errno. */
@@ -86,18 +127,13 @@ static int open_next(struct reader *r) {
                 active = open_file(r, last);
                 if (active < 0 && active != -ENOENT)
                         return active;
-                k = segments_next(r->dir_fd, r->stem, r->first, &first);
+                k = open_segment(r, name, &first, &fd);
                 if (k < 0)
                         return k;
                 if (k > 0) {
-                        k = segment_name(r->stem, first, name, sizeof(name));
-                        if (k < 0)
-                                return k;
-                        fd = open_file(r, name);
-                        if (fd < 0)
-                                return fd;
                         if (active < 0 || !is_same(r, name, active)) {
                                 begin_file(r, TAKE_FD(fd), name, first);
+                                r->next_segment++;
                                 return 1;
                         }
                         if (!is_same(r, last, active))
@@ -180,14 +216,14 @@ static int fill(struct reader *r) {
 /* At the end of the file that is written to: true if it has become a segment. */
 static bool was_rotated(struct reader *r) {
         char name[SEGMENT_NAME_MAX];
-        uint64_t first = r->first;
 
         active_name(r, name);
-        if (is_same(r, name, r->fd))
+        if (is_same(r, name, r->fd) || read_directory(r) < 0)
                 return false;
-        while (segments_next(r->dir_fd, r->stem, first, &first) > 0)
-                if (segment_name(r->stem, first, name, sizeof(name)) >= 0 && is_same(r, name, r->fd)) {
-                        r->first = first;
+        for (size_t i = 0; i < r->n_segments; i++)
+                if (segment_name(r->stem, r->segments[i], name, sizeof(name)) >= 0 && is_same(r, name, r->fd)) {
+                        r->first = r->segments[i];
+                        r->next_segment = i + 1;
                         r->active = false;
                         snprintf(r->name, sizeof(r->name), "%s", name);
                         return true;

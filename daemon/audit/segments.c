@@ -26,12 +26,31 @@ int segment_parse(const char *stem, const char *name, uint64_t *ret_first) {
         return 0;
 }
 
-/* Largest: of all; else the smallest above after. */
-static int find(int dir_fd, const char *stem, bool largest, uint64_t after, uint64_t *ret_first) {
-        int fd = openat(dir_fd, ".", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+static int compare(const void *a, const void *b) {
+        uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
+
+        return (x > y) - (x < y);
+}
+
+static int append(uint64_t **list, size_t *n, uint64_t first) {
+        uint64_t *bigger;
+
+        if ((*n & (*n - 1)) == 0) {                /* full: its size is a power of two */
+                bigger = reallocarray(*list, *n > 0 ? 2 * *n : 1, sizeof(*bigger));
+                if (!bigger)
+                        return -ENOMEM;
+                *list = bigger;
+        }
+        (*list)[(*n)++] = first;
+        return 0;
+}
+
+int segments_list(int dir_fd, const char *stem, uint64_t after, uint64_t **ret, size_t *ret_n) {
+        _cleanup_(closedirp) DIR *d = NULL;
+        _cleanup_(freep) uint64_t *list = NULL;
+        int fd = openat(dir_fd, ".", O_RDONLY|O_DIRECTORY|O_CLOEXEC), r = 0;
         struct dirent *e;
-        uint64_t best = 0;
-        DIR *d;
+        size_t n = 0;
 
         if (fd < 0)
                 return -errno;
@@ -40,25 +59,17 @@ static int find(int dir_fd, const char *stem, bool largest, uint64_t after, uint
                 safe_close(fd);
                 return -ENOMEM;
         }
-        while ((e = readdir(d))) {
-                uint64_t n;
+        while (r >= 0 && (e = readdir(d))) {
+                uint64_t first;
 
-                if (segment_parse(stem, e->d_name, &n) < 0 || n <= after)
-                        continue;
-                if (best == 0 || (largest ? n > best : n < best))
-                        best = n;
+                if (segment_parse(stem, e->d_name, &first) >= 0 && first > after)
+                        r = append(&list, &n, first);
         }
-        closedir(d);
-        if (best == 0)
-                return 0;
-        *ret_first = best;
-        return 1;
-}
-
-int segments_next(int dir_fd, const char *stem, uint64_t after, uint64_t *ret_first) {
-        return find(dir_fd, stem, false, after, ret_first);
-}
-
-int segments_last(int dir_fd, const char *stem, uint64_t *ret_first) {
-        return find(dir_fd, stem, true, 0, ret_first);
+        if (r < 0)
+                return r;
+        if (n > 1)
+                qsort(list, n, sizeof(*list), compare);
+        *ret = TAKE_PTR(list);
+        *ret_n = n;
+        return 0;
 }

@@ -15,7 +15,6 @@ int segment_name(const char *stem, uint64_t first, char *ret, size_t size);
 /* The number in a name. Returns 0 or -EINVAL: not such a name. */
 int segment_parse(const char *stem, const char *name, uint64_t *ret_first);
 
-/* The segment with the smallest number above after; or with the largest of all. Returns 1, 0 (there is none) or
- * -errno of the directory. */
-int segments_next(int dir_fd, const char *stem, uint64_t after, uint64_t *ret_first);
-int segments_last(int dir_fd, const char *stem, uint64_t *ret_first);
+/* The numbers of the segments above after, in their order: an array (the caller's) of *ret_n. The directory is read once; a segment that is
+ * made later has a larger number than all there are. Returns 0, -ENOMEM or -errno of the directory. */
+int segments_list(int dir_fd, const char *stem, uint64_t after, uint64_t **ret, size_t *ret_n);

@@ -163,16 +163,17 @@ static int replace_file(struct trail *t) {
  * being rotated when cmkd-audit was killed, and is no segment yet. */
 static int scan_segment(struct trail *t, const struct stat *active, struct trail_recovery *recovery) {
         _cleanup_(closep) int fd = -EBADF;
+        _cleanup_(freep) uint64_t *list = NULL;
         char name[SEGMENT_NAME_MAX];
         struct stat st;
-        uint64_t first;
+        size_t n = 0;
         off_t good;
         int r;
 
-        r = segments_last(t->dir_fd, STEM, &first);
-        if (r <= 0)
+        r = segments_list(t->dir_fd, STEM, 0, &list, &n);
+        if (r < 0 || n == 0)
                 return r;
-        r = segment_name(STEM, first, name, sizeof(name));
+        r = segment_name(STEM, list[n - 1], name, sizeof(name));
         if (r < 0)
                 return r;
         fd = openat(t->dir_fd, name, O_RDONLY|O_CLOEXEC|O_NOFOLLOW);

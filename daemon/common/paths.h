@@ -8,4 +8,5 @@
 #define DISK_SOCKET "/run/cmkd/disk.sock"
 #define LADDER_SOCKET "/run/cmkd/ladder.sock"
 #define AUDIT_STATUS_FILE "/run/cmkd/audit.status"
-#define BACKUPS_DIRECTORY "/var/lib/cmkd/backups"
+#define STATE_DIRECTORY "/var/lib/cmkd"
+#define BACKUPS_DIRECTORY STATE_DIRECTORY "/backups"

@@ -21,7 +21,7 @@ struct one {
 
 struct calls {
         const struct volume_call *call;
-        bool flag, json, list;
+        unsigned flags;                /* enum calls_flags; LIST also where there are several */
         sd_bus *bus;
         size_t n, n_flying, n_ended;
         struct one *ones;
@@ -62,7 +62,7 @@ static struct json_object *new_failure(const char *what, int code, const char *w
 /* Says why, under the name of whom it is about where there are several. */
 static int fail_one(struct one *one, int code, const char *why) {
         set_result(one, new_failure(one->what, code, why));
-        if (!one->calls->list || startswith(why, one->what))
+        if (!(one->calls->flags & CALLS_LIST) || startswith(why, one->what))
                 return fail((enum exit_code) code, "%s", why);
         return fail((enum exit_code) code, "%s: %s", one->what, why);
 }
@@ -104,7 +104,7 @@ static int take_reply(struct one *one, sd_bus_message *reply) {
                             : sd_bus_message_read(reply, "b", &changed);
         if (r < 0)
                 return call_misunderstood(r);
-        if (!one->calls->json) {
+        if (!(one->calls->flags & CALLS_JSON)) {
                 printf("%s is %s%s%s%s\n", name, call->done, changed ? "" : " already", node ? " as " : "", strempty(node));
                 fflush(stdout);
                 return EXIT_CODE_DONE;
@@ -146,7 +146,7 @@ static int send_one(struct one *one) {
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", one->what);
         if (r >= 0 && c->call->flag)
-                r = c->flag ? sd_bus_message_append(m, "a{sv}", 1, c->call->flag, "b", 1) : sd_bus_message_append(m, "a{sv}", 0);
+                r = c->flags & CALLS_OPTION ? sd_bus_message_append(m, "a{sv}", 1, c->call->flag, "b", 1) : sd_bus_message_append(m, "a{sv}", 0);
         if (r >= 0)
                 r = sd_bus_call_async(c->bus, NULL, m, on_reply, one, CALL_TIMEOUT_USEC);
         sd_bus_message_unref(m);
@@ -236,9 +236,8 @@ static int print_list(const struct calls *c) {
         return list ? print_json(list) : fail(EXIT_CODE_FAILED, "out of memory");
 }
 
-int calls_run(const struct volume_call *call, char *const *what, size_t n, bool flag, bool json, bool list,
-              uint64_t wait_seconds) {
-        _cleanup_(calls_done) struct calls c = { .call = call, .flag = flag, .json = json, .list = list || n > 1 };
+int calls_run(const struct volume_call *call, char *const *what, size_t n, unsigned flags, uint64_t wait_seconds) {
+        _cleanup_(calls_done) struct calls c = { .call = call, .flags = flags | (n > 1 ? CALLS_LIST : 0) };
         int code = EXIT_CODE_DONE;
 
         for (size_t i = 0; i < n && code == EXIT_CODE_DONE; i++)
@@ -253,8 +252,8 @@ int calls_run(const struct volume_call *call, char *const *what, size_t n, bool 
                 c.ones[i] = (struct one) { .calls = &c, .what = what[i], .patience = {
                         .end_usec = wait_seconds ? now_boottime_usec() + wait_seconds * USEC_PER_SEC : 0 } };
         run_all(&c);
-        if (json && !call->run)
-                code = c.list ? print_list(&c) : c.ones[0].result ? print_json(c.ones[0].result) : EXIT_CODE_DONE;
+        if ((flags & CALLS_JSON) && !call->run)
+                code = c.flags & CALLS_LIST ? print_list(&c) : c.ones[0].result ? print_json(c.ones[0].result) : EXIT_CODE_DONE;
         for (size_t i = 0; i < n; i++)
                 if (c.ones[i].code != EXIT_CODE_DONE)
                         return c.ones[i].code;

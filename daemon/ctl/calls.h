@@ -22,7 +22,12 @@ struct volume_call {
         int (*run)(const char *what);  /* in place of a call: returns an exit code, prints by itself. NULL: the call */
 };
 
-/* what: the volumes, n of them. list: --json prints a list even for one. wait_seconds: how long to try again what may get
- * better. Returns an exit code. */
-int calls_run(const struct volume_call *call, char *const *what, size_t n, bool flag, bool json, bool list,
-              uint64_t wait_seconds);
+enum calls_flags {
+        CALLS_OPTION = 1 << 0,         /* with the call's boolean option */
+        CALLS_JSON = 1 << 1,
+        CALLS_LIST = 1 << 2,           /* JSON is a list even for one */
+};
+
+/* what: the volumes, n of them. flags: enum calls_flags. wait_seconds: how long to try again what may get better. Returns an exit
+ * code. */
+int calls_run(const struct volume_call *call, char *const *what, size_t n, unsigned flags, uint64_t wait_seconds);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "audit-status.h"
 #include "print.h"
 
 #include "common/audit-proto.h"
@@ -16,7 +17,7 @@
 #define ANSWER_MSEC 30000
 #define LOOK_MSEC 200
 
-/* The value of a NAME=VALUE line, or NULL; text loses its newlines one by one. */
+/* The value of a NAME=VALUE line, or NULL. */
 static const char *value_of(struct json_object *o, const char *name) {
         const char *text = json_text(o, name);
 
@@ -24,24 +25,14 @@ static const char *value_of(struct json_object *o, const char *name) {
 }
 
 static int read_status(struct json_object **ret) {
-        _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
         _cleanup_(freep) char *text = NULL;
-        char *rest, *line;
         int r;
 
         r = read_small_file(AUDIT_STATUS_FILE, 65536, &text, NULL);
         if (r < 0)
                 return fail(EXIT_CODE_FAILED, "%s: %s; does cmkd-audit run?", AUDIT_STATUS_FILE, strerror(-r));
-        for (rest = text; (line = strsep(&rest, "\n")); ) {
-                char *value = strchr(line, '=');
-
-                if (value) {
-                        *value++ = 0;
-                        json_object_object_add(o, line, json_object_new_string(value));
-                }
-        }
-        *ret = TAKE_PTR(o);
-        return EXIT_CODE_DONE;
+        *ret = audit_status_parse(text);
+        return *ret ? EXIT_CODE_DONE : fail(EXIT_CODE_FAILED, "out of memory");
 }
 
 /* Whether the kernel audits cannot be asked without the right to change it: what came of it tells. */
@@ -82,15 +73,17 @@ static void print_time(struct json_object *o, const char *name, const char *titl
 }
 
 int verb_guard_status(const struct invocation *in) {
-        _cleanup_(json_object_putp) struct json_object *o = NULL;
+        _cleanup_(json_object_putp) struct json_object *o = NULL, *typed = NULL;
         const char *state;
         int code;
 
         code = read_status(&o);
         if (code != EXIT_CODE_DONE)
                 return code;
-        if (has_option(in, OPTION_JSON))
-                return print_json(o);
+        if (has_option(in, OPTION_JSON)) {
+                typed = audit_status_typed(o);
+                return typed ? print_json(typed) : fail(EXIT_CODE_FAILED, "out of memory");
+        }
         state = value_of(o, "guard");
         if (!state) {
                 puts("guard: nothing is recorded from the kernel");

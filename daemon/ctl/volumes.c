@@ -45,14 +45,17 @@ static int list_names(struct names *l) {
         return r < 0 ? call_misunderstood(r) : EXIT_CODE_DONE;
 }
 
+static unsigned flags_of(const struct invocation *in) {
+        return (has_option(in, OPTION_READ_ONLY) ? CALLS_OPTION : 0) | (has_option(in, OPTION_JSON) ? CALLS_JSON : 0);
+}
+
 static int attach_all(const struct invocation *in, uint64_t seconds) {
         _cleanup_(names_done) struct names l = {};
         int code = list_names(&l);
 
         if (code == EXIT_CODE_DONE && l.n == 0 && !has_option(in, OPTION_JSON))
                 puts("there is no volume on this node's list");
-        return code != EXIT_CODE_DONE ? code : calls_run(&attach_call, l.names, l.n, has_option(in, OPTION_READ_ONLY),
-                                                         has_option(in, OPTION_JSON), true, seconds);
+        return code != EXIT_CODE_DONE ? code : calls_run(&attach_call, l.names, l.n, flags_of(in) | CALLS_LIST, seconds);
 }
 
 int verb_attach(const struct invocation *in) {
@@ -71,12 +74,11 @@ int verb_attach(const struct invocation *in) {
                 return code;
         if (all)
                 return attach_all(in, seconds);
-        return calls_run(udev ? &udev_call : &attach_call, in->args, in->n_args, has_option(in, OPTION_READ_ONLY),
-                         has_option(in, OPTION_JSON), false, seconds);
+        return calls_run(udev ? &udev_call : &attach_call, in->args, in->n_args, flags_of(in), seconds);
 }
 
 static int run(const struct volume_call *call, const struct invocation *in) {
-        return calls_run(call, in->args, in->n_args, false, has_option(in, OPTION_JSON), false, 0);
+        return calls_run(call, in->args, in->n_args, flags_of(in), 0);
 }
 
 int verb_detach(const struct invocation *in) {

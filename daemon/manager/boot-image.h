@@ -9,9 +9,11 @@
  * that whoever finds none may write to the disk what only the new list opens. The unit is wanted by cmkd.service too: what was interrupted
  * is done by the next start. */
 
+#include "common/paths.h"
 #include "header-work.h"
 
-#define BOOT_IMAGE_DUE "/var/lib/cmkd/initramfs-due"
+#define BOOT_IMAGE_DUE_NAME "initramfs-due"
+#define BOOT_IMAGE_DUE STATE_DIRECTORY "/" BOOT_IMAGE_DUE_NAME
 #define BOOT_IMAGE_UNIT "cmkd-initramfs.service"
 
 /* why: NULL, every image has the list; else a sentence without an end. */

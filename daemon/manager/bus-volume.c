@@ -326,7 +326,7 @@ static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const ch
         else if (r >= 0 && volume_is_open(v) && !v->breaker_set)
                 r = sd_bus_message_append(reply, "s", "no deadline is set in the breaker");
         if (r >= 0 && v->state == VOLUME_LINGERING)
-                r = sd_bus_message_append(reply, "s", v->lease.cut_done ? "cut, but not clean" : "NOT CUT");
+                r = sd_bus_message_append(reply, "s", v->lease.cut_done ? "closed, but not clean" : "NOT CUT");
         if (r >= 0)
                 r = append_origin(reply, v);
         missing = v->state == VOLUME_CUT && lease_cause_is_undone(v->cause) ? fellows_missing(v) : NULL;

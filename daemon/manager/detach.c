@@ -55,6 +55,13 @@ static void end(struct detach *d, struct outcome *o, const char *event) {
 }
 
 /* The mapping is gone: so must be its keys. */
+static void leave_rest(struct detach *d, struct outcome *o, const char *what) {
+        teardown_linger(d->volume);
+        outcome_set(o, EXIT_CODE_BUSY, "%s: detached, but something may be left, which is looked for every 15 s until it is gone: %s",
+                    d->volume->name, what);
+        end(d, o, "failed");
+}
+
 static void on_verified(const struct disk_reply *y, int fd, void *user) {
         struct detach *d = user;
         struct volume *v = d->volume;
@@ -66,10 +73,14 @@ static void on_verified(const struct disk_reply *y, int fd, void *user) {
                 end(d, &o, "failed");
                 return;
         }
-        if (y->error < 0) {
-                outcome_set(&o, EXIT_CODE_BUSY, "%s: detached, but something is left: %s", v->name, y->message);
-                volume_set_state(v, VOLUME_CLOSED);
+        if (y->error < 0 && (y->flags & DISK_FLAG_OURS)) {
+                outcome_set(&o, EXIT_CODE_BUSY, "%s: it was mapped again while it was detached: %s", v->name, y->message);
+                volume_set_state(v, d->before);
                 end(d, &o, "failed");
+                return;
+        }
+        if (y->error < 0) {
+                leave_rest(d, &o, y->message);
                 return;
         }
         volume_set_state(v, VOLUME_CLOSED);
@@ -85,6 +96,11 @@ static void on_deactivated(const struct disk_reply *y, int fd, void *user) {
         struct outcome o = {};
 
         safe_close(fd);
+        if (y->error == -EKEYREJECTED && v->state == VOLUME_DETACHING) {       /* its mapping is gone, its keys are not */
+                o.changed = true;
+                leave_rest(d, &o, y->message);
+                return;
+        }
         if (y->error < 0) {
                 outcome_from_disk(&o, y);
                 if (v->state == VOLUME_DETACHING)
@@ -94,8 +110,12 @@ static void on_deactivated(const struct disk_reply *y, int fd, void *user) {
         }
         volume_disk_request(v, DISK_OP_STEP_VERIFY, &q);
         if (disk_child_start(d->manager->children, &q, -EBADF, -EBADF, MANAGER_DISK_TIMEOUT_USEC, on_verified, d, NULL) < 0) {
-                volume_set_state(v, VOLUME_CLOSED);
-                outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", v->name);
+                o.changed = true;
+                if (v->state == VOLUME_DETACHING) {
+                        leave_rest(d, &o, "out of memory");
+                        return;
+                }
+                outcome_set(&o, EXIT_CODE_REVOKED, "%s: it was cut meanwhile", v->name);
                 end(d, &o, "failed");
         }
 }

@@ -187,13 +187,17 @@ static void leave(struct encrypt_run *r) {
         run_free(r);
 }
 
+static void drop_pipe(struct encrypt_run *r) {
+        r->pipe = sd_event_source_disable_unref(r->pipe);
+        r->pipe_fd = safe_close(r->pipe_fd);
+}
+
 /* The step has ended, with or without a child. */
 static void on_step(const struct outcome *o, void *user) {
         struct encrypt_run *r = user;
         struct volume *v = volume_of(r);
 
-        r->pipe = sd_event_source_disable_unref(r->pipe);
-        r->pipe_fd = safe_close(r->pipe_fd);
+        drop_pipe(r);
         if (r->has_ended && r->ended.error == 0) {
                 r->work.header = r->ended;
                 if (!(r->ended.flags & DISK_FLAG_ENCRYPTING)) {
@@ -227,6 +231,7 @@ static void on_ran(const struct disk_reply *y, int fd, void *user) {
         safe_close(fd);
         u->secret_fd = safe_close(u->secret_fd);
         r->child = NULL;
+        drop_pipe(r);                      /* a child with another key has one of its own */
         if (unlock_try_next(u, y))
                 return;
         /* Policy: nothing was begun; else the child was at work, or cannot say whether it was. */

@@ -6,10 +6,13 @@
 #include <systemd/sd-daemon.h>
 
 #include "adopt.h"
+#include "boot-image.h"
 #include "bus.h"
 #include "clock-watch.h"
 #include "common/fips.h"
 #include "common/log.h"
+#include "common/paths.h"
+#include "common/torn-files.h"
 #include "cut-mark.h"
 #include "disk-child.h"
 #include "drill.h"
@@ -250,6 +253,21 @@ static void record_start(struct manager *m) {
         manager_record(m, r);
 }
 
+/* What was being written when an earlier one was killed. What is in /run goes with the boot. */
+static void remove_torn_files(void) {
+        static const struct { const char *dir, *name, *suffix; } written[] = {
+                { TRUST_DIRECTORY, NULL, ".conf" }, { TRUST_EARLY_DIRECTORY, NULL, ".conf" }, { TRUST_PENDING_DIRECTORY, NULL, ".conf" },
+                { BACKUPS_DIRECTORY, NULL, ".luks1" }, { STATE_DIRECTORY, BOOT_IMAGE_DUE_NAME, "" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(written); i++) {
+                int n = torn_files_remove(written[i].dir, written[i].name, written[i].suffix);
+
+                if (n > 0)
+                        log_notice("%s: %d files that were not written to their end are gone", written[i].dir, n);
+        }
+}
+
 int manager_new(bool early, struct manager **ret) {
         _cleanup_(manager_freep) struct manager *m = calloc(1, sizeof(*m));
         int r;
@@ -267,6 +285,7 @@ int manager_new(bool early, struct manager **ret) {
                 log_error("%s cannot be made: %s", TRUST_DIRECTORY, strerror(-r));
                 return r;
         }
+        remove_torn_files();
         r = load(m);
         if (r < 0)
                 return r;

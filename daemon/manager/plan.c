@@ -91,8 +91,12 @@ static void add_busy(struct plan *p, bool suspended) {
         add(p, DISK_OP_STEP_VERIFY);
 }
 
+static bool is_named(const struct plan_facts *f) {
+        return volume_name_is_valid(f->name) && uuid_is_valid(f->uuid) && f->sectors > 0;
+}
+
 static int check(const struct plan_facts *f) {
-        if (!volume_name_is_valid(f->name) || !uuid_is_valid(f->uuid) || f->sectors == 0)
+        if (!is_named(f))
                 return -EINVAL;
         switch (f->action) {
         case ACTION_REPORT:
@@ -147,6 +151,17 @@ int plan_make_retry(const struct plan_facts *f, bool cut_done, struct plan *ret)
         add(&p, DISK_OP_STEP_FLUSH);
         add(&p, DISK_OP_STEP_KILL);
         add(&p, DISK_OP_STEP_UNMOUNT);
+        add(&p, DISK_OP_STEP_REMOVE);
+        add(&p, DISK_OP_STEP_VERIFY);
+        *ret = p;
+        return 0;
+}
+
+int plan_make_clean(const struct plan_facts *f, struct plan *ret) {
+        struct plan p = { .then = ACTION_REPORT };
+
+        if (!is_named(f))
+                return -EINVAL;
         add(&p, DISK_OP_STEP_REMOVE);
         add(&p, DISK_OP_STEP_VERIFY);
         *ret = p;

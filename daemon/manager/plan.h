@@ -62,5 +62,8 @@ int plan_make(const struct plan_facts *f, struct plan *ret);
 /* What is left to do for a volume that lingers: all from FLUSH on, and CUT before it where that was not verified. */
 int plan_make_retry(const struct plan_facts *f, bool cut_done, struct plan *ret);
 
+/* What is left of a volume that was detached, of whatever role: nobody uses it, and nobody is killed. As above. */
+int plan_make_clean(const struct plan_facts *f, struct plan *ret);
+
 /* One step for people: "cut      error table on data1 (253:4, 2048 sectors), at most 4.000 s; else by the breaker". */
 void plan_step_to_string(const struct plan_facts *f, const struct plan_step *s, char *buf, size_t size);

@@ -28,12 +28,13 @@ struct teardown {
         bool running;
         bool cut_done;                        /* the error table was verified, by us or by the breaker */
         bool failed;                          /* a step whose failure means LINGERING */
+        bool detached;                        /* nobody cut it: it is closed once it is clean */
         struct instant started;
         enum action action;
         struct disk_child *child;             /* one for all steps, and a new one after each that failed */
         bool child_stays;                     /* it was asked to wait for one step more */
         struct notice *notice;
-        sd_event_source *timer;               /* the retry */
+        sd_event_source *timer;               /* the retry: there from the beginning, since later there may be no memory for it */
         char results[PLAN_STEPS_MAX][161];
         teardown_done done;
         void *user;
@@ -86,24 +87,34 @@ static void record_end(struct teardown *t) {
         manager_record(t->volume->manager, r);
 }
 
-static int on_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
-        struct teardown *t = user;
+static void try_later(struct teardown *t, uint64_t usec) {
+        int r = sd_event_source_set_time_relative(t->timer, usec);
+
+        if (r >= 0)
+                r = sd_event_source_set_enabled(t->timer, SD_EVENT_ONESHOT);
+        if (r < 0)
+                log_alert("%s: it is not tried again (%s): \"cmkctl cut %s\"", t->volume->name, strerror(-r), t->volume->name);
+}
+
+static void try_again(struct teardown *t) {
         struct plan_facts f;
+        int r;
 
         teardown_facts(t->volume, ACTION_CUT, &f);
-        t->timer = sd_event_source_disable_unref(t->timer);
-        if (plan_make_retry(&f, t->cut_done, &t->plan) < 0)
-                return 0;
+        r = t->detached ? plan_make_clean(&f, &t->plan) : plan_make_retry(&f, t->cut_done, &t->plan);
+        if (r < 0) {
+                log_error("%s: what is left of it cannot be removed: %s", t->volume->name, strerror(-r));
+                try_later(t, RETRY_USEC);
+                return;
+        }
         t->running = true;
         t->failed = false;
         t->step = 0;
         memset(t->results, 0, sizeof(t->results));
-        volume_set_state(t->volume, VOLUME_CUTTING);
+        if (!t->detached)
+                volume_set_state(t->volume, VOLUME_CUTTING);
         run_step(t);
-        return 0;
 }
-
-static int on_power_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *user);
 
 /* The breaker does it; one that is being replaced hears of it a moment later, and has its deadline until then. */
 static void power(struct teardown *t) {
@@ -120,17 +131,48 @@ static void power(struct teardown *t) {
                 return;
         log_alert("%s: cmkd-breaker cannot be told; tried again", v->name);
         volume_set_state(v, VOLUME_CUTTING);
-        if (sd_event_add_time_relative(v->manager->event, &t->timer, CLOCK_BOOTTIME, POWER_RETRY_USEC, 0, on_power_retry,
-                                       t) < 0)
-                log_error("%s: no memory to try again", v->name);
+        try_later(t, POWER_RETRY_USEC);
 }
 
-static int on_power_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+static bool ends_with_power(const struct teardown *t) {
+        return t->plan.then == ACTION_POWEROFF || t->plan.then == ACTION_REBOOT;
+}
+
+static int on_timer(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
         struct teardown *t = user;
 
-        t->timer = sd_event_source_disable_unref(t->timer);
-        power(t);
+        if (ends_with_power(t))
+                power(t);
+        else
+                try_again(t);
         return 0;
+}
+
+static void linger(struct teardown *t) {
+        struct volume *v = t->volume;
+
+        record_end(t);
+        log_alert("%s: %s, but not clean: see \"cmkctl status\"; tried again every 15 s", v->name,
+                  t->detached ? "detached" : t->cut_done ? "cut" : "NOT CUT");
+        volume_set_state(v, VOLUME_LINGERING);
+        v->lease.cut_done = t->cut_done;
+        try_later(t, RETRY_USEC);
+}
+
+static void end_clean(struct teardown *t) {
+        struct volume *v = t->volume;
+
+        record_end(t);
+        log_notice("%s: closed: no mapping, no key is left", v->name);
+        if (t->detached) {
+                volume_set_state(v, VOLUME_CLOSED);
+                return;
+        }
+        v->manager->teardowns.n++;
+        v->manager->teardowns.usec += v->manager->teardowns.last_usec = elapsed(t);
+        volume_set_state(v, VOLUME_CUT);
+        if (!drill_of(v->manager, v->name))
+                bus_start_unit(v->manager->bus, "cmkd-cut", v->name);
 }
 
 /* Every step has run. What is left is a state, never a success. */
@@ -141,32 +183,22 @@ static void finish(struct teardown *t) {
         t->fd = safe_close(t->fd);
         if (t->child)
                 disk_child_cancel(TAKE_PTR(t->child));
-        if (t->plan.then == ACTION_POWEROFF || t->plan.then == ACTION_REBOOT) {
+        if (ends_with_power(t)) {
                 power(t);
                 return;
         }
         t->running = false;
         done = TAKE_PTR(t->done);
-        record_end(t);
-        if (t->failed) {
-                log_alert("%s: %s, but not clean: see \"cmkctl status\"; tried again every 15 s", v->name,
-                          t->cut_done ? "cut" : "NOT CUT");
-                volume_set_state(v, VOLUME_LINGERING);
-                v->lease.cut_done = t->cut_done;
-                if (sd_event_add_time_relative(v->manager->event, &t->timer, CLOCK_BOOTTIME, RETRY_USEC, 0, on_retry, t) < 0)
-                        log_error("%s: no memory to try again", v->name);
-        } else {
-                log_notice("%s: closed: no mapping, no key is left", v->name);
-                v->manager->teardowns.n++;
-                v->manager->teardowns.usec += v->manager->teardowns.last_usec = elapsed(t);
-                volume_set_state(v, VOLUME_CUT);
-                if (!drill_of(v->manager, v->name))
-                        bus_start_unit(v->manager->bus, "cmkd-cut", v->name);
-        }
+        if (t->failed)
+                linger(t);
+        else
+                end_clean(t);
         if (done)
                 done(v, t->user);
         key_evaluate_volume(v);
         wraps_schedule(v);
+        if (v->state == VOLUME_CLOSED)
+                manager_volume_forget(v->manager, v);
 }
 
 static void escalate(struct teardown *t) {
@@ -255,7 +287,7 @@ static void run_step(struct teardown *t) {
                         break;
                 snprintf(t->results[t->step], sizeof(t->results[0]), "not needed: not mounted");
         }
-        if (s->op != DISK_OP_NOTICE && v->state != VOLUME_CUTTING) {
+        if (s->op != DISK_OP_NOTICE && v->state != VOLUME_CUTTING && !t->detached) {
                 volume_set_state(v, VOLUME_CUTTING);
                 fellows_take_along(v);
         }
@@ -329,6 +361,20 @@ static void announce(const struct teardown *t) {
                          undone ? "\" holds it back" : "");
 }
 
+static struct teardown *teardown_new(struct volume *v, enum action action) {
+        struct teardown *t = calloc(1, sizeof(*t));
+
+        if (!t)
+                return NULL;
+        t->volume = v;
+        t->action = action;
+        t->fd = t->batch = -EBADF;
+        if (sd_event_add_time(v->manager->event, &t->timer, CLOCK_BOOTTIME, USEC_INFINITY, 0, on_timer, t) >= 0)
+                return t;
+        free(t);
+        return NULL;
+}
+
 int teardown_start(struct volume *v, enum action action, enum lease_cause cause, const char *why) {
         struct plan_facts f;
         struct teardown *t;
@@ -336,12 +382,9 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
 
         if (v->teardown && v->teardown->running)
                 return -EALREADY;
-        t = calloc(1, sizeof(*t));
+        t = teardown_new(v, action);
         if (!t)
                 return -ENOMEM;
-        t->volume = v;
-        t->action = action;
-        t->fd = t->batch = -EBADF;
         teardown_facts(v, action, &f);
         /* nobody can do anything in an orderly way any more */
         if (cause == CAUSE_DISK_REMOVED || cause == CAUSE_STACK || cause == CAUSE_INTERRUPTED)
@@ -350,7 +393,7 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
                 f.disk_flags |= DISK_FLAG_SUSPENDED;
         r = plan_make(&f, &t->plan);
         if (r < 0) {
-                free(t);
+                teardown_free(t);
                 return r;
         }
         teardown_free(v->teardown);
@@ -377,6 +420,24 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
         if (v->state == VOLUME_CUTTING && t->plan.then == ACTION_REPORT)
                 fellows_take_along(v);
         return 0;
+}
+
+void teardown_linger(struct volume *v) {
+        struct teardown *t = teardown_new(v, ACTION_CUT);
+
+        if (!t) {
+                log_alert("%s: detached, but not clean, and no memory to try again: \"cmkctl cut %s\"", v->name, v->name);
+                volume_set_state(v, VOLUME_LINGERING);
+                v->lease.cut_done = true;
+        } else {
+                teardown_free(v->teardown);
+                v->teardown = t;
+                t->started = instant_now();
+                t->detached = t->failed = t->cut_done = true;
+                linger(t);
+        }
+        key_evaluate_volume(v);
+        wraps_schedule(v);
 }
 
 void teardown_call_off(struct volume *v, const char *why) {

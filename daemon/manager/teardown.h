@@ -6,7 +6,8 @@
  *   intent record (200 ms at most) ─► [notice.h] ─► step ─► step ─► CUT: the moment "revoked" ─► ... ─► VERIFY ─► CUT
  *                                                                                   │ what could not be cleaned
  *                                                                                   └─► LINGERING: again every 15 s
- */
+ *
+ * A detach that left something goes on here: teardown_linger() ─► LINGERING ─► REMOVE, VERIFY ─► CLOSED */
 
 #include "plan.h"
 #include "volume.h"
@@ -18,6 +19,10 @@ struct teardown;
  * Returns 0 (the state is NOTICE or CUTTING, later CUT or LINGERING), -EALREADY (one is running), -ENOMEM, or what
  * plan_make() says. */
 int teardown_start(struct volume *v, enum action action, enum lease_cause cause, const char *why);
+
+/* DETACHING, its mapping was removed, and something is left of it or nobody knows: LINGERING until it is clean, then CLOSED and forgotten.
+ * Nobody is killed for that. Where there is no memory to try again, that is said; "cmkctl cut" does. */
+void teardown_linger(struct volume *v);
 
 /* Ends a notice: the volume stays open. why: static text for people. Nothing happens in any other state. */
 void teardown_call_off(struct volume *v, const char *why);

@@ -18,13 +18,6 @@ const struct trust_entry *trust_find_name(const struct trust_list *l, const char
         return NULL;
 }
 
-const struct trust_key *trust_find_key(const struct trust_entry *e, const struct key_uri *key) {
-        for (unsigned n = 0; n < e->n_keys; n++)
-                if (key_uri_same_key(&e->keys[n].key, key))
-                        return e->keys + n;
-        return NULL;
-}
-
 void trust_key_take(struct trust_key *k, const struct disk_wrap *w) {
         k->generation = w->generation;
         k->proof_time = w->proof_time;
@@ -59,12 +52,4 @@ const struct trust_entry *trust_find_made_from(const struct trust_list *l, const
                 if (streq(l->entries[i].image, image))
                         return l->entries + i;
         return NULL;
-}
-
-enum trust_origin trust_origin(const struct trust_entry *e) {
-        if (!*e->image)
-                return ORIGIN_OWN;
-        if (e->rekeying)
-                return ORIGIN_CHANGING;
-        return memcmp(e->digest, e->image_digest, sizeof(e->digest)) == 0 ? ORIGIN_IMAGE : ORIGIN_CHANGED;
 }

@@ -19,7 +19,7 @@ static const struct {
         [VOLUME_HOLDING]   = { "holding", BIT(VOLUME_HELD) | BIT(VOLUME_ATTACHED) | BIT(VOLUME_CUTTING), LEASE_HOLDING },
         [VOLUME_HELD]      = { "held", BIT(VOLUME_RESUMING) | BIT(VOLUME_CUTTING), LEASE_HELD },
         [VOLUME_RESUMING]  = { "resuming", BIT(VOLUME_ATTACHED) | BIT(VOLUME_HELD) | BIT(VOLUME_CUTTING), LEASE_HELD },
-        [VOLUME_DETACHING] = { "detaching", BIT(VOLUME_ATTACHED) | BIT(VOLUME_RECOVERY) | BIT(VOLUME_CUTTING), LEASE_OPEN },
+        [VOLUME_DETACHING] = { "detaching", BIT(VOLUME_ATTACHED) | BIT(VOLUME_RECOVERY) | BIT(VOLUME_CUTTING) | BIT(VOLUME_LINGERING), LEASE_OPEN },
         [VOLUME_NOTICE]    = { "notice", BIT(VOLUME_CUTTING) | BIT(VOLUME_ATTACHED), LEASE_NOTICE },
         [VOLUME_CUTTING]   = { "cutting", BIT(VOLUME_LINGERING) | BIT(VOLUME_CUT), LEASE_CUTTING },
         [VOLUME_LINGERING] = { "lingering", BIT(VOLUME_CUTTING) | BIT(VOLUME_CUT), LEASE_LINGERING },
@@ -153,7 +153,7 @@ int volume_may_detach(const struct volume *v, const char **ret_why) {
         case VOLUME_HELD:
                 return refuse(-EBUSY, "it is held: resume it first, or cut it", ret_why);
         case VOLUME_LINGERING:
-                return refuse(-EBUSY, "it was cut, and what is left is being removed; see \"cmkctl status\"", ret_why);
+                return refuse(-EBUSY, "it was closed, and what is left is being removed; see \"cmkctl status\"", ret_why);
         default:
                 return refuse(-EBUSY, "another operation on it is under way", ret_why);
         }

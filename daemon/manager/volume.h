@@ -10,6 +10,7 @@
  *                  ATTACHED, HELD ─► NOTICE ─► CUTTING ─► CUT (the owner said no; opened again when the key is)
  *                                      └► ATTACHED (called off: the key is enabled again)
  *                                                  └────► LINGERING (cut, not clean: retried) ─► CUT
+ *                               DETACHING ─► LINGERING (closed, not clean: retried) ─► CLOSED
  *
  * CLOSED, CUT ─► RECOVERY (opened without cmkd) ─► ATTACHED (cmkctl attach), DETACHING, NOTICE, CUTTING; CLOSED where
  * somebody else closed it.

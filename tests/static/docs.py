@@ -128,6 +128,19 @@ def trail_names(tree):
             yield f"{AUDIT_PAGE}: {what} {name} is in no record"
 
 
+EVENTS = "daemon/common/audit-events.c"
+
+
+def known_events(tree):
+    """What cmkctl takes for an event is what the page has, which man-trail-names holds against the code; sorted, as people read it."""
+    page, table = tree.need(AUDIT_PAGE), re.search(r"events\[\] = \{(.*?)\};", tree.need(EVENTS), re.S)
+    names = re.findall(r'"(\w+)"', table.group(1)) if table else []
+    events = set().union(*(listed(page, f"EVENTS OF {title}") for title in ("CMKD", "CMKD-AUDIT", "THE KERNEL")))
+    if names != sorted(set(names)):
+        yield f"{EVENTS}: the names are not in their order, or are there twice"
+    yield from compare(events, set(names), EVENTS, "event")
+
+
 TOKEN, TOKEN_PAGE = "daemon/disk/token.c", "daemon/man/cmkd-token.5"
 WORKER, WORKER_PAGE = "daemon/vault/options.c", "daemon/man/cmkd-vault.8"
 

@@ -99,6 +99,7 @@ GOOD = {
     "daemon/audit/x.c": SPDX + 'audit_record_start(r, "cut", 1, true);\naudit_record_add(r, "why", w);\n',
     "daemon/man/cmkd-audit.5": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH EVENTS OF CMKD\n.TP\n.B cut\nx\n'
                                ".SH FIELDS\n.TP\n.B why\nx\n",
+    docs.EVENTS: SPDX + 'static const char *const events[] = { "cut" };\n',
     "daemon/man/cmkd-token.5": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH FIELDS\n.TP\n.B type\nx\n.TP\n.B salt\nx\n',
     "daemon/disk/token.c": SPDX + 'static const char *const members[] = { "type", "salt", NULL };\n',
     "daemon/man/cmkd-vault.8": '.\\" SPDX-License-Identifier: Apache-2.0\n.SH OPTIONS\n.TP\n.BI \\-\\-user " NAME"\nx\n',
@@ -203,6 +204,8 @@ FAULTS = {
         {"daemon/audit/x.c": SPDX + 'audit_record_start(r, "lost", 1, true);\naudit_record_add(r, "why", w);\n'},
         {"daemon/audit/x.c": SPDX + "int x;\n"},
     ],
+    "ctl-knows-events": [{docs.EVENTS: SPDX + f"static const char *const events[] = {{ {names} }};\n"} for names in (
+        '"carve"', '"cut", "cut"', '"cut", "carve"', "")] + [{docs.EVENTS: SPDX}],
     "man-token-fields": [
         {"daemon/disk/token.c": SPDX + 'static const char *const members[] = { "type", NULL };\n'},
         {"daemon/disk/token.c": SPDX + 'members[] = { "type", "salt", NULL }; members_2[] = { "type", "pepper", NULL };\n'},

@@ -43,7 +43,7 @@ static int set_up(void **state _unused_) {
                 return -1;
         snprintf(trail_file, sizeof(trail_file), "%s/trail.jsonl", dir);
         add(t, RECORD_DAEMON, "release", "a", NULL);
-        add(t, RECORD_KERNEL, "crypt_set", "a", "/usr/lib/cmkd/cmkd-disk");
+        add(t, RECORD_KERNEL, "key_set", "a", "/usr/lib/cmkd/cmkd-disk");
         add(t, RECORD_KERNEL, "open", "b", "/usr/bin/x y\033[31m\"");
         add(t, RECORD_DAEMON, "cut", "b", NULL);
         assert_int_equal(trail_commit(t, true, &kept), 0);
@@ -59,8 +59,8 @@ static int set_up_more(void **state) {
 
         if (set_up(state) < 0 || trail_open(dir, &t, &recovery) < 0)
                 return -1;
-        add(t, RECORD_DAEMON, "close", "c", "a\xc2\x9b" "2J\xc3\xa4\xc2\x80");
-        add(t, RECORD_DAEMON, "spaces", "c", "a \"\xc2\x9f\xc3\xa4");
+        add(t, RECORD_DAEMON, "closed_elsewhere", "c", "a\xc2\x9b" "2J\xc3\xa4\xc2\x80");
+        add(t, RECORD_DAEMON, "probes", "c", "a \"\xc2\x9f\xc3\xa4");
         assert_int_equal(trail_commit(t, true, &kept), 0);
         trail_free(t);
         return 0;
@@ -86,7 +86,7 @@ static void everything_is_listed(void **state _unused_) {
 
         assert_int_equal(c->code, EXIT_CODE_DONE);
         assert_int_equal(count_lines(c->out), 4);
-        assert_non_null(strstr(c->out, " kernel crypt_set          a by=/usr/lib/cmkd/cmkd-disk\n"));
+        assert_non_null(strstr(c->out, " kernel key_set            a by=/usr/lib/cmkd/cmkd-disk\n"));
         assert_non_null(strstr(c->out, " b by=\"/usr/bin/x y"));
         assert_null(strchr(c->out, '\033'));
 }
@@ -94,12 +94,11 @@ static void everything_is_listed(void **state _unused_) {
 static void filters(void **state _unused_) {
         assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--volume", "b")->out), 2);
         assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", "cut")->out), 1);
-        assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", "cu")->out), 0);
-        assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", "cut,crypt_set")->out),
+        assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", "cut,volume_open,removed")->out), 1);
+        assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", "cut,key_set")->out),
                          count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", "cut")->out) +
-                         count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", "crypt_set")->out));
+                         count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", "key_set")->out));
         assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", ",cut,")->out), 1);
-        assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--event", "cutcrypt_set,cu")->out), 0);
         assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--since", "2023-11-14Z")->out), 4);
         assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--since", "2023-11-16Z")->out), 0);
         assert_int_equal(RUN(verb_audit_list, "--file", trail_file, "--since", "once")->code, EXIT_CODE_USAGE);
@@ -113,7 +112,7 @@ static void the_last_ones(void **state _unused_) {
         assert_non_null(strstr(c->out, " cut "));
         c = RUN(verb_audit_list, "--file", trail_file, "--lines", "1", "--volume", "a");
         assert_int_equal(count_lines(c->out), 1);
-        assert_non_null(strstr(c->out, " crypt_set "));
+        assert_non_null(strstr(c->out, " key_set "));
         assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--lines", "0")->out), 0);
         assert_int_equal(count_lines(RUN(verb_audit_list, "--file", trail_file, "--lines", "9")->out), 4);
 }
@@ -129,7 +128,7 @@ static void one_record(void **state _unused_) {
         struct captured *c = RUN(verb_audit_show, "--file", trail_file, "2");
 
         assert_int_equal(c->code, EXIT_CODE_DONE);
-        assert_non_null(strstr(c->out, "event            crypt_set\n"));
+        assert_non_null(strstr(c->out, "event            key_set\n"));
         assert_int_equal(RUN(verb_audit_show, "--file", trail_file, "5")->code, EXIT_CODE_FAILED);
         assert_int_equal(RUN(verb_audit_show, "--file", trail_file, "x")->code, EXIT_CODE_USAGE);
 }
@@ -151,7 +150,7 @@ static void a_changed_byte_does_not(void **state _unused_) {
         size_t size;
 
         assert_int_equal(read_small_file(trail_file, 65536, &text, &size), 0);
-        memcpy(strstr(text, "crypt_set"), "crypt_get", 9);
+        memcpy(strstr(text, "key_set"), "key_get", 7);
         assert_int_equal(write_file_atomic(trail_file, text, size, 0600), 0);
         c = RUN(verb_audit_verify, "--file", trail_file);
         assert_int_equal(c->code, EXIT_CODE_TRAIL);
@@ -241,9 +240,9 @@ static void c1_is_replaced(void **state _unused_) {
 
         assert_int_equal(c->code, EXIT_CODE_DONE);
         assert_non_null(strstr(c->out, "exe              a?2J\xc3\xa4?\n"));
-        c = RUN(verb_audit_list, "--file", trail_file, "--event", "close");
+        c = RUN(verb_audit_list, "--file", trail_file, "--event", "closed_elsewhere");
         assert_non_null(strstr(c->out, "by=a?2J\xc3\xa4?\n"));
-        c = RUN(verb_audit_list, "--file", trail_file, "--event", "spaces");
+        c = RUN(verb_audit_list, "--file", trail_file, "--event", "probes");
         assert_non_null(strstr(c->out, "by=\"a \\\"?\xc3\xa4\"\n"));
         c = RUN(verb_audit_list, "--file", "/nonexistent/\xc2\x9b" "2J\x1b\x7f");
         assert_non_null(strstr(c->err, "/nonexistent/?2J??: "));
@@ -258,10 +257,10 @@ static void no_trail_is_no_empty_trail(void **state _unused_) {
 static void nothing_is_said_to_be_nothing(void **state _unused_) {
         struct captured *c;
 
-        c = RUN(verb_audit_list, "--file", trail_file, "--event", "volume_opn", "--volume", "a");
+        c = RUN(verb_audit_list, "--file", trail_file, "--event", "volume_open", "--volume", "a");
         assert_int_equal(c->code, EXIT_CODE_DONE);
         assert_string_equal(c->out, "");
-        assert_string_equal(c->err, "cmkctl: no record of 4 is an event volume_opn\n");
+        assert_string_equal(c->err, "cmkctl: no record of 4 is an event volume_open\n");
         c = RUN(verb_audit_list, "--file", trail_file, "--volume", "nosuch", "--unit", "x.service");
         assert_string_equal(c->err, "cmkctl: no record of 4 is of volume nosuch\ncmkctl: no record of 4 is of unit x.service\n");
         c = RUN(verb_audit_list, "--file", trail_file, "--volume", "a", "--event", "cut");
@@ -273,6 +272,28 @@ static void nothing_is_said_to_be_nothing(void **state _unused_) {
         assert_non_null(strstr(c->err, "uid= takes a number"));
         assert_int_equal(RUN(verb_audit_list, "--file", trail_file, "--actor", "loginuid=unset")->code, EXIT_CODE_DONE);
         assert_int_equal(RUN(verb_audit_list, "--file", trail_file, "--event", ",")->code, EXIT_CODE_USAGE);
+}
+
+/* "There is none" about an event that there cannot be is a wrong answer. */
+static void events_are_known(void **state _unused_) {
+        static const struct { const char *events, *says; } wrong[] = {
+                { "volume_opn", "cmkctl: there is no event volume_opn; did you mean volume_open?\n" },
+                { "cut,Volume_Open", "cmkctl: there is no event Volume_Open; did you mean volume_open?\n" },
+                { "cu", "no event cu; did you mean cut?" }, { "xyzzy", "there is no event xyzzy; there are adopted, attached, " }, { "cut,,zzz_*", "there is no event zzz_*; there are " },
+                { "zzz", ", verdict, volume_open\n" }, { "cut*t", "no event cut*t" }, { "cutkey_set", "no event cutkey_set" },
+        };
+        static const char *const right[] = { "cut", "cut,key_*", ",volume_open,", "*", "io" };
+        struct captured *c;
+
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+                c = RUN(verb_audit_list, "--file", trail_file, "--event", wrong[i].events);
+                assert_int_equal(c->code, EXIT_CODE_USAGE);
+                assert_string_equal(c->out, "");
+                assert_non_null(strstr(c->err, wrong[i].says));
+                assert_int_equal(RUN(verb_audit_follow, "--file", trail_file, "--event", wrong[i].events)->code, EXIT_CODE_USAGE);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(right); i++)
+                assert_int_equal(RUN(verb_audit_list, "--file", trail_file, "--event", right[i])->code, EXIT_CODE_DONE);
 }
 
 static void an_empty_trail_is_not_verified(void **state _unused_) {
@@ -297,7 +318,7 @@ static void an_empty_trail_is_not_verified(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(nothing_is_said_to_be_nothing), TEST(an_empty_trail_is_not_verified),
+                TEST(nothing_is_said_to_be_nothing), TEST(events_are_known), TEST(an_empty_trail_is_not_verified),
                 TEST(everything_is_listed), TEST(filters), TEST(the_last_ones), TEST(json_is_the_lines_themselves),
                 TEST(one_record), TEST(a_whole_trail_verifies), TEST(a_changed_byte_does_not),
                 TEST(an_end_that_was_cut_off_does_not), TEST(rubbish_in_a_trail_is_said),

@@ -32,7 +32,9 @@ int key_usage(const char *key _unused_, struct json_object **ret _unused_) {
 #define RELEASE "6.1.0-test"
 #define MODULES "usr/lib/modules/" RELEASE "/"
 #define UUID "11111111-2222-3333-4444-555555555555"
-#define TRUST "[Volume]\nName=root\nRole=os\nKey=https://v.example/keys/k\nDigest=00\nGeneration=1\nPublicKey=AA==\n"
+#define DIGEST(two) two two two two two two two two two two two two two two two two two two two two two two two two two two two two two two two two
+#define ENTRY(digest) "[Volume]\nName=root\nRole=os\nKey=https://v.example/keys/k\nDigest=" digest "\nGeneration=1\nPublicKey=AA==\n"
+#define TRUST ENTRY(DIGEST("00"))
 #define CONFIG "[Vault v]\nHost=v.example\nKeys=k\n"
 #define ROUTE_HEAD "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
 #define ROUTE(device, to, mask) device "\t" to "\t0100000A\t0003\t0\t0\t0\t" mask "\t0\t0\t0\n"
@@ -52,8 +54,7 @@ struct file { const char *path, *content; };
 
 static const struct file in_image[] = {
         { MODULES "kernel/drivers/net/virtio_net.ko.xz", "x" }, { MODULES "kernel/net/failover.ko.xz", "x" },
-        { MODULES "kernel/drivers/virtio/virtio_pci.ko", "x" }, { MODULES "kernel/drivers/block/virtio_blk.ko.zst",
-                                                                  "x" },
+        { MODULES "kernel/drivers/virtio/virtio_pci.ko", "x" }, { MODULES "kernel/drivers/block/virtio_blk.ko.zst", "x" },
         { MODULES "kernel/drivers/md/dm-crypt.ko", "x" }, { MODULES "kernel/drivers/md/dm-mod.ko", "x" },
         { MODULES "kernel/arch/x86/crypto/aesni-intel.ko", "x" },
         { MODULES "modules.dep", "kernel/drivers/net/virtio_net.ko.xz: kernel/net/failover.ko.xz\n"
@@ -186,9 +187,10 @@ static const struct change {
         { "a proxy on this machine", false, "etc/cmkd/cmkd.conf", CONFIG "Proxy=http://127.0.0.1:3128\n", "route-on-disk",
           "127.0.0.1 (proxy) is at 127.0.0.1, which is this machine itself" },
         { "not on the image's list", false, "var/lib/cmkd/trust/" UUID ".conf", NULL, "volume-unknown", UUID },
-        { "an older entry", false, "var/lib/cmkd/trust/" UUID ".conf", "[Volume]\nName=root\nRole=os\n"
-          "Key=https://v.example/keys/k\nDigest=11\nGeneration=1\n", "volume-other", "root" },
-        { "before another volume key", true, "var/lib/cmkd/trust/" UUID ".conf", TRUST "NextDigest=11\n", "volume-other", "root" },
+        { "an older entry", false, "var/lib/cmkd/trust/" UUID ".conf", ENTRY(DIGEST("11")), "volume-other", "root is not the node's" },
+        { "an entry that cmkd refuses", false, "var/lib/cmkd/trust/" UUID ".conf", ENTRY("11"), "volume-other",
+          "root cannot be read: Digest= is not 64 hexadecimal digits" },
+        { "before another volume key", true, "var/lib/cmkd/trust/" UUID ".conf", TRUST "NextDigest=" DIGEST("11") "\n", "volume-other", "root" },
         { "while the old one is there", true, "var/lib/cmkd/trust/" UUID ".conf", TRUST "OldKey=4096\n", "volume-other", "root" },
         { "after another volume key", false, "var/lib/cmkd/trust/" UUID ".conf", TRUST "OldKey=4096\n", "", "no findings" },
         { "a private key", false, "etc/ssh/key", "# mine\n" KEY, "secret-in-image", "/etc/ssh/key" },
@@ -196,12 +198,10 @@ static const struct change {
         { "a password", false, "etc/cmkd/cmkd.conf.d/b.conf", "[Vault v]\nClientSecret=hunter2\n", "secret-in-image",
           "ClientSecret=" },
         { "a program that knows private keys", false, "usr/lib/x86_64-linux-gnu/libz.so", "\n" KEY "\1",
-          "secret-in-image",
-          "libz" },
+          "secret-in-image", "libz" },
         { "a path that leads out", false, "etc/../../x", "x", "odd-path", "1 paths" },
         { "Secure Boot", true, "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c",
-          "\6\1\1\1\1", "",
-          "the image is a file of its own" },
+          "\6\1\1\1\1", "", "the image is a file of its own" },
         { "Secure Boot that is off", true, "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c",
           "\6\1\1\1\2", "", "note boot-chain: Secure Boot is off: whoever can write to /boot" },
         { "no EFI", false, "x", "x", "", "note boot-chain: no Secure Boot: this machine did not boot by EFI" },
@@ -548,7 +548,7 @@ static void judges_recovery_keys(void **state _unused_) {
                 struct findings l = {};
                 bool found = false;
 
-                strcpy(m.volumes[0].name, "root");
+                strcpy(m.volumes[0].entry.name, "root");
                 m.volumes[0].recovery_key = cases[k].answer;
                 judge_volumes(&c, &l);
                 for (size_t n = 0; n < l.n; n++) {

@@ -19,7 +19,11 @@
 #define UUID "11111111-2222-3333-4444-555555555555"
 #define OTHER "aaaaaaaa-2222-3333-4444-555555555555"
 #define KEYS "https://v.example/keys/"
-#define LISTED "[Volume]\nName=data1\nRole=data\nKey=" KEYS "a\nGeneration=2\nKey2=" KEYS "b\nGeneration2=1\n"
+#define DIGITS "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e"
+#define FIRST "Name=data1\nRole=data\nKey=" KEYS "a\nGeneration=2\nPublicKey=AA==\n"
+#define SECOND "Key2=" KEYS "b\nGeneration2=1\nPublicKey2=AA==\n"
+#define OF(digest) "[Volume]\n" FIRST SECOND "Digest=" digest "\n"
+#define LISTED OF(DIGITS "00")
 
 static const char in_order[] =
         "{\"keyslots\":{\"0\":{\"type\":\"luks2\"},\"1\":{\"type\":\"luks2\"},\"2\":{\"type\":\"luks2\"}},"
@@ -47,11 +51,10 @@ static const struct {
         { "/tokens", "[]", -1, "" },
 };
 
-static struct listed listed(void) {
-        char text[] = LISTED;
-        struct listed v;
+static struct trust_entry listed(void) {
+        struct trust_entry v;
 
-        assert_int_equal(listed_parse(UUID, text, &v), 0);
+        assert_int_equal(trust_parse(UUID, LISTED, strlen(LISTED), &v, NULL), 0);
         return v;
 }
 
@@ -65,7 +68,7 @@ static struct json_object *changed(const char *path, const char *value) {
 }
 
 static void test_headers(void **state) {
-        const struct listed v = listed();
+        const struct trust_entry v = listed();
 
         (void) state;
         for (size_t i = 0; i < ELEMENTSOF(changes); i++) {
@@ -86,7 +89,7 @@ static void test_headers(void **state) {
 /* Encrypted in place: the list knows, and says it. */
 static void test_under_way(void **state) {
         struct json_object *o = changed("/config/requirements", "{\"mandatory\":[\"online-reencrypt-v2\"]}");
-        struct listed v = listed();
+        struct trust_entry v = listed();
         struct findings l = {};
 
         (void) state;
@@ -107,18 +110,6 @@ static void test_not_listed(void **state) {
         assert_string_equal(l.list[0].what, "/dev/x has the header of a volume data1, which is not on this node's list");
         findings_release(&l);
         json_object_put(o);
-}
-
-static void test_lists(void **state) {
-        char no_name[] = "[Volume]\nKey=x\n", broken[] = "[Volume\n", plain[] = LISTED "Unencrypted=8192\n";
-        struct listed v;
-
-        (void) state;
-        assert_int_equal(listed_parse(UUID, no_name, &v), -EINVAL);
-        assert_int_equal(listed_parse(UUID, broken, &v), -EINVAL);
-        assert_int_equal(listed_parse(UUID, plain, &v), 0);
-        assert_int_equal(v.unencrypted, 8192);
-        assert_int_equal(listed_parse("x", plain, &v), -EINVAL);
 }
 
 /* ---- files ---- */
@@ -176,13 +167,20 @@ static void test_encryptions(void **state) {
         expect(FINDING_ENCRYPTION, "of volume data1 1048576 bytes");
 }
 
+/* What the manager does not read as an entry is none here either. */
+static void test_bad_entry(void **state) {
+        (void) state;
+        put("/var/lib/cmkd/trust/" UUID ".conf", LISTED "Unencrypted=1048576\nUnencrypted=1\n");
+        expect(-1, "");
+        put("/var/lib/cmkd/trust/" UUID ".conf", "[Volume]\n" FIRST "Unencrypted=1048576\n");
+        expect(-1, "");
+}
+
 static void test_reencryption(void **state) {
         (void) state;
         put("/var/lib/cmkd/trust/" UUID ".conf", LISTED "OldKey=1048576\n");
         expect(FINDING_OLD_KEY, "of volume data1 1048576 bytes");
 }
-
-#define DIGITS "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e"
 
 static void test_images(void **state) {
         (void) state;
@@ -193,9 +191,9 @@ static void test_images(void **state) {
         put("/etc/cmkd/personalize", "");
         put("/var/lib/cmkd/personalize/" UUID ".conf", "");
         expect(FINDING_PENDING, "personalize/" UUID ".conf is of a volume");
-        put("/var/lib/cmkd/trust/" UUID ".conf", LISTED "Digest=" DIGITS "00\nImageDigest=" DIGITS "00\nImage=" OTHER "\n");
+        put("/var/lib/cmkd/trust/" UUID ".conf", LISTED "ImageDigest=" DIGITS "00\nImage=" OTHER "\n");
         expect(FINDING_IMAGE_KEY, "data1 has the volume key of the image");
-        put("/var/lib/cmkd/trust/" UUID ".conf", LISTED "Digest=" DIGITS "01\nImageDigest=" DIGITS "00\nImage=" OTHER "\n");
+        put("/var/lib/cmkd/trust/" UUID ".conf", OF(DIGITS "01") "ImageDigest=" DIGITS "00\nImage=" OTHER "\n");
         expect(-1, "");
 }
 
@@ -221,7 +219,7 @@ static void test_conversions(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_headers), cmocka_unit_test(test_under_way), cmocka_unit_test(test_not_listed),
-                cmocka_unit_test(test_lists), FILES(test_encryptions), FILES(test_reencryption), FILES(test_begun), FILES(test_images),
+                FILES(test_encryptions), FILES(test_bad_entry), FILES(test_reencryption), FILES(test_begun), FILES(test_images),
                 FILES(test_conversions),
         };
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "manager/boot-image.h"
@@ -39,6 +40,7 @@ static int writes, stop_at;              /* durable changes so far; the one at w
 static bool stop_after, dead;
 static unsigned images, reboots, fails;  /* fails: how many children die in the middle yet; all but the last one get on before */
 static bool stuck;                       /* none does */
+static unsigned other_keys;              /* that are asked for, one after the other, since the keyslot of the one before does not open */
 static struct outcome end;
 static bool ended, has_header;
 
@@ -198,8 +200,12 @@ void disk_child_end(struct disk_child *d _unused_, int signal _unused_, uint64_t
         fail();
 }
 
-bool unlock_try_next(struct unlock *u _unused_, const struct disk_reply *y _unused_) {
-        return false;
+bool unlock_try_next(struct unlock *u, const struct disk_reply *y _unused_) {
+        if (other_keys == 0)
+                return false;
+        other_keys--;
+        u->verb->use(u);
+        return true;
 }
 
 bool unlock_went_well(struct unlock *u, const struct disk_reply *y) {
@@ -280,6 +286,12 @@ static void encrypt_some(void) {
 
         run.callback = NULL;
         assert_true(disk.rekeying);
+        if (other_keys > 0) {
+                y = died();
+                close(run.pipe);
+                callback(&y, -EBADF, run.user);
+                return;
+        }
         for (unsigned n = 0; !dead && disk.plain > 0 && !(fails > 0 && (n == 2 || fails == 1 || stuck)); n++) {
                 const struct disk_progress p = { SIZE, SIZE - disk.plain };
 
@@ -510,10 +522,34 @@ static void test_child_dies(void **state _unused_) {
         must_be_done();
 }
 
+static unsigned descriptors(void) {
+        unsigned n = 0;
+
+        for (int fd = 0; fd < 256; fd++)
+                n += fcntl(fd, F_GETFD) >= 0;
+        return n;
+}
+
+/* Each child has a pipe that says how far it is: the one of before is not kept. */
+static void test_another_key(void **state _unused_) {
+        unsigned before;
+
+        set_up(ROLE_DATA);
+        assert_int_equal(reencrypt(), EXIT_CODE_DONE);          /* what is opened once and kept, is */
+        before = descriptors();
+        set_up(ROLE_DATA);
+        other_keys = 3;
+        assert_int_equal(reencrypt(), EXIT_CODE_DONE);
+        assert_int_equal(other_keys, 0);
+        assert_int_equal(descriptors(), before);
+        must_be_done();
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_whole), cmocka_unit_test(test_killed), cmocka_unit_test(test_no_image),
                 cmocka_unit_test(test_nothing_in_an_initramfs), cmocka_unit_test(test_child_dies),
+                cmocka_unit_test(test_another_key),
         };
         int r;
 

@@ -12,6 +12,8 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/stat.h>
@@ -37,6 +39,16 @@ int fstatat(int fd, const char *restrict name, struct stat *restrict st, int fla
         if (f)
                 f();
         return (int) syscall(SYS_newfstatat, fd, name, st, flags);
+}
+
+/* How often the trail's directory is read. */
+static unsigned directories_read;
+
+DIR *fdopendir(int fd) {
+        DIR *(*real)(int) = (DIR *(*)(int)) dlsym(RTLD_NEXT, "fdopendir");
+
+        directories_read++;
+        return real(fd);
 }
 
 /* Numbers 1 (the epoch) to 11, 12 to 21, 22 to 31, and 32 to 41 in trail.jsonl. */
@@ -363,6 +375,54 @@ static void rotation_behind_the_readers_back(void **state _unused_) {
         reader_free(r);
 }
 
+#define MANY 20000u
+
+static void make_empty(unsigned n) {
+        for (unsigned i = 1; i <= n; i++) {
+                char name[SEGMENT_NAME_MAX];
+                int fd;
+
+                assert_int_equal(segment_name("many", i, name, sizeof(name)), 0);
+                fd = open(in_dir(name), O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC, 0600);
+                assert_true(fd >= 0);
+                close(fd);
+        }
+}
+
+static void many_files_are_read_in_one_go(void **state _unused_) {
+        struct reader *r;
+        uint64_t last = 0;
+
+        make_empty(MANY);
+        directories_read = 0;
+        assert_int_equal(reader_open(in_dir("many.jsonl"), &r), 0);
+        assert_int_equal(drain(r, &last), 0);
+        assert_int_equal(reader_files(r), MANY);
+        assert_int_equal(reader_segment(r), MANY);
+        assert_int_equal(directories_read, 2);          /* at the beginning, and whether there are more by now */
+        reader_free(r);
+}
+
+/* Taken away and made between the reading of the directory and that of the file. */
+static void files_that_come_and_go(void **state _unused_) {
+        char name[SEGMENT_NAME_MAX];
+        struct reader *r;
+        uint64_t last = 11;
+
+        make_empty(4);
+        assert_int_equal(reader_open(in_dir("many.jsonl"), &r), 0);
+        for (unsigned i = 2; i <= 4; i++) {
+                assert_int_equal(segment_name("many", i, name, sizeof(name)), 0);
+                assert_int_equal(unlink(in_dir(name)), 0);
+        }
+        assert_int_equal(segment_name("many", 12, name, sizeof(name)), 0);
+        copy(SECOND, name);
+        assert_int_equal(drain(r, &last), 10);
+        assert_int_equal(reader_files(r), 2);
+        assert_int_equal(reader_segment(r), 12);
+        reader_free(r);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void) {
@@ -372,6 +432,7 @@ int main(void) {
                 TEST(missing_files_are_found), TEST(missing_last_file_is_found), TEST(renamed_files_are_found),
                 TEST(doubled_file_is_found), TEST(replaced_file_is_found), TEST(torn_older_file_is_found),
                 TEST(neither_links_nor_pipes), TEST(following_goes_on_in_the_next_file), TEST(rotation_behind_the_readers_back),
+                TEST(many_files_are_read_in_one_go), TEST(files_that_come_and_go),
         };
 
         return cmocka_run_group_tests_name("segments", tests, NULL, NULL);

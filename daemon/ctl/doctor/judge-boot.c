@@ -179,7 +179,7 @@ static bool is_left_to_systemd(const struct case_file *c) {
         if (!is_systemd(c->image))
                 return false;
         for (size_t i = 0; i < c->machine->n_volumes; i++) {
-                const char *uuid = c->machine->volumes[i].uuid;
+                const char *uuid = c->machine->volumes[i].entry.uuid;
 
                 if ((crypttab && strstr(crypttab, uuid)) ||
                     (c->machine->command_line && strstr(c->machine->command_line, "rd.luks") &&

@@ -10,58 +10,62 @@
 
 /* ---- volumes ---- */
 
-static void judge_key(const struct case_file *c, const struct os_volume *v, struct findings *l) {
+static void judge_key(const struct case_file *c, const struct trust_entry *v, struct findings *l) {
+        const struct key_uri *key = &v->keys[0].key;
+        char text[KEY_URI_MAX];
         const char *why = NULL;
-        struct key_uri uri;
 
         if (!c->config)
                 return;
-        if (key_uri_parse(v->key, &uri, &why) < 0)
-                finding_add(l, FINDING_VOLUME_OTHER, "the volume %s has the key %s: %s", v->name, v->key,
-                            strempty(why));
-        else if (!config_find_vault(c->config, &uri, &why))
+        key_uri_format(key, text, sizeof(text));
+        if (!config_find_vault(c->config, key, &why))
                 finding_add(l, FINDING_VAULT_NOT_ALLOWED, "the volume %s has the key %s, which the image's "
-                            "configuration does not allow (%s)", v->name, v->key, strempty(why));
-        else if (key_uri_is_pkcs11(&uri))
+                            "configuration does not allow (%s)", v->name, text, strempty(why));
+        else if (key_uri_is_pkcs11(key))
                 finding_add(l, FINDING_LOGIN, "the volume %s has its key in a PKCS#11 token: neither modules nor tokens are in an "
                             "image", v->name);
 }
 
-static uint64_t number(const char *text) {
-        uint64_t n;
-
-        return parse_u64(text, INT64_MAX, &n) < 0 ? 0 : n;
+static uint64_t left_of_old_key(const struct trust_entry *v) {
+        return v->rekeying ? v->unencrypted : 0;
 }
 
 /* Another volume key is about to be there, or the old one is there yet: an image that knows of more opens it too. */
-static bool knows_of_change(const struct os_volume *image, const struct os_volume *v) {
-        return (!*v->next_digest || streq(image->next_digest, v->next_digest)) && number(image->old_key) >= number(v->old_key);
+static bool knows_of_change(const struct trust_entry *image, const struct trust_entry *v) {
+        return (!v->has_next || (image->has_next && memcmp(image->next_digest, v->next_digest, sizeof(v->next_digest)) == 0)) &&
+               left_of_old_key(image) >= left_of_old_key(v);
+}
+
+static bool is_same(const struct trust_entry *image, const struct trust_entry *v) {
+        return streq(v->name, image->name) && v->role == image->role && memcmp(v->digest, image->digest, sizeof(v->digest)) == 0 &&
+               v->keys[0].generation == image->keys[0].generation && key_uri_same_key(&v->keys[0].key, &image->keys[0].key);
 }
 
 /* The node's entry and the image's: what is compared after the unlock must be the same. */
-static void judge_listed(const struct case_file *c, const struct os_volume *v, struct findings *l) {
-        char path[128];
-        struct os_volume other;
+static void judge_listed(const struct case_file *c, const struct trust_entry *v, struct findings *l) {
+        _cleanup_(freep) char *why = NULL;
+        struct trust_entry other;
         const char *text;
+        char path[128];
 
         snprintf(path, sizeof(path), TRUST_DIR "%s.conf", v->uuid);
         text = image_text(c->image, path);
         if (!text)
                 finding_add(l, FINDING_VOLUME_UNKNOWN, "the image's list does not have the volume %s (%s)", v->name,
                             v->uuid);
-        else if (os_volume_parse(v->uuid, text, &other) < 0)
-                finding_add(l, FINDING_VOLUME_OTHER, "the image's entry of the volume %s cannot be read", v->name);
-        else if (!streq(v->name, other.name) || !streq(v->role, other.role) || !streq(v->digest, other.digest) ||
-                 !streq(v->generation, other.generation) || !streq(v->key, other.key) || !knows_of_change(&other, v))
+        else if (trust_parse(v->uuid, text, strlen(text), &other, &why) < 0)
+                finding_add(l, FINDING_VOLUME_OTHER, "the image's entry of the volume %s cannot be read: %s", v->name,
+                            why ? why : "out of memory");
+        else if (!is_same(&other, v) || !knows_of_change(&other, v))
                 finding_add(l, FINDING_VOLUME_OTHER, "the image's entry of the volume %s is not the node's: made "
                             "before its key changed?", v->name);
 }
 
 static void judge_recovery(const struct os_volume *v, struct findings *l) {
         if (v->recovery_key == 0)
-                finding_add(l, FINDING_NO_RECOVERY_KEY, "the volume %s (%s) has no recovery key", v->name, v->device);
+                finding_add(l, FINDING_NO_RECOVERY_KEY, "the volume %s (%s) has no recovery key", v->entry.name, v->device);
         else if (v->recovery_key < 0)
-                finding_add(l, FINDING_RECOVERY_UNKNOWN, "the header of the volume %s was not read (%s)", v->name,
+                finding_add(l, FINDING_RECOVERY_UNKNOWN, "the header of the volume %s was not read (%s)", v->entry.name,
                             *v->device ? strerror(-v->recovery_key) : "no such disk here");
 }
 
@@ -76,12 +80,12 @@ static bool judge_entry(const struct image_file *f, void *user) {
         struct foreign *k = user;
         const char *file = f->path + strlen(TRUST_DIR);
         char uuid[37] = "";
-        struct os_volume v;
+        struct trust_entry v;
 
         if (strlen(file) != 36 + 5 || !streq(file + 36, ".conf") || !f->data)
                 return false;
         memcpy(uuid, file, 36);
-        if (os_volume_parse(uuid, f->data, &v) < 0 || !streq(v.role, "os"))
+        if (trust_parse(uuid, f->data, f->size, &v, NULL) < 0 || v.role != ROLE_OS)
                 return false;
         k->any_os = true;
         judge_key(k->c, &v, k->findings);
@@ -95,9 +99,9 @@ static void judge_list(const struct case_file *c, struct findings *l) {
         for (size_t i = 0; i < c->machine->n_volumes; i++) {
                 const struct os_volume *v = c->machine->volumes + i;
 
-                judge_key(c, v, l);
+                judge_key(c, &v->entry, l);
                 if (listed)
-                        judge_listed(c, v, l);
+                        judge_listed(c, &v->entry, l);
                 judge_recovery(v, l);
         }
         image_any(c->image, TRUST_DIR, judge_entry, &k);

@@ -8,57 +8,11 @@
 #include <unistd.h>
 
 #include "common/image-volumes.h"
-#include "common/ini-reader.h"
-#include "common/key-uri.h"
 #include "machine-disk.h"
 
 #define STATE "/var/lib/cmkd/"
 #define DISKS "/dev/disk/by-uuid/"
 #define KEYSLOTS_MAX 32u
-
-/* ---- the node's list ---- */
-
-static int read_setting(void *user, const char *section _unused_, const char *key, const char *value) {
-        struct listed *v = user;
-
-        if (streq(key, "Name"))
-                return (size_t) snprintf(v->name, sizeof(v->name), "%s", value) < sizeof(v->name) ? 0 : -EINVAL;
-        if (streq(key, "Unencrypted"))
-                v->unencrypted = strtoull(value, NULL, 10);
-        if (streq(key, "Image"))
-                snprintf(v->image, sizeof(v->image), "%s", value);
-        if (streq(key, "Digest"))
-                snprintf(v->digest, sizeof(v->digest), "%s", value);
-        if (streq(key, "ImageDigest"))
-                snprintf(v->image_digest, sizeof(v->image_digest), "%s", value);
-        if (streq(key, "OldKey"))
-                v->old_key = strtoull(value, NULL, 10);
-        for (unsigned i = 0; i < LISTED_KEYS_MAX; i++) {
-                char names[2][24];
-
-                snprintf(names[0], sizeof(names[0]), i == 0 ? "Key" : "Key%u", i + 1);
-                snprintf(names[1], sizeof(names[1]), i == 0 ? "Generation" : "Generation%u", i + 1);
-                if (streq(key, names[0]) && (size_t) snprintf(v->keys[i], sizeof(v->keys[i]), "%s", value) >= sizeof(v->keys[i]))
-                        return -EINVAL;
-                if (streq(key, names[1]) && (size_t) snprintf(v->generations[i], sizeof(v->generations[i]), "%s", value) >=
-                                            sizeof(v->generations[i]))
-                        return -EINVAL;
-        }
-        return 0;
-}
-
-int listed_parse(const char *uuid, char *text, struct listed *ret) {
-        struct listed v = {};
-        unsigned line;
-
-        if (!uuid_is_valid(uuid))
-                return -EINVAL;
-        strcpy(v.uuid, uuid);
-        if (ini_read(text, strlen(text), read_setting, &v, &line) < 0 || !*v.name)
-                return -EINVAL;
-        *ret = v;
-        return 0;
-}
 
 /* ---- a header ---- */
 
@@ -75,20 +29,18 @@ static const char *get_text(const struct json_object *o, const char *name) {
 }
 
 /* What a token is to the list: its keys and generations, this one is on it (1), another generation of one is (0), none (-1). */
-static int rank(const struct listed *v, const struct json_object *token) {
-        const char *generation = get_text(token, "generation");
-        struct key_uri key, other;
-        int best = -1;
+static int rank(const struct trust_entry *v, const struct json_object *token) {
+        const struct trust_key *k;
+        struct key_uri key;
+        uint64_t generation;
 
-        if (key_uri_parse(get_text(token, "key"), &key, NULL) < 0)
+        k = key_uri_parse(get_text(token, "key"), &key, NULL) >= 0 ? trust_find_key(v, &key) : NULL;
+        if (!k)
                 return -1;
-        for (unsigned i = 0; i < LISTED_KEYS_MAX; i++)
-                if (*v->keys[i] && key_uri_parse(v->keys[i], &other, NULL) >= 0 && key_uri_same_key(&key, &other))
-                        best = MAX_OF(best, streq(v->generations[i], generation));
-        return best;
+        return parse_u64(get_text(token, "generation"), INT64_MAX, &generation) >= 0 && generation == k->generation;
 }
 
-static void judge_token(const struct json_object *token, const char *number, const struct json_object *keyslots, const struct listed *v,
+static void judge_token(const struct json_object *token, const char *number, const struct json_object *keyslots, const struct trust_entry *v,
                         bool *named, struct findings *l) {
         struct json_object *list = get(token, "keyslots", json_type_array);
         bool ours = streq(get_text(token, "type"), "cmkd");
@@ -125,7 +77,7 @@ static bool is_under_way(const struct json_object *metadata) {
         return false;
 }
 
-static void judge_keyslots(const struct json_object *keyslots, const struct listed *v, const bool *named, struct findings *l) {
+static void judge_keyslots(const struct json_object *keyslots, const struct trust_entry *v, const bool *named, struct findings *l) {
         char numbers[128] = "";
 
         json_object_object_foreach((struct json_object *) keyslots, number, slot) {
@@ -138,13 +90,13 @@ static void judge_keyslots(const struct json_object *keyslots, const struct list
                 finding_add(l, FINDING_OLD_KEYSLOT, "the header of volume %s has keyslots that no token names: %s", v->name, numbers);
 }
 
-void judge_header(const struct json_object *metadata, const struct listed *v, const char *device, struct findings *l) {
+void judge_header(const struct json_object *metadata, const struct trust_entry *v, const char *device, struct findings *l) {
         struct json_object *tokens = get(metadata, "tokens", json_type_object), *keyslots = get(metadata, "keyslots", json_type_object);
         bool named[KEYSLOTS_MAX] = {};
 
         if (!tokens || !keyslots)
                 return;
-        if (v && is_under_way(metadata) && v->unencrypted == 0 && v->old_key == 0)
+        if (v && is_under_way(metadata) && v->unencrypted == 0)
                 finding_add(l, FINDING_REENCRYPTION, "the header of volume %s says that it is being reencrypted", v->name);
         json_object_object_foreach(tokens, number, token) {
                 if (v)
@@ -166,7 +118,7 @@ static bool is_luks2(const char *device) {
         return fd >= 0 && pread(fd, head, sizeof(head), 0) == sizeof(head) && memcmp(head, "LUKS\xba\xbe\0\2", sizeof(head)) == 0;
 }
 
-static void read_disk(const char *uuid, const struct listed *v, struct findings *l) {
+static void read_disk(const char *uuid, const struct trust_entry *v, struct findings *l) {
         struct json_object *metadata = NULL;
         char device[sizeof(DISKS) + 37];
         int r;
@@ -183,15 +135,15 @@ static void read_disk(const char *uuid, const struct listed *v, struct findings 
         json_object_put(metadata);
 }
 
-static int read_listed(const char *root, const char *uuid, struct listed *ret) {
+static int read_listed(const char *root, const char *uuid, struct trust_entry *ret) {
         _cleanup_(freep) char *text = NULL;
         char path[PATH_MAX];
         size_t size;
         int r;
 
         snprintf(path, sizeof(path), "%s" STATE "trust/%s.conf", root, uuid);
-        r = read_small_file(path, 65536, &text, &size);
-        return r < 0 ? r : listed_parse(uuid, text, ret);
+        r = read_small_file(path, TRUST_FILE_MAX, &text, &size);
+        return r < 0 ? r : trust_parse(uuid, text, size, ret, NULL);
 }
 
 struct search {
@@ -214,24 +166,24 @@ static void each(const struct search *s, const char *directory, const char *suff
 }
 
 static void on_listed(const struct search *s, const char *uuid) {
-        struct listed v;
+        struct trust_entry v;
 
         if (read_listed(s->root, uuid, &v) < 0)
                 return;
-        if (v.unencrypted > 0)
+        if (v.unencrypted > 0 && !v.rekeying)
                 finding_add(s->findings, FINDING_ENCRYPTION, "of volume %s %llu bytes are not encrypted yet", v.name,
                             (unsigned long long) v.unencrypted);
-        if (v.old_key > 0)
+        if (v.rekeying)
                 finding_add(s->findings, FINDING_OLD_KEY, "of volume %s %llu bytes are under its old volume key yet", v.name,
-                            (unsigned long long) v.old_key);
-        if (*v.image && v.old_key == 0 && streq(v.digest, v.image_digest))
+                            (unsigned long long) v.unencrypted);
+        if (trust_origin(&v) == ORIGIN_IMAGE)
                 finding_add(s->findings, FINDING_IMAGE_KEY, "volume %s has the volume key of the image that it was copied with", v.name);
         if (!*s->root && geteuid() == 0)
                 read_disk(uuid, &v, s->findings);
 }
 
 static void on_pending(const struct search *s, const char *uuid) {
-        struct listed v;
+        struct trust_entry v;
 
         if (read_listed(s->root, uuid, &v) == -ENOENT)
                 finding_add(s->findings, FINDING_PENDING, STATE "personalize/%s.conf is of a volume that was to get a header of its own", uuid);
@@ -250,7 +202,7 @@ static void find_image_volumes(const char *root, struct findings *l) {
 }
 
 static void on_disk(const struct search *s, const char *uuid) {
-        struct listed v;
+        struct trust_entry v;
 
         if (read_listed(s->root, uuid, &v) == -ENOENT && !*s->root && geteuid() == 0)
                 read_disk(uuid, NULL, s->findings);
@@ -264,10 +216,10 @@ static bool is_here(const struct search *s, const char *uuid) {
 }
 
 static void on_staged(const struct search *s, const char *uuid) {
-        struct listed v = {};
+        struct trust_entry v = {};
         bool listed = read_listed(s->root, uuid, &v) >= 0;
 
-        if (listed && v.unencrypted > 0 && is_here(s, uuid))
+        if (listed && v.unencrypted > 0 && !v.rekeying && is_here(s, uuid))
                 return;
         finding_add(s->findings, FINDING_STAGED, STATE "encrypt/%s.header is of an encryption%s%s that did not begin or did not end", uuid,
                     listed ? " as volume " : "", v.name);
@@ -280,7 +232,7 @@ static void on_begun(const struct search *s, const char *uuid) {
 }
 
 static void on_kept(const struct search *s, const char *uuid) {
-        struct listed v;
+        struct trust_entry v;
 
         if (is_here(s, uuid) || read_listed(s->root, uuid, &v) >= 0)
                 finding_add(s->findings, FINDING_KEPT, STATE "backups/%s.luks1 is the header that was converted", uuid);

@@ -10,26 +10,13 @@
  *
  * What the vault keeps that nobody needs any more nobody here can see: records of the trail name it (old_secret). */
 
+#include "common/trust-entry.h"
 #include "findings.h"
 
 struct json_object;
 
-#define LISTED_KEYS_MAX 4u
-
-/* An entry of the node's list. */
-struct listed {
-        char uuid[37], name[65];
-        char keys[LISTED_KEYS_MAX][513], generations[LISTED_KEYS_MAX][24];
-        uint64_t unencrypted;              /* bytes */
-        char image[37], digest[65], image_digest[65];    /* empty: it was not copied with one */
-        uint64_t old_key;                  /* bytes that are under the volume key of before */
-};
-
-/* Pure: text is changed. Returns 0 or -EINVAL. */
-int listed_parse(const char *uuid, char *text, struct listed *ret);
-
 /* Pure: the metadata of a LUKS2 header. v: NULL: it is not on the list, and device is what it is known as. */
-void judge_header(const struct json_object *metadata, const struct listed *v, const char *device, struct findings *l);
+void judge_header(const struct json_object *metadata, const struct trust_entry *v, const char *device, struct findings *l);
 
 /* All of it, below a root ("" for the system's own: only there headers are read, and only by root). */
 void find_leftovers(const char *root, struct findings *l);

@@ -8,7 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/ini-reader.h"
 #include "ctl/boot-chain.h"
 #include "machine-disk.h"
 
@@ -101,44 +100,11 @@ static void add_disk(struct machine *m, const char *name, unsigned depth) {
 
 /* ---- volumes ---- */
 
-static int read_field(void *user, const char *section _unused_, const char *key, const char *value) {
-        struct os_volume *v = user;
-        const struct { const char *key; char *to; size_t size; } fields[] = {
-                { "Name", v->name, sizeof(v->name) }, { "Role", v->role, sizeof(v->role) },
-                { "Key", v->key, sizeof(v->key) }, { "Digest", v->digest, sizeof(v->digest) },
-                { "Generation", v->generation, sizeof(v->generation) },
-                { "NextDigest", v->next_digest, sizeof(v->next_digest) }, { "OldKey", v->old_key, sizeof(v->old_key) },
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
-                if (!streq(fields[i].key, key))
-                        continue;
-                if (strlen(value) >= fields[i].size)
-                        return -EINVAL;
-                strcpy(fields[i].to, value);
-        }
-        return 0;
-}
-
-int os_volume_parse(const char *uuid, const char *text, struct os_volume *ret) {
-        _cleanup_(freep) char *copy = strdup(text);
-        struct os_volume v = { .recovery_key = -ENODATA };
-        unsigned line;
-
-        if (!copy || !uuid_is_valid(uuid))
-                return -EINVAL;
-        strcpy(v.uuid, uuid);
-        if (ini_read(copy, strlen(copy), read_field, &v, &line) < 0 || !*v.name || !*v.key)
-                return -EINVAL;
-        *ret = v;
-        return 0;
-}
-
 static void find_device(struct machine *m, struct os_volume *v) {
         char path[PATH_MAX], target[PATH_MAX];
         const char *base;
 
-        snprintf(path, sizeof(path), "%s/dev/disk/by-uuid/%s", m->root, v->uuid);
+        snprintf(path, sizeof(path), "%s/dev/disk/by-uuid/%s", m->root, v->entry.uuid);
         if (!realpath(path, target))
                 return;
         base = strrchr(target, '/') + 1;
@@ -151,20 +117,21 @@ static void find_device(struct machine *m, struct os_volume *v) {
 }
 
 static void read_volume(struct machine *m, const char *file) {
+        struct os_volume *v = m->volumes + m->n_volumes;
         _cleanup_(freep) char *text = NULL;
         char path[PATH_MAX], uuid[37] = "";
-        struct os_volume v;
         size_t size;
 
         if (strlen(file) != 36 + 5 || !streq(file + 36, ".conf") || m->n_volumes == MACHINE_VOLUMES_MAX)
                 return;
         memcpy(uuid, file, 36);
         snprintf(path, sizeof(path), "%s" TRUST_DIR "/%s", m->root, file);
-        if (read_small_file(path, 65536, &text, &size) < 0 || os_volume_parse(uuid, text, &v) < 0 ||
-            !streq(v.role, "os"))
+        if (read_small_file(path, TRUST_FILE_MAX, &text, &size) < 0 || trust_parse(uuid, text, size, &v->entry, NULL) < 0 ||
+            v->entry.role != ROLE_OS)
                 return;
-        find_device(m, &v);
-        m->volumes[m->n_volumes++] = v;
+        v->recovery_key = -ENODATA;
+        find_device(m, v);
+        m->n_volumes++;
 }
 
 static void read_volumes(struct machine *m) {

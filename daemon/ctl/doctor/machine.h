@@ -5,6 +5,7 @@
  * volumes of role os the node's list has, clocks and the boot chain. Read from sysfs, /proc and files below a root (""
  * for the system's own), so that tests give it another one. What cannot be read is "unknown", never an error. */
 
+#include "common/trust-entry.h"
 #include "image.h"
 
 #define MACHINE_DRIVERS_MAX 128u
@@ -18,10 +19,9 @@ struct machine_driver {
         char module[64], device[64];
 };
 
-/* An entry of the trust list, the fields that a boot depends on. */
+/* An entry of the node's list, and its disk. */
 struct os_volume {
-        char uuid[37], name[65], role[16], key[512], digest[65], generation[24];
-        char next_digest[65], old_key[24];   /* while its volume key changes: of the next one; how much the old one encrypts yet */
+        struct trust_entry entry;
         char device[64];                    /* of the kernel: vda2; empty: not found */
         int recovery_key;                   /* 1, 0, or -errno: not known */
 };
@@ -54,9 +54,6 @@ struct machine {
 void machine_read(struct machine *m, const char *root, const char *release);
 
 void machine_release(struct machine *m);
-
-/* Fields of a trust list's entry, for the machine's list and the image's. Text is not changed. Returns 0 or -EINVAL. */
-int os_volume_parse(const char *uuid, const char *text, struct os_volume *ret);
 
 /* The way that this machine has now to an address; NULL: none, or no address of IPv4. */
 const struct machine_route *machine_find_route(const struct machine *m, const char *address);

@@ -2,6 +2,7 @@
 #include "filter.h"
 
 #include "cgroup.h"
+#include "common/audit-events.h"
 #include "ctl/when.h"
 
 static const char *const numbers[] = { "uid", "loginuid", "pid", "session" };
@@ -25,6 +26,24 @@ static void read_baseline(const struct invocation *in, struct filter *f) {
                 fail(EXIT_CODE_DONE, "%s; what is normal here is not known therefore", why ? why : strerror(-r));
 }
 
+static int check_events(const char *list) {
+        for (const char *p = list; *p; p += p[strcspn(p, ",")] ? strcspn(p, ",") + 1 : strlen(p)) {
+                char name[64], all[AUDIT_EVENTS_TEXT_MAX];
+                size_t n = strcspn(p, ",");
+                const char *near;
+
+                if (n == 0 || audit_event_exists(p, n))
+                        continue;
+                snprintf(name, sizeof(name), "%.*s", (int) n, p);
+                near = audit_event_nearest(name);
+                if (near)
+                        return fail(EXIT_CODE_USAGE, "there is no event %s; did you mean %s?", name, near);
+                audit_events_all(all, sizeof(all));
+                return fail(EXIT_CODE_USAGE, "there is no event %s; there are %s", name, all);
+        }
+        return EXIT_CODE_DONE;
+}
+
 /* What no record can ever be of is a mistake of who asks. */
 static int check_words(const struct filter *f) {
         for (size_t i = 0; f->actor && i < ELEMENTSOF(numbers); i++) {
@@ -36,7 +55,7 @@ static int check_words(const struct filter *f) {
         }
         if (f->event && !f->event[strspn(f->event, ",")])
                 return fail(EXIT_CODE_USAGE, "--event %s names no event", f->event);
-        return EXIT_CODE_DONE;
+        return f->event ? check_events(f->event) : EXIT_CODE_DONE;
 }
 
 int filter_read(const struct invocation *in, struct filter *ret) {

@@ -85,7 +85,7 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
                 "than the node had seen.", GRAVITY_WARNING },
         [RULE_PAUSED] = { "paused", "What the vault says was not acted on for a time",
                 "An operator paused it; the record says who, and until when.", GRAVITY_WARNING },
-        [RULE_LINGERING] = { "lingering", "A volume was cut, and not everything of it could be cleared away",
+        [RULE_LINGERING] = { "lingering", "A volume was cut or detached, and not everything of it could be cleared away",
                 "`cmkctl status NAME` says what is left; it is tried again.", GRAVITY_ALERT },
         [RULE_REPORTED] = { "reported", "The vault's no was reported and nothing was done, as configured",
                 "OnRevoked=report is the setting to migrate with; it leaves the volume open.", GRAVITY_WARNING },
