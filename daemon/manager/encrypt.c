@@ -22,6 +22,7 @@
 #include "new-secret.h"
 #include "new-volume.h"
 #include "operation.h"
+#include "pin.h"
 #include "release-record.h"
 #include "trust-places.h"
 
@@ -54,6 +55,7 @@ static void start_record(const struct encrypt *e, struct audit_message_record *r
         audit_record_add(r, "device", e->request.device);
         key_uri_format(&e->key.uri, uri, sizeof(uri));
         audit_record_add(r, "key", uri);
+        pin_record(r, e->key.spki, e->key.spki_size);
         if (*e->answer.code || e->answer.http_status > 0)
                 manager_record_reply(r, &e->answer);
         audit_record_add(r, "accept_unsafe_vault", e->request.accept_unsafe);
@@ -330,10 +332,13 @@ static bool name_is_free(struct encrypt *e) {
 /* It is a volume of the list already. */
 static void go_on(struct encrypt *e, const struct trust_entry *t, const struct disk_reply *y) {
         const struct volume *v = manager_volume_by_uuid(e->manager, y->uuid);
+        const struct trust_key *k = trust_find_key(t, &e->key.uri);
 
         e->made = *y;
-        if (!streq(t->name, e->request.name) || !trust_find_key(t, &e->key.uri))
+        if (!streq(t->name, e->request.name) || !k)
                 refuse(e, EXIT_CODE_POLICY, "%s: it is the volume %s already, with another name or key", e->request.device, t->name);
+        else if (pin_check(NULL, &e->key, k->spki, k->spki_size, t->name, &e->outcome) < 0)
+                fail(e);
         else if (t->unencrypted == 0 || (v && volume_is_open(v)))
                 end(e);
         else
@@ -394,6 +399,7 @@ int encrypt_start(struct manager *m, const struct encrypt_request *request, cons
                 return -ENOMEM;
         e->manager = m;
         e->request = *request;
+        memcpy(e->key.expected, request->expected, sizeof(e->key.expected));
         e->who = *who;
         e->secret_fd = -EBADF;
         e->done = done;

@@ -26,6 +26,7 @@
 #include "new-secret.h"
 #include "new-volume.h"
 #include "operation.h"
+#include "pin.h"
 #include "release-record.h"
 #include "stored.h"
 #include "trust-places.h"
@@ -74,6 +75,7 @@ static void start_record(const struct format *f, struct audit_message_record *r,
         audit_record_add(r, "device", f->request.device);
         key_uri_format(&f->key.uri, uri, sizeof(uri));
         audit_record_add(r, "key", uri);
+        pin_record(r, f->key.spki, f->key.spki_size);
         audit_record_add(r, "secret", f->secret);
         if (*f->answer.code || f->answer.http_status > 0)
                 manager_record_reply(r, &f->answer);
@@ -323,6 +325,17 @@ static bool name_is_taken(const struct format *f, const char *uuid) {
         return (t && !streq(t->uuid, uuid)) || (!t && manager_volume_by_name(f->manager, f->request.name));
 }
 
+static void say_it_is_already(struct format *f, const struct trust_entry *t) {
+        const struct trust_key *k = trust_find_key(t, &f->key.uri);
+
+        if (pin_check(NULL, &f->key, k->spki, k->spki_size, t->name, &f->outcome) < 0) {
+                fail(f);
+                return;
+        }
+        snprintf(f->outcome.message, sizeof(f->outcome.message), "%s is volume %s already", f->request.device, t->name);
+        end(f);
+}
+
 static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         struct format *f = user;
         const struct trust_entry *t = y->error >= 0 ? trust_find_uuid(f->manager->trust, y->uuid) : NULL;
@@ -341,8 +354,7 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         memcpy(f->uuid, y->uuid, sizeof(f->uuid));
         if (t && streq(t->name, f->request.name) && t->role == f->request.role && trust_find_key(t, &f->key.uri)) {
                 f->made = *y;
-                snprintf(f->outcome.message, sizeof(f->outcome.message), "%s is volume %s already", f->request.device, t->name);
-                end(f);
+                say_it_is_already(f, t);
                 return;
         }
         if (v && volume_is_open(v)) {
@@ -400,6 +412,7 @@ int format_start(struct manager *m, const struct format_request *request, const 
         q.flags = request->convert ? DISK_FLAG_CONVERT : 0;
         f->manager = m;
         f->request = *request;
+        memcpy(f->key.expected, request->expected, sizeof(f->key.expected));
         f->who = *who;
         f->secret_fd = -EBADF;
         f->done = done;
