@@ -73,6 +73,16 @@ size_t jobs_count(const struct jobs *j) {
         return j->n_running + j->n_waiting;
 }
 
+static uint64_t latest(const struct job *list, uint64_t usec) {
+        for (; list; list = list->next)
+                usec = MAX_OF(usec, list->deadline_usec);
+        return usec;
+}
+
+uint64_t jobs_deadline(const struct jobs *j) {
+        return latest(j->waiting, latest(j->running, 0));
+}
+
 /* There is room: no more jobs can be done than can run. */
 static void hand_back(struct job *job) {
         struct jobs *j = job->jobs;

@@ -58,5 +58,8 @@ void jobs_disown(struct jobs *j, const void *owner);
 /* Running and waiting. */
 size_t jobs_count(const struct jobs *j);
 
+/* The latest deadline of those; 0: there are none. */
+uint64_t jobs_deadline(const struct jobs *j);
+
 /* Closes the pipe, wipes, frees. Accepts NULL, returns NULL. */
 struct job *job_free(struct job *job);
