@@ -197,10 +197,6 @@ static void what_is_pinned(void **state _unused_) {
                                     "away    2027-01-15 08:00:00Z  none: symmetric  https://v/keys/b\n");
         tear_down(NULL);
         assert_non_null(strstr(RUN(verb_keys_pinned, "--json")->out, "\"spki_sha256\": \"ab12\""));
-        tear_down(NULL);
-        assert_string_equal(RUN(verb_keys_pinned, "https://v/keys/unused")->out, "no volume of this node has that key pinned\n");
-        tear_down(NULL);
-        assert_int_equal(RUN(verb_keys_pinned, "no key")->code, EXIT_CODE_USAGE);
 }
 
 #define DIGEST "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -217,10 +213,8 @@ static void what_is_expected_of_a_key(void **state _unused_) {
         assert_int_equal(c->code, EXIT_CODE_USAGE);
         assert_non_null(strstr(c->err, "64 hexadecimal digits"));
         tear_down(NULL);
-        c = RUN(verb_enroll, "data", "--key", "https://v/keys/a", "--key", "https://v/keys/b", "--expect-public-key", DIGEST);
-        assert_int_equal(c->code, EXIT_CODE_USAGE);
-        assert_string_equal(c->out, "");
-        tear_down(NULL);
+        assert_int_equal(RUN(verb_enroll, "data", "--key", "https://v/keys/a", "--key", "https://v/keys/b", "--expect-public-key", DIGEST)->code,
+                         EXIT_CODE_USAGE);
         assert_int_equal(RUN(verb_enroll, "data", "--remove", "https://v/keys/out", "--expect-public-key", DIGEST, "--yes")->code, EXIT_CODE_USAGE);
 }
 

@@ -2,6 +2,7 @@
 """What cmkd-vault(8) tells a key's owner to do, done: PUBLIC KEYS, with what the vault's own command gives in its place."""
 
 import hashlib
+import json
 import os
 import re
 import shlex
@@ -50,6 +51,12 @@ def azure(pem):
     download, compute = recipe("az ")
     assert "--file key.pem" in download, download
     return run(compute, key_pem=pem)
+
+
+def bao_read(vault, role, name):
+    base = "https://localhost:%d/v1/" % vault["vault_port"]
+    login = fetch(base + "auth/approle/login", vault["ca"], {}, json.dumps({k: role[k] for k in ("role_id", "secret_id")}).encode())
+    return fetch(base + "transit/keys/" + name, vault["ca"], {"X-Vault-Token": json.loads(login)["auth"]["client_token"]})
 
 
 def transit(body, version):
