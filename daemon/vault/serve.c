@@ -269,7 +269,7 @@ static int loop(struct server *s) {
                 if (n == 0 && now_boottime_usec() >= end)
                         return 0;
                 if (n == 0 && now_boottime_usec() >= over)
-                        stop_by(s, jobs_deadline(s->jobs) + LATE_USEC);
+                        stop_by(s, jobs_stop(s->jobs) + LATE_USEC);
                 if (n <= 0)
                         continue;
                 if (fds[POLL_SIGNAL].revents)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/link.h"
+#include "vault/job.h"
 #include "vault/serve.h"
 #include "vault/vault.h"
 
@@ -26,6 +27,7 @@
 #define ROUND_MS 50
 
 static int held[2];                    /* a byte lets go of one that is held */
+static int begun[2];                   /* has a byte for each that was */
 static int peer = -1;
 static pid_t worker;
 static uint32_t last_id;
@@ -39,9 +41,10 @@ void vault_run(struct vaults *v _unused_, const struct vault_call *call, int pip
         ret->verdict = VERDICT_GRANTED;
         if (streq(call->request->key.name, "release"))
                 *ret_released = true;
-        else if (streq(call->request->key.name, "hold"))
+        else if (streq(call->request->key.name, "hold")) {
+                assert_int_equal(write(begun[1], "", 1), 1);
                 assert_int_equal(read(held[0], &byte, 1), 1);
-        else if (streq(call->request->key.name, "stuck"))
+        } else if (streq(call->request->key.name, "stuck"))
                 for (;;)
                         pause();
 }
@@ -65,6 +68,7 @@ static int set_up(void **state _unused_) {
         int fds[2];
 
         assert_int_equal(pipe(held), 0);
+        assert_int_equal(pipe(begun), 0);
         assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC|SOCK_NONBLOCK, 0, fds), 0);
         worker = fork();
         if (worker == 0) {
@@ -75,6 +79,7 @@ static int set_up(void **state _unused_) {
         }
         close(fds[1]);
         close(held[0]);
+        close(begun[1]);
         peer = fds[0];
         return 0;
 }
@@ -86,6 +91,7 @@ static int tear_down(void **state _unused_) {
         }
         close(peer);
         close(held[1]);
+        close(begun[0]);
         return 0;
 }
 
@@ -178,6 +184,23 @@ static void what_was_taken_is_answered_first(void **state _unused_) {
         must_have_ended();
 }
 
+/* Whoever asked for the others asks the next worker. */
+static void what_waits_for_a_place_is_not_begun(void **state _unused_) {
+        char bytes[2 * JOBS_RUNNING_MAX];
+
+        exchange("release");
+        for (unsigned i = 0; i < JOBS_RUNNING_MAX + 2; i++)
+                assert_true(ask("hold", 10000));
+        assert_false(readable((int) (2 * LATEST_USEC / USEC_PER_MSEC)));
+        for (unsigned i = 0; i < JOBS_RUNNING_MAX; i++) {
+                let_go();
+                assert_true(answer());
+        }
+        assert_int_equal(answer(), 0);
+        must_have_ended();
+        assert_int_equal(read(begun[0], bytes, sizeof(bytes)), JOBS_RUNNING_MAX);
+}
+
 static void one_that_never_ends_is_left_behind_at_its_deadline(void **state _unused_) {
         uint64_t since = now_boottime_usec();
 
@@ -202,6 +225,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(requests_without_end_keep_no_worker_that_had_a_secret, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(what_was_taken_is_answered_first, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(what_waits_for_a_place_is_not_begun, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(one_that_never_ends_is_left_behind_at_its_deadline, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(without_a_secret_nothing_is_cut_short, set_up, tear_down),
         };
