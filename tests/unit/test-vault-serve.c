@@ -186,6 +186,7 @@ static void what_was_taken_is_answered_first(void **state _unused_) {
 
 /* Whoever asked for the others asks the next worker. */
 static void what_waits_for_a_place_is_not_begun(void **state _unused_) {
+        uint64_t since = now_boottime_usec();
         char bytes[2 * JOBS_RUNNING_MAX];
 
         exchange("release");
@@ -199,6 +200,7 @@ static void what_waits_for_a_place_is_not_begun(void **state _unused_) {
         assert_int_equal(answer(), 0);
         must_have_ended();
         assert_int_equal(read(begun[0], bytes, sizeof(bytes)), JOBS_RUNNING_MAX);
+        assert_true(now_boottime_usec() < since + 9 * USEC_PER_SEC);      /* their deadlines were not waited for */
 }
 
 static void one_that_never_ends_is_left_behind_at_its_deadline(void **state _unused_) {
