@@ -193,7 +193,6 @@ static void add(struct enroll *e, const struct trust_entry *t) {
         const struct key_proof_request p = {
                 .subject = e->work.name, .key = e->request.key, .accept_unsafe = e->request.accept_unsafe, .use_id = e->work.use_id,
         };
-
         const struct trust_key *k = trust_find_key(t, &e->key.uri);
 
         if (k && pin_check(NULL, &e->key, k->spki, k->spki_size, e->work.name, &e->work.outcome) < 0) {

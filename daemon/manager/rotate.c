@@ -180,10 +180,6 @@ static void change_list(struct rotate *e) {
                                    new ? "its keys changed meanwhile: try again" : "out of memory");
                 return;
         }
-        if (!take_pin(e, f.wanted)) {
-                header_verb_fail(&e->work, NULL);
-                return;
-        }
         *new = *t;
         for (unsigned i = 0; i < new->n_keys; i++)
                 if (key_uri_same_key(&new->keys[i].key, &e->key.uri))
@@ -231,6 +227,10 @@ static void on_new_version_opens(const struct outcome *o, void *user) {
         if (!step_went_well(e, o))
                 return;
         if (!survey(e, &f)) {
+                header_verb_fail(&e->work, NULL);
+                return;
+        }
+        if (f.wanted && !take_pin(e, f.wanted)) {
                 header_verb_fail(&e->work, NULL);
                 return;
         }

@@ -517,9 +517,11 @@ static void test_what_is_expected(void **state _unused_) {
         assert_int_equal(rotate(), EXIT_CODE_FAILED);      /* of another key, in the header and not on the list */
         stop_at = -1;
         says = 0;
+        is_open = true;
         assert_int_equal(run(&right), EXIT_CODE_POLICY);
         assert_int_equal(writes, 0);
         assert_int_equal(entry.keys[0].generation, 1);
+        assert_true(open_volume.n_wraps <= 1);             /* it is not polled by that */
         assert_non_null(strstr(end.message, right.expected));
         set_up(NULL);
         assert_int_equal(run(&right), EXIT_CODE_DONE);
