@@ -31,7 +31,7 @@ static const struct { const char *name; void (*form)(struct form *, const char *
         { "device", form_path }, { "backup", form_path }, { "point", form_path }, { "socket", form_path }, { "dev", form_number },
         { "key", form_key }, { "old_key", form_key }, { "new_key", form_key }, { "answer_of", form_key }, { "key_description", form_description },
         { "use", form_hex }, { "drill", form_hex }, { "ids", form_hex }, { "ids_other", form_hex }, { "request_id", form_hex },
-        { "hash", form_hex }, { "epoch", form_hex }, { "previous", form_hex }, { "digest", form_hex }, { "early", form_hex },
+        { "hash", form_hex }, { "epoch", form_hex }, { "previous", form_hex }, { "digest", form_hex }, { "spki_sha256", form_hex }, { "early", form_hex },
         { "privacy_key", form_hex }, { "privacy", form_words },
         { "wrapped", form_base64 }, { "algorithm", form_words }, { "generation", form_number },
         { "verdict", form_words }, { "counted_as", form_words }, { "code", form_words }, { "http_status", form_number },

@@ -3,6 +3,8 @@
 
 #include <ctype.h>
 
+#include "key-digest.h"
+
 #define UNIT_NAME_MAX 63u          /* as the kernel keeps it: bpf/connect.h */
 
 void config_list_free(char **list) {
@@ -75,6 +77,14 @@ static bool is_variable(const char *word) {
                strncmp(word, "PATH=", 5) != 0;
 }
 
+static int take_digest(const char *word, char **ret) {
+        char digest[KEY_DIGEST_SIZE];
+
+        if (key_digest_parse(word, digest) < 0)
+                return -EINVAL;
+        return asprintf(ret, "sha256:%s", digest) < 0 ? -ENOMEM : 0;
+}
+
 static int take_path(const char *word, char **ret) {
         return take_if(is_path(word), word, ret);
 }
@@ -93,6 +103,10 @@ static int take_variable(const char *word, char **ret) {
 
 int config_list_keys(const char *value, char ***list) {
         return config_list_take(value, " \t,", take_key, list);
+}
+
+int config_list_digests(const char *value, char ***list) {
+        return config_list_take(value, " \t,", take_digest, list);
 }
 
 int config_list_paths(const char *value, char ***list) {

@@ -12,6 +12,9 @@ void config_list_free(char **list);
 /* Names of keys, made lower case; commas may stand between them. */
 int config_list_keys(const char *value, char ***list);
 
+/* Digests of public keys (key-digest.h); commas may stand between them. */
+int config_list_digests(const char *value, char ***list);
+
 /* Absolute paths. */
 int config_list_paths(const char *value, char ***list);
 

@@ -41,6 +41,7 @@ void config_vault_free(struct vault_config *v) {
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
                 free(texts[i]);
         config_list_free(v->keys);
+        config_list_free(v->public_keys);
         config_list_free(v->redirect_hosts);
         config_list_free(v->module_environment);
         config_list_free(v->servers);

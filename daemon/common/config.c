@@ -106,6 +106,7 @@ PARSER(parse_objects, config_vault_labels)
 PARSER(parse_device, config_scratch_device)
 PARSER(parse_file_system, config_scratch_file_system)
 PARSER(parse_keys, config_list_keys)
+PARSER(parse_digests, config_list_digests)
 PARSER(parse_paths, config_list_paths)
 PARSER(parse_environment, config_list_environment)
 PARSER(parse_baseline, config_list_programs)
@@ -191,6 +192,7 @@ static const struct setting settings[] = {
         IN_VAULT("Keys", parse_keys, keys, "names of keys, separated by spaces"),
         IN_VAULT("Provider", parse_text, provider, "azure, transit or pkcs11"),
         IN_VAULT("CAFile", parse_text, ca_file, "the path of a PEM file"),
+        IN_VAULT("ExpectPublicKeys", parse_digests, public_keys, "sha256:HEX of the keys' public halves, separated by spaces"),
         IN_VAULT("PinnedKeys", parse_pins, pinned_keys, "sha256//BASE64 of public keys, separated by spaces"),
         IN_VAULT("CRLFile", parse_path, crl_file, "the path of a PEM file"),
         IN_VAULT("Proxy", parse_proxy, proxy, "http://HOST:PORT or https://HOST:PORT; a password goes into ProxyCredentialsFile="),

@@ -49,6 +49,7 @@ struct vault_config {
         char *provider;                /* "azure", "transit", "pkcs11" */
         char *host;                    /* lower case; pkcs11: the token's label, as it is */
         uint16_t port;                 /* pkcs11: 0 */
+        char **public_keys;            /* ExpectPublicKeys=: sha256:HEX, lower case; NULL: any; NULL-terminated */
         char **keys;                   /* names allowed there, lower case (pkcs11: objects' labels, as they are); NULL-terminated */
         char *ca_file;                 /* NULL: the system's */
         char *pinned_keys;             /* "sha256//BASE64;sha256//..."; NULL: any key that CAFile= vouches for */

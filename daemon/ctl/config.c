@@ -154,6 +154,7 @@ static struct json_object *vault_section(const struct vault_config *v) {
                 put_pkcs11(o, v);
         else
                 put_host(o, v);
+        put_keys(o, "ExpectPublicKeys", v->public_keys);
         put_span(o, "TimeoutSec", v->timeout_usec);
         if (!streq(v->provider, "pkcs11"))
                 put_text(o, "KeyVersion", key_version_to_string((enum key_version) v->key_version));

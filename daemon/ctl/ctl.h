@@ -26,7 +26,7 @@ enum option_id {
         OPTION_VAULTS, OPTION_PRIVATE_KEY, OPTION_EPOCH_KEYS, OPTION_LIST_EPOCHS, OPTION_PRIVACY_KEY, OPTION_VAULT_LOG, OPTION_MACHINE_ID,
         OPTION_LOCAL, OPTION_NO_QR, OPTION_FINISH, OPTION_FROM, OPTION_OUTPUT, OPTION_STORE,
         OPTION_HEADER_BACKUP, OPTION_ALLOW_OLDER, OPTION_PASSPHRASE_FILE, OPTION_FROM_ADE, OPTION_REMOVE_OLD_KEYSLOTS, OPTION_ESCROW, OPTION_BACKGROUND, OPTION_WATCH,
-        OPTION_KEYSLOT_FILE, OPTION_DROP_KEYSLOTS, OPTION_PREPARE, OPTION_DROP_IMAGE_KEYSLOTS,
+        OPTION_KEYSLOT_FILE, OPTION_DROP_KEYSLOTS, OPTION_PREPARE, OPTION_DROP_IMAGE_KEYSLOTS, OPTION_EXPECT_PUBLIC_KEY,
         _OPTION_MAX,
 };
 
@@ -122,5 +122,6 @@ int verb_guard_release(const struct invocation *in);
 int verb_keys_create(const struct invocation *in);
 int verb_drill(const struct invocation *in);
 int verb_keys_usage(const struct invocation *in);
+int verb_keys_pinned(const struct invocation *in);
 int verb_keys_list(const struct invocation *in);
 int verb_doctor(const struct invocation *in);

@@ -14,7 +14,6 @@
 
 /* cmkctl encrypt: begins, then follows; what it follows goes on in the daemon. */
 
-#define REASON_MAX 256          /* it goes into one field of the trail */
 #define LOOK_MSEC 500
 #define BEGIN_TIMEOUT_USEC (3 * 60 * 60 * USEC_PER_SEC)      /* of a large file system that is made smaller first */
 
@@ -24,17 +23,17 @@ static void on_interrupt(int sig _unused_) {
         interrupted = 1;
 }
 
-static int check(const struct invocation *in, char *key) {
+static int check(const struct invocation *in, char *key, struct key_terms *terms) {
         const char *role = in->values[OPTION_ROLE];
         int code;
 
         if (!has_option(in, OPTION_NAME))
                 return fail(EXIT_CODE_USAGE, "say how the volume is called: --name NAME");
-        if (strlen(strempty(in->values[OPTION_ACCEPT_UNSAFE_VAULT])) > REASON_MAX)
-                return fail(EXIT_CODE_USAGE, "the reason after --accept-unsafe-vault is longer than %d", REASON_MAX);
         if (in->n_keys > 1)
                 return fail(EXIT_CODE_USAGE, "encrypt takes one key; enroll adds more when it has ended");
-        code = check_name(in->values[OPTION_NAME]);
+        code = read_terms(in, terms);
+        if (code == EXIT_CODE_DONE)
+                code = check_name(in->values[OPTION_NAME]);
         if (code == EXIT_CODE_DONE && role && !streq(role, "data"))
                 code = fail(EXIT_CODE_USAGE, "only volumes of role data are encrypted in place");
         if (code == EXIT_CODE_DONE)
@@ -42,15 +41,14 @@ static int check(const struct invocation *in, char *key) {
         return code == EXIT_CODE_DONE ? check_device(in->args[0]) : code;
 }
 
-static int append(sd_bus_message *m, const struct invocation *in, const char *key) {
-        const char *reason = in->values[OPTION_ACCEPT_UNSAFE_VAULT];
+static int append(sd_bus_message *m, const struct invocation *in, const char *key, const struct key_terms *t) {
         int r;
 
         r = sd_bus_message_append(m, "ssss", in->args[0], in->values[OPTION_NAME], "data", key);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "{sv}");
-        if (r >= 0 && reason)
-                r = sd_bus_message_append(m, "{sv}", "accept-unsafe-vault", "s", reason);
+        if (r >= 0)
+                r = append_terms(m, t);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
@@ -188,9 +186,10 @@ int encryption_finish(const struct invocation *in, struct call *c, bool again) {
 int verb_encrypt(const struct invocation *in) {
         _cleanup_(call_release) struct call c = { .timeout_usec = BEGIN_TIMEOUT_USEC };
         char key[KEY_URI_MAX], question[768];
+        struct key_terms terms;
         int code;
 
-        code = check(in, key);
+        code = check(in, key, &terms);
         if (code != EXIT_CODE_DONE)
                 return code;
         note_excess(in, key);
@@ -201,6 +200,6 @@ int verb_encrypt(const struct invocation *in) {
         if (code == EXIT_CODE_DONE)
                 code = call_begin(&c, BUS_MANAGER, "Encrypt");
         if (code == EXIT_CODE_DONE)
-                code = call_send(&c, append(c.request, in, key));
+                code = call_send(&c, append(c.request, in, key, &terms));
         return code == EXIT_CODE_DONE ? encryption_finish(in, &c, false) : code;
 }

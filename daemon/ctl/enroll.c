@@ -58,7 +58,8 @@ static int take_out(const struct invocation *in) {
         int code;
 
         if (in->given & (OPTION_BIT(OPTION_KEY)|OPTION_BIT(OPTION_VAULT)|OPTION_BIT(OPTION_KEY_NAME)|
-                         OPTION_BIT(OPTION_KEY_VERSION)|OPTION_BIT(OPTION_STORE)|OPTION_BIT(OPTION_ACCEPT_UNSAFE_VAULT)))
+                         OPTION_BIT(OPTION_KEY_VERSION)|OPTION_BIT(OPTION_STORE)|OPTION_BIT(OPTION_ACCEPT_UNSAFE_VAULT)|
+                         OPTION_BIT(OPTION_EXPECT_PUBLIC_KEY)))
                 return fail(EXIT_CODE_USAGE, "--remove names the key by itself, and adds none");
         code = check_key(key);
         if (code != EXIT_CODE_DONE)

@@ -10,16 +10,16 @@ static const struct verb verbs[] = {
         { "status", 0, 64, O(JSON)|O(WATCH), "[NAME|UUID ...]", "volumes, their leases and the daemon's state", verb_status },
         { "metrics", 0, 0, O(OUTPUT), "", "the same in numbers, as OpenMetrics text", verb_metrics },
         { "format", 1, 1, O(JSON)|O(YES)|O(NAME)|O(ROLE)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(WIPE)|
-                O(STORE)|O(ACCEPT_UNSAFE_VAULT), "DEVICE", "make a device a volume under a customer's key", verb_format },
+                O(STORE)|O(ACCEPT_UNSAFE_VAULT)|O(EXPECT_PUBLIC_KEY), "DEVICE", "make a device a volume under a customer's key", verb_format },
         { "encrypt", 1, 1, O(JSON)|O(YES)|O(NAME)|O(ROLE)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(ACCEPT_UNSAFE_VAULT)|
-                O(BACKGROUND), "DEVICE", "the same, and what is on it stays: encrypted in place", verb_encrypt },
+                O(EXPECT_PUBLIC_KEY)|O(BACKGROUND), "DEVICE", "the same, and what is on it stays: encrypted in place", verb_encrypt },
         { "enroll", 1, 1, O(JSON)|O(YES)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(REMOVE)|O(STORE)|O(ACCEPT_UNSAFE_VAULT)|
-                O(HEADER_BACKUP)|O(NAME)|O(ROLE)|O(PASSPHRASE_FILE)|O(FROM_ADE)|O(REMOVE_OLD_KEYSLOTS),
+                O(EXPECT_PUBLIC_KEY)|O(HEADER_BACKUP)|O(NAME)|O(ROLE)|O(PASSPHRASE_FILE)|O(FROM_ADE)|O(REMOVE_OLD_KEYSLOTS),
           "DEVICE|UUID|NAME", "give a volume one more key, or take one out; take over a LUKS volume", verb_enroll },
-        { "rotate", 1, 1, O(JSON)|O(YES)|O(KEY)|O(KEY_VERSION)|O(FINISH)|O(STORE)|O(ACCEPT_UNSAFE_VAULT)|O(HEADER_BACKUP), "DEVICE|UUID|NAME",
-          "go over to the newest version of a volume's key", verb_rotate },
+        { "rotate", 1, 1, O(JSON)|O(YES)|O(KEY)|O(KEY_VERSION)|O(FINISH)|O(STORE)|O(ACCEPT_UNSAFE_VAULT)|O(EXPECT_PUBLIC_KEY)|O(HEADER_BACKUP),
+          "DEVICE|UUID|NAME", "go over to the newest version of a volume's key", verb_rotate },
         { "rekey", 1, 1, O(JSON)|O(YES)|O(KEY)|O(VAULT)|O(KEY_NAME)|O(KEY_VERSION)|O(FROM)|O(FINISH)|O(STORE)|O(ACCEPT_UNSAFE_VAULT)|
-                O(HEADER_BACKUP),
+                O(EXPECT_PUBLIC_KEY)|O(HEADER_BACKUP),
           "UUID|NAME", "put another key in the place of one that a volume has", verb_rekey },
         { "reencrypt", 1, 1, O(JSON)|O(YES)|O(KEYSLOT_FILE)|O(DROP_KEYSLOTS)|O(HEADER_BACKUP)|O(BACKGROUND), "DEVICE|UUID|NAME",
           "give a volume another volume key: what is on it is encrypted anew", verb_reencrypt },
@@ -75,6 +75,7 @@ static const struct verb verbs[] = {
         { "guard release", 0, 0, O(JSON)|O(YES), "", "take the probes out of the kernel, before the package is removed",
           verb_guard_release },
         { "keys list", 1, 2, O(JSON)|O(ROOT), "VAULT [KEY]", "the keys of a vault, or the versions of one", verb_keys_list },
+        { "keys pinned", 0, 1, O(JSON), "[KEY]", "the public halves of keys by which this node knows them, to be compared with the vault", verb_keys_pinned },
         { "keys usage", 0, 1, O(JSON), "[KEY]", "which volumes of this node need which version of a key", verb_keys_usage },
         { "config show", 0, 0, O(JSON)|O(ROOT), "", "what the configuration files say", verb_config_show },
         { "config reload", 0, 0, O(JSON), "", "let cmkd read the configuration again; a bad one is refused", verb_config_reload },

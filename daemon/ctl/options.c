@@ -23,6 +23,7 @@ static const struct {
         [OPTION_WIPE] = { "wipe", 0, false, "--wipe", "overwrite what is on the device" },
         [OPTION_ACCEPT_UNSAFE_VAULT] = { "accept-unsafe-vault", 0, true, "--accept-unsafe-vault REASON",
                 "use a vault without purge protection; the reason is recorded" },
+        [OPTION_EXPECT_PUBLIC_KEY] = { "expect-public-key", 0, true, "--expect-public-key sha256:HEX", "refuse another, whatever the worker says (cmkd-vault(8))" },
         [OPTION_READ_ONLY] = { "read-only", 0, false, "--read-only", "open for reading only" },
         [OPTION_UDEV] = { "udev", 0, false, "--udev", "as cmkd@.service: a path in sysfs, escaped, or a name" },
         [OPTION_WAIT] = { "wait", 0, true, "--wait SEC", "try again for so long where vault, cmkd or disk is not there yet" },

@@ -12,22 +12,20 @@
 /* cmkctl enroll --passphrase-file: a LUKS volume that was somebody else's, Azure Disk Encryption's too. The passphrase goes from its file
  * into the daemon's child: it is never read here. */
 
-#define REASON_MAX 256          /* it goes into one field of the trail */
-
-static int append(sd_bus_message *m, const struct invocation *in, const char *key, int passphrase) {
-        const char *reason = in->values[OPTION_ACCEPT_UNSAFE_VAULT], *role = in->values[OPTION_ROLE];
+static int append(sd_bus_message *m, const struct invocation *in, const char *key, const struct key_terms *t, int passphrase) {
+        const char *role = in->values[OPTION_ROLE];
         int r;
 
         r = sd_bus_message_append(m, "sssshb", in->args[0], in->values[OPTION_NAME], role ? role : "data", key, passphrase,
                                   has_option(in, OPTION_FROM_ADE));
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "{sv}");
-        if (r >= 0 && reason)
-                r = sd_bus_message_append(m, "{sv}", "accept-unsafe-vault", "s", reason);
+        if (r >= 0)
+                r = append_terms(m, t);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int check(const struct invocation *in, char *key) {
+static int check(const struct invocation *in, char *key, struct key_terms *terms) {
         const char *role = in->values[OPTION_ROLE];
         int code;
 
@@ -37,9 +35,9 @@ static int check(const struct invocation *in, char *key) {
                 return fail(EXIT_CODE_USAGE, "take it over with one key, then enroll the others");
         if (has_option(in, OPTION_REMOVE) || has_option(in, OPTION_REMOVE_OLD_KEYSLOTS) || has_option(in, OPTION_HEADER_BACKUP))
                 return fail(EXIT_CODE_USAGE, "a volume is taken over first, and changed then");
-        if (strlen(strempty(in->values[OPTION_ACCEPT_UNSAFE_VAULT])) > REASON_MAX)
-                return fail(EXIT_CODE_USAGE, "the reason after --accept-unsafe-vault is longer than %d", REASON_MAX);
-        code = check_name(in->values[OPTION_NAME]);
+        code = read_terms(in, terms);
+        if (code == EXIT_CODE_DONE)
+                code = check_name(in->values[OPTION_NAME]);
         if (code == EXIT_CODE_DONE && role && role_from_string(role) < 0)
                 code = fail(EXIT_CODE_USAGE, "%s is no role; there are data, os and scratch", role);
         if (code == EXIT_CODE_DONE)
@@ -73,14 +71,14 @@ static int print_taken(const struct invocation *in, const char *uuid, const char
         return print_json(o);
 }
 
-static int call_take_over(const struct invocation *in, const char *key, int passphrase) {
+static int call_take_over(const struct invocation *in, const char *key, const struct key_terms *t, int passphrase) {
         _cleanup_(call_release) struct call c = {};
         const char *uuid, *backup;
         int code, r, changed, adopted;
 
         code = call_begin(&c, BUS_MANAGER, "TakeOver");
         if (code == EXIT_CODE_DONE)
-                code = call_send(&c, append(c.request, in, key, passphrase));
+                code = call_send(&c, append(c.request, in, key, t, passphrase));
         if (code != EXIT_CODE_DONE)
                 return code;
         r = sd_bus_message_read(c.reply, "sbsb", &uuid, &changed, &backup, &adopted);
@@ -91,6 +89,7 @@ int take_over(const struct invocation *in) {
         const char *path = in->values[OPTION_PASSPHRASE_FILE];
         _cleanup_(closep) int passphrase = -EBADF;
         char key[KEY_URI_MAX], question[768];
+        struct key_terms terms;
         int code;
 
         if (!path)
@@ -98,7 +97,7 @@ int take_over(const struct invocation *in) {
                             "on the volume BEK)");
         if (has_option(in, OPTION_STORE))
                 return fail(EXIT_CODE_USAGE, "take it over first: cmkctl rotate %s --store moves its wrapped key then", strempty(in->values[OPTION_NAME]));
-        code = check(in, key);
+        code = check(in, key, &terms);
         if (code != EXIT_CODE_DONE)
                 return code;
         passphrase = open(path, O_RDONLY|O_CLOEXEC);
@@ -109,7 +108,7 @@ int take_over(const struct invocation *in) {
                  "in a file on this node.", in->args[0], in->values[OPTION_NAME]);
         if (has_option(in, OPTION_FROM_ADE))
                 code = confirm(in, question);
-        return code == EXIT_CODE_DONE ? call_take_over(in, key, passphrase) : code;
+        return code == EXIT_CODE_DONE ? call_take_over(in, key, &terms, passphrase) : code;
 }
 
 int remove_old_keyslots(const struct invocation *in) {

@@ -5,6 +5,7 @@
 #include "udev.h"
 #include "volume.h"
 
+#include "common/key-digest.h"
 #include "common/key-uri.h"
 #include "common/policy-values.h"
 
@@ -44,18 +45,26 @@ int find_key(const struct invocation *in, char *buf) {
 
 int read_terms(const struct invocation *in, struct key_terms *ret) {
         const char *reason = in->values[OPTION_ACCEPT_UNSAFE_VAULT], *store = in->values[OPTION_STORE];
+        const char *expected = in->values[OPTION_EXPECT_PUBLIC_KEY];
+        char digest[KEY_DIGEST_SIZE];
 
         if (strlen(strempty(reason)) > REASON_MAX)
                 return fail(EXIT_CODE_USAGE, "the reason after --accept-unsafe-vault is longer than %d", REASON_MAX);
         if (store && !streq(store, "token") && !streq(store, "vault"))
                 return fail(EXIT_CODE_USAGE, "--store is token or vault");
-        *ret = (struct key_terms) { .reason = reason, .store = store };
+        if (expected && key_digest_parse(expected, digest) < 0)
+                return fail(EXIT_CODE_USAGE, "--expect-public-key is sha256: and 64 hexadecimal digits");
+        if (expected && in->n_keys > 1)
+                return fail(EXIT_CODE_USAGE, "--expect-public-key is about one key: enroll the others by themselves");
+        *ret = (struct key_terms) { .reason = reason, .expected = expected, .store = store };
         return EXIT_CODE_DONE;
 }
 
 int append_terms(sd_bus_message *m, const struct key_terms *t) {
         int r = t->store ? sd_bus_message_append(m, "{sv}", "store", "s", t->store) : 0;
 
+        if (r >= 0 && t->expected)
+                r = sd_bus_message_append(m, "{sv}", "expect-public-key", "s", t->expected);
         return r >= 0 && t->reason ? sd_bus_message_append(m, "{sv}", "accept-unsafe-vault", "s", t->reason) : r;
 }
 

@@ -13,6 +13,7 @@ int find_key(const struct invocation *in, char *buf);
 /* What is said of a key that is to be enrolled, beside its name. */
 struct key_terms {
         const char *reason;          /* to accept a vault that is not safe, or NULL */
+        const char *expected;        /* sha256: and the digest of its public key, or NULL */
         const char *store;           /* where its wrapped key is to be kept: token, vault, or NULL: not said */
 };
 

@@ -74,6 +74,13 @@ static int read_store(sd_bus_message *m, enum store *ret) {
         return *ret == STORE_NOT_SAID ? -EINVAL : r;
 }
 
+static int read_expected(sd_bus_message *m, char ret[static KEY_DIGEST_SIZE]) {
+        const char *text;
+        int r = sd_bus_message_read(m, "v", "s", &text);
+
+        return r < 0 ? r : key_digest_parse(text, ret);
+}
+
 int read_options(sd_bus_message *m, struct options *ret) {
         struct options o = { .accept_unsafe = "", .version = "", .token = UINT32_MAX };
         const char *key;
@@ -88,6 +95,8 @@ int read_options(sd_bus_message *m, struct options *ret) {
                         r = sd_bus_message_read(m, "v", "s", &o.accept_unsafe);
                 else if (streq(key, "version"))
                         r = sd_bus_message_read(m, "v", "s", &o.version);
+                else if (streq(key, "expect-public-key"))
+                        r = read_expected(m, o.expected);
                 else if (streq(key, "store"))
                         r = read_store(m, &o.store);
                 else if (streq(key, "token"))

@@ -11,6 +11,7 @@ struct options {
         bool wipe, read_only, automatic, remove, finish;
         uint32_t token;                /* UINT32_MAX: not said */
         const char *accept_unsafe, *version;
+        char expected[KEY_DIGEST_SIZE];
         enum store store;
 };
 

@@ -76,6 +76,7 @@ static int fill_format(const struct manager *m, sd_bus_message *message, const c
         q->role = (enum role) r;
         q->wipe = o->wipe;
         q->store = o->store;
+        memcpy(q->expected, o->expected, sizeof(q->expected));
         if (*words[0] != '/' || !copy(q->device, sizeof(q->device), words[0]) || !copy(q->name, sizeof(q->name), words[1]) ||
             !copy(q->key, sizeof(q->key), words[3]) || !copy(q->accept_unsafe, sizeof(q->accept_unsafe), o->accept_unsafe))
                 return reply_error(message, EXIT_CODE_USAGE, "Device, name or key is too long, or the device is no path");
@@ -144,6 +145,7 @@ static int method_encrypt(sd_bus_message *message, void *user, sd_bus_error *e _
         if (r < 0)
                 return reply_error(message, EXIT_CODE_USAGE, "%s is no role; there are data, os and scratch", role);
         q.role = (enum role) r;
+        memcpy(q.expected, o.expected, sizeof(q.expected));
         if (*device != '/' || !copy(q.device, sizeof(q.device), device) || !copy(q.name, sizeof(q.name), name) ||
             !copy(q.key, sizeof(q.key), key) || !copy(q.accept_unsafe, sizeof(q.accept_unsafe), o.accept_unsafe))
                 return reply_error(message, EXIT_CODE_USAGE, "Device, name or key is too long, or the device is no path");
@@ -170,6 +172,7 @@ static int method_enroll(sd_bus_message *message, void *user, sd_bus_error *e _u
                 return r;
         q.remove = o.remove;
         q.store = o.store;
+        memcpy(q.expected, o.expected, sizeof(q.expected));
         r = bus_check_what(m, message, what);
         if (r != 0)
                 return r;
@@ -196,6 +199,7 @@ static int method_rotate(sd_bus_message *message, void *user, sd_bus_error *e _u
                 return r;
         q.finish = o.finish;
         q.store = o.store;
+        memcpy(q.expected, o.expected, sizeof(q.expected));
         if (!copy(q.what, sizeof(q.what), what) || !copy(q.key, sizeof(q.key), key) ||
             !copy(q.version, sizeof(q.version), o.version) || !copy(q.accept_unsafe, sizeof(q.accept_unsafe), o.accept_unsafe))
                 return reply_error(message, EXIT_CODE_USAGE, "The device, the key or its version is too long");
@@ -518,6 +522,7 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                  SD_BUS_PARAM(what) SD_BUS_PARAM(file) SD_BUS_PARAM(older) SD_BUS_PARAM(wipe),
                                  "sb", SD_BUS_PARAM(name) SD_BUS_PARAM(changed), bus_method_header_restore, 0),
         SD_BUS_METHOD_WITH_NAMES("KeyUsage", "s", SD_BUS_PARAM(key), "a(sssssttss)", SD_BUS_PARAM(needs), bus_method_key_usage, 0),
+        SD_BUS_METHOD_WITH_NAMES("PinnedKeys", "s", SD_BUS_PARAM(key), "a(ssssst)", SD_BUS_PARAM(pins), bus_method_pinned_keys, 0),
         SD_BUS_METHOD_WITH_NAMES("ScratchCreate", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options), "ssb",
                                  SD_BUS_PARAM(node) SD_BUS_PARAM(file_system) SD_BUS_PARAM(changed), bus_method_scratch_create, 0),
         SD_BUS_METHOD_WITH_NAMES("ScratchRenew", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options), "ssb",

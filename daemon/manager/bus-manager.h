@@ -27,6 +27,7 @@ int bus_method_personalize(sd_bus_message *message, void *user, sd_bus_error *e)
 
 /* bus-usage.c */
 int bus_method_key_usage(sd_bus_message *message, void *user, sd_bus_error *e);
+int bus_method_pinned_keys(sd_bus_message *message, void *user, sd_bus_error *e);
 
 /* bus-scratch.c */
 int bus_method_scratch_create(sd_bus_message *message, void *user, sd_bus_error *e);

@@ -10,14 +10,19 @@
 #include "header-work.h"
 #include "key.h"
 #include "manager.h"
+#include "pin.h"
 
-/* Which versions of a key the volumes on the node's list need: of those that are known by their header as it was last seen, of the
- * others by one look at their disk each, one after the other. The answer grows as they are looked at. */
+#define USAGE_ROW "(sssssttss)"
+#define PIN_ROW "(ssssst)"
+
+/* Which versions of a key the volumes on the node's list need, or which public keys are pinned for them: of those that are known by their
+ * header as it was last seen, of the others by one look at their disk each, one after the other. The answer grows as they are looked at. */
 
 struct usage {
         struct manager *manager;
         sd_bus_message *message, *reply;
         struct key_uri key;            /* host empty: any */
+        bool pins;                     /* PinnedKeys, not KeyUsage */
         char (*uuids)[37];             /* of the list as it was */
         size_t n, at;
         struct header_work work;       /* for its INSPECT */
@@ -45,16 +50,34 @@ static const struct key *find_key(const struct volume *v, const char *uri) {
         return NULL;
 }
 
-/* digest: of a wrapped key that the vault keeps, 64 hexadecimal digits; else empty. */
-static int append(struct usage *u, const struct trust_entry *t, const char *key, uint64_t generation, const char *use, const char *digest) {
-        const struct volume *v = manager_volume_by_uuid(u->manager, t->uuid);
-        const struct key *k = find_key(v, key);
+struct row {
+        const char *key, *use;
+        uint64_t generation, proof_time;
+        const uint8_t *pin;
+        size_t pin_size;
+        char digest[2 * STORED_DIGEST_SIZE + 1];       /* of a wrapped key that the vault keeps; else empty */
+};
 
-        return sd_bus_message_append(u->reply, "(sssssttss)", t->uuid, t->name, v ? volume_state_to_string(v->state) : "closed", key, use,
-                                     generation, k ? k->attributes.expires : UINT64_C(0), k ? k->follow.newest : "", digest);
+static int append_pin(struct usage *u, const struct trust_entry *t, const struct row *row) {
+        char digest[KEY_DIGEST_SIZE];
+
+        if (streq(row->use, "left over"))
+                return 0;
+        pin_digest(row->pin, row->pin_size, digest);
+        return sd_bus_message_append(u->reply, PIN_ROW, t->uuid, t->name, row->key, row->use, digest, row->proof_time);
 }
 
-/* What is on the list and in the header is needed; in the header alone, left over. */
+static int append(struct usage *u, const struct trust_entry *t, const struct row *row) {
+        const struct volume *v = manager_volume_by_uuid(u->manager, t->uuid);
+        const struct key *k = find_key(v, row->key);
+
+        if (u->pins)
+                return append_pin(u, t, row);
+        return sd_bus_message_append(u->reply, USAGE_ROW, t->uuid, t->name, v ? volume_state_to_string(v->state) : "closed", row->key, row->use,
+                                     row->generation, k ? k->attributes.expires : UINT64_C(0), k ? k->follow.newest : "", row->digest);
+}
+
+/* What is on the list and in the header is needed; in the header alone, left over, and not pinned. */
 static int append_header(struct usage *u, const struct trust_entry *t, const struct disk_reply *h) {
         struct wrap_choice c = {};
         char why[600];
@@ -62,17 +85,19 @@ static int append_header(struct usage *u, const struct trust_entry *t, const str
 
         (void) wrap_choose(h, t, true, &c, why);
         for (unsigned i = 0; r >= 0 && i < h->n_wraps; i++) {
-                char digest[2 * STORED_DIGEST_SIZE + 1] = "";
-                const char *use = "left over";
+                const struct disk_wrap *w = h->wraps + i;
+                struct row row = {
+                        .key = w->key, .use = "left over", .generation = w->generation, .proof_time = w->proof_time, .pin = w->spki, .pin_size = w->spki_size,
+                };
                 struct key_uri key;
 
                 for (unsigned j = 0; j < c.n; j++)
                         if (c.at[j] == i)
-                                use = "needed";
-                if (h->wraps[i].stored)
-                        hex_encode(h->wraps[i].wrapped, STORED_DIGEST_SIZE, digest);
-                if (key_uri_parse(h->wraps[i].key, &key, NULL) >= 0 && is_wanted(u, &key))
-                        r = append(u, t, h->wraps[i].key, h->wraps[i].generation, use, digest);
+                                row.use = "needed";
+                if (w->stored)
+                        hex_encode(w->wrapped, STORED_DIGEST_SIZE, row.digest);
+                if (key_uri_parse(w->key, &key, NULL) >= 0 && is_wanted(u, &key))
+                        r = append(u, t, &row);
         }
         return MIN_OF(r, 0);
 }
@@ -82,11 +107,17 @@ static int append_unseen(struct usage *u, const struct trust_entry *t) {
         char uri[KEY_URI_MAX];
         int r = 0;
 
-        for (unsigned i = 0; r >= 0 && i < t->n_keys; i++)
-                if (is_wanted(u, &t->keys[i].key)) {
-                        key_uri_format(&t->keys[i].key, uri, sizeof(uri));
-                        r = append(u, t, uri, t->keys[i].generation, "not here", "");
-                }
+        for (unsigned i = 0; r >= 0 && i < t->n_keys; i++) {
+                const struct trust_key *k = t->keys + i;
+                const struct row row = {
+                        .key = uri, .use = "not here", .generation = k->generation, .proof_time = k->proof_time, .pin = k->spki, .pin_size = k->spki_size,
+                };
+
+                if (!is_wanted(u, &k->key))
+                        continue;
+                key_uri_format(&k->key, uri, sizeof(uri));
+                r = append(u, t, &row);
+        }
         return MIN_OF(r, 0);
 }
 
@@ -143,7 +174,7 @@ static void go_on(struct usage *u) {
                 usage_free(u);
 }
 
-static struct usage *usage_new(struct manager *m, sd_bus_message *message, const struct key_uri *key) {
+static struct usage *usage_new(struct manager *m, sd_bus_message *message, const struct key_uri *key, bool pins) {
         struct usage *u = calloc(1, sizeof(*u));
 
         if (!u)
@@ -151,9 +182,10 @@ static struct usage *usage_new(struct manager *m, sd_bus_message *message, const
         u->manager = u->work.manager = m;
         u->message = sd_bus_message_ref(message);
         u->key = *key;
+        u->pins = pins;
         u->uuids = calloc(m->trust->n_entries + 1, sizeof(*u->uuids));
         if (u->uuids && sd_bus_message_new_method_return(message, &u->reply) >= 0 &&
-            sd_bus_message_open_container(u->reply, 'a', "(sssssttss)") >= 0) {
+            sd_bus_message_open_container(u->reply, 'a', pins ? PIN_ROW : USAGE_ROW) >= 0) {
                 for (size_t i = 0; i < m->trust->n_entries; i++)
                         memcpy(u->uuids[u->n++], m->trust->entries[i].uuid, sizeof(*u->uuids));
                 return u;
@@ -162,7 +194,7 @@ static struct usage *usage_new(struct manager *m, sd_bus_message *message, const
         return NULL;
 }
 
-int bus_method_key_usage(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+static int begin_usage(sd_bus_message *message, void *user, bool pins) {
         struct key_uri key = {};
         struct usage *u;
         const char *text, *why;
@@ -175,9 +207,17 @@ int bus_method_key_usage(sd_bus_message *message, void *user, sd_bus_error *e _u
                 return r;
         if (*text && key_uri_parse(text, &key, &why) < 0)
                 return reply_error(message, EXIT_CODE_USAGE, "%s is no key: %s", text, why);
-        u = usage_new(user, message, &key);
+        u = usage_new(user, message, &key, pins);
         if (!u)
                 return reply_error(message, EXIT_CODE_FAILED, "Out of memory");
         go_on(u);
         return 1;
+}
+
+int bus_method_key_usage(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        return begin_usage(message, user, false);
+}
+
+int bus_method_pinned_keys(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
+        return begin_usage(message, user, true);
 }

@@ -178,6 +178,8 @@ static void go_on(struct new_volume *v, const struct trust_entry *t, const struc
         v->made = *y;
         if (!streq(t->name, v->name) || !trust_find_key(t, &v->key.uri))
                 new_volume_refuse(v, EXIT_CODE_POLICY, "%s: it is the volume %s already, with another name or key", v->device, t->name);
+        else if (!new_volume_has_expected_key(v, t))
+                return;
         else if (t->unencrypted == 0 || (known && volume_is_open(known)))
                 new_volume_end(v);
         else
@@ -225,6 +227,7 @@ int encrypt_start(struct manager *m, const struct encrypt_request *request, cons
                 .accept_unsafe = e->request.accept_unsafe, .role = request->role,
         };
         new_volume_init(&e->new, m, &encrypt_verb, who, done, user);
+        memcpy(e->new.key.expected, request->expected, sizeof(e->new.key.expected));
         memcpy(q.device, request->device, sizeof(q.device));
         r = new_volume_start(&e->new, &q, request_is_valid(&e->new), on_inspected);
         if (r < 0)

@@ -18,6 +18,7 @@
 #include "header-verb.h"
 #include "manager.h"
 #include "new-secret.h"
+#include "pin.h"
 #include "trust.h"
 
 struct enroll {
@@ -112,12 +113,29 @@ static void step(struct enroll *e, const struct unlock_verb *verb, enum unlock_p
 
 /* ---- add ---- */
 
+/* What its header has, by this run or an earlier one, is what is pinned. False: it is not what was expected, and is not used. */
+static bool take_pin(struct enroll *e) {
+        const struct disk_wrap *w = find_token(e);
+
+        if (!w)
+                return true;         /* change_list() says so */
+        pin_take(&e->key, w);
+        if (pin_check(e->work.manager->config, &e->key, w->spki, w->spki_size, e->work.name, &e->work.outcome) >= 0)
+                return true;
+        outcome_add(&e->work.outcome, ". Its header has it from an earlier run: take it out (\"cmkctl enroll --remove\")");
+        return false;
+}
+
 static void on_new_key_opens(const struct outcome *o, void *user) {
         struct enroll *e = user;
         int r;
 
         if (o->code != EXIT_CODE_DONE) {
                 header_verb_end(&e->work, o);
+                return;
+        }
+        if (!take_pin(e)) {
+                header_verb_fail(&e->work, NULL);
                 return;
         }
         r = change_list(e);
@@ -175,8 +193,13 @@ static void add(struct enroll *e, const struct trust_entry *t) {
         const struct key_proof_request p = {
                 .subject = e->work.name, .key = e->request.key, .accept_unsafe = e->request.accept_unsafe, .use_id = e->work.use_id,
         };
+        const struct trust_key *k = trust_find_key(t, &e->key.uri);
 
-        if (trust_find_key(t, &e->key.uri)) {
+        if (k && pin_check(NULL, &e->key, k->spki, k->spki_size, e->work.name, &e->work.outcome) < 0) {
+                header_verb_fail(&e->work, NULL);
+                return;
+        }
+        if (k) {
                 snprintf(e->work.outcome.message, sizeof(e->work.outcome.message), "%s has that key already", e->work.name);
                 header_verb_end(&e->work, NULL);
                 return;
@@ -361,6 +384,7 @@ int enroll_start(struct manager *m, const struct enroll_request *q, const struct
                 return -ENOMEM;
         header_verb_init(&e->work, m, q->remove ? &remove_verb : &enroll_verb, q->what, who, done, user);
         e->request = *q;
+        memcpy(e->key.expected, q->expected, sizeof(e->key.expected));
         e->new.fd = -EBADF;
         if (request_is_valid(e))
                 r = header_work_inspect(&e->work, on_inspected, e);

@@ -158,6 +158,8 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
                 memcpy(v->uuid, y->uuid, sizeof(v->uuid));
         if (t && streq(t->name, v->name) && t->role == v->role && trust_find_key(t, &v->key.uri)) {
                 v->made = *y;
+                if (!new_volume_has_expected_key(v, t))
+                        return;
                 snprintf(v->outcome.message, sizeof(v->outcome.message), "%s is volume %s already", v->device, t->name);
                 end(f);
         } else if (known && volume_is_open(known))
@@ -205,6 +207,7 @@ int format_start(struct manager *m, const struct format_request *request, const 
                 .accept_unsafe = f->request.accept_unsafe, .role = request->role,
         };
         new_volume_init(&f->new, m, request->take_over ? &take_over_verb : &format_verb, who, done, user);
+        memcpy(f->new.key.expected, request->expected, sizeof(f->new.key.expected));
         q.flags = request->convert ? DISK_FLAG_CONVERT : 0;
         memcpy(q.device, request->device, sizeof(q.device));
         valid = request_is_valid(f);

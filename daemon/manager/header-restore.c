@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "header-work.h"
 #include "manager.h"
+#include "pin.h"
 #include "trust-places.h"
 
 /* In the way: open, or about to be. */
@@ -24,12 +25,22 @@ static bool is_closed(const struct volume *v) {
         return !v || (!v->owner && !volume_is_open(v) && !volume_is_in_transit(v));
 }
 
-static void record(struct unlock *u, const char *path, const char *older) {
+static const struct disk_wrap *find_opener(const struct disk_reply *h, const char *key) {
+        for (unsigned i = 0; i < h->n_wraps; i++)
+                if (streq(h->wraps[i].key, key))
+                        return h->wraps + i;
+        return NULL;
+}
+
+static void record(struct unlock *u, const struct disk_reply *h, const char *path, const char *older) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
+        const struct disk_wrap *w = find_opener(h, volume_key_text(u->volume));
 
         if (!r)
                 return;
         manager_record_start(r, u->volume, u->verb->done_event, LOG_WARNING, false);
+        if (w)
+                pin_record(r, w->spki, w->spki_size);
         audit_record_add(r, "device", u->device);
         audit_record_add(r, "backup", path);
         audit_record_add(r, "by", u->who.text);
@@ -60,13 +71,6 @@ static const struct disk_wrap *find_newest(const struct disk_reply *h, const str
                         best = h->wraps + i;
         }
         return best;
-}
-
-static const struct disk_wrap *find_opener(const struct disk_reply *h, const char *key) {
-        for (unsigned i = 0; i < h->n_wraps; i++)
-                if (streq(h->wraps[i].key, key))
-                        return h->wraps + i;
-        return NULL;
 }
 
 /* Returns 0, or a negative errno: the list is as it was. */
@@ -138,7 +142,7 @@ static void on_restored(const struct disk_reply *y, int fd, void *user) {
                 return;
         }
         if (o.changed)
-                record(u, path, older);
+                record(u, y, path, older);
         bind_again(u, y);
         unlock_end(u, &o);
 }

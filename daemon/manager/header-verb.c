@@ -4,6 +4,7 @@
 #include <syslog.h>
 
 #include "manager.h"
+#include "pin.h"
 
 void header_verb_init(struct header_work *w, struct manager *m, const struct header_verb *verb, const char *what,
                       const struct requester *who, operation_done done, void *user) {
@@ -20,6 +21,7 @@ void header_verb_record_key(struct audit_message_record *r, const struct proven_
 
         key_uri_format(&k->uri, uri, sizeof(uri));
         audit_record_add(r, "key", *k->uri.name ? uri : NULL);
+        pin_record(r, k->spki, k->spki_size);
         if (*k->answer.code || k->answer.http_status > 0)
                 manager_record_reply(r, &k->answer);
         audit_record_add(r, "accept_unsafe_vault", accept_unsafe);

@@ -6,6 +6,7 @@
 #include "common/config-vault.h"
 #include "key.h"
 #include "manager.h"
+#include "pin.h"
 
 #define CHALLENGE_TIMEOUT_USEC (60 * USEC_PER_SEC)
 
@@ -164,17 +165,27 @@ static const char *unfit(const struct key_proof *p, const struct vault_reply *y)
         return NULL;
 }
 
+/* What is about to be pinned; of a symmetric key that is made later, where none is known. */
+static void take_key(struct key_proof *p, const struct vault_reply *y) {
+        if (algorithm_is_symmetric(y->key_type)) {
+                snprintf(p->key.algorithm, sizeof(p->key.algorithm), "%s", y->key_type);
+                take_known_canary(p);
+                return;
+        }
+        memcpy(p->key.spki, y->spki, y->spki_size);
+        p->key.spki_size = y->spki_size;
+}
+
 static void on_key(const struct vault_reply *y, void *user) {
         struct key_proof *p = user;
         struct key_uri u, *wanted = &p->key.uri;
+        struct outcome o = {};
         const char *why;
 
         if (!granted(p, y))
                 return;
         why = key_uri_parse(y->kid, &u, NULL) < 0 || !key_uri_answers(wanted, &u) ? "the vault answered with another key" : NULL;
         if (!why && *p->known && streq(u.version, p->known)) {
-                struct outcome o = {};
-
                 *wanted = u;
                 end(p, &o);
                 return;
@@ -186,16 +197,14 @@ static void on_key(const struct vault_reply *y, void *user) {
                 return;
         }
         *wanted = u;
-        if (!config_find_vault_for(p->manager->config, wanted, algorithm_is_symmetric(y->key_type) ? y->key_type : p->key.algorithm, &why)) {
+        take_key(p, y);
+        if (!config_find_vault_for(p->manager->config, wanted, p->key.algorithm, &why)) {
                 refuse(p, EXIT_CODE_POLICY, why);
                 return;
         }
-        if (algorithm_is_symmetric(y->key_type)) {
-                snprintf(p->key.algorithm, sizeof(p->key.algorithm), "%s", y->key_type);
-                take_known_canary(p);
-        } else {
-                memcpy(p->key.spki, y->spki, y->spki_size);
-                p->key.spki_size = y->spki_size;
+        if (pin_check(p->manager->config, &p->key, p->key.spki, p->key.spki_size, p->subject, &o) < 0) {
+                end(p, &o);
+                return;
         }
         random_bytes(p->plain, sizeof(p->plain));
         if (ask(p, VAULT_OP_WRAP, p->plain, sizeof(p->plain), on_wrapped) < 0)
@@ -220,6 +229,7 @@ int key_proof_check(struct manager *m, const char *key, struct proven_key *ret, 
         snprintf(k.vault, sizeof(k.vault), "%s", vault->name);
         snprintf(k.algorithm, sizeof(k.algorithm), "%s", vault->rsa_algorithm ? vault->rsa_algorithm : ALGORITHM_RSA);
         k.timeout_usec = vault->timeout_usec;
+        memcpy(k.expected, ret->expected, sizeof(k.expected));
         *ret = k;
         return 0;
 }

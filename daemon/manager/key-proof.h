@@ -3,11 +3,12 @@
 
 /* Whether a key can be a volume's: what format and enroll ask its vault before anything is written.
  *
- *   get key, checks of key and vault ─► wrapKey (this node may) ─► challenge by the public key that is about to be pinned
+ *   get key, checks of key and vault, pin.h ─► wrapKey (this node may) ─► challenge by the public key that is about to be pinned
  *
  * With a symmetric key what is wrapped becomes the canary that is pinned, unless a volume of this node has one of that key already:
  * then it is polled by that. */
 
+#include "common/key-digest.h"
 #include "common/vault-proto.h"
 #include "operation.h"
 
@@ -30,6 +31,7 @@ struct proven_key {
         char algorithm[33];
         uint8_t spki[DISK_SPKI_MAX];     /* or the canary */
         size_t spki_size;
+        char expected[KEY_DIGEST_SIZE];  /* what its public key is to be (pin.h); empty: nothing was said */
         bool stored;                     /* its wrapped key is to be kept in the vault: key_proof_check_store() */
         uint64_t time;                   /* of the proof, seconds since 1970 */
         struct vault_reply answer;       /* the last one: of the challenge, or the one that says why not */
@@ -38,7 +40,7 @@ struct proven_key {
 /* o: done, or why not. k: with o done; else what is known of it. Both are valid during the call only. */
 typedef void (*key_proof_done)(const struct outcome *o, const struct proven_key *k, void *user);
 
-/* Parses the key and finds its vault. Returns 0 with *ret filled as far as that goes, or -EINVAL (no key) or -EPERM (not
+/* Parses the key and finds its vault. Returns 0 with *ret filled as far as that goes (expected stays), or -EINVAL (no key) or -EPERM (not
  * allowed) with the outcome filled in. */
 int key_proof_check(struct manager *m, const char *key, struct proven_key *ret, struct outcome *o);
 

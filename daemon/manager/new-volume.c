@@ -10,6 +10,7 @@
 #include "drill.h"
 #include "manager.h"
 #include "new-secret.h"
+#include "pin.h"
 
 /* ---- what the trail says of it, and its end ---- */
 
@@ -25,6 +26,7 @@ static void start_record(const struct new_volume *v, struct audit_message_record
         audit_record_add(r, "device", v->device);
         key_uri_format(&v->key.uri, uri, sizeof(uri));
         audit_record_add(r, "key", uri);
+        pin_record(r, v->key.spki, v->key.spki_size);
         audit_record_add(r, "secret", v->secret);
         if (*v->answer.code || v->answer.http_status > 0)
                 manager_record_reply(r, &v->answer);
@@ -83,6 +85,15 @@ void new_volume_not_listed(struct new_volume *v, int error) {
 
 void new_volume_out_of_memory(struct new_volume *v) {
         new_volume_refuse(v, EXIT_CODE_FAILED, "%s: out of memory", v->device);
+}
+
+bool new_volume_has_expected_key(struct new_volume *v, const struct trust_entry *t) {
+        const struct trust_key *k = trust_find_key(t, &v->key.uri);
+
+        if (pin_check(NULL, &v->key, k->spki, k->spki_size, t->name, &v->outcome) >= 0)
+                return true;
+        new_volume_fail(v);
+        return false;
 }
 
 /* ---- what was made ---- */

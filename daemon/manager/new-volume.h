@@ -67,6 +67,10 @@ void new_volume_begin(struct new_volume *v, bool name_is_free, bool nothing_lost
 /* A request to the child about the header that was made. */
 void new_volume_fill(const struct new_volume *v, enum disk_op op, struct disk_request *q);
 
+/* t: the volume that is asked for, which is there already, with v's key. Whether that key's pinned public key is the expected one; if not, v has
+ * failed. */
+bool new_volume_has_expected_key(struct new_volume *v, const struct trust_entry *t);
+
 /* What the child made for the key: where an earlier run left another one, there are two. */
 const struct disk_wrap *new_volume_wrap(const struct new_volume *v);
 

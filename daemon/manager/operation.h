@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 
+#include "common/key-digest.h"
 #include "common/vault-proto.h"
 #include "volume.h"
 
@@ -127,6 +128,7 @@ struct format_request {
         bool take_over;            /* a LUKS volume that somebody else made: its data and keyslots stay */
         bool convert;              /* ... also of LUKS1 */
         int passphrase_fd;         /* ... a file with a passphrase of it, which is taken over; else -EBADF */
+        char expected[KEY_DIGEST_SIZE];    /* of its public key; empty: any */
         char accept_unsafe[257];   /* the reason; empty: not accepted */
 };
 /* take_over: done says in kept where the header of before is, if it was converted. */
@@ -140,6 +142,7 @@ struct encrypt_request {
         char name[65];
         enum role role;
         char key[513];
+        char expected[KEY_DIGEST_SIZE];    /* of its public key; empty: any */
         char accept_unsafe[257];   /* the reason; empty: not accepted */
 };
 int encrypt_start(struct manager *m, const struct encrypt_request *q, const struct requester *who, operation_done done,
@@ -168,6 +171,7 @@ struct enroll_request {
         char key[513];             /* to add; to remove: any version of it */
         bool remove;
         enum store store;
+        char expected[KEY_DIGEST_SIZE];    /* of its public key; empty: any */
         char accept_unsafe[257];   /* the reason; empty: not accepted */
 };
 int enroll_start(struct manager *m, const struct enroll_request *q, const struct requester *who, operation_done done,
@@ -181,6 +185,7 @@ struct rotate_request {
         char version[33];          /* empty: the newest */
         enum store store;
         bool finish;               /* of a volume of role os: let go of the version before too */
+        char expected[KEY_DIGEST_SIZE];    /* of its public key; empty: any */
         char accept_unsafe[257];   /* the reason; empty: not accepted */
 };
 int rotate_start(struct manager *m, const struct rotate_request *q, const struct requester *who, operation_done done,

@@ -32,6 +32,7 @@
 #include "header-verb.h"
 #include "manager.h"
 #include "new-secret.h"
+#include "pin.h"
 #include "trust-places.h"
 
 struct personalize {
@@ -115,6 +116,7 @@ static int settle(struct manager *m, const char *uuid, const char *by) {
         audit_record_add(r, "volume", e->name);
         audit_record_add(r, "uuid", e->uuid);
         audit_record_add(r, "image", e->image);
+        pin_record(r, e->keys[0].spki, e->keys[0].spki_size);
         audit_record_addf(r, "generation", "%llu", (unsigned long long) e->keys[0].generation);
         audit_record_add(r, "by", by);
         manager_record(m, r);

@@ -14,6 +14,7 @@
 #include "header-verb.h"
 #include "key-proof.h"
 #include "manager.h"
+#include "pin.h"
 
 struct escrow {
         struct header_work work;         /* first: it is what the step is about */
@@ -88,7 +89,9 @@ static void on_key(const struct vault_reply *y, void *user) {
         e->key.uri = u;
         memcpy(e->key.spki, y->spki, y->spki_size);
         e->key.spki_size = y->spki_size;
-        if (header_work_inspect(&e->work, on_inspected, e) < 0)
+        if (pin_check(e->work.manager->config, &e->key, y->spki, y->spki_size, e->work.device, &e->work.outcome) < 0)
+                header_verb_fail(&e->work, NULL);
+        else if (header_work_inspect(&e->work, on_inspected, e) < 0)
                 header_verb_out_of_memory(&e->work);
 }
 

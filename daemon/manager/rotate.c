@@ -20,6 +20,7 @@
 #include "header-verb.h"
 #include "manager.h"
 #include "new-secret.h"
+#include "pin.h"
 
 struct rotate {
         struct header_work work;         /* first: it is what the steps are about */
@@ -154,6 +155,15 @@ static const struct trust_entry *survey(struct rotate *e, struct found *ret) {
 
 /* ---- the list ---- */
 
+/* What its header has, by this run or an earlier one, is what is pinned. False: it is not what was expected, and is not used. */
+static bool take_pin(struct rotate *e, const struct disk_wrap *w) {
+        pin_take(&e->key, w);
+        if (pin_check(e->work.manager->config, &e->key, w->spki, w->spki_size, e->work.name, &e->work.outcome) >= 0)
+                return true;
+        outcome_add(&e->work.outcome, ". Its header has that version from an earlier run: --key-version with the one of before takes it out");
+        return false;
+}
+
 static void change_list(struct rotate *e) {
         _cleanup_(freep) struct trust_entry *new = malloc(sizeof(*new));
         const struct trust_entry *t;
@@ -217,6 +227,10 @@ static void on_new_version_opens(const struct outcome *o, void *user) {
         if (!step_went_well(e, o))
                 return;
         if (!survey(e, &f)) {
+                header_verb_fail(&e->work, NULL);
+                return;
+        }
+        if (f.wanted && !take_pin(e, f.wanted)) {
                 header_verb_fail(&e->work, NULL);
                 return;
         }
@@ -311,9 +325,15 @@ static void next(struct rotate *e) {
         const struct trust_entry *t;
         struct key_uri listed;
         struct found f;
+        bool is_there;
 
         t = survey(e, &f);
         if (!t) {
+                header_verb_fail(&e->work, NULL);
+                return;
+        }
+        is_there = is_of_key(e, f.listed, &listed) && streq(listed.version, e->key.uri.version);
+        if (is_there && pin_check(NULL, &e->key, f.listed->spki, f.listed->spki_size, e->work.name, &e->work.outcome) < 0) {
                 header_verb_fail(&e->work, NULL);
                 return;
         }
@@ -325,7 +345,7 @@ static void next(struct rotate *e) {
                 step(e, &prove_verb, PICK_VERSION, on_new_version_opens);
                 return;
         }
-        if (!is_of_key(e, f.listed, &listed) || !streq(listed.version, e->key.uri.version)) {
+        if (!is_there) {
                 if (f.other)
                         header_verb_refuse(&e->work, EXIT_CODE_POLICY, "%s: its header still has %s, for an initramfs that was built "
                                            "before the last rotation: build it anew, then say --finish", e->work.name, f.other->key);
@@ -453,6 +473,7 @@ int rotate_start(struct manager *m, const struct rotate_request *q, const struct
                 return -ENOMEM;
         header_verb_init(&e->work, m, &rotate_verb, q->what, who, done, user);
         e->request = *q;
+        memcpy(e->key.expected, q->expected, sizeof(e->key.expected));
         e->new.fd = -EBADF;
         if (header_work_inspect(&e->work, on_inspected, e) >= 0)
                 return 0;

@@ -13,6 +13,7 @@ struct jobs {
         pthread_attr_t attr;
         size_t n_running, n_waiting;
         size_t n_releases, n_releases_waiting;      /* of those */
+        bool stopped;
         struct job *running;                        /* list, of the loop */
         struct job *waiting, **waiting_tail;        /* queue, of the loop */
         pthread_mutex_t lock;
@@ -70,7 +71,16 @@ int jobs_fd(const struct jobs *j) {
 }
 
 size_t jobs_count(const struct jobs *j) {
-        return j->n_running + j->n_waiting;
+        return j->n_running + (j->stopped ? 0 : j->n_waiting);
+}
+
+uint64_t jobs_stop(struct jobs *j) {
+        uint64_t latest = 0;
+
+        j->stopped = true;
+        for (const struct job *job = j->running; job; job = job->next)
+                latest = MAX_OF(latest, job->deadline_usec);
+        return latest;
 }
 
 /* There is room: no more jobs can be done than can run. */
@@ -109,7 +119,7 @@ static void start(struct jobs *j, struct job *job) {
 }
 
 static bool may_start(const struct jobs *j, const struct job *job) {
-        return j->n_running < JOBS_RUNNING_MAX && (!job->is_release || j->n_releases < JOBS_RELEASES_MAX);
+        return !j->stopped && j->n_running < JOBS_RUNNING_MAX && (!job->is_release || j->n_releases < JOBS_RELEASES_MAX);
 }
 
 int jobs_submit(struct jobs *j, struct job *job) {

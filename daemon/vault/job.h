@@ -55,8 +55,11 @@ struct job *jobs_take_done(struct jobs *j);
 /* The owner has gone: its jobs still end, their replies go nowhere. */
 void jobs_disown(struct jobs *j, const void *owner);
 
-/* Running and waiting. */
+/* Running and waiting; after jobs_stop() those that run. */
 size_t jobs_count(const struct jobs *j);
+
+/* Those that wait are not started any more. Returns the latest deadline of those that run; 0: there are none. */
+uint64_t jobs_stop(struct jobs *j);
 
 /* Closes the pipe, wipes, frees. Accepts NULL, returns NULL. */
 struct job *job_free(struct job *job);

@@ -16,6 +16,7 @@
 #define PEERS_MAX 16u
 #define TIMEOUT_MAX_MS 120000u
 #define STOP_PATIENCE_USEC (2 * USEC_PER_SEC)
+#define LATE_USEC USEC_PER_SEC             /* for a job to say that its deadline is over */
 
 enum { POLL_SIGNAL, POLL_JOBS, POLL_SOCKET, POLL_PEERS, POLL_MAX = POLL_PEERS + PEERS_MAX };
 
@@ -32,7 +33,9 @@ struct server {
         uint64_t configured_usec;
         struct peer peers[PEERS_MAX];
         uint64_t released_usec;         /* when W was last in memory; 0: never */
-        uint64_t stop_usec;             /* SIGTERM: end by then; 0: go on */
+        uint64_t latest_usec;
+        uint64_t over_usec;             /* from then on it is to be replaced though it is not idle; 0: nothing asks for that */
+        uint64_t stop_usec;             /* no more requests, and end by then; 0: go on */
         bool recycle;                   /* SIGHUP */
         struct wire_frame frame;        /* what is being received or sent */
 };
@@ -154,6 +157,11 @@ static int take_request(struct server *s, struct peer *p) {
         return 0;
 }
 
+static void stop_by(struct server *s, uint64_t usec) {
+        if (s->stop_usec == 0 || usec < s->stop_usec)
+                s->stop_usec = usec;
+}
+
 static void on_peer(struct server *s, struct peer *p) {
         int r;
 
@@ -162,23 +170,37 @@ static void on_peer(struct server *s, struct peer *p) {
                 return;
         if (r == -ESTALE) {
                 log_info("the configuration was read again: a new worker is to read it too");
-                s->stop_usec = now_boottime_usec();
+                stop_by(s, now_boottime_usec());
         } else if (r != -EPIPE && r != -ECONNRESET)
                 log_warning("dropped a connection: %s", strerror(-r));
         drop_peer(s, p);
+}
+
+/* There is a reason to be replaced, as soon as nothing is under way. */
+static void grow_old(struct server *s) {
+        if (s->over_usec == 0)
+                s->over_usec = now_boottime_usec() + s->latest_usec;
+}
+
+static void recycle(struct server *s) {
+        s->recycle = true;
+        grow_old(s);
 }
 
 static void on_jobs(struct server *s) {
         struct job *job;
 
         while ((job = jobs_take_done(s->jobs))) {
-                if (job->released)
+                if (job->released) {
                         s->released_usec = now_boottime_usec();
+                        grow_old(s);
+                }
                 log_debug("%s: %s %s", job->request.vault, verdict_to_string(job->reply.verdict), job->reply.code);
                 send_reply(s, job->owner, job->id, &job->reply, job->list);
                 job_free(job);
         }
-        s->recycle |= vaults_are_over(s->vaults);
+        if (vaults_are_over(s->vaults))
+                recycle(s);
 }
 
 static void on_signal(struct server *s) {
@@ -187,9 +209,9 @@ static void on_signal(struct server *s) {
         if (read(s->signal_fd, &si, sizeof(si)) != sizeof(si))
                 return;
         if (si.ssi_signo == SIGHUP)
-                s->recycle = true;
-        else if (s->stop_usec == 0)
-                s->stop_usec = now_boottime_usec() + STOP_PATIENCE_USEC;
+                recycle(s);
+        else
+                stop_by(s, now_boottime_usec() + STOP_PATIENCE_USEC);
 }
 
 static bool has_peers(const struct server *s) {
@@ -208,6 +230,11 @@ static uint64_t end_usec(const struct server *s) {
         if (s->recycle || (s->single && !has_peers(s)))
                 return 0;
         return s->released_usec > 0 ? s->released_usec + RECYCLE_USEC : USEC_INFINITY;
+}
+
+/* When no more requests are taken; USEC_INFINITY: that is not near, or so already. */
+static uint64_t old_usec(const struct server *s) {
+        return s->over_usec > 0 && s->stop_usec == 0 ? s->over_usec : USEC_INFINITY;
 }
 
 static size_t fill_poll(const struct server *s, struct pollfd *fds) {
@@ -233,14 +260,16 @@ static int milliseconds_until(uint64_t usec) {
 static int loop(struct server *s) {
         for (;;) {
                 struct pollfd fds[POLL_MAX];
-                uint64_t end = end_usec(s), look = watchdog_look();
+                uint64_t end = end_usec(s), over = old_usec(s), next = MIN_OF(end, over), look = watchdog_look();
                 int n;
 
-                n = poll(fds, fill_poll(s, fds), milliseconds_until(MIN_OF(end, look)));
+                n = poll(fds, fill_poll(s, fds), milliseconds_until(MIN_OF(next, look)));
                 if (n < 0 && errno != EINTR)
                         return -errno;
                 if (n == 0 && now_boottime_usec() >= end)
                         return 0;
+                if (n == 0 && now_boottime_usec() >= over)
+                        stop_by(s, jobs_stop(s->jobs) + LATE_USEC);
                 if (n <= 0)
                         continue;
                 if (fds[POLL_SIGNAL].revents)
@@ -281,6 +310,7 @@ int serve(struct vaults *v, const struct serve_options *o) {
         s->vaults = v;
         s->allowed_uid = o->allowed_uid;
         s->configured_usec = o->configured_usec;
+        s->latest_usec = o->latest_usec > 0 ? o->latest_usec : RECYCLE_LATEST_USEC;
         for (size_t i = 0; i < PEERS_MAX; i++)
                 s->peers[i].fd = -EBADF;
         signal_set(&set);

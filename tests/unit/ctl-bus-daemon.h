@@ -324,6 +324,24 @@ static int on_header_accept(sd_bus_message *m, void *user _unused_, sd_bus_error
         return sd_bus_reply_method_return(m, "sbs", what, streq(what, "data"), look ? "keyslot 2[look]" : "keyslot 2");
 }
 
+static int on_pinned_keys(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        sd_bus_message *reply;
+        const char *key;
+        int r;
+
+        sd_bus_message_read(m, "s", &key);
+        sd_bus_message_new_method_return(m, &reply);
+        sd_bus_message_open_container(reply, 'a', "(ssssst)");
+        if (!strstr(key, "unused")) {
+                sd_bus_message_append(reply, "(ssssst)", "u1", "data", "https://v/keys/a/1", "needed", "ab12", UINT64_C(1800000000));
+                sd_bus_message_append(reply, "(ssssst)", "u2", "away", "https://v/keys/b", "not here", "", UINT64_C(1800000000));
+        }
+        sd_bus_message_close_container(reply);
+        r = sd_bus_message_send(reply);
+        sd_bus_message_unref(reply);
+        return r;
+}
+
 static int on_key_usage(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
         sd_bus_message *reply;
         const char *key;
@@ -367,6 +385,7 @@ static const sd_bus_vtable manager_table[] = {
         SD_BUS_METHOD("HeaderBackup", "sh", "s", on_header_backup, 0),
         SD_BUS_METHOD("HeaderRestore", "shbb", "sb", on_header_restore, 0),
         SD_BUS_METHOD("KeyUsage", "s", "a(sssssttss)", on_key_usage, 0),
+        SD_BUS_METHOD("PinnedKeys", "s", "a(ssssst)", on_pinned_keys, 0),
         SD_BUS_METHOD("TakeOver", "sssshba{sv}", "sbsb", on_take_over, 0),
         SD_BUS_METHOD("HeaderAccept", "sb", "sbs", on_header_accept, 0),
         SD_BUS_METHOD("KeyslotsRemove", "s", "sb", on_recovery_gone, 0),

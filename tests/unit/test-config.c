@@ -251,6 +251,29 @@ static void test_what_a_certificate_must_be(void **state _unused_) {
         REFUSE("[Vault v]\nHost=v\nKeys=k\nCRLFile=crl\n", "the path of a PEM file");
 }
 
+#define EXPECTED "[Vault v]\nHost=v\nKeys=k\nExpectPublicKeys="
+#define DIGEST_A "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+#define DIGEST_B "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+
+static void test_public_keys_that_are_expected(void **state _unused_) {
+        struct config *c;
+
+        put("/etc/cmkd/cmkd.conf", EXPECTED "sha256:BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD, \t" DIGEST_B "\n");
+        c = load();
+        assert_string_equal(c->vaults->public_keys[0], DIGEST_A);
+        assert_string_equal(c->vaults->public_keys[1], DIGEST_B);
+        assert_null(c->vaults->public_keys[2]);
+        config_free(c);
+        put("/etc/cmkd/cmkd.conf", "[Vault v]\nProvider=pkcs11\nToken=t\nObjects=k\nModule=/m.so\nExpectPublicKeys=" DIGEST_A "\n");
+        c = load();
+        assert_string_equal(c->vaults->public_keys[0], DIGEST_A);
+        config_free(c);
+        REFUSE(EXPECTED "\n", "cmkd.conf:4:", "sha256:HEX");
+        REFUSE(EXPECTED DIGEST_A "0\n", "sha256:HEX");
+        REFUSE(EXPECTED DIGEST_A " sha256:ab\n", "sha256:HEX");
+        REFUSE(EXPECTED "sha256//ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=\n", "sha256:HEX");
+}
+
 /* In the order in which they stand. */
 static void test_logins_that_an_initramfs_has_not(void **state _unused_) {
         static const char *const wanted[] = {
@@ -546,6 +569,7 @@ int main(void) {
                 T(test_transit),
                 T(test_pkcs11),
                 T(test_what_a_certificate_must_be),
+                T(test_public_keys_that_are_expected),
                 T(test_logins_that_an_initramfs_has_not),
                 T(test_proxies),
                 T(test_wrapped_secret_ids),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/volumes.c daemon/ctl/enroll.c daemon/ctl/calls.c daemon/ctl/names.c daemon/ctl/trust.c daemon/ctl/trust-list.c daemon/ctl/status.c daemon/ctl/status-uses.c daemon/ctl/status-watch.c daemon/ctl/node-state.c daemon/ctl/scratch.c daemon/ctl/trail-state.c daemon/ctl/boot-chain.c daemon/ctl/rotate.c daemon/ctl/rekey.c
-// sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/patience.c daemon/ctl/wait.c daemon/ctl/pause.c daemon/ctl/when.c daemon/ctl/header.c daemon/ctl/takeover.c daemon/ctl/keys-usage.c
+// sources: daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/patience.c daemon/ctl/wait.c daemon/ctl/pause.c daemon/ctl/when.c daemon/ctl/header.c daemon/ctl/takeover.c daemon/ctl/keys-usage.c daemon/ctl/keys-pinned.c
 // sources: daemon/ctl/attach-udev.c daemon/ctl/udev.c daemon/ctl/crypttab.c daemon/ctl/cut.c daemon/ctl/excess.c daemon/ctl/worker.c
 // libs: libsystemd json-c
 #include "ctl-capture.h"
@@ -187,6 +187,32 @@ static void what_needs_a_key(void **state _unused_) {
         assert_non_null(strstr(RUN(verb_keys_usage, "--json")->out, "\"newest\": \"https://v/keys/a/2\""));
         tear_down(NULL);
         assert_int_equal(RUN(verb_keys_usage, "no key")->code, EXIT_CODE_USAGE);
+}
+
+static void what_is_pinned(void **state _unused_) {
+        assert_string_equal(RUN(verb_keys_pinned, "https://v/keys/a")->out, "VOLUME  PINNED                PUBLIC KEY       KEY\n"
+                            "data    2027-01-15 08:00:00Z  sha256:ab12      https://v/keys/a/1\n"
+                            "away    2027-01-15 08:00:00Z  none: symmetric  https://v/keys/b\n");
+        tear_down(NULL);
+        assert_non_null(strstr(RUN(verb_keys_pinned, "--json")->out, "\"spki_sha256\": \"ab12\""));
+}
+
+#define DIGEST "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+static void what_is_expected_of_a_key(void **state _unused_) {
+        struct captured *c;
+
+        assert_non_null(strstr(RUN(verb_rotate, "data", "--expect-public-key", DIGEST)->out, "[expect-public-key=" DIGEST "] now"));
+        tear_down(NULL);
+        assert_non_null(strstr(RUN(verb_enroll, "data", "--key", "https://v/keys/a", "--expect-public-key", DIGEST)->err,
+                               "[expect-public-key=" DIGEST "]"));
+        tear_down(NULL);
+        c = RUN(verb_rotate, "data", "--expect-public-key", DIGEST "0");
+        assert_int_equal(c->code, EXIT_CODE_USAGE);
+        assert_non_null(strstr(c->err, "64 hexadecimal digits"));
+        tear_down(NULL);
+        assert_int_equal(RUN(verb_enroll, "data", "--key", "https://v/k", "--key", "https://v/l", "--expect-public-key", DIGEST)->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_enroll, "data", "--remove", "https://v/keys/out", "--expect-public-key", DIGEST, "--yes")->code, EXIT_CODE_USAGE);
 }
 
 static void a_volume_is_taken_over(void **state _unused_) {
@@ -559,6 +585,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(refusals_become_exit_codes), TEST(a_daemon_that_goes_is_said), TEST(one_failure_is_an_object), TEST(another_shape_is_not_believed),
                 TEST(attach_and_detach_say_what_was_done), TEST(keys_are_enrolled_one_by_one), TEST(a_key_is_rotated), TEST(headers), TEST(what_needs_a_key),
+                TEST(what_is_pinned), TEST(what_is_expected_of_a_key),
                 TEST(a_volume_is_taken_over), TEST(what_others_changed_is_enrolled), TEST(a_key_takes_the_place_of_another), TEST(several_are_in_flight_at_once), TEST(one_that_fails_stops_no_other),
                 TEST(the_plan_is_only_shown), TEST(the_plan_as_json),
                 TEST(a_pause_says_until_when), TEST(a_pause_is_ended), TEST(a_pause_is_asked_about_first),

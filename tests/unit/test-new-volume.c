@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/new-volume.c daemon/manager/format.c daemon/manager/encrypt.c daemon/manager/trust.c daemon/manager/trust-find.c daemon/manager/outcome.c daemon/manager/stored.c
+// sources: daemon/manager/new-volume.c daemon/manager/format.c daemon/manager/encrypt.c daemon/manager/trust.c daemon/manager/trust-find.c daemon/manager/outcome.c daemon/manager/stored.c daemon/manager/pin.c
 // libs: libsystemd
 
 /* A device becomes a volume: no key is used before the record of its release is durable, nothing is on the list that did not open, and

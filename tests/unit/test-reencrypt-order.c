@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/reencrypt.c daemon/manager/encrypt-run.c daemon/manager/header-verb.c daemon/manager/trust.c daemon/manager/trust-find.c daemon/manager/outcome.c daemon/manager/stored.c
-// libs: libsystemd
+// sources: daemon/manager/reencrypt.c daemon/manager/encrypt-run.c daemon/manager/header-verb.c daemon/manager/trust.c daemon/manager/trust-find.c daemon/manager/outcome.c daemon/manager/stored.c daemon/manager/pin.c
+// libs: libsystemd libcrypto
 
 /* Another volume key for the root file system, killed before or after every write, once and twice: whatever disk, list and initramfs are
  * then, the initramfs opens the header that the disk has, and the next start ends what was begun. The header, the list, the initramfs and the

@@ -386,6 +386,19 @@ static void a_report_is_text(void **state _unused_) {
         assert_int_equal(RUN(verb_audit_report, "--file", trail_file)->code, EXIT_CODE_USAGE);
 }
 
+/* For who compares it with the vault: the key with its version, and the digest of its public half. */
+static void a_report_has_what_was_pinned(void **state _unused_) {
+        struct captured *c;
+
+        write_story();
+        DAEMON("key_rotated", "volume=data1", "uuid=" UUID, "key=" KEY, "spki_sha256=ba7816bf");
+        DAEMON("verdict", "volume=data1", "uuid=" UUID, "key=" KEY, "verdict=GRANTED");
+        c = RUN(verb_audit_report, "--file", trail_file, "--html", "-");
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_non_null(strstr(c->out, "spki_sha256 ba7816bf; key " KEY "<"));
+        assert_null(strstr(c->out, "key " KEY "; verdict"));
+}
+
 static void a_report_of_a_changed_trail_says_so(void **state _unused_) {
         _cleanup_(freep) char *text = NULL;
         struct captured *c;
@@ -413,7 +426,7 @@ int main(void) {
                 TEST(the_baseline_is_read_from_the_configuration), TEST(numbers), TEST(what_repeats_itself_is_counted),
                 TEST(polls_are_counted), TEST(bytes_by_workload), TEST(filters), TEST(units_and_containers),
                 TEST(a_line_says_what_to_look_at),
-                TEST(one_use_from_request_to_end), TEST(a_report_is_text), TEST(a_report_of_a_changed_trail_says_so),
+                TEST(one_use_from_request_to_end), TEST(a_report_is_text), TEST(a_report_has_what_was_pinned), TEST(a_report_of_a_changed_trail_says_so),
         };
 
         return cmocka_run_group_tests_name("review", tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/rotate.c daemon/manager/header-verb.c daemon/manager/wrap-choice.c daemon/manager/trust.c daemon/manager/trust-find.c daemon/manager/outcome.c daemon/manager/stored.c
-// libs: libsystemd
+// sources: daemon/manager/rotate.c daemon/manager/header-verb.c daemon/manager/wrap-choice.c daemon/manager/trust.c daemon/manager/trust-find.c daemon/manager/outcome.c daemon/manager/stored.c daemon/manager/pin.c
+// libs: libsystemd libcrypto
 
 /* A key goes over to another version, and is interrupted before or after every write: whatever the header and the list are
  * then, what the list says opens the volume, and the same command ends where it would have. The header, the list, the vault and
@@ -15,6 +15,7 @@
 #include "manager/manager.h"
 #include "manager/new-secret.h"
 #include "manager/operation.h"
+#include "manager/pin.h"
 #include "manager/trust.h"
 
 #define KEY "https://a.test/keys/k"
@@ -22,6 +23,7 @@
 #define UUID "8d2f6e3c-5b1a-4f7e-9c0d-112233445566"
 
 static struct manager manager;
+static struct config config;
 static struct disk_reply header;
 static struct trust_list list;
 static struct trust_entry entry;
@@ -29,6 +31,8 @@ static bool wiped[16];                  /* by number of the token: its keyslot o
 static unsigned next_token;
 
 static char newest[33];                 /* of the key, in its vault */
+static uint8_t says;                    /* the worker, of its public key; 0: what it is */
+static struct audit_message_record rotated;     /* the last "key_rotated" */
 static enum verdict new_version_says, challenge_says;
 static struct volume open_volume;       /* while it is open */
 static struct wrap wraps[DISK_WRAPS_MAX];
@@ -92,6 +96,8 @@ struct volume *manager_volume_by_uuid(struct manager *m _unused_, const char *uu
 
 void manager_record(struct manager *m _unused_, const struct audit_message_record *r) {
         note("[%s]", r->event);
+        if (streq(r->event, "key_rotated"))
+                rotated = *r;
 }
 
 void manager_record_reply(struct audit_message_record *r _unused_, const struct vault_reply *y _unused_) {
@@ -223,7 +229,7 @@ int header_work_list(struct header_work *w _unused_, const struct trust_entry *t
 /* ---- the vault ---- */
 
 int key_proof_check(struct manager *m _unused_, const char *key, struct proven_key *ret, struct outcome *o) {
-        *ret = (struct proven_key) {};
+        assert_string_equal(ret->vault, "");         /* no other field was there before */
         if (key_uri_parse(key, &ret->uri, NULL) >= 0)
                 return 0;
         outcome_set(o, EXIT_CODE_USAGE, "no key");
@@ -238,7 +244,7 @@ int key_proof_start(struct manager *m _unused_, const struct key_proof_request *
                 strcpy(proof.key.uri.version, newest);
         strcpy(proof.key.algorithm, "RSA-OAEP-256");
         proof.key.spki_size = 1;
-        proof.key.spki[0] = (uint8_t) proof.key.uri.version[0];
+        proof.key.spki[0] = says ? says : (uint8_t) proof.key.uri.version[0];
         if (!streq(strempty(q->known), proof.key.uri.version))
                 note("ask ");
         proof.done = done;
@@ -301,6 +307,8 @@ static int set_up(void **state _unused_) {
         next_token = 0;
         new_version_says = challenge_says = VERDICT_GRANTED;
         strcpy(newest, "2");
+        says = 0;
+        manager.config = &config;
         is_open = false;
         open_volume.n_wraps = 0;
         stop_at = -1;
@@ -462,6 +470,73 @@ static void test_new_version_is_refused(void **state) {
         }
 }
 
+static const char *recorded(const char *name) {
+        for (unsigned i = 0; i < rotated.n_fields; i++)
+                if (streq(rotated.fields[i].name, name))
+                        return rotated.fields[i].value;
+        return "";
+}
+
+static struct rotate_request expecting(uint8_t pin) {
+        struct rotate_request q = { .what = "data1" };
+
+        pin_digest(&pin, 1, q.expected);
+        return q;
+}
+
+static void must_be_recorded(uint8_t pin) {
+        char digest[KEY_DIGEST_SIZE];
+
+        pin_digest(&pin, 1, digest);
+        assert_string_equal(recorded("spki_sha256"), digest);
+        assert_string_equal(recorded("key"), KEY "/2");
+        assert_int_equal(entry.keys[0].spki[0], pin);
+}
+
+/* What the list has from now on, not what the worker said in the run that ended it. */
+static void test_what_is_pinned_is_recorded(void **state _unused_) {
+        assert_int_equal(rotate(), EXIT_CODE_DONE);
+        must_be_recorded('2');
+        set_up(NULL);
+        stop_at = 0;
+        stop_after = true;
+        says = 'x';
+        assert_int_equal(rotate(), EXIT_CODE_FAILED);
+        stop_at = -1;
+        says = 'y';
+        assert_int_equal(rotate(), EXIT_CODE_DONE);
+        must_be_recorded('x');
+}
+
+static void test_what_is_expected(void **state _unused_) {
+        struct rotate_request right = expecting('2'), wrong = expecting('x');
+
+        stop_at = 0;
+        stop_after = true;
+        says = 'x';
+        assert_int_equal(rotate(), EXIT_CODE_FAILED);      /* of another key, in the header and not on the list */
+        stop_at = -1;
+        says = 0;
+        is_open = true;
+        assert_int_equal(run(&right), EXIT_CODE_POLICY);
+        assert_int_equal(writes, 0);
+        assert_int_equal(entry.keys[0].generation, 1);
+        assert_true(open_volume.n_wraps <= 1);             /* it is not polled by that */
+        assert_non_null(strstr(end.message, right.expected));
+        set_up(NULL);
+        assert_int_equal(run(&right), EXIT_CODE_DONE);
+        must_be_at(KEY "/2", 2);
+
+        /* of what is pinned already the same, before what it needs no more goes */
+        assert_int_equal(run(&right), EXIT_CODE_DONE);
+        assert_int_equal(run(&wrong), EXIT_CODE_POLICY);
+        version(1, KEY, '1', 1);
+        assert_int_equal(run(&wrong), EXIT_CODE_POLICY);
+        assert_int_equal(writes, 0);
+        assert_int_equal(run(&right), EXIT_CODE_DONE);
+        must_be_at(KEY "/2", 2);
+}
+
 static void test_role_os(void **state _unused_) {
         entry.role = ROLE_OS;
         assert_int_equal(rotate(), EXIT_CODE_DONE);
@@ -517,6 +592,7 @@ int main(void) {
                 TEST(test_closed), TEST(test_open), TEST(test_nothing_newer), TEST(test_interrupted_everywhere),
                 TEST(test_another_version_meanwhile), TEST(test_back_to_the_old), TEST(test_new_version_is_refused),
                 TEST(test_role_os), TEST(test_which_key), TEST(test_all_its_keys),
+                TEST(test_what_is_pinned_is_recorded), TEST(test_what_is_expected),
         };
 
         return cmocka_run_group_tests_name("rotate", tests, NULL, NULL);

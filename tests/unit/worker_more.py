@@ -2,11 +2,16 @@
 """Checks of cmkd-vault that are more than one fault and one verdict. Each takes the bench; returns None, or why not."""
 
 import base64
+import json
 import os
 import socket
 import struct
 import time
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+import worker_recipes
 from worker_client import DELIVER, FRESH_TOKEN, GET_KEY, MAGIC, REQUEST, UNWRAP, VERSION, frame, request, wait_for
 
 MORE = {}
@@ -35,6 +40,17 @@ def lies_are_left_to_the_challenge(b):
         y = b.challenge()
         why = why or differs(kind, (y.verdict, y.blob == b.plain), ("GRANTED", False))
     return why
+
+
+@check
+def public_key_is_what_its_owner_computes(b):
+    """By cmkd-vault(8); the file is made of the vault's JWK as az makes it."""
+    where = "http://127.0.0.1:%d/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%%3A%%2F%%2Fvault.azure.net"
+    token = json.loads(worker_recipes.fetch(where % b.vault.info["metadata_port"], None, {"Metadata": "true"}))["access_token"]
+    jwk = json.loads(worker_recipes.fetch(b.kid + "?api-version=7.4", b.vault.info["ca"], {"Authorization": "Bearer " + token}))["key"]
+    n, e = (int.from_bytes(base64.urlsafe_b64decode(jwk[part] + "=="), "big") for part in ("n", "e"))
+    pem = rsa.RSAPublicNumbers(e, n).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return differs("digest", worker_recipes.azure(pem), worker_recipes.digest_of(b.spki))
 
 
 @check

@@ -120,22 +120,28 @@ static const struct { const char *event; int condition; } history[] = {
         { "pause_ended", -1 }, { "foreign_keyslot", -1 }, { "header_changed", -1 }, { "header_accepted", -1 }, { "second_mapping", -1 }, { "resumed_elsewhere", -1 },
         { "disk_removed", -1 }, { "recovery_key_added", -1 }, { "recovery_key_removed", -1 }, { "recovery_key_rotated", -1 }, { "recovery_key_escrowed", -1 }, { "release_unused", -1 },
         { "breaker", -1 }, { "key_read", -1 }, { "owner_floors", -1 }, { "key_expired", -1 }, { "key_expires_soon", -1 }, { "key_outdated", -1 }, { "header_restored", -1 },
-        { "taken_over", -1 }, { "keyslots_removed", -1 },
+        { "taken_over", -1 }, { "keyslots_removed", -1 }, { "encrypt_begun", -1 }, { "personalized", -1 }, { "key_enrolled", -1 }, { "key_removed", -1 },
+        { "key_rotated", -1 }, { "key_version_removed", -1 },
         { "key_unsafe", -1 }, { "login_alarm", -1 }, { "login_replaced", -1 },
 };
 
 /* The fields that say what is not in the event's name, in this order. */
 static const char *const telling[] = {
-        "verb", "action", "cause", "verdict", "counted_as", "key_state", "code", "http_status", "condition", "until", "why", "reason", "result", "detail",
+        "verb", "spki_sha256", "key", "action", "cause", "verdict", "counted_as", "key_state", "code", "http_status", "condition", "until", "why", "reason", "result", "detail",
         "floors", "expires", "recovery_level", "request_id", "by", "first", "last", "count", "after",
 };
+
+/* Of most records the key is the volume's anyway; of a pinning the owner compares it. */
+static bool is_told(const struct record *r, const char *field) {
+        return record_field(r, field) && (!streq(field, "key") || record_field(r, "spki_sha256"));
+}
 
 static void describe(const struct record *r, char *buf, size_t size) {
         size_t n = 0;
 
         *buf = 0;
         for (size_t i = 0; i < ELEMENTSOF(telling) && n < size; i++)
-                if (record_field(r, telling[i]))
+                if (is_told(r, telling[i]))
                         n += (size_t) snprintf(buf + n, size - n, "%s%s %s", n > 0 ? "; " : "", telling[i],
                                                record_field(r, telling[i]));
 }

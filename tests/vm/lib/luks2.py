@@ -123,6 +123,11 @@ def unwrap(vault, name, token):
     return material(vault, name).unwrap("RSA-OAEP-256", base64.b64decode(token["wrapped"]))
 
 
+def pin(token):
+    """The digest of its public key, as records have it."""
+    return hashlib.sha256(base64.b64decode(token["public_key"])).hexdigest()
+
+
 def jwk_to_spki(jwk):
     """A public key (DER, base64) from what GET of a key answers: all that a stranger needs."""
     from cryptography.hazmat.primitives import serialization
