@@ -18,6 +18,7 @@ import threading
 import time
 
 libc = ctypes.CDLL(None, use_errno=True)
+SYS_EXIT = 60                       # of one thread, x86_64
 CLONE_NEWNS, CLONE_FS, MS_REC, MS_PRIVATE = 0x20000, 0x200, 0x4000, 0x40000
 
 
@@ -125,6 +126,51 @@ def namespace(directory, _):
     forever()
 
 
+def without_leader(run):
+    """run goes on in a thread once the main one has ended: what /proc/PID says is then that of a zombie."""
+    there = threading.Event()
+
+    def go():
+        run()
+        there.set()
+        time.sleep(600)
+
+    threading.Thread(target=go).start()
+    there.wait()
+
+
+def leaderless_map(directory, device):
+    keeps = mapper(directory, device)
+    without_leader(lambda: next(keeps))
+    yield
+    libc.syscall(SYS_EXIT, 0)
+
+
+def leaderless_cwd(directory, _):
+    without_leader(lambda: os.chdir(directory))
+    yield
+    libc.syscall(SYS_EXIT, 0)
+
+
+def lone_namespace(directory, _):
+    """A copy of the mount in a namespace that one of its threads has, and nothing open in it."""
+    failed = []
+
+    def run():
+        if libc.unshare(CLONE_NEWNS) < 0 or libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None) < 0:
+            failed.append(ctypes.get_errno())
+        there.set()
+        time.sleep(600)
+
+    there = threading.Event()
+    threading.Thread(target=run, daemon=True).start()
+    there.wait()
+    if failed:
+        raise OSError(failed[0], "unshare")
+    yield
+    forever()
+
+
 def probing(name, read):
     stamp = os.open(f"/run/{name}", os.O_RDWR | os.O_CREAT, 0o600)
     signal.alarm(600)
@@ -171,6 +217,8 @@ def stubborn(directory, _):
 
 KINDS = [writer, reader, descriptor, mapper, cwd, raw, raw_elsewhere, thread, deleted, namespace, stubborn,
          probe_file, probe_open, probe_raw]
+# Those that have to be asked for
+HIDDEN = [leaderless_map, leaderless_cwd, lone_namespace]
 
 
 def start(kind, directory, device):
@@ -201,8 +249,8 @@ def main():
     (directory / "known").write_bytes(b"the plaintext of the customer\n" * 4096)
     os.sync()
     wanted = sys.argv[3:]
-    for kind in KINDS:
-        if not wanted or kind.__name__ in wanted:
+    for kind in KINDS + HIDDEN:
+        if kind.__name__ in wanted or (not wanted and kind in KINDS):
             print(kind.__name__, start(kind, directory, device), flush=True)
     print("ready", flush=True)
 
