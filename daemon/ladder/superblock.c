@@ -14,14 +14,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What of sysfs a driver has, and the types that it mounts: a superblock is of one of them, and the others are refused the device
- * (EBUSY) while it is there. */
+/* What a driver has in sysfs, its option that leaves the journal alone, and the types that it mounts: a superblock is of one of
+ * them, and the others are refused the device (EBUSY) while it is there. */
 static const struct kind {
-        const char *driver, *types[4];
+        const char *driver, *untouched, *types[4];
 } kinds[] = {
-        { "ext4", { "ext4", "ext3", "ext2" } },
-        { "xfs", { "xfs" } },
-        { "f2fs", { "f2fs" } },
+        { "ext4", "noload", { "ext4", "ext3", "ext2" } },
+        { "xfs", "norecovery", { "xfs" } },
+        { "f2fs", "norecovery", { "f2fs" } },
 };
 
 /* The kernel's name of the device; the directory of a file system in sysfs has that one. */
@@ -53,14 +53,16 @@ static const struct kind *find_kind(const char *device) {
         return NULL;
 }
 
-static int mount_apart(const char *type, const char *source, bool read_only) {
+/* untouched: NULL: writable */
+static int mount_apart(const char *type, const char *source, const char *untouched) {
         _cleanup_(closep) int context = -EBADF, tree = -EBADF;
         int fd;
 
         context = (int) syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
         if (context < 0 || syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "source", source, 0) < 0)
                 return -errno;
-        if (read_only && syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0)
+        if (untouched && (syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
+                          syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, untouched, NULL, 0) < 0))
                 return -errno;
         if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
                 return -errno;
@@ -69,8 +71,8 @@ static int mount_apart(const char *type, const char *source, bool read_only) {
         return fd < 0 ? -errno : fd;
 }
 
-/* Read-only first: one that is not there any more is then not written to. The one that is there is refused (EBUSY) to who asks
- * for it in the other way. */
+/* Read-only first: one that has gone meanwhile is then not written to. The one that is there is refused (EBUSY) to who asks for it
+ * in the other way, and no option changes it. */
 static int mount_as_it_is(const struct kind *kind, uint32_t major, uint32_t minor) {
         _cleanup_(closep) int tree = block_node(major, minor);
         char source[64];
@@ -79,7 +81,7 @@ static int mount_as_it_is(const struct kind *kind, uint32_t major, uint32_t mino
         snprintf(source, sizeof(source), "/proc/self/fd/%d/" BLOCK_NODE, tree);
         for (size_t i = 0; tree >= 0 && kind->types[i]; i++)
                 for (unsigned writable = 0; writable < 2; writable++) {
-                        r = mount_apart(kind->types[i], source, !writable);
+                        r = mount_apart(kind->types[i], source, writable ? NULL : kind->untouched);
                         if (r != -EBUSY && r != -ENODEV)
                                 return r;
                 }

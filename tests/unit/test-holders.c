@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void test_maps_line(void **state _unused_) {
@@ -319,6 +320,50 @@ static void test_thread_alone(void **state _unused_) {
         }
 }
 
+#define MANY_THREADS 1000u
+#define MANY_DESCRIPTORS 900u
+
+/* No signal has a handler. */
+static void *wait_for_the_end(void *user _unused_) {
+        (void) pause();
+        return NULL;
+}
+
+/* They have one table of descriptors between them, which is looked at once. */
+static void test_many_threads(void **state _unused_) {
+        _cleanup_(holders_free) struct holders found = {};
+        _cleanup_(place_done) struct place p = {};
+        struct timespec before, after;
+        pthread_t thread;
+        int pipefd[2];
+        pid_t pid;
+        char c;
+
+        place_fill(&p, "/dev/shm");
+        place_look(&p);
+        assert_int_equal(pipe(pipefd), 0);
+        pid = fork();
+        if (pid == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                for (unsigned i = 0; i < MANY_DESCRIPTORS; i++)
+                        (void) !dup(pipefd[0]);
+                for (unsigned i = 0; i < MANY_THREADS; i++)
+                        if (pthread_create(&thread, NULL, wait_for_the_end, NULL) != 0)
+                                _exit(1);
+                (void) !write(pipefd[1], "x", 1);
+                wait_for_the_end(NULL);
+        }
+        close(pipefd[1]);
+        assert_int_equal(read(pipefd[0], &c, 1), 1);
+        close(pipefd[0]);
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+        assert_int_equal(holders_find_open(&p.mounts, &p.stack, true, &found), 0);
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+        end(pid);
+        assert_null(find(&found, pid));
+        assert_true(after.tv_sec - before.tv_sec < 2);
+}
+
 /* False: we may not, or are in a chroot. */
 static bool leave_namespace(void) {
         return unshare(CLONE_NEWNS) >= 0 && mount(NULL, "/", NULL, MS_REC|MS_PRIVATE, NULL) >= 0 &&
@@ -464,6 +509,7 @@ int main(void) {
                 cmocka_unit_test(test_describe), cmocka_unit_test(test_find_and_kill),
                 cmocka_unit_test(test_stuck_process_is_passed_over), cmocka_unit_test(test_core_is_forbidden),
                 cmocka_unit_test(test_main_thread_has_ended), cmocka_unit_test(test_thread_alone),
+                cmocka_unit_test(test_many_threads),
                 cmocka_unit_test(test_namespace_of_a_thread),
                 /* the last: this process has another /dev/shm from there on */
                 cmocka_unit_test(test_mount_went_lazily),
