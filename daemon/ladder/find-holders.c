@@ -182,9 +182,17 @@ static unsigned ask_open(int proc, const char *pid, const void *userdata) {
 }
 
 struct map_look {
-        const struct stack *stack;
+        const struct stack *stack;       /* NULL: a ring of io_uring's */
         bool found;
 };
+
+static bool is_looked_for(const struct map_look *l, const char *line) {
+        uint32_t major, minor;
+
+        if (!l->stack)
+                return strstr(line, " anon_inode:[io_uring]") != NULL;
+        return maps_line_parse(line, &major, &minor) >= 0 && stack_find(l->stack, major, minor);
+}
 
 /* Returns true once there is an answer: all threads have the same memory, but one that has ended has none. */
 static bool look_at_maps(int proc, const char *tid, void *userdata) {
@@ -192,7 +200,6 @@ static bool look_at_maps(int proc, const char *tid, void *userdata) {
         _cleanup_(fclosep) FILE *f = NULL;
         _cleanup_(freep) char *line = NULL;
         bool answered = false;
-        uint32_t major, minor;
         size_t size = 0;
         char path[64];
         int fd;
@@ -208,7 +215,7 @@ static bool look_at_maps(int proc, const char *tid, void *userdata) {
         }
         while (!l->found && getline(&line, &size, f) > 0) {
                 answered = true;
-                l->found = maps_line_parse(line, &major, &minor) >= 0 && stack_find(l->stack, major, minor);
+                l->found = is_looked_for(l, line);
         }
         return answered;
 }
@@ -340,6 +347,12 @@ int holders_find_open(const struct mounts *mounts, const struct stack *stack, bo
 
 int holders_find_maps(const struct stack *stack, struct holders *ret) {
         const struct holders_question q = question(ask_maps, stack);
+
+        return holders_ask_in_child(&q, ret);
+}
+
+int holders_find_rings(struct holders *ret) {
+        const struct holders_question q = question(ask_maps, NULL);
 
         return holders_ask_in_child(&q, ret);
 }

@@ -47,6 +47,10 @@ int holders_find(const struct mounts *mounts, const struct stack *stack, bool de
 int holders_find_open(const struct mounts *mounts, const struct stack *stack, bool deep, struct holders *ret);
 int holders_find_maps(const struct stack *stack, struct holders *ret);
 
+/* Adds those who have a ring of io_uring's mapped. A file that is registered there is open without a descriptor, and the kernel gives
+ * its name at most (/proc/PID/fdinfo, of a ring that has a descriptor): who may use the volume, not who does. As above. */
+int holders_find_rings(struct holders *ret);
+
 /* Returns enum holder_how of a process. proc: descriptor of /proc. */
 typedef unsigned (*holders_asks)(int proc, const char *pid, const void *userdata);
 

@@ -18,7 +18,8 @@ import threading
 import time
 
 libc = ctypes.CDLL(None, use_errno=True)
-SYS_EXIT = 60                       # of one thread, x86_64
+SYS_EXIT = 60                       # of one thread; x86_64
+IO_URING_SETUP, IO_URING_REGISTER, IORING_REGISTER_FILES = 425, 427, 2
 CLONE_NEWNS, CLONE_FS, MS_REC, MS_PRIVATE = 0x20000, 0x200, 0x4000, 0x40000
 
 
@@ -171,6 +172,20 @@ def lone_namespace(directory, _):
     forever()
 
 
+def ring(directory, _):
+    """A file that is registered with io_uring and has no descriptor."""
+    parameters = (ctypes.c_char * 120)()
+    fd = libc.syscall(IO_URING_SETUP, 4, parameters)
+    mapped = mmap.mmap(fd, 4096, mmap.MAP_SHARED)
+    file = os.open(directory / "known", os.O_RDONLY)
+    if fd < 0 or libc.syscall(IO_URING_REGISTER, fd, IORING_REGISTER_FILES, (ctypes.c_int * 1)(file), 1) < 0:
+        raise OSError(ctypes.get_errno(), "io_uring")
+    os.close(file)
+    yield
+    forever()
+    mapped.close()
+
+
 def probing(name, read):
     stamp = os.open(f"/run/{name}", os.O_RDWR | os.O_CREAT, 0o600)
     signal.alarm(600)
@@ -218,7 +233,7 @@ def stubborn(directory, _):
 KINDS = [writer, reader, descriptor, mapper, cwd, raw, raw_elsewhere, thread, deleted, namespace, stubborn,
          probe_file, probe_open, probe_raw]
 # Those that have to be asked for
-HIDDEN = [leaderless_map, leaderless_cwd, lone_namespace]
+HIDDEN = [leaderless_map, leaderless_cwd, lone_namespace, ring]
 
 
 def start(kind, directory, device):

@@ -54,6 +54,24 @@ def check(node, r, name, holder, is_killed):
     assert found["state"] == "cut" and len(trail.seen("step", step="kill")) == 1, (name, found["state"], trail.story())
 
 
+def check_ring(node, vault, r, fs):
+    """A file that io_uring alone has keeps the device. Nothing can be read of it, and who may have it is named, not killed."""
+    node.sh("mount /dev/mapper/data1 /mnt", timeout=60)
+    holder = Holder("ring")(node)
+    r.trail.forget()
+    vault.ctl("disable", "k1")
+    r.trail.wait("lingering", 90, volume="data1")
+    print(f"{fs}: registered with io_uring |", r.trail.story())
+    removal = r.trail.seen("step", step="remove")[0]["fields"]
+    assert f"io_uring cannot be seen: h-ring ({holder.pid})" in removal["detail"], removal
+    assert r.trail.seen("step", step="shut", result="done"), r.trail.story()
+    assert steps.alive(node, [holder.pid]), "it was killed"
+    node.sh(f"kill -9 {holder.pid}")
+    r.trail.wait("removed", 60, volume="data1")
+    revoke.assert_gone(node)
+    r.again()
+
+
 def test(node, vault, fs):
     key = product.fresh(node, vault, policy=revoke.REVOKE)
     steps.tools(node)
@@ -66,5 +84,6 @@ def test(node, vault, fs):
         r.case(name, holder)
         check(node, r, name, holder, is_killed)
         r.again()
+    check_ring(node, vault, r, fs)
     print(f"{len(r.lines)} cases in {time.monotonic() - began:.0f} s:\n" + "\n".join(r.lines))
     node.sh("cmkctl detach data1 && cmkctl audit verify", timeout=90)
