@@ -18,6 +18,8 @@ import threading
 import time
 
 libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
 SYS_EXIT = 60                       # of one thread; x86_64
 IO_URING_SETUP, IO_URING_REGISTER, IORING_REGISTER_FILES = 425, 427, 2
 CLONE_NEWNS, CLONE_FS, MS_REC, MS_PRIVATE = 0x20000, 0x200, 0x4000, 0x40000
@@ -61,11 +63,16 @@ def descriptor(directory, _):
     forever()
 
 
+def map_alone(path):
+    """A shared mapping without a descriptor: Python's own keeps one."""
+    fd = os.open(path, os.O_RDONLY)
+    at = libc.mmap(None, 4096, mmap.PROT_READ, mmap.MAP_SHARED, fd, 0)
+    os.close(fd)
+    assert ctypes.string_at(at, 1)
+
+
 def mapper(directory, _):
-    """A shared mapping without a descriptor."""
-    with open(directory / "known", "rb") as handle:
-        view = mmap.mmap(handle.fileno(), 4096, mmap.MAP_SHARED, mmap.PROT_READ)
-    assert view[0] is not None
+    map_alone(directory / "known")
     yield
     forever()
 
@@ -140,9 +147,8 @@ def without_leader(run):
     there.wait()
 
 
-def leaderless_map(directory, device):
-    keeps = mapper(directory, device)
-    without_leader(lambda: next(keeps))
+def leaderless_map(directory, _):
+    without_leader(lambda: map_alone(directory / "known"))
     yield
     libc.syscall(SYS_EXIT, 0)
 
