@@ -52,7 +52,8 @@ FOLDER_cmkctl := ctl
 FOLDER_cmkd-breaker := breaker
 FOLDER_cmkd-ladder := ladder
 # a mapping that is there, with its header
-EXTRA_cmkd-disk := daemon/ladder/dm.c daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/loops.c daemon/ladder/subs.c
+EXTRA_cmkd-disk := daemon/ladder/dm.c daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/tasks.c daemon/ladder/loops.c \
+	daemon/ladder/subs.c
 # the trail's format is read by cmkctl too
 EXTRA_cmkctl := $(call files,daemon/ctl/doctor/*.c daemon/ctl/review/*.c) $(addprefix daemon/audit/,record.c chain.c reader.c \
 	segments.c verify.c epochs.c seal.c seal-rsa.c privacy.c privacy-forms.c)

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "holders.h"
+#include "tasks.h"
 
 #include "common/child.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,46 +22,78 @@
 #define STUCK_MAX 4u
 #define STUCK_MSEC 500
 
-/* task: directory of a process or thread. */
-static bool uses_by_path(int task, const struct mounts *mounts) {
+/* So many different tables of descriptors (or sets of directories) of the threads of a process are told apart; what there is
+ * beyond that may be looked at again. */
+#define SEEN_MAX 256u
+/* One whose threads have a table each does not keep us from the others for longer. */
+#define PROCESS_USEC (1 * USEC_PER_SEC)
+#define XFS_MAGIC 0x58465342u
+
+struct volume_question {
+        const struct mounts *mounts;
+        const struct stack *stack;
+        bool deep;
+};
+
+/* XFS that is shut down answers no stat(2). statfs(2) it does answer, and gives its device (fs/xfs/xfs_super.c), written as the
+ * kernel's huge_encode_dev() does. */
+static bool is_xfs_on(int fd, const struct stack *stack) {
+        struct statfs st;
+        uint32_t dev[2];
+
+        if (fd < 0 || fstatfs(fd, &st) < 0 || (uint32_t) st.f_type != XFS_MAGIC)
+                return false;
+        memcpy(dev, &st.f_fsid, sizeof(dev));
+        return stack_find(stack, dev[0] >> 8 & 0xfff, (dev[0] & 0xff) | (dev[0] >> 12 & 0xfff00));
+}
+
+/* What is open there, by its device: a node of one of the volume's, or a file on a mount that is in no namespace any more (not
+ * known). Asked without waiting for remote file systems. path: "" for at itself. */
+static unsigned uses_by_stat(int at, const char *path, bool known, const struct stack *stack) {
+        _cleanup_(closep) int fd = -EBADF;
+        struct statx st;
+
+        if (statx(at, path, AT_STATX_DONT_SYNC|AT_NO_AUTOMOUNT|AT_EMPTY_PATH, STATX_TYPE, &st) < 0) {
+                if (errno != EIO || known)
+                        return 0;
+                fd = *path ? openat(at, path, O_PATH|O_CLOEXEC) : -EBADF;
+                return is_xfs_on(*path ? fd : at, stack) ? HOLDER_FD : 0;
+        }
+        if (S_ISBLK(st.stx_mode) && stack_find(stack, st.stx_rdev_major, st.stx_rdev_minor))
+                return HOLDER_DEVICE;
+        return stack_find(stack, st.stx_dev_major, st.stx_dev_minor) ? HOLDER_FD : 0;
+}
+
+/* task, here and below: directory of a thread. */
+static bool uses_by_path(int task, const struct volume_question *q) {
         static const char *const names[] = { "cwd", "root", "exe" };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
                 _cleanup_(closep) int fd = openat(task, names[i], O_PATH|O_CLOEXEC);
                 uint64_t id;
 
-                if (fd >= 0 && fd_mount_id(fd, &id) >= 0 && mounts_have_id(mounts, id))
+                if (fd < 0 || fd_mount_id(fd, &id) < 0)
+                        continue;
+                if (mounts_have_id(q->mounts, id) ||
+                    (!mounts_know_id(q->mounts, id) && uses_by_stat(fd, "", false, q->stack) == HOLDER_FD))
                         return true;
         }
         return false;
 }
 
-/* A descriptor that is not on a mount of the volume: a node of one of its devices, or a file on a mount that is in no
- * namespace any more. Asked without waiting for remote file systems. */
-static unsigned uses_by_stat(int task, const char *fd_name, const struct stack *stack) {
-        struct statx st;
-        char path[64];
-
-        snprintf(path, sizeof(path), "fd/%s", fd_name);
-        if (statx(task, path, AT_STATX_DONT_SYNC|AT_NO_AUTOMOUNT, STATX_TYPE, &st) < 0)
-                return 0;
-        if (S_ISBLK(st.stx_mode) && stack_find(stack, st.stx_rdev_major, st.stx_rdev_minor))
-                return HOLDER_DEVICE;
-        return stack_find(stack, st.stx_dev_major, st.stx_dev_minor) ? HOLDER_FD : 0;
-}
-
-static unsigned uses_by_fd(int task, const struct mounts *mounts, const struct stack *stack, unsigned max) {
+static unsigned uses_by_fd(int task, const struct volume_question *q) {
+        unsigned max = q->deep ? UINT32_MAX : SHALLOW_DESCRIPTORS, how = 0;
         _cleanup_(closedirp) DIR *d = NULL;
         struct dirent *e;
-        unsigned how = 0;
         int fd;
 
         fd = openat(task, "fdinfo", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
         d = fd < 0 ? NULL : fdopendir(fd);
         while (how == 0 && max-- > 0 && d && (e = readdir(d))) {
                 _cleanup_(closep) int info = -EBADF;
-                char text[256];
+                char text[256], path[64];
                 uint64_t id;
+                bool known;
                 ssize_t n;
 
                 if (*e->d_name == '.')
@@ -67,22 +103,109 @@ static unsigned uses_by_fd(int task, const struct mounts *mounts, const struct s
                 if (n <= 0)
                         continue;
                 text[n] = 0;
-                if (fdinfo_mount_id(text, &id) >= 0 && mounts_have_id(mounts, id))
-                        how |= HOLDER_FD;
+                snprintf(path, sizeof(path), "fd/%.16s", e->d_name);
+                known = fdinfo_mount_id(text, &id) >= 0 && mounts_know_id(q->mounts, id);
+                if (known && mounts_have_id(q->mounts, id))
+                        how = HOLDER_FD;
                 else
-                        how |= uses_by_stat(task, e->d_name, stack);
+                        how = uses_by_stat(task, path, known, q->stack);
         }
         return how;
 }
 
-static bool uses_by_map(int task, const struct stack *stack) {
+/* Threads that were looked at, one for each table, in the order that kcmp(2) gives to tables. */
+struct seen {
+        pid_t tid[SEEN_MAX];
+        size_t n;
+};
+
+/* Whether one of them has the same table as that thread, which becomes one of them otherwise. Where the kernel does not say (one of
+ * them has ended; kcmp(2) is not there) none has. */
+static bool seen_before(struct seen *s, pid_t tid, int type) {
+        size_t low = 0;
+
+        for (size_t high = s->n; low < high;) {
+                size_t middle = low + (high - low) / 2;
+                long order = syscall(SYS_kcmp, tid, s->tid[middle], type, 0, 0);
+
+                if (order == 0)
+                        return true;
+                if (order == 1)
+                        high = middle;
+                else if (order == 2)
+                        low = middle + 1;
+                else
+                        return false;
+        }
+        if (s->n < SEEN_MAX) {
+                memmove(s->tid + low + 1, s->tid + low, (s->n - low) * sizeof(*s->tid));
+                s->tid[low] = tid;
+                s->n++;
+        }
+        return false;
+}
+
+/* A process, thread by thread. */
+struct look {
+        const struct volume_question *q;
+        unsigned how;
+        uint64_t until;
+        struct seen files, directories;
+};
+
+static bool look_at_thread(int proc, const char *tid, void *userdata) {
+        struct look *l = userdata;
+        _cleanup_(closep) int task = -EBADF;
+        uint64_t number;
+
+        if (now_boottime_usec() >= l->until)
+                return true;
+        if (parse_u64(tid, INT32_MAX, &number) < 0 || !task_is_live(proc, tid))
+                return false;
+        task = openat(proc, tid, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+        if (task < 0)
+                return false;
+        if (!seen_before(&l->files, (pid_t) number, KCMP_FILES))
+                l->how |= uses_by_fd(task, l->q);
+        if (!seen_before(&l->directories, (pid_t) number, KCMP_FS) && uses_by_path(task, l->q))
+                l->how |= HOLDER_PATH;
+        /* not deep: one of those that live is enough */
+        return l->how != 0 || !l->q->deep;
+}
+
+static unsigned ask_open(int proc, const char *pid, const void *userdata) {
+        struct look l = { .q = userdata, .until = now_boottime_usec() + PROCESS_USEC };
+
+        if (!look_at_thread(proc, pid, &l) && tasks_count(proc, pid) > 1)
+                (void) tasks_each(proc, pid, look_at_thread, &l);
+        return l.how;
+}
+
+struct map_look {
+        const struct stack *stack;       /* NULL: a ring of io_uring's */
+        bool found;
+};
+
+static bool is_looked_for(const struct map_look *l, const char *line) {
+        uint32_t major, minor;
+
+        if (!l->stack)
+                return strstr(line, " anon_inode:[io_uring]") != NULL;
+        return maps_line_parse(line, &major, &minor) >= 0 && stack_find(l->stack, major, minor);
+}
+
+/* Returns true once there is an answer: all threads have the same memory, but one that has ended has none. */
+static bool look_at_maps(int proc, const char *tid, void *userdata) {
+        struct map_look *l = userdata;
         _cleanup_(fclosep) FILE *f = NULL;
         _cleanup_(freep) char *line = NULL;
-        uint32_t major, minor;
+        bool answered = false;
         size_t size = 0;
+        char path[64];
         int fd;
 
-        fd = openat(task, "maps", O_RDONLY|O_CLOEXEC);
+        snprintf(path, sizeof(path), "%s/maps", tid);
+        fd = openat(proc, path, O_RDONLY|O_CLOEXEC);
         if (fd < 0)
                 return false;
         f = fdopen(fd, "r");
@@ -90,67 +213,34 @@ static bool uses_by_map(int task, const struct stack *stack) {
                 safe_close(fd);
                 return false;
         }
-        while (getline(&line, &size, f) > 0)
-                if (maps_line_parse(line, &major, &minor) >= 0 && stack_find(stack, major, minor))
-                        return true;
-        return false;
-}
-
-static unsigned uses_of_task(int task, const struct mounts *mounts, const struct stack *stack, bool deep) {
-        unsigned how = uses_by_fd(task, mounts, stack, deep ? UINT32_MAX : SHALLOW_DESCRIPTORS);
-
-        if (uses_by_path(task, mounts))
-                how |= HOLDER_PATH;
-        return how;
-}
-
-static unsigned uses_of_process(int process, const struct mounts *mounts, const struct stack *stack, bool deep) {
-        _cleanup_(closedirp) DIR *d = NULL;
-        unsigned how = uses_of_task(process, mounts, stack, deep);
-        struct dirent *e;
-        int fd;
-
-        if (how != 0 || !deep)
-                return how;
-        fd = openat(process, "task", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-        d = fd < 0 ? NULL : fdopendir(fd);
-        while (how == 0 && d && (e = readdir(d))) {
-                _cleanup_(closep) int task = -EBADF;
-
-                if (*e->d_name == '.')
-                        continue;
-                task = openat(fd, e->d_name, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-                if (task >= 0)
-                        how = uses_of_task(task, mounts, stack, deep);
+        while (!l->found && getline(&line, &size, f) > 0) {
+                answered = true;
+                l->found = is_looked_for(l, line);
         }
-        return how;
-}
-
-struct volume_question {
-        const struct mounts *mounts;
-        const struct stack *stack;
-        bool deep;
-};
-
-static unsigned ask_open(int proc, const char *pid, const void *userdata) {
-        _cleanup_(closep) int process = openat(proc, pid, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-        const struct volume_question *q = userdata;
-
-        return process < 0 ? 0 : uses_of_process(process, q->mounts, q->stack, q->deep);
+        return answered;
 }
 
 static unsigned ask_maps(int proc, const char *pid, const void *userdata) {
-        _cleanup_(closep) int process = openat(proc, pid, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+        struct map_look l = { .stack = userdata };
 
-        return process >= 0 && uses_by_map(process, userdata) ? HOLDER_MAP : 0;
+        if (!look_at_maps(proc, pid, &l) && tasks_count(proc, pid) > 1)
+                (void) tasks_each(proc, pid, look_at_maps, &l);
+        return l.found ? HOLDER_MAP : 0;
 }
 
-static unsigned ask_namespace(int proc, const char *pid, const void *userdata) {
+static bool is_in_namespace(int proc, const char *tid, void *userdata) {
         struct stat st;
         char path[64];
 
-        snprintf(path, sizeof(path), "%s/ns/mnt", pid);
-        return fstatat(proc, path, &st, 0) >= 0 && st.st_ino == *(const uint64_t *) userdata ? HOLDER_NAMESPACE : 0;
+        snprintf(path, sizeof(path), "%s/ns/mnt", tid);
+        return fstatat(proc, path, &st, 0) >= 0 && st.st_ino == *(const uint64_t *) userdata;
+}
+
+static unsigned ask_namespace(int proc, const char *pid, const void *userdata) {
+        uint64_t ns = *(const uint64_t *) userdata;
+
+        return is_in_namespace(proc, pid, &ns) ||
+               (tasks_count(proc, pid) > 1 && tasks_each(proc, pid, is_in_namespace, &ns)) ? HOLDER_NAMESPACE : 0;
 }
 
 static int add_found(const struct holder *h, void *userdata) {
@@ -257,6 +347,12 @@ int holders_find_open(const struct mounts *mounts, const struct stack *stack, bo
 
 int holders_find_maps(const struct stack *stack, struct holders *ret) {
         const struct holders_question q = question(ask_maps, stack);
+
+        return holders_ask_in_child(&q, ret);
+}
+
+int holders_find_rings(struct holders *ret) {
+        const struct holders_question q = question(ask_maps, NULL);
 
         return holders_ask_in_child(&q, ret);
 }

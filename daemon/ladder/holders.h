@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The processes that use a volume, found without asking its file system for anything: on one that is shut down or
- * hangs, stat() fails for some of them or does not come back.
+/* The processes that use a volume, found without asking its file system for anything where that is possible: on one that is
+ * shut down or hangs, stat() fails for some of them or does not come back.
  *
- *   descriptors           mnt_id in /proc/PID/fdinfo/N, against the mounts of the volume
+ *   descriptors           mnt_id in /proc/TID/fdinfo/N, against the mounts of the volume
  *   cwd, root, exe        opened O_PATH, mnt_id in our own fdinfo
- *   memory maps           major:minor in /proc/PID/maps, against the stack of devices
+ *   memory maps           major:minor in /proc/TID/maps, against the stack of devices
  *   open device nodes     st_rdev of descriptors that are not on the volume
+ *   on a mount that is    st_dev of what has the mnt_id of none that is known
+ *   in no namespace
  *
+ * TID: where the main thread of a process has ended, one that lives; with deep each that has something of its own.
  * Kernel threads and zombies are no holders. */
 
 #include "mounts.h"
@@ -35,7 +38,7 @@ struct holders {
 };
 
 /* Adds those who use the volume to ret; how need not be complete. deep: look at all descriptors, not only at the first
- * some thousand, and into each thread: some have descriptors or directories of their own.
+ * some thousand, and into each thread that has descriptors or directories of its own (kcmp(2)), for a second a process.
  * Processes that go meanwhile are left out. Returns 0, -ENOMEM, or what opening /proc says. */
 int holders_find(const struct mounts *mounts, const struct stack *stack, bool deep, struct holders *ret);
 
@@ -43,6 +46,10 @@ int holders_find(const struct mounts *mounts, const struct stack *stack, bool de
  * a child reads them, and such a process is passed over. Errors of holders_find(), and what fork(2) says. */
 int holders_find_open(const struct mounts *mounts, const struct stack *stack, bool deep, struct holders *ret);
 int holders_find_maps(const struct stack *stack, struct holders *ret);
+
+/* Adds those who have a ring of io_uring's mapped. A file that is registered there is open without a descriptor, and the kernel gives
+ * its name at most (/proc/PID/fdinfo, of a ring that has a descriptor): who may use the volume, not who does. As above. */
+int holders_find_rings(struct holders *ret);
 
 /* Returns enum holder_how of a process. proc: descriptor of /proc. */
 typedef unsigned (*holders_asks)(int proc, const char *pid, const void *userdata);
@@ -62,7 +69,7 @@ int holders_ask(const struct holders_question *q, int (*tell)(const struct holde
  * some times. Returns 0, -ENOMEM, or what fork(2) says. */
 int holders_ask_in_child(const struct holders_question *q, struct holders *ret);
 
-/* Adds the processes of a mount namespace. Errors of holders_find(). */
+/* Adds the processes that have a thread in a mount namespace. Errors of holders_find(). */
 int holders_find_in_namespace(uint64_t ns, struct holders *ret);
 
 /* Adds one; a process that is in already only gets the further uses. Returns 0 or -ENOMEM. */

@@ -46,16 +46,22 @@ bool stack_add_loops(struct stack *s) {
         return added;
 }
 
-int block_open(uint32_t major, uint32_t minor, int flags) {
+int block_node(uint32_t major, uint32_t minor) {
         _cleanup_(closep) int context = -EBADF, tree = -EBADF;
-        int fd;
 
         context = (int) syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
         if (context < 0 || syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
                 return -errno;
         tree = (int) syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0);
-        if (tree < 0 || mknodat(tree, "node", S_IFBLK|0600, makedev(major, minor)) < 0)
-                return -errno;
-        fd = openat(tree, "node", flags|O_CLOEXEC|O_NONBLOCK);
+        return tree < 0 || mknodat(tree, BLOCK_NODE, S_IFBLK|0600, makedev(major, minor)) < 0 ? -errno : TAKE_FD(tree);
+}
+
+int block_open(uint32_t major, uint32_t minor, int flags) {
+        _cleanup_(closep) int tree = block_node(major, minor);
+        int fd;
+
+        if (tree < 0)
+                return tree;
+        fd = openat(tree, BLOCK_NODE, flags|O_CLOEXEC|O_NONBLOCK);
         return fd < 0 ? -errno : fd;
 }

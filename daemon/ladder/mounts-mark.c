@@ -209,16 +209,23 @@ static int compare_ids(const void *a, const void *b) {
 }
 
 static int list_ids(struct mounts *s) {
-        uint64_t *ids = reallocarray(s->ids, s->n + 1, sizeof(*ids));
+        _cleanup_(freep) uint64_t *ids = calloc(s->n + 1, sizeof(*ids)), *known = calloc(s->n + 1, sizeof(*known));
+        size_t n = 0;
 
-        if (!ids)
+        if (!ids || !known)
                 return -ENOMEM;
-        s->ids = ids;
-        s->n_ids = 0;
-        for (size_t i = 0; i < s->n; i++)
+        for (size_t i = 0; i < s->n; i++) {
+                known[i] = s->m[i].line.id;
                 if (s->m[i].on_volume)
-                        ids[s->n_ids++] = s->m[i].line.id;
-        qsort(ids, s->n_ids, sizeof(*ids), compare_ids);
+                        ids[n++] = s->m[i].line.id;
+        }
+        qsort(ids, n, sizeof(*ids), compare_ids);
+        qsort(known, s->n, sizeof(*known), compare_ids);
+        free(s->ids);
+        free(s->known);
+        s->ids = TAKE_PTR(ids);
+        s->n_ids = n;
+        s->known = TAKE_PTR(known);
         return 0;
 }
 
@@ -231,6 +238,14 @@ int mounts_mark(struct mounts *s, struct stack *d) {
         return r < 0 ? r : list_ids(s);
 }
 
+static bool has_number(const uint64_t *numbers, size_t n, uint64_t number) {
+        return numbers && bsearch(&number, numbers, n, sizeof(*numbers), compare_ids);
+}
+
 bool mounts_have_id(const struct mounts *s, uint64_t id) {
-        return s->n_ids > 0 && bsearch(&id, s->ids, s->n_ids, sizeof(*s->ids), compare_ids) != NULL;
+        return has_number(s->ids, s->n_ids, id);
+}
+
+bool mounts_know_id(const struct mounts *s, uint64_t id) {
+        return has_number(s->known, s->n, id);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mounts.h"
+#include "tasks.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -99,32 +100,44 @@ int mounts_read_own(int proc, struct mounts *ret) {
         return r;
 }
 
+struct reading {
+        struct mounts s;
+        uint64_t last;
+        int error;
+};
+
+static bool read_namespace(int proc, const char *tid, void *userdata) {
+        struct reading *x = userdata;
+        uint64_t number, ns;
+
+        if (parse_u64(tid, INT32_MAX, &number) < 0 || ns_of(proc, tid, &ns) < 0 || ns == x->last)
+                return false;
+        x->last = ns;
+        /* A thread that goes meanwhile leaves the namespace to the next one in it. */
+        if (!has_ns(&x->s, ns) && read_mountinfo(&x->s, proc, tid, ns, (pid_t) number) == -ENOMEM)
+                x->error = -ENOMEM;
+        return x->error < 0;
+}
+
 int mounts_read(struct mounts *ret) {
         _cleanup_(closedirp) DIR *d = NULL;
-        struct mounts s = {};
+        struct reading x = {};
         struct dirent *e;
-        uint64_t pid, ns = 0, last = 0;
-        int r;
+        uint64_t pid;
 
         d = opendir("/proc");
         if (!d)
                 return -errno;
-        r = mounts_read_own(dirfd(d), &s);
-        while (r >= 0 && (e = readdir(d))) {
-                if (parse_u64(e->d_name, INT32_MAX, &pid) < 0 || ns_of(dirfd(d), e->d_name, &ns) < 0 || ns == last)
-                        continue;
-                last = ns;
-                if (has_ns(&s, ns))
-                        continue;
-                /* A process that goes meanwhile leaves the namespace to the next one in it. */
-                if (read_mountinfo(&s, dirfd(d), e->d_name, ns, (pid_t) pid) == -ENOMEM)
-                        r = -ENOMEM;
-        }
-        if (r < 0)
-                mounts_free(&s);
+        x.error = mounts_read_own(dirfd(d), &x.s);
+        while (x.error >= 0 && (e = readdir(d)))
+                if (parse_u64(e->d_name, INT32_MAX, &pid) >= 0 && !read_namespace(dirfd(d), e->d_name, &x) &&
+                    tasks_count(dirfd(d), e->d_name) > 1)
+                        (void) tasks_each(dirfd(d), e->d_name, read_namespace, &x);
+        if (x.error < 0)
+                mounts_free(&x.s);
         else
-                *ret = s;
-        return r;
+                *ret = x.s;
+        return x.error;
 }
 
 void mounts_free(struct mounts *s) {
@@ -133,6 +146,7 @@ void mounts_free(struct mounts *s) {
         free(s->texts);
         free(s->m);
         free(s->ids);
+        free(s->known);
         free(s->namespaces);
         *s = (struct mounts) {};
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The mounts of all mount namespaces that have a process in them, and which of them are on a volume.
+/* The mounts of all mount namespaces that have a thread in them, and which of them are on a volume.
  *
- *   /proc/PID/mountinfo, once for each inode of /proc/PID/ns/mnt ─► struct mounts ─► closure with struct stack
+ *   /proc/TID/mountinfo, once for each inode of /proc/TID/ns/mnt ─► struct mounts ─► closure with struct stack
  *
  * On a volume is a mount of a device of the set; an overlay with a layer below a mount point that is; a btrfs of which
  * a device is in the set. Those add their anonymous device to the set, so the closure is taken until nothing is new.
@@ -16,7 +16,7 @@
 struct mount {
         struct mount_line line;
         uint64_t ns;                     /* inode of the namespace */
-        pid_t pid;                       /* a process in it */
+        pid_t pid;                       /* a process in it, or a thread: both have /proc/PID */
         bool on_volume;
         bool below_volume;               /* mounted somewhere on a mount that is */
 };
@@ -31,6 +31,7 @@ struct mounts {
         size_t n_namespaces;
         uint64_t *ids;                   /* of those on the volume, once they are marked, in order */
         size_t n_ids;
+        uint64_t *known;                 /* of all, likewise */
 };
 
 /* Reads the mounts of every namespace. Returns 0, -ENOMEM, or what opening /proc says. */
@@ -46,6 +47,9 @@ int mounts_mark(struct mounts *s, struct stack *d);
 
 /* Whether that mount id is one of a mount on the volume. Ids are unique over all namespaces at a time. */
 bool mounts_have_id(const struct mounts *s, uint64_t id);
+
+/* Whether that mount id is one of any of them: one that is not is in no namespace, like a mount that went lazily. */
+bool mounts_know_id(const struct mounts *s, uint64_t id);
 
 /* The mount of the calling process's namespace that an absolute path is on, by mount points alone; no file system is
  * touched. NULL: none. */

@@ -13,7 +13,7 @@
 
 struct namespace_result {
         uint64_t ns;
-        pid_t pid;                       /* a process that was in it */
+        pid_t pid;                       /* a process or thread that was in it */
         uint32_t unmounted;
         uint32_t left;
         int32_t error;                   /* of the last that would not go; -ETIMEDOUT: hangs */

@@ -36,7 +36,7 @@ int roots_pack(const int *fds, size_t n) {
         return sendmsg(to, &m, MSG_NOSIGNAL) < 0 ? -errno : TAKE_FD(from);
 }
 
-static int unpack(int packed, int ret[static ROOTS_MAX]) {
+int roots_unpack(int packed, int ret[static ROOTS_MAX]) {
         union control control = {};
         char byte;
         struct iovec iov = { &byte, 1 };
@@ -79,7 +79,7 @@ static int wait_for(pid_t pid, unsigned wait_msec) {
 int roots_each(int packed, bool lowest_first, int (*f)(int fd), unsigned wait_msec, int ret_error[static ROOTS_MAX]) {
         int fds[ROOTS_MAX], n;
 
-        n = unpack(packed, fds);
+        n = roots_unpack(packed, fds);
         for (int i = 0; i < n; i++) {
                 int at = lowest_first ? n - 1 - i : i;
                 pid_t pid = fork();

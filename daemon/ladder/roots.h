@@ -14,6 +14,9 @@
 /* The highest first. Returns the descriptor, or what socketpair(2) and sendmsg(2) say. */
 int roots_pack(const int *fds, size_t n);
 
+/* What is in there, duplicated. Returns how many, or what recvmsg(2) says. */
+int roots_unpack(int packed, int ret[static ROOTS_MAX]);
+
 /* Calls f for each root in a child of its own, one after the other; one that does not come back in its part of wait_msec is
  * left to itself. f returns 0 or an errno, positive; ret_error[i] is that, or ETIMEDOUT. Returns how many there were, or
  * what recvmsg(2) says. */

@@ -7,6 +7,7 @@
 #include "dm.h"
 #include "reencryption.h"
 #include "roots.h"
+#include "superblock.h"
 #include "swap.h"
 
 #include "common/batch.h"
@@ -24,6 +25,7 @@
 
 /* Part of what the manager gives a step, so that the step itself can say what hangs. */
 #define ROOTS_WAIT_MSEC 800u
+#define UNMOUNTED_WAIT_MSEC 300u
 #define SWAPOFF_WAIT_MSEC 300u
 #define SETTLE_WAIT_MSEC 250u
 /* For the volumes below the same stack to be suspended too. */
@@ -43,19 +45,20 @@ static void roots_done(struct roots *roots) {
                 safe_close(roots->fd[i]);
 }
 
-static void open_root(struct roots *roots, const struct mount *m, unsigned depth) {
-        size_t at = roots->n;
-        int fd;
+static bool is_wanted(const struct roots *roots, uint32_t major, uint32_t minor) {
+        return roots->n < ROOTS_MAX && !stack_find(&roots->opened, major, minor);
+}
 
-        (void) stack_add(&roots->seen, m->line.major, m->line.minor, 0);
-        if (roots->n == ROOTS_MAX || stack_find(&roots->opened, m->line.major, m->line.minor))
-                return;
-        fd = mount_open_root(m);
+/* Takes over fd, which may be an error. */
+static void add_root(struct roots *roots, uint32_t major, uint32_t minor, unsigned depth, int fd) {
+        size_t at = roots->n;
+
+        (void) stack_add(&roots->seen, major, minor, 0);
         if (fd < 0) {
                 roots->error = fd;
                 return;
         }
-        (void) stack_add(&roots->opened, m->line.major, m->line.minor, 0);
+        (void) stack_add(&roots->opened, major, minor, 0);
         for (; at > 0 && roots->depth[at - 1] < depth; at--) {
                 roots->fd[at] = roots->fd[at - 1];
                 roots->depth[at] = roots->depth[at - 1];
@@ -99,9 +102,29 @@ static void open_roots(struct roots *roots, const struct usage *u, const struct 
                 const struct mount *mount = &u->mounts.m[i];
                 const struct stack_device *d = stack_find(&u->stack, mount->line.major, mount->line.minor);
 
-                if (mount->on_volume && d && !streq(mount->line.type, "overlay") &&
-                    !stack_find(&swapped->keeps, mount->line.major, mount->line.minor))
-                        open_root(roots, mount, d->depth);
+                if (!mount->on_volume || !d || streq(mount->line.type, "overlay") ||
+                    stack_find(&swapped->keeps, d->major, d->minor))
+                        continue;
+                (void) stack_add(&roots->seen, d->major, d->minor, 0);
+                if (is_wanted(roots, d->major, d->minor))
+                        add_root(roots, d->major, d->minor, d->depth, mount_open_root(mount));
+        }
+}
+
+/* Those that no mount of ours leads to. What is in other namespaces is reached like that too, sooner than by looking for it. */
+static void open_unmounted(struct roots *roots, const struct usage *u, const struct swapped *swapped) {
+        uint64_t until = now_boottime_usec() + UNMOUNTED_WAIT_MSEC * USEC_PER_MSEC;
+
+        for (size_t i = 0; i < u->stack.n; i++) {
+                const struct stack_device *d = &u->stack.d[i];
+                uint64_t now = now_boottime_usec();
+                int fd;
+
+                if (now >= until || !is_wanted(roots, d->major, d->minor) || stack_find(&swapped->keeps, d->major, d->minor))
+                        continue;
+                fd = superblock_open(d->major, d->minor, (unsigned) ((until - now) / USEC_PER_MSEC) + 1);
+                if (fd != -ENOENT)
+                        add_root(roots, d->major, d->minor, d->depth, fd);
         }
 }
 
@@ -127,6 +150,10 @@ int op_step_open(const struct disk_request *q, int in_fd _unused_, int *ret_fd, 
                 return r;
         (void) usage_for_each_swap(&own, swap_file_off, &swapped);
         open_roots(&roots, &own, &swapped);
+        if (!own.none && !roots_are_all(&roots, &own, &m)) {
+                roots.error = 0;
+                open_unmounted(&roots, &own, &swapped);
+        }
         if (!roots_are_all(&roots, &own, &m)) {
                 r = usage_find(&u, &m, y);
                 if (r < 0)
@@ -138,8 +165,8 @@ int op_step_open(const struct disk_request *q, int in_fd _unused_, int *ret_fd, 
         if (roots.n > 0)
                 return pack(&roots, q, ret_fd, y);
         if (roots.error < 0)
-                return op_fail(y, roots.error, EXIT_CODE_FAILED, "None of the %u mounts of %s can be opened: %s",
-                               usage_count_mounts(&u), q->name, strerror(-roots.error));
+                return op_fail(y, roots.error, EXIT_CODE_FAILED, "None of the %zu file systems on %s can be opened: %s",
+                               roots.seen.n, q->name, strerror(-roots.error));
         if (*swapped.last)
                 snprintf(y->message, sizeof(y->message), "Swap to %s takes long to switch off: not shut down", swapped.last);
         return 0;

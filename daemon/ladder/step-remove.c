@@ -84,6 +84,18 @@ static int remove_subs(const struct mapping *m, const struct subs *subs) {
         return r;
 }
 
+/* Where nobody is seen to use it: who may all the same. Nobody is killed for that. */
+static void describe_rings(char *buf, size_t size) {
+        _cleanup_(holders_free) struct holders found = {};
+        char names[256];
+
+        (void) holders_find_rings(&found);
+        if (found.n == 0)
+                return;
+        holders_describe(&found, names, sizeof(names));
+        snprintf(buf, size, ", nobody is seen to use it, but files registered with io_uring cannot be seen: %s", names);
+}
+
 /* " by NAME (PID), ...; mounted on ...", whatever there is of it. */
 static void describe_users(const struct mapping *mapping, char *buf, size_t size) {
         _cleanup_(holders_free) struct holders found = {};
@@ -99,6 +111,8 @@ static void describe_users(const struct mapping *mapping, char *buf, size_t size
         usage_describe_mounts(&u, where, sizeof(where));
         snprintf(buf, size, "%s%s%s%s%s%s", *names ? ", used by " : "", names, *where ? ", mounted on " : "", where,
                  u.stack.n > 1 ? ", other devices are on top of it" : "", u.swap ? ", swapped to" : "");
+        if (!*buf)
+                describe_rings(buf, size);
 }
 
 int op_step_remove(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {

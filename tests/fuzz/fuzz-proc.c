@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/loops.c daemon/ladder/holders.c daemon/ladder/find-holders.c daemon/breaker/table.c
+// sources: daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/tasks.c daemon/ladder/loops.c daemon/ladder/holders.c daemon/ladder/find-holders.c daemon/breaker/table.c
 
 /* What the kernel tells about processes and mounts holds names that anybody may choose: lines of mountinfo and maps,
  * stat, fdinfo. The first byte chooses the parser. Names that come out are shorter than what went in and printable where

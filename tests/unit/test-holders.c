@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ladder/holders.c daemon/ladder/find-holders.c daemon/ladder/signal-holders.c daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/loops.c
+// sources: daemon/ladder/holders.c daemon/ladder/find-holders.c daemon/ladder/signal-holders.c daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/tasks.c daemon/ladder/loops.c
 
 /* Who uses a mount: found by descriptor, directory and memory map on a file system of this machine, and signalled. */
 
@@ -11,12 +11,18 @@
 #include "ladder/holders.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void test_maps_line(void **state _unused_) {
@@ -106,26 +112,57 @@ static void test_describe(void **state _unused_) {
 
 enum way { BY_FD, BY_CWD, BY_MAP, BY_NOTHING };
 
-/* A child that holds the file in one way; returns once it does. */
-static pid_t start(enum way way, const char *directory, const char *file) {
+/* Who holds it: a process; a thread whose main one has ended; one that has its descriptors and directories alone. */
+enum who { PROCESS, LEADERLESS, ALONE };
+
+struct child {
+        enum way way;
+        enum who who;
+        const char *directory, *file;
+        int pipe;
+};
+
+static void *hold(void *user) {
+        const struct child *c = user;
+        int fd;
+
+        if (c->who == ALONE && unshare(CLONE_FILES|CLONE_FS) < 0)
+                _exit(1);
+        fd = open(c->file, O_RDONLY);
+        if (c->way == BY_MAP && mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED)
+                _exit(1);
+        if (c->way == BY_CWD && chdir(c->directory) < 0)
+                _exit(1);
+        if (c->way != BY_FD)
+                close(fd);
+        if (c->who == LEADERLESS)
+                while (access("/proc/self/cwd", F_OK) >= 0)
+                        sched_yield();
+        (void) !write(c->pipe, "x", 1);
+        close(c->pipe);
+        for (;;)
+                pause();
+}
+
+static pid_t start_as(enum who who, enum way way, const char *directory, const char *file) {
+        struct child child = { way, who, directory, file, -EBADF };
+        pthread_t thread;
         int pipefd[2];
         pid_t pid;
         char c;
 
         assert_int_equal(pipe(pipefd), 0);
+        child.pipe = pipefd[1];
         pid = fork();
         if (pid == 0) {
-                int fd = open(file, O_RDONLY);
-
-                if (way == BY_MAP && mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED)
-                        _exit(1);
-                if (way == BY_CWD && chdir(directory) < 0)
-                        _exit(1);
-                if (way != BY_FD)
-                        close(fd);
-                (void) !write(pipefd[1], "x", 1);
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
                 close(pipefd[0]);
-                close(pipefd[1]);
+                if (who == PROCESS)
+                        hold(&child);
+                if (pthread_create(&thread, NULL, hold, &child) != 0)
+                        _exit(1);
+                if (who == LEADERLESS)
+                        syscall(SYS_exit, 0);
                 for (;;)
                         pause();
         }
@@ -133,6 +170,11 @@ static pid_t start(enum way way, const char *directory, const char *file) {
         assert_int_equal(read(pipefd[0], &c, 1), 1);
         close(pipefd[0]);
         return pid;
+}
+
+/* A child that holds the file in one way; returns once it does. */
+static pid_t start(enum way way, const char *directory, const char *file) {
+        return start_as(PROCESS, way, directory, file);
 }
 
 static void end(pid_t pid) {
@@ -206,6 +248,210 @@ static void test_find_and_kill(void **state _unused_) {
         rmdir(directory);
 }
 
+/* A file on that mount, and what is on it by now. */
+struct place {
+        char directory[64], file[80];
+        struct mounts mounts;
+        struct stack stack;
+};
+
+static void place_fill(struct place *p, const char *below) {
+        struct stat st;
+        int fd;
+
+        snprintf(p->directory, sizeof(p->directory), "%s/cmkd-test-XXXXXX", below);
+        assert_non_null(mkdtemp(p->directory));
+        snprintf(p->file, sizeof(p->file), "%s/file", p->directory);
+        fd = open(p->file, O_RDWR|O_CREAT|O_CLOEXEC, 0600);
+        assert_int_equal(ftruncate(fd, 4096), 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        close(fd);
+        (void) stack_add(&p->stack, major(st.st_dev), minor(st.st_dev), 0);
+}
+
+static void place_look(struct place *p) {
+        assert_int_equal(mounts_read(&p->mounts), 0);
+        assert_int_equal(mounts_mark(&p->mounts, &p->stack), 0);
+}
+
+static void place_done(struct place *p) {
+        mounts_free(&p->mounts);
+        unlink(p->file);
+        rmdir(p->directory);
+}
+
+static void assert_holds(const struct place *p, bool deep, pid_t pid, unsigned how) {
+        _cleanup_(holders_free) struct holders found = {};
+
+        assert_int_equal(holders_find(&p->mounts, &p->stack, deep, &found), 0);
+        if (how == 0)
+                assert_null(find(&found, pid));
+        else {
+                assert_non_null(find(&found, pid));
+                assert_int_equal(find(&found, pid)->how, how);
+        }
+}
+
+/* What the others have is found, with and without a deep look. */
+static void test_main_thread_has_ended(void **state _unused_) {
+        static const unsigned how[] = { HOLDER_FD, HOLDER_PATH, HOLDER_MAP, 0 };
+        _cleanup_(place_done) struct place p = {};
+
+        place_fill(&p, "/dev/shm");
+        place_look(&p);
+        for (enum way w = BY_FD; w <= BY_NOTHING; w++) {
+                pid_t pid = start_as(LEADERLESS, w, p.directory, p.file);
+
+                assert_holds(&p, false, pid, how[w]);
+                assert_holds(&p, true, pid, how[w]);
+                end(pid);
+        }
+}
+
+static void test_thread_alone(void **state _unused_) {
+        static const unsigned how[] = { HOLDER_FD, HOLDER_PATH, HOLDER_MAP, 0 };
+        _cleanup_(place_done) struct place p = {};
+
+        place_fill(&p, "/dev/shm");
+        place_look(&p);
+        for (enum way w = BY_FD; w <= BY_NOTHING; w++) {
+                pid_t pid = start_as(ALONE, w, p.directory, p.file);
+
+                assert_holds(&p, false, pid, w == BY_MAP ? HOLDER_MAP : 0);
+                assert_holds(&p, true, pid, how[w]);
+                end(pid);
+        }
+}
+
+#define MANY_THREADS 1000u
+#define MANY_DESCRIPTORS 900u
+
+/* No signal has a handler. */
+static void *wait_for_the_end(void *user _unused_) {
+        (void) pause();
+        return NULL;
+}
+
+/* They have one table of descriptors between them, which is looked at once. */
+static void test_many_threads(void **state _unused_) {
+        _cleanup_(holders_free) struct holders found = {};
+        _cleanup_(place_done) struct place p = {};
+        struct timespec before, after;
+        pthread_t thread;
+        int pipefd[2];
+        pid_t pid;
+        char c;
+
+        place_fill(&p, "/dev/shm");
+        place_look(&p);
+        assert_int_equal(pipe(pipefd), 0);
+        pid = fork();
+        if (pid == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                for (unsigned i = 0; i < MANY_DESCRIPTORS; i++)
+                        (void) !dup(pipefd[0]);
+                for (unsigned i = 0; i < MANY_THREADS; i++)
+                        if (pthread_create(&thread, NULL, wait_for_the_end, NULL) != 0)
+                                _exit(1);
+                (void) !write(pipefd[1], "x", 1);
+                wait_for_the_end(NULL);
+        }
+        close(pipefd[1]);
+        assert_int_equal(read(pipefd[0], &c, 1), 1);
+        close(pipefd[0]);
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+        assert_int_equal(holders_find_open(&p.mounts, &p.stack, true, &found), 0);
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+        end(pid);
+        assert_null(find(&found, pid));
+        assert_true(after.tv_sec - before.tv_sec < 2);
+}
+
+/* False: we may not, or are in a chroot. */
+static bool leave_namespace(void) {
+        return unshare(CLONE_NEWNS) >= 0 && mount(NULL, "/", NULL, MS_REC|MS_PRIVATE, NULL) >= 0 &&
+               mount("cmkd-test", "/dev/shm", "tmpfs", 0, NULL) >= 0;
+}
+
+/* Says where it is: the namespace, the mount's device. */
+static void *leave_in_thread(void *user) {
+        struct stat st[2] = {};
+
+        if (leave_namespace() && (stat("/proc/thread-self/ns/mnt", &st[0]) < 0 || stat("/dev/shm", &st[1]) < 0))
+                _exit(1);
+        (void) !write(*(int *) user, st, sizeof(st));
+        for (;;)
+                pause();
+}
+
+static pid_t start_with_namespace(struct stat ret[2]) {
+        pthread_t thread;
+        int pipefd[2];
+        pid_t pid;
+
+        assert_int_equal(pipe(pipefd), 0);
+        pid = fork();
+        if (pid == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (pthread_create(&thread, NULL, leave_in_thread, &pipefd[1]) != 0)
+                        _exit(1);
+                for (;;)
+                        pause();
+        }
+        close(pipefd[1]);
+        assert_int_equal(read(pipefd[0], ret, 2 * sizeof(*ret)), (ssize_t) (2 * sizeof(*ret)));
+        close(pipefd[0]);
+        return pid;
+}
+
+static void test_namespace_of_a_thread(void **state _unused_) {
+        _cleanup_(holders_free) struct holders found = {};
+        _cleanup_(mounts_free) struct mounts mounts = {};
+        _cleanup_(closep) int root = -EBADF;
+        const struct mount *m = NULL;
+        struct stat st[2], there;
+        pid_t pid;
+
+        pid = start_with_namespace(st);
+        if (st[0].st_ino != 0) {
+                assert_int_equal(mounts_read(&mounts), 0);
+                for (size_t i = 0; i < mounts.n && !m; i++)
+                        if (mounts.m[i].line.minor == minor(st[1].st_dev) && mounts.m[i].line.major == major(st[1].st_dev))
+                                m = &mounts.m[i];
+                assert_non_null(m);
+                assert_int_equal(m->ns, st[0].st_ino);
+                root = mount_open_root(m);
+                assert_int_equal(fstat(root, &there), 0);
+                assert_int_equal(there.st_dev, st[1].st_dev);
+                assert_int_equal(holders_find_in_namespace(m->ns, &found), 0);
+                assert_int_equal(found.n, 1);
+                assert_int_equal(found.h[0].pid, pid);
+        }
+        end(pid);
+        if (st[0].st_ino == 0)
+                skip();
+}
+
+/* A mount of its own, in no namespace of others, that is gone by when it is looked for. */
+static void test_mount_went_lazily(void **state _unused_) {
+        static const unsigned how[] = { HOLDER_FD, HOLDER_PATH, HOLDER_MAP, 0 };
+        _cleanup_(place_done) struct place p = {};
+        pid_t pids[BY_NOTHING + 1];
+
+        if (!leave_namespace())
+                skip();
+        place_fill(&p, "/dev/shm");
+        for (enum way w = BY_FD; w <= BY_NOTHING; w++)
+                pids[w] = start(w, p.directory, p.file);
+        assert_int_equal(umount2("/dev/shm", MNT_DETACH), 0);
+        place_look(&p);
+        assert_int_equal(p.mounts.n_ids, 0);
+        for (enum way w = BY_FD; w <= BY_NOTHING; w++)
+                assert_holds(&p, false, pids[w], how[w]);
+        for (enum way w = BY_FD; w <= BY_NOTHING; w++)
+                end(pids[w]);
+}
+
 struct told {
         pid_t first, stuck, last;
 };
@@ -265,6 +511,11 @@ int main(void) {
                 cmocka_unit_test(test_maps_line), cmocka_unit_test(test_process_stat), cmocka_unit_test(test_cgroup),
                 cmocka_unit_test(test_describe), cmocka_unit_test(test_find_and_kill),
                 cmocka_unit_test(test_stuck_process_is_passed_over), cmocka_unit_test(test_core_is_forbidden),
+                cmocka_unit_test(test_main_thread_has_ended), cmocka_unit_test(test_thread_alone),
+                cmocka_unit_test(test_many_threads),
+                cmocka_unit_test(test_namespace_of_a_thread),
+                /* the last: this process has another /dev/shm from there on */
+                cmocka_unit_test(test_mount_went_lazily),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/loops.c
+// sources: daemon/ladder/mounts.c daemon/ladder/mounts-mark.c daemon/ladder/tasks.c daemon/ladder/loops.c
 
 /* Which mounts are on a volume. */
 
@@ -55,6 +55,8 @@ static void test_mark(void **state _unused_) {
         assert_null(stack_find(&stack, 4000, 61));
         assert_true(mounts_have_id(&s, 2) && mounts_have_id(&s, 5) && mounts_have_id(&s, 8));
         assert_false(mounts_have_id(&s, 3) || mounts_have_id(&s, 9));
+        assert_true(mounts_know_id(&s, 3) && mounts_know_id(&s, 9) && mounts_know_id(&s, 8));
+        assert_false(mounts_know_id(&s, 10) || mounts_know_id(&s, 0));
 }
 
 static void test_layers(void **state _unused_) {

@@ -18,6 +18,10 @@ import threading
 import time
 
 libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+SYS_EXIT = 60                       # of one thread; x86_64
+IO_URING_SETUP, IO_URING_REGISTER, IORING_REGISTER_FILES = 425, 427, 2
 CLONE_NEWNS, CLONE_FS, MS_REC, MS_PRIVATE = 0x20000, 0x200, 0x4000, 0x40000
 
 
@@ -59,11 +63,16 @@ def descriptor(directory, _):
     forever()
 
 
+def map_alone(path):
+    """A shared mapping without a descriptor: Python's own keeps one."""
+    fd = os.open(path, os.O_RDONLY)
+    at = libc.mmap(None, 4096, mmap.PROT_READ, mmap.MAP_SHARED, fd, 0)
+    os.close(fd)
+    assert ctypes.string_at(at, 1)
+
+
 def mapper(directory, _):
-    """A shared mapping without a descriptor."""
-    with open(directory / "known", "rb") as handle:
-        view = mmap.mmap(handle.fileno(), 4096, mmap.MAP_SHARED, mmap.PROT_READ)
-    assert view[0] is not None
+    map_alone(directory / "known")
     yield
     forever()
 
@@ -125,6 +134,64 @@ def namespace(directory, _):
     forever()
 
 
+def without_leader(run):
+    """run goes on in a thread once the main one has ended: what /proc/PID says is then that of a zombie."""
+    there = threading.Event()
+
+    def go():
+        run()
+        there.set()
+        time.sleep(600)
+
+    threading.Thread(target=go).start()
+    there.wait()
+
+
+def leaderless_map(directory, _):
+    without_leader(lambda: map_alone(directory / "known"))
+    yield
+    libc.syscall(SYS_EXIT, 0)
+
+
+def leaderless_cwd(directory, _):
+    without_leader(lambda: os.chdir(directory))
+    yield
+    libc.syscall(SYS_EXIT, 0)
+
+
+def lone_namespace(directory, _):
+    """A copy of the mount in a namespace that one of its threads has, and nothing open in it."""
+    failed = []
+
+    def run():
+        if libc.unshare(CLONE_NEWNS) < 0 or libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None) < 0:
+            failed.append(ctypes.get_errno())
+        there.set()
+        time.sleep(600)
+
+    there = threading.Event()
+    threading.Thread(target=run, daemon=True).start()
+    there.wait()
+    if failed:
+        raise OSError(failed[0], "unshare")
+    yield
+    forever()
+
+
+def ring(directory, _):
+    """A file that is registered with io_uring and has no descriptor."""
+    parameters = (ctypes.c_char * 120)()
+    fd = libc.syscall(IO_URING_SETUP, 4, parameters)
+    mapped = mmap.mmap(fd, 4096, mmap.MAP_SHARED)
+    file = os.open(directory / "known", os.O_RDONLY)
+    if fd < 0 or libc.syscall(IO_URING_REGISTER, fd, IORING_REGISTER_FILES, (ctypes.c_int * 1)(file), 1) < 0:
+        raise OSError(ctypes.get_errno(), "io_uring")
+    os.close(file)
+    yield
+    forever()
+    mapped.close()
+
+
 def probing(name, read):
     stamp = os.open(f"/run/{name}", os.O_RDWR | os.O_CREAT, 0o600)
     signal.alarm(600)
@@ -171,6 +238,8 @@ def stubborn(directory, _):
 
 KINDS = [writer, reader, descriptor, mapper, cwd, raw, raw_elsewhere, thread, deleted, namespace, stubborn,
          probe_file, probe_open, probe_raw]
+# Those that have to be asked for
+HIDDEN = [leaderless_map, leaderless_cwd, lone_namespace, ring]
 
 
 def start(kind, directory, device):
@@ -201,8 +270,8 @@ def main():
     (directory / "known").write_bytes(b"the plaintext of the customer\n" * 4096)
     os.sync()
     wanted = sys.argv[3:]
-    for kind in KINDS:
-        if not wanted or kind.__name__ in wanted:
+    for kind in KINDS + HIDDEN:
+        if kind.__name__ in wanted or (not wanted and kind in KINDS):
             print(kind.__name__, start(kind, directory, device), flush=True)
     print("ready", flush=True)
 
