@@ -61,7 +61,7 @@ struct kernel *kernel_free(struct kernel *k) {
 static void kernel_freep(struct kernel **k) { kernel_free(*k); }
 
 static bool is_our_echo(struct kernel *k, const struct repeat *p) {
-        if (p->size < sizeof(p->event) || !describe_is_heartbeat(&p->event))
+        if (p->size < CMKD_EVENT_SIZE_FIRST || !describe_is_heartbeat(&p->event))
                 return false;
         if (p->event.tgid == (uint32_t) getpid()) {
                 k->heard_usec = now_boottime_usec();
@@ -78,7 +78,7 @@ static int append_event(struct kernel *k, struct repeat *p, const char *ring_nam
         if (is_our_echo(k, p))
                 return 0;
         snprintf(where, sizeof(where), "%s.%" PRIu64, ring_name, p->last);
-        if (p->size >= sizeof(p->event)) {
+        if (p->size >= CMKD_EVENT_SIZE_FIRST) {
                 guard_event(k->guard, &p->event);
                 witness_event(k->witness, &p->event);
                 who_resolve(k->who, &p->event, &k->names);
