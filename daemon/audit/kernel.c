@@ -222,7 +222,7 @@ static void on_pin_missing(void *user, const char *name, int error, bool detache
         if (error < 0)
                 audit_record_add(&k->record, "error", strerrorname_np(-error));
         (void) writer_say(k->writer, &k->record);
-        log_alert("The pin %s was removed%s", name, detached ? " while cmkd-audit did not run" : "");
+        log_alert("The pin %s was removed or replaced%s", name, detached ? " while cmkd-audit did not run" : "");
 }
 
 static void set_blind(struct kernel *k, bool blind) {

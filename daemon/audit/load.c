@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "load.h"
 
+#include "belonging.h"
 #include "chain.h"
 #include "connect.skel.h"
 #include "crypt.skel.h"
@@ -21,16 +22,17 @@
 
 struct object {
         const char *name, *module;         /* module: where the functions live; NULL: the kernel itself */
+        const char *map;                   /* that each of its programs uses */
         const void *(*elf)(size_t *size);
 };
 
 static const struct object objects[] = {
-        { "lsm", NULL, lsm_bpf__elf_bytes },
-        { "io", NULL, io_bpf__elf_bytes },
-        { "guard", NULL, guard_bpf__elf_bytes },
-        { "connect", NULL, connect_bpf__elf_bytes },
-        { "dm", "dm_mod", dm_bpf__elf_bytes },
-        { "crypt", "dm_crypt", crypt_bpf__elf_bytes },
+        { "lsm", NULL, "events", lsm_bpf__elf_bytes },
+        { "io", NULL, "workloads", io_bpf__elf_bytes },
+        { "guard", NULL, "events", guard_bpf__elf_bytes },
+        { "connect", NULL, "events", connect_bpf__elf_bytes },
+        { "dm", "dm_mod", "events", dm_bpf__elf_bytes },
+        { "crypt", "dm_crypt", "events", crypt_bpf__elf_bytes },
 };
 
 static void bpf_object_freep(struct bpf_object **o) { bpf_object__close(*o); }
@@ -237,6 +239,23 @@ static int hold_pinned(struct load *l, const char *kind, const char *name) {
         return fd < 0 ? -errno : pins_hold(l->pins, path + strlen(l->dir) + 1, fd);
 }
 
+/* Another's link under a name of ours is as good as none. */
+static int hold_link(struct load *l, const struct object *o, const struct bpf_program *prog) {
+        char path[PATH_SIZE], map[PATH_SIZE];
+        int fd;
+
+        pin_path(l, "link", bpf_program__name(prog), path);
+        snprintf(map, sizeof(map), "%s/%s", l->dir, o->map);
+        fd = bpf_obj_get(path);
+        if (fd < 0)
+                return -errno;
+        if (!belonging_is_link_of(fd, bpf_program__name(prog), map)) {
+                safe_close(fd);
+                return -ESTALE;
+        }
+        return pins_hold(l->pins, path + strlen(l->dir) + 1, fd);
+}
+
 /* Without the mark that all was attached: links of a start that was cut short. */
 static void unlink_all(struct load *l, struct bpf_object *obj) {
         struct bpf_program *prog;
@@ -281,7 +300,7 @@ static int find_pinned(struct load *l, const struct object *o, struct bpf_object
                 return 0;
         }
         bpf_object__for_each_program(prog, obj)
-                if (hold_pinned(l, "link", bpf_program__name(prog)) >= 0)
+                if (hold_link(l, o, prog) >= 0)
                         set_status(l, bpf_program__name(prog), "");
                 else
                         missing++;
