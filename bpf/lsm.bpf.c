@@ -24,14 +24,18 @@ static __always_inline bool is_against_us(struct task_struct *task) {
         return is_ours(task) && BPF_CORE_READ(task, tgid) != (int) current_tgid() && !is_quiet();
 }
 
-/* What our bpffs is mounted in, itself or its like in another namespace that it is shared with: detached it takes all along. */
+/* What our bpffs is mounted in: detached it takes all along. So does its like in another place or namespace that it is shared with,
+ * where that has mounts in it. */
 static __always_inline bool is_above_pins(const struct vfsmount *mnt) {
         const struct mount *m = (const void *) mnt - bpf_core_field_offset(struct mount, mnt);
+        const void *mounts = (const void *) m + bpf_core_field_offset(struct mount, mnt_mounts);
         __u32 id = BPF_CORE_READ(m, mnt_id), group = BPF_CORE_READ(m, mnt_group_id);
         const struct cmkd_guard *g = guard_get();
 
         if (!g)
                 return false;
+        if (BPF_CORE_READ(m, mnt_mounts.next) == mounts)
+                group = 0;
 #pragma unroll
         for (int i = 0; i < CMKD_ABOVE_MAX; i++)
                 if (g->above[i].id && (g->above[i].id == id || (group && g->above[i].group == group)))
