@@ -25,7 +25,7 @@ static const char mounts[] =
         "this is no mount\n"
         "27 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
         "30 22 0:30 / /sys/fs/bpf rw shared:9 - bpf bpf rw\n"
-        "31 27 0:31 /@home /home rw - btrfs /dev/sdb rw\n"
+        "31 27 0:31 /@srv /srv rw - btrfs /dev/sdb rw\n"
         "32 27 8:1 /srv/data /data rw - ext4 /dev/sda1 rw\n"
         "33 27 0:33 / /mnt/a\\040b rw - tmpfs none rw\n"
         "34 22 0:34 / /sys/fs/bpf rw - bpf bpf rw";
@@ -48,8 +48,8 @@ static void test_place(void **state _unused_) {
         static const struct { uint32_t dev; const char *path, *place; } cases[] = {
                 { DEV(8, 1), "/usr/bin/x", "/usr/bin/x" },
                 { DEV(8, 1), "/srv/data/x", "/srv/data/x" },        /* the first that shows it */
-                { DEV(0, 31), "/@home/me/x", "/home/me/x" },
-                { DEV(0, 31), "/@homer/me/x", NULL },
+                { DEV(0, 31), "/@srv/me/x", "/srv/me/x" },
+                { DEV(0, 31), "/@srvx/me/x", NULL },
                 { DEV(0, 31), "/x", NULL },
                 { DEV(0, 33), "/usr/bin/x", "/mnt/a b/usr/bin/x" },
                 { DEV(0, 99), "/usr/bin/x", NULL },
