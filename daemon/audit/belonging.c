@@ -11,6 +11,7 @@
 
 struct program {
         char name[BPF_OBJ_NAME_LEN];
+        uint32_t origin;
         uint32_t maps[MAPS_MAX];
         size_t n_maps;
 };
@@ -38,6 +39,7 @@ static int program_of(int link_fd, struct program *ret) {
         if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
                 return -errno;
         memcpy(p.name, info.name, sizeof(p.name));
+        p.origin = info.btf_id;
         p.n_maps = MIN_OF(info.nr_map_ids, MAPS_MAX);
         *ret = p;
         return 0;
@@ -69,13 +71,6 @@ static int map_at(const char *path, uint32_t *ret) {
 /* The kernel cuts names. */
 static bool is_name(const char *kernel, const char *name) {
         return strncmp(kernel, name, BPF_OBJ_NAME_LEN - 1) == 0;
-}
-
-bool belonging_is_link_of(int link_fd, const char *program, const char *map_path) {
-        struct program p;
-        uint32_t map;
-
-        return program_of(link_fd, &p) >= 0 && is_name(p.name, program) && map_at(map_path, &map) >= 0 && uses(&p, map);
 }
 
 /* One of the names whose map has another number than the one that is pinned so. */
@@ -116,13 +111,31 @@ static const char *find_not_own(const char *dir, const char *const *names, const
         return NULL;
 }
 
+/* The program of the next link in dir, which d is of. Returns false: there are no more. */
+static bool next_link(DIR *d, const char *dir, struct program *ret) {
+        struct dirent *e;
+
+        while (d && (e = readdir(d))) {
+                char path[PATH_MAX];
+                _cleanup_(closep) int fd = -EBADF;
+
+                if (!startswith(e->d_name, "link-"))
+                        continue;
+                snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+                fd = bpf_obj_get(path);
+                if (fd >= 0 && program_of(fd, ret) >= 0)
+                        return true;
+        }
+        return false;
+}
+
 const char *belonging_find_foreign_map(const char *dir, const char *const *maps, size_t n) {
         _cleanup_(closedirp) DIR *d = NULL;
         uint32_t pinned[MAPS_MAX];
         bool used[MAPS_MAX] = {};
         const char *other = NULL;
         char path[PATH_MAX];
-        struct dirent *e;
+        struct program p;
 
         for (size_t i = 0; i < n; i++) {
                 snprintf(path, sizeof(path), "%s/%s", dir, maps[i]);
@@ -130,19 +143,38 @@ const char *belonging_find_foreign_map(const char *dir, const char *const *maps,
                         return maps[i];
         }
         d = opendir(dir);
-        while (!other && d && (e = readdir(d))) {
-                _cleanup_(closep) int fd = -EBADF;
-                struct program p;
-
-                if (!startswith(e->d_name, "link-"))
-                        continue;
-                snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-                fd = bpf_obj_get(path);
-                if (fd < 0 || program_of(fd, &p) < 0)
-                        continue;
+        while (!other && next_link(d, dir, &p)) {
                 for (size_t i = 0; i < n; i++)
                         used[i] = used[i] || uses(&p, pinned[i]);
                 other = find_other(&p, maps, pinned, n);
         }
         return other ? other : find_not_own(dir, maps, pinned, used, n);
+}
+
+static bool has_origin(const struct belonging *b, uint32_t origin) {
+        for (size_t i = 0; i < b->n; i++)
+                if (b->origins[i] == origin)
+                        return true;
+        return false;
+}
+
+void belonging_begin(struct belonging *b, const char *dir, const char *map) {
+        _cleanup_(closedirp) DIR *d = opendir(dir);
+        char path[PATH_MAX];
+        struct program p;
+        uint32_t id;
+
+        *b = (struct belonging) {};
+        snprintf(path, sizeof(path), "%s/%s", dir, map);
+        if (map_at(path, &id) < 0)
+                return;
+        while (b->n < ELEMENTSOF(b->origins) && next_link(d, dir, &p))
+                if (uses(&p, id) && !has_origin(b, p.origin))
+                        b->origins[b->n++] = p.origin;
+}
+
+bool belonging_has_link(const struct belonging *b, int link_fd, const char *program) {
+        struct program p;
+
+        return program_of(link_fd, &p) >= 0 && is_name(p.name, program) && has_origin(b, p.origin);
 }

@@ -2,9 +2,9 @@
 #pragma once
 
 /* Whether what a start finds pinned is what an earlier one pinned: root may have put other things under these names while nobody
- * looked. A program knows the maps that it was loaded with, by number, and that is the kernel's word; so each link has to be of a
- * program of its name that uses our maps, and each map has to be the one that the programs use. Whoever brings all of them, and his
- * own programs, is not found out. */
+ * looked. A program knows the maps that it was loaded with and the object that it came from (by that one's BTF), by number, and that
+ * is the kernel's word; so each link has to be of a program of its name, from an object that uses our maps, and each map has to be the
+ * one that the programs use. Whoever brings all of them is not found out. */
 
 #include "common/util.h"
 
@@ -12,5 +12,13 @@
  * is not in the map "own"). NULL: all are. */
 const char *belonging_find_foreign_map(const char *dir, const char *const *maps, size_t n);
 
-/* Whether a link is of the program of that name, and that one uses the map that is pinned at path. */
-bool belonging_is_link_of(int link_fd, const char *program, const char *map_path);
+/* Where the programs come from that are linked in a directory and use a map. */
+struct belonging {
+        uint32_t origins[32];
+        size_t n;
+};
+
+void belonging_begin(struct belonging *b, const char *dir, const char *map);
+
+/* Whether a link is of the program of that name, and that one comes from where those do. */
+bool belonging_has_link(const struct belonging *b, int link_fd, const char *program);

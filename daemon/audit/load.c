@@ -22,7 +22,7 @@
 
 struct object {
         const char *name, *module;         /* module: where the functions live; NULL: the kernel itself */
-        const char *map;                   /* that each of its programs uses */
+        const char *map;                   /* that one of its programs uses at least */
         const void *(*elf)(size_t *size);
 };
 
@@ -240,16 +240,15 @@ static int hold_pinned(struct load *l, const char *kind, const char *name) {
 }
 
 /* Another's link under a name of ours is as good as none. */
-static int hold_link(struct load *l, const struct object *o, const struct bpf_program *prog) {
-        char path[PATH_SIZE], map[PATH_SIZE];
+static int hold_link(struct load *l, const struct belonging *b, const struct bpf_program *prog) {
+        char path[PATH_SIZE];
         int fd;
 
         pin_path(l, "link", bpf_program__name(prog), path);
-        snprintf(map, sizeof(map), "%s/%s", l->dir, o->map);
         fd = bpf_obj_get(path);
         if (fd < 0)
                 return -errno;
-        if (!belonging_is_link_of(fd, bpf_program__name(prog), map)) {
+        if (!belonging_has_link(b, fd, bpf_program__name(prog))) {
                 safe_close(fd);
                 return -ESTALE;
         }
@@ -292,6 +291,7 @@ static int find_removed(struct load *l, const struct object *o, struct bpf_objec
 /* What is pinned already is as it was when it was loaded. Returns 1 (all of it), 0 (it has to be loaded), or -errno. */
 static int find_pinned(struct load *l, const struct object *o, struct bpf_object *obj) {
         struct bpf_program *prog;
+        struct belonging b;
         size_t missing = 0;
         int r;
 
@@ -299,8 +299,9 @@ static int find_pinned(struct load *l, const struct object *o, struct bpf_object
                 unlink_all(l, obj);
                 return 0;
         }
+        belonging_begin(&b, l->dir, o->map);
         bpf_object__for_each_program(prog, obj)
-                if (hold_link(l, o, prog) >= 0)
+                if (hold_link(l, &b, prog) >= 0)
                         set_status(l, bpf_program__name(prog), "");
                 else
                         missing++;
