@@ -46,12 +46,14 @@ static __always_inline void count(void *map, __u32 kind) {
                 __sync_fetch_and_add(n, 1);
 }
 
-/* The path of the executable within its file system, from the base name upwards. */
+/* The executable: which file it is, and its path within its file system, from the base name upwards. */
 static __always_inline void fill_exe(struct cmkd_event *e, struct task_struct *task) {
         struct dentry *d = BPF_CORE_READ(task, mm, exe_file, f_path.dentry);
 
         if (!d)
                 return;
+        e->exe_ino = BPF_CORE_READ(d, d_inode, i_ino);
+        e->exe_dev = BPF_CORE_READ(d, d_sb, s_dev);
         READ_TEXT(e->exe, BPF_CORE_READ(d, d_name.name));
 #pragma unroll
         for (int i = 0; i < CMKD_EXE_DIRS; i++) {

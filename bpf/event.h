@@ -13,7 +13,8 @@
  *
  * Invariants: no event ever holds a key. Texts end in NUL. A field that a kind does not have is zero. Whoever changes
  * the struct or the numbers of the kinds raises CMKD_EVENT_VERSION. A kind or a bit of how that is added at the end changes none of
- * them: a newer cmkd-audit reads all of an older ring, an older one counts what it does not know as lost. */
+ * them: a newer cmkd-audit reads all of an older ring, an older one counts what it does not know as lost. Nor does a field at the end
+ * of the struct: an older cmkd-audit passes over it, for a newer one it is zero, "not told", in an older ring. */
 
 #ifndef __bpf__
 #include <linux/types.h>
@@ -81,6 +82,14 @@ enum cmkd_key_need { CMKD_NEED_READ = 2, CMKD_NEED_SEARCH = 4, CMKD_NEED_LINK = 
 
 enum cmkd_guard_mode { CMKD_GUARD_AUDIT, CMKD_GUARD_OFF, CMKD_GUARD_ENFORCE };
 
+/* A mount, as in /proc/PID/mountinfo. */
+struct cmkd_mount {
+        __u32 id;
+        __u32 group;                   /* that it shares its mounts with; 0: none */
+};
+
+#define CMKD_ABOVE_MAX 8
+
 /* The one cell of the map "guard". All zero until cmkd-audit has filled it in: nothing is ours then. */
 struct cmkd_guard {
         __u32 mode;                    /* enum cmkd_guard_mode */
@@ -89,6 +98,7 @@ struct cmkd_guard {
         __u64 enforce_until_ns;        /* boot time; over: as in audit. 0: without an end */
         __u32 mnt_ns;                  /* of cmkd-audit: what is mounted in others covers nothing here */
         __u32 zero;
+        struct cmkd_mount above[CMKD_ABOVE_MAX];   /* our bpffs, and what it is mounted in, up to the root; then zero */
 };
 
 /* A program that may do what others may not. */
@@ -148,6 +158,13 @@ struct cmkd_event {
         char uuid[CMKD_DM_UUID_SIZE];  /* behind name: crypt.bpf.c copies both at once */
         char target[CMKD_TARGET_SIZE];
         char text[CMKD_TEXT_SIZE];
+        /* The file that the process ran, by the kernel's own numbers: of its inode, and of that one's file system (0: not told) */
+        __u64 exe_ino;
+        __u32 exe_dev;
+        __u32 zero_too;
 };
 
-_Static_assert(sizeof(struct cmkd_event) == 768, "the layout of an event is the contract of both sides");
+#define CMKD_EVENT_SIZE_FIRST 768      /* what an event of this version has at least */
+
+_Static_assert(__builtin_offsetof(struct cmkd_event, exe_ino) == CMKD_EVENT_SIZE_FIRST && sizeof(struct cmkd_event) == 784,
+               "the layout of an event is the contract of both sides");

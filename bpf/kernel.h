@@ -58,6 +58,8 @@ struct super_block { unsigned long s_magic; __u32 s_dev; };
 struct inode { unsigned short i_mode; __u32 i_rdev; unsigned long i_ino; };
 struct dentry { struct dentry *d_parent; struct qstr d_name; struct inode *d_inode; struct super_block *d_sb; };
 struct vfsmount { struct super_block *mnt_sb; };
+struct list_head { struct list_head *next; };
+struct mount { struct vfsmount mnt; struct list_head mnt_mounts; int mnt_id, mnt_group_id; };
 struct path { struct vfsmount *mnt; struct dentry *dentry; };
 struct file { struct path f_path; struct inode *f_inode; unsigned int f_mode; void *private_data; };
 struct fdtable { unsigned int max_fds; struct file **fd; };
@@ -152,4 +154,5 @@ enum { BPF_LINK_UPDATE = 29, BPF_LINK_DETACH = 34 };
 #define DM_MESSAGE_OFFSET 8u             /* of the text in struct dm_target_msg */
 #define STATUSTYPE_TABLE 1
 #define BPF_FS_MAGIC 0xcafe4a11
+#define MNT_DETACH 2
 #define PROC_USER_INIT_INO 0xeffffffdu   /* include/linux/proc_ns.h: the initial user namespace */

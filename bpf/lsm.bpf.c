@@ -24,15 +24,35 @@ static __always_inline bool is_against_us(struct task_struct *task) {
         return is_ours(task) && BPF_CORE_READ(task, tgid) != (int) current_tgid() && !is_quiet();
 }
 
+/* What our bpffs is mounted in: detached it takes all along. So does its like in another place or namespace that it is shared with,
+ * where that has mounts in it. */
+static __always_inline bool is_above_pins(const struct vfsmount *mnt) {
+        const struct mount *m = (const void *) mnt - bpf_core_field_offset(struct mount, mnt);
+        const void *mounts = (const void *) m + bpf_core_field_offset(struct mount, mnt_mounts);
+        __u32 id = BPF_CORE_READ(m, mnt_id), group = BPF_CORE_READ(m, mnt_group_id);
+        const struct cmkd_guard *g = guard_get();
+
+        if (!g)
+                return false;
+        if (BPF_CORE_READ(m, mnt_mounts.next) == mounts)
+                group = 0;
+#pragma unroll
+        for (int i = 0; i < CMKD_ABOVE_MAX; i++)
+                if (g->above[i].id && (g->above[i].id == id || (group && g->above[i].group == group)))
+                        return true;
+        return false;
+}
+
 /* The pins are what keeps events flowing while cmkd-audit is not there; they go with an unmount. Each mount of bpffs
  * counts: the pins of any of them may be ours. */
 SEC("lsm/sb_umount")
 int on_sb_umount(__u64 *ctx) {
         struct vfsmount *mnt = (struct vfsmount *) ctx[0];
+        bool takes_along = ((int) ctx[1] & MNT_DETACH) && is_above_pins(mnt);
         struct cmkd_event *e;
         __u32 how;
 
-        if (BPF_CORE_READ(mnt, mnt_sb, s_magic) != BPF_FS_MAGIC || !is_in_initial_user_ns())
+        if ((!takes_along && BPF_CORE_READ(mnt, mnt_sb, s_magic) != BPF_FS_MAGIC) || !is_in_initial_user_ns())
                 return 0;
         how = judge(true);
         e = event_begin(CMKD_GUARD_UMOUNT);
@@ -108,11 +128,12 @@ static __always_inline bool is_pin(struct dentry *d) {
                (IS_NAME(d, "cmkd") || IS_NAME(parent, "cmkd") || IS_NAME(BPF_CORE_READ(parent, d_parent), "cmkd"));
 }
 
+/* d: the pin; the event says that name. */
 static __always_inline int touch_pin(struct dentry *d) {
         struct cmkd_event *e;
         __u32 how;
 
-        if (!is_pin(d) || is_quiet())
+        if (!d || is_quiet())
                 return 0;
         how = judge(false);
         e = event_begin(CMKD_GUARD_PIN);
@@ -125,12 +146,17 @@ static __always_inline int touch_pin(struct dentry *d) {
 
 SEC("lsm/inode_unlink")
 int on_inode_unlink(__u64 *ctx) {
-        return touch_pin((struct dentry *) ctx[1]);
+        struct dentry *d = (struct dentry *) ctx[1];
+
+        return touch_pin(is_pin(d) ? d : NULL);
 }
 
+/* Away from a name of ours, or onto one: then something else has it. Two that change places are asked for both ways. */
 SEC("lsm/inode_rename")
 int on_inode_rename(__u64 *ctx) {
-        return touch_pin((struct dentry *) ctx[1]);
+        struct dentry *from = (struct dentry *) ctx[1], *to = (struct dentry *) ctx[3];
+
+        return touch_pin(is_pin(from) ? from : is_pin(to) ? to : NULL);
 }
 
 /* A map of ours in somebody else's hands: with the right to write, counters and the ring can be falsified. To look at

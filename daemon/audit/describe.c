@@ -241,7 +241,7 @@ int describe_event(const struct cmkd_event *e, size_t size, const struct who_nam
         const char *name;
         uint64_t boottime;
 
-        if (size < sizeof(*e) || e->version != CMKD_EVENT_VERSION)
+        if (size < CMKD_EVENT_SIZE_FIRST || e->version != CMKD_EVENT_VERSION)
                 return -EBADMSG;
         name = describe_kind(e->kind);
         if (!name)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guard-maps.h"
 
-#include "common/mountinfo.h"
+#include "mount-table.h"
 
 #include <bpf/bpf.h>
 #include <dirent.h>
@@ -11,12 +11,14 @@
 #include <unistd.h>
 
 #define GONE_MAX 64u
+#define BPFFS "/sys/fs/bpf"
 
 struct guard_maps {
         int guard_fd, programs_fd, devices_fd;
         const struct guard_settings *settings;     /* NULL: nothing is configured */
-        struct cmkd_guard guard;
-        char *mounts;                      /* the text of mountinfo, while programs are looked up */
+        struct cmkd_guard guard;           /* as it is in the kernel, once that was told: */
+        bool is_set;
+        struct mount_table mounts;
         uint32_t gone[GONE_MAX];           /* devices that the last look did not find any more */
         size_t n_gone;
 };
@@ -50,45 +52,25 @@ static const struct { const char *name; uint32_t may; } known[] = {
         { "parted", CMKD_MAY_OPEN }, { "smartctl", CMKD_MAY_OPEN },
 };
 
-/* The kernel's number of the file system under a mount: not always what stat(2) says (btrfs). */
-static int dev_of_mount(const char *mounts, uint64_t id, uint32_t *ret) {
-        for (const char *p = mounts; p && *p; p = strchr(p, '\n'), p += p != NULL) {
-                _cleanup_(freep) char *line = strndup(p, strcspn(p, "\n"));
-                struct mount_line m;
-
-                if (!line || mount_line_parse(line, &m) < 0 || m.id != id)
-                        continue;
-                *ret = CMKD_KERNEL_DEV(m.major, m.minor);
-                return 0;
-        }
-        return -ENOENT;
-}
-
-static int identify(const struct guard_maps *m, const char *path, struct cmkd_program *ret) {
+static int identify(const char *mounts, const char *path, struct cmkd_program *ret) {
         struct statx sx;
         uint32_t dev;
         int r;
 
         if (statx(AT_FDCWD, path, 0, STATX_INO|STATX_MNT_ID|STATX_TYPE, &sx) < 0)
                 return -errno;
-        r = dev_of_mount(m->mounts, sx.stx_mnt_id, &dev);
+        r = mount_table_dev(mounts, sx.stx_mnt_id, &dev);
         if (r < 0)
                 return r;
         *ret = (struct cmkd_program) { .ino = sx.stx_ino, .dev = dev };
         return 0;
 }
 
-static int read_mounts(struct guard_maps *m) {
-        _cleanup_(closep) int fd = open("/proc/self/mountinfo", O_RDONLY|O_CLOEXEC);
-
-        free(TAKE_PTR(m->mounts));
-        return fd < 0 ? -errno : mountinfo_read(fd, &m->mounts);
-}
-
 /* The directory that this program itself was started from. */
 static int find_home(struct guard_maps *m) {
         struct cmkd_program dir;
         char path[PATH_MAX], *slash;
+        const char *mounts;
         struct stat st;
         ssize_t n;
         int r;
@@ -101,9 +83,8 @@ static int find_home(struct guard_maps *m) {
         if (!slash || slash == path)
                 return -ENOENT;
         *slash = 0;
-        r = read_mounts(m);
-        if (r >= 0)
-                r = identify(m, path, &dir);
+        mounts = mount_table_text(&m->mounts);
+        r = mounts ? identify(mounts, path, &dir) : -ENOENT;
         if (r < 0)
                 return r;
         m->guard.dir_ino = dir.ino;
@@ -120,6 +101,7 @@ int guard_maps_new(const struct probes *p, const struct guard_settings *settings
         if (!m)
                 return -ENOMEM;
         m->settings = settings;
+        m->mounts = (struct mount_table) MOUNT_TABLE_NONE;
         m->guard_fd = probes_map(p, "guard");
         m->programs_fd = probes_map(p, "programs");
         m->devices_fd = probes_map(p, "devices");
@@ -128,6 +110,7 @@ int guard_maps_new(const struct probes *p, const struct guard_settings *settings
         r = find_home(m);
         if (r < 0)
                 return r;
+        guard_maps_mounts(m);
         guard_maps_programs(m);
         guard_maps_devices(m);
         *ret = TAKE_PTR(m);
@@ -136,7 +119,7 @@ int guard_maps_new(const struct probes *p, const struct guard_settings *settings
 
 struct guard_maps *guard_maps_free(struct guard_maps *m) {
         if (m)
-                free(m->mounts);
+                mount_table_done(&m->mounts);
         free(m);
         return NULL;
 }
@@ -156,17 +139,35 @@ int guard_maps_set(struct guard_maps *m, enum cmkd_guard_mode mode, uint64_t unt
 
         m->guard.mode = mode;
         m->guard.enforce_until_ns = until_usec * NSEC_PER_USEC;
-        return bpf_map_update_elem(m->guard_fd, &zero, &m->guard, BPF_ANY) < 0 ? -errno : 0;
+        if (bpf_map_update_elem(m->guard_fd, &zero, &m->guard, BPF_ANY) < 0)
+                return -errno;
+        m->is_set = true;
+        return 0;
 }
 
-struct program_list { struct cmkd_program items[512]; uint32_t may[512]; size_t n; };
+void guard_maps_mounts(struct guard_maps *m) {
+        struct cmkd_mount above[CMKD_ABOVE_MAX] = {};
+        const char *text = mount_table_text(&m->mounts);
+        uint32_t zero = 0;
+
+        if (!text)
+                return;
+        (void) mount_table_above(text, BPFFS, above, ELEMENTSOF(above));
+        if (memcmp(m->guard.above, above, sizeof(above)) == 0)
+                return;
+        memcpy(m->guard.above, above, sizeof(above));
+        if (m->is_set)
+                (void) bpf_map_update_elem(m->guard_fd, &zero, &m->guard, BPF_ANY);
+}
+
+struct program_list { struct cmkd_program items[512]; uint32_t may[512]; size_t n; const char *mounts; };
 
 /* One program may have several names, and be on several lists. */
 static void add_program(const struct guard_maps *m, struct program_list *l, const char *path, uint32_t may) {
         struct cmkd_program program;
         size_t i;
 
-        if (identify(m, path, &program) < 0)
+        if (identify(l->mounts, path, &program) < 0)
                 return;
         for (i = 0; i < l->n && (l->items[i].ino != program.ino || l->items[i].dev != program.dev); i++)
                 ;
@@ -194,10 +195,10 @@ static void drop_other_programs(const struct guard_maps *m, const struct program
 }
 
 void guard_maps_programs(struct guard_maps *m) {
-        struct program_list l = { .n = 0 };
+        struct program_list l = { .mounts = mount_table_text(&m->mounts) };
         char path[PATH_MAX];
 
-        if (read_mounts(m) < 0)
+        if (!l.mounts)
                 return;
         for (char *const *p = m->settings ? m->settings->allow : NULL; p && *p; p++)
                 add_program(m, &l, *p, CMKD_MAY_OPEN);
@@ -210,7 +211,6 @@ void guard_maps_programs(struct guard_maps *m) {
                         add_program(m, &l, path, known[i].may);
                 }
         drop_other_programs(m, &l);
-        free(TAKE_PTR(m->mounts));
 }
 
 /* ---- devices ---- */

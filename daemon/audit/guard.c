@@ -227,6 +227,7 @@ static void refresh(struct guard *g, uint64_t now) {
                 return;
         if (now - g->devices_usec >= DEVICES_USEC) {
                 g->devices_usec = now;
+                guard_maps_mounts(g->maps);
                 guard_maps_devices(g->maps);
         }
         if (now - g->programs_usec >= PROGRAMS_USEC) {

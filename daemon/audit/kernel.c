@@ -61,7 +61,7 @@ struct kernel *kernel_free(struct kernel *k) {
 static void kernel_freep(struct kernel **k) { kernel_free(*k); }
 
 static bool is_our_echo(struct kernel *k, const struct repeat *p) {
-        if (p->size < sizeof(p->event) || !describe_is_heartbeat(&p->event))
+        if (p->size < CMKD_EVENT_SIZE_FIRST || !describe_is_heartbeat(&p->event))
                 return false;
         if (p->event.tgid == (uint32_t) getpid()) {
                 k->heard_usec = now_boottime_usec();
@@ -78,7 +78,7 @@ static int append_event(struct kernel *k, struct repeat *p, const char *ring_nam
         if (is_our_echo(k, p))
                 return 0;
         snprintf(where, sizeof(where), "%s.%" PRIu64, ring_name, p->last);
-        if (p->size >= sizeof(p->event)) {
+        if (p->size >= CMKD_EVENT_SIZE_FIRST) {
                 guard_event(k->guard, &p->event);
                 witness_event(k->witness, &p->event);
                 who_resolve(k->who, &p->event, &k->names);
@@ -222,7 +222,7 @@ static void on_pin_missing(void *user, const char *name, int error, bool detache
         if (error < 0)
                 audit_record_add(&k->record, "error", strerrorname_np(-error));
         (void) writer_say(k->writer, &k->record);
-        log_alert("The pin %s was removed%s", name, detached ? " while cmkd-audit did not run" : "");
+        log_alert("The pin %s was removed or replaced%s", name, detached ? " while cmkd-audit did not run" : "");
 }
 
 static void set_blind(struct kernel *k, bool blind) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "load.h"
 
+#include "belonging.h"
 #include "chain.h"
 #include "connect.skel.h"
 #include "crypt.skel.h"
@@ -21,16 +22,17 @@
 
 struct object {
         const char *name, *module;         /* module: where the functions live; NULL: the kernel itself */
+        const char *map;                   /* that one of its programs uses at least */
         const void *(*elf)(size_t *size);
 };
 
 static const struct object objects[] = {
-        { "lsm", NULL, lsm_bpf__elf_bytes },
-        { "io", NULL, io_bpf__elf_bytes },
-        { "guard", NULL, guard_bpf__elf_bytes },
-        { "connect", NULL, connect_bpf__elf_bytes },
-        { "dm", "dm_mod", dm_bpf__elf_bytes },
-        { "crypt", "dm_crypt", crypt_bpf__elf_bytes },
+        { "lsm", NULL, "events", lsm_bpf__elf_bytes },
+        { "io", NULL, "workloads", io_bpf__elf_bytes },
+        { "guard", NULL, "events", guard_bpf__elf_bytes },
+        { "connect", NULL, "events", connect_bpf__elf_bytes },
+        { "dm", "dm_mod", "events", dm_bpf__elf_bytes },
+        { "crypt", "dm_crypt", "events", crypt_bpf__elf_bytes },
 };
 
 static void bpf_object_freep(struct bpf_object **o) { bpf_object__close(*o); }
@@ -237,6 +239,22 @@ static int hold_pinned(struct load *l, const char *kind, const char *name) {
         return fd < 0 ? -errno : pins_hold(l->pins, path + strlen(l->dir) + 1, fd);
 }
 
+/* Another's link under a name of ours is as good as none. */
+static int hold_link(struct load *l, const struct belonging *b, const struct bpf_program *prog) {
+        char path[PATH_SIZE];
+        int fd;
+
+        pin_path(l, "link", bpf_program__name(prog), path);
+        fd = bpf_obj_get(path);
+        if (fd < 0)
+                return -errno;
+        if (!belonging_has_link(b, fd, bpf_program__name(prog))) {
+                safe_close(fd);
+                return -ESTALE;
+        }
+        return pins_hold(l->pins, path + strlen(l->dir) + 1, fd);
+}
+
 /* Without the mark that all was attached: links of a start that was cut short. */
 static void unlink_all(struct load *l, struct bpf_object *obj) {
         struct bpf_program *prog;
@@ -273,6 +291,7 @@ static int find_removed(struct load *l, const struct object *o, struct bpf_objec
 /* What is pinned already is as it was when it was loaded. Returns 1 (all of it), 0 (it has to be loaded), or -errno. */
 static int find_pinned(struct load *l, const struct object *o, struct bpf_object *obj) {
         struct bpf_program *prog;
+        struct belonging b;
         size_t missing = 0;
         int r;
 
@@ -280,8 +299,9 @@ static int find_pinned(struct load *l, const struct object *o, struct bpf_object
                 unlink_all(l, obj);
                 return 0;
         }
+        belonging_begin(&b, l->dir, o->map);
         bpf_object__for_each_program(prog, obj)
-                if (hold_pinned(l, "link", bpf_program__name(prog)) >= 0)
+                if (hold_link(l, &b, prog) >= 0)
                         set_status(l, bpf_program__name(prog), "");
                 else
                         missing++;

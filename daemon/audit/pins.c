@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <limits.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PINS_MAX 128u
@@ -10,6 +11,7 @@
 struct pin {
         char name[PIN_NAME_MAX];
         int fd;
+        struct stat seen;                  /* the inode that was found to be of what is held */
         bool is_gone;                      /* and could not be put back: said already */
         bool was_missing;
 };
@@ -75,12 +77,56 @@ void pins_was_missing(struct pins *p, const char *name) {
                 pin->was_missing = true;
 }
 
-static int put_back(const struct pins *p, const struct pin *pin, const char *path) {
-        int r;
+int pin_object_of(int fd, struct pin_object *ret) {
+        char path[64], name[64] = "", *kind;
+        struct pin_object o = {};
+        struct bpf_map_info info = {};     /* each kind's begins with a type and the number */
+        uint32_t size = sizeof(info);
 
-        r = mkdir_parents(p->dir, 0700);
-        if (r < 0)
-                return r;
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        if (readlink(path, name, sizeof(name) - 1) < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
+                return -errno;
+        /* "anon_inode:bpf-map"; links are bpf_link or bpf-link, as they were made or taken out of bpffs */
+        kind = strstr(name, "bpf");
+        snprintf(o.kind, sizeof(o.kind), "%s", kind && strlen(kind) > 4 ? kind + 4 : "");
+        o.id = info.id;
+        *ret = o;
+        return 0;
+}
+
+static bool is_same_inode(const struct stat *a, const struct stat *b) {
+        return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+               a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* An inode of bpffs stands for the same thing as long as it is there: that one is looked into once. */
+static bool is_there(struct pin *pin, const char *path) {
+        struct pin_object held, pinned;
+        _cleanup_(closep) int fd = -EBADF;
+        struct stat st;
+
+        if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode))
+                return false;
+        if (is_same_inode(&st, &pin->seen))
+                return true;
+        fd = bpf_obj_get(path);
+        if (fd < 0 || pin_object_of(fd, &pinned) < 0 || pin_object_of(pin->fd, &held) < 0 || pinned.id != held.id ||
+            !streq(pinned.kind, held.kind))
+                return false;
+        pin->seen = st;
+        return true;
+}
+
+/* Only the directory and the one above it are ever made: without a bpffs there is nothing to put anything back into. */
+static int put_back(const struct pins *p, const struct pin *pin, const char *path) {
+        char parent[sizeof(p->dir)];
+
+        snprintf(parent, sizeof(parent), "%s", p->dir);
+        *strrchr(parent, '/') = 0;
+        if ((mkdir(parent, 0700) < 0 && errno != EEXIST) || (mkdir(p->dir, 0700) < 0 && errno != EEXIST))
+                return -errno;
+        if (unlink(path) < 0 && errno == EISDIR)
+                (void) rmdir(path);
         return bpf_obj_pin(pin->fd, path) < 0 ? -errno : 0;
 }
 
@@ -94,7 +140,7 @@ void pins_check(struct pins *p, pins_missing missing, void *user) {
                         missing(user, pin->name, 0, true);
                 pin->was_missing = false;
                 snprintf(path, sizeof(path), "%s/%s", p->dir, pin->name);
-                if (access(path, F_OK) < 0) {
+                if (!is_there(pin, path)) {
                         r = put_back(p, pin, path);
                         if (!pin->is_gone)
                                 missing(user, pin->name, r, false);

@@ -2,7 +2,8 @@
 #pragma once
 
 /* What is pinned in a directory of bpffs, held open as well: while cmkd-audit runs, removing a pin detaches nothing, is
- * noticed, and the pin is put back. */
+ * noticed, and the pin is put back. One that stands for something else by now is as good as removed: the kernel's numbers of what is
+ * held and of what is pinned are compared. */
 
 #include "common/util.h"
 
@@ -27,5 +28,14 @@ int pins_fd(const struct pins *p, const char *name);
 /* The pin held as name was found missing and is there again: the next check says so. */
 void pins_was_missing(struct pins *p, const char *name);
 
-/* Looks for each pin; calls missing for those that were removed since, and puts them back. */
+/* What a descriptor is of: a map, a link, a program, by its number, which no other of its kind has. */
+struct pin_object {
+        char kind[32];                     /* begins with "map", "link", "prog" */
+        uint32_t id;
+};
+
+/* Returns 0 or -errno: nothing of the kind. */
+int pin_object_of(int fd, struct pin_object *ret);
+
+/* Looks for each pin; calls missing for those that were removed since, or replaced, and puts them back. */
 void pins_check(struct pins *p, pins_missing missing, void *user);

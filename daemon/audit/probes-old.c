@@ -98,6 +98,19 @@ int probes_old_next(const char *dir, struct probes_old *ret) {
         return 1;
 }
 
+bool probes_old_any(void) {
+        _cleanup_(closedirp) DIR *d = opendir(PROBES_ROOT);
+        char path[sizeof(PROBES_ROOT) + NAME_MAX + sizeof("/events")];
+        struct dirent *e;
+
+        while (d && (e = next_beside(d, "/"))) {
+                snprintf(path, sizeof(path), PROBES_ROOT "/%s/events", e->d_name);
+                if (access(path, F_OK) >= 0)
+                        return true;
+        }
+        return false;
+}
+
 int probes_old_done(struct probes_old *o, bool remove) {
         o->events_fd = safe_close(o->events_fd);
         if (!remove)

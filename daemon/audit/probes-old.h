@@ -21,6 +21,9 @@ void probes_old_detach(const char *dir);
 /* The next of these directories. Returns 1, or 0: there is none. */
 int probes_old_next(const char *dir, struct probes_old *ret);
 
+/* Whether there is a ring in any directory, this build's own included. */
+bool probes_old_any(void);
+
 /* remove: all of it stands in the trail. Returns 0 or -errno (it is still there). */
 int probes_old_done(struct probes_old *o, bool remove);
 

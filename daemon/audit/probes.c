@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "probes.h"
 
+#include "belonging.h"
 #include "load.h"
 #include "probes-old.h"
 #include "common/log.h"
@@ -51,21 +52,16 @@ static const char *const detachable[] = { "link-on_sysctl", "link-on_connect4", 
 /* These may not be there: nothing is counted then. */
 static const char *const io_maps[] = { "workloads", "unattributed" };
 
-/* What is attached writes to maps that cannot be had any more: all is loaded anew. Returns whether it was so. */
-static bool drop_without_maps(const struct probes *p) {
-        size_t missing = 0;
-        char path[PATH_SIZE];
+/* What is attached writes to maps that cannot be had any more: all is loaded anew. Returns the name of such a map, or NULL. */
+static const char *drop_without_maps(const struct probes *p) {
+        const char *map = belonging_find_foreign_map(p->dir, maps, ELEMENTSOF(maps));
         unsigned links;
 
-        for (size_t i = 0; i < ELEMENTSOF(maps); i++) {
-                snprintf(path, sizeof(path), "%s/%s", p->dir, maps[i]);
-                missing += access(path, F_OK) < 0;
-        }
-        if (missing == 0)
-                return false;
+        if (!map)
+                return NULL;
         links = probes_unpin(p->dir, "link-");
         (void) probes_unpin(p->dir, "");
-        return links > 0;
+        return links > 0 ? map : NULL;
 }
 
 int probes_map(const struct probes *p, const char *name) {
@@ -150,7 +146,7 @@ static int print_debug(enum libbpf_print_level level, const char *format, va_lis
 
 int probes_open(uint32_t ring_size, struct probes **ret) {
         _cleanup_(probes_freep) struct probes *p = calloc(1, sizeof(*p));
-        bool without_maps;
+        const char *lost_map;
         int r;
 
         if (!p)
@@ -167,18 +163,22 @@ int probes_open(uint32_t ring_size, struct probes **ret) {
         if (r < 0)
                 return r;
         p->load.pins = p->pins;
+        /* Of no build, where this boot had something and nobody released it: a bpffs that went away */
+        lost_map = access(PROBES_MARK, F_OK) >= 0 && !probes_old_any() ? "events" : NULL;
         if ((mkdir(PROBES_ROOT, 0700) < 0 && errno != EEXIST) || (mkdir(p->dir, 0700) < 0 && errno != EEXIST))
                 return -errno;
         probes_old_detach(p->dir);
-        without_maps = drop_without_maps(p);
+        if (!lost_map)
+                lost_map = drop_without_maps(p);
         r = load_objects(&p->load);
         if (r < 0)
                 return r;
         r = open_maps(p);
         if (r < 0)
                 return r;
-        if (without_maps)
-                pins_was_missing(p->pins, "events");
+        if (lost_map)
+                pins_was_missing(p->pins, lost_map);
+        (void) write_file_atomic(PROBES_MARK, "", 0, 0600);
         *ret = TAKE_PTR(p);
         return 0;
 }
@@ -200,6 +200,7 @@ unsigned probes_release(void) {
                 if (probes_old_done(&old, true) < 0)
                         break;
         }
+        (void) unlink(PROBES_MARK);
         return n;
 }
 

@@ -13,13 +13,15 @@
  *
  * DIGEST is of the programs' code and the ring's size: another build of cmkd-audit replaces them (what the old ring
  * still holds is handed out first), the same build goes on with them as they are. Events flow into the ring whether or
- * not cmkd-audit runs. A pin that somebody removes is put back and said: at once, or by the next start (pins.h).
+ * not cmkd-audit runs. A pin that somebody removes or replaces is put back and said: at once (pins.h), or by the next start
+ * (belonging.h; also when all are gone, with their bpffs).
  * A hook that this kernel does not have, or a module that is not loaded, leaves the rest working: probes_coverage(). */
 
 #include "event.h"
 #include "pins.h"
 
 #define PROBES_ROOT "/sys/fs/bpf/cmkd"
+#define PROBES_MARK "/run/cmkd/probes"       /* there from the first start of a boot on, until a release */
 #define PROBES_MAX 64u
 
 struct probe_status {

@@ -34,11 +34,11 @@ static void end_texts(struct cmkd_event *e) {
 }
 
 bool repeat_add(struct repeat *p, const void *data, size_t size, uint64_t position) {
-        struct cmkd_event e;
+        struct cmkd_event e = {};
 
-        if (p->count == 0 || p->size != sizeof(e) || size != sizeof(e))
+        if (p->count == 0 || p->size != size || size < CMKD_EVENT_SIZE_FIRST || size > sizeof(e))
                 return false;
-        memcpy(&e, data, sizeof(e));
+        memcpy(&e, data, size);
         if (e.version != CMKD_EVENT_VERSION || !may_repeat(e.kind) || !is_same(&p->event, &e))
                 return false;
         p->last = position;

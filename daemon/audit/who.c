@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "who.h"
 
+#include "mount-table.h"
+#include "common/mountinfo.h"
+
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/our-units.h"
@@ -13,7 +17,9 @@
 struct process {
         uint32_t tgid;
         uint64_t start_boottime_ns;
-        char kernel_exe[CMKD_EXE_SIZE];    /* changes with exec: then the entry is stale */
+        char kernel_exe[CMKD_EXE_SIZE];    /* these change with exec: then the entry is stale */
+        uint64_t exe_ino;
+        uint32_t exe_dev;
         char exe[WHO_PATH_MAX];
 };
 
@@ -26,6 +32,7 @@ struct who {
         int cgroup_fd;
         uint64_t tick_ns;
         unsigned next_process, next_group;
+        struct mount_table mounts;
         struct process processes[CACHE_SIZE];
         struct group groups[CACHE_SIZE];
 };
@@ -36,14 +43,17 @@ int who_new(struct who **ret) {
         if (!w)
                 return -ENOMEM;
         w->tick_ns = NSEC_PER_SEC / (uint64_t) sysconf(_SC_CLK_TCK);
+        w->mounts = (struct mount_table) MOUNT_TABLE_NONE;
         w->cgroup_fd = open("/sys/fs/cgroup", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
         *ret = w;
         return 0;
 }
 
 struct who *who_free(struct who *w) {
-        if (w)
-                safe_close(w->cgroup_fd);
+        if (!w)
+                return NULL;
+        safe_close(w->cgroup_fd);
+        mount_table_done(&w->mounts);
         free(w);
         return NULL;
 }
@@ -99,12 +109,48 @@ static int start_ticks(uint32_t pid, uint64_t *ret) {
         return 0;
 }
 
-static bool read_exe(const struct who *w, const struct cmkd_event *e, char *buf, size_t size) {
+/* A mount of a namespace of the process's own is in its table only. What a file system's server is asked here is nothing that it has to
+ * answer. */
+static bool is_in_file_system(struct who *w, const struct cmkd_event *e, int fd, uint64_t mount_id) {
+        _cleanup_(freep) char *theirs = NULL;
+        const char *text;
+        struct statx sx;
+        uint32_t dev;
+
+        if (statx(fd, "", AT_EMPTY_PATH|AT_STATX_DONT_SYNC, STATX_TYPE, &sx) >= 0 &&
+            CMKD_KERNEL_DEV(sx.stx_dev_major, sx.stx_dev_minor) == e->exe_dev)
+                return true;
+        text = mount_table_text(&w->mounts);
+        if (text && mount_table_dev(text, mount_id, &dev) >= 0)
+                return dev == e->exe_dev;
+        return mount_table_read(e->tgid, &theirs) >= 0 && mount_table_dev(theirs, mount_id, &dev) >= 0 && dev == e->exe_dev;
+}
+
+/* The file that fd, opened with O_PATH, is of is the one that ran. */
+static bool is_file_of(struct who *w, const struct cmkd_event *e, int fd) {
+        _cleanup_(freep) char *text = NULL;
+        uint64_t ino, mount_id;
+        char path[64];
+
+        if (e->exe_dev == 0)
+                return true;
+        snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+        return read_small_file(path, 4096, &text, NULL) >= 0 && fdinfo_number(text, "ino:", UINT64_MAX, &ino) >= 0 &&
+               fdinfo_number(text, "mnt_id:", UINT64_MAX, &mount_id) >= 0 && ino == e->exe_ino &&
+               is_in_file_system(w, e, fd, mount_id);
+}
+
+static bool read_exe(struct who *w, const struct cmkd_event *e, char *buf, size_t size) {
+        _cleanup_(closep) int fd = -EBADF;
         char path[64], *base;
         uint64_t ticks;
         ssize_t n;
 
         snprintf(path, sizeof(path), "/proc/%" PRIu32 "/exe", e->tgid);
+        fd = open(path, O_PATH|O_CLOEXEC);
+        if (fd < 0)
+                return false;
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         n = readlink(path, buf, size - 1);
         if (n <= 0)
                 return false;
@@ -112,7 +158,21 @@ static bool read_exe(const struct who *w, const struct cmkd_event *e, char *buf,
         base = strrchr(buf, '/');
         /* The same process, and not behind an exec that came after the event */
         return base && strncmp(base + 1, e->exe, strnlen(e->exe, sizeof(e->exe) - 1)) == 0 &&
-               start_ticks(e->tgid, &ticks) >= 0 && ticks == e->start_boottime_ns / w->tick_ns;
+               start_ticks(e->tgid, &ticks) >= 0 && ticks == e->start_boottime_ns / w->tick_ns && is_file_of(w, e, fd);
+}
+
+/* The kernel's names begin at the root of the file system, wherever that is mounted. */
+static void kernel_exe(struct who *w, const struct cmkd_event *e, char *buf, size_t size) {
+        char path[WHO_PATH_MAX];
+        const char *text;
+
+        who_exe_from_event(e, path, sizeof(path));
+        snprintf(buf, size, "%s", path);
+        if (e->exe_dev == 0 || *path != '/')
+                return;
+        text = mount_table_text(&w->mounts);
+        if (!text || !mount_table_place(text, e->exe_dev, path, buf, size))
+                snprintf(buf, size, "...%s", path);
 }
 
 static void resolve_exe(struct who *w, const struct cmkd_event *e, struct who_names *ret) {
@@ -122,6 +182,7 @@ static void resolve_exe(struct who *w, const struct cmkd_event *e, struct who_na
         for (unsigned i = 0; i < CACHE_SIZE; i++) {
                 p = w->processes + i;
                 if (p->tgid == e->tgid && p->start_boottime_ns == e->start_boottime_ns &&
+                    p->exe_ino == e->exe_ino && p->exe_dev == e->exe_dev &&
                     strncmp(p->kernel_exe, e->exe, sizeof(p->kernel_exe)) == 0) {
                         memcpy(ret->exe, p->exe, sizeof(ret->exe));
                         return;
@@ -129,12 +190,14 @@ static void resolve_exe(struct who *w, const struct cmkd_event *e, struct who_na
         }
         if (!read_exe(w, e, ret->exe, sizeof(ret->exe))) {
                 ret->exe_from_proc = false;
-                who_exe_from_event(e, ret->exe, sizeof(ret->exe));
+                kernel_exe(w, e, ret->exe, sizeof(ret->exe));
                 return;
         }
         p = w->processes + w->next_process++ % CACHE_SIZE;
         p->tgid = e->tgid;
         p->start_boottime_ns = e->start_boottime_ns;
+        p->exe_ino = e->exe_ino;
+        p->exe_dev = e->exe_dev;
         memcpy(p->kernel_exe, e->exe, sizeof(p->kernel_exe));
         memcpy(p->exe, ret->exe, sizeof(p->exe));
 }

@@ -2,8 +2,10 @@
 #pragma once
 
 /* Who did it: turns what an event says of a process into names. The kernel's word (pid, start time, base name of the
- * executable, cgroup id) is always there; the full path comes from /proc while the process lives and is the one that
- * the event means (same start time). A cgroup's path comes from its id and outlives the process. Both are cached. */
+ * executable, cgroup id) is always there; the full path comes from /proc while the process lives, is the one that
+ * the event means (same start time), and runs the same file still: by the kernel's numbers of the file and of its file system, of
+ * which /proc/PID/exe has to be. Of an older build's event, which has them not, the name decides. A cgroup's path comes from its id
+ * and outlives the process. Both are cached. */
 
 #include "event.h"
 #include "common/util.h"
@@ -13,7 +15,8 @@
 struct who;
 
 struct who_names {
-        char exe[WHO_PATH_MAX];            /* absolute from /proc; else what the kernel's dentries say, "…/" if cut */
+        char exe[WHO_PATH_MAX];            /* absolute from /proc; else what the kernel's dentries say, ".../" where its beginning is not
+                                            * known: cut, or in a file system that is not mounted here */
         bool exe_from_proc;
         char cgroup[WHO_PATH_MAX];         /* below the cgroup root, beginning with "/"; gone: ".../" and its last part; "" */
         bool ours;                         /* a program of cmkd's, in one of its units or below them */
@@ -28,7 +31,7 @@ void who_resolve(struct who *w, const struct cmkd_event *e, struct who_names *re
 /* The path of a cgroup, from its id. Returns whether it is known: one that is gone, and was not asked for lately, is not. */
 bool who_cgroup(struct who *w, uint64_t id, char ret[static WHO_PATH_MAX]);
 
-/* The executable as the kernel names it; pure. */
+/* The executable as the kernel names it, within its file system; pure. */
 void who_exe_from_event(const struct cmkd_event *e, char *buf, size_t size);
 
 /* Whether an executable, as in struct who_names, is where cmkd's are; pure. */

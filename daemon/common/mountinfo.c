@@ -52,9 +52,9 @@ int mount_line_parse(char *line, struct mount_line *ret) {
         field = strsep(&dev, ":");
         if (!dev || parse_u64(field, UINT32_MAX, &major) < 0 || parse_u64(dev, UINT32_MAX, &minor) < 0)
                 return -EINVAL;
-        do
-                field = next_field(&p);
-        while (field && !streq(field, "-"));
+        while ((field = next_field(&p)) && !streq(field, "-"))
+                if (startswith(field, "shared:") && parse_u64(field + strlen("shared:"), UINT32_MAX, &m.group) < 0)
+                        return -EINVAL;
         type = next_field(&p);
         source = next_field(&p);
         options = next_field(&p);
@@ -115,6 +115,24 @@ int mountinfo_read(int fd, char **ret) {
         buf[n] = 0;
         *ret = TAKE_PTR(buf);
         return 0;
+}
+
+int fdinfo_number(const char *text, const char *name, uint64_t max, uint64_t *ret) {
+        char number[24] = {};
+        const char *p = text;
+        size_t n;
+
+        while ((p = strstr(p, name)) && p != text && p[-1] != '\n')
+                p++;
+        if (!p)
+                return -ENODATA;
+        p += strlen(name);
+        p += strspn(p, " \t");
+        n = strspn(p, "0123456789");
+        if (n >= sizeof(number))
+                return -ERANGE;
+        memcpy(number, p, n);
+        return parse_u64(number, max, ret);
 }
 
 bool path_is_below(const char *path, const char *directory) {

@@ -9,6 +9,7 @@
 struct mount_line {
         uint64_t id, parent;
         uint32_t major, minor;
+        uint64_t group;                    /* that it shares its mounts with; 0: none */
         const char *root, *point, *type, *source, *options;    /* into the line, unescaped */
 };
 
@@ -24,6 +25,10 @@ bool path_is_below(const char *path, const char *directory);
 /* Reads what there is from there on of a file of procfs, as one text; what a user mounted beyond 32 MiB is left out.
  * Returns 0, -ENOMEM, or what read(2) says. */
 int mountinfo_read(int fd, char **ret);
+
+/* The number of a line ("mnt_id:", "ino:") of the text of a file of /proc/PID/fdinfo. Returns 0, -ENODATA, or -EINVAL or -ERANGE
+ * (above max). */
+int fdinfo_number(const char *text, const char *name, uint64_t max, uint64_t *ret);
 
 /* What this system cannot do without, whatever it is mounted from; ends with NULL. */
 extern const char *const system_places[];

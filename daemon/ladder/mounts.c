@@ -166,19 +166,7 @@ const struct mount *mounts_find_path(const struct mounts *s, const char *path) {
 }
 
 int fdinfo_mount_id(const char *text, uint64_t *ret) {
-        const char *p = strstr(text, "mnt_id:");
-        char number[24] = {};
-        size_t n;
-
-        if (!p)
-                return -ENODATA;
-        p += strlen("mnt_id:");
-        p += strspn(p, " \t");
-        n = strspn(p, "0123456789");
-        if (n >= sizeof(number))
-                return -ENODATA;
-        memcpy(number, p, n);
-        return parse_u64(number, UINT32_MAX, ret) < 0 ? -ENODATA : 0;
+        return fdinfo_number(text, "mnt_id:", UINT32_MAX, ret) < 0 ? -ENODATA : 0;
 }
 
 int fd_mount_id(int fd, uint64_t *ret) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/audit/describe.c daemon/audit/repeat.c daemon/audit/who.c daemon/audit/chain.c daemon/audit/seal.c
+// sources: daemon/audit/describe.c daemon/audit/repeat.c daemon/audit/who.c daemon/audit/mount-table.c daemon/audit/chain.c daemon/audit/seal.c
 // sources: daemon/audit/record.c
 // libs: json-c libcrypto
 

@@ -101,10 +101,13 @@ static void which_key_was_asked_for(void **state _unused_) {
 
 static void another_version_is_refused(void **state _unused_) {
         const struct cmkd_event e = { .version = CMKD_EVENT_VERSION - 1, .kind = CMKD_KEY_SET };
+        const struct cmkd_event short_one = { .version = CMKD_EVENT_VERSION, .kind = CMKD_KEY_SET };
         const struct instant now = {};
         const struct who_names names = {};
 
         assert_int_equal(describe_event(&e, sizeof(e), &names, &now, "r.1", &record), -EBADMSG);
+        assert_int_equal(describe_event(&short_one, CMKD_EVENT_SIZE_FIRST - 1, &names, &now, "r.1", &record), -EBADMSG);
+        assert_int_equal(describe_event(&short_one, CMKD_EVENT_SIZE_FIRST, &names, &now, "r.1", &record), 0);
 }
 
 int main(void) {

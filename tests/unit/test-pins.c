@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/audit/pins.c
-// Pins that are removed: noticed, put back, said once. A pin is a plain file here, bpf_obj_pin() is this file's.
+// Pins that are removed or replaced: noticed, put back, said once. A pin is a plain file here, with the kind and number of what it
+// stands for in it; what is held is a file in memory, by the name of the kind. The calls of libbpf are this file's.
 
 #include "common/util.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,18 +22,57 @@ static unsigned n_said;
 static int last_error;
 static bool last_detached;
 
+static unsigned n_looked;                  /* into a pin */
+
 int bpf_obj_pin(int fd, const char *where);
+int bpf_obj_get(const char *where);
+int bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *size);
+
+/* "bpf-map", "bpf-link", "bpf_link"; the number. */
+static int object(const char *kind, uint32_t id) {
+        int fd = memfd_create(kind, MFD_CLOEXEC);
+
+        return fd >= 0 && write(fd, &id, sizeof(id)) == sizeof(id) ? fd : -1;
+}
+
+static void pin_file(const char *where, const char *kind, uint32_t id) {
+        char text[32];
+
+        snprintf(text, sizeof(text), "%s %u", kind, id);
+        assert_int_equal(write_file_atomic(where, text, strlen(text), 0600), 0);
+}
+
+int bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *size) {
+        assert_true(*size >= 2 * sizeof(uint32_t));
+        return pread(fd, (uint32_t *) info + 1, sizeof(uint32_t), 0) == sizeof(uint32_t) ? 0 : -1;
+}
+
+int bpf_obj_get(const char *where) {
+        _cleanup_(freep) char *text = NULL;
+        uint64_t id;
+        char *space;
+
+        n_looked++;
+        if (read_small_file(where, 64, &text, NULL) < 0 || !(space = strchr(text, ' ')))
+                return -1;
+        *space = 0;
+        return parse_u64(space + 1, UINT32_MAX, &id) < 0 ? -1 : object(text, (uint32_t) id);
+}
 
 int bpf_obj_pin(int fd, const char *where) {
-        int file;
+        char self[64], name[64] = "";
+        uint32_t id;
 
-        assert_true(fcntl(fd, F_GETFD) >= 0);
-        if (refusal) {
-                errno = refusal;
+        assert_int_equal(pread(fd, &id, sizeof(id), 0), sizeof(id));
+        if (refusal || access(where, F_OK) >= 0) {
+                errno = refusal ? refusal : EEXIST;
                 return -1;
         }
-        file = open(where, O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC, 0600);
-        return file < 0 ? -1 : close(file);
+        snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+        assert_true(readlink(self, name, sizeof(name) - 1) > 0);
+        name[strcspn(name, " ")] = 0;
+        pin_file(where, name + strlen("/memfd:"), id);
+        return 0;
 }
 
 static void on_missing(void *user _unused_, const char *name, int error, bool detached) {
@@ -63,9 +104,9 @@ static int set_up(void **state) {
                 char name[96];
 
                 snprintf(name, sizeof(name), "%s/link-%c", dir, 'a' + i);
-                if (pins_hold(p, name + strlen(dir) + 1, open("/dev/null", O_RDONLY|O_CLOEXEC)) < 0)
+                if (pins_hold(p, name + strlen(dir) + 1, object("bpf_link", 40 + i)) < 0)
                         return -1;
-                close(creat(name, 0600));
+                pin_file(name, "bpf-link", 40 + i);
         }
         *state = p;
         return 0;
@@ -114,7 +155,7 @@ static void directory_is_made_again(void **state) {
 }
 
 static void found_missing_is_said(void **state) {
-        assert_int_equal(pins_hold(*state, "link-a", open("/dev/null", O_RDONLY|O_CLOEXEC)), 0);
+        assert_int_equal(pins_hold(*state, "link-a", object("bpf-link", 40)), 0);
         pins_was_missing(*state, "link-a");
         assert_true(pins_fd(*state, "link-a") >= 0);
         assert_int_equal(pins_fd(*state, "link-c"), -ENOENT);
@@ -123,12 +164,69 @@ static void found_missing_is_said(void **state) {
         assert_int_equal(check(*state), 0);
 }
 
+static void looked_into_once(void **state) {
+        n_looked = 0;
+        for (unsigned i = 0; i < 3; i++)
+                assert_int_equal(check(*state), 0);
+        assert_int_equal(n_looked, 2);
+}
+
+/* Another one, another kind with the same number, no pin at all: each takes the place of what was there. */
+static void replaced_is_put_back(void **state) {
+        static const struct { const char *kind; uint32_t id; } others[] = { { "bpf-link", 41 }, { "bpf-map", 40 }, { "none", 40 } };
+
+        for (unsigned i = 0; i < ELEMENTSOF(others); i++) {
+                assert_int_equal(check(*state), 0);
+                pin_file(path, others[i].kind, others[i].id);
+                assert_int_equal(check(*state), 1);
+                assert_int_equal(last_error, 0);
+                assert_int_equal(check(*state), 0);
+        }
+        /* The same once more is no replacement */
+        pin_file(path, "bpf-link", 40);
+        assert_int_equal(check(*state), 0);
+}
+
+static void no_pin_at_all(void **state) {
+        char other[96];
+
+        assert_int_equal(check(*state), 0);
+        snprintf(other, sizeof(other), "%s/elsewhere", parent);
+        assert_int_equal(rename(path, other), 0);
+        assert_int_equal(symlink(other, path), 0);
+        assert_int_equal(check(*state), 1);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_int_equal(check(*state), 1);
+        assert_int_equal(check(*state), 0);
+}
+
+/* With the file system the directories above are gone: they are nobody's to make. */
+static void nothing_is_made_above(void **state) {
+        char command[160];
+
+        snprintf(command, sizeof(command), "rm -r %s", parent);
+        assert_int_equal(system(command), 0);
+        snprintf(command, sizeof(command), "%s/x/y/v1", parent);
+        pins_free(*state);
+        assert_int_equal(pins_new(command, (struct pins **) state), 0);
+        assert_int_equal(pins_hold(*state, "link-a", object("bpf-link", 40)), 0);
+        assert_int_equal(check(*state), 1);
+        assert_int_equal(last_error, -ENOENT);
+        assert_int_equal(access(parent, F_OK), -1);
+        assert_int_equal(mkdir(parent, 0700), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(removed_is_put_back, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(refused_is_said_once, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(directory_is_made_again, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(found_missing_is_said, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(looked_into_once, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(replaced_is_put_back, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(no_pin_at_all, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(nothing_is_made_above, set_up, tear_down),
         };
 
         return cmocka_run_group_tests_name("pins", tests, NULL, NULL);

@@ -211,7 +211,7 @@ static void every_kind_has_a_name(void **state _unused_) {
         e->kind = _CMKD_EVENT_MAX;
         assert_int_equal(describe_event(e, sizeof(*e), &names, &now, "", &message), -EBADMSG);
         e = an_event();
-        assert_int_equal(describe_event(e, sizeof(*e) - 1, &names, &now, "", &message), -EBADMSG);
+        assert_int_equal(describe_event(e, CMKD_EVENT_SIZE_FIRST - 1, &names, &now, "", &message), -EBADMSG);
         e->version++;
         assert_int_equal(describe_event(e, sizeof(*e), &names, &now, "", &message), -EBADMSG);
 }

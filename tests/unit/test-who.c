@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/audit/who.c
+// sources: daemon/audit/who.c daemon/audit/mount-table.c
 
-/* Which cgroups and programs are cmkd's own: what they do is no use of a key by somebody else. */
+/* Which cgroups and programs are cmkd's own: what they do is no use of a key by somebody else. And which file a process runs: this
+ * test's own process is the example. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +11,10 @@
 #include <cmocka.h>
 
 #include "audit/who.h"
+#include "common/mountinfo.h"
+
+#include <fcntl.h>
+#include <unistd.h>
 
 static void test_cgroups(void **state _unused_) {
         static const struct { const char *cgroup; bool ours; } cases[] = {
@@ -50,9 +55,111 @@ static void test_programs(void **state _unused_) {
                 assert_int_equal(who_program_is_ours(cases[i].exe), cases[i].ours);
 }
 
+/* Of this process, as the kernel would say it: the mount table has the number of its file system. */
+static void own_event(struct cmkd_event *e, char exe[static WHO_PATH_MAX]) {
+        _cleanup_(closep) int fd = open("/proc/self/exe", O_PATH|O_CLOEXEC);
+        _cleanup_(freep) char *stat_text = NULL, *fdinfo = NULL, *mounts = NULL;
+        char path[64], *p, *line, *rest;
+        struct mount_line m;
+        uint64_t id, ino;
+        ssize_t n;
+
+        *e = (struct cmkd_event) { .tgid = (uint32_t) getpid(), .pid = (uint32_t) getpid() };
+        n = readlink("/proc/self/exe", exe, WHO_PATH_MAX - 1);
+        assert_true(n > 0);
+        exe[n] = 0;
+        snprintf(e->exe, sizeof(e->exe), "%s", strrchr(exe, '/') + 1);
+        snprintf(e->exe_dir[0], sizeof(e->exe_dir[0]), "there");
+        assert_int_equal(read_small_file("/proc/self/stat", 4096, &stat_text, NULL), 0);
+        p = strrchr(stat_text, ')');
+        for (unsigned i = 2; i < 22; i++)
+                p = strchr(p + 1, ' ');
+        e->start_boottime_ns = strtoull(p + 1, NULL, 10) * (NSEC_PER_SEC / (uint64_t) sysconf(_SC_CLK_TCK)) + 1;
+        snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+        assert_int_equal(read_small_file(path, 4096, &fdinfo, NULL), 0);
+        assert_int_equal(fdinfo_number(fdinfo, "ino:", UINT64_MAX, &ino), 0);
+        e->exe_ino = ino;
+        assert_int_equal(fdinfo_number(fdinfo, "mnt_id:", UINT64_MAX, &id), 0);
+        assert_int_equal(read_small_file("/proc/self/mountinfo", 1 << 20, &mounts, NULL), 0);
+        for (rest = mounts; (line = strsep(&rest, "\n")); )
+                if (mount_line_parse(line, &m) >= 0 && m.id == id)
+                        e->exe_dev = CMKD_KERNEL_DEV(m.major, m.minor);
+        assert_true(e->exe_dev != 0);
+}
+
+static void resolves(struct who *w, const struct cmkd_event *e, const char *exe, bool from_proc) {
+        struct who_names names;
+
+        who_resolve(w, e, &names);
+        assert_string_equal(names.exe, exe);
+        assert_int_equal(names.exe_from_proc, from_proc);
+}
+
+/* Before and after it was seen as what it is. */
+static void test_other_file(void **state _unused_) {
+        char exe[WHO_PATH_MAX], kernel[WHO_PATH_MAX];
+        struct cmkd_event e, other;
+        struct who *w;
+
+        own_event(&e, exe);
+        snprintf(kernel, sizeof(kernel), ".../there/%s", e.exe);
+        assert_int_equal(who_new(&w), 0);
+        for (unsigned i = 0; i < 2; i++) {
+                other = e;
+                other.exe_ino++;
+                resolves(w, &other, kernel, false);
+                other = e;
+                other.exe_dev++;
+                resolves(w, &other, kernel, false);
+                other = e;
+                other.start_boottime_ns += NSEC_PER_SEC;
+                resolves(w, &other, kernel, false);
+                resolves(w, &e, exe, true);
+        }
+        who_free(w);
+}
+
+/* What does not say which file it was is taken by its name, as its build took it. */
+static void test_older_event(void **state _unused_) {
+        char exe[WHO_PATH_MAX];
+        struct cmkd_event e;
+        struct who *w;
+
+        own_event(&e, exe);
+        e.exe_dev = 0;
+        e.exe_ino = 0;
+        assert_int_equal(who_new(&w), 0);
+        resolves(w, &e, exe, true);
+        memcpy(e.exe, "gone", sizeof("gone"));
+        memcpy(e.exe_dir[0], "/", 2);
+        resolves(w, &e, "/gone", false);
+        who_free(w);
+}
+
+/* The kernel's names begin at the root of a file system: /proc's is not mounted at ours, and number 0:4095 nowhere. */
+static void test_kernel_names(void **state _unused_) {
+        _cleanup_(freep) char *mounts = NULL;
+        struct cmkd_event e = { .exe = "x", .exe_dir = { "sbin", "usr", "/" }, .exe_ino = 1 };
+        char *line, *rest;
+        struct mount_line m;
+        struct who *w;
+
+        assert_int_equal(who_new(&w), 0);
+        e.exe_dev = CMKD_KERNEL_DEV(0, 4095);
+        resolves(w, &e, ".../usr/sbin/x", false);
+        assert_int_equal(read_small_file("/proc/self/mountinfo", 1 << 20, &mounts, NULL), 0);
+        for (rest = mounts; (line = strsep(&rest, "\n")); )
+                if (mount_line_parse(line, &m) >= 0 && streq(m.point, "/proc")) {
+                        e.exe_dev = CMKD_KERNEL_DEV(m.major, m.minor);
+                        resolves(w, &e, "/proc/usr/sbin/x", false);
+                }
+        who_free(w);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_cgroups), cmocka_unit_test(test_programs),
+                cmocka_unit_test(test_cgroups), cmocka_unit_test(test_programs), cmocka_unit_test(test_other_file),
+                cmocka_unit_test(test_older_event), cmocka_unit_test(test_kernel_names),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
