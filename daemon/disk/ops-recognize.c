@@ -10,7 +10,6 @@
 #include "volume.h"
 
 #include "ladder/dm.h"
-#include "ladder/subs.h"
 
 #include <time.h>
 
@@ -100,17 +99,6 @@ static bool await_part(const struct disk_request *q) {
         return false;
 }
 
-/* The part that is encrypted is suspended meanwhile. The header does not say it of all of that time. */
-static bool part_waits(const struct mapping *m) {
-        struct subs subs;
-
-        subs_find(m, &subs);
-        for (size_t i = 0; i < subs.n; i++)
-                if (subs.d[i].state & DM_STATE_SUSPENDED)
-                        return true;
-        return false;
-}
-
 /* A mapping that is cut by the breaker while it is looked at has for a moment a table that is neither. */
 int op_recognize(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
         const struct disk_reply before = *y;
@@ -121,7 +109,7 @@ int op_recognize(const struct disk_request *q, int in_fd _unused_, int *ret_fd _
                 int r = look(&m, q, y);
 
                 if (n == LOOKS || !has_changed(&m, q)) {
-                        y->flags |= ended && m.present && part_waits(&m) ? DISK_FLAG_HALF_WAY : 0;
+                        y->flags |= ended && mapping_part_waits(&m) ? DISK_FLAG_HALF_WAY : 0;
                         return r;
                 }
                 *y = before;
