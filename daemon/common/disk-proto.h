@@ -129,6 +129,7 @@ enum disk_flags {
         DISK_FLAG_TABLE_OK = 1 << 11,     /* RECOGNIZE: one crypt target, as the header has it; message: why not */
         DISK_FLAG_NO_TABLE = 1 << 12,     /* RECOGNIZE: the mapping is being made, it has no live table yet */
         DISK_FLAG_ENCRYPTING = 1 << 13,   /* the header says that an encryption in place is under way */
+        DISK_FLAG_HALF_WAY = 1 << 14,     /* RECOGNIZE, of role os: a part waits for whoever encrypted it, and he is gone */
         DISK_FLAG_RECOVERY_KEY = 1 << 16, /* there is one */
         DISK_FLAG_FOREIGN = 1 << 17,      /* ACTIVATE, CHECK: keyslots, tokens or flags that are not enrolled; message names them */
         DISK_FLAG_FOREIGN_OK = 1 << 18,   /* ACTIVATE: OnForeignKeyslot=report, open it all the same */

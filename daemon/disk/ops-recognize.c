@@ -78,8 +78,9 @@ static bool has_changed(const struct mapping *m, const struct disk_request *q) {
                (now.present != m->present || now.info.state != m->info.state || now.table.all_error != m->table.all_error);
 }
 
-/* Of the root file system who encrypts it outlives its manager, up to the end of the part that it is at: only then the table is the header's. */
-static void await_part(const struct disk_request *q) {
+/* Of the root file system who encrypts it outlives its manager, up to the end of the part that it is at: only then the table is the header's.
+ * Returns whether there was one, and nobody encrypts it any more. */
+static bool await_part(const struct disk_request *q) {
         const struct timespec pause = { 0, PART_PAUSE_MSEC * 1000 * 1000 };
         uint64_t until = now_boottime_usec() + PART_USEC;
         struct disk_reply unused = {};
@@ -89,23 +90,28 @@ static void await_part(const struct disk_request *q) {
                 int r = header_lock_encryption(q->uuid, q->device, &lock, &unused);
 
                 header_unlock(&lock);
+                if (r >= 0)
+                        return true;
                 if (r != -EBUSY || now_boottime_usec() >= until)
-                        return;
+                        return false;
                 (void) nanosleep(&pause, NULL);
         }
+        return false;
 }
 
 /* A mapping that is cut by the breaker while it is looked at has for a moment a table that is neither. */
 int op_recognize(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
         const struct disk_reply before = *y;
+        bool ended = await_part(q);
 
-        await_part(q);
         for (unsigned n = 1;; n++) {
                 _cleanup_(mapping_done) struct mapping m = MAPPING_NONE;
                 int r = look(&m, q, y);
 
-                if (n == LOOKS || !has_changed(&m, q))
+                if (n == LOOKS || !has_changed(&m, q)) {
+                        y->flags |= ended && mapping_part_waits(&m) ? DISK_FLAG_HALF_WAY : 0;
                         return r;
+                }
                 *y = before;
         }
 }

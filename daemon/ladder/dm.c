@@ -72,6 +72,18 @@ void mapping_done(struct mapping *m) {
         m->control = safe_close(m->control);
 }
 
+bool mapping_part_waits(const struct mapping *m) {
+        struct subs subs;
+
+        if (!m->present)
+                return false;
+        subs_find(m, &subs);
+        for (size_t i = 0; i < subs.n; i++)
+                if (subs.d[i].state & DM_STATE_SUSPENDED)
+                        return true;
+        return false;
+}
+
 static void note_swap(const char *path _unused_, void *userdata) {
         *(bool *) userdata = true;
 }

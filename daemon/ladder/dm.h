@@ -32,6 +32,10 @@ static inline struct dm_id mapping_id(const struct mapping *m) { return (struct 
 int mapping_find(struct mapping *m, const struct disk_request *q, struct disk_reply *y);
 void mapping_done(struct mapping *m);
 
+/* Whether one of cryptsetup's mappings below it (subs.h) is suspended, as the part is that is being encrypted: whoever uses that waits. A header
+ * does not say so of all of that time. */
+bool mapping_part_waits(const struct mapping *m);
+
 /* What stands on a mapping. */
 struct usage {
         struct stack stack;

@@ -182,6 +182,8 @@ static void adopt_open(struct candidate *c, struct volume *v, const struct disk_
         char buf[600];
         const char *why = released ? NULL : bind_keys(v, y, buf);
 
+        v->encrypt_half_way = y->flags & DISK_FLAG_HALF_WAY;
+        v->encrypt_progressed |= open_mark_has_progressed(v->uuid);
         if (held)
                 adopt_held(c, v);
         else

@@ -10,6 +10,7 @@
 #include "boot-image.h"
 #include "common/log.h"
 #include "manager.h"
+#include "open-mark.h"
 #include "teardown.h"
 
 #define RETRY_USEC (10 * USEC_PER_SEC)
@@ -257,6 +258,8 @@ static int on_progress(sd_event_source *s, int fd, uint32_t events _unused_, voi
                         r->first = p;
                 else if (v && p.done > r->last.done) {
                         v->encrypt_failures = 0;
+                        if (!v->encrypt_progressed)
+                                open_mark_progressed(v);
                         v->encrypt_progressed = true;
                 }
                 r->last = p;
@@ -401,6 +404,8 @@ static int on_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *u
         r->timer = sd_event_source_disable_unref(r->timer);
         if (!v || v->state != VOLUME_ATTACHED || r->stopping)
                 run_free(r);
+        else if (v->encrypt_half_way)
+                boot_again(r, v, "what encrypted it died, and so did its manager");
         else if (header_work_inspect(&r->work, on_inspected, r) < 0)
                 later(r, RETRY_USEC);
         return 0;

@@ -10,7 +10,8 @@
  *                                                           libcryptsetup finishes what is half-way only while nobody uses it
  *
  * A volume of role os is not cut: its child outlives a manager that is killed, and ends after the part that it is at; the next one waits for that
- * (RECOGNIZE), and goes on. Where the child itself died in the middle, the machine is booted again.
+ * (RECOGNIZE), and goes on. Where the child itself died in the middle, the machine is booted again, by the next manager where this one died too
+ * (DISK_FLAG_HALF_WAY), which does nothing first that the trail has to know of: that may be on the part that waits.
  *
  * Invariants: one a volume; none in an initramfs, nor while the list is a copy; while there is one no other verb has its header. A cut or a
  * hold begins with the child's death: it has keys, and its next table would undo what is done (the ladder kills it too, as whoever else writes to the disk:

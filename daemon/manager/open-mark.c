@@ -11,6 +11,7 @@
 
 #define DIRECTORY "/run/cmkd/open"
 #define PATH_SIZE (sizeof(DIRECTORY) + 40)
+#define PROGRESS ".progress"
 
 static const char *const names[_OPEN_MARK_MAX] = { "none", "released", "attached", "recovery" };
 
@@ -55,6 +56,23 @@ void open_mark_released(const struct volume *v, struct instant issued) {
         wrap_mark_update(v);
         write_mark(v, OPEN_MARK_RELEASED, issued);
         role_mark_write(v->uuid, v->role);
+}
+
+void open_mark_progressed(const struct volume *v) {
+        char path[PATH_SIZE + sizeof(PROGRESS)];
+        int r;
+
+        snprintf(path, sizeof(path), DIRECTORY "/%s" PROGRESS, v->uuid);
+        r = v->role == ROLE_OS ? write_file_atomic(path, "", 0, 0600) : 0;
+        if (r < 0)
+                log_warning("%s: that its encryption gets on is not written down: %s", v->name, strerror(-r));
+}
+
+bool open_mark_has_progressed(const char *uuid) {
+        char path[PATH_SIZE + sizeof(PROGRESS)];
+
+        snprintf(path, sizeof(path), DIRECTORY "/%s" PROGRESS, uuid);
+        return access(path, F_OK) >= 0;
 }
 
 int open_mark_parse(const char *text, struct open_mark_text *ret) {

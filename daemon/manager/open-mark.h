@@ -36,3 +36,8 @@ void open_mark_released(const struct volume *v, struct instant issued);
 
 /* OPEN_MARK_NONE where there is none. */
 void open_mark_read(const char *uuid, struct open_mark_text *ret);
+
+/* Its encryption got on: UUID.progress beside it, of role os, which is attached once a boot. A new manager knows by it whether it would have
+ * this machine booted again and again. */
+void open_mark_progressed(const struct volume *v);
+bool open_mark_has_progressed(const char *uuid);

@@ -106,7 +106,8 @@ struct volume {
         LIST_HEAD(, unlock) joined;        /* ATTACHING: others who asked for the same, told when it ends (unlock.c) */
         struct unlock *owner;              /* the one unlock that is about it; it is not forgotten, nor another begun, meanwhile */
         unsigned encrypt_failures;         /* how often its encryption stopped half-way without any progress (encrypt-run.c) */
-        bool encrypt_progressed;           /* since it is attached or was adopted */
+        bool encrypt_progressed;           /* since it is attached; of role os: since this machine was booted */
+        bool encrypt_half_way;             /* it was so when this manager found it, and whoever uses that part waits */
         uint64_t follow_after_usec;        /* boot clock: not rotated by itself before (follow.c) */
         const char *recovery_why;          /* static text: why it is in RECOVERY */
         char second_mapping[129];          /* made beside ours by somebody else; empty: none */

@@ -27,7 +27,7 @@ HEADERS = {"inspect", "format", "check", "erase", "activate", "resume", "unlock-
            "take-over", "keyslots-remove", "encrypt-stage", "encrypt-begin", "encrypt-run", "reencrypt-stage", "reencrypt-wrap",
            "reencrypt-begin", "header-accept", "personalize-stage"}
 FLAGS = {"mapped": 1, "ours": 2, "suspended": 4, "error-table": 8, "mounted": 16, "swap": 32, "system": 64, "token": 128,
-         "untrusted-ok": 256, "read-only": 512, "wipe": 1024, "recovery-key": 1 << 16, "foreign": 1 << 17,
+         "untrusted-ok": 256, "read-only": 512, "wipe": 1024, "half-way": 1 << 14, "recovery-key": 1 << 16, "foreign": 1 << 17,
          "foreign-ok": 1 << 18, "stored": 1 << 21, "convert": 1 << 22,
          "rekeying": 1 << 23, "look": 1 << 24, "drop": 1 << 25}
 ROLES = ["data", "os", "scratch"]

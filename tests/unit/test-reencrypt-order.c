@@ -18,6 +18,7 @@
 #include "manager/encrypt-run.h"
 #include "manager/header-verb.h"
 #include "manager/manager.h"
+#include "manager/open-mark.h"
 #include "manager/operation.h"
 #include "manager/teardown.h"
 
@@ -41,6 +42,7 @@ static bool stop_after, dead;
 static unsigned images, reboots, fails;  /* fails: how many children die in the middle yet; all but the last one get on before */
 static bool stuck;                       /* none does */
 static unsigned other_keys;              /* that are asked for, one after the other, since the keyslot of the one before does not open */
+static bool marked;                      /* that it got on since the machine was booted */
 static struct outcome end;
 static bool ended, has_header;
 
@@ -240,6 +242,10 @@ int teardown_start(struct volume *v, enum action action, enum lease_cause cause,
         return 0;
 }
 
+void open_mark_progressed(const struct volume *v _unused_) {
+        marked = true;
+}
+
 /* ---- the initramfs ---- */
 
 int boot_image_list(struct header_work *w, const struct trust_entry *t) {
@@ -376,6 +382,7 @@ static enum exit_code reencrypt(void) {
 static void reboot_machine(bool unit_first) {
         check();
         start();
+        volume.encrypt_half_way = marked = false;
         if (disk.rekeying && disk.plain == 0) {            /* encryption-end.h, when it is opened */
                 disk.rekeying = false;
                 disk.done = true;
@@ -411,7 +418,7 @@ static void set_up(enum role role) {
         memset(&disk, 0, sizeof(disk));
         list = (struct trust_list) { .entries = &entry, .n_entries = 1 };
         manager.trust = &list;
-        due = no_image = stuck = stop_after = manager.initramfs = false;
+        due = no_image = stuck = stop_after = marked = manager.initramfs = false;
         images = reboots = fails = 0;
         stop_at = -1;
         next_key = NEW;
@@ -543,6 +550,37 @@ static void test_another_key(void **state _unused_) {
         assert_int_equal(other_keys, 0);
         assert_int_equal(descriptors(), before);
         must_be_done();
+/* The manager was killed too: the next one needs nothing of what waits, and has the machine booted again where it got on. */
+static void test_both_die(void **state _unused_) {
+        unsigned booted = 0, left = 0;
+        bool reached = true;
+
+        for (int at = 0; reached; at++) {
+                uint64_t plain;
+
+                set_up(ROLE_OS);
+                stop_at = at;
+                (void) reencrypt();
+                reached = dead;
+                if (!dead || !disk.rekeying || entry.unencrypted == 0)
+                        continue;
+                plain = disk.plain;
+                reboots = 0;
+                stop_at = -1;
+                start();
+                volume.encrypt_half_way = true;
+                volume.encrypt_progressed = marked;
+                encrypt_look(&volume);
+                spin();
+                assert_int_equal(reboots, marked);
+                assert_int_equal(volume.state, marked ? VOLUME_CUTTING : VOLUME_ATTACHED);
+                assert_true(disk.plain == plain && writes == 0);
+                booted += reboots;
+                left += !reboots;
+                reboot_machine(false);
+                must_be_done();
+        }
+        assert_true(booted > 2 && left > 2);
 }
 
 int main(void) {
@@ -550,6 +588,7 @@ int main(void) {
                 cmocka_unit_test(test_whole), cmocka_unit_test(test_killed), cmocka_unit_test(test_no_image),
                 cmocka_unit_test(test_nothing_in_an_initramfs), cmocka_unit_test(test_child_dies),
                 cmocka_unit_test(test_another_key),
+                cmocka_unit_test(test_nothing_in_an_initramfs), cmocka_unit_test(test_child_dies), cmocka_unit_test(test_both_die),
         };
         int r;
 

@@ -22,7 +22,9 @@ KILLER = r"""
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#define POINT "/run/cmkd-test-point"      /* WHO CALL WHEN PID; PID 0: the power fails; -1: itself alone; -2: it is stopped */
+#define POINT "/run/cmkd-test-point"      /* WHO CALL WHEN PID; PID 0: the power fails; -1: itself alone; -2: it is stopped; -3: itself, and what is not
+                                                mapped has to be read anew; -4: all of its service, as by systemctl kill */
+#define SERVICE "/sys/fs/cgroup/system.slice/cmkd.service"
 #define NEXT "/run/cmkd-test-point-next"  /* what takes its place then, if there is one */
 #define STEPS "/run/cmkd-test-steps"      /* WHO "any": its size counts changes of a disk or of what cmkd keeps, by any of its programs */
 static size_t get(const char *path, char *buf, size_t size) {
@@ -79,7 +81,8 @@ static void count(const char *name, int fd, const char *path) {
                 if (!is_step(name, fd, path, atoi(when)))
                         return;
         } else if (strcmp(call, name) != 0 || !is_me(who) || (path && !strstr(path, "/trust/") && !strstr(path, "/personalize/")) ||
-                   (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISBLK(st.st_mode))) || ++calls != atoi(when))
+                   (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISBLK(st.st_mode))) ||
+                   (strcmp(name, "half") == 0 ? lseek(fd, 0, SEEK_CUR) >> 24 : ++calls) != atoi(when))
                 return;
         if (syscall(SYS_rename, NEXT, POINT) < 0)
                 unlink(POINT);
@@ -87,7 +90,12 @@ static void count(const char *name, int fd, const char *path) {
                 kill(getpid(), SIGSTOP);
                 return;
         }
-        if (atoi(pid) == -1)
+        if (atoi(pid) == -3 || atoi(pid) == -4) {
+                fd = open(atoi(pid) == -3 ? "/proc/sys/vm/drop_caches" : SERVICE "/cgroup.kill", O_WRONLY);
+                if (syscall(SYS_write, fd, "1", 1) != 1)
+                        return;
+        }
+        if (atoi(pid) == -1 || atoi(pid) <= -3)
                 kill(getpid(), SIGKILL);
         if (atoi(pid) > 0) {
                 kill(atoi(pid), SIGKILL);
@@ -102,9 +110,11 @@ ssize_t pwrite(int fd, const void *buf, size_t size, off_t offset) {
         return syscall(SYS_pwrite64, fd, buf, size, offset);
 }
 /* progress: a word of cmkd-disk about its progress, which follows a part that is done; ended: the one that says that all are; part: what
- * libcryptsetup writes of one that is half-way. */
+ * libcryptsetup writes of one that is half-way; half: half of that is written, WHEN being which 16 MiB of the disk it is. */
 ssize_t write(int fd, const void *buf, size_t size) {
         const unsigned long long *said = buf;
+        size_t half = 0;
+        ssize_t n;
 
         if (size == 2 * sizeof(*said)) {
                 count("progress", -1, NULL);
@@ -112,7 +122,15 @@ ssize_t write(int fd, const void *buf, size_t size) {
                         count("ended", -1, NULL);
         } else if (size >= 1 << 20)
                 count("part", fd, NULL);
-        return syscall(SYS_write, fd, buf, size);
+        if (size > 1 << 20) {
+                half = size / 8192 * 4096;
+                n = syscall(SYS_write, fd, buf, half);
+                if (n != (ssize_t) half)
+                        return n;
+                count("half", fd, NULL);
+        }
+        n = syscall(SYS_write, fd, (const char *) buf + half, size - half);
+        return n < 0 && half == 0 ? n : (ssize_t) half + (n < 0 ? 0 : n);
 }
 int fsync(int fd) {
         count("fsync", fd, NULL);
