@@ -23,7 +23,7 @@ KILLER = r"""
 #include <sys/syscall.h>
 #include <unistd.h>
 #define POINT "/run/cmkd-test-point"      /* WHO CALL WHEN PID; PID 0: the power fails; -1: itself alone; -2: it is stopped; -3: itself, and what is not
-                                                mapped has to be read anew; -4: all of its service, as by systemctl kill */
+                                                mapped has to be read anew; -4: cmkd, and itself */
 #define SERVICE "/sys/fs/cgroup/system.slice/cmkd.service"
 #define NEXT "/run/cmkd-test-point-next"  /* what takes its place then, if there is one */
 #define STEPS "/run/cmkd-test-steps"      /* WHO "any": its size counts changes of a disk or of what cmkd keeps, by any of its programs */
