@@ -550,6 +550,8 @@ static void test_another_key(void **state _unused_) {
         assert_int_equal(other_keys, 0);
         assert_int_equal(descriptors(), before);
         must_be_done();
+}
+
 /* The manager was killed too: the next one needs nothing of what waits, and has the machine booted again where it got on. */
 static void test_both_die(void **state _unused_) {
         unsigned booted = 0, left = 0;
@@ -586,9 +588,8 @@ static void test_both_die(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_whole), cmocka_unit_test(test_killed), cmocka_unit_test(test_no_image),
-                cmocka_unit_test(test_nothing_in_an_initramfs), cmocka_unit_test(test_child_dies),
-                cmocka_unit_test(test_another_key),
                 cmocka_unit_test(test_nothing_in_an_initramfs), cmocka_unit_test(test_child_dies), cmocka_unit_test(test_both_die),
+                cmocka_unit_test(test_another_key),
         };
         int r;
 
