@@ -22,9 +22,7 @@ KILLER = r"""
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#define POINT "/run/cmkd-test-point"      /* WHO CALL WHEN PID; PID 0: the power fails; -1: itself alone; -2: it is stopped; -3: itself, and what is not
-                                                mapped has to be read anew; -4: cmkd, and itself */
-#define SERVICE "/sys/fs/cgroup/system.slice/cmkd.service"
+#define POINT "/run/cmkd-test-point"      /* WHO CALL WHEN PID; PID 0: the power fails; -1: itself alone; -2: it is stopped */
 #define NEXT "/run/cmkd-test-point-next"  /* what takes its place then, if there is one */
 #define STEPS "/run/cmkd-test-steps"      /* WHO "any": its size counts changes of a disk or of what cmkd keeps, by any of its programs */
 static size_t get(const char *path, char *buf, size_t size) {
@@ -90,12 +88,7 @@ static void count(const char *name, int fd, const char *path) {
                 kill(getpid(), SIGSTOP);
                 return;
         }
-        if (atoi(pid) == -3 || atoi(pid) == -4) {
-                fd = open(atoi(pid) == -3 ? "/proc/sys/vm/drop_caches" : SERVICE "/cgroup.kill", O_WRONLY);
-                if (syscall(SYS_write, fd, "1", 1) != 1)
-                        return;
-        }
-        if (atoi(pid) == -1 || atoi(pid) <= -3)
+        if (atoi(pid) == -1)
                 kill(getpid(), SIGKILL);
         if (atoi(pid) > 0) {
                 kill(atoi(pid), SIGKILL);
