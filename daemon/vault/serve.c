@@ -268,7 +268,7 @@ static int loop(struct server *s) {
                         return -errno;
                 if (n == 0 && now_boottime_usec() >= end)
                         return 0;
-                if (n == 0 && now_boottime_usec() >= over)
+                if (now_boottime_usec() >= over)
                         stop_by(s, jobs_stop(s->jobs) + LATE_USEC);
                 if (n <= 0)
                         continue;
