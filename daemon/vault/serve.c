@@ -256,7 +256,7 @@ static int milliseconds_until(uint64_t usec) {
         return usec <= now ? 0 : (int) MIN_OF((usec - now) / USEC_PER_MSEC + 1, (uint64_t) 60000);
 }
 
-/* Requests that came before the time is over are served first: it is looked at when nothing is left to read. */
+/* Requests that came before the end of one that is idle are served first: that is looked at when nothing is left to read. */
 static int loop(struct server *s) {
         for (;;) {
                 struct pollfd fds[POLL_MAX];
