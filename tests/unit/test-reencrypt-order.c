@@ -556,10 +556,9 @@ static void test_another_key(void **state _unused_) {
 static void test_both_die(void **state _unused_) {
         unsigned booted = 0, left = 0;
         bool reached = true;
+        uint64_t plain;
 
         for (int at = 0; reached; at++) {
-                uint64_t plain;
-
                 set_up(ROLE_OS);
                 stop_at = at;
                 (void) reencrypt();
