@@ -115,7 +115,7 @@ static int on_deadline(sd_event_source *s _unused_, uint64_t usec _unused_, void
         struct disk_child *d = user;
 
         if (d->starting)
-                disk_maker_kill(d->maker);
+                disk_maker_give_up(d->maker);
         kill_it(d);
         finish_error(d, -ETIMEDOUT, "was killed at its deadline");
         return 0;

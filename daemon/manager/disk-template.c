@@ -26,7 +26,9 @@ struct disk_maker {
         struct disk_template *template;
         struct child child;            /* pid: 0 if it is not our own child, or was reaped; sock < 0: it is gone */
         bool was_ready;
-        size_t n_users;
+        bool hangs;                    /* did not answer in time */
+        size_t n_users;                /* who asked for a child that has not ended */
+        size_t n_starts;               /* of them, those whose child is not there yet */
         sd_event_source *io, *exit;
         LIST_HEAD(, start) starts;     /* asked for; not started yet */
 };
@@ -40,12 +42,13 @@ struct disk_template {
         LIST_HEAD(, disk_maker) makers;
 };
 
-static void end_start(struct start *s, int pidfd) {
+static void end_start(struct disk_maker *k, struct start *s, int pidfd) {
         disk_template_started callback = s->callback;
         void *user = s->user;
 
         LIST_REMOVE(s, starts);
         free(s);
+        k->n_starts--;
         callback(pidfd, user);
 }
 
@@ -92,7 +95,7 @@ static void lose(struct disk_maker *k) {
         child_kill(&k->child);
         k->n_users++;                  /* the callbacks let go of it */
         while (!LIST_EMPTY(&k->starts))
-                end_start(LIST_FIRST(&k->starts), -EPIPE);
+                end_start(k, LIST_FIRST(&k->starts), -EPIPE);
         disk_maker_unref(k);
 }
 
@@ -101,7 +104,7 @@ static void finish_start(struct disk_maker *k, uint32_t number, int pidfd) {
 
         LIST_FOREACH(s, &k->starts, starts)
                 if (s->number == number) {
-                        end_start(s, pidfd);
+                        end_start(k, s, pidfd);
                         return;
                 }
         if (pidfd >= 0)
@@ -206,26 +209,34 @@ int disk_template_start(struct disk_template *t, const char *name, int child_soc
                 return r;
         }
         LIST_INSERT_HEAD(&t->current->starts, s, starts);
+        t->current->n_starts++;
         t->current->n_users++;
         *ret = t->current;
         return 0;
 }
 
+/* Its children would die with it. Whoever waits for one that does not start hears of it by the event loop, as if it had died by itself. */
+static void kill_if_it_hangs(struct disk_maker *k) {
+        if (!k->hangs || k->n_users > k->n_starts || k->child.sock < 0)
+                return;
+        child_kill(&k->child);
+        (void) shutdown(k->child.sock, SHUT_RDWR);
+}
+
 struct disk_maker *disk_maker_unref(struct disk_maker *k) {
         if (k) {
                 k->n_users--;
+                kill_if_it_hangs(k);
                 end_if_over(k);
         }
         return NULL;
 }
 
-/* Whoever waits for one of its children hears of it by the event loop, as if it had died by itself. */
-void disk_maker_kill(struct disk_maker *k) {
+void disk_maker_give_up(struct disk_maker *k) {
         if (k->template->current == k)
                 k->template->current = NULL;
-        child_kill(&k->child);
-        if (k->child.sock >= 0)
-                (void) shutdown(k->child.sock, SHUT_RDWR);
+        k->hangs = true;
+        kill_if_it_hangs(k);
 }
 
 int disk_template_new(sd_event *event, const char *path, const char *socket, const char *word, struct disk_template **ret) {

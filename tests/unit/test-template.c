@@ -263,7 +263,7 @@ static void test_killed_with_a_question(void **state _unused_) {
 
         send_signal(fd, SIGSTOP);
         sock = begin('x');
-        disk_maker_kill(maker);
+        disk_maker_give_up(maker);
         assert_int_equal(started, 0);
         wait_started();
         assert_int_equal(started, -EPIPE);
@@ -271,6 +271,33 @@ static void test_killed_with_a_question(void **state _unused_) {
         close(sock);
         assert_int_not_equal(template_of_next(), pid);
         run_until_gone(fd);
+}
+
+/* It is not killed before a child that it made earlier has ended. */
+static void test_hangs_with_a_child(void **state _unused_) {
+        int first = begin('h'), second, pidfd, fd;
+        struct disk_maker *of_first = maker;
+        struct report r = report_of(first);
+
+        wait_started();
+        pidfd = started;
+        fd = handle_of(r.parent);
+        send_signal(fd, SIGSTOP);
+        second = begin('x');
+        assert_ptr_equal(maker, of_first);
+        disk_maker_give_up(maker);
+        assert_int_not_equal(template_of_next(), r.parent);
+        assert_true(lives(pidfd));
+        assert_true(lives(fd));
+        started = 0;
+        send_signal(pidfd, SIGKILL);
+        wait_end(pidfd, of_first);
+        wait_started();
+        assert_int_equal(started, -EPIPE);
+        disk_maker_unref(of_first);
+        run_until_gone(fd);
+        close(first);
+        close(second);
 }
 
 /* What cannot be started is not tried again and again. */
@@ -360,6 +387,7 @@ int main(int argc, char *argv[]) {
                 cmocka_unit_test_setup_teardown(test_crash, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dies, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_killed_with_a_question, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_hangs_with_a_child, set_up, tear_down),
                 cmocka_unit_test_teardown(test_not_there, tear_down),
                 cmocka_unit_test_teardown(test_service, tear_down),
         };
