@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "who.h"
 
-#include "mount-table.h"
-#include "common/mountinfo.h"
-
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/mountinfo.h"
 #include "common/our-units.h"
+#include "mount-table.h"
 
 #define CACHE_SIZE 64u
 #define FILEID_KERNFS 0xfe         /* linux/exportfs.h: a cgroup's handle is its id */

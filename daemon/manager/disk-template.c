@@ -7,7 +7,6 @@
 
 #include "common/child.h"
 #include "common/link.h"
-#include "common/log.h"
 #include "common/template.h"
 
 #define RESTART_USEC (1 * USEC_PER_SEC)
