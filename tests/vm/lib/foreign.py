@@ -12,7 +12,6 @@ OTHER = "/opt/other"
 LIBRARIES = """ld-linux-x86-64 libc libm libcryptsetup libpopt libblkid libuuid libdevmapper libcrypto libssl libargon2 libjson-c libudev
 libselinux libpcre2-8 libcap libz libzstd""".split()
 WANTED = re.compile(r"\./(usr/)?(sbin/cryptsetup|lib/x86_64-linux-gnu/(%s)[.\d-]*\.so[.\d]*)" % "|".join(map(re.escape, LIBRARIES)))
-WRITER = "i=0; while :; do i=$((i+1)); echo $i > /mnt/busy && sync /mnt/busy || exit 1; echo line $i; done"
 
 
 def bring_other(node):
@@ -81,7 +80,7 @@ def taken_over_while_open(node, vault, device, key):
             f"cryptsetup open -d {PASSPHRASE} {device} luks-theirs && mkfs.ext4 -q /dev/mapper/luks-theirs && "
             "mount /dev/mapper/luks-theirs /mnt", timeout=300)
     revoke.known_file(node)
-    writer = node.start_command(WRITER)
+    writer = node.start_command(revoke.WRITER)
     writer.expect("line 3", 60)
     trail = revoke.Trail(node)
     told = enroll(node, device, "data1", key, 0, "is the volume data1 now")

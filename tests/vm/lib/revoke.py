@@ -18,6 +18,8 @@ REVOKE = {"PollSec": "2", "LeaseSec": "60", "GraceSec": "60", "HoldSec": "60", "
 # For what silence does. Volumes are made under REVOKE, then retime() puts this in force.
 LEASE, GRACE, HOLD = 8.0, 8.0, 12.0
 SILENCE = {**REVOKE, "LeaseSec": "8", "GraceSec": "8", "HoldSec": "12"}
+# Works in the volume by its directory: with a path, it would go on in the one below once the volume is unmounted.
+WRITER = "cd /mnt && i=0; while :; do i=$((i+1)); echo $i > busy && sync busy || exit 1; echo line $i; done"
 
 ECHO = "import sys, time\nfor line in sys.stdin: print(time.clock_gettime(time.CLOCK_BOOTTIME), flush=True)"
 LINE = r"^(\{.*\})$"
