@@ -176,6 +176,7 @@ static void change_list(struct rotate *e) {
                 return;
         }
         if (!new || !f.wanted) {
+                (void) header_work_bind(&e->work, -1);
                 header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s: %s", e->work.name,
                                    new ? "its keys changed meanwhile: try again" : "out of memory");
                 return;
@@ -188,6 +189,7 @@ static void change_list(struct rotate *e) {
         e->generation = f.wanted->generation;
         r = header_work_list(&e->work, new);
         if (r < 0) {
+                (void) header_work_bind(&e->work, -1);     /* it goes on with the keys that the list has */
                 header_verb_refuse(&e->work, EXIT_CODE_FAILED, "%s: its header has the new version, but it could not be entered on the "
                                    "node's list in %s (%s): it is not used. The same command goes on from here", e->work.name,
                                    TRUST_DIRECTORY, strerror(-r));

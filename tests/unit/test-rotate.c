@@ -412,6 +412,7 @@ static void test_interrupted_everywhere(void **state) {
                                 if (rotate() == EXIT_CODE_DONE)
                                         break;
                                 points++;
+                                assert_true(open_volume.n_wraps <= 1);      /* by the list's version and no other */
                                 stop_at = -1;
                                 assert_int_equal(rotate(), EXIT_CODE_DONE);
                                 must_be_at(KEY "/2", 2);
