@@ -35,6 +35,11 @@ int key_usage(const char *key _unused_, struct json_object **ret _unused_) {
 #define DIGEST(two) two two two two two two two two two two two two two two two two two two two two two two two two two two two two two two two two
 #define ENTRY(digest) "[Volume]\nName=root\nRole=os\nKey=https://v.example/keys/k\nDigest=" digest "\nGeneration=1\nPublicKey=AA==\n"
 #define TRUST ENTRY(DIGEST("00"))
+#define SECOND_OF(key, generation) "Key2=https://v.example/keys/" key "\nGeneration2=" generation "\nPublicKey2=AA==\n"
+#define SECOND(generation) SECOND_OF("j", generation)
+#define OTHER_UUID "99999999-2222-3333-4444-555555555555"
+#define OTHER_ENTRY(key, more) \
+        "[Volume]\nName=other\nRole=os\nKey=https://v.example/keys/" key "\nDigest=" DIGEST("22") "\nGeneration=1\nPublicKey=AA==\n" more
 #define CONFIG "[Vault v]\nHost=v.example\nKeys=k\n"
 #define ROUTE_HEAD "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
 #define ROUTE(device, to, mask) device "\t" to "\t0100000A\t0003\t0\t0\t0\t" mask "\t0\t0\t0\n"
@@ -193,6 +198,16 @@ static const struct change {
         { "before another volume key", true, "var/lib/cmkd/trust/" UUID ".conf", TRUST "NextDigest=" DIGEST("11") "\n", "volume-other", "root" },
         { "while the old one is there", true, "var/lib/cmkd/trust/" UUID ".conf", TRUST "OldKey=4096\n", "volume-other", "root" },
         { "after another volume key", false, "var/lib/cmkd/trust/" UUID ".conf", TRUST "OldKey=4096\n", "", "no findings" },
+        { "a second key that the image does not have", true, "var/lib/cmkd/trust/" UUID ".conf", TRUST SECOND("1"), "volume-key",
+          "root does not have the key https://v.example/keys/j" },
+        { "one that it does not allow", false, "var/lib/cmkd/trust/" UUID ".conf", TRUST SECOND("1"), "", "no findings" },
+        { "an entry of another volume that cmkd refuses", false, "var/lib/cmkd/trust/" OTHER_UUID ".conf", ENTRY("11"), "volume-unreadable",
+          "the image's /var/lib/cmkd/trust/" OTHER_UUID ".conf cannot be read: Digest=" },
+        { "one of the node's", true, "var/lib/cmkd/trust/" OTHER_UUID ".conf", ENTRY("11"), "volume-unreadable",
+          "the node's /var/lib/cmkd/trust/" OTHER_UUID ".conf cannot be read: Digest=" },
+        { "an entry of another volume", false, "var/lib/cmkd/trust/" OTHER_UUID ".conf", OTHER_ENTRY("j", ""), "vault-not-allowed", "keys/j" },
+        { "one with a second key that is allowed", false, "var/lib/cmkd/trust/" OTHER_UUID ".conf", OTHER_ENTRY("j", SECOND_OF("k", "1")),
+          "volume-key", "keys/j" },
         { "a private key", false, "etc/ssh/key", "# mine\n" KEY, "secret-in-image", "/etc/ssh/key" },
         { "a key file", false, "cryptroot/keyfiles/root.key", "x", "secret-in-image", "root.key" },
         { "a password", false, "etc/cmkd/cmkd.conf.d/b.conf", "[Vault v]\nClientSecret=hunter2\n", "secret-in-image",

@@ -7,23 +7,42 @@
 #include "ctl/boot-chain.h"
 
 #define TRUST_DIR "var/lib/cmkd/trust/"
+#define TRUST_FILE "/" TRUST_DIR "%s.conf"
 
 /* ---- volumes ---- */
 
-static void judge_key(const struct case_file *c, const struct trust_entry *v, struct findings *l) {
-        const struct key_uri *key = &v->keys[0].key;
-        char text[KEY_URI_MAX];
+/* Why the image's cmkd does not ask for that key. Returns the kind, or _FINDING_MAX: it does. */
+static enum finding_kind find_obstacle(const struct case_file *c, const struct key_uri *key, char *text, size_t size) {
+        char uri[KEY_URI_MAX];
         const char *why = NULL;
+
+        key_uri_format(key, uri, sizeof(uri));
+        if (!config_find_vault(c->config, key, &why)) {
+                snprintf(text, size, "has the key %s, which the image's configuration does not allow (%s)", uri, strempty(why));
+                return FINDING_VAULT_NOT_ALLOWED;
+        }
+        if (key_uri_is_pkcs11(key)) {
+                snprintf(text, size, "has its key %s in a PKCS#11 token: neither modules nor tokens are in an image", uri);
+                return FINDING_LOGIN;
+        }
+        return _FINDING_MAX;
+}
+
+/* One key of those that it has is enough to boot with; each of the others is one way in less. */
+static void judge_keys(const struct case_file *c, const struct trust_entry *v, struct findings *l) {
+        char text[VOLUME_KEYS_MAX][KEY_URI_MAX + 256];
+        enum finding_kind kinds[VOLUME_KEYS_MAX];
+        bool any = false;
 
         if (!c->config)
                 return;
-        key_uri_format(key, text, sizeof(text));
-        if (!config_find_vault(c->config, key, &why))
-                finding_add(l, FINDING_VAULT_NOT_ALLOWED, "the volume %s has the key %s, which the image's "
-                            "configuration does not allow (%s)", v->name, text, strempty(why));
-        else if (key_uri_is_pkcs11(key))
-                finding_add(l, FINDING_LOGIN, "the volume %s has its key in a PKCS#11 token: neither modules nor tokens are in an "
-                            "image", v->name);
+        for (unsigned i = 0; i < v->n_keys; i++) {
+                kinds[i] = find_obstacle(c, &v->keys[i].key, text[i], sizeof(text[i]));
+                any |= kinds[i] == _FINDING_MAX;
+        }
+        for (unsigned i = 0; i < v->n_keys; i++)
+                if (kinds[i] != _FINDING_MAX)
+                        finding_add(l, any ? FINDING_VOLUME_KEY : kinds[i], "the volume %s %s", v->name, text[i]);
 }
 
 static uint64_t left_of_old_key(const struct trust_entry *v) {
@@ -36,9 +55,30 @@ static bool knows_of_change(const struct trust_entry *image, const struct trust_
                left_of_old_key(image) >= left_of_old_key(v);
 }
 
+static bool has_key(const struct trust_entry *image, const struct trust_key *key) {
+        const struct trust_key *other = trust_find_key(image, &key->key);
+
+        return other && other->generation == key->generation;
+}
+
 static bool is_same(const struct trust_entry *image, const struct trust_entry *v) {
-        return streq(v->name, image->name) && v->role == image->role && memcmp(v->digest, image->digest, sizeof(v->digest)) == 0 &&
-               v->keys[0].generation == image->keys[0].generation && key_uri_same_key(&v->keys[0].key, &image->keys[0].key);
+        bool any = false;
+
+        for (unsigned i = 0; i < v->n_keys; i++)
+                any |= has_key(image, v->keys + i);
+        return any && streq(v->name, image->name) && v->role == image->role && memcmp(v->digest, image->digest, sizeof(v->digest)) == 0;
+}
+
+static void compare_keys(const struct trust_entry *image, const struct trust_entry *v, struct findings *l) {
+        char uri[KEY_URI_MAX];
+
+        for (unsigned i = 0; i < v->n_keys; i++) {
+                if (has_key(image, v->keys + i))
+                        continue;
+                key_uri_format(&v->keys[i].key, uri, sizeof(uri));
+                finding_add(l, FINDING_VOLUME_KEY, "the image's entry of the volume %s does not have the key %s as the node's has it",
+                            v->name, uri);
+        }
 }
 
 /* The node's entry and the image's: what is compared after the unlock must be the same. */
@@ -48,7 +88,7 @@ static void judge_listed(const struct case_file *c, const struct trust_entry *v,
         const char *text;
         char path[128];
 
-        snprintf(path, sizeof(path), TRUST_DIR "%s.conf", v->uuid);
+        snprintf(path, sizeof(path), TRUST_FILE, v->uuid);
         text = image_text(c->image, path);
         if (!text)
                 finding_add(l, FINDING_VOLUME_UNKNOWN, "the image's list does not have the volume %s (%s)", v->name,
@@ -59,6 +99,8 @@ static void judge_listed(const struct case_file *c, const struct trust_entry *v,
         else if (!is_same(&other, v) || !knows_of_change(&other, v))
                 finding_add(l, FINDING_VOLUME_OTHER, "the image's entry of the volume %s is not the node's: made "
                             "before its key changed?", v->name);
+        else
+                compare_keys(&other, v, l);
 }
 
 static void judge_recovery(const struct os_volume *v, struct findings *l) {
@@ -75,20 +117,33 @@ struct foreign {
         bool any_os;
 };
 
+static bool is_of_node(const struct machine *m, const char *uuid) {
+        for (size_t i = 0; i < m->n_volumes; i++)
+                if (streq(m->volumes[i].entry.uuid, uuid))
+                        return true;
+        return false;
+}
+
 /* Entries of the image that the node does not have (an image built elsewhere): their keys too must be allowed. */
 static bool judge_entry(const struct image_file *f, void *user) {
         struct foreign *k = user;
         const char *file = f->path + strlen(TRUST_DIR);
+        _cleanup_(freep) char *why = NULL;
         char uuid[37] = "";
         struct trust_entry v;
 
         if (strlen(file) != 36 + 5 || !streq(file + 36, ".conf") || !f->data)
                 return false;
         memcpy(uuid, file, 36);
-        if (trust_parse(uuid, f->data, f->size, &v, NULL) < 0 || v.role != ROLE_OS)
+        if (is_of_node(k->c->machine, uuid))        /* judge_listed() has it */
                 return false;
-        k->any_os = true;
-        judge_key(k->c, &v, k->findings);
+        if (trust_parse(uuid, f->data, f->size, &v, &why) < 0) {
+                finding_add(k->findings, FINDING_VOLUME_UNREADABLE, "the image's /%s cannot be read: %s", f->path,
+                            why ? why : "out of memory");
+        } else if (v.role == ROLE_OS) {
+                k->any_os = true;
+                judge_keys(k->c, &v, k->findings);
+        }
         return false;
 }
 
@@ -96,10 +151,13 @@ static void judge_list(const struct case_file *c, struct findings *l) {
         struct foreign k = { .c = c, .findings = l };
         bool listed = !c->config || c->config->trust == TRUST_LISTED;
 
+        for (size_t i = 0; i < c->machine->n_unreadable; i++)
+                finding_add(l, FINDING_VOLUME_UNREADABLE, "the node's " TRUST_FILE " cannot be read: %s", c->machine->unreadable[i].uuid,
+                            c->machine->unreadable[i].why);
         for (size_t i = 0; i < c->machine->n_volumes; i++) {
                 const struct os_volume *v = c->machine->volumes + i;
 
-                judge_key(c, &v->entry, l);
+                judge_keys(c, &v->entry, l);
                 if (listed)
                         judge_listed(c, &v->entry, l);
                 judge_recovery(v, l);

@@ -116,18 +116,35 @@ static void find_device(struct machine *m, struct os_volume *v) {
                 v->recovery_key = disk_has_recovery_key(target);
 }
 
+static void add_unreadable(struct machine *m, const char *uuid, const char *why) {
+        struct unreadable_volume *u = m->unreadable + m->n_unreadable;
+
+        if (m->n_unreadable == MACHINE_VOLUMES_MAX)
+                return;
+        strcpy(u->uuid, uuid);
+        snprintf(u->why, sizeof(u->why), "%s", why);
+        m->n_unreadable++;
+}
+
 static void read_volume(struct machine *m, const char *file) {
         struct os_volume *v = m->volumes + m->n_volumes;
-        _cleanup_(freep) char *text = NULL;
+        _cleanup_(freep) char *text = NULL, *why = NULL;
         char path[PATH_MAX], uuid[37] = "";
         size_t size;
+        int r;
 
         if (strlen(file) != 36 + 5 || !streq(file + 36, ".conf") || m->n_volumes == MACHINE_VOLUMES_MAX)
                 return;
         memcpy(uuid, file, 36);
         snprintf(path, sizeof(path), "%s" TRUST_DIR "/%s", m->root, file);
-        if (read_small_file(path, TRUST_FILE_MAX, &text, &size) < 0 || trust_parse(uuid, text, size, &v->entry, NULL) < 0 ||
-            v->entry.role != ROLE_OS)
+        r = read_small_file(path, TRUST_FILE_MAX, &text, &size);
+        if (r >= 0)
+                r = trust_parse(uuid, text, size, &v->entry, &why);
+        if (r < 0) {
+                add_unreadable(m, uuid, why ? why : strerror(-r));
+                return;
+        }
+        if (v->entry.role != ROLE_OS)
                 return;
         v->recovery_key = -ENODATA;
         find_device(m, v);

@@ -26,6 +26,11 @@ struct os_volume {
         int recovery_key;                   /* 1, 0, or -errno: not known */
 };
 
+/* An entry of the node's list that says nothing, its role neither. */
+struct unreadable_volume {
+        char uuid[37], why[256];
+};
+
 /* Of IPv4, in the order of bytes of numbers. */
 struct machine_route {
         uint32_t to, mask;
@@ -39,6 +44,8 @@ struct machine {
         size_t n_drivers;
         struct os_volume volumes[MACHINE_VOLUMES_MAX];
         size_t n_volumes;
+        struct unreadable_volume unreadable[MACHINE_VOLUMES_MAX];
+        size_t n_unreadable;
         char *builtin;                      /* modules.builtin of the image's kernel, NULL: not installed here */
         char *command_line;                 /* of the running kernel, NULL: not known */
         char *cmkd_conf;                    /* the node's own, NULL: none */
