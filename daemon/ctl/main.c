@@ -37,7 +37,7 @@ static const struct verb verbs[] = {
         { "drill", 0, 0, O(JSON)|O(KEY)|O(ROLE)|O(SIZE), "", "cut a volume of its own as a revocation does, and tell",
           verb_drill },
         { "keys create", 0, 1, O(JSON)|O(LOCAL), "[NAME]", "make a key for a machine without a vault", verb_keys_create },
-        { "recovery-key add", 1, 1, O(JSON)|O(YES)|O(NO_QR)|O(HEADER_BACKUP)|O(ESCROW)|O(ACCEPT_UNSAFE_VAULT), "DEVICE|UUID|NAME", "make a key that opens a volume without the vault",
+        { "recovery-key add", 1, 1, O(JSON)|O(YES)|O(NO_QR)|O(HEADER_BACKUP)|O(ESCROW)|O(ACCEPT_UNSAFE_VAULT)|O(EXPECT_PUBLIC_KEY), "DEVICE|UUID|NAME", "make a key that opens a volume without the vault",
           verb_recovery_key_add },
         { "recovery-key rotate", 1, 1, O(JSON)|O(YES)|O(NO_QR)|O(HEADER_BACKUP), "DEVICE|UUID|NAME", "make another in its place", verb_recovery_key_rotate },
         { "recovery-key remove", 1, 1, O(JSON)|O(YES)|O(HEADER_BACKUP), "DEVICE|UUID|NAME", "take it away again", verb_recovery_key_remove },

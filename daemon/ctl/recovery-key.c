@@ -79,19 +79,32 @@ static int print_escrowed(const struct invocation *in, const char *name) {
         return print_json(o);
 }
 
+static int append_escrow(sd_bus_message *m, const struct invocation *in, const struct key_terms *t) {
+        int r;
+
+        r = sd_bus_message_append(m, "ss", in->args[0], in->values[OPTION_ESCROW]);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{sv}");
+        if (r >= 0)
+                r = append_terms(m, t);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 static int escrow(const struct invocation *in) {
         _cleanup_(call_release) struct call c = {};
+        struct key_terms terms;
         const char *name;
         int code, r;
 
         code = check_key(in->values[OPTION_ESCROW]);
         if (code == EXIT_CODE_DONE)
+                code = read_terms(in, &terms);
+        if (code == EXIT_CODE_DONE)
                 code = header_backup_first(in);
         if (code == EXIT_CODE_DONE)
                 code = call_begin(&c, BUS_MANAGER, "RecoveryKeyEscrow");
         if (code == EXIT_CODE_DONE)
-                code = call_send(&c, sd_bus_message_append(c.request, "sss", in->args[0], in->values[OPTION_ESCROW],
-                                                           strempty(in->values[OPTION_ACCEPT_UNSAFE_VAULT])));
+                code = call_send(&c, append_escrow(c.request, in, &terms));
         if (code != EXIT_CODE_DONE)
                 return code;
         r = sd_bus_message_read(c.reply, "s", &name);
@@ -107,6 +120,8 @@ int verb_recovery_key_add(const struct invocation *in) {
         code = check_what(in->args[0]);
         if (code == EXIT_CODE_DONE && has_option(in, OPTION_ESCROW))
                 return escrow(in);
+        if (code == EXIT_CODE_DONE && (has_option(in, OPTION_EXPECT_PUBLIC_KEY) || has_option(in, OPTION_ACCEPT_UNSAFE_VAULT)))
+                code = fail(EXIT_CODE_USAGE, "--expect-public-key and --accept-unsafe-vault are about the key of --escrow");
         if (code == EXIT_CODE_DONE)
                 code = keep_nothing();
         if (code == EXIT_CODE_DONE)

@@ -506,7 +506,7 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                  "h", SD_BUS_PARAM(key), bus_method_release, 0),
         SD_BUS_METHOD_WITH_NAMES("RecoveryKeyAdd", "s", SD_BUS_PARAM(what),
                                  "sh", SD_BUS_PARAM(name) SD_BUS_PARAM(key), bus_method_recovery_key_add, 0),
-        SD_BUS_METHOD_WITH_NAMES("RecoveryKeyEscrow", "sss", SD_BUS_PARAM(what) SD_BUS_PARAM(key) SD_BUS_PARAM(accept_unsafe),
+        SD_BUS_METHOD_WITH_NAMES("RecoveryKeyEscrow", "ssa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(key) SD_BUS_PARAM(options),
                                  "s", SD_BUS_PARAM(name), bus_method_recovery_key_escrow, 0),
         SD_BUS_METHOD_WITH_NAMES("RecoveryKeyRemove", "s", SD_BUS_PARAM(what),
                                  "sb", SD_BUS_PARAM(name) SD_BUS_PARAM(changed), bus_method_recovery_key_remove, 0),

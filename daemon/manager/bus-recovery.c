@@ -125,20 +125,23 @@ static void on_escrowed(const struct outcome *o, void *user) {
 
 int bus_method_recovery_key_escrow(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {
         struct outcome refused = {};
+        struct escrow_request q = {};
         struct recovery_call *c;
-        const char *what, *key, *reason;
         struct requester who;
-        int r;
+        struct options o;
+        int r, answer;
 
-        r = sd_bus_message_read(message, "sss", &what, &key, &reason);
-        if (r < 0)
-                return r;
-        r = may_ask(message, user, what);
+        r = sd_bus_message_read(message, "ss", &q.what, &q.key);
+        if (!begin(user, message, r, &o, &answer))
+                return answer;
+        q.accept_unsafe = o.accept_unsafe;
+        q.expected = o.expected;
+        r = may_ask(message, user, q.what);
         if (r != 0)
                 return r;
         c = recovery_call_new(message);
         get_requester(message, &who);
-        r = c ? recovery_key_escrow(user, what, key, reason, &who, on_escrowed, c, &refused) : -ENOMEM;
+        r = c ? recovery_key_escrow(user, &q, &who, on_escrowed, c, &refused) : -ENOMEM;
         if (r >= 0)
                 return 1;
         if (r != -EPERM)

@@ -86,8 +86,13 @@ int recovery_key_test(struct manager *m, const char *what, int source, const str
 
 /* recovery-escrow.c: a recovery key that nobody is shown, wrapped by that key. Done: the volume's name is in key. Returns 0 (done will be
  * called), -EPERM (no key, or not an allowed one: ret_refused says so) or -ENOMEM. */
-int recovery_key_escrow(struct manager *m, const char *what, const char *key, const char *accept_unsafe, const struct requester *who,
-                        operation_done done, void *user, struct outcome *ret_refused);
+struct escrow_request {
+        const char *what, *key;
+        const char *accept_unsafe;         /* the reason; empty: not accepted */
+        const char *expected;              /* of its public key; empty: any */
+};
+int recovery_key_escrow(struct manager *m, const struct escrow_request *q, const struct requester *who, operation_done done, void *user,
+                        struct outcome *ret_refused);
 
 /* recovery-key.c: the same as recovery_key_remove() of every keyslot but those of the volume's keys and of the recovery key. */
 int keyslots_remove(struct manager *m, const char *what, const struct requester *who, operation_done done, void *user);

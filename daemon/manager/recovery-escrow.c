@@ -107,19 +107,20 @@ static const struct header_verb escrow_verb = {
         .name = "recovery-key add --escrow", .fill = fill, .record = record, .free = escrow_free,
 };
 
-int recovery_key_escrow(struct manager *m, const char *what, const char *key, const char *accept_unsafe, const struct requester *who,
-                        operation_done done, void *user, struct outcome *ret_refused) {
-        _cleanup_(freep) struct vault_request *q = calloc(1, sizeof(*q));
+int recovery_key_escrow(struct manager *m, const struct escrow_request *q, const struct requester *who, operation_done done, void *user,
+                        struct outcome *ret_refused) {
+        _cleanup_(freep) struct vault_request *ask = calloc(1, sizeof(*ask));
         struct escrow *e = calloc(1, sizeof(*e));
-        int r = q && e ? 0 : -ENOMEM;
+        int r = ask && e ? 0 : -ENOMEM;
 
         if (r >= 0)
-                r = key_proof_check(m, key, &e->key, ret_refused) < 0 ? -EPERM : 0;
+                r = key_proof_check(m, q->key, &e->key, ret_refused) < 0 ? -EPERM : 0;
         if (r >= 0) {
-                header_verb_init(&e->work, m, &escrow_verb, what, who, done, user);
-                e->accept_unsafe = *accept_unsafe;
-                key_proof_request(&e->key, VAULT_OP_GET_KEY, e->work.use_id, q);
-                r = worker_ask(m->worker, q, -EBADF, on_key, e);
+                header_verb_init(&e->work, m, &escrow_verb, q->what, who, done, user);
+                e->accept_unsafe = *q->accept_unsafe;
+                snprintf(e->key.expected, sizeof(e->key.expected), "%s", q->expected);
+                key_proof_request(&e->key, VAULT_OP_GET_KEY, e->work.use_id, ask);
+                r = worker_ask(m->worker, ask, -EBADF, on_key, e);
         }
         if (r < 0)
                 free(e);
