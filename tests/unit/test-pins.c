@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/audit/pins.c
-// Pins that are removed or replaced: noticed, put back, said once. A pin is a plain file here, with the kind and number of what it
-// stands for in it; what is held is a file in memory, by the name of the kind. The calls of libbpf are this file's.
+// Pins that are removed or replaced: noticed, put back, said once. The calls of libbpf are this file's and pin-files.h's.
 
 #include "common/util.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +13,7 @@
 #include <cmocka.h>
 
 #include "audit/pins.h"
+#include "pin-files.h"
 
 static char dir[64], parent[48], path[96];
 static int refusal;                        /* of bpf_obj_pin() */
@@ -22,41 +21,12 @@ static unsigned n_said;
 static int last_error;
 static bool last_detached;
 
-static unsigned n_looked;                  /* into a pin */
-
 int bpf_obj_pin(int fd, const char *where);
-int bpf_obj_get(const char *where);
 int bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *size);
-
-/* "bpf-map", "bpf-link", "bpf_link"; the number. */
-static int object(const char *kind, uint32_t id) {
-        int fd = memfd_create(kind, MFD_CLOEXEC);
-
-        return fd >= 0 && write(fd, &id, sizeof(id)) == sizeof(id) ? fd : -1;
-}
-
-static void pin_file(const char *where, const char *kind, uint32_t id) {
-        char text[32];
-
-        snprintf(text, sizeof(text), "%s %u", kind, id);
-        assert_int_equal(write_file_atomic(where, text, strlen(text), 0600), 0);
-}
 
 int bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *size) {
         assert_true(*size >= 2 * sizeof(uint32_t));
         return pread(fd, (uint32_t *) info + 1, sizeof(uint32_t), 0) == sizeof(uint32_t) ? 0 : -1;
-}
-
-int bpf_obj_get(const char *where) {
-        _cleanup_(freep) char *text = NULL;
-        uint64_t id;
-        char *space;
-
-        n_looked++;
-        if (read_small_file(where, 64, &text, NULL) < 0 || !(space = strchr(text, ' ')))
-                return -1;
-        *space = 0;
-        return parse_u64(space + 1, UINT32_MAX, &id) < 0 ? -1 : object(text, (uint32_t) id);
 }
 
 int bpf_obj_pin(int fd, const char *where) {
