@@ -188,7 +188,7 @@ static void a_map_was_replaced(void **state _unused_) {
 }
 
 static void something_else_has_its_name(void **state _unused_) {
-        pin("events", "bpf-link", 100 + READ_KEY);
+        pin("events", "bpf-link", EVENTS);      /* each kind has numbers of its own */
         assert_string_equal(foreign(), "events");
 }
 
