@@ -14,7 +14,8 @@ bool our_unit(const char *name, size_t n) {
                         continue;
                 if (units[i][k - 1] != '@')
                         return n == k;
-                while (instance < n && strchr("0123456789-", name[instance]))
+                /* NR-PID-UID, NR-COOKIE-PID_PIDFDID-UID: systemd.socket(5), Accept= */
+                while (instance < n && strchr("0123456789-_", name[instance]))
                         instance++;
                 return instance > k && n == instance + strlen(service) && strncmp(name + instance, service, strlen(service)) == 0;
         }

@@ -10,6 +10,8 @@
 #include "common/template.h"
 
 #define RESTART_USEC (1 * USEC_PER_SEC)
+/* systemd starts it; it may be at something else. Those who ask meanwhile wait for it, each for as long as it can. */
+#define START_USEC (4 * USEC_PER_SEC)
 /* All volumes of a node may want a child before the first template is up. As much as the kernel gives; 64 KiB are a hundred. */
 #define SEND_BUFFER (1 << 20)
 
@@ -24,6 +26,7 @@ struct disk_maker {
         LIST_ENTRY(disk_maker) makers;
         struct disk_template *template;
         struct child child;            /* pid: 0 if it is not our own child, or was reaped; sock < 0: it is gone */
+        uint64_t since_usec;           /* CLOCK_BOOTTIME */
         bool was_ready;
         bool hangs;                    /* did not answer in time */
         size_t n_users;                /* who asked for a child that has not ended */
@@ -65,6 +68,8 @@ static void maker_free(struct disk_maker *k) {
         free(k);
 }
 
+static int launch(struct disk_template *t);
+
 /* Closing the connection is its end; our own child is reaped first. */
 static void end_if_over(struct disk_maker *k) {
         if (k->template->current == k || k->n_users > 0)
@@ -75,9 +80,14 @@ static void end_if_over(struct disk_maker *k) {
                 maker_free(k);
 }
 
+/* Its successor is there before somebody needs it. */
 static void retire(struct disk_maker *k) {
-        if (k->template->current == k)
-                k->template->current = NULL;
+        struct disk_template *t = k->template;
+
+        if (t->current == k) {
+                t->current = NULL;
+                (void) launch(t);
+        }
         end_if_over(k);
 }
 
@@ -171,6 +181,7 @@ static int launch(struct disk_template *t) {
         if (!k)
                 return -ENOMEM;
         k->template = t;
+        k->since_usec = now_boottime_usec();
         k->child = (struct child) { .pidfd = -EBADF, .sock = -EBADF };
         LIST_INIT(&k->starts);
         LIST_INSERT_HEAD(&t->makers, k, makers);
@@ -232,6 +243,8 @@ struct disk_maker *disk_maker_unref(struct disk_maker *k) {
 }
 
 void disk_maker_give_up(struct disk_maker *k) {
+        if (!k->was_ready && now_boottime_usec() < k->since_usec + START_USEC)
+                return;
         if (k->template->current == k)
                 k->template->current = NULL;
         k->hangs = true;

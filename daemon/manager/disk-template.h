@@ -28,6 +28,6 @@ int disk_template_start(struct disk_template *t, const char *name, int child_soc
 
 struct disk_maker *disk_maker_unref(struct disk_maker *k);
 
-/* It does not answer: nobody asks it again, and it is killed as soon as none of the children that it made before is left, which would die
+/* It does not answer, and it is not just that it is being started yet: nobody asks it again, and it is killed as soon as none of the children that it made before is left, which would die
  * with it. */
 void disk_maker_give_up(struct disk_maker *k);

@@ -90,6 +90,9 @@ def exposure(tree):
             yield f"{name}: {point} is not explained in daemon/man/cmkd.8, CONFINEMENT"
 
 
+STOPPED_BY_NOBODY = "cmkd.slice", "cmkd-breaker.slice", "cmkd-disk@.service", "cmkd-ladder@.service"
+
+
 def example_hooks(tree):
     """An example of a hook is wanted by a target that there is, and is named in the manual page."""
     names = tree.below(EXAMPLES, *ENDINGS)
@@ -149,6 +152,9 @@ def stays_up(tree):
             continue
         if values(text, "StartLimitIntervalSec") != ["0"]:
             yield f"{name} has no StartLimitIntervalSec=0: too many failures would end it"
+    for name in STOPPED_BY_NOBODY:
+        if values(tree.need(f"daemon/data/{name}"), "RefuseManualStop") != ["yes"]:
+            yield f"daemon/data/{name} has no RefuseManualStop=yes: with it would go what works on volumes, or cuts them"
     for unit in sorted(DAEMONS):
         name = f"daemon/data/{unit}.service"
         if name not in unit_files(tree):

@@ -60,6 +60,7 @@ static void test_cgroup(void **state _unused_) {
                 { "0::/system.slice/cmkd-vault.service\n", true },
                 { "0::/system.slice/cmkd-audit.service\n", true },
                 { "0::/system.slice/cmkd-ladder@12-684-0.service\n", true },
+                { "0::/system.slice/cmkd-ladder@12-118273-684_5123-0.service\n", true },
                 { "0::/system.slice/cmkd-ladder@12-684-0.service/x\n", false },
                 { "0::/cmkd-ladder@12-684-0.service\n", false },
                 { "0::/cmkd.slice/cmkd-breaker.slice/cmkd-breaker.service\n", true },

@@ -347,6 +347,9 @@ static void test_service(void **state _unused_) {
         assert_int_equal(disk_template_new(event, "/nowhere", path, "other", &template), 0);
         sock = begin('h');
         assert_int_equal(sd_event_run(event, 0), 0);
+        disk_maker_give_up(maker);                 /* too early: nobody was started yet */
+        assert_int_equal(sd_event_run(event, 0), 0);
+        assert_int_equal(started, 0);
         assert_int_equal(write(told[1], "", 1), 1);
         wait_started();
         r = report_of(sock);

@@ -22,6 +22,7 @@ static void test_cgroups(void **state _unused_) {
                 { "/system.slice/cmkd.service/control", true },
                 { "/system.slice/cmkd-disk@1-684-0.service", true },
                 { "/system.slice/cmkd-ladder@0-3-0.service/x", true },
+                { "/system.slice/cmkd-disk@3-118273-684_5123-0.service", true },
                 { "/system.slice/cmkd-ladder@.service", false },
                 { "/system.slice/cmkd-disk@x.service", false },
                 { "/system.slice/cmkd-disk@1.service.d", false },
