@@ -91,7 +91,7 @@ static void retire(struct disk_maker *k) {
         end_if_over(k);
 }
 
-/* It died, or talks nonsense. What it may have started meanwhile has no request any more. */
+/* It died, or talks nonsense. What it may have started meanwhile has its request in its socket, and dies with it. */
 static void lose(struct disk_maker *k) {
         if (k->child.sock < 0)
                 return;
