@@ -194,9 +194,3 @@ bool transit_judge_place(struct judgement *j) {
         judgement_set(j, VERDICT_DENIED, was.code, "%s; the cluster is the one that is meant: it was taken away there", was.text);
         return true;
 }
-
-void transit_judge_cluster(const char *wanted, const char *found, struct judgement *ret) {
-        judgement_set(ret, VERDICT_UNREACHABLE, "other cluster",
-                      "ClusterId=%s is not the cluster %s that answers: what it says of the key does not count", wanted,
-                      *found ? found : "without an id");
-}

@@ -60,6 +60,3 @@ bool transit_judge_refused(const struct judgement *refused, const struct transit
 /* Where what is missing is the mount or the namespace, of keys or of the login, and the cluster that says so is the one of
  * ClusterId=: its owner took it away. True: *j is DENIED now, and was UNREACHABLE, as it stays of a server that may be any. */
 bool transit_judge_place(struct judgement *j);
-
-/* An answer in the name of the cluster that was not the one of ClusterId=: its word on the key counts for nothing. */
-void transit_judge_cluster(const char *wanted, const char *found, struct judgement *ret);

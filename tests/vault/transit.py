@@ -99,15 +99,11 @@ class Transit:
         if op == "health":
             if req.headers.get("x-vault-namespace"):
                 raise Refused(400, "operation unavailable in namespaces")
+            self.planned("health")
             return self.health()
         if self.state["sealed"]:
             raise Refused(503, "Vault is sealed")
-        for planned in self.state["answers"]:
-            if planned["op"] in (op, "any"):
-                planned["count"] -= 1
-                if planned["count"] == 0:
-                    self.state["answers"].remove(planned)
-                raise Refused(planned["status"], *planned["messages"])
+        self.planned(op, "any")
         if op == "login":
             return self.good(entry, auth=self.login(self.body(req)))
         if op in ("wrap-lookup", "wrap-unwrap"):
@@ -125,6 +121,14 @@ class Transit:
         if op not in self.state["policy"]:
             raise Refused(403, listed("permission denied"))
         return self.good(entry, getattr(self, op)(name, self.body(req)))
+
+    def planned(self, *ops):
+        for planned in self.state["answers"]:
+            if planned["op"] in ops:
+                planned["count"] -= 1
+                if planned["count"] == 0:
+                    self.state["answers"].remove(planned)
+                raise Refused(planned["status"], *planned["messages"])
 
     def capabilities(self, doc):
         """Of the policy: update on decrypt/* and encrypt/*, read on keys/*, and what the owner gave beyond that."""
@@ -294,7 +298,7 @@ class Transit:
         "capability": "PATH CAPABILITY...: what they may do beyond that; without any: no more", "token": "[SECONDS]: a token", "revoke-tokens": "all of them", "role": "a new role: its id and secret id",
         "remove-role": "ID", "wrap": "SECRET-ID [PATH]: a token that it can be had with once; PATH is who made it", "unwrap": "TOKEN: somebody was faster",
         "cluster": "ID: another cluster id", "answer": "OP STATUS COUNT [MESSAGE]: instead of an answer; "
-        "OP may be any, COUNT 0 is until cleared", "clear": "no such answers any more", "show": "the state, without secrets",
+        "OP may be any (but health), COUNT 0 is until cleared", "clear": "no such answers any more", "show": "the state, without secrets",
     }
 
     def act(self, action, words):
