@@ -81,9 +81,14 @@ static int check(struct transit_cluster *c, unsigned place, const struct transit
         r = transit_send(c->config, c->http, c->places[place], &health, called_off, ret);
         if (r < 0)
                 return r;
-        if (!ret->json || transit_parse_cluster(ret->body, ret->body_size, found) < 0 || !streq(found, c->config->cluster_id)) {
+        r = ret->json ? transit_parse_cluster(ret->body, ret->body_size, found) : -EBADMSG;
+        if (r == -EHOSTDOWN) {
+                snprintf(ret->error, sizeof(ret->error), "%s: the vault is sealed", c->places[place]);
+                return r;
+        }
+        if (r < 0 || !streq(found, c->config->cluster_id)) {
                 snprintf(ret->error, sizeof(ret->error), "%s is not of the cluster of ClusterId=, but %s: what it says does not count",
-                         c->places[place], *found ? found : "sealed, or no vault");
+                         c->places[place], *found ? found : "no vault, or one without an id");
                 return -EHOSTUNREACH;
         }
         c->known_usec[place] = now;
@@ -119,11 +124,16 @@ static int ask(struct transit_cluster *c, unsigned place, const struct transit_e
         return r;
 }
 
+/* Or what is as good as one. */
+static bool shows_secret_id(const struct transit_exchange *x) {
+        return x->call == TRANSIT_LOGIN || x->call == TRANSIT_UNWRAP;
+}
+
 int transit_cluster_exchange(struct transit_cluster *c, unsigned *place, const struct transit_exchange *x, const _Atomic bool *called_off,
                              struct http_response *ret) {
         int r, there;
 
-        r = ask(c, *place, x, called_off, c->n_servers > 1 || *place > 0, ret);
+        r = ask(c, *place, x, called_off, c->n_servers > 1 || *place > 0 || shows_secret_id(x), ret);
         if (r < 0 || ret->status != 307)
                 return r;
         there = transit_redirect(c->places, c->n, x->path, ret->location);

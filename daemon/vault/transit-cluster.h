@@ -4,13 +4,13 @@
 /* The places that a vault's requests may go to: Host=, those of Servers=, and where a standby may redirect to (RedirectHosts=). With
  * ClusterId= each is asked for its cluster (sys/health, which needs no token) unless that was done within the last minute:
  *
- *   more than Host=? ─ yes ─► is it of the cluster? ─ yes ─► the request ─ 307 to a place ─► is that of the cluster? ─ yes ─► there, once
- *        │ no                       │ no                        ▲                                 │ no
- *        │                          └─► -EHOSTUNREACH           │                                 └─► -EHOSTUNREACH
- *        └──────────────────────────────────────────────────────┘
+ *   Servers=, or a login? ─ yes ─► is it of the cluster? ─ yes ─► the request ─ 307 to a place ─► is that of the cluster? ─ yes ─► there, once
+ *        │ no                            │ no                        ▲                                 │ no
+ *        │                               └─► -EHOSTUNREACH           │                                 └─► -EHOSTUNREACH
+ *        └───────────────────────────────────────────────────────────┘
  *
- * One of another cluster, sealed or no vault, so sees neither token nor secret id. Host= alone is not asked beforehand: what it answers
- * counts where transit_cluster_check() says so afterwards. */
+ * One of another cluster, sealed or no vault, so sees no secret id and no token. Where Host= is alone only a login, which it needs for
+ * the first question, is worth that: the answers to others count where transit_cluster_check() says so afterwards. */
 
 #include "transit-servers.h"
 

@@ -298,8 +298,11 @@ int transit_parse_secret_id(char *body, size_t size, struct secret **ret, const 
 int transit_parse_cluster(const char *body, size_t size, char ret[static 65]) {
         _cleanup_(json_object_putp) struct json_object *root = NULL;
 
+        *ret = 0;
         if (json_parse(body, size, &root) < 0)
                 return -EBADMSG;
+        if (is_true(root, "sealed"))
+                return -EHOSTDOWN;
         text_printable(json_get_text(root, "cluster_id"), ret, 65);
         return 0;
 }

@@ -214,6 +214,8 @@ unsigned transit_servers_answered(const struct transit_servers *s) {
 void transit_judge_failure(int r, const struct http_response *y, struct judgement *ret) {
         if (r == -EHOSTUNREACH)
                 judgement_set(ret, VERDICT_UNREACHABLE, "other cluster", "%s", y->error);
+        else if (r == -EHOSTDOWN)
+                judgement_set(ret, VERDICT_UNREACHABLE, "sealed", "%s", y->error);
         else
                 http_judge_failure(r, y, ret);
 }

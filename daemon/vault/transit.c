@@ -61,7 +61,7 @@ static bool refuse_checked(struct run *r, struct judgement *j) {
         struct judgement here = *j;
         bool place = r->vault->config->cluster_id && transit_judge_place(&here);
 
-        if ((place || j->verdict == VERDICT_REVOKED) && !is_our_cluster(r))
+        if ((place || j->verdict == VERDICT_REVOKED || j->verdict == VERDICT_DENIED) && !is_our_cluster(r))
                 return false;
         return refuse(r, place ? &here : j);
 }
@@ -143,7 +143,7 @@ static bool ask_lookup(struct run *r, struct http_response *answer) {
         return send_once(r, &q, "auth/token/lookup-self", answer);
 }
 
-/* "Not found" and "revoked" count only from the cluster that is meant. False: y says what there is instead. */
+/* No refusal, of the key or of the login, counts but from the cluster that is meant. False: y says what there is instead. */
 static bool is_our_cluster(struct run *r) {
         _cleanup_(http_response_clear) struct http_response answer = {};
         const struct transit_exchange x = exchange(r, &(struct question) {}, NULL);

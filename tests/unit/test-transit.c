@@ -500,7 +500,9 @@ static void test_cluster(void **state _unused_) {
 
         assert_int_equal(transit_parse_cluster("{\"cluster_id\":\"a-b\"}", 20, id), 0);
         assert_string_equal(id, "a-b");
-        assert_int_equal(transit_parse_cluster("{\"sealed\":true}", 15, id), 0);
+        assert_int_equal(transit_parse_cluster("{\"sealed\":true}", 15, id), -EHOSTDOWN);
+        assert_string_equal(id, "");
+        assert_int_equal(transit_parse_cluster("{\"sealed\":false}", 16, id), 0);
         assert_string_equal(id, "");
         assert_int_equal(transit_parse_cluster("{", 1, id), -EBADMSG);
 }
