@@ -38,6 +38,10 @@
 #define VAULT_CODE_SECRET_ID_FOREIGN "secret id not its own"
 #define VAULT_CODE_SECRET_ID_REPLACED "secret id replaced"
 
+/* Codes of a reply, UNREACHABLE, that tell what the vault's owner did to the whole of it. */
+#define VAULT_CODE_SEALED "sealed"
+#define VAULT_CODE_NAMESPACE_LOCKED "namespace locked"
+
 #define VAULT_TAG_PREFIX "cmkd-"
 #define VAULT_TAGS_MAX 16u
 #define VAULT_TAG_NAME_MAX 32u

@@ -215,7 +215,7 @@ void transit_judge_failure(int r, const struct http_response *y, struct judgemen
         if (r == -EHOSTUNREACH)
                 judgement_set(ret, VERDICT_UNREACHABLE, "other cluster", "%s", y->error);
         else if (r == -EHOSTDOWN)
-                judgement_set(ret, VERDICT_UNREACHABLE, "sealed", "%s", y->error);
+                judgement_set(ret, VERDICT_UNREACHABLE, VAULT_CODE_SEALED, "%s", y->error);
         else
                 http_judge_failure(r, y, ret);
 }

@@ -62,9 +62,9 @@ static const struct row rows[] = {
         { 500, "local node not active but active cluster node not found", ON_ANY, VERDICT_UNREACHABLE, 0, "no leader" },
         { 500, "no active Vault instance found", ON_ANY, VERDICT_UNREACHABLE, 0, "no leader" },
         { 503, "no active Vault instance found", ON_ANY, VERDICT_UNREACHABLE, 0, "no leader" },
-        { 503, "Vault is sealed", ON_ANY, VERDICT_UNREACHABLE, 0, "sealed" },
-        { 503, "namespace is sealed", ON_ANY, VERDICT_UNREACHABLE, 0, "sealed" },
-        { 503, "API access to this namespace has been locked*", ON_ANY, VERDICT_UNREACHABLE, 0, "namespace locked" },
+        { 503, "Vault is sealed", ON_ANY, VERDICT_UNREACHABLE, 0, VAULT_CODE_SEALED },
+        { 503, "namespace is sealed", ON_ANY, VERDICT_UNREACHABLE, 0, VAULT_CODE_SEALED },
+        { 503, "API access to this namespace has been locked*", ON_ANY, VERDICT_UNREACHABLE, 0, VAULT_CODE_NAMESPACE_LOCKED },
 };
 
 /* Go's list of one error: "1 error occurred:\n\t* TEXT\n\n". */
