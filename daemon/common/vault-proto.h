@@ -42,6 +42,10 @@
 #define VAULT_CODE_SEALED "sealed"
 #define VAULT_CODE_NAMESPACE_LOCKED "namespace locked"
 
+/* Where the vault has no such place as Mount=, AuthMount= or Namespace= say: UNREACHABLE, or DENIED of the cluster that is meant. */
+#define VAULT_CODE_NO_MOUNT "no such mount"
+#define VAULT_CODE_NO_NAMESPACE "no such namespace"
+
 #define VAULT_TAG_PREFIX "cmkd-"
 #define VAULT_TAGS_MAX 16u
 #define VAULT_TAG_NAME_MAX 32u

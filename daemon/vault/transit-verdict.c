@@ -10,8 +10,6 @@
 #define ON_ANY (ON_KEY | READ | BIT(TRANSIT_LOOKUP) | BIT(TRANSIT_LOGIN) | BIT(TRANSIT_RENEW) | BIT(TRANSIT_UNWRAP) | \
                 BIT(TRANSIT_CAPABILITIES))
 #define TOKEN_NEEDED (ON_KEY | READ)
-#define NO_MOUNT "no such mount"
-#define NO_NAMESPACE "no such namespace"
 
 struct row {
         uint16_t status;
@@ -52,8 +50,8 @@ static const struct row rows[] = {
         { 403, NULL, ON_ANY, VERDICT_DENIED, 0, "permission denied" },
         { 401, NULL, ON_ANY, VERDICT_DENIED_WEAK, 0, NULL },
         /* the vault, or the way there */
-        { 404, "no handler for route *", ON_ANY, VERDICT_UNREACHABLE, 0, NO_MOUNT },
-        { 404, "namespace not found", ON_ANY, VERDICT_UNREACHABLE, 0, NO_NAMESPACE },
+        { 404, "no handler for route *", ON_ANY, VERDICT_UNREACHABLE, 0, VAULT_CODE_NO_MOUNT },
+        { 404, "namespace not found", ON_ANY, VERDICT_UNREACHABLE, 0, VAULT_CODE_NO_NAMESPACE },
         { 412, NULL, ON_ANY, VERDICT_UNREACHABLE, 0, NULL },        /* a replica that lags behind */
         { 429, NULL, ON_ANY, VERDICT_THROTTLED, 0, NULL },
         { 472, NULL, ON_ANY, VERDICT_UNREACHABLE, 0, "standby" },
@@ -189,7 +187,7 @@ bool transit_judge_refused(const struct judgement *refused, const struct transit
 bool transit_judge_place(struct judgement *j) {
         struct judgement was = *j;
 
-        if (j->verdict != VERDICT_UNREACHABLE || (!streq(j->code, NO_MOUNT) && !streq(j->code, NO_NAMESPACE)))
+        if (j->verdict != VERDICT_UNREACHABLE || (!streq(j->code, VAULT_CODE_NO_MOUNT) && !streq(j->code, VAULT_CODE_NO_NAMESPACE)))
                 return false;
         judgement_set(j, VERDICT_DENIED, was.code, "%s; the cluster is the one that is meant: it was taken away there", was.text);
         return true;
