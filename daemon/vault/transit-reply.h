@@ -43,6 +43,9 @@ struct transit_token {
 /* The body of a login or of renew-self. Returns as transit_parse_plaintext(). */
 int transit_parse_token(char *body, size_t size, struct transit_token *ret, const char **ret_why);
 
+/* Whether a login, whose body this is, gave no token but wants a second factor. Nothing is copied out of one with a token. */
+bool transit_wants_more(const char *body, size_t size);
+
 /* The body of sys/wrapping/lookup: what made the token, "" where the vault says nothing. Returns 0 or -EBADMSG. */
 int transit_parse_wrapping(const char *body, size_t size, char ret[static 257]);
 

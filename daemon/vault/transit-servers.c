@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "transit-cluster.h"
+#include "transit-reply.h"
 
 #define HEAD_START_USEC (500 * USEC_PER_MSEC)
 #define STACK_SIZE (256u * 1024u)
@@ -196,6 +197,8 @@ int transit_exchange(struct transit_servers *s, const struct transit_exchange *x
                 r = race(s, x, &place, ret);
         else
                 r = transit_cluster_exchange(s->cluster, &place, x, NULL, ret);
+        if (r >= 0 && x->call == TRANSIT_LOGIN && ret->status == 200 && ret->json && transit_wants_more(ret->body, ret->body_size))
+                r = -EOPNOTSUPP;
         s->answered = place;
         if (x->place)
                 *x->place = place;
@@ -216,6 +219,9 @@ void transit_judge_failure(int r, const struct http_response *y, struct judgemen
                 judgement_set(ret, VERDICT_UNREACHABLE, "other cluster", "%s", y->error);
         else if (r == -EHOSTDOWN)
                 judgement_set(ret, VERDICT_UNREACHABLE, VAULT_CODE_SEALED, "%s", y->error);
+        else if (r == -EOPNOTSUPP)
+                judgement_set(ret, VERDICT_MISCONFIGURED, "login: MFA", "the vault wants a second factor of this login, which a node has not: "
+                              "take the role out of that enforcement");
         else
                 http_judge_failure(r, y, ret);
 }

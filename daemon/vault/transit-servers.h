@@ -40,7 +40,8 @@ int transit_servers_new(const struct vault_config *c, struct http_pool *http, st
 struct transit_servers *transit_servers_free(struct transit_servers *s);
 
 /* As http_perform(); -EINVAL also where the URL is too long, -EHOSTUNREACH: no server, or not the one that a standby named, is of the
- * cluster that is meant, -EHOSTDOWN: it is sealed, both with ret->error saying which. Safe from several threads. */
+ * cluster that is meant, -EHOSTDOWN: it is sealed, both with ret->error saying which, -EOPNOTSUPP: a login that wants a second factor. Safe from
+ * several threads. */
 int transit_exchange(struct transit_servers *s, const struct transit_exchange *x, struct http_response *ret);
 
 /* Whether the one of *x->place is of the cluster of ClusterId=, which there is: asked in any case. The rest of x, but for the id, the

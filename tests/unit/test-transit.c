@@ -495,6 +495,21 @@ static void test_token(void **state _unused_) {
         }
 }
 
+static void test_second_factor(void **state _unused_) {
+        static const struct { const char *body; bool wanted; } table[] = {
+                { "{\"auth\":{\"client_token\":\"\",\"lease_duration\":0,\"mfa_requirement\":{\"mfa_request_id\":\"x\"}}}", true },
+                { "{\"auth\":{\"mfa_requirement\":{}}}", true },
+                { "{\"auth\":{\"client_token\":\"\",\"mfa_requirement\":null}}", false },
+                { "{\"auth\":{\"client_token\":\"\",\"mfa_requirement\":\"x\"}}", false },
+                { "{\"auth\":{\"client_token\":\"s.a\",\"mfa_requirement\":{}}}", false },
+                { "{\"mfa_requirement\":{}}", false }, { "{\"auth\":{\"mfa_requirement\":{}", false }, { "", false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                if (transit_wants_more(table[i].body, strlen(table[i].body)) != table[i].wanted)
+                        fail_msg("%s", table[i].body);
+}
+
 static void test_cluster(void **state _unused_) {
         char id[65];
 
@@ -580,6 +595,7 @@ int main(void) {
                 cmocka_unit_test(test_version),
                 cmocka_unit_test(test_key), cmocka_unit_test(test_symmetric_key), cmocka_unit_test(test_place),
                 cmocka_unit_test(test_token),
+                cmocka_unit_test(test_second_factor),
                 cmocka_unit_test(test_cluster), cmocka_unit_test(test_wrapped),
                 cmocka_unit_test(test_redirect),
         };

@@ -197,6 +197,9 @@ class Transit:
                 raise Refused(400, "missing " + field)
         if self.state["roles"].get(doc["role_id"]) != doc["secret_id"]:
             raise Refused(400, "invalid role or secret ID")
+        if self.state.get("mfa"):
+            return dict(self.auth({"token": "", "end": 0}), lease_duration=0, renewable=False,
+                        mfa_requirement={"mfa_request_id": str(uuid.uuid4()), "mfa_constraints": {}})
         return self.auth(self.new_token())
 
     # keys
@@ -296,7 +299,7 @@ class Transit:
         "delete": "NAME: needs deletion_allowed=true", "soft-delete": "NAME", "restore": "NAME", "seal": "", "unseal": "",
         "policy": "VERB...: what tokens of nodes may do (decrypt encrypt read)", "ttl": "SECONDS: of tokens",
         "capability": "PATH CAPABILITY...: what they may do beyond that; without any: no more", "token": "[SECONDS]: a token", "revoke-tokens": "all of them", "role": "a new role: its id and secret id",
-        "remove-role": "ID", "wrap": "SECRET-ID [PATH]: a token that it can be had with once; PATH is who made it", "unwrap": "TOKEN: somebody was faster",
+        "remove-role": "ID", "mfa": "yes or no: of a login", "wrap": "SECRET-ID [PATH]: a token that it can be had with once; PATH is who made it", "unwrap": "TOKEN: somebody was faster",
         "cluster": "ID: another cluster id", "answer": "OP STATUS COUNT [MESSAGE]: instead of an answer; "
         "OP may be any (but health), COUNT 0 is until cleared", "clear": "no such answers any more", "show": "the state, without secrets",
     }
@@ -328,6 +331,9 @@ class Transit:
     @staticmethod
     def secret():
         return base64.b64encode(os.urandom(32)).decode()
+
+    def do_mfa(self, word):
+        self.state["mfa"] = word == "yes"
 
     def do_rotate(self, name, material=None):
         key = self.state["keys"][name]
