@@ -74,6 +74,16 @@ class Places:
         assert self.stranger_saw(since) == {"health"}
         self.stranger.ctl("transit", action="clear")
 
+    def check_health_of_a_standby(self):
+        """Which says 429 where it is not told to say 200: no throttling there, and of the cluster all the same."""
+        for status in (429, 473):
+            self.worker.restart()
+            self.act("health", status)
+            self.act("answer", "decrypt", 400, 1, "refusing to use soft-deleted key")
+            self.expect(self.challenge(), R, "key soft-deleted")
+            self.expect(self.challenge(), G)
+        self.act("health", 200)
+
     def check_other_cluster_revokes_nothing(self):
         self.act("soft-delete", "k1")
         self.expect(self.challenge(), R, "key soft-deleted")

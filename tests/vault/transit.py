@@ -73,7 +73,7 @@ class Transit:
         try:
             with self.store.lock:
                 doc = self.answer(req, entry, op, path, name)
-            reply = Reply(503 if doc.get("sealed") else 200, doc, "application/json")
+            reply = Reply(503 if doc.get("sealed") else self.state.get("health", 200) if op == "health" else 200, doc, "application/json")
         except Refused as e:
             reply = Reply(e.status, {"errors": e.messages}, "application/json")
             if e.status == 307:
@@ -299,7 +299,7 @@ class Transit:
         "delete": "NAME: needs deletion_allowed=true", "soft-delete": "NAME", "restore": "NAME", "seal": "", "unseal": "",
         "policy": "VERB...: what tokens of nodes may do (decrypt encrypt read)", "ttl": "SECONDS: of tokens",
         "capability": "PATH CAPABILITY...: what they may do beyond that; without any: no more", "token": "[SECONDS]: a token", "revoke-tokens": "all of them", "role": "a new role: its id and secret id",
-        "remove-role": "ID", "mfa": "yes or no: of a login", "wrap": "SECRET-ID [PATH]: a token that it can be had with once; PATH is who made it", "unwrap": "TOKEN: somebody was faster",
+        "remove-role": "ID", "health": "STATUS: of sys/health, where it is not sealed", "mfa": "yes or no: of a login", "wrap": "SECRET-ID [PATH]: a token that it can be had with once; PATH is who made it", "unwrap": "TOKEN: somebody was faster",
         "cluster": "ID: another cluster id", "answer": "OP STATUS COUNT [MESSAGE]: instead of an answer; "
         "OP may be any (but health), COUNT 0 is until cleared", "clear": "no such answers any more", "show": "the state, without secrets",
     }
@@ -331,6 +331,9 @@ class Transit:
     @staticmethod
     def secret():
         return base64.b64encode(os.urandom(32)).decode()
+
+    def do_health(self, status):
+        self.state["health"] = int(status)
 
     def do_mfa(self, word):
         self.state["mfa"] = word == "yes"
