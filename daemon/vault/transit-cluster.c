@@ -6,6 +6,7 @@
 #include "transit-reply.h"
 
 #define KNOWN_FOR_USEC (60 * USEC_PER_SEC)
+#define KNOWN_FOR_LOGIN_USEC USEC_PER_SEC
 
 struct transit_cluster {
         const struct vault_config *config;
@@ -95,17 +96,18 @@ static int check(struct transit_cluster *c, unsigned place, const struct transit
         return 0;
 }
 
-int transit_cluster_check(struct transit_cluster *c, unsigned place, const struct transit_exchange *x, struct http_response *ret) {
-        return check(c, place % c->n, x, NULL, ret);
+int transit_cluster_check(struct transit_cluster *c, unsigned place, const struct transit_exchange *x, const _Atomic bool *called_off,
+                          struct http_response *ret) {
+        return check(c, place % c->n, x, called_off, ret);
 }
 
 /* 0, or as http_perform(): it is not to be spoken to, and ret->error says why. */
 static int get_acquainted(struct transit_cluster *c, unsigned place, const struct transit_exchange *x, const _Atomic bool *called_off,
                           struct http_response *ret) {
-        uint64_t known = c->known_usec[place];
+        uint64_t known = c->known_usec[place], enough = transit_is_login(x->call) ? KNOWN_FOR_LOGIN_USEC : KNOWN_FOR_USEC;
         int r;
 
-        if (!c->config->cluster_id || (known > 0 && now_boottime_usec() - known < KNOWN_FOR_USEC))
+        if (!c->config->cluster_id || (known > 0 && now_boottime_usec() - known < enough))
                 return 0;
         r = check(c, place, x, called_off, ret);
         if (r >= 0)
@@ -124,16 +126,11 @@ static int ask(struct transit_cluster *c, unsigned place, const struct transit_e
         return r;
 }
 
-/* Or what is as good as one. */
-static bool shows_secret_id(const struct transit_exchange *x) {
-        return x->call == TRANSIT_LOGIN || x->call == TRANSIT_UNWRAP;
-}
-
 int transit_cluster_exchange(struct transit_cluster *c, unsigned *place, const struct transit_exchange *x, const _Atomic bool *called_off,
                              struct http_response *ret) {
         int r, there;
 
-        r = ask(c, *place, x, called_off, c->n_servers > 1 || *place > 0 || shows_secret_id(x), ret);
+        r = ask(c, *place, x, called_off, c->n_servers > 1 || *place > 0 || transit_is_login(x->call), ret);
         if (r < 0 || ret->status != 307)
                 return r;
         there = transit_redirect(c->places, c->n, x->path, ret->location);

@@ -2,7 +2,8 @@
 #pragma once
 
 /* The places that a vault's requests may go to: Host=, those of Servers=, and where a standby may redirect to (RedirectHosts=). With
- * ClusterId= each is asked for its cluster (sys/health, which needs no token) unless that was done within the last minute:
+ * ClusterId= each is asked for its cluster (sys/health, which needs no token) unless that was done within the last minute,
+ * before a login within the last second:
  *
  *   Servers=, or a login? ─ yes ─► is it of the cluster? ─ yes ─► the request ─ 307 to a place ─► is that of the cluster? ─ yes ─► there, once
  *        │ no                            │ no                        ▲                                 │ no
@@ -30,7 +31,8 @@ int transit_cluster_exchange(struct transit_cluster *c, unsigned *place, const s
                              struct http_response *ret);
 
 /* Asks one place in any case, with the id, the deadline and the kind of connection of x. Returns the same. */
-int transit_cluster_check(struct transit_cluster *c, unsigned place, const struct transit_exchange *x, struct http_response *ret);
+int transit_cluster_check(struct transit_cluster *c, unsigned place, const struct transit_exchange *x, const _Atomic bool *called_off,
+                          struct http_response *ret);
 
 /* It is to be asked before it is spoken to again. */
 void transit_cluster_forget(struct transit_cluster *c, unsigned place);

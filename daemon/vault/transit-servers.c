@@ -25,8 +25,15 @@ struct lane {
         struct http_response answer;
 };
 
+enum race_kind {
+        RACE_ASK,
+        RACE_LOOK,                                             /* for who is of the cluster, x being what is to be asked then */
+        RACE_ONE_BY_ONE,                                       /* no head start: the next one where an answer does not count */
+};
+
 /* One exchange, with each server in a thread of its own. It is over when all have ended. */
 struct race {
+        enum race_kind kind;
         struct transit_servers *servers;
         const struct transit_exchange *x;
         pthread_mutex_t lock;
@@ -78,10 +85,15 @@ static void *run_lane(void *arg) {
         bool final;
         int r;
 
-        r = transit_cluster_exchange(a->servers->cluster, &l->place, a->x, &a->called_off, &y);
-        final = r >= 0 && is_final(a->x->call, &y);
+        if (a->kind == RACE_LOOK)
+                r = transit_cluster_check(a->servers->cluster, l->server, a->x, &a->called_off, &y);
+        else
+                r = transit_cluster_exchange(a->servers->cluster, &l->place, a->x, &a->called_off, &y);
+        final = r >= 0 && (a->kind == RACE_LOOK || is_final(a->x->call, &y));
         if (!final)
                 transit_cluster_forget(a->servers->cluster, l->server);
+        if (a->kind == RACE_ONE_BY_ONE && l == a->lanes && r < 0 && r != -EHOSTUNREACH && r != -EHOSTDOWN)
+                final = true;                                  /* it was there a moment ago, and may have been asked */
         pthread_mutex_lock(&a->lock);
         l->answer = y;
         l->r = r;
@@ -133,7 +145,7 @@ static struct lane *run(struct race *a) {
         const struct transit_servers *s = a->servers;
         unsigned begin = s->preferred, next = 0, failed = 0, running;
         struct timespec patience = {};
-        bool over = true;
+        bool over = false;
         struct lane *l;
 
         while (!(l = find_final(a, &running))) {
@@ -144,7 +156,7 @@ static struct lane *run(struct race *a) {
                         over = false;
                 } else if (running == 0)
                         return NULL;
-                else if (next < s->n)
+                else if (next < s->n && a->kind != RACE_ONE_BY_ONE)
                         over = pthread_cond_clockwait(&a->changed, &a->lock, CLOCK_MONOTONIC, &patience) == ETIMEDOUT;
                 else
                         pthread_cond_wait(&a->changed, &a->lock);
@@ -160,8 +172,8 @@ static struct lane *find_best(struct race *a) {
         return a->n > 0 ? a->lanes : NULL;
 }
 
-static int race(struct transit_servers *s, const struct transit_exchange *x, unsigned *place, struct http_response *ret) {
-        struct race a = { .servers = s, .x = x, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+static int race(struct transit_servers *s, enum race_kind kind, const struct transit_exchange *x, unsigned *place, struct http_response *ret) {
+        struct race a = { .kind = kind, .servers = s, .x = x, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
         uint64_t start = now_boottime_usec();
         struct lane *best;
         int r = -ENOMEM;
@@ -188,13 +200,25 @@ static int race(struct transit_servers *s, const struct transit_exchange *x, uns
         return r;
 }
 
+static int ask_several(struct transit_servers *s, const struct transit_exchange *x, unsigned *place, struct http_response *ret) {
+        int r;
+
+        if (!transit_is_login(x->call))
+                return race(s, RACE_ASK, x, place, ret);
+        r = race(s, RACE_LOOK, x, place, ret);
+        if (r < 0)
+                return r;
+        http_response_clear(ret);
+        return race(s, RACE_ONE_BY_ONE, x, place, ret);
+}
+
 int transit_exchange(struct transit_servers *s, const struct transit_exchange *x, struct http_response *ret) {
         unsigned place = x->same_place ? *x->place : 0;
         int r;
 
         *ret = (struct http_response) {};
         if (s->n > 1 && !x->same_place)
-                r = race(s, x, &place, ret);
+                r = ask_several(s, x, &place, ret);
         else
                 r = transit_cluster_exchange(s->cluster, &place, x, NULL, ret);
         if (r >= 0 && x->call == TRANSIT_LOGIN && ret->status == 200 && ret->json && transit_wants_more(ret->body, ret->body_size))
@@ -207,7 +231,7 @@ int transit_exchange(struct transit_servers *s, const struct transit_exchange *x
 
 int transit_servers_check(struct transit_servers *s, const struct transit_exchange *x, struct http_response *ret) {
         *ret = (struct http_response) {};
-        return transit_cluster_check(s->cluster, *x->place, x, ret);
+        return transit_cluster_check(s->cluster, *x->place, x, NULL, ret);
 }
 
 unsigned transit_servers_answered(const struct transit_servers *s) {

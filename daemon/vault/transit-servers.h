@@ -9,7 +9,10 @@
  *       that is the answer; it is asked first from then on; the others are called off
  *
  * A server is asked for its cluster first (transit-cluster.h): one of another cluster, sealed or not a vault sees no token, no secret id
- * and no key. Host= alone is asked before logins. */
+ * and no key. Host= alone is asked before logins.
+ *
+ * A login, which the vault counts, goes to no two servers at once: sys/health alone is asked of them as above, and who answers it is asked for
+ * the login; another one after it only where its answer does not count. */
 
 #include "transit-verdict.h"
 #include "vault.h"

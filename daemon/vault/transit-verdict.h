@@ -30,6 +30,11 @@ enum transit_call {
         TRANSIT_UNWRAP,              /* sys/wrapping/lookup, sys/wrapping/unwrap */
 };
 
+/* What shows a secret id, or what is as good as one, and changes something in the vault: to be asked once, and of the right one. */
+static inline bool transit_is_login(enum transit_call c) {
+        return c == TRANSIT_LOGIN || c == TRANSIT_UNWRAP;
+}
+
 /* The code of a wrapping token that is used up. */
 #define TRANSIT_CODE_TAKEN VAULT_CODE_SECRET_ID_TAKEN
 

@@ -185,6 +185,22 @@ class Places:
         assert y.seconds < 6, y.seconds
         self.clear()
 
+    def check_servers_a_login_goes_to_one(self):
+        """However slow it is; one that does not take logins is not the last one asked."""
+        challenge = self.several("slow", "localhost", self.vault.info["vault_port"])
+        self.expect(challenge(), G)
+        before = self.count("login")
+        self.vault.fault("slow", "token", count=1, delay=4000)
+        y = self.expect(challenge(flags=FRESH_TOKEN, timeout_ms=30000), G)
+        assert y.seconds >= 4 and self.count("login") == before + 1, (y.seconds, self.count("login") - before)
+        self.vault.fault("reset", "token", count=1)
+        self.expect(challenge(flags=FRESH_TOKEN), U, "curl: no connection")
+        assert self.count("login") == before + 2
+        self.act("answer", "login", 500, 1, "local node not active but active cluster node not found")
+        self.expect(challenge(flags=FRESH_TOKEN), G)
+        assert self.count("login") == before + 4
+        self.clear()
+
     def check_servers_one_is_not_in_order(self):
         """Sealed, without a leader, in between something: the next one is asked at once."""
         challenge = self.several("slow", "localhost", self.vault.info["vault_port"])

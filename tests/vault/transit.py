@@ -23,7 +23,7 @@ from httpd import Reply
 TYPES = {"rsa-2048": 2048, "rsa-3072": 3072, "rsa-4096": 4096}
 SYMMETRIC = {"aes256-gcm96": AESGCM, "chacha20-poly1305": ChaCha20Poly1305}
 VERBS = ("decrypt", "encrypt", "read")
-FAULT_OPS = {"decrypt": "unwrap", "encrypt": "wrap", "read": "get"}
+FAULT_OPS = {"decrypt": "unwrap", "encrypt": "wrap", "read": "get", "login": "token"}
 TOO_OLD = "ciphertext or signature version is disallowed by policy (too old)"
 SOFT_DELETED = "refusing to use soft-deleted key"
 # as in api.py: these answer by themselves
