@@ -18,7 +18,7 @@ static const char *const events[] = {
         "recovery_key_escrowed", "recovery_key_removed", "recovery_key_rotated", "recovery_key_tested", "reencrypt_begun",
         "reencrypt_interrupted", "reencrypted", "refused", "release", "release_unused", "removed", "reported", "request", "restored",
         "resumed", "resumed_elsewhere", "scratch_begun", "scratch_created", "scratch_removed", "seal_failed", "second_mapping", "segment",
-        "started", "step", "taken_over", "trail_refused", "units_started", "units_stopped", "unseen", "verdict", "volume_open",
+        "started", "step", "taken_over", "trail_refused", "units_started", "units_stopped", "unseen", "vault_sealed", "verdict", "volume_open",
 };
 
 bool audit_event_exists(const char *pattern, size_t n) {

@@ -38,6 +38,14 @@
 #define VAULT_CODE_SECRET_ID_FOREIGN "secret id not its own"
 #define VAULT_CODE_SECRET_ID_REPLACED "secret id replaced"
 
+/* Codes of a reply, UNREACHABLE, that tell what the vault's owner did to the whole of it. */
+#define VAULT_CODE_SEALED "sealed"
+#define VAULT_CODE_NAMESPACE_LOCKED "namespace locked"
+
+/* Where the vault has no such place as Mount=, AuthMount= or Namespace= say: UNREACHABLE, or DENIED of the cluster that is meant. */
+#define VAULT_CODE_NO_MOUNT "no such mount"
+#define VAULT_CODE_NO_NAMESPACE "no such namespace"
+
 #define VAULT_TAG_PREFIX "cmkd-"
 #define VAULT_TAGS_MAX 16u
 #define VAULT_TAG_NAME_MAX 32u

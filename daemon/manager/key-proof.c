@@ -56,16 +56,36 @@ static int ask(struct key_proof *p, enum vault_op op, const uint8_t *blob, size_
         return worker_ask(p->manager->worker, q, -EBADF, callback, p);
 }
 
+static bool is_first_contact(const struct key_proof *p) {
+        const struct manager *m = p->manager;
+        const struct key *k;
+
+        LIST_FOREACH(k, &m->keys, keys)
+                if (key_uri_same_key(&k->uri, &p->key.uri))
+                        return false;
+        return true;
+}
+
+/* A mount or a namespace that never was there nobody took away. */
+static bool is_misnamed(const struct key_proof *p, const struct vault_reply *y) {
+        return (streq(y->code, VAULT_CODE_NO_MOUNT) || streq(y->code, VAULT_CODE_NO_NAMESPACE)) && is_first_contact(p);
+}
+
 /* True when the vault did what it was asked; else this has ended. */
 static bool granted(struct key_proof *p, const struct vault_reply *y) {
+        bool misnamed = is_misnamed(p, y);
         struct outcome o = {};
         char uri[KEY_URI_MAX];
 
         p->key.answer = *y;
         if (y->verdict == VERDICT_GRANTED)
                 return true;
+        if (misnamed)
+                p->key.answer.verdict = VERDICT_MISCONFIGURED;
         key_uri_format(&p->key.uri, uri, sizeof(uri));
-        outcome_from_vault(&o, p->subject, uri, y);
+        outcome_from_vault(&o, p->subject, uri, &p->key.answer);
+        if (misnamed)
+                outcome_add(&o, ": Mount=, AuthMount= or Namespace= names what the vault does not have");
         end(p, &o);
         return false;
 }

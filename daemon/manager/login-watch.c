@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "login-watch.h"
 
-struct login_watch_vault {
-        LIST_ENTRY(login_watch_vault) vaults;
-        char name[sizeof(((struct vault_request *) 0)->vault)];
+struct login_watch_said {
+        LIST_ENTRY(login_watch_said) said;
+        const char *event;
+        char vault[sizeof(((struct vault_request *) 0)->vault)];
         char code[sizeof(((struct vault_reply *) 0)->code)];
 };
 
@@ -11,6 +12,8 @@ static const struct { const char *code, *event; } known[] = {
         { VAULT_CODE_SECRET_ID_TAKEN, "login_alarm" },
         { VAULT_CODE_SECRET_ID_FOREIGN, "login_alarm" },
         { VAULT_CODE_SECRET_ID_REPLACED, "login_replaced" },
+        { VAULT_CODE_SEALED, "vault_sealed" },
+        { VAULT_CODE_NAMESPACE_LOCKED, "vault_sealed" },
 };
 
 static const char *event_of(const struct vault_reply *y) {
@@ -20,41 +23,53 @@ static const char *event_of(const struct vault_reply *y) {
         return NULL;
 }
 
-static void forget(struct login_watch_vault *v) {
-        LIST_REMOVE(v, vaults);
-        free(v);
+static void forget(struct login_watch_said *s) {
+        LIST_REMOVE(s, said);
+        free(s);
 }
 
 void login_watch_clear(struct login_watch *w) {
-        while (!LIST_EMPTY(&w->vaults))
-                forget(LIST_FIRST(&w->vaults));
+        while (!LIST_EMPTY(&w->said))
+                forget(LIST_FIRST(&w->said));
 }
 
-static struct login_watch_vault *find(const struct login_watch *w, const char *vault) {
-        struct login_watch_vault *v;
+/* What was said of it is over, but for the event of now. */
+static void forget_others(struct login_watch *w, const char *vault, const char *event) {
+        struct login_watch_said *s, *next;
 
-        LIST_FOREACH(v, &w->vaults, vaults)
-                if (streq(v->name, vault))
-                        return v;
+        for (s = LIST_FIRST(&w->said); s; s = next) {
+                next = LIST_NEXT(s, said);
+                if (streq(s->vault, vault) && !streq_ptr(s->event, event))
+                        forget(s);
+        }
+}
+
+static struct login_watch_said *find(const struct login_watch *w, const char *vault, const char *event) {
+        struct login_watch_said *s;
+
+        LIST_FOREACH(s, &w->said, said)
+                if (streq(s->vault, vault) && streq(s->event, event))
+                        return s;
         return NULL;
 }
 
 const char *login_watch_look(struct login_watch *w, const char *vault, const struct vault_reply *y) {
-        struct login_watch_vault *v = find(w, vault);
         const char *event = event_of(y);
+        struct login_watch_said *s;
 
-        if (!event) {
-                if (v && y->verdict == VERDICT_GRANTED)
-                        forget(v);
+        if (y->verdict == VERDICT_GRANTED)
+                forget_others(w, vault, event);
+        if (!event)
                 return NULL;
-        }
-        if (v && streq(v->code, y->code))
+        s = find(w, vault, event);
+        if (s && streq(s->code, y->code))
                 return NULL;
-        if (!v && (v = calloc(1, sizeof(*v)))) {
-                snprintf(v->name, sizeof(v->name), "%s", vault);
-                LIST_INSERT_HEAD(&w->vaults, v, vaults);
+        if (!s && (s = calloc(1, sizeof(*s)))) {
+                s->event = event;
+                snprintf(s->vault, sizeof(s->vault), "%s", vault);
+                LIST_INSERT_HEAD(&w->said, s, said);
         }
-        if (v)
-                snprintf(v->code, sizeof(v->code), "%s", y->code);
+        if (s)
+                snprintf(s->code, sizeof(s->code), "%s", y->code);
         return event;           /* without memory: said once too often rather than not at all */
 }

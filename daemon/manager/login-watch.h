@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Wrapped secret ids (SecretIdWrapped=) as the worker tells of them, in the code of whatever reply first follows a login: whether
- * somebody else may be able to log in as this node, and that another secret id was taken into use. Said once for each vault, until
- * a reply is granted that has nothing to tell.
+/* What a reply's code tells of the whole vault, whatever key was asked about:
+ *
+ *   login_alarm, login_replaced   of wrapped secret ids (SecretIdWrapped=), with whatever reply first follows a login: somebody else
+ *                                 may be able to log in as this node; another secret id was taken into use
+ *   vault_sealed                  its owner sealed it, or locked the namespace
+ *
+ * Each is said once for each vault, until a reply is granted that does not tell it.
  *
  *   worker-link ─ every reply ─► login_watch_look ─ 1 ─► a record (manager.c) */
 
@@ -11,11 +15,11 @@
 
 #include <sys/queue.h>
 
-struct login_watch_vault;
+struct login_watch_said;
 
 /* All zero: nothing was said. */
 struct login_watch {
-        LIST_HEAD(, login_watch_vault) vaults;      /* of which something was said */
+        LIST_HEAD(, login_watch_said) said;
 };
 
 void login_watch_clear(struct login_watch *w);

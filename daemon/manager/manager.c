@@ -154,36 +154,46 @@ static int load(struct manager *m) {
         return 0;
 }
 
-static const char *first_volume_of(const struct manager *m, const char *vault) {
-        const struct key *k;
-
-        LIST_FOREACH(k, &m->keys, keys)
-                if (streq(k->vault, vault) && !LIST_EMPTY(&k->wraps))
-                        return LIST_FIRST(&k->wraps)->volume->name;
-        return NULL;
-}
-
-/* The worker attaches alarms about its login to any reply, granted ones too. */
-static void on_heard(const struct vault_request *q, const struct vault_reply *y, void *user) {
-        _cleanup_(freep) struct audit_message_record *r = NULL;
-        struct manager *m = user;
-        const char *event = login_watch_look(&m->logins, q->vault, y);
-        bool alarm = event && streq(event, "login_alarm");
+static void record_heard(struct manager *m, const char *event, int priority, const struct vault_request *q, const struct vault_reply *y,
+                         const struct key_uri *key, const char *volume) {
+        _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
         char uri[KEY_URI_MAX];
 
-        if (!event)
-                return;
-        log_full(alarm ? LOG_ALERT : LOG_NOTICE, "Vault %s: %s: %s", q->vault, y->code, y->text);
-        r = malloc(sizeof(*r));
         if (!r)
                 return;
-        key_uri_format(&q->key, uri, sizeof(uri));
-        audit_record_start(r, event, alarm ? LOG_ALERT : LOG_NOTICE, false);
+        key_uri_format(key, uri, sizeof(uri));
+        audit_record_start(r, event, priority, false);
         audit_record_add(r, "vault", q->vault);
         audit_record_add(r, "key", uri);
         manager_record_reply(r, y);
-        audit_record_add(r, "volume", first_volume_of(m, q->vault));
+        audit_record_add(r, "volume", volume);
         manager_record(m, r);
+}
+
+/* The worker attaches alarms about its login to any reply, granted ones too. A vault that is sealed is so for each of its keys. */
+static void on_heard(const struct vault_request *q, const struct vault_reply *y, void *user) {
+        struct manager *m = user;
+        const char *event = login_watch_look(&m->logins, q->vault, y), *volume = NULL;
+        bool sealed = event && streq(event, "vault_sealed");
+        int priority = event && streq(event, "login_replaced") ? LOG_NOTICE : LOG_ALERT;
+        unsigned n = 0;
+        struct key *k;
+
+        if (!event)
+                return;
+        log_full(priority, "Vault %s: %s: %s%s", q->vault, y->code, y->text,
+                 sealed ? "; its owner did that, and none of its keys can be used until it is undone" : "");
+        LIST_FOREACH(k, &m->keys, keys) {
+                if (!streq(k->vault, q->vault) || LIST_EMPTY(&k->wraps))
+                        continue;
+                volume = LIST_FIRST(&k->wraps)->volume->name;
+                if (!sealed)
+                        break;
+                record_heard(m, event, priority, q, y, &k->uri, volume);
+                n++;
+        }
+        if (n == 0)
+                record_heard(m, event, priority, q, y, &q->key, volume);
 }
 
 static int set_up(struct manager *m) {

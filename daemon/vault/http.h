@@ -9,8 +9,8 @@
  * Never follows a redirect, uses the pool's proxy or none and never one for metadata, never speaks another protocol than the one asked for. Bodies above
  * HTTP_BODY_MAX and headers above HTTP_HEADERS_MAX end the transfer. A handle that has carried a secret is not kept:
  * closing it returns its buffers through the wiping allocator of memory.h. A kept connection that is silent for 3 s is
- * taken for dead, and the question asked again on a new one, within the same deadline: what is asked of a vault changes
- * nothing there. */
+ * taken for dead, and the question asked again on a new one, within the same deadline, as libcurl does at once where a kept one was closed
+ * meanwhile: what is asked of a vault changes nothing there. What does, a login of transit, is to ask for a fresh connection. */
 
 #include "common/secret.h"
 #include "judgement.h"

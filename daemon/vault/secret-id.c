@@ -18,7 +18,7 @@ struct wrapped {
         const struct vault_config *config;
         struct transit_servers *servers;
         uint64_t deadline_usec;
-        unsigned server;
+        unsigned place;
         struct secret *token;
         uint8_t digest[DIGEST_SIZE];
         char name[KEPT_NAME_MAX + 1];
@@ -43,7 +43,7 @@ static int no_memory(struct token_fetched *f) {
 static int ask(struct wrapped *w, const char *path, const char *body, bool once, struct http_response *y, struct token_fetched *f) {
         const struct transit_exchange x = {
                 .call = TRANSIT_UNWRAP, .path = path, .body = body, .body_size = body ? strlen(body) : 0, .token = w->token,
-                .carries_secret = true, .fresh_connection = once, .same_server = once, .server = &w->server, .deadline_usec = w->deadline_usec,
+                .carries_secret = true, .fresh_connection = once, .same_place = once, .place = &w->place, .deadline_usec = w->deadline_usec,
         };
         enum transit_next next;
         struct judgement j;

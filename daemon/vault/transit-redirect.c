@@ -22,15 +22,9 @@ static bool leads_to(const char *location, const char *authority, const char *pa
         return rest && streq(rest, path);
 }
 
-int transit_redirect(const struct vault_config *c, const char *path, const char *location, char *buf, size_t size) {
-        char own[272], **const lists[] = { c->servers, c->redirect_hosts };
-
-        snprintf(own, sizeof(own), "%s:%u", c->host, c->port);
-        if (leads_to(location, own, path))
-                return snprintf(buf, size, "%s", own) < (int) size ? 0 : -EINVAL;
-        for (size_t i = 0; i < ELEMENTSOF(lists); i++)
-                for (char **h = lists[i]; h && *h; h++)
-                        if (leads_to(location, *h, path))
-                                return snprintf(buf, size, "%s", *h) < (int) size ? 0 : -EINVAL;
+int transit_redirect(const char *const *authorities, size_t n, const char *path, const char *location) {
+        for (size_t i = 0; i < n; i++)
+                if (leads_to(location, authorities[i], path))
+                        return (int) i;
         return -EINVAL;
 }

@@ -273,6 +273,16 @@ int transit_parse_token(char *body, size_t size, struct transit_token *ret, cons
         return 0;
 }
 
+bool transit_wants_more(const char *body, size_t size) {
+        _cleanup_(json_object_putp) struct json_object *root = NULL;
+        struct json_span at = {};
+        int r = json_check_in(body, size, "auth", "client_token", &at);
+
+        if ((r < 0 && r != -ENOENT) || at.size > 0 || json_parse(body, size, &root) < 0)
+                return false;
+        return json_get(json_get(root, "auth", json_type_object), "mfa_requirement", json_type_object);
+}
+
 int transit_parse_wrapping(const char *body, size_t size, char ret[static 257]) {
         _cleanup_(json_object_putp) struct json_object *root = NULL;
 
@@ -298,8 +308,11 @@ int transit_parse_secret_id(char *body, size_t size, struct secret **ret, const 
 int transit_parse_cluster(const char *body, size_t size, char ret[static 65]) {
         _cleanup_(json_object_putp) struct json_object *root = NULL;
 
+        *ret = 0;
         if (json_parse(body, size, &root) < 0)
                 return -EBADMSG;
+        if (is_true(root, "sealed"))
+                return -EHOSTDOWN;
         text_printable(json_get_text(root, "cluster_id"), ret, 65);
         return 0;
 }

@@ -43,11 +43,14 @@ struct transit_token {
 /* The body of a login or of renew-self. Returns as transit_parse_plaintext(). */
 int transit_parse_token(char *body, size_t size, struct transit_token *ret, const char **ret_why);
 
+/* Whether a login, whose body this is, gave no token but wants a second factor. Nothing is copied out of one with a token. */
+bool transit_wants_more(const char *body, size_t size);
+
 /* The body of sys/wrapping/lookup: what made the token, "" where the vault says nothing. Returns 0 or -EBADMSG. */
 int transit_parse_wrapping(const char *body, size_t size, char ret[static 257]);
 
 /* The body of sys/wrapping/unwrap: data.secret_id, with a NUL. Returns as transit_parse_plaintext(). */
 int transit_parse_secret_id(char *body, size_t size, struct secret **ret, const char **ret_why);
 
-/* The body of sys/health. Returns 0 or -EBADMSG. ret: the cluster's id, "" where the vault says none (it is sealed). */
+/* The body of sys/health. Returns 0, -EBADMSG or -EHOSTDOWN: it is sealed. ret: the cluster's id, "" where the vault says none. */
 int transit_parse_cluster(const char *body, size_t size, char ret[static 65]);

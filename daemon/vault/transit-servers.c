@@ -4,35 +4,36 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "transit-http.h"
+#include "transit-cluster.h"
 #include "transit-reply.h"
 
 #define HEAD_START_USEC (500 * USEC_PER_MSEC)
-#define KNOWN_FOR_USEC (60 * USEC_PER_SEC)
 #define STACK_SIZE (256u * 1024u)
-#define HEALTH "sys/health?standbyok=true&perfstandbyok=true"
 
 struct transit_servers {
-        const struct vault_config *config;
-        struct http_pool *http;
-        char *first;                                           /* HOST:PORT of Host= */
-        const char *authorities[TRANSIT_SERVERS_MAX];
+        struct transit_cluster *cluster;
         unsigned n;
-        _Atomic unsigned preferred;
-        _Atomic uint64_t known_usec[TRANSIT_SERVERS_MAX];      /* when it said that it is of the cluster; 0: not yet */
+        _Atomic unsigned preferred, answered;
 };
 
 struct lane {
         struct race *race;
-        unsigned server;
+        unsigned server, place;
         pthread_t thread;
         bool ended, final;                                     /* under the lock */
         int r;
         struct http_response answer;
 };
 
+enum race_kind {
+        RACE_ASK,
+        RACE_LOOK,                                             /* for who is of the cluster, x being what is to be asked then */
+        RACE_ONE_BY_ONE,                                       /* no head start: the next one where an answer does not count */
+};
+
 /* One exchange, with each server in a thread of its own. It is over when all have ended. */
 struct race {
+        enum race_kind kind;
         struct transit_servers *servers;
         const struct transit_exchange *x;
         pthread_mutex_t lock;
@@ -45,17 +46,11 @@ struct race {
 int transit_servers_new(const struct vault_config *c, struct http_pool *http, struct transit_servers **ret) {
         struct transit_servers *s = calloc(1, sizeof(*s));
 
-        if (!s)
-                return -ENOMEM;
-        if (asprintf(&s->first, "%s:%u", c->host, c->port) < 0) {
+        if (!s || transit_cluster_new(c, http, &s->cluster) < 0) {
                 free(s);
                 return -ENOMEM;
         }
-        s->config = c;
-        s->http = http;
-        s->authorities[s->n++] = s->first;
-        for (char **a = c->servers; a && *a && s->n < TRANSIT_SERVERS_MAX; a++)
-                s->authorities[s->n++] = *a;
+        s->n = transit_cluster_servers(s->cluster);
         *ret = s;
         return 0;
 }
@@ -63,35 +58,9 @@ int transit_servers_new(const struct vault_config *c, struct http_pool *http, st
 struct transit_servers *transit_servers_free(struct transit_servers *s) {
         if (!s)
                 return NULL;
-        free(s->first);
+        transit_cluster_free(s->cluster);
         free(s);
         return NULL;
-}
-
-/* 0, or as http_perform(): it is not to be spoken to, and y->error says why. */
-static int get_acquainted(struct lane *l, struct http_response *y) {
-        struct transit_servers *s = l->race->servers;
-        const struct transit_exchange health = {
-                .path = HEALTH, .outside = true, .fresh_connection = l->race->x->fresh_connection,
-                .deadline_usec = l->race->x->deadline_usec,
-        };
-        uint64_t known = s->known_usec[l->server], now = now_boottime_usec();
-        char found[65] = "";
-        int r;
-
-        if (known > 0 && now - known < KNOWN_FOR_USEC)
-                return 0;
-        r = transit_exchange_with(s->config, s->http, s->authorities[l->server], &health, &l->race->called_off, y);
-        if (r < 0)
-                return r;
-        if (!y->json || transit_parse_cluster(y->body, y->body_size, found) < 0 || !streq(found, s->config->cluster_id)) {
-                snprintf(y->error, sizeof(y->error), "%s is not of the cluster of ClusterId=, but %s", s->authorities[l->server],
-                         *found ? found : "sealed, or no vault");
-                return -EHOSTUNREACH;
-        }
-        http_response_clear(y);
-        s->known_usec[l->server] = now;
-        return 0;
 }
 
 /* Whether an answer counts, or another server may know better. */
@@ -116,13 +85,15 @@ static void *run_lane(void *arg) {
         bool final;
         int r;
 
-        r = get_acquainted(l, &y);
-        if (r >= 0)
-                r = transit_exchange_with(a->servers->config, a->servers->http, a->servers->authorities[l->server], a->x,
-                                          &a->called_off, &y);
-        final = r >= 0 && is_final(a->x->call, &y);
+        if (a->kind == RACE_LOOK)
+                r = transit_cluster_check(a->servers->cluster, l->server, a->x, &a->called_off, &y);
+        else
+                r = transit_cluster_exchange(a->servers->cluster, &l->place, a->x, &a->called_off, &y);
+        final = r >= 0 && (a->kind == RACE_LOOK || is_final(a->x->call, &y));
         if (!final)
-                a->servers->known_usec[l->server] = 0;
+                transit_cluster_forget(a->servers->cluster, l->server);
+        if (a->kind == RACE_ONE_BY_ONE && l == a->lanes && r < 0 && r != -EHOSTUNREACH && r != -EHOSTDOWN)
+                final = true;                                  /* it was there a moment ago, and may have been asked */
         pthread_mutex_lock(&a->lock);
         l->answer = y;
         l->r = r;
@@ -139,7 +110,7 @@ static bool start_lane(struct race *a, unsigned server) {
         pthread_attr_t attr;
         int r;
 
-        *l = (struct lane) { .race = a, .server = server };
+        *l = (struct lane) { .race = a, .server = server, .place = server };
         pthread_attr_init(&attr);
         pthread_attr_setstacksize(&attr, STACK_SIZE);
         r = pthread_create(&l->thread, &attr, run_lane, l);
@@ -174,7 +145,7 @@ static struct lane *run(struct race *a) {
         const struct transit_servers *s = a->servers;
         unsigned begin = s->preferred, next = 0, failed = 0, running;
         struct timespec patience = {};
-        bool over = true;
+        bool over = false;
         struct lane *l;
 
         while (!(l = find_final(a, &running))) {
@@ -185,7 +156,7 @@ static struct lane *run(struct race *a) {
                         over = false;
                 } else if (running == 0)
                         return NULL;
-                else if (next < s->n)
+                else if (next < s->n && a->kind != RACE_ONE_BY_ONE)
                         over = pthread_cond_clockwait(&a->changed, &a->lock, CLOCK_MONOTONIC, &patience) == ETIMEDOUT;
                 else
                         pthread_cond_wait(&a->changed, &a->lock);
@@ -201,8 +172,8 @@ static struct lane *find_best(struct race *a) {
         return a->n > 0 ? a->lanes : NULL;
 }
 
-static int race(struct transit_servers *s, const struct transit_exchange *x, struct http_response *ret) {
-        struct race a = { .servers = s, .x = x, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+static int race(struct transit_servers *s, enum race_kind kind, const struct transit_exchange *x, unsigned *place, struct http_response *ret) {
+        struct race a = { .kind = kind, .servers = s, .x = x, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
         uint64_t start = now_boottime_usec();
         struct lane *best;
         int r = -ENOMEM;
@@ -222,28 +193,59 @@ static int race(struct transit_servers *s, const struct transit_exchange *x, str
                 *ret = best->answer;
                 best->answer = (struct http_response) {};
                 ret->usec = (uint32_t) MIN_OF(now_boottime_usec() - start, (uint64_t) UINT32_MAX);
-                if (x->server)
-                        *x->server = best->server;
+                *place = best->place;
         }
         for (unsigned i = 0; i < a.n; i++)
                 http_response_clear(&a.lanes[i].answer);
         return r;
 }
 
-int transit_exchange(struct transit_servers *s, const struct transit_exchange *x, struct http_response *ret) {
-        *ret = (struct http_response) {};
-        if (s->n > 1 && !x->same_server)
-                return race(s, x, ret);
-        return transit_exchange_with(s->config, s->http, s->authorities[x->same_server ? *x->server % s->n : 0], x, NULL, ret);
+static int ask_several(struct transit_servers *s, const struct transit_exchange *x, unsigned *place, struct http_response *ret) {
+        int r;
+
+        if (!transit_is_login(x->call))
+                return race(s, RACE_ASK, x, place, ret);
+        r = race(s, RACE_LOOK, x, place, ret);
+        if (r < 0)
+                return r;
+        http_response_clear(ret);
+        return race(s, RACE_ONE_BY_ONE, x, place, ret);
 }
 
-unsigned transit_servers_preferred(const struct transit_servers *s) {
-        return s->preferred;
+int transit_exchange(struct transit_servers *s, const struct transit_exchange *x, struct http_response *ret) {
+        unsigned place = x->same_place ? *x->place : 0;
+        int r;
+
+        *ret = (struct http_response) {};
+        if (s->n > 1 && !x->same_place)
+                r = ask_several(s, x, &place, ret);
+        else
+                r = transit_cluster_exchange(s->cluster, &place, x, NULL, ret);
+        if (r >= 0 && x->call == TRANSIT_LOGIN && ret->status == 200 && ret->json && transit_wants_more(ret->body, ret->body_size))
+                r = -EOPNOTSUPP;
+        s->answered = place;
+        if (x->place)
+                *x->place = place;
+        return r;
+}
+
+int transit_servers_check(struct transit_servers *s, const struct transit_exchange *x, struct http_response *ret) {
+        *ret = (struct http_response) {};
+        return transit_cluster_check(s->cluster, *x->place, x, NULL, ret);
+}
+
+unsigned transit_servers_answered(const struct transit_servers *s) {
+        return s->answered;
 }
 
 void transit_judge_failure(int r, const struct http_response *y, struct judgement *ret) {
         if (r == -EHOSTUNREACH)
                 judgement_set(ret, VERDICT_UNREACHABLE, "other cluster", "%s", y->error);
+        else if (r == -EHOSTDOWN)
+                judgement_set(ret, VERDICT_UNREACHABLE, VAULT_CODE_SEALED, "%s", y->error);
+        else if (r == -EOPNOTSUPP)
+                judgement_set(ret, VERDICT_MISCONFIGURED, "login: MFA", "the vault wants a second factor of this login, which a node has not: "
+                              "take the role out of that enforcement");
         else
                 http_judge_failure(r, y, ret);
 }

@@ -8,8 +8,11 @@
  *            ▼                                                                            ▼
  *       that is the answer; it is asked first from then on; the others are called off
  *
- * A server is asked for its cluster first (sys/health, which needs no token) unless that was done within the last minute: one of
- * another cluster, sealed or not a vault sees no token, no secret id and no key. With Host= alone none of this is done. */
+ * A server is asked for its cluster first (transit-cluster.h): one of another cluster, sealed or not a vault sees no token, no secret id
+ * and no key. Host= alone is asked before logins.
+ *
+ * A login, which the vault counts, goes to no two servers at once: sys/health alone is asked of them as above, and who answers it is asked for
+ * the login; another one after it only where its answer does not count. */
 
 #include "transit-verdict.h"
 #include "vault.h"
@@ -28,8 +31,8 @@ struct transit_exchange {
         const char *client_request_id;   /* or NULL */
         bool carries_secret, fresh_connection;
         bool outside;                    /* of the server, not of a namespace: sent without Namespace= */
-        bool same_server;                /* the one that *server says, and no other */
-        unsigned *server;                /* which one answered; NULL: does not matter */
+        unsigned *place;                 /* which one answered, a standby's redirect being followed; NULL: does not matter */
+        bool same_place;                 /* the one that *place says, and no other */
         uint64_t deadline_usec;
 };
 
@@ -39,12 +42,17 @@ int transit_servers_new(const struct vault_config *c, struct http_pool *http, st
 /* No exchange may be under way. Accepts NULL, returns NULL. */
 struct transit_servers *transit_servers_free(struct transit_servers *s);
 
-/* As http_perform(); -EINVAL also where the URL is too long, -EHOSTUNREACH: no server is one of the cluster that is meant, with
- * ret->error saying which. Safe from several threads. */
+/* As http_perform(); -EINVAL also where the URL is too long, -EHOSTUNREACH: no server, or not the one that a standby named, is of the
+ * cluster that is meant, -EHOSTDOWN: it is sealed, both with ret->error saying which, -EOPNOTSUPP: a login that wants a second factor. Safe from
+ * several threads. */
 int transit_exchange(struct transit_servers *s, const struct transit_exchange *x, struct http_response *ret);
 
-/* The one that answered last. */
-unsigned transit_servers_preferred(const struct transit_servers *s);
+/* Whether the one of *x->place is of the cluster of ClusterId=, which there is: asked in any case. The rest of x, but for the id, the
+ * deadline and the kind of connection, does not matter. Returns the same. */
+int transit_servers_check(struct transit_servers *s, const struct transit_exchange *x, struct http_response *ret);
+
+/* Which one answered last. */
+unsigned transit_servers_answered(const struct transit_servers *s);
 
 /* What a negative result of it means. */
 void transit_judge_failure(int r, const struct http_response *y, struct judgement *ret);

@@ -10,8 +10,6 @@
 #define ON_ANY (ON_KEY | READ | BIT(TRANSIT_LOOKUP) | BIT(TRANSIT_LOGIN) | BIT(TRANSIT_RENEW) | BIT(TRANSIT_UNWRAP) | \
                 BIT(TRANSIT_CAPABILITIES))
 #define TOKEN_NEEDED (ON_KEY | READ)
-#define NO_MOUNT "no such mount"
-#define NO_NAMESPACE "no such namespace"
 
 struct row {
         uint16_t status;
@@ -52,8 +50,8 @@ static const struct row rows[] = {
         { 403, NULL, ON_ANY, VERDICT_DENIED, 0, "permission denied" },
         { 401, NULL, ON_ANY, VERDICT_DENIED_WEAK, 0, NULL },
         /* the vault, or the way there */
-        { 404, "no handler for route *", ON_ANY, VERDICT_UNREACHABLE, 0, NO_MOUNT },
-        { 404, "namespace not found", ON_ANY, VERDICT_UNREACHABLE, 0, NO_NAMESPACE },
+        { 404, "no handler for route *", ON_ANY, VERDICT_UNREACHABLE, 0, VAULT_CODE_NO_MOUNT },
+        { 404, "namespace not found", ON_ANY, VERDICT_UNREACHABLE, 0, VAULT_CODE_NO_NAMESPACE },
         { 412, NULL, ON_ANY, VERDICT_UNREACHABLE, 0, NULL },        /* a replica that lags behind */
         { 429, NULL, ON_ANY, VERDICT_THROTTLED, 0, NULL },
         { 472, NULL, ON_ANY, VERDICT_UNREACHABLE, 0, "standby" },
@@ -62,9 +60,9 @@ static const struct row rows[] = {
         { 500, "local node not active but active cluster node not found", ON_ANY, VERDICT_UNREACHABLE, 0, "no leader" },
         { 500, "no active Vault instance found", ON_ANY, VERDICT_UNREACHABLE, 0, "no leader" },
         { 503, "no active Vault instance found", ON_ANY, VERDICT_UNREACHABLE, 0, "no leader" },
-        { 503, "Vault is sealed", ON_ANY, VERDICT_UNREACHABLE, 0, "sealed" },
-        { 503, "namespace is sealed", ON_ANY, VERDICT_UNREACHABLE, 0, "sealed" },
-        { 503, "API access to this namespace has been locked*", ON_ANY, VERDICT_UNREACHABLE, 0, "namespace locked" },
+        { 503, "Vault is sealed", ON_ANY, VERDICT_UNREACHABLE, 0, VAULT_CODE_SEALED },
+        { 503, "namespace is sealed", ON_ANY, VERDICT_UNREACHABLE, 0, VAULT_CODE_SEALED },
+        { 503, "API access to this namespace has been locked*", ON_ANY, VERDICT_UNREACHABLE, 0, VAULT_CODE_NAMESPACE_LOCKED },
 };
 
 /* Go's list of one error: "1 error occurred:\n\t* TEXT\n\n". */
@@ -189,14 +187,8 @@ bool transit_judge_refused(const struct judgement *refused, const struct transit
 bool transit_judge_place(struct judgement *j) {
         struct judgement was = *j;
 
-        if (j->verdict != VERDICT_UNREACHABLE || (!streq(j->code, NO_MOUNT) && !streq(j->code, NO_NAMESPACE)))
+        if (j->verdict != VERDICT_UNREACHABLE || (!streq(j->code, VAULT_CODE_NO_MOUNT) && !streq(j->code, VAULT_CODE_NO_NAMESPACE)))
                 return false;
         judgement_set(j, VERDICT_DENIED, was.code, "%s; the cluster is the one that is meant: it was taken away there", was.text);
         return true;
-}
-
-void transit_judge_cluster(const char *wanted, const char *found, struct judgement *ret) {
-        judgement_set(ret, VERDICT_UNREACHABLE, "other cluster",
-                      "ClusterId=%s is not the cluster %s that answers: what it says of the key does not count", wanted,
-                      *found ? found : "without an id");
 }

@@ -30,6 +30,11 @@ enum transit_call {
         TRANSIT_UNWRAP,              /* sys/wrapping/lookup, sys/wrapping/unwrap */
 };
 
+/* What shows a secret id, or what is as good as one, and changes something in the vault: to be asked once, and of the right one. */
+static inline bool transit_is_login(enum transit_call c) {
+        return c == TRANSIT_LOGIN || c == TRANSIT_UNWRAP;
+}
+
 /* The code of a wrapping token that is used up. */
 #define TRANSIT_CODE_TAKEN VAULT_CODE_SECRET_ID_TAKEN
 
@@ -60,6 +65,3 @@ bool transit_judge_refused(const struct judgement *refused, const struct transit
 /* Where what is missing is the mount or the namespace, of keys or of the login, and the cluster that says so is the one of
  * ClusterId=: its owner took it away. True: *j is DENIED now, and was UNREACHABLE, as it stays of a server that may be any. */
 bool transit_judge_place(struct judgement *j);
-
-/* An answer in the name of the cluster that was not the one of ClusterId=: its word on the key counts for nothing. */
-void transit_judge_cluster(const char *wanted, const char *found, struct judgement *ret);

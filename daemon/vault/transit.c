@@ -18,7 +18,6 @@ struct question {
         const char *verb;                /* "decrypt", "encrypt", "keys" */
         const char *payload;             /* POST, or NULL: GET */
         bool carries_secret;
-        bool same_server;                /* as the question before */
 };
 
 /* One operation under way. */
@@ -29,7 +28,7 @@ struct run {
         struct secret *token;
         bool token_cached;               /* it was there before: a newer one is worth a try */
         struct judgement note;           /* of the login that it is from */
-        unsigned server;                 /* that answered last */
+        unsigned place;                  /* that answered last */
 };
 
 static void run_done(struct run *r) {
@@ -62,7 +61,7 @@ static bool refuse_checked(struct run *r, struct judgement *j) {
         struct judgement here = *j;
         bool place = r->vault->config->cluster_id && transit_judge_place(&here);
 
-        if ((place || j->verdict == VERDICT_REVOKED) && !is_our_cluster(r))
+        if ((place || j->verdict == VERDICT_REVOKED || j->verdict == VERDICT_DENIED) && !is_our_cluster(r))
                 return false;
         return refuse(r, place ? &here : j);
 }
@@ -80,7 +79,7 @@ static bool get_token(struct run *r, uint64_t not_before_usec) {
         if (k < 0) {
                 r->reply->http_status = 0;
                 r->reply->retry_after_sec = t.retry_after_sec;
-                r->server = transit_servers_preferred(r->vault->transit);
+                r->place = transit_servers_answered(r->vault->transit);
                 return refuse_checked(r, &t.failure);
         }
         r->token = t.token;
@@ -89,22 +88,21 @@ static bool get_token(struct run *r, uint64_t not_before_usec) {
         return true;
 }
 
-/* True: an HTTP answer came. */
-static bool send_once(struct run *r, const struct question *q, const char *path, bool with_token, struct http_response *answer) {
+static struct transit_exchange exchange(struct run *r, const struct question *q, const char *path) {
         const struct vault_request *request = r->call->request;
-        const struct transit_exchange x = {
-                .call = q->call, .server = &r->server, .same_server = q->same_server,
-                .path = path, .body = q->payload, .body_size = q->payload ? strlen(q->payload) : 0,
-                .token = with_token ? r->token : NULL, .outside = !with_token, .client_request_id = request->client_request_id,
-                .carries_secret = q->carries_secret, .fresh_connection = request->flags & VAULT_FLAG_FRESH_CONNECTION,
-                .deadline_usec = r->call->deadline_usec,
+
+        return (struct transit_exchange) {
+                .call = q->call, .place = &r->place, .path = path, .body = q->payload, .body_size = q->payload ? strlen(q->payload) : 0,
+                .token = r->token, .client_request_id = request->client_request_id, .carries_secret = q->carries_secret,
+                .fresh_connection = request->flags & VAULT_FLAG_FRESH_CONNECTION, .deadline_usec = r->call->deadline_usec,
         };
+}
+
+/* k: of the exchange. True: an HTTP answer came. */
+static bool has_answer(struct run *r, int k, const struct http_response *answer) {
         struct vault_reply *y = r->reply;
         struct judgement j;
-        int k;
 
-        http_response_clear(answer);
-        k = transit_exchange(r->vault->transit, &x, answer);
         y->round_trip_usec = answer->usec;
         y->http_status = answer->status;
         y->retry_after_sec = answer->retry_after_sec;
@@ -112,6 +110,13 @@ static bool send_once(struct run *r, const struct question *q, const char *path,
                 return true;
         transit_judge_failure(k, answer, &j);
         return refuse(r, &j);
+}
+
+static bool send_once(struct run *r, const struct question *q, const char *path, struct http_response *answer) {
+        const struct transit_exchange x = exchange(r, q, path);
+
+        http_response_clear(answer);
+        return has_answer(r, transit_exchange(r->vault->transit, &x, answer), answer);
 }
 
 static bool is_good(const struct http_response *answer) {
@@ -129,36 +134,26 @@ static bool ask_mount(struct run *r, const struct question *q, struct http_respo
         char path[TRANSIT_PATH_MAX];
 
         snprintf(path, sizeof(path), "%s/%s/%s", r->vault->config->mount, q->verb, r->call->request->key.name);
-        return send_once(r, q, path, true, answer);
+        return send_once(r, q, path, answer);
 }
 
 static bool ask_lookup(struct run *r, struct http_response *answer) {
         const struct question q = { .call = TRANSIT_LOOKUP, .carries_secret = true };     /* it shows the token */
 
-        return send_once(r, &q, "auth/token/lookup-self", true, answer);
+        return send_once(r, &q, "auth/token/lookup-self", answer);
 }
 
-/* "Not found" and "revoked" count only from the cluster that is meant. False: y says what there is instead. */
+/* No refusal, of the key or of the login, counts but from the cluster that is meant. False: y says what there is instead. */
 static bool is_our_cluster(struct run *r) {
         _cleanup_(http_response_clear) struct http_response answer = {};
-        const struct question q = { .same_server = true };
-        const char *wanted = r->vault->config->cluster_id;
-        struct vault_reply *y = r->reply;
-        uint16_t status = y->http_status;
-        char found[65] = "";
-        struct judgement j;
+        const struct transit_exchange x = exchange(r, &(struct question) {}, NULL);
+        uint16_t status = r->reply->http_status;
 
-        if (!wanted)
+        if (!r->vault->config->cluster_id)
                 return true;
-        if (!send_once(r, &q, "sys/health?standbyok=true&perfstandbyok=true", false, &answer))
+        if (!has_answer(r, transit_servers_check(r->vault->transit, &x, &answer), &answer))
                 return false;
-        if (!answer.json || transit_parse_cluster(answer.body, answer.body_size, found) < 0)
-                *found = 0;
-        if (!streq(found, wanted)) {
-                transit_judge_cluster(wanted, found, &j);
-                return refuse(r, &j);
-        }
-        y->http_status = status;
+        r->reply->http_status = status;
         return true;
 }
 
@@ -376,7 +371,7 @@ static void transit_check_excess(struct vault *v, const struct vault_call *c, st
 
         if (transit_excess_body(mount, key, body) < 0)
                 return vault_reply_set(y, VERDICT_MISCONFIGURED, "request", "names that are too long");
-        if (!get_token(&r, 0) || !send_once(&r, &q, "sys/capabilities-self", true, &answer))
+        if (!get_token(&r, 0) || !send_once(&r, &q, "sys/capabilities-self", &answer))
                 return;
         if (!is_good(&answer)) {
                 e = evidence(q.call, &answer);

@@ -127,6 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 value(body, size, (const char *) data + 1, false);
                 break;
         case 2:
+                (void) transit_wants_more(body, size);
                 token(body, size, (const char *) data + 1);
                 break;
         case 3:

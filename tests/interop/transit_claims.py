@@ -159,7 +159,8 @@ class Claims:
                 vault("jwt", "of-jwt", "Role=node\nJwtFile=%s/jwt\n" % d) +
                 vault("kubernetes", "of-kubernetes", "AuthMount=kubernetes\nRole=node\nJwtFile=%s/account\n" % d) +
                 vault("cluster", "of-cluster", approle + "ClusterId=%s\n" % self.cluster) +
-                vault("other", "of-other", approle + "ClusterId=%s\n" % uuid.uuid4()) +
+                vault("other-login", "of-other-login", approle + "ClusterId=%s\n" % uuid.uuid4()) +
+                vault("other", "of-other", "TokenFile=%s/token\nClusterId=%s\n" % (d, uuid.uuid4())) +
                 vault("servers", "of-servers", approle + "ClusterId=%s\nServers=localhost:%d\n" % (self.cluster, b.port),
                       port=self.closed) +
                 vault("mount", "of-mount", approle + "Mount=team/keys\n") +
@@ -356,12 +357,16 @@ class Claims:
         assert self.expect(self.challenge("of-cluster", "cluster"), "REVOKED", "key not found").status == 404
         self.expect(self.client("cluster").call(CHECK_DELETED, self.uri % "of-cluster/1"), "GRANTED")
 
-    def c14_deleted_in_another_cluster(self):
+    def c14_another_cluster_sees_no_login_and_is_not_believed(self):
+        blob, before = self.sealed_k()[2], len(self.bao.requests("auth/approle/login"))
         self.make("of-other")
-        self.expect(self.challenge("of-other", "other"), "GRANTED")
+        for token in ("s.none", self.new_token()):
+            self.write("token", token)
+            for vault in ("other", "other-login"):
+                self.expect(self.client(vault).call(UNWRAP, self.uri % ("of-%s/1" % vault), blob), "UNREACHABLE", "other cluster")
         self.delete("of-other")
-        self.expect(self.challenge("of-other", "other"), "UNREACHABLE", "other cluster")
         self.expect(self.client("other").call(CHECK_DELETED, self.uri % "of-other/1"), "UNREACHABLE", "other cluster")
+        assert len(self.bao.requests("auth/approle/login")) == before
 
     def c15_another_key_of_the_same_name(self):
         self.make("replaced")

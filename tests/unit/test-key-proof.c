@@ -29,6 +29,7 @@ static struct vault_config vault;
 static struct manager manager;
 
 static bool lies, says_symmetric;
+static const char *no_place;            /* the code that says so */
 static char asked[64];                  /* the operations, a letter each */
 static struct outcome end;
 static struct proven_key got;
@@ -58,6 +59,13 @@ int worker_ask(struct worker_link *w _unused_, const struct vault_request *q, in
         EVP_PKEY *p = lies ? workers : vaults;
         struct vault_request copy = *q;
 
+        if (no_place) {
+                y.verdict = streq(no_place, VAULT_CODE_NO_MOUNT) ? VERDICT_UNREACHABLE : VERDICT_DENIED;
+                y.http_status = 404;
+                snprintf(y.code, sizeof(y.code), "%s", no_place);
+                callback(&y, user);
+                return 0;
+        }
         asked[strlen(asked)] = q->op == VAULT_OP_GET_KEY ? 'g' : q->op == VAULT_OP_WRAP ? 'w' : 'u';
         if (q->op == VAULT_OP_GET_KEY) {
                 strcpy(y.kid, KEY "/1");
@@ -104,6 +112,7 @@ static int set_up(void **state _unused_) {
         static char *keys[] = { (char *) "k", NULL };
 
         lies = says_symmetric = false;
+        no_place = NULL;
         vault = (struct vault_config) { .name = (char *) "main", .provider = (char *) "azure", .host = (char *) "v.test", .port = 443, .keys = keys };
         config.vaults = &vault;
         manager.config = &config;
@@ -147,6 +156,28 @@ static void with_one_nothing_else_is_asked(void **state _unused_) {
         assert_string_equal(asked, "g");
 }
 
+/* Unless a volume has that key: then it was there, and the vault's word stands. */
+static void a_place_that_never_was_is_named_wrongly(void **state _unused_) {
+        static struct key known;
+
+        for (unsigned i = 0; i < 2; i++) {
+                no_place = i == 0 ? VAULT_CODE_NO_MOUNT : VAULT_CODE_NO_NAMESPACE;
+                assert_int_equal(prove(NULL), EXIT_CODE_FAILED);
+                assert_int_equal(got.answer.verdict, VERDICT_MISCONFIGURED);
+                assert_non_null(strstr(end.message, "MISCONFIGURED (HTTP 404, no such "));
+                assert_non_null(strstr(end.message, "Mount="));
+        }
+        no_place = "standby";
+        assert_int_equal(prove(NULL), EXIT_CODE_REVOKED);
+        no_place = VAULT_CODE_NO_MOUNT;
+        assert_int_equal(key_uri_parse(KEY "/1", &known.uri, NULL), 0);
+        LIST_INSERT_HEAD(&manager.keys, &known, keys);
+        assert_int_equal(prove(NULL), EXIT_CODE_UNREACHABLE);
+        assert_int_equal(got.answer.verdict, VERDICT_UNREACHABLE);
+        assert_null(strstr(end.message, "Mount="));
+        LIST_REMOVE(&known, keys);
+}
+
 static void the_configuration_says_it_too(void **state _unused_) {
         char text[sizeof("sha256:") + KEY_DIGEST_SIZE], digest[KEY_DIGEST_SIZE];
         char *list[] = { text, NULL };
@@ -166,6 +197,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup(without_an_expectation_the_workers_word_counts, set_up),
                 cmocka_unit_test_setup(with_one_nothing_else_is_asked, set_up),
+                cmocka_unit_test_setup(a_place_that_never_was_is_named_wrongly, set_up),
                 cmocka_unit_test_setup(the_configuration_says_it_too, set_up),
         };
 

@@ -6,6 +6,7 @@
 // sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/seal.c daemon/audit/reader.c daemon/audit/trail.c daemon/common/verdict.c
 // sources: daemon/audit/segments.c daemon/audit/seal-rsa.c daemon/audit/epochs.c daemon/audit/verify.c daemon/audit/sealer.c daemon/audit/keep.c
 // libs: json-c libsystemd
+#include "common/audit-events.h"
 #include "ctl-capture.h"
 #include "ctl/print.h"
 #include "ctl/review/cgroup.h"
@@ -156,6 +157,13 @@ static void a_drill_uses_its_own_volume(void **state _unused_) {
         assert_int_equal(judged(NULL), RULE_NONE);
         DAEMON("drill_ended", "volume=cmkd-drill", "drill=id", "result=failed", "why=cut");
         assert_int_equal(judged(NULL), RULE_DRILL_FAILED);
+}
+
+static void what_the_owner_did_to_the_vault_is_told(void **state _unused_) {
+        DAEMON("vault_sealed", "vault=bao", "key=https://bao.test/keys/k/1", "verdict=UNREACHABLE", "code=sealed", "volume=data1");
+        assert_int_equal(judged(NULL), RULE_VAULT_SEALED);
+        assert_string_equal(rule_id(RULE_VAULT_SEALED), "vault-sealed");
+        assert_true(audit_event_exists("vault_*", 7));
 }
 
 static void who_works_against_the_recording(void **state _unused_) {
@@ -421,7 +429,7 @@ int main(void) {
                 TEST(a_released_key_is_authorised_once), TEST(a_key_given_to_others_is_theirs_to_set),
                 TEST(a_format_releases_nothing_to_the_kernel), TEST(a_release_that_was_not_used_is_over),
                 TEST(a_key_in_a_table_is_found_whoever_put_it_there), TEST(a_call_that_failed_used_nothing),
-                TEST(opens_of_every_day_are_known), TEST(who_works_against_the_recording),
+                TEST(opens_of_every_day_are_known), TEST(what_the_owner_did_to_the_vault_is_told), TEST(who_works_against_the_recording),
                 TEST(a_drill_uses_its_own_volume), TEST(a_node_has_its_own_baseline), TEST(who_looks_for_the_key_is_found),
                 TEST(the_baseline_is_read_from_the_configuration), TEST(numbers), TEST(what_repeats_itself_is_counted),
                 TEST(polls_are_counted), TEST(bytes_by_workload), TEST(filters), TEST(units_and_containers),

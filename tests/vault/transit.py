@@ -23,7 +23,7 @@ from httpd import Reply
 TYPES = {"rsa-2048": 2048, "rsa-3072": 3072, "rsa-4096": 4096}
 SYMMETRIC = {"aes256-gcm96": AESGCM, "chacha20-poly1305": ChaCha20Poly1305}
 VERBS = ("decrypt", "encrypt", "read")
-FAULT_OPS = {"decrypt": "unwrap", "encrypt": "wrap", "read": "get"}
+FAULT_OPS = {"decrypt": "unwrap", "encrypt": "wrap", "read": "get", "login": "token"}
 TOO_OLD = "ciphertext or signature version is disallowed by policy (too old)"
 SOFT_DELETED = "refusing to use soft-deleted key"
 # as in api.py: these answer by themselves
@@ -73,7 +73,7 @@ class Transit:
         try:
             with self.store.lock:
                 doc = self.answer(req, entry, op, path, name)
-            reply = Reply(503 if doc.get("sealed") else 200, doc, "application/json")
+            reply = Reply(503 if doc.get("sealed") else self.state.get("health", 200) if op == "health" else 200, doc, "application/json")
         except Refused as e:
             reply = Reply(e.status, {"errors": e.messages}, "application/json")
             if e.status == 307:
@@ -99,15 +99,11 @@ class Transit:
         if op == "health":
             if req.headers.get("x-vault-namespace"):
                 raise Refused(400, "operation unavailable in namespaces")
+            self.planned("health")
             return self.health()
         if self.state["sealed"]:
             raise Refused(503, "Vault is sealed")
-        for planned in self.state["answers"]:
-            if planned["op"] in (op, "any"):
-                planned["count"] -= 1
-                if planned["count"] == 0:
-                    self.state["answers"].remove(planned)
-                raise Refused(planned["status"], *planned["messages"])
+        self.planned(op, "any")
         if op == "login":
             return self.good(entry, auth=self.login(self.body(req)))
         if op in ("wrap-lookup", "wrap-unwrap"):
@@ -125,6 +121,14 @@ class Transit:
         if op not in self.state["policy"]:
             raise Refused(403, listed("permission denied"))
         return self.good(entry, getattr(self, op)(name, self.body(req)))
+
+    def planned(self, *ops):
+        for planned in self.state["answers"]:
+            if planned["op"] in ops:
+                planned["count"] -= 1
+                if planned["count"] == 0:
+                    self.state["answers"].remove(planned)
+                raise Refused(planned["status"], *planned["messages"])
 
     def capabilities(self, doc):
         """Of the policy: update on decrypt/* and encrypt/*, read on keys/*, and what the owner gave beyond that."""
@@ -193,6 +197,9 @@ class Transit:
                 raise Refused(400, "missing " + field)
         if self.state["roles"].get(doc["role_id"]) != doc["secret_id"]:
             raise Refused(400, "invalid role or secret ID")
+        if self.state.get("mfa"):
+            return dict(self.auth({"token": "", "end": 0}), lease_duration=0, renewable=False,
+                        mfa_requirement={"mfa_request_id": str(uuid.uuid4()), "mfa_constraints": {}})
         return self.auth(self.new_token())
 
     # keys
@@ -292,9 +299,9 @@ class Transit:
         "delete": "NAME: needs deletion_allowed=true", "soft-delete": "NAME", "restore": "NAME", "seal": "", "unseal": "",
         "policy": "VERB...: what tokens of nodes may do (decrypt encrypt read)", "ttl": "SECONDS: of tokens",
         "capability": "PATH CAPABILITY...: what they may do beyond that; without any: no more", "token": "[SECONDS]: a token", "revoke-tokens": "all of them", "role": "a new role: its id and secret id",
-        "remove-role": "ID", "wrap": "SECRET-ID [PATH]: a token that it can be had with once; PATH is who made it", "unwrap": "TOKEN: somebody was faster",
+        "remove-role": "ID", "health": "STATUS: of sys/health, where it is not sealed", "mfa": "yes or no: of a login", "wrap": "SECRET-ID [PATH]: a token that it can be had with once; PATH is who made it", "unwrap": "TOKEN: somebody was faster",
         "cluster": "ID: another cluster id", "answer": "OP STATUS COUNT [MESSAGE]: instead of an answer; "
-        "OP may be any, COUNT 0 is until cleared", "clear": "no such answers any more", "show": "the state, without secrets",
+        "OP may be any (but health), COUNT 0 is until cleared", "clear": "no such answers any more", "show": "the state, without secrets",
     }
 
     def act(self, action, words):
@@ -324,6 +331,12 @@ class Transit:
     @staticmethod
     def secret():
         return base64.b64encode(os.urandom(32)).decode()
+
+    def do_health(self, status):
+        self.state["health"] = int(status)
+
+    def do_mfa(self, word):
+        self.state["mfa"] = word == "yes"
 
     def do_rotate(self, name, material=None):
         key = self.state["keys"][name]

@@ -122,7 +122,7 @@ static const struct { const char *event; int condition; } history[] = {
         { "breaker", -1 }, { "key_read", -1 }, { "owner_floors", -1 }, { "key_expired", -1 }, { "key_expires_soon", -1 }, { "key_outdated", -1 }, { "header_restored", -1 },
         { "taken_over", -1 }, { "keyslots_removed", -1 }, { "encrypt_begun", -1 }, { "personalized", -1 }, { "key_enrolled", -1 }, { "key_removed", -1 },
         { "key_rotated", -1 }, { "key_version_removed", -1 },
-        { "key_unsafe", -1 }, { "login_alarm", -1 }, { "login_replaced", -1 },
+        { "key_unsafe", -1 }, { "login_alarm", -1 }, { "login_replaced", -1 }, { "vault_sealed", -1 },
 };
 
 /* The fields that say what is not in the event's name, in this order. */

@@ -96,6 +96,8 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
         [RULE_LOGIN_ALARM] = { "login-alarm", "A wrapped secret id was used up, or wrapped by somebody else, when this node came for it",
                 "Somebody else may be able to log in as this node: destroy the secret id in the vault, and look for its uses in the vault's log.",
                 GRAVITY_ALERT },
+        [RULE_VAULT_SEALED] = { "vault-sealed", "The vault was sealed, or its namespace locked, by its owner",
+                "No key in it can be used until that is undone; volumes stay open for as long as the policy allows.", GRAVITY_WARNING },
         [RULE_LOGIN_REPLACED] = { "login-replaced", "Another secret id was delivered to this node and taken into use",
                 "Whoever sets the node up should know of it.", GRAVITY_NOTE },
         [RULE_REFUSED] = { "refused", "A disk, key or request was refused", "The record says why.", GRAVITY_NOTE },
@@ -238,6 +240,7 @@ static const struct { const char *event; enum rule rule; } of_daemon[] = {
         { "disk_removed", RULE_DISK_REMOVED }, { "closed_elsewhere", RULE_CLOSED_ELSEWHERE },
         { "key_expired", RULE_KEY_EXPIRED }, { "key_expires_soon", RULE_KEY_EXPIRES_SOON }, { "header_restored", RULE_HEADER_RESTORED }, { "key_unsafe", RULE_KEY_UNSAFE },
         { "login_alarm", RULE_LOGIN_ALARM }, { "login_replaced", RULE_LOGIN_REPLACED },
+        { "vault_sealed", RULE_VAULT_SEALED },
 };
 
 static int judge_daemon(struct rules *r, const struct record *record, enum rule *ret) {

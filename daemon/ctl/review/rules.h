@@ -50,6 +50,7 @@ enum rule {
         RULE_BREAKER,
         RULE_DRILL_FAILED,
         RULE_LOGIN_ALARM,
+        RULE_VAULT_SEALED,
         /* worth a look */
         RULE_LOGIN_REPLACED,
         RULE_REFUSED,
