@@ -222,5 +222,5 @@ const char *disk_op_to_string(enum disk_op op);
 
 /* A failure that says nothing of the disk's header or its mapping: whoever asks again may hear something else. */
 static inline bool disk_reply_is_passing(const struct disk_reply *y) {
-        return y->error < 0 && (y->silence != DISK_ANSWERED || y->error == -EIO || y->error == -ENOMEM);
+        return y->error < 0 && (y->silence != DISK_ANSWERED || y->error == -EIO || y->error == -ETIMEDOUT || y->error == -ENOMEM);
 }
