@@ -40,6 +40,7 @@ static struct key key;
 static struct wrap bound = { .key = &key };
 
 static bool is_mapped;                   /* in sysfs */
+static int n_below;                      /* that it stands on */
 static struct open_mark_text mark;
 static enum lease_cause cut;
 static const char *not_bound;            /* why */
@@ -120,10 +121,8 @@ int mapping_sysfs_for_each(int (*f)(const struct mapping_seen *s, void *user), v
 }
 
 int mapping_sysfs_below(uint32_t major _unused_, uint32_t minor _unused_, struct below *ret, size_t max _unused_) {
-        if (!is_mapped)
-                return -ENOENT;
         *ret = (struct below) { .major = 8, .name = "sda" };
-        return 1;
+        return is_mapped ? n_below : -ENOENT;
 }
 
 void open_mark_read(const char *uuid _unused_, struct open_mark_text *ret) {
@@ -247,6 +246,7 @@ static int set_up(void **state _unused_) {
         manager = (struct manager) { .trust = &list };
         LIST_INIT(&manager.volumes);
         is_mapped = true;
+        n_below = 1;
         mark = (struct open_mark_text) { .mark = OPEN_MARK_ATTACHED, .issued = instant_now(), .mapping = "data1" };
         cut = CAUSE_NONE;
         not_bound = NULL;
@@ -375,6 +375,24 @@ static void test_gone_later(void **state _unused_) {
         assert_int_equal(n_children, 2);
 }
 
+static void test_pulled(void **state _unused_) {
+        n_below = 0;
+        start(true);
+        somebody_looks(FLAGS);
+        assert_int_equal(volume->state, VOLUME_CUTTING);
+        assert_int_equal(volume->cause, CAUSE_DISK_REMOVED);
+}
+
+/* Closed and opened again between two looks it has another number: no disk has been pulled. */
+static void test_renumbered(void **state _unused_) {
+        start(true);
+        nobody_looks(DISK_OP_RECOGNIZE);
+        n_below = -ENOENT;
+        pass_time();
+        somebody_looks(FLAGS);
+        assert_int_equal(volume->state, VOLUME_ATTACHED);
+}
+
 static void test_no_memory(void **state _unused_) {
         out_of_memory = true;
         start(true);
@@ -496,10 +514,11 @@ static void test_cut_is_attached_meanwhile(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_looked_at), TEST(test_not_mapped), cmocka_unit_test_teardown(test_looked_at_later, tear_down), TEST(test_cut_meanwhile),
-                TEST(test_others_later), TEST(test_never_looked_at), TEST(test_goes_between_two_looks), TEST(test_gone_later),
-                TEST(test_no_memory), TEST(test_while_we_run), TEST(test_released), TEST(test_cut), TEST(test_cut_is_not_ours),
-                TEST(test_cut_is_read_later), TEST(test_cut_is_attached_meanwhile),
+                TEST(test_looked_at), TEST(test_not_mapped), cmocka_unit_test_teardown(test_looked_at_later, tear_down),
+                TEST(test_cut_meanwhile), TEST(test_others_later), TEST(test_never_looked_at), TEST(test_goes_between_two_looks),
+                TEST(test_gone_later), TEST(test_pulled), TEST(test_renumbered), TEST(test_no_memory), TEST(test_while_we_run),
+                TEST(test_released), TEST(test_cut), TEST(test_cut_is_not_ours), TEST(test_cut_is_read_later),
+                TEST(test_cut_is_attached_meanwhile),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
