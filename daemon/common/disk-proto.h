@@ -184,8 +184,16 @@ struct disk_wrap {
         size_t wrapped_size;
 };
 
+/* Not on the wire: what the manager says in the place of a child. */
+enum disk_silence {
+        DISK_ANSWERED,                    /* it spoke for itself */
+        DISK_SILENT,                      /* it died, was killed, or made no sense: it may have begun */
+        DISK_NOT_STARTED,                 /* there was none: nobody was asked, and nothing happened */
+};
+
 struct disk_reply {
         int32_t error;                    /* negative errno, 0: done */
+        enum disk_silence silence;        /* of a reply that came from a child: DISK_ANSWERED, whatever it sent */
         uint8_t exit_code;                /* enum exit_code that says it best */
         char message[1025];               /* for people: what is wrong and what to do; no control characters */
         uint32_t flags;
@@ -211,3 +219,8 @@ int disk_reply_encode(const struct disk_reply *y, struct wire_frame *ret);
 int disk_reply_decode(struct wire_cursor *c, struct disk_reply *ret);
 
 const char *disk_op_to_string(enum disk_op op);
+
+/* A failure that says nothing of the disk's header or its mapping: whoever asks again may hear something else. */
+static inline bool disk_reply_is_passing(const struct disk_reply *y) {
+        return y->error < 0 && (y->silence != DISK_ANSWERED || y->error == -EIO || y->error == -ETIMEDOUT || y->error == -ENOMEM);
+}

@@ -23,6 +23,7 @@
 #include "wrap-mark.h"
 
 #define QUERY_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define AGAIN_MAX_SEC 15u
 
 struct adoption {
         struct manager *manager;
@@ -33,23 +34,26 @@ struct adoption {
 
 struct candidate {
         struct manager *manager;
-        struct adoption *adoption;             /* NULL: it appeared while we run */
+        struct adoption *adoption;             /* NULL: nobody waits for it */
         char uuid[37];                         /* the volume may be another object, or none, by the time of an answer */
         struct mapping_seen seen;
         struct recognize_facts facts;
         bool elsewhere;                        /* its key was released for another device */
         struct open_mark_text mark;
         struct breaker_slot slot;
+        unsigned failures;                     /* how often nobody could look */
+        enum volume_state before;
 };
+
+static const struct disk_reply no_memory = { .error = -ENOMEM, .message = "out of memory" };
 
 static struct volume *volume_of(const struct candidate *c) {
         return manager_volume_by_uuid(c->manager, c->uuid);
 }
 
-static void leave(struct candidate *c) {
-        struct adoption *a = c->adoption;
+static void count_out(struct candidate *c) {
+        struct adoption *a = TAKE_PTR(c->adoption);
 
-        free(c);
         if (!a || --a->pending > 0)
                 return;
         a->manager->adopted = true;
@@ -58,6 +62,16 @@ static void leave(struct candidate *c) {
         log_info("Ready");
         sd_notify(0, "READY=1");
         free(a);
+}
+
+static void leave(struct candidate *c) {
+        /* What happened to it meanwhile was left for now. */
+        if (c->failures > 0) {
+                mapping_watch_kick(c->manager->mappings);
+                drill_kick(c->manager);
+        }
+        count_out(c);
+        free(c);
 }
 
 static void give_up(struct candidate *c) {
@@ -192,7 +206,7 @@ static void adopt_open(struct candidate *c, struct volume *v, const struct disk_
                 keep_without_key(c, v, why);
                 return;
         }
-        if (c->adoption)
+        if (c->facts.at_start)
                 record(v, "adopted", LOG_NOTICE, held ? "held" : "attached");
         else
                 record(v, "attached", LOG_NOTICE, v->taken_over ? "it was open when it was taken over" :
@@ -227,8 +241,64 @@ static void adopt_cut(struct candidate *c, struct volume *v, const struct disk_r
         v->breaker_set |= c->facts.has_slot;
         volume_set_state(v, VOLUME_RECOVERY);
         log_alert("%s: it is not left open: %s", v->name, why);
-        record(v, c->adoption ? "adopted" : "refused", LOG_ALERT, why);
+        record(v, c->facts.at_start ? "adopted" : "refused", LOG_ALERT, why);
         cut_now(v, ACTION_CUT, cause, why);
+}
+
+static void ask(struct candidate *c);
+static void inspect(struct candidate *c, struct volume *v);
+
+static int on_again(sd_event_source *s, uint64_t usec _unused_, void *user) {
+        struct candidate *c = user;
+        struct volume *v = volume_of(c);         /* whose timer it is */
+
+        (void) sd_event_source_set_destroy_callback(s, NULL);
+        v->look_timer = sd_event_source_disable_unref(v->look_timer);
+        if (*c->seen.mapping)
+                ask(c);
+        else
+                inspect(c, v);
+        return 0;
+}
+
+/* Until somebody has looked; the start is over without that. The candidate is the timer's, which is the volume's. */
+static void again(struct candidate *c, struct volume *v) {
+        unsigned doubled = MIN_OF(c->failures++, 4u);
+        uint64_t sec = MIN_OF(1u << doubled, AGAIN_MAX_SEC);
+
+        v->look_timer = sd_event_source_disable_unref(v->look_timer);
+        count_out(c);
+        if (sd_event_add_time_relative(c->manager->event, &v->look_timer, CLOCK_BOOTTIME, sec * USEC_PER_SEC, 0, on_again, c) >= 0)
+                (void) sd_event_source_set_destroy_callback(v->look_timer, free);
+        else {
+                log_alert("%s: it is not looked at again: out of memory; \"systemctl restart cmkd\"", v->name);
+                free(c);
+        }
+}
+
+/* That nobody looked says nothing about what is there, least of all that it is not ours: its mark and its deadline count when somebody has. */
+static void unseen(struct candidate *c, struct volume *v, const struct disk_reply *y) {
+        if (c->failures == 0 && v->unseen) {
+                leave(c);                        /* who began before goes on */
+                return;
+        }
+        if (c->failures == 0)
+                log_alert("%s: mapped as %s, and nobody could look at what it is: %s; tried again. Until then its key is not polled, and %s",
+                          v->name, c->seen.mapping, y->message, c->facts.has_slot ? "the breaker's deadline stands" : "no deadline is known");
+        v->unseen = true;
+        if (v->state != VOLUME_ATTACHING) {
+                c->before = v->state;
+                manager_volume_mapped_as(v, c->seen.mapping);
+                (void) volume_set_state(v, VOLUME_ATTACHING);
+        }
+        again(c, v);
+}
+
+static void not_there(struct candidate *c, struct volume *v) {
+        if (v->unseen && !v->released)
+                (void) volume_set_state(v, c->before);
+        v->unseen = false;
+        give_up(c);
 }
 
 static void on_recognized(const struct disk_reply *y, int fd, void *user) {
@@ -242,8 +312,12 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
 
         safe_close(fd);
         /* Meanwhile somebody may have begun something with it: what it leaves is looked at then. */
-        if (!v || (v->state != VOLUME_CLOSED && v->state != VOLUME_CUT && !v->released)) {
+        if (!v || (v->state != VOLUME_CLOSED && v->state != VOLUME_CUT && !v->released && !(v->unseen && c->failures > 0))) {
                 leave(c);
+                return;
+        }
+        if (y->error < 0 && !(y->flags & DISK_FLAG_MAPPED)) {
+                unseen(c, v, y);
                 return;
         }
         f->flags = y->flags;
@@ -260,7 +334,7 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         if (what == RECOGNIZED_NOT) {
                 if (y->error < 0)
                         log_warning("%s: %s", v->name, y->message);
-                give_up(c);
+                not_there(c, v);
                 return;
         }
         if (!v->released)
@@ -292,22 +366,24 @@ static void ask(struct candidate *c) {
         struct disk_request q;
         struct below below[1];
         struct stat st;
+        int n;
 
-        c->facts.pulled = mapping_sysfs_below(c->seen.major, c->seen.minor, below, 1) < 1;
+        n = mapping_sysfs_below(c->seen.major, c->seen.minor, below, 1);
+        c->facts.pulled = n == 0;
         volume_disk_request(v, DISK_OP_RECOGNIZE, &q);
         if (t)
                 trust_fill_request(t, t->rekeying || t->has_next ? DISK_FLAG_REKEYING : 0, &q);
         snprintf(q.mapping, sizeof(q.mapping), "%s", c->seen.mapping);
-        if (c->facts.pulled || is_half_way(t, below))
+        if (n < 1 || is_half_way(t, below))
                 snprintf(q.device, sizeof(q.device), "/dev/disk/by-uuid/%s", c->uuid);
         else
                 snprintf(q.device, sizeof(q.device), "/dev/%s", below[0].name);
         if (!v->released)
                 memcpy(v->device, q.device, sizeof(v->device));
-        else if (!c->facts.pulled)
+        else if (n > 0)
                 c->elsewhere = stat(v->device, &st) >= 0 && st.st_rdev != makedev(below[0].major, below[0].minor);
         if (disk_child_start(c->manager->children, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_recognized, c, NULL) < 0)
-                give_up(c);
+                on_recognized(&no_memory, -EBADF, c);
 }
 
 void adopt_found(struct manager *m, const struct mapping_seen *s) {
@@ -360,6 +436,14 @@ int adopt_taken_over(struct manager *m, const char *uuid, struct instant asked) 
 
 /* ---- at start ---- */
 
+static void cut_before(const struct candidate *c, struct volume *v) {
+        if (v->state != VOLUME_CLOSED)
+                return;
+        v->cause = c->facts.cut;
+        volume_set_state(v, VOLUME_CUT);
+        record(v, "adopted", LOG_NOTICE, "cut");
+}
+
 /* Closed by an earlier manager, and nobody undid that: the key is polled on. */
 static void on_cut_inspected(const struct disk_reply *y, int fd, void *user) {
         struct candidate *c = user;
@@ -368,36 +452,46 @@ static void on_cut_inspected(const struct disk_reply *y, int fd, void *user) {
         const char *why;
 
         safe_close(fd);
-        if (!v) {
+        if (!v || volume_is_open(v)) {
                 leave(c);
                 return;
         }
         manager_volume_policy(c->manager, v);
+        if (v->state == VOLUME_ATTACHING || disk_reply_is_passing(y)) {
+                if (c->failures == 0)
+                        log_alert("%s: cut, and its header could not be read: %s; tried again. Until then it is not attached when its key is "
+                                  "enabled", v->name, y->message);
+                cut_before(c, v);
+                again(c, v);
+                return;
+        }
         why = bind_keys(v, y, buf);
         if (why) {
                 log_warning("%s: cut, and it will not be attached when its key is enabled again: %s", v->name, why);
                 give_up(c);
                 return;
         }
-        v->cause = c->facts.cut;
-        volume_set_state(v, VOLUME_CUT);
-        record(v, "adopted", LOG_NOTICE, "cut");
+        cut_before(c, v);
         wraps_schedule(v);
         leave(c);
 }
 
-static void adopt_closed(struct candidate *c, struct volume *v) {
+static void inspect(struct candidate *c, struct volume *v) {
         struct disk_request q = { .op = DISK_OP_INSPECT };
 
+        snprintf(q.device, sizeof(q.device), "/dev/disk/by-uuid/%s", v->uuid);
+        if (disk_child_start(c->manager->children, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_cut_inspected, c, NULL) < 0)
+                on_cut_inspected(&no_memory, -EBADF, c);
+}
+
+static void adopt_closed(struct candidate *c, struct volume *v) {
         v->breaker_set = c->facts.has_slot;             /* a deadline that is nobody's any more */
         if (!lease_cause_is_undone(c->facts.cut)) {
                 give_up(c);
                 return;
         }
         snprintf(v->device, sizeof(v->device), "/dev/disk/by-uuid/%s", v->uuid);
-        memcpy(q.device, v->device, sizeof(q.device));
-        if (disk_child_start(c->manager->children, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_cut_inspected, c, NULL) < 0)
-                give_up(c);
+        inspect(c, v);
 }
 
 static void find_slot(struct candidate *c, struct volume *v) {

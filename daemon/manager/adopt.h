@@ -12,11 +12,13 @@ struct manager;
 struct volume;
 
 /* found: the breaker's slots, copied as far as they are needed. When all entries of the node's list were looked at,
- * m->adopted is set, the bus answers verbs and the service manager hears READY=1. */
+ * m->adopted is set, the bus answers verbs and the service manager hears READY=1. Where nobody could look (a disk that hangs, no child) that
+ * is not waited for: such a volume is ATTACHING and unseen, with its mark and its deadline, and is asked about again, after 1, 2, 4 … 15 s;
+ * one that was cut is CUT, and its header is asked for again. */
 void adopt_start(struct manager *m, const struct breaker_slot *found, size_t n);
 
 /* A mapping of a volume that is listed, or known, and not open: becomes ATTACHED where its key was released for it, else
- * RECOVERY (or is cut). Nothing happens where an operation on the volume is under way. */
+ * RECOVERY (or is cut); unseen as above. Nothing happens where an operation on the volume is under way. */
 void adopt_found(struct manager *m, const struct mapping_seen *s);
 
 /* The mapping of an open volume is not there any more: CLOSED, recorded, its deadline cleared, its keys dropped. */

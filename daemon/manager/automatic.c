@@ -27,13 +27,13 @@ static enum automatic judge_unreadable(struct manager *m, const char *device, co
                                        const struct disk_reply *y, struct outcome *o) {
         const struct trust_entry *t = trust_find_uuid(m->trust, f->fs_uuid);
 
-        if (!t && (y->error == -ENOENT || y->error == -ENODATA || y->error == -EBADMSG)) {
+        if (!t && y->silence == DISK_ANSWERED && (y->error == -ENOENT || y->error == -ENODATA || y->error == -EBADMSG)) {
                 outcome_set(o, EXIT_CODE_DONE, "%s: left alone: %s", device, y->message);
                 return AUTOMATIC_LEAVE;
         }
         outcome_from_disk(o, y);
         /* what its header says does not change by trying again */
-        if (y->error != -EIO && y->error != -ENOMEM && y->error != -ETIMEDOUT && y->error != -EPIPE)
+        if (!disk_reply_is_passing(y))
                 o->code = EXIT_CODE_POLICY;
         return AUTOMATIC_REFUSE;
 }

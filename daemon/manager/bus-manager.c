@@ -324,7 +324,7 @@ static int method_hold(sd_bus_message *message, void *user, sd_bus_error *e _unu
                 return reply_error(message, EXIT_CODE_POLICY, "%s: hold: not possible (%s)", v->name, v->hold_not_possible);
         get_requester(message, &who);
         v->cause = CAUSE_OPERATOR;
-        return started(message, hold_start(m, v, &who, on_changed, sd_bus_message_ref(message)));
+        return started(message, hold_start(v, &who, on_changed, sd_bus_message_ref(message)));
 }
 
 static int method_resume(sd_bus_message *message, void *user, sd_bus_error *e _unused_) {

@@ -323,6 +323,9 @@ static int get_findings(sd_bus *sd _unused_, const char *path _unused_, const ch
         r = sd_bus_message_open_container(reply, 'a', "s");
         if (r >= 0 && v->state == VOLUME_RECOVERY)
                 r = sd_bus_message_append(reply, "s", strempty(v->recovery_why));
+        else if (r >= 0 && v->unseen)
+                r = sd_bus_message_append(reply, "s", "it is mapped, and nobody could look at it yet, which is tried again: until then the vault "
+                                          "is not asked, and only a deadline that the breaker had stands");
         else if (r >= 0 && volume_is_open(v) && !v->breaker_set)
                 r = sd_bus_message_append(reply, "s", "no deadline is set in the breaker");
         if (r >= 0 && v->state == VOLUME_LINGERING)

@@ -124,7 +124,7 @@ void key_evaluate_volume(struct volume *v) {
                 break;
         case LEASE_HOLD:
                 v->cause = d.cause;
-                r = hold_start(v->manager, v, &hold, on_own_operation, NULL);
+                r = hold_start(v, &hold, on_own_operation, NULL);
                 break;
         case LEASE_CUT:
         case LEASE_POWEROFF:

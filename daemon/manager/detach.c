@@ -15,12 +15,16 @@
 #include "wrap.h"
 
 #define HOLD_TIMEOUT_USEC (4 * USEC_PER_SEC)
+/* Longer than it takes until another template may be asked for (disk-template.h); all of it within LEASE_HOLDING_USEC. */
+#define HOLD_AGAIN_USEC (1100 * USEC_PER_MSEC)
+#define HOLD_AGAIN_MAX 3u
 
 struct detach {
         struct manager *manager;
         struct volume *volume;
         enum volume_state before;
         bool own;                /* a hold that policy asked for: when it fails, the cut follows */
+        unsigned n_again;        /* ... unless there was nobody to do it: so often that was tried again */
         struct requester who;
         operation_done done;
         void *user;
@@ -160,10 +164,40 @@ int detach_start(struct manager *m, struct volume *v, const struct requester *wh
         return r;
 }
 
+static void on_held(const struct disk_reply *y, int fd, void *user);
+
+static int ask_to_hold(struct detach *d) {
+        struct disk_request q;
+
+        volume_disk_request(d->volume, DISK_OP_HOLD, &q);
+        return disk_child_start(d->manager->children, &q, -EBADF, -EBADF, HOLD_TIMEOUT_USEC, on_held, d, NULL);
+}
+
+static int on_hold_again(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+        struct disk_reply y = { .error = -ENOMEM, .message = "it was cut meanwhile, or out of memory" };
+        struct detach *d = user;
+
+        if (d->volume->state != VOLUME_HOLDING || ask_to_hold(d) < 0)
+                on_held(&y, -EBADF, d);
+        return 0;
+}
+
+static bool hold_again(struct detach *d) {
+        return d->own && d->volume->state == VOLUME_HOLDING && d->n_again++ < HOLD_AGAIN_MAX &&
+               sd_event_add_time_relative(d->manager->event, NULL, CLOCK_BOOTTIME, HOLD_AGAIN_USEC, USEC_PER_MSEC, on_hold_again, d) >= 0;
+}
+
+/* Nothing has happened to it: it is as it was, and under its lease. */
+static void stay_open(struct volume *v) {
+        volume_set_state(v, VOLUME_ATTACHED);
+        key_evaluate_volume(v);
+        wraps_schedule(v);
+}
+
 static void on_held(const struct disk_reply *y, int fd, void *user) {
         struct detach *d = user;
         struct volume *v = d->volume;
-        struct outcome o = { .changed = true };
+        struct outcome o = { .changed = y->silence != DISK_NOT_STARTED };
         int r;
 
         safe_close(fd);
@@ -184,23 +218,28 @@ static void on_held(const struct disk_reply *y, int fd, void *user) {
                 end(d, &o, "held");
                 return;
         }
+        if (y->silence == DISK_NOT_STARTED && hold_again(d))
+                return;
         outcome_from_disk(&o, y);
         if (v->state == VOLUME_HOLDING) {
                 /* Half a hold may stand (suspended, key not wiped): what was to be held is cut. An operator's wish for a
                  * hold that was refused before anything happened leaves the volume as it was. */
-                if (d->own || y->error != -EPERM) {
+                if (d->own || (y->error != -EPERM && y->silence != DISK_NOT_STARTED)) {
                         r = teardown_start(v, ACTION_CUT, v->cause, "a hold is not possible");
                         if (r < 0)
                                 log_alert("%s: neither held nor cut: %s; the breaker will cut it", v->name, strerror(-r));
                 } else
-                        volume_set_state(v, VOLUME_ATTACHED);
+                        stay_open(v);
         }
+        if (y->silence == DISK_NOT_STARTED && !d->own)
+                outcome_set(&o, EXIT_CODE_BUSY, "%s: not held, it is as it was: cmkd-ladder could not be started (%s). See \"systemctl status "
+                            "cmkd-ladder.socket\", then the same again; \"cmkctl cut %s\" would be the breaker's, which needs none", v->name,
+                            strerror(-y->error), v->name);
         end(d, &o, "failed");
 }
 
-int hold_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user) {
+int hold_start(struct volume *v, const struct requester *who, operation_done done, void *user) {
         struct detach *d = detach_new(v, who, done, user);
-        struct disk_request q;
         int r;
 
         if (!d)
@@ -211,8 +250,7 @@ int hold_start(struct manager *m, struct volume *v, const struct requester *who,
                 free(d);
                 return r;
         }
-        volume_disk_request(v, DISK_OP_HOLD, &q);
-        r = disk_child_start(m->children, &q, -EBADF, -EBADF, HOLD_TIMEOUT_USEC, on_held, d, NULL);
+        r = ask_to_hold(d);
         if (r < 0) {
                 volume_set_state(v, VOLUME_ATTACHED);
                 free(d);

@@ -76,8 +76,8 @@ static void finish(struct disk_child *d, const struct disk_reply *y, int fd) {
                 safe_close(fd);
 }
 
-static void finish_error(struct disk_child *d, int error, const char *what) {
-        struct disk_reply y = { .error = error, .exit_code = EXIT_CODE_FAILED };
+static void finish_error(struct disk_child *d, enum disk_silence silence, int error, const char *what) {
+        struct disk_reply y = { .error = error, .silence = silence, .exit_code = EXIT_CODE_FAILED };
 
         snprintf(y.message, sizeof(y.message), "The disk helper %s (%s)", what, disk_op_to_string(d->op));
         finish(d, &y, -EBADF);
@@ -97,14 +97,14 @@ static int on_io(sd_event_source *s _unused_, int fd, uint32_t events _unused_, 
         if (r == -EAGAIN)
                 return 0;
         if (r == 0) {
-                finish_error(d, -EPIPE, "died without an answer");
+                finish_error(d, DISK_SILENT, -EPIPE, "died without an answer");
                 return 0;
         }
         if (r > 0)
                 r = disk_reply_decode(&c, &y);
         if (r < 0) {
                 kill_it(d);
-                finish_error(d, -EBADMSG, "sent an answer that makes no sense");
+                finish_error(d, DISK_SILENT, -EBADMSG, "sent an answer that makes no sense");
                 return 0;
         }
         finish(d, &y, TAKE_FD(came));
@@ -117,7 +117,7 @@ static int on_deadline(sd_event_source *s _unused_, uint64_t usec _unused_, void
         if (d->starting)
                 disk_maker_give_up(d->maker);
         kill_it(d);
-        finish_error(d, -ETIMEDOUT, "was killed at its deadline");
+        finish_error(d, DISK_SILENT, -ETIMEDOUT, "was killed at its deadline");
         return 0;
 }
 
@@ -128,7 +128,7 @@ static int on_exit_event(sd_event_source *s _unused_, int fd _unused_, uint32_t 
                 /* The answer may still wait in the socket: it was sent before the process ended. */
                 on_io(NULL, d->child.sock, 0, d);
                 if (d->callback)
-                        finish_error(d, -EPIPE, "died without an answer");
+                        finish_error(d, DISK_SILENT, -EPIPE, "died without an answer");
         }
         if (d->kept) {
                 d->ended = true;
@@ -141,7 +141,7 @@ static int on_exit_event(sd_event_source *s _unused_, int fd _unused_, uint32_t 
 static int on_not_started(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
         struct disk_child *d = user;
 
-        finish_error(d, d->error, "could not be started");
+        finish_error(d, DISK_NOT_STARTED, d->error, "could not be started");
         if (!d->exit && !d->starting)
                 disk_child_free(d);
         return 0;
@@ -181,7 +181,7 @@ static int submit(struct disk_child *d, const struct wire_frame *f, int fd, uint
         return r < 0 ? r : 0;
 }
 
-/* The template's answer. Without a process the object has nothing to wait for. */
+/* The template's answer. Without a process the object has nothing to wait for; a template that died may have made one before. */
 static void on_started(int pidfd, void *user) {
         struct disk_child *d = user;
         int r = pidfd;
@@ -196,7 +196,7 @@ static void on_started(int pidfd, void *user) {
         if (r >= 0)
                 return;
         if (d->callback)
-                finish_error(d, r, "could not be started");
+                finish_error(d, pidfd < 0 && pidfd != -EPIPE ? DISK_NOT_STARTED : DISK_SILENT, r, "could not be started");
         if (d->kept)
                 d->ended = true;
         else

@@ -20,7 +20,7 @@ int disk_children_new(sd_event *event, bool fips, bool early, struct disk_childr
 struct disk_children *disk_children_free(struct disk_children *c);
 
 /* y is always filled: on a failure of the child itself (killed at the deadline: -ETIMEDOUT; died: -EPIPE; sent rubbish:
- * -EBADMSG; could not start) with error, exit code and message. fd: a descriptor that came with the reply, or -EBADF;
+ * -EBADMSG; could not start) with error, silence, exit code and message. fd: a descriptor that came with the reply, or -EBADF;
  * the callback owns it. */
 typedef void (*disk_callback)(const struct disk_reply *y, int fd, void *user);
 

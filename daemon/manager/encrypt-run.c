@@ -235,9 +235,10 @@ static void on_ran(const struct disk_reply *y, int fd, void *user) {
         drop_pipe(r);                      /* a child with another key has one of its own */
         if (unlock_try_next(u, y))
                 return;
-        /* Policy: nothing was begun; else the child was at work, or cannot say whether it was. */
+        /* Policy, or nobody was there: nothing was begun; else the child was at work, or cannot say whether it was. */
         r->ended = *y;
-        r->has_ended = y->error == 0 || y->error == -EUCLEAN || (y->exit_code != EXIT_CODE_POLICY && y->error != -EBUSY);
+        r->has_ended = y->error == 0 || y->error == -EUCLEAN ||
+                       (y->exit_code != EXIT_CODE_POLICY && y->error != -EBUSY && y->silence != DISK_NOT_STARTED);
         if (y->error < 0) {
                 outcome_from_disk(&o, y);
                 unlock_fail(u, &o, "failed");

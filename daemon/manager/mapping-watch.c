@@ -75,10 +75,10 @@ static int on_mapping(const struct mapping_seen *s, void *user) {
         struct mapping_watch *w = user;
         struct manager *m = w->manager;
         struct volume *v = manager_volume_by_uuid(m, s->uuid);
-        bool waits = v && v->state == VOLUME_ATTACHING && v->released;
+        bool waits = v && v->state == VOLUME_ATTACHING && v->released && !v->unseen;
 
         if (v && v->state == VOLUME_ATTACHING && !waits) {
-                skip(w, s->uuid, s->major, s->minor);     /* it is being made */
+                skip(w, s->uuid, s->major, s->minor);     /* it is being made, or looked at until somebody has */
                 return 0;
         }
         if (v && volume_is_open(v)) {

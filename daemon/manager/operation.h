@@ -199,5 +199,5 @@ int rotate_start(struct manager *m, const struct rotate_request *q, const struct
 /* detach.c: orderly; refuses a volume in use. */
 int detach_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user);
 
-/* Suspend and wipe the volume key; who: for the trail. */
-int hold_start(struct manager *m, struct volume *v, const struct requester *who, operation_done done, void *user);
+/* detach.c: suspend and wipe the volume key; who: for the trail. BUSY: nobody could be started for it, and nothing has happened. */
+int hold_start(struct volume *v, const struct requester *who, operation_done done, void *user);

@@ -41,7 +41,13 @@ void release_unused(struct volume *v, const char *why) {
         back(v);
 }
 
-static int on_unused(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+static int on_unused(sd_event_source *s, uint64_t usec _unused_, void *user) {
+        const struct volume *v = user;
+
+        /* There is one, and nobody could look at it yet. */
+        if (v->unseen && sd_event_source_set_time_relative(s, RELEASE_UNUSED_USEC) >= 0 &&
+            sd_event_source_set_enabled(s, SD_EVENT_ONESHOT) >= 0)
+                return 0;
         release_unused(user, "no mapping of it was seen in time");
         return 0;
 }

@@ -46,6 +46,7 @@ struct volume *volume_free(struct volume *v) {
         teardown_free(v->teardown);
         unit_return_free(v->unit_return);
         sd_event_source_disable_unref(v->timer);
+        sd_event_source_disable_unref(v->look_timer);
         sd_event_source_disable_unref(v->released_timer);
         sd_event_source_disable_unref(v->pause_timer);
         sd_event_source_disable_unref(v->header_timer);
@@ -62,11 +63,11 @@ const char *volume_key_text(const struct volume *v) {
 }
 
 bool volume_is_open(const struct volume *v) {
-        return v->state != VOLUME_CLOSED && v->state != VOLUME_ATTACHING && v->state != VOLUME_CUT;
+        return v->unseen || (v->state != VOLUME_CLOSED && v->state != VOLUME_ATTACHING && v->state != VOLUME_CUT);
 }
 
 bool volume_is_attaching(const struct volume *v) {
-        return v->state == VOLUME_ATTACHING && !v->released;
+        return v->state == VOLUME_ATTACHING && !v->released && !v->unseen;
 }
 
 bool volume_is_in_transit(const struct volume *v) {
@@ -95,8 +96,9 @@ int volume_set_state(struct volume *v, enum volume_state to) {
                 v->use_flags = 0;
                 v->look = (struct volume_look) {};
         }
+        v->unseen &= to == VOLUME_ATTACHING;
         /* From here on only what we make, or are told of, is its mapping. */
-        if (to == VOLUME_ATTACHING)
+        if (to == VOLUME_ATTACHING && !v->unseen)
                 snprintf(v->mapping, sizeof(v->mapping), "%s", v->name);
         v->released = false;
         v->released_timer = sd_event_source_disable_unref(v->released_timer);
@@ -115,6 +117,11 @@ static int refuse(int error, const char *why, const char **ret_why) {
         return error;
 }
 
+static int refuse_busy(const struct volume *v, const char *why, const char **ret_why) {
+        return refuse(-EBUSY, v->unseen ? "it is mapped, and nobody could look at it yet, which is tried again; see \"systemctl "
+                      "status cmkd-disk.socket\" and the disk" : why, ret_why);
+}
+
 int volume_may_attach(const struct volume *v, const char **ret_why) {
         switch (v->state) {
         case VOLUME_CLOSED:
@@ -131,7 +138,7 @@ int volume_may_attach(const struct volume *v, const char **ret_why) {
         default:
                 if (v->released)
                         return refuse(-EBUSY, "its key was given out a moment ago, and its mapping is waited for", ret_why);
-                return refuse(-EBUSY, "another operation on it is under way", ret_why);
+                return refuse_busy(v, "another operation on it is under way", ret_why);
         }
 }
 
@@ -155,7 +162,7 @@ int volume_may_detach(const struct volume *v, const char **ret_why) {
         case VOLUME_LINGERING:
                 return refuse(-EBUSY, "it was closed, and what is left is being removed; see \"cmkctl status\"", ret_why);
         default:
-                return refuse(-EBUSY, "another operation on it is under way", ret_why);
+                return refuse_busy(v, "another operation on it is under way", ret_why);
         }
 }
 
@@ -165,7 +172,7 @@ int volume_may_cut(const struct volume *v, const char **ret_why) {
         case VOLUME_CUT:
                 return refuse(-EALREADY, "it is not attached", ret_why);
         case VOLUME_ATTACHING:
-                return refuse(-EBUSY, "it is being attached", ret_why);
+                return refuse_busy(v, "it is being attached", ret_why);
         case VOLUME_NOTICE:
                 return refuse(-EBUSY, "its cut is announced already", ret_why);
         case VOLUME_CUTTING:
@@ -192,7 +199,7 @@ int volume_may_hold(const struct volume *v, const char **ret_why) {
         case VOLUME_LINGERING:
                 return refuse(-ENOTCONN, "it is not attached", ret_why);
         default:
-                return refuse(-EBUSY, "another operation on it is under way", ret_why);
+                return refuse_busy(v, "another operation on it is under way", ret_why);
         }
 }
 
@@ -209,7 +216,7 @@ int volume_may_resume(const struct volume *v, const char **ret_why) {
         case VOLUME_LINGERING:
                 return refuse(-ENOTCONN, "it is not attached", ret_why);
         default:
-                return refuse(-EBUSY, "another operation on it is under way", ret_why);
+                return refuse_busy(v, "another operation on it is under way", ret_why);
         }
 }
 
@@ -220,7 +227,7 @@ int volume_may_pause(const struct volume *v, const char **ret_why) {
         case VOLUME_LINGERING:
                 return refuse(-ENOTCONN, "it is not attached", ret_why);
         case VOLUME_ATTACHING:
-                return refuse(-EBUSY, "it is being attached", ret_why);
+                return refuse_busy(v, "it is being attached", ret_why);
         case VOLUME_CUTTING:
                 return refuse(-EBUSY, "it is being cut already", ret_why);
         case VOLUME_NOTICE:

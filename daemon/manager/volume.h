@@ -100,6 +100,8 @@ struct volume {
         sd_event_source *pause_timer;      /* its end */
         bool taken_over;                   /* CLOSED: it is open by a mapping that stood when it was taken over, proven by its key */
         struct instant taken_over_at;      /* when that proof was asked for */
+        bool unseen;                       /* ATTACHING: it is mapped, and nobody could look yet at what it is (adopt.h) */
+        sd_event_source *look_timer;       /* ... or CUT: at its header; the next try */
         bool released;                     /* ATTACHING: somebody else has the key and makes the mapping (release.c) */
         enum volume_state released_from;
         sd_event_source *released_timer;
@@ -138,7 +140,7 @@ static inline bool volume_has_key(const struct volume *v) {
 /* The key by which it is, or is to be, opened, with version; "" before its header is known. */
 const char *volume_key_text(const struct volume *v);
 
-/* True while the mapping stands, whatever its condition. */
+/* True while the mapping stands, whatever its condition; also of one that is ATTACHING and unseen. */
 bool volume_is_open(const struct volume *v);
 
 /* True while cmkd itself makes its mapping: another attach of it has the same end. */

@@ -33,9 +33,12 @@ static struct volume *volume;
 static enum disk_op failing;             /* 0: none */
 static int failing_error;
 static uint32_t failing_flags;
+static enum disk_silence failing_silence;
+static unsigned failing_times;           /* 0: for ever */
 static enum disk_op not_started;         /* no memory for that child */
 static uint64_t asked;                   /* a bit a disk_op */
 static enum volume_state forgotten;      /* in which state it was */
+static enum volume_state evaluated_in;   /* the last time */
 static bool fellows_taken;
 static struct outcome said;
 static bool no_memory;                   /* for event sources */
@@ -55,6 +58,12 @@ int sd_event_add_time(sd_event *e, sd_event_source **ret, clockid_t clock, uint6
 }
 
 /* Time passes at once. */
+int sd_event_add_time_relative(sd_event *e, sd_event_source **ret, clockid_t clock, uint64_t usec, uint64_t accuracy,
+                               sd_event_time_handler_t callback, void *user) {
+        tried_after = usec;
+        return sd_event_add_time(e, ret, clock, 1, accuracy, callback, user);
+}
+
 int sd_event_source_set_time_relative(sd_event_source *s, uint64_t usec) {
         tried_after = usec;
         return sd_event_source_set_time(s, 1);
@@ -70,7 +79,7 @@ const char *drill_of(const struct manager *m _unused_, const char *name _unused_
 bool fellows_are_held(const struct volume *v _unused_) { return false; }
 void fellows_take_along(struct volume *v _unused_) { fellows_taken = true; }
 bool encrypt_stop(struct volume *v _unused_, void (*done)(void *user) _unused_, void *user _unused_) { return false; }
-void key_evaluate_volume(struct volume *v _unused_) { }
+void key_evaluate_volume(struct volume *v) { evaluated_in = v->state; }
 void wraps_schedule(struct volume *v _unused_) { }
 void no_cores_forbid(struct no_cores *n _unused_, const struct volume *v _unused_) { }
 void bus_start_unit(struct bus *b _unused_, const char *unit _unused_, const char *name _unused_) { }
@@ -128,9 +137,14 @@ void disk_child_cancel(struct disk_child *d _unused_) {
 static void run_children(void) {
         while (child.callback) {
                 const bool fails = child.op == failing;
-                const struct disk_reply y = { .error = fails ? failing_error : 0, .flags = fails ? failing_flags : 0, .message = "a model" };
+                const struct disk_reply y = {
+                        .error = fails ? failing_error : 0, .silence = fails ? failing_silence : DISK_ANSWERED,
+                        .flags = fails ? failing_flags : child.op == DISK_OP_HOLD ? DISK_FLAG_SUSPENDED : 0, .message = "a model",
+                };
                 disk_callback callback = child.callback;
 
+                if (fails && failing_times > 0 && --failing_times == 0)
+                        failing = 0;
                 child.callback = NULL;
                 callback(&y, -EBADF, child.user);
         }
@@ -154,10 +168,12 @@ static int set_up(void **state _unused_) {
         failing = not_started = 0;
         failing_error = -EBUSY;
         failing_flags = 0;
+        failing_silence = DISK_ANSWERED;
+        failing_times = 0;
         no_memory = breaker_away = fellows_taken = false;
         told = 0;
         asked = 0;
-        forgotten = _VOLUME_STATE_MAX;
+        forgotten = evaluated_in = _VOLUME_STATE_MAX;
         memset(&child, 0, sizeof(child));
         return sd_event_new(&manager.event) < 0;
 }
@@ -314,6 +330,96 @@ static void test_detach_fails(void **state _unused_) {
         assert_int_equal(forgotten, _VOLUME_STATE_MAX);
 }
 
+/* ---- hold ---- */
+
+static enum exit_code hold(enum lease_cause cause) {
+        static const struct requester who = { .text = "a test" };
+
+        open_volume(ROLE_DATA);
+        volume->cause = cause;
+        said.code = _EXIT_CODE_MAX;
+        assert_int_equal(hold_start(volume, &who, on_detached, NULL), 0);
+        run_children();
+        return said.code;
+}
+
+static void test_hold(void **state _unused_) {
+        assert_int_equal(hold(CAUSE_OPERATOR), EXIT_CODE_DONE);
+        assert_int_equal(volume->state, VOLUME_HELD);
+}
+
+/* Nobody was there to do it: nothing has happened, and the operator may say it again. */
+static void test_hold_is_not_started(void **state _unused_) {
+        failing = DISK_OP_HOLD;
+        failing_error = -ECONNREFUSED;
+        failing_silence = DISK_NOT_STARTED;
+        assert_int_equal(hold(CAUSE_OPERATOR), EXIT_CODE_BUSY);
+        assert_true(!said.changed && strstr(said.message, "cmkd-ladder.socket"));
+        assert_int_equal(volume->state, VOLUME_ATTACHED);
+        assert_int_equal(evaluated_in, VOLUME_ATTACHED);
+        assert_int_equal(asked, 1ull << DISK_OP_HOLD);
+        assert_int_equal(sd_event_run(manager.event, 0), 0);
+}
+
+/* Who was there may have done half of it. */
+static void test_hold_dies(void **state _unused_) {
+        failing = DISK_OP_HOLD;
+        failing_error = -EPIPE;
+        failing_silence = DISK_SILENT;
+        assert_int_equal(hold(CAUSE_OPERATOR), EXIT_CODE_FAILED);
+        assert_int_equal(volume->state, VOLUME_CUT);
+}
+
+static void test_hold_is_refused(void **state _unused_) {
+        failing = DISK_OP_HOLD;
+        failing_error = -EPERM;
+        assert_true(hold(CAUSE_OPERATOR) != EXIT_CODE_DONE);
+        assert_int_equal(volume->state, VOLUME_ATTACHED);
+        assert_int_equal(evaluated_in, VOLUME_ATTACHED);
+}
+
+/* Policy's own: by whoever is there within LEASE_HOLDING_USEC, else it is cut. */
+static void test_own_hold_is_tried_again(void **state _unused_) {
+        for (failing_times = 1; failing_times <= 4; failing_times++) {
+                unsigned times = failing_times;
+                uint64_t waited = 0;
+
+                failing = DISK_OP_HOLD;
+                failing_error = -EAGAIN;
+                failing_silence = DISK_NOT_STARTED;
+                assert_int_equal(hold(CAUSE_DENIED), _EXIT_CODE_MAX);
+                for (unsigned i = 1; i < times; i++) {
+                        assert_int_equal(volume->state, VOLUME_HOLDING);
+                        waited += tried_after;
+                        pass_time();
+                }
+                if (times <= 3) {
+                        assert_int_equal(volume->state, VOLUME_HOLDING);
+                        waited += tried_after;
+                        pass_time();
+                }
+                assert_true(waited > times - 1 && waited < LEASE_HOLDING_USEC);
+                assert_int_equal(volume->state, times <= 3 ? VOLUME_HELD : VOLUME_CUT);
+                assert_int_equal(said.code, times <= 3 ? EXIT_CODE_DONE : EXIT_CODE_FAILED);
+                volume = volume_free(volume);
+                failing_times = times;
+        }
+}
+
+/* Something stronger has begun in between: that is the volume's end, not the hold. */
+static void test_own_hold_is_overtaken(void **state _unused_) {
+        failing = DISK_OP_HOLD;
+        failing_silence = DISK_NOT_STARTED;
+        assert_int_equal(hold(CAUSE_DENIED), _EXIT_CODE_MAX);
+        assert_int_equal(teardown_start(volume, ACTION_CUT, CAUSE_REVOKED, NULL), 0);
+        run_children();
+        asked = 0;
+        pass_time();
+        assert_int_equal(asked, 0);
+        assert_int_equal(said.code, EXIT_CODE_FAILED);
+        assert_int_equal(volume->state, VOLUME_CUT);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void) {
@@ -321,6 +427,8 @@ int main(void) {
                 TEST(test_not_begun_without_memory), TEST(test_tried_again_without_memory), TEST(test_tried_again_without_plan),
                 TEST(test_breaker_is_told_again), TEST(test_detach), TEST(test_detach_leaves_something), TEST(test_detach_leaves_keys),
                 TEST(test_detach_is_not_verified), TEST(test_detach_without_memory), TEST(test_detach_fails),
+                TEST(test_hold), TEST(test_hold_is_not_started), TEST(test_hold_dies), TEST(test_hold_is_refused),
+                TEST(test_own_hold_is_tried_again), TEST(test_own_hold_is_overtaken),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
