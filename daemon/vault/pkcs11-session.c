@@ -5,6 +5,7 @@
 
 #include "common/base64.h"
 #include "common/pkcs11-uri.h"
+#include "pin-refused.h"
 #include "pkcs11-unwrap.h"
 #include "secret-file.h"
 #include "vault.h"
@@ -22,7 +23,7 @@ struct pkcs11_session {
         CK_SESSION_HANDLE handle;
         char serial[17];                 /* of the token that is open */
         CK_FLAGS token_flags;
-        struct secret *refused_pin;      /* not to be tried again */
+        struct secret *refused_pin;      /* what pin-refused.h could not keep */
 };
 
 /* One question under way. */
@@ -167,13 +168,19 @@ static bool read_pin(struct run *r, struct secret **ret) {
 static bool login(struct run *r) {
         _cleanup_(secret_freep) struct secret *pin = NULL;
         struct pkcs11_session *s = r->s;
+        struct pin_use use = { .vault = s->place.vault, .token = s->token, .serial = s->serial };
         CK_RV rv;
+        int k;
 
         if (!s->place.pin_file)
                 return s->token_flags & CKF_LOGIN_REQUIRED ? fact(r, PKCS11_NO_PIN) : true;
         if (!read_pin(r, &pin))
                 return false;
-        if (s->refused_pin && secret_equal(s->refused_pin, pin))
+        use.pin = pin;
+        k = pin_was_refused(&use);
+        if (k < 0)
+                return fact(r, PKCS11_NO_MEMORY);
+        if (k > 0 || (s->refused_pin && secret_equal(s->refused_pin, pin)))
                 return fact(r, PKCS11_PIN_REFUSED_BEFORE);
         if (s->token_flags & CKF_USER_PIN_LOCKED)
                 return fact(r, PKCS11_PIN_LOCKED);
@@ -183,7 +190,7 @@ static bool login(struct run *r) {
         s->logged_in = rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN;
         if (s->logged_in)
                 return true;
-        if (rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE) {
+        if ((rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE) && pin_keep_refused(&use) < 0) {
                 secret_free(s->refused_pin);
                 s->refused_pin = TAKE_PTR(pin);
         }

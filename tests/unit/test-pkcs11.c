@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/pkcs11-verdict.c daemon/vault/pkcs11-key.c daemon/vault/rsa-public.c daemon/vault/pkcs11-unwrap.c daemon/vault/pkcs11-session.c daemon/vault/pkcs11-thread.c daemon/vault/secret-file.c daemon/vault/judgement.c daemon/vault/reply.c
+// sources: daemon/vault/pkcs11-verdict.c daemon/vault/pkcs11-key.c daemon/vault/rsa-public.c daemon/vault/pkcs11-unwrap.c daemon/vault/pkcs11-session.c daemon/vault/pkcs11-thread.c daemon/vault/secret-file.c daemon/vault/pin-refused.c daemon/vault/kept.c daemon/vault/judgement.c daemon/vault/reply.c
 // libs: p11-kit-1 json-c
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fake-token.h"
+#include "vault/kept.h"
 #include "vault/pkcs11-thread.h"
 
 #define ALL (BIT_OF(_PKCS11_STEP_MAX) - 1)
@@ -161,7 +162,7 @@ static struct secret *value;
 static bool whole_oaep;
 
 static struct pkcs11_session *new_session(bool pin) {
-        const struct pkcs11_place place = { .module = "/nonexistent.so", .token = "cmkd", .pin_file = pin ? pin_file : NULL,
+        const struct pkcs11_place place = { .vault = "v", .module = "/nonexistent.so", .token = "cmkd", .pin_file = pin ? pin_file : NULL,
                                            .whole_oaep = whole_oaep };
         struct pkcs11_session *s;
 
@@ -372,6 +373,26 @@ static void write_pin(const char *pin, mode_t mode) {
         assert_true(fd >= 0 && write(fd, pin, strlen(pin)) == (ssize_t) strlen(pin) && fchmod(fd, mode) == 0);
 }
 
+/* "wrong" was: also for the sessions of the next worker, beside another PIN and another token's, each tried once. */
+static void assert_refused_for_all(void) {
+        static const struct { const char *pin, *serial, *said; } tries[] = {
+                { "wrong\n", "0123456789abcdef", "DENIED PIN refused before" }, { "wrong\n", "other", "DENIED CKR_PIN_INCORRECT" },
+                { "worse\n", "0123456789abcdef", "DENIED CKR_PIN_INCORRECT" }, { "wrong\n", "0123456789abcdef", "DENIED PIN refused before" },
+                { "wrong\n", "other", "DENIED PIN refused before" }, { "worse\n", "0123456789abcdef", "DENIED PIN refused before" },
+        };
+        struct key_uri u = key_of(K1);
+
+        for (size_t i = 0; i < ELEMENTSOF(tries); i++) {
+                struct pkcs11_session *s = new_session(true);
+
+                write_pin(tries[i].pin, 0600);
+                fake.serial = tries[i].serial;
+                assert_string_equal(ask_key(s, VAULT_OP_GET_KEY, &u, "", 0), tries[i].said);
+                pkcs11_session_free(s);
+        }
+        fake.serial = "0123456789abcdef";
+}
+
 static void test_pin(void **state _unused_) {
         struct pkcs11_session *s = new_session(true), *none = new_session(false);
         struct key_uri u = key_of(K1);
@@ -382,12 +403,13 @@ static void test_pin(void **state _unused_) {
         assert_string_equal(ask_key(s, VAULT_OP_GET_KEY, &u, "", 0), "DENIED CKR_PIN_INCORRECT");
         assert_string_equal(ask_key(s, VAULT_OP_GET_KEY, &u, "", 0), "DENIED PIN refused before");
         assert_int_equal(fake.calls[FAKE_LOGIN], 1);
+        assert_refused_for_all();
         write_pin("1234\n", 0600);
         fake.token_flags |= CKF_USER_PIN_FINAL_TRY;
         assert_string_equal(ask_key(s, VAULT_OP_GET_KEY, &u, "", 0), "DENIED PIN: last try");
         fake.token_flags |= CKF_USER_PIN_LOCKED;
         assert_string_equal(ask_key(s, VAULT_OP_GET_KEY, &u, "", 0), "DENIED PIN locked");
-        assert_int_equal(fake.calls[FAKE_LOGIN], 1);
+        assert_int_equal(fake.calls[FAKE_LOGIN], 3);
         fake.token_flags &= ~(CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED);
         write_pin("1234\n", 0604);
         assert_string_equal(ask_key(s, VAULT_OP_GET_KEY, &u, "", 0), "MISCONFIGURED PIN file");
@@ -403,6 +425,13 @@ static void test_pin(void **state _unused_) {
         fake.logged_in = true;
         assert_string_equal(ask_key(s, VAULT_OP_GET_KEY, &u, "", 0), "GRANTED ");
         pkcs11_session_free(s);
+}
+
+static void forget_refused(void) {
+        _cleanup_(secret_freep) struct secret *s = NULL;
+
+        assert_int_equal(secret_new(1, &s), 0);
+        assert_int_equal(kept_put("pin-v", s), -ENOTCONN);
 }
 
 /* Each value, from each call that there is: never GRANTED, and asked again on a new session where that may help. */
@@ -447,6 +476,7 @@ static void test_every_call_fails(void **state _unused_) {
                                         fail_msg("call %u, 0x%lx: not asked again", call, (unsigned long) notes[i].rv);
                         }
                         pkcs11_session_free(s);
+                        forget_refused();
                 }
 }
 
