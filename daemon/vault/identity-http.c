@@ -70,10 +70,15 @@ int token_try(int (*try)(void *user, const struct token_wish *w, struct token_fe
         bool retry = false;
 
         for (uint64_t pause = FIRST_PAUSE_USEC; ; pause = MIN_OF(pause * 2, LONGEST_PAUSE_USEC)) {
+                uint64_t wait = pause - pause / 8 + random_up_to(pause / 4), said;
+
+                f->retry_after_sec = 0;
                 if (try(user, w, f, &retry) == 0)
                         return 0;
-                if (!retry || now_boottime_usec() + pause >= w->deadline_usec)
+                said = f->retry_after_sec * USEC_PER_SEC;
+                wait = MAX_OF(wait, said + random_up_to(said / 8));
+                if (!retry || now_boottime_usec() + wait >= w->deadline_usec)
                         return -EACCES;
-                pause_usec(pause);
+                pause_usec(wait);
         }
 }
