@@ -21,7 +21,7 @@
 #define KEY (BLOB | BIT_OF(PKCS11_FIND_KEY) | BIT_OF(PKCS11_READ_KEY) | BIT_OF(PKCS11_READ_SECRET) | \
              BIT_OF(PKCS11_SIGN))
 
-static EVP_PKEY *first_key, *second_key;
+static EVP_PKEY *first_key, *second_key, *short_key;
 static char pin_file[] = "/tmp/test-pkcs11.XXXXXX";
 
 /* ---- verdicts: the project's notes, sections 4.3 and 7, by number and not by name ---- */
@@ -317,6 +317,13 @@ static void test_key_gone(void **state _unused_) {
         fake.keys[1].id = 2;
         fake.n_keys = 2;
         assert_unwraps(s, &u, blob, size);
+        /* one that is not fit to be used, before the right one or without it */
+        fake.keys[0].key = short_key;
+        assert_unwraps(s, &u, blob, size);
+        fake.n_keys = 1;
+        assert_string_equal(ask_key(s, VAULT_OP_UNWRAP, &u, blob, size), "DENIED other key");
+        fake.n_keys = 2;
+        fake.keys[0].key = second_key;
         u = key_of(K1);
         assert_string_equal(ask_key(s, VAULT_OP_GET_KEY, &u, "", 0), "MISCONFIGURED several keys");
         u = key_of(K1 ";id=%02");
@@ -563,6 +570,7 @@ static void test_hang(void **state _unused_) {
         assert_int_equal(reply.verdict, VERDICT_GRANTED);
         value = secret_free(value);
         pkcs11_thread_free(t);
+        short_key = EVP_RSA_gen(1024);
 }
 
 static int set_up(void **state _unused_) {
@@ -570,7 +578,8 @@ static int set_up(void **state _unused_) {
 
         first_key = EVP_RSA_gen(2048);
         second_key = EVP_RSA_gen(2048);
-        if (fd < 0 || !first_key || !second_key)
+        short_key = EVP_RSA_gen(1024);
+        if (fd < 0 || !first_key || !second_key || !short_key)
                 return -1;
         safe_close(fd);
         write_pin("1234\n", 0600);
@@ -581,6 +590,7 @@ static int tear_down(void **state _unused_) {
         secret_free(value);
         EVP_PKEY_free(first_key);
         EVP_PKEY_free(second_key);
+        EVP_PKEY_free(short_key);
         return unlink(pin_file);
 }
 
