@@ -153,7 +153,7 @@ int identity_get_token(struct identity *i, const struct token_request *q, struct
         r = provide(i, q, ret);
         if (r >= 0) {
                 ret->note = i->note;
-                r = secret_new(secret_size(i->token), &ret->token);
+                r = secret_new_long(secret_size(i->token), &ret->token);
                 if (r >= 0)
                         memcpy(secret_data(ret->token), secret_cdata(i->token), secret_size(i->token));
                 else
