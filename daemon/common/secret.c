@@ -51,16 +51,20 @@ static int map_locked_memory(struct secret *s) {
 }
 
 int secret_new(size_t size, struct secret **ret) {
+        return size <= SECRET_MAX ? secret_new_long(size, ret) : -EINVAL;
+}
+
+int secret_new_long(size_t size, struct secret **ret) {
         _cleanup_(secret_freep) struct secret *s = NULL;
         int r;
 
-        if (size == 0 || size > SECRET_MAX)
+        if (size == 0 || size > SECRET_LONG_MAX)
                 return -EINVAL;
         s = calloc(1, sizeof(*s));
         if (!s)
                 return -ENOMEM;
         s->size = size;
-        s->mapped = SECRET_MAX;
+        s->mapped = size <= SECRET_MAX ? SECRET_MAX : SECRET_LONG_MAX;
         r = map_secret_memory(s);
         if (r < 0 && s->data) {
                 munmap(s->data, s->mapped);

@@ -11,12 +11,16 @@
 #include "util.h"
 
 #define SECRET_MAX 4096u
+#define SECRET_LONG_MAX 16384u          /* of an access token: with many groups or roles in it they are that long */
 
 struct secret;
 
 /* A secret of size bytes (1 to SECRET_MAX), zeroed. Returns 0, -EINVAL (size), -ENOMEM, -EPERM (pages can neither be
  * made secret nor locked: RLIMIT_MEMLOCK). */
 int secret_new(size_t size, struct secret **ret);
+
+/* The same of 1 to SECRET_LONG_MAX bytes: four pages, where they are more than SECRET_MAX. */
+int secret_new_long(size_t size, struct secret **ret);
 
 /* Wipes and frees. Accepts NULL. Returns NULL. */
 struct secret *secret_free(struct secret *s);

@@ -347,6 +347,13 @@ void random_bytes(void *buf, size_t size) {
         }
 }
 
+uint64_t random_up_to(uint64_t max) {
+        uint32_t r;
+
+        random_bytes(&r, sizeof(r));
+        return (uint64_t) (((__uint128_t) max * r + UINT32_MAX / 2) / UINT32_MAX);
+}
+
 void random_uuid(char ret[static 37]) {
         uint8_t b[16];
 

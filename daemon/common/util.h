@@ -129,5 +129,8 @@ bool words_are_near(const char *a, const char *b) _pure_;
 /* Random bytes from the kernel, blocking until it is seeded. Aborts only if the kernel has no getrandom(2). */
 void random_bytes(void *buf, size_t size);
 
+/* A random number from 0 to max, for what many nodes are not to do at the same moment. */
+uint64_t random_up_to(uint64_t max);
+
 /* Fills a UUID (version 4) as 36 characters and NUL. */
 void random_uuid(char ret[static 37]);

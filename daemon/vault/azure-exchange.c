@@ -89,7 +89,7 @@ static void judge(struct vault *v, const struct vault_call *c, const struct http
 
 bool azure_exchange(struct vault *v, const struct vault_call *c, const struct azure_request *x,
                          struct http_response *answer, struct vault_reply *y) {
-        uint64_t not_before = c->request->flags & VAULT_FLAG_FRESH_TOKEN ? now_boottime_usec() : 0;
+        uint64_t not_before = c->request->flags & VAULT_FLAG_FRESH_TOKEN ? c->begun_usec : 0;
         struct azure_challenge challenge = {};
 
         for (unsigned n = 0; ; n++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "azure-list.h"
 
-#include "common/json-text.h"
+#include "azure-attributes.h"
 
 #define QUERY_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%=&$+:,;/!*'()"
 
@@ -17,16 +17,6 @@ bool azure_query_is_valid(const char *query) {
                (startswith(query, "api-version=") || strstr(query, "&api-version="));
 }
 
-/* A list may lack what does not hold: absent or null is 0. */
-static int read_time(struct json_object *attributes, const char *name, uint64_t *ret) {
-        struct json_object *m;
-
-        *ret = 0;
-        if (!json_object_object_get_ex(attributes, name, &m) || !m)
-                return 0;
-        return json_get_u64(attributes, name, ret) < 0 ? -EBADMSG : 0;
-}
-
 static int read_item(struct json_object *o, const struct azure_page *asked, struct vault_list *l) {
         struct json_object *a = json_get(o, "attributes", json_type_object), *enabled = json_get(a, "enabled", json_type_boolean);
         const char *kid = json_get_text(o, "kid"), *level = json_get_text(a, "recoveryLevel");
@@ -39,10 +29,10 @@ static int read_item(struct json_object *o, const struct azure_page *asked, stru
         key_uri_format(&u, l->items[l->n].kid, sizeof(l->items[l->n].kid));
         if (json_object_get_boolean(enabled))
                 l->items[l->n].key_flags |= VAULT_KEY_ENABLED;
-        if (level && strcasestr(level, "Recoverable") && !strcasestr(level, "Purgeable"))
+        if (azure_level_protects(level))
                 l->items[l->n].key_flags |= VAULT_KEY_PURGE_PROTECTED;
-        if (read_time(a, "created", &l->items[l->n].created) < 0 || read_time(a, "nbf", &l->items[l->n].not_before) < 0 ||
-            read_time(a, "exp", &l->items[l->n].expires) < 0)
+        if (azure_read_time(a, "created", &l->items[l->n].created) < 0 || azure_read_time(a, "nbf", &l->items[l->n].not_before) < 0 ||
+            azure_read_time(a, "exp", &l->items[l->n].expires) < 0)
                 return -EBADMSG;
         l->n++;
         return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "azure-reply.h"
 
+#include "azure-attributes.h"
 #include "common/algorithm.h"
 #include "common/base64.h"
 #include "reply-secret.h"
@@ -110,22 +111,11 @@ static int read_key_ops(struct json_object *key, struct vault_reply *ret) {
         return 0;
 }
 
-/* Absent or null: none. */
-static int read_time(struct json_object *attributes, const char *name, uint64_t *ret) {
-        struct json_object *m;
-
-        if (!json_object_object_get_ex(attributes, name, &m) || !m) {
-                *ret = 0;
-                return 0;
-        }
-        return json_get_u64(attributes, name, ret) < 0 ? -EBADMSG : 0;
-}
-
 void azure_read_recovery_level(struct json_object *attributes, char buf[static 65], uint8_t *flags) {
         const char *level = json_get_text(attributes, "recoveryLevel");
 
         text_printable(level, buf, 65);
-        if (level && strcasestr(level, "Recoverable") && !strcasestr(level, "Purgeable"))
+        if (azure_level_protects(level))
                 *flags |= VAULT_KEY_PURGE_PROTECTED;
 }
 
@@ -133,7 +123,7 @@ static int read_attributes(struct json_object *root, struct vault_reply *ret) {
         struct json_object *a = json_get(root, "attributes", json_type_object);
         struct json_object *enabled = json_get(a, "enabled", json_type_boolean);
 
-        if (!enabled || read_time(a, "nbf", &ret->not_before) < 0 || read_time(a, "exp", &ret->expires) < 0)
+        if (!enabled || azure_read_time(a, "nbf", &ret->not_before) < 0 || azure_read_time(a, "exp", &ret->expires) < 0)
                 return -EBADMSG;
         if (json_object_get_boolean(enabled))
                 ret->key_flags |= VAULT_KEY_ENABLED;

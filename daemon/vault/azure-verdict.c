@@ -34,6 +34,7 @@ static const struct row rows[] = {
         { 403, "Forbidden", "ForbiddenByConnection", ON_ANY, VERDICT_DENIED_WEAK },
         { 401, "AKV10022", NULL, ON_ANY, VERDICT_MISCONFIGURED },   /* audience: Resource= */
         { 401, "AKV10032", NULL, ON_ANY, VERDICT_MISCONFIGURED },   /* issuer: another tenant */
+        { 401, "AccessDenied", NULL, ON_ANY, VERDICT_DENIED },      /* managed HSM: 403 and 401 are both told of */
         { 401, NULL, NULL, ON_ANY, VERDICT_DENIED_WEAK },
         { 400, "BadParameter", NULL, ON_ANY, VERDICT_MISCONFIGURED },
         { 400, "BadArgument", NULL, ON_ANY, VERDICT_MISCONFIGURED },

@@ -3,6 +3,7 @@
 
 #include "common/config-azure.h"
 #include "pkcs11-thread.h"
+#include "replace.h"
 
 int client_key_open(struct vault *v) {
         const struct vault_config *c = v->config;
@@ -37,7 +38,7 @@ int client_key_sign(struct vault *v, const uint8_t digest[static 32], const uint
         v->has_module = true;
         pkcs11_thread_ask(v->pkcs11, q, deadline_usec, y, &signature);
         if (y->verdict == VERDICT_UNREACHABLE)
-                v->is_over = true;
+                replace_worker(v);
         if (y->verdict != VERDICT_GRANTED)
                 return refuse(why, of_identity(y->verdict), y->code, y->text);
         if (y->spki_size != spki_size || memcmp(y->spki, spki, spki_size) != 0)

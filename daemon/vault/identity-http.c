@@ -36,7 +36,7 @@ static int no_answer(const struct token_speaker *s, int r, const struct http_res
 }
 
 int token_take_reply(const struct token_speaker *s, int r, struct http_response *y, struct token_fetched *f, bool *ret_retry) {
-        struct imds_token t;
+        struct imds_token t = {};
         const char *why = "";
 
         *ret_retry = false;
@@ -51,6 +51,9 @@ int token_take_reply(const struct token_speaker *s, int r, struct http_response 
         r = imds_parse_token(y->body, y->body_size, instant_now().realtime_usec / USEC_PER_SEC, &t, &why);
         if (r == -ENOMEM || r == -EPERM)
                 return say(s, f, VERDICT_UNREACHABLE, "memory", "no memory for a token that stays secret");
+        if (r == -EMSGSIZE)
+                return say(s, f, VERDICT_MISCONFIGURED, "long token", "the token of %s has %zu characters, and %u are the most that are used: "
+                           "take groups or roles from the identity", s->name, t.too_long, SECRET_LONG_MAX - 1);
         if (r < 0)
                 return say(s, f, VERDICT_BROKEN, "bad reply", "the reply of %s is not usable: %s", s->name, why);
         f->token = t.token;
@@ -70,10 +73,15 @@ int token_try(int (*try)(void *user, const struct token_wish *w, struct token_fe
         bool retry = false;
 
         for (uint64_t pause = FIRST_PAUSE_USEC; ; pause = MIN_OF(pause * 2, LONGEST_PAUSE_USEC)) {
+                uint64_t wait = pause - pause / 8 + random_up_to(pause / 4), said;
+
+                f->retry_after_sec = 0;
                 if (try(user, w, f, &retry) == 0)
                         return 0;
-                if (!retry || now_boottime_usec() + pause >= w->deadline_usec)
+                said = f->retry_after_sec * USEC_PER_SEC;
+                wait = MAX_OF(wait, said + random_up_to(said / 8));
+                if (!retry || now_boottime_usec() + wait >= w->deadline_usec)
                         return -EACCES;
-                pause_usec(pause);
+                pause_usec(wait);
         }
 }

@@ -3,7 +3,8 @@
 
 /* What identity-imds and identity-aad have in common: one try after the other, and a reply that is a token.
  *
- *   try ─► token: done · no use: done · again? 0.8 s, doubling up to 10 s, as long as the caller's deadline allows */
+ *   try ─► token: done · no use: done · again? 0.8 s, doubling up to 10 s, each an eighth more or less; never before
+ *         Retry-After is over; as long as the caller's deadline allows */
 
 #include "http.h"
 #include "identity.h"

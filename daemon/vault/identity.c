@@ -20,7 +20,7 @@ struct identity {
         bool last_failed;
         uint64_t last_begun_usec;
         struct judgement failure;
-        uint32_t retry_after_sec;
+        uint64_t not_again_usec;                             /* it said to wait until then; 0: it did not */
 };
 
 int identity_new(const struct token_source *source, struct identity **ret) {
@@ -58,16 +58,16 @@ static void conclude(struct identity *i, int r, uint64_t begun_usec, struct toke
         i->last_failed = r < 0;
         i->last_begun_usec = begun_usec;
         i->failure = f->failure;
-        i->retry_after_sec = f->retry_after_sec;
+        i->not_again_usec = r < 0 && f->retry_after_sec > 0 ? now + f->retry_after_sec * USEC_PER_SEC : 0;
         if (r >= 0) {
                 secret_free(i->token);
                 i->token = TAKE_PTR(f->token);
                 i->note = f->note;
                 i->begun_usec = begun_usec;
                 i->expires_usec = begun_usec + f->lifetime_sec * USEC_PER_SEC;
-                i->refresh_usec = begun_usec + f->refresh_sec * USEC_PER_SEC;
+                i->refresh_usec = begun_usec + f->refresh_sec * USEC_PER_SEC - random_up_to(f->refresh_sec * USEC_PER_SEC / 8);
         } else
-                i->refresh_usec = now + REFRESH_RETRY_USEC;
+                i->refresh_usec = MAX_OF(now + REFRESH_RETRY_USEC, i->not_again_usec);
         pthread_cond_broadcast(&i->changed);
 }
 
@@ -108,9 +108,18 @@ static bool token_is_good(const struct identity *i, uint64_t not_before_usec) {
         return i->token && i->begun_usec >= not_before_usec && now_boottime_usec() < i->expires_usec;
 }
 
-/* Under the lock: makes i->token good for the caller, or leaves i->failure. */
-static int provide(struct identity *i, const struct token_request *q, bool *ret_cached) {
-        *ret_cached = true;
+/* Under the lock: the last fetch's failure, with what is left of the time that it told to wait. */
+static int refused(const struct identity *i, struct token_result *ret) {
+        uint64_t now = now_boottime_usec();
+
+        ret->failure = i->failure;
+        ret->retry_after_sec = i->not_again_usec > now ? (uint32_t) ((i->not_again_usec - now + USEC_PER_SEC - 1) / USEC_PER_SEC) : 0;
+        return -EACCES;
+}
+
+/* Under the lock: makes i->token good for the caller, or says why not. */
+static int provide(struct identity *i, const struct token_request *q, struct token_result *ret) {
+        ret->cached = true;
         for (;;) {
                 bool good = token_is_good(i, q->not_before_usec);
 
@@ -120,17 +129,18 @@ static int provide(struct identity *i, const struct token_request *q, bool *ret_
                         run_fetch(i, true, NULL, MIN_OF(q->deadline_usec, now_boottime_usec() + REFRESH_PATIENCE_USEC));
                         return 0;
                 }
-                *ret_cached = false;
+                ret->cached = false;
+                if (!i->fetching && now_boottime_usec() < i->not_again_usec)
+                        return refused(i, ret);
                 if (!i->fetching)
-                        return run_fetch(i, false, q->claims, q->deadline_usec);
+                        return run_fetch(i, false, q->claims, q->deadline_usec) < 0 ? refused(i, ret) : 0;
                 if (wait_for_fetch(i, q->deadline_usec) < 0) {
-                        judgement_set(&i->failure, VERDICT_UNREACHABLE, "token: timed out",
+                        judgement_set(&ret->failure, VERDICT_UNREACHABLE, "token: timed out",
                                       "a token was not to be had in time");
-                        i->retry_after_sec = 0;
                         return -EACCES;
                 }
                 if (i->last_failed && i->last_begun_usec >= q->not_before_usec)
-                        return -EACCES;
+                        return refused(i, ret);
         }
 }
 
@@ -140,17 +150,14 @@ int identity_get_token(struct identity *i, const struct token_request *q, struct
 
         *ret = (struct token_result) {};
         pthread_mutex_lock(&i->lock);
-        r = provide(i, q, &ret->cached);
+        r = provide(i, q, ret);
         if (r >= 0) {
                 ret->note = i->note;
-                r = secret_new(secret_size(i->token), &ret->token);
+                r = secret_new_long(secret_size(i->token), &ret->token);
                 if (r >= 0)
                         memcpy(secret_data(ret->token), secret_cdata(i->token), secret_size(i->token));
                 else
                         judgement_set(&ret->failure, VERDICT_UNREACHABLE, "memory", "no memory for a token");
-        } else {
-                ret->failure = i->failure;
-                ret->retry_after_sec = i->retry_after_sec;
         }
         pthread_mutex_unlock(&i->lock);
         if (!ret->cached)

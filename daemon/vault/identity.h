@@ -8,7 +8,9 @@
  *          ▼
  *   one thread asks the source (the others wait for its answer) ─► identity-imds, identity-aad, identity-login
  *
- * A token is refreshed ahead of its end; a refresh that fails while the old one is good is not an error. */
+ * A token is refreshed ahead of its end, up to an eighth of that time earlier, so that nodes which were started together do not stay
+ * together; a refresh that fails while the old one is good is not an error. A source that says when to come back (Retry-After) is not asked
+ * before that, whoever wants a token: its refusal is what they get. */
 
 #include "common/secret.h"
 #include "judgement.h"
@@ -27,7 +29,7 @@ struct token_result {
         uint32_t usec;               /* spent here, 0 for a cached one */
         struct judgement note;       /* of the login that it is from: code empty where there is nothing to say */
         struct judgement failure;    /* where there is no token */
-        uint32_t retry_after_sec;
+        uint32_t retry_after_sec;    /* from now; 0: not said */
 };
 
 /* What a source brought. */

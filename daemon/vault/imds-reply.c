@@ -59,9 +59,11 @@ int imds_parse_token(char *body, size_t size, uint64_t now_sec, struct imds_toke
                 explicit_bzero(body, size);
                 return refuse(ret_why, r == -ENOENT ? "it has no access_token" : "it is not strict JSON");
         }
-        r = reply_take_token(body, &at, &token);
+        r = reply_take_access_token(body, &at, &token);
         if (r == -EBADMSG)
-                return refuse(ret_why, "its access_token is not one that a header may carry, or is too long");
+                return refuse(ret_why, "its access_token is not one that a header may carry");
+        if (r == -EMSGSIZE)
+                *ret = (struct imds_token) { .too_long = at.size };
         if (r < 0)
                 return r;
         r = json_parse(body, size, &root);

@@ -7,7 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define KEPT_MAX 16u                    /* FileDescriptorStoreMax= of the unit */
+#define KEPT_MAX 64u                    /* FileDescriptorStoreMax= of the unit */
 #define FIRST_FD 3
 
 static struct {

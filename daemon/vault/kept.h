@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What must outlive a worker, which is replaced after each release: a few small secrets that can be had only once. systemd keeps them
- * for the next one, each as a socket whose queue has it (sd_pid_notify_with_fds(3): FDSTORE=1): in the kernel's memory, on no disk and
- * in no swap, read by no process but the worker. They are gone with the next boot, or when cmkd-vault.service is stopped.
+/* What must outlive a worker, which is replaced after each release: a few small secrets that can be had only once, or must not be tried
+ * again, and when it was that a worker was replaced. systemd keeps them for the next one, each as a socket whose queue has it
+ * (sd_pid_notify_with_fds(3): FDSTORE=1): in the kernel's memory, on no disk and in no swap, read by no process but the worker. They are
+ * gone with the next boot, or when cmkd-vault.service is stopped.
  *
  *   kept_put ─► socketpair, the secret in its queue ─► systemd ─► LISTEN_FDS of the next worker ─► kept_get (looks, and leaves it there)
  */

@@ -5,6 +5,7 @@
 
 #include "common/base64.h"
 #include "common/pkcs11-uri.h"
+#include "pin-refused.h"
 #include "pkcs11-unwrap.h"
 #include "secret-file.h"
 #include "vault.h"
@@ -22,7 +23,7 @@ struct pkcs11_session {
         CK_SESSION_HANDLE handle;
         char serial[17];                 /* of the token that is open */
         CK_FLAGS token_flags;
-        struct secret *refused_pin;      /* not to be tried again */
+        struct secret *refused_pin;      /* what pin-refused.h could not keep */
 };
 
 /* One question under way. */
@@ -167,13 +168,19 @@ static bool read_pin(struct run *r, struct secret **ret) {
 static bool login(struct run *r) {
         _cleanup_(secret_freep) struct secret *pin = NULL;
         struct pkcs11_session *s = r->s;
+        struct pin_use use = { .vault = s->place.vault, .token = s->token, .serial = s->serial };
         CK_RV rv;
+        int k;
 
         if (!s->place.pin_file)
                 return s->token_flags & CKF_LOGIN_REQUIRED ? fact(r, PKCS11_NO_PIN) : true;
         if (!read_pin(r, &pin))
                 return false;
-        if (s->refused_pin && secret_equal(s->refused_pin, pin))
+        use.pin = pin;
+        k = pin_was_refused(&use);
+        if (k < 0)
+                return fact(r, PKCS11_NO_MEMORY);
+        if (k > 0 || (s->refused_pin && secret_equal(s->refused_pin, pin)))
                 return fact(r, PKCS11_PIN_REFUSED_BEFORE);
         if (s->token_flags & CKF_USER_PIN_LOCKED)
                 return fact(r, PKCS11_PIN_LOCKED);
@@ -183,7 +190,7 @@ static bool login(struct run *r) {
         s->logged_in = rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN;
         if (s->logged_in)
                 return true;
-        if (rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE) {
+        if ((rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE) && pin_keep_refused(&use) < 0) {
                 secret_free(s->refused_pin);
                 s->refused_pin = TAKE_PTR(pin);
         }
@@ -239,14 +246,14 @@ static bool find_objects(struct run *r, CK_OBJECT_CLASS class, CK_OBJECT_HANDLE 
         return n <= MATCHES_MAX ? true : fact(r, PKCS11_LENGTHS);
 }
 
-/* One attribute; one that the object has not, or does not show, is of size 0. */
+/* One attribute; one that the object has not, or does not show, is of size 0, and so is the modulus of a key that is too long. */
 static bool read_attribute(struct run *r, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type, void *buf, size_t size,
                            size_t *ret_size) {
         CK_ATTRIBUTE a = { type, buf, size };
         CK_RV rv = r->s->f->C_GetAttributeValue(r->s->handle, object, &a, 1);
 
         *ret_size = 0;
-        if (rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_SENSITIVE)
+        if (rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_SENSITIVE || (rv == CKR_BUFFER_TOO_SMALL && type == CKA_MODULUS))
                 return true;
         if (rv != CKR_OK)
                 return failed(r, PKCS11_READ_KEY, rv);
@@ -289,14 +296,19 @@ static bool read_exponent(struct run *r, CK_OBJECT_HANDLE private, struct pkcs11
         return true;
 }
 
-static bool read_public(struct run *r, CK_OBJECT_HANDLE object, char version[static 33]) {
+/* Returns 0; -EBADMSG with PKCS11_KEY_UNREADABLE in the reply: no public half, or not one of a key that is used here; -EACCES with another
+ * reason in the reply. */
+static int read_public(struct run *r, CK_OBJECT_HANDLE object, char version[static 33]) {
         struct pkcs11_public k = {};
         int e;
 
         if (!read_attribute(r, object, CKA_MODULUS, k.modulus, sizeof(k.modulus), &k.modulus_size) || !read_exponent(r, object, &k))
-                return false;
+                return -EACCES;
         e = pkcs11_key_public(&k, r->y, version);
-        return e >= 0 ? true : fact(r, e == -ENOMEM ? PKCS11_NO_MEMORY : PKCS11_KEY_UNREADABLE);
+        if (e >= 0)
+                return 0;
+        fact(r, e == -ENOMEM ? PKCS11_NO_MEMORY : PKCS11_KEY_UNREADABLE);
+        return e == -EBADMSG ? e : -EACCES;
 }
 
 static bool is_logged_in(const struct pkcs11_session *s) {
@@ -318,7 +330,8 @@ static bool absent(struct run *r) {
         return fact(r, seen ? PKCS11_KEY_ABSENT : PKCS11_KEY_HIDDEN);
 }
 
-/* The one private key that is meant; its public half, kid included, is in the reply then. */
+/* The one private key that is meant; its public half, kid included, is in the reply then. What else has that label, fit to be used or
+ * not, neither stands for it nor hides that it is gone. */
 static bool find_key(struct run *r, CK_OBJECT_HANDLE *ret) {
         struct key_uri found = r->q->key;
         CK_OBJECT_HANDLE objects[MATCHES_MAX];
@@ -332,10 +345,12 @@ static bool find_key(struct run *r, CK_OBJECT_HANDLE *ret) {
         if (n > 1 && !*wanted)
                 return fact(r, PKCS11_KEYS);
         for (CK_ULONG i = 0; i < n; i++) {
-                if (!read_public(r, objects[i], found.version))
-                        return false;
-                if (*wanted && !streq(wanted, found.version))
+                int k = read_public(r, objects[i], found.version);
+
+                if (*wanted && (k == -EBADMSG || (k >= 0 && !streq(wanted, found.version))))
                         continue;
+                if (k < 0)
+                        return false;
                 memcpy(found.serial, r->s->serial, sizeof(found.serial));
                 key_uri_format(&found, r->y->kid, sizeof(r->y->kid));
                 *ret = objects[i];

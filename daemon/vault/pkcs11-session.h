@@ -16,6 +16,7 @@
 struct pkcs11_session;
 
 struct pkcs11_place {
+        const char *vault;               /* NAME of [Vault NAME] */
         const char *module;              /* path */
         const char *token;               /* label, copied */
         const char *pin_file;            /* or NULL: no login */

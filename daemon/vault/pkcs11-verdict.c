@@ -19,7 +19,7 @@ struct row {
 #define HANDLE "what was found is not valid any more"
 #define NOT_THIS_KEYS "the wrapped key does not fit the key: another one has its name"
 #define OURS "the module does not take what it is asked for"
-#define PIN_REFUSED "the token does not take the PIN; it is not tried again until its file changes"
+#define PIN_REFUSED "the token does not take the PIN; it is not tried again until PinFile= has another one, or after `systemctl stop cmkd-vault.service`"
 
 /* The first row that has the value and the step counts. What is not here is UNREACHABLE. */
 static const struct row rows[] = {

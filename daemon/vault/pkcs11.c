@@ -2,6 +2,7 @@
 #include "vault.h"
 
 #include "pkcs11-thread.h"
+#include "replace.h"
 
 /* What the module's own configuration is told by, before there are threads. */
 static int set_environment(char **list) {
@@ -20,7 +21,9 @@ static int set_environment(char **list) {
 
 int pkcs11_prepare(struct vault *v, const char *token) {
         const struct vault_config *c = v->config;
-        const struct pkcs11_place place = { .module = c->module, .token = token, .pin_file = c->pin_file, .whole_oaep = v->fips };
+        const struct pkcs11_place place = {
+                .vault = c->name, .module = c->module, .token = token, .pin_file = c->pin_file, .whole_oaep = v->fips,
+        };
         struct pkcs11_session *s;
         int r;
 
@@ -51,7 +54,7 @@ static void ask(struct vault *v, const struct vault_call *c, struct vault_reply 
         pkcs11_thread_ask(v->pkcs11, question, c->deadline_usec, y, ret_value);
         y->round_trip_usec = (uint32_t) MIN_OF(now_boottime_usec() - began, (uint64_t) UINT32_MAX);
         if (y->verdict == VERDICT_UNREACHABLE)
-                v->is_over = true;
+                replace_worker(v);
         free(question);
 }
 

@@ -234,8 +234,9 @@ void vault_run(struct vaults *v, const struct vault_call *call, int pipe_fd, str
 
         *ret = (struct vault_reply) {};
         *ret_released = false;
+        limited.begun_usec = now_boottime_usec();
         if (vault && call->request->timeout_ms == 0)
-                limited.deadline_usec = MIN_OF(call->deadline_usec, now_boottime_usec() + vault->config->timeout_usec);
+                limited.deadline_usec = MIN_OF(call->deadline_usec, limited.begun_usec + vault->config->timeout_usec);
         if (!admit(vault, c, pipe_fd, ret))
                 return;
         switch ((enum vault_op) c->request->op) {

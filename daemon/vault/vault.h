@@ -42,6 +42,7 @@ struct vaults {
 /* One request while it is served. */
 struct vault_call {
         const struct vault_request *request;
+        uint64_t begun_usec;              /* CLOCK_BOOTTIME, filled by vault_run(): a fresh token is one asked for since then */
         uint64_t deadline_usec;           /* CLOCK_BOOTTIME */
         struct vault_list *list;          /* where vault_op_lists(), else NULL */
         const struct secret *made;        /* WRAP_NEW: what to wrap, in place of the request's blob */

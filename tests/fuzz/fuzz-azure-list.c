@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/azure-list.c
+// sources: daemon/vault/azure-list.c daemon/vault/azure-attributes.c
 // libs: json-c
 
 /* A page of keys (first byte even) or of versions. Whatever is listed is of the vault that was asked, and so is the next page. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/azure-reply.c daemon/vault/azure-secret-reply.c daemon/vault/rsa-public.c daemon/vault/reply-secret.c
+// sources: daemon/vault/azure-reply.c daemon/vault/azure-attributes.c daemon/vault/azure-secret-reply.c daemon/vault/rsa-public.c daemon/vault/reply-secret.c
 // libs: json-c
 
 /* A good reply: one byte says of what, then the body. Nothing of the value may be left in the buffer. */

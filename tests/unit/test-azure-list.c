@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/azure-list.c
+// sources: daemon/vault/azure-list.c daemon/vault/azure-attributes.c
 // libs: json-c
 #include <setjmp.h>
 #include <stdarg.h>

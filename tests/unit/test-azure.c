@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/azure-verdict.c daemon/vault/judgement.c daemon/vault/azure-reply.c daemon/vault/azure-secret-reply.c daemon/vault/rsa-public.c daemon/vault/reply-secret.c
+// sources: daemon/vault/azure-verdict.c daemon/vault/judgement.c daemon/vault/azure-reply.c daemon/vault/azure-attributes.c daemon/vault/azure-secret-reply.c daemon/vault/rsa-public.c daemon/vault/reply-secret.c
 // libs: json-c
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,6 +58,8 @@ static void test_table(void **state _unused_) {
                 { 401, "Unauthorized", NULL, "AKV10022: audience", VERDICT_MISCONFIGURED },
                 { 401, "Unauthorized", NULL, "AKV10032: issuer", VERDICT_MISCONFIGURED },
                 { 401, "Unauthorized", NULL, "something else", VERDICT_DENIED_WEAK },
+                { 401, "AccessDenied", NULL, "Not authorized to access", VERDICT_DENIED },
+                { 401, "AccessDenied", NULL, "AKV10000: no token", VERDICT_DENIED_WEAK },
                 { 400, "BadParameter", NULL, "", VERDICT_MISCONFIGURED },
                 { 400, "BadArgument", NULL, "", VERDICT_MISCONFIGURED },
                 { 429, "Throttled", NULL, "", VERDICT_THROTTLED },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/vault/client-key.c daemon/vault/pkcs11.c daemon/vault/pkcs11-verdict.c daemon/vault/pkcs11-key.c daemon/vault/rsa-public.c
-// sources: daemon/vault/pkcs11-unwrap.c daemon/vault/pkcs11-session.c daemon/vault/pkcs11-thread.c daemon/vault/secret-file.c
+// sources: daemon/vault/pkcs11-unwrap.c daemon/vault/pkcs11-session.c daemon/vault/pkcs11-thread.c daemon/vault/secret-file.c daemon/vault/pin-refused.c daemon/vault/kept.c daemon/vault/replace.c
 // sources: daemon/vault/judgement.c daemon/vault/reply.c
 // libs: p11-kit-1 json-c
 #include <setjmp.h>
@@ -25,7 +25,7 @@ static struct judgement why;
 
 /* A vault whose client's key is in the fake token. */
 static void open_vault(struct vault *v) {
-        const struct pkcs11_place place = { .module = "/nonexistent.so", .token = "cmkd", .pin_file = pin_file };
+        const struct pkcs11_place place = { .vault = "v", .module = "/nonexistent.so", .token = "cmkd", .pin_file = pin_file };
         struct pkcs11_session *s;
 
         *v = (struct vault) { .config = &config };

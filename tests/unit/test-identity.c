@@ -14,7 +14,7 @@
 
 static int parse(const char *text, struct imds_token *ret, char *ret_left, size_t left_size) {
         const char *why = NULL;
-        char body[8192];
+        char body[32768];
         int r;
 
         snprintf(body, sizeof(body), "%s", text);
@@ -101,15 +101,21 @@ static void test_bad_tokens(void **state _unused_) {
 }
 
 static void test_length(void **state _unused_) {
-        char text[8192];
+        static const size_t sizes[] = { SECRET_MAX - 1, SECRET_MAX, 6000, SECRET_LONG_MAX - 1, SECRET_LONG_MAX, 20000 };
+        char text[32768];
 
-        for (size_t n = SECRET_MAX - 1; n <= SECRET_MAX; n++) {
+        for (size_t i = 0; i < ELEMENTSOF(sizes); i++) {
                 struct imds_token t = {};
+                size_t n = sizes[i];
                 int k = snprintf(text, sizeof(text), "{\"expires_in\":1,\"access_token\":\"");
 
                 memset(text + k, 'a', n);
                 strcpy(text + (size_t) k + n, "\"}");
-                assert_int_equal(parse(text, &t, NULL, 0), n < SECRET_MAX ? 0 : -EBADMSG);
+                assert_int_equal(parse(text, &t, NULL, 0), n < SECRET_LONG_MAX ? 0 : -EMSGSIZE);
+                assert_int_equal(t.too_long, n < SECRET_LONG_MAX ? 0 : n);
+                assert_int_equal(t.token ? secret_size(t.token) : 0, n < SECRET_LONG_MAX ? n + 1 : 0);
+                for (size_t k2 = 0; t.token && k2 < n; k2++)
+                        assert_int_equal(secret_cdata(t.token)[k2], 'a');
                 secret_free(t.token);
         }
 }

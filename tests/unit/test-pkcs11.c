@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/vault/pkcs11-verdict.c daemon/vault/pkcs11-key.c daemon/vault/rsa-public.c daemon/vault/pkcs11-unwrap.c daemon/vault/pkcs11-session.c daemon/vault/pkcs11-thread.c daemon/vault/secret-file.c daemon/vault/judgement.c daemon/vault/reply.c
+// sources: daemon/vault/pkcs11-verdict.c daemon/vault/pkcs11-key.c daemon/vault/rsa-public.c daemon/vault/pkcs11-unwrap.c daemon/vault/pkcs11-session.c daemon/vault/pkcs11-thread.c daemon/vault/secret-file.c daemon/vault/pin-refused.c daemon/vault/kept.c daemon/vault/judgement.c daemon/vault/reply.c
 // libs: p11-kit-1 json-c
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fake-token.h"
+#include "vault/kept.h"
 #include "vault/pkcs11-thread.h"
 
 #define ALL (BIT_OF(_PKCS11_STEP_MAX) - 1)
@@ -20,7 +21,7 @@
 #define KEY (BLOB | BIT_OF(PKCS11_FIND_KEY) | BIT_OF(PKCS11_READ_KEY) | BIT_OF(PKCS11_READ_SECRET) | \
              BIT_OF(PKCS11_SIGN))
 
-static EVP_PKEY *first_key, *second_key;
+static EVP_PKEY *first_key, *second_key, *short_key;
 static char pin_file[] = "/tmp/test-pkcs11.XXXXXX";
 
 /* ---- verdicts: the project's notes, sections 4.3 and 7, by number and not by name ---- */
@@ -161,7 +162,7 @@ static struct secret *value;
 static bool whole_oaep;
 
 static struct pkcs11_session *new_session(bool pin) {
-        const struct pkcs11_place place = { .module = "/nonexistent.so", .token = "cmkd", .pin_file = pin ? pin_file : NULL,
+        const struct pkcs11_place place = { .vault = "v", .module = "/nonexistent.so", .token = "cmkd", .pin_file = pin ? pin_file : NULL,
                                            .whole_oaep = whole_oaep };
         struct pkcs11_session *s;
 
@@ -316,6 +317,13 @@ static void test_key_gone(void **state _unused_) {
         fake.keys[1].id = 2;
         fake.n_keys = 2;
         assert_unwraps(s, &u, blob, size);
+        /* one that is not fit to be used, before the right one or without it */
+        fake.keys[0].key = short_key;
+        assert_unwraps(s, &u, blob, size);
+        fake.n_keys = 1;
+        assert_string_equal(ask_key(s, VAULT_OP_UNWRAP, &u, blob, size), "DENIED other key");
+        fake.n_keys = 2;
+        fake.keys[0].key = second_key;
         u = key_of(K1);
         assert_string_equal(ask_key(s, VAULT_OP_GET_KEY, &u, "", 0), "MISCONFIGURED several keys");
         u = key_of(K1 ";id=%02");
@@ -373,7 +381,7 @@ static void write_pin(const char *pin, mode_t mode) {
 }
 
 static void test_pin(void **state _unused_) {
-        struct pkcs11_session *s = new_session(true), *none = new_session(false);
+        struct pkcs11_session *s = new_session(true), *none = new_session(false), *next = new_session(true);
         struct key_uri u = key_of(K1);
 
         fake_reset(first_key);
@@ -381,6 +389,7 @@ static void test_pin(void **state _unused_) {
         write_pin("wrong\n", 0600);
         assert_string_equal(ask_key(s, VAULT_OP_GET_KEY, &u, "", 0), "DENIED CKR_PIN_INCORRECT");
         assert_string_equal(ask_key(s, VAULT_OP_GET_KEY, &u, "", 0), "DENIED PIN refused before");
+        assert_string_equal(ask_key(next, VAULT_OP_GET_KEY, &u, "", 0), "DENIED PIN refused before");
         assert_int_equal(fake.calls[FAKE_LOGIN], 1);
         write_pin("1234\n", 0600);
         fake.token_flags |= CKF_USER_PIN_FINAL_TRY;
@@ -394,6 +403,7 @@ static void test_pin(void **state _unused_) {
         write_pin("1234\n", 0600);
         assert_string_equal(ask_key(s, VAULT_OP_GET_KEY, &u, "", 0), "GRANTED ");
         pkcs11_session_free(none);
+        pkcs11_session_free(next);
         pkcs11_session_free(s);
         /* logged in is who the session says is: a module that only claims it shows no keys, and revokes none */
         s = new_session(true);
@@ -403,6 +413,13 @@ static void test_pin(void **state _unused_) {
         fake.logged_in = true;
         assert_string_equal(ask_key(s, VAULT_OP_GET_KEY, &u, "", 0), "GRANTED ");
         pkcs11_session_free(s);
+}
+
+static void forget_refused(void) {
+        _cleanup_(secret_freep) struct secret *s = NULL;
+
+        assert_int_equal(secret_new(1, &s), 0);
+        assert_int_equal(kept_put("pin-v", s), -ENOTCONN);
 }
 
 /* Each value, from each call that there is: never GRANTED, and asked again on a new session where that may help. */
@@ -447,6 +464,7 @@ static void test_every_call_fails(void **state _unused_) {
                                         fail_msg("call %u, 0x%lx: not asked again", call, (unsigned long) notes[i].rv);
                         }
                         pkcs11_session_free(s);
+                        forget_refused();
                 }
 }
 
@@ -533,6 +551,7 @@ static void test_hang(void **state _unused_) {
         assert_int_equal(reply.verdict, VERDICT_GRANTED);
         value = secret_free(value);
         pkcs11_thread_free(t);
+        short_key = EVP_RSA_gen(1024);
 }
 
 static int set_up(void **state _unused_) {
@@ -540,7 +559,8 @@ static int set_up(void **state _unused_) {
 
         first_key = EVP_RSA_gen(2048);
         second_key = EVP_RSA_gen(2048);
-        if (fd < 0 || !first_key || !second_key)
+        short_key = EVP_RSA_gen(1024);
+        if (fd < 0 || !first_key || !second_key || !short_key)
                 return -1;
         safe_close(fd);
         write_pin("1234\n", 0600);
@@ -551,6 +571,7 @@ static int tear_down(void **state _unused_) {
         secret_free(value);
         EVP_PKEY_free(first_key);
         EVP_PKEY_free(second_key);
+        EVP_PKEY_free(short_key);
         return unlink(pin_file);
 }
 

@@ -66,6 +66,25 @@ static void test_size(void **state _unused_) {
         assert_null(secret_free(NULL));
 }
 
+/* All of it is there, and as secret as a short one. */
+static void test_long(void **state _unused_) {
+        struct secret *s = NULL, *t = NULL;
+
+        assert_int_equal(secret_new_long(0, &s), -EINVAL);
+        assert_int_equal(secret_new_long(SECRET_LONG_MAX + 1, &s), -EINVAL);
+        assert_null(s);
+        assert_int_equal(secret_new_long(SECRET_LONG_MAX, &s), 0);
+        assert_int_equal(secret_new_long(SECRET_MAX, &t), 0);
+        assert_int_equal(secret_is_unmappable(s), secret_is_unmappable(t));
+        memset(secret_data(s), 0x5a, SECRET_LONG_MAX);
+        secret_shrink(s, SECRET_MAX + 1);
+        assert_int_equal(secret_size(s), SECRET_MAX + 1);
+        assert_int_equal(secret_cdata(s)[SECRET_MAX], 0x5a);
+        assert_int_equal(secret_cdata(s)[SECRET_LONG_MAX - 1], 0);
+        secret_free(s);
+        secret_free(t);
+}
+
 static void test_take_wipes_the_source(void **state _unused_) {
         uint8_t source[32], zero[32] = {};
         struct secret *s = NULL;
@@ -206,7 +225,7 @@ static void test_process_init(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_size),
+                cmocka_unit_test(test_size), cmocka_unit_test(test_long),
                 cmocka_unit_test(test_take_wipes_the_source),
                 cmocka_unit_test(test_equal),
                 cmocka_unit_test(test_pipe),

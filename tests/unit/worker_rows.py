@@ -198,7 +198,7 @@ def _(k):
     return [y]
 
 
-@row("managed-hsm-local-rbac", (D, "AccessDenied"), (W, "AccessDenied"))
+@row("managed-hsm-local-rbac", (D, "AccessDenied"), (D, "AccessDenied"))
 def _(k):
     return k.fault("hsm-access-denied"), k.fault("hsm-access-denied", count=2, status=401)
 

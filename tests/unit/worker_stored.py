@@ -46,8 +46,8 @@ class StoredKey(Key):
     def unwrap(self, **more):
         return super().unwrap(**self.about(**more))
 
-    def deleted(self):
-        return self.call(CHECK_DELETED, **self.about())
+    def deleted(self, **more):
+        return self.call(CHECK_DELETED, **self.about(**more))
 
     def release(self, **more):
         return self.b.client.release(self.kid, b"", **self.about(**more))
@@ -213,6 +213,18 @@ def stored_w_comes_by_a_release(b):
                  differs("token", z.token_usec, 0),
                  differs("tags", kept["tags"], {"cmkd-volume": k.volume, "cmkd-key": k.kid.partition("/keys/")[2]}),
                  "W was in a reply" if shown else None)
+
+
+@check
+def stored_key_asks_for_one_fresh_token(b):
+    """A request whose token is to be new asks for one, however many questions it puts to the vault with it."""
+    k = StoredKey(b)
+    before = len(b.vault.log())
+    ys = k.unwrap(flags=FRESH_TOKEN), k.deleted(flags=FRESH_TOKEN)
+    got = [row["op"] for row in b.vault.log()[before:]]
+    b.vault.ctl("policy-remove", name="node", perms=EVERYTHING)
+    return first(differs("verdict", ys[0].verdict, G),
+                 differs("requests", got, ["token", "secret-get", "unwrap", "token", "secret-getdeleted", "getdeleted"]))
 
 
 @check

@@ -35,6 +35,7 @@ SETTINGS = {                     # name: (default, meaning)
     "permission_model": ("policy", "policy or rbac: which 403 a missing permission gives"),
     "firewall": ("open", "open, firewall (ForbiddenByFirewall) or private (ForbiddenByConnection)"),
     "rate_limit": (0, "requests per 10 s after which 429 follows; 0: none"),
+    "token_padding": (224, "bytes that nobody reads at the end of a token"),
     "retry_after": (0, "Retry-After seconds on a 429 of rate_limit; 0: no header"),
     "token_lifetime": (86399, "seconds"),
     "imds_cache": (False, "the metadata endpoint repeats a token until 5 minutes before it expires"),

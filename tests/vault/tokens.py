@@ -35,7 +35,7 @@ def issue(store, name, resource=RESOURCE, lifetime=None, issuer=ISSUER, extra=No
     claims.update(extra or {})
     head = {"typ": "JWT", "alg": "RS256", "kid": keycrypto.b64u(hashlib.sha1(TENANT.encode()).digest())}
     text = ".".join(keycrypto.b64u(json.dumps(p).encode()) for p in (head, claims))
-    return "%s.%s" % (text, keycrypto.b64u(_sign(store, text) + os.urandom(224))), now, end
+    return "%s.%s" % (text, keycrypto.b64u(_sign(store, text) + os.urandom(int(store.get("token_padding"))))), now, end
 
 
 def check(store, header, resource=RESOURCE):
