@@ -139,12 +139,69 @@ static void stripped_seals_are_found(void **state _unused_) {
         free(out);
 }
 
+/* Keys, with every bit turned so that this list is not what is found. */
+static uint8_t old_keys[32][SEAL_KEY_SIZE];
+static unsigned n_old_keys;
+
+static uint8_t turned(uint8_t b) { return (uint8_t) ~b; }
+
+/* Notes the key that is kept now and those that follow, n in all. */
+static void note_keys(unsigned n) {
+        _cleanup_(seal_key_freep) struct seal_key *k = NULL;
+        _cleanup_(keep_freep) struct keep *keep = NULL;
+        struct keep_state state;
+
+        assert_int_equal(seal_key_new(&k), 0);
+        assert_int_equal(keep_new(dup(s.keep_fd), &keep), 0);
+        assert_true(keep_load(keep, &state, k));
+        for (n_old_keys = 0; n_old_keys < n; n_old_keys++) {
+                assert_true(n_old_keys < ELEMENTSOF(old_keys));
+                for (size_t i = 0; i < SEAL_KEY_SIZE; i++)
+                        old_keys[n_old_keys][i] = turned(seal_key_data(k)[i]);
+                assert_int_equal(seal_next(k, 1), 0);
+        }
+}
+
+static bool is_old_key(const uint8_t *p) {
+        for (unsigned k = 0; k < n_old_keys; k++) {
+                size_t i = 0;
+
+                while (i < SEAL_KEY_SIZE && p[i] == turned(old_keys[k][i]))
+                        i++;
+                if (i == SEAL_KEY_SIZE)
+                        return true;
+        }
+        return false;
+}
+
+/* In all that this process can write: heap, stack, data, the kept file, what no swap has. */
+__attribute__((no_sanitize("address"))) static unsigned find_old_keys(void) {
+        _cleanup_(fclosep) FILE *f = fopen("/proc/self/maps", "re");
+        unsigned found = 0;
+        char line[512];
+
+        assert_non_null(f);
+        while (fgets(line, sizeof(line), f)) {
+                unsigned long from, to;
+
+                /* a sanitizer's shadow is larger than anything of ours */
+                if (sscanf(line, "%lx-%lx rw", &from, &to) != 2 || !strstr(line, " rw") || to - from > (256ul << 20))
+                        continue;
+                for (const uint8_t *p = (const uint8_t *) from; p + SEAL_KEY_SIZE <= (const uint8_t *) to; p++)
+                        found += is_old_key(p);
+        }
+        return found;
+}
+
 static void restart_goes_on(void **state _unused_) {
         for (unsigned i = 0; i < 3; i++) {
+                note_keys(2);
+                assert_true(find_old_keys() > 0);              /* kept, and here: the search is one */
                 reopen();
                 assert_int_equal(s.recovery.kind, TRAIL_RECOVERED_NOTHING);
                 assert_false(s.recovery.seal_lost);
                 assert_int_equal(sealed_trail_write(&s, 2, "event"), 0);
+                assert_int_equal(find_old_keys(), 0);
         }
         expect(true, 0);
         assert_int_equal(report.epochs, 1);
@@ -156,12 +213,18 @@ static void key_that_is_behind_is_brought_up(void **state _unused_) {
         char kept[4096];
 
         assert_int_equal(pread(s.keep_fd, kept, sizeof(kept), 0), (ssize_t) sizeof(kept));
+        note_keys(6);
         assert_int_equal(sealed_trail_write(&s, 5, "written"), 0);
         sealed_trail_close(&s);
         assert_int_equal(pwrite(s.keep_fd, kept, sizeof(kept), 0), (ssize_t) sizeof(kept));
+        explicit_bzero(kept, sizeof(kept));
         sealed_trail_open(&s, true);
+        n_old_keys = 5;                                        /* the sixth is that of the next record */
+        assert_int_equal(find_old_keys(), 0);
         assert_int_equal(s.recovery.kind, TRAIL_RECOVERED_NOTHING);
         assert_int_equal(sealed_trail_write(&s, 1, "event"), 0);
+        n_old_keys = 6;
+        assert_int_equal(find_old_keys(), 0);
         expect(true, 0);
         assert_int_equal(report.proven, RECORDS + 7);
 }
