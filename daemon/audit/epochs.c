@@ -18,6 +18,7 @@ struct epochs {
         struct epoch *list;
         size_t n_list;
         bool open;                         /* the last of the list goes on */
+        bool ended;                        /* it ended, and not because nothing is to be sealed any more */
         struct seal_key *key, *ahead;      /* of record next; room for one of a later record */
         uint64_t next, steps;
 };
@@ -203,7 +204,9 @@ static int judge_epoch(struct epochs *e, const struct record *r, const char *lin
                 return k == -EBADMSG ? 0 : k;
         x = e->list + e->n_list - 1;
         by_itself = !streq(x->reason, "rotated");
-        x->handover = was_open ? by_itself ? EPOCH_LOST : EPOCH_CLEAN : e->n_list == 1 ? EPOCH_FIRST : EPOCH_ENDED;
+        x->handover = !was_open ? e->n_list == 1 ? EPOCH_FIRST : EPOCH_ENDED : by_itself ? EPOCH_LOST : EPOCH_CLEAN;
+        if (streq(x->reason, "lost"))
+                x->handover = EPOCH_LOST;              /* also where what was sealed before it is not there any more */
         if (!by_itself) {
                 k = check(e, had_key, r->sequence, line, size, ret);
                 if (k < 0)
@@ -220,6 +223,7 @@ static int judge_epoch(struct epochs *e, const struct record *r, const char *lin
                 return k;
         seal_key_copy(e->key, e->ahead);
         e->open = true;
+        e->ended = false;
         e->next = by_itself ? r->sequence : r->sequence + 1;
         return by_itself ? check(e, x->has_key, r->sequence, line, size, ret) : 0;
 }
@@ -229,7 +233,7 @@ int epochs_judge(struct epochs *e, const struct record *r, const char *line, siz
         int k = 0;
 
         if (!r->sealed) {
-                *ret = e->open ? EPOCH_UNFINISHED : EPOCH_UNSEALED;
+                *ret = e->open ? EPOCH_UNFINISHED : e->ended ? EPOCH_MISSING : EPOCH_UNSEALED;
                 return 0;
         }
         if (streq(r->event, EPOCH_EVENT))
@@ -246,6 +250,7 @@ int epochs_judge(struct epochs *e, const struct record *r, const char *line, siz
         x->proven += *ret == EPOCH_PROVEN;
         if (streq(r->event, EPOCH_END_EVENT)) {
                 x->ended = true;
+                e->ended = !streq_ptr(record_field(r, "reason"), EPOCH_END_UNCONFIGURED);
                 e->open = false;
         }
         return 0;

@@ -35,6 +35,7 @@ struct epoch {
 
 enum epoch_answer {
         EPOCH_UNSEALED,      /* outside any epoch: nothing is to be expected */
+        EPOCH_MISSING,       /* not sealed, after an epoch that another one has to follow: that one was cut out */
         EPOCH_PROVEN,        /* the seal holds */
         EPOCH_UNCHECKED,     /* sealed; no keys were given at all */
         EPOCH_NO_KEY,        /* sealed; keys were given, none for this epoch */

@@ -13,6 +13,7 @@
 
 #include "common/base64.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -103,12 +104,15 @@ static void recomputed_chain_is_found_with_the_key(void **state _unused_) {
         assert_int_equal(report.proven, 5);
 }
 
-/* The seals taken off as well: a trail without any, in an epoch that did not end. */
-static void stripped_seals_are_found(void **state _unused_) {
-        static struct record_line line;
+/* Root's attack: the records from line on (0 is the first) without their seals, with a chain and a head that fit;
+ * epochs_too: and as if no epoch had been there. */
+static void strip(unsigned line, bool epochs_too) {
+        static struct record_line anew;
+        uint8_t prev[CHAIN_HASH_SIZE] = {};
         char *text, *rest, *out;
-        uint8_t prev[CHAIN_HASH_SIZE] = {}, n = 0;
+        uint64_t sequence = 0;
         size_t size = 0;
+        unsigned n = 0;
 
         sealed_trail_close(&s);
         assert_int_equal(read_small_file(s.path, 1u << 20, &text, NULL), 0);
@@ -119,24 +123,108 @@ static void stripped_seals_are_found(void **state _unused_) {
 
                 assert_int_equal(record_decode(p, strlen(p), &r), 0);
                 record_to_message(&r, &s.message);
-                if (n == 0) {                                  /* the epoch's stays */
-                        size += (size_t) sprintf(out, "%s\n", p);
+                if (n < line) {
+                        size += (size_t) sprintf(out + size, "%s\n", p);
                         memcpy(prev, r.hash, sizeof(prev));
-                } else {
-                        assert_int_equal(record_encode(&s.message, r.source, r.sequence, prev, NULL, &line), 0);
-                        memcpy(out + size, line.text, line.size);
-                        size += line.size;
-                        memcpy(prev, line.hash, sizeof(prev));
+                        sequence = r.sequence;
+                } else if (!epochs_too || !startswith(r.event, EPOCH_EVENT)) {
+                        assert_int_equal(record_encode(&s.message, r.source, ++sequence, prev, NULL, &anew), 0);
+                        memcpy(out + size, anew.text, anew.size);
+                        size += anew.size;
+                        memcpy(prev, anew.hash, sizeof(prev));
                 }
                 record_done(&r);
         }
         assert_int_equal(write_file_atomic(s.path, out, size, 0600), 0);
-        assert_int_equal(unlink(s.head), 0);
+        forge_chain(s.path, UINT_MAX, s.head);                 /* the head alone */
+        free(text);
+        free(out);
+}
+
+/* The seals taken off as well: a trail without any, in an epoch that did not end. */
+static void stripped_seals_are_found(void **state _unused_) {
+        strip(1, false);
         expect(false, RECORDS);                                /* no key is needed for this */
         assert_int_equal(report.problems[0].kind, TRAIL_UNSEALED);
         assert_int_equal(report.problems[0].first, 2);
-        free(text);
-        free(out);
+}
+
+/* And the epoch with them: nothing says that there ever was a seal, but that the auditor came with his key. */
+static void stripped_epoch_is_found_with_the_key(void **state _unused_) {
+        strip(0, true);
+        expect(false, 0);
+        expect_one(true, TRAIL_UNPROVEN, 0);
+        assert_int_equal(report.records, RECORDS);
+        assert_int_equal(report.sealed + report.proven, 0);
+}
+
+static void end_epoch(const char *reason) {
+        uint64_t sequence;
+        bool kept;
+
+        assert_int_equal(trail_end_epoch(s.trail, reason, &s.message, NULL, &sequence), 0);
+        assert_int_equal(trail_commit(s.trail, true, &kept), 0);
+}
+
+/* An epoch that is gone as a whole, after one that was stopped and not switched off; the next one says "first". */
+static void stripped_second_epoch_is_found(void **state _unused_) {
+        end_epoch(EPOCH_END_STOPPED);
+        reopen();
+        assert_int_equal(sealed_trail_write(&s, 3, "event"), 0);
+        sealed_trail_lose_key(&s);                             /* a crash */
+        strip(RECORDS + 2, true);
+        expect_one(false, TRAIL_UNSEALED, RECORDS + 3);
+        assert_int_equal(report.problems[0].last, RECORDS + 5);
+        sealed_trail_open(&s, true);
+        assert_false(s.recovery.seal_lost);
+        assert_int_equal(sealed_trail_write(&s, 2, "event"), 0);
+        expect_one(true, TRAIL_UNSEALED, RECORDS + 3);         /* all of them are one problem */
+        assert_int_equal(report.problems[0].last, RECORDS + 5);
+        assert_int_equal(report.unsealed, 3);
+        /* And a second time: another one */
+        end_epoch(EPOCH_END_STOPPED);
+        reopen();
+        assert_int_equal(sealed_trail_write(&s, 2, "event"), 0);
+        strip(RECORDS + 9, true);
+        expect(true, 2);
+        assert_int_equal(report.problems[1].kind, TRAIL_UNSEALED);
+        assert_int_equal(report.problems[1].first, RECORDS + 10);
+        assert_int_equal(report.problems[1].last, RECORDS + 11);
+}
+
+/* What the configuration says: no seal, later one, none again, in several files. */
+static void switched_off_and_on_is_no_problem(void **state _unused_) {
+        char name[SEGMENT_NAME_MAX];
+
+        for (unsigned i = 0; i < 3; i++) {
+                sealed_trail_close(&s);
+                sealed_trail_open(&s, false);                  /* restarted without PublicKey= */
+                end_epoch(EPOCH_END_UNCONFIGURED);
+                assert_int_equal(sealed_trail_write(&s, 2, "plain"), 0);
+                assert_int_equal(trail_rotate(s.trail, name), 0);
+                assert_int_equal(sealed_trail_write(&s, 1, "plain"), 0);
+                reopen();
+                assert_int_equal(sealed_trail_write(&s, 2, "event"), 0);
+                end_epoch(EPOCH_END_STOPPED);
+                assert_int_equal(trail_rotate(s.trail, name), 0);
+                reopen();
+                assert_int_equal(sealed_trail_write(&s, 1, "event"), 0);
+        }
+        expect(true, 0);
+        expect(false, 0);
+        assert_int_equal(report.unsealed, 9);
+        assert_int_equal(report.files, 7);
+}
+
+/* Sealed only later: what is older is not proven, and not a problem. */
+static void trail_that_began_unsealed_is_no_problem(void **state _unused_) {
+        strip(0, true);
+        sealed_trail_lose_key(&s);
+        sealed_trail_open(&s, true);
+        assert_int_equal(sealed_trail_write(&s, 2, "event"), 0);
+        expect(true, 0);
+        assert_int_equal(report.unsealed, RECORDS);
+        assert_int_equal(report.proven, 3);
 }
 
 /* Keys, with every bit turned so that this list is not what is found. */
@@ -371,12 +459,10 @@ static void new_public_key_takes_over(void **state _unused_) {
 
 static void end_is_recorded_and_nothing_sealed_after(void **state _unused_) {
         uint64_t sequence;
-        bool kept;
 
         sealed_trail_close(&s);
         sealed_trail_open(&s, false);
-        assert_int_equal(trail_end_epoch(s.trail, "not configured", &s.message, NULL, &sequence), 0);
-        assert_int_equal(trail_commit(s.trail, true, &kept), 0);
+        end_epoch(EPOCH_END_UNCONFIGURED);
         assert_int_equal(trail_end_epoch(s.trail, "again", &s.message, NULL, &sequence), -ENOKEY);
         assert_int_equal(sealed_trail_write(&s, 2, "plain"), 0);
         expect(true, 0);
@@ -447,6 +533,8 @@ static void list_of_keys_is_enough(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(every_record_is_sealed), TEST(recomputed_chain_is_found_with_the_key), TEST(stripped_seals_are_found),
+                TEST(stripped_epoch_is_found_with_the_key), TEST(stripped_second_epoch_is_found),
+                TEST(switched_off_and_on_is_no_problem), TEST(trail_that_began_unsealed_is_no_problem),
                 TEST(restart_goes_on), TEST(key_that_is_behind_is_brought_up), TEST(records_that_were_not_ours_are_found),
                 TEST(cut_end_is_found_at_once), TEST(rewritten_end_is_found_at_once), TEST(full_disk_takes_the_keys_back),
                 TEST(full_disk_takes_the_epoch_back), TEST(lost_key_begins_an_epoch_that_says_so),
