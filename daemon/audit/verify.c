@@ -313,7 +313,7 @@ static void walk_done(struct walk *w) {
 static void judge_epochs(struct walk *w) {
         const char *id;
 
-        for (size_t i = 0; (id = epochs_unmet(w->epochs, i)); i++)
+        for (size_t i = 0; (id = epochs_unmet(w->epochs, &i)); )
                 problem(w, TRAIL_UNPROVEN, 0, 0, "epoch %s, which there is a key for, is not in the trail", id);
         if (w->report->records > 0 && w->report->sealed == 0 && epochs_have_keys(w->epochs))
                 problem(w, TRAIL_UNPROVEN, 0, 0, "keys were given and nothing is sealed: no record is proven");

@@ -490,7 +490,7 @@ static void list_of_keys_is_enough(void **state _unused_) {
         _cleanup_(epochs_freep) struct epochs *e = NULL, *with = NULL;
         _cleanup_(seal_private_freep) struct seal_private *p = NULL;
         _cleanup_(seal_key_freep) struct seal_key *k = NULL;
-        char base64[BASE64_SIZE(SEAL_KEY_SIZE) + 1], text[512], list[128];
+        char base64[BASE64_SIZE(SEAL_KEY_SIZE) + 1], other[BASE64_SIZE(SEAL_KEY_SIZE) + 1], text[1024], list[128];
         const char *why;
         unsigned line = 0;
 
@@ -501,7 +501,10 @@ static void list_of_keys_is_enough(void **state _unused_) {
         assert_int_equal(seal_private_unwrap(p, epochs_get(e, 0)->wrapped, k), 0);
         base64_encode(seal_key_data(k), SEAL_KEY_SIZE, base64);
         snprintf(list, sizeof(list), "%s/keys", s.dir);
-        snprintf(text, sizeof(text), "# unwrapped today\n\n%s %s\n", epochs_get(e, 0)->id, base64);
+        seal_key_random(k);
+        base64_encode(seal_key_data(k), SEAL_KEY_SIZE, other);
+        /* Of two for the same epoch the later one holds */
+        snprintf(text, sizeof(text), "# unwrapped today\n\n%1$s %3$s\n%1$s %2$s\n%1$s %2$s\n", epochs_get(e, 0)->id, base64, other);
         assert_int_equal(write_file_atomic(list, text, strlen(text), 0600), 0);
         assert_int_equal(epochs_new(&with), 0);
         assert_int_equal(epochs_add_list(with, list, &line), 0);
@@ -511,14 +514,16 @@ static void list_of_keys_is_enough(void **state _unused_) {
 
         /* An epoch that he knows and that is gone: a trail that was begun anew */
         with = epochs_free(with);
-        snprintf(text, sizeof(text), "%032x %s\n", 7, base64);
+        snprintf(text, sizeof(text), "%032x %s\n%032x %s\n%032x %s\n", 7, base64, 3, base64, 7, base64);
         assert_int_equal(write_file_atomic(list, text, strlen(text), 0600), 0);
         assert_int_equal(epochs_new(&with), 0);
         assert_int_equal(epochs_add_list(with, list, &line), 0);
         assert_int_equal(trail_verify_seals(s.path, with, &report), 0);
-        assert_int_equal(report.n_problems, 2);
-        assert_int_equal(report.problems[0].kind, TRAIL_UNPROVEN);
-        assert_int_equal(report.problems[1].kind, TRAIL_UNPROVEN);
+        assert_int_equal(report.n_problems, 3);                /* this one has no key; and each that is not there, once */
+        for (unsigned i = 0; i < 3; i++)
+                assert_int_equal(report.problems[i].kind, TRAIL_UNPROVEN);
+        assert_non_null(strstr(report.problems[1].text, "00003,"));
+        assert_non_null(strstr(report.problems[2].text, "00007,"));
 
         with = epochs_free(with);
         snprintf(text, sizeof(text), "# one\n%032x %s=\n", 7, base64);

@@ -4,8 +4,11 @@
 #include "cgroup.h"
 #include "common/known-programs.h"
 
+#include <search.h>
+
 /* What the rules know of a volume while they read; of a node where uuid is "". */
 struct seen {
+        uint64_t *compared;                /* of its rules: how often two were */
         char node[80], uuid[37];
         bool is_early;                     /* of the node: the last cmkd-audit was one before its trail was there, as in an initramfs */
         uint64_t told_usec;                /* and since when (boot time) the kernel knows the files of this root file system; 0: always */
@@ -17,8 +20,10 @@ struct seen {
 struct rules {
         const char *node;                  /* of the record that is judged */
         char *const *normal;               /* programs and units; NULL at the end, or NULL */
-        struct seen *seen;
+        void *seen;                        /* a tree, of tsearch(3): names are whoever wrote the trail's */
         size_t n_seen;
+        uint64_t compared;
+        bool is_full, is_full_said;
 };
 
 static const struct { const char *id, *what, *cure; enum gravity gravity; } texts[_RULE_MAX] = {
@@ -75,6 +80,8 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
         [RULE_SEQUENCE_GAP] = { "sequence-gap", "Records of a node are missing from the collected journals",
                 "The node's trail has them: the journal leaves some out where many come at once, and may lose others on their way. What the "
                 "trail lacks too was removed.", GRAVITY_WARNING },
+        [RULE_TOO_MANY] = { "too-many", "More volumes than anybody has: what precedes a use of those from here on is not known",
+                "A node does not make so many: look at who wrote this. What cmkd released for them looks as if it had not.", GRAVITY_WARNING },
         [RULE_RECOVERY] = { "recovery", "A volume was opened without the vault",
                 "By a recovery key, or by another keyslot. `cmkctl attach NAME` proves it against the vault again.", GRAVITY_ALERT },
         [RULE_FOREIGN_KEYSLOT] = { "foreign-keyslot", "The volume's header has what nobody enrolled, or was changed by others",
@@ -182,33 +189,62 @@ int rules_new(char *const *normal, struct rules **ret) {
 
 struct rules *rules_free(struct rules *r) {
         if (r)
-                free(r->seen);
+                tdestroy(r->seen, free);
         free(r);
         return NULL;
 }
 
+static int compare(const void *a, const void *b) {
+        const struct seen *x = a, *y = b;
+        int c = strcmp(x->uuid, y->uuid);
+
+        ++*x->compared;
+        return c != 0 ? c : strcmp(x->node, y->node);
+}
+
+/* uuid: of a volume, or "" for what is known of the node. */
+static void fill(struct rules *r, const char *uuid, struct seen *ret) {
+        *ret = (struct seen) { .compared = &r->compared };
+        snprintf(ret->node, sizeof(ret->node), "%s", r->node);
+        snprintf(ret->uuid, sizeof(ret->uuid), "%s", uuid);
+}
+
 static struct seen *find(struct rules *r, const char *uuid) {
-        for (size_t i = 0; uuid && i < r->n_seen; i++)
-                if (streq(r->seen[i].uuid, uuid) && streq(r->seen[i].node, r->node))
-                        return r->seen + i;
-        return NULL;
-}
+        struct seen key, **found;
 
-static struct seen *find_or_add(struct rules *r, const char *uuid) {
-        struct seen *s = find(r, uuid), *bigger;
-
-        if (s)
-                return s;
-        bigger = reallocarray(r->seen, r->n_seen + 1, sizeof(*bigger));
-        if (!bigger)
+        if (!uuid || (*uuid && !uuid_is_valid(uuid)))
                 return NULL;
-        r->seen = bigger;
-        s = r->seen + r->n_seen++;
-        *s = (struct seen) {};
-        snprintf(s->node, sizeof(s->node), "%s", r->node);
-        snprintf(s->uuid, sizeof(s->uuid), "%s", uuid);
-        return s;
+        fill(r, uuid, &key);
+        found = tfind(&key, &r->seen, compare);
+        return found ? *found : NULL;
 }
+
+/* Returns 0, *ret: NULL if it is no uuid, or none more can be kept in mind; or -ENOMEM. */
+static int find_or_add(struct rules *r, const char *uuid, struct seen **ret) {
+        struct seen *s = find(r, uuid), **added;
+
+        *ret = s;
+        if (s || (*uuid && !uuid_is_valid(uuid)))
+                return 0;
+        if (r->n_seen >= RULES_SEEN_MAX) {
+                r->is_full = true;
+                return 0;
+        }
+        s = malloc(sizeof(*s));
+        if (!s)
+                return -ENOMEM;
+        fill(r, uuid, s);
+        added = tsearch(s, &r->seen, compare);
+        if (!added) {
+                free(s);
+                return -ENOMEM;
+        }
+        r->n_seen++;
+        *ret = s;
+        return 0;
+}
+
+uint64_t rules_compared(const struct rules *r) { return r->compared; }
 
 static bool has(const struct record *r, const char *name, const char *value) {
         return streq_ptr(record_field(r, name), value);
@@ -230,10 +266,11 @@ static const struct { const char *event; enum rule rule; } of_daemon[] = {
 };
 
 static int note_start(struct rules *r, const struct record *record) {
-        struct seen *node = find_or_add(r, "");
+        struct seen *node;
+        int k = find_or_add(r, "", &node);
 
-        if (!node)
-                return -ENOMEM;
+        if (k < 0 || !node)
+                return k;
         node->told_usec = node->is_early ? record->boottime_usec : 0;
         node->is_early = record_field(record, "place");
         return 0;
@@ -242,6 +279,7 @@ static int note_start(struct rules *r, const struct record *record) {
 static int judge_daemon(struct rules *r, const struct record *record, enum rule *ret) {
         const char *uuid = record_field(record, "uuid");
         struct seen *s;
+        int k;
 
         for (size_t i = 0; i < ELEMENTSOF(of_daemon); i++)
                 if (streq(record->event, of_daemon[i].event))
@@ -258,15 +296,16 @@ static int judge_daemon(struct rules *r, const struct record *record, enum rule 
         if (!uuid || !*uuid)
                 return 0;
         if (record_field(record, "drill")) {
-                s = find_or_add(r, uuid);
-                if (!s)
-                        return -ENOMEM;
-                s->drill = true;
+                k = find_or_add(r, uuid, &s);
+                if (k < 0)
+                        return k;
+                if (s)
+                        s->drill = true;
         }
         if (streq(record->event, "release") && has(record, "verdict", "GRANTED") && !has(record, "verb", "format")) {
-                s = find_or_add(r, uuid);
-                if (!s)
-                        return -ENOMEM;
+                k = find_or_add(r, uuid, &s);
+                if (k < 0 || !s)
+                        return k;
                 s->released = true;
                 s->maker[0] = 0;
                 return 0;
@@ -378,6 +417,10 @@ int rules_judge(struct rules *r, const char *node, const struct record *record, 
                 rule = judge_kernel(r, record);
         if (k < 0)
                 return k;
+        if (rule == RULE_NONE && r->is_full && !r->is_full_said) {
+                r->is_full_said = true;
+                rule = RULE_TOO_MANY;
+        }
         *ret = rule;
         return 0;
 }
