@@ -339,7 +339,7 @@ static bool is_everybodys(const char *path) {
 }
 
 /* What a package brought names nobody; but for a process that is gone the kernel has three directories at most, and
- * /home/me/usr/lib/x looks like one of them, and in another mount namespace /usr is a container's: there the whole path has to
+ * a usr/lib/x in a home looks like one of them, and in another mount namespace /usr is a container's: there the whole path has to
  * be everybody's. */
 static bool is_of_distribution(const struct form *f, const char *exe) {
         static const char *const places[] = {
