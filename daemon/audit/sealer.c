@@ -135,8 +135,10 @@ void sealer_take_back(struct sealer *s) {
         s->open = keep_load(s->keep, &state, s->key);
         s->beginning = s->closed = false;
         seal_key_wipe(s->fresh);
-        if (!s->open)
+        if (!s->open) {
+                seal_key_wipe(s->key);
                 return;
+        }
         snprintf(s->epoch, sizeof(s->epoch), "%s", state.epoch);
         snprintf(s->digest, sizeof(s->digest), "%s", state.digest);
 }

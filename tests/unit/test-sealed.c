@@ -317,6 +317,26 @@ static void key_that_is_behind_is_brought_up(void **state _unused_) {
         assert_int_equal(report.proven, RECORDS + 7);
 }
 
+/* Killed when the epoch's end was written, and its key was still kept. */
+static void key_of_an_epoch_that_ended_is_forgotten(void **state _unused_) {
+        uint64_t sequence;
+        char kept[4096];
+
+        assert_int_equal(pread(s.keep_fd, kept, sizeof(kept), 0), (ssize_t) sizeof(kept));
+        note_keys(3);
+        assert_int_equal(sealed_trail_write(&s, 2, "written"), 0);
+        end_epoch(EPOCH_END_UNCONFIGURED);
+        assert_int_equal(find_old_keys(), 1);                  /* the copy above */
+        sealed_trail_close(&s);
+        assert_int_equal(pwrite(s.keep_fd, kept, sizeof(kept), 0), (ssize_t) sizeof(kept));
+        explicit_bzero(kept, sizeof(kept));
+        sealed_trail_open(&s, false);
+        assert_false(s.recovery.seal_lost);
+        assert_int_equal(find_old_keys(), 0);
+        assert_int_equal(trail_end_epoch(s.trail, "again", &s.message, NULL, &sequence), -ENOKEY);
+        expect(true, 0);
+}
+
 /* The same moment, and somebody with root wrote what follows. */
 static void records_that_were_not_ours_are_found(void **state _unused_) {
         char kept[4096];
@@ -540,7 +560,7 @@ int main(void) {
                 TEST(every_record_is_sealed), TEST(recomputed_chain_is_found_with_the_key), TEST(stripped_seals_are_found),
                 TEST(stripped_epoch_is_found_with_the_key), TEST(stripped_second_epoch_is_found),
                 TEST(switched_off_and_on_is_no_problem), TEST(trail_that_began_unsealed_is_no_problem),
-                TEST(restart_goes_on), TEST(key_that_is_behind_is_brought_up), TEST(records_that_were_not_ours_are_found),
+                TEST(restart_goes_on), TEST(key_that_is_behind_is_brought_up), TEST(key_of_an_epoch_that_ended_is_forgotten), TEST(records_that_were_not_ours_are_found),
                 TEST(cut_end_is_found_at_once), TEST(rewritten_end_is_found_at_once), TEST(full_disk_takes_the_keys_back),
                 TEST(full_disk_takes_the_epoch_back), TEST(lost_key_begins_an_epoch_that_says_so),
                 TEST(new_public_key_takes_over), TEST(end_is_recorded_and_nothing_sealed_after),
