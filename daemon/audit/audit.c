@@ -128,7 +128,7 @@ static void report_recovery(struct audit *a, const struct trail_recovery *recove
                 report_gap(a, "key_lost", &(const struct trail_recovery) {});
         if (a->early)
                 return;
-        if (a->sealing.is_over && writer_end_epoch(a->writer, "not configured") < 0)
+        if (a->sealing.is_over && writer_end_epoch(a->writer, EPOCH_END_UNCONFIGURED) < 0)
                 log_error("The end of the trail's sealing is not recorded");
         if (!*a->sealing.why)
                 return;
@@ -367,7 +367,7 @@ int audit_run(struct audit *a) {
         (void) writer_say(a->writer, &a->record);
         (void) writer_commit(a->writer, true);
         if (service_is_leaving())
-                (void) writer_end_epoch(a->writer, "stopped");
+                (void) writer_end_epoch(a->writer, EPOCH_END_STOPPED);
         write_status(a);
         return r;
 }

@@ -7,17 +7,20 @@
 #define STEPS_MAX UINT64_C(2000000)        /* over records that are not there, in the whole trail: a few seconds */
 
 struct known {
-        struct known *next;
+        unsigned line;
+        bool met;
         char id[SEAL_EPOCH_SIZE + 1];
         struct seal_key *key;
 };
 
 struct epochs {
         struct seal_private *private;
-        struct known *known;
+        struct known *known;               /* by their ids, once the list was read */
+        size_t n_known;
         struct epoch *list;
         size_t n_list;
         bool open;                         /* the last of the list goes on */
+        bool ended;                        /* it ended, and not because nothing is to be sealed any more */
         struct seal_key *key, *ahead;      /* of record next; room for one of a later record */
         uint64_t next, steps;
 };
@@ -49,11 +52,9 @@ int epochs_new(struct epochs **ret) {
 struct epochs *epochs_free(struct epochs *e) {
         if (!e)
                 return NULL;
-        for (struct known *k = e->known, *next; k; k = next) {
-                next = k->next;
-                seal_key_free(k->key);
-                free(k);
-        }
+        for (size_t i = 0; i < e->n_known; i++)
+                seal_key_free(e->known[i].key);
+        free(e->known);
         seal_private_free(e->private);
         seal_key_free(e->key);
         seal_key_free(e->ahead);
@@ -73,7 +74,7 @@ int epochs_add_private(struct epochs *e, const char *path, const char **ret_why)
         return 0;
 }
 
-static int add_known(struct epochs *e, const char *line) {
+static int add_known(struct epochs *e, const char *line, unsigned number) {
         const char *text = line + SEAL_EPOCH_SIZE + 1;
         struct known *k;
         size_t n;
@@ -81,11 +82,12 @@ static int add_known(struct epochs *e, const char *line) {
 
         if (strlen(line) <= SEAL_EPOCH_SIZE || line[SEAL_EPOCH_SIZE] != ' ')
                 return -EINVAL;
-        k = calloc(1, sizeof(*k));
+        k = reallocarray(e->known, e->n_known + 1, sizeof(*k));
         if (!k)
                 return -ENOMEM;
-        k->next = e->known;
         e->known = k;
+        k += e->n_known++;
+        *k = (struct known) { .line = number };
         snprintf(k->id, sizeof(k->id), "%s", line);
         r = seal_key_new(&k->key);
         if (r < 0)
@@ -94,6 +96,33 @@ static int add_known(struct epochs *e, const char *line) {
             base64_decode(text, strlen(text), seal_key_data(k->key), SEAL_KEY_SIZE, &n) < 0 || n != SEAL_KEY_SIZE)
                 return -EINVAL;
         return 0;
+}
+
+static int by_id(const void *a, const void *b) {
+        const struct known *x = a, *y = b;
+
+        return strcmp(x->id, y->id);
+}
+
+static int by_id_and_line(const void *a, const void *b) {
+        const struct known *x = a, *y = b;
+        int c = by_id(a, b);
+
+        return c != 0 ? c : x->line < y->line ? -1 : x->line > y->line;
+}
+
+/* By their ids; of one that is there more than once the last holds. */
+static void sort_known(struct epochs *e) {
+        size_t n = 0;
+
+        if (e->n_known > 0)
+                qsort(e->known, e->n_known, sizeof(*e->known), by_id_and_line);
+        for (size_t i = 0; i < e->n_known; i++)
+                if (i + 1 < e->n_known && by_id(e->known + i, e->known + i + 1) == 0)
+                        seal_key_free(e->known[i].key);
+                else
+                        e->known[n++] = e->known[i];
+        e->n_known = n;
 }
 
 int epochs_add_list(struct epochs *e, const char *path, unsigned *ret_line) {
@@ -109,28 +138,31 @@ int epochs_add_list(struct epochs *e, const char *path, unsigned *ret_line) {
         for (char *line; r >= 0 && (line = strsep(&rest, "\n")); ) {
                 number++;
                 if (*line && *line != '#')
-                        r = add_known(e, line);
+                        r = add_known(e, line, number);
         }
         explicit_bzero(text, size);
         free(text);
+        sort_known(e);
         if (r < 0)
                 *ret_line = number;
         return r;
 }
 
-bool epochs_have_keys(const struct epochs *e) { return e->private || e->known; }
+bool epochs_have_keys(const struct epochs *e) { return e->private || e->n_known > 0; }
 
 /* The key that the last epoch began with, if it is to be had. */
 static int find_key(struct epochs *e) {
         struct epoch *x = e->list + e->n_list - 1;
+        struct known wanted = {}, *k;
         int r = -EKEYREJECTED;
 
-        for (const struct known *k = e->known; k; k = k->next)
-                if (streq(k->id, x->id)) {
-                        seal_key_copy(e->ahead, k->key);
-                        x->has_key = true;
-                        return 0;
-                }
+        memcpy(wanted.id, x->id, sizeof(wanted.id));
+        k = e->n_known > 0 ? bsearch(&wanted, e->known, e->n_known, sizeof(*e->known), by_id) : NULL;
+        if (k) {
+                k->met = x->has_key = true;
+                seal_key_copy(e->ahead, k->key);
+                return 0;
+        }
         if (e->private && streq(seal_private_digest(e->private), x->digest))
                 r = seal_private_unwrap(e->private, x->wrapped, e->ahead);
         x->has_key = r >= 0;
@@ -203,7 +235,9 @@ static int judge_epoch(struct epochs *e, const struct record *r, const char *lin
                 return k == -EBADMSG ? 0 : k;
         x = e->list + e->n_list - 1;
         by_itself = !streq(x->reason, "rotated");
-        x->handover = was_open ? by_itself ? EPOCH_LOST : EPOCH_CLEAN : e->n_list == 1 ? EPOCH_FIRST : EPOCH_ENDED;
+        x->handover = !was_open ? e->n_list == 1 ? EPOCH_FIRST : EPOCH_ENDED : by_itself ? EPOCH_LOST : EPOCH_CLEAN;
+        if (streq(x->reason, "lost"))
+                x->handover = EPOCH_LOST;              /* also where what was sealed before it is not there any more */
         if (!by_itself) {
                 k = check(e, had_key, r->sequence, line, size, ret);
                 if (k < 0)
@@ -220,6 +254,7 @@ static int judge_epoch(struct epochs *e, const struct record *r, const char *lin
                 return k;
         seal_key_copy(e->key, e->ahead);
         e->open = true;
+        e->ended = false;
         e->next = by_itself ? r->sequence : r->sequence + 1;
         return by_itself ? check(e, x->has_key, r->sequence, line, size, ret) : 0;
 }
@@ -229,7 +264,7 @@ int epochs_judge(struct epochs *e, const struct record *r, const char *line, siz
         int k = 0;
 
         if (!r->sealed) {
-                *ret = e->open ? EPOCH_UNFINISHED : EPOCH_UNSEALED;
+                *ret = e->open ? EPOCH_UNFINISHED : e->ended ? EPOCH_MISSING : EPOCH_UNSEALED;
                 return 0;
         }
         if (streq(r->event, EPOCH_EVENT))
@@ -246,6 +281,7 @@ int epochs_judge(struct epochs *e, const struct record *r, const char *line, siz
         x->proven += *ret == EPOCH_PROVEN;
         if (streq(r->event, EPOCH_END_EVENT)) {
                 x->ended = true;
+                e->ended = !streq_ptr(record_field(r, "reason"), EPOCH_END_UNCONFIGURED);
                 e->open = false;
         }
         return 0;
@@ -253,14 +289,8 @@ int epochs_judge(struct epochs *e, const struct record *r, const char *line, siz
 
 const struct epoch *epochs_get(const struct epochs *e, size_t i) { return i < e->n_list ? e->list + i : NULL; }
 
-const char *epochs_unmet(const struct epochs *e, size_t i) {
-        for (const struct known *k = e->known; k; k = k->next) {
-                bool met = false;
-
-                for (size_t j = 0; j < e->n_list; j++)
-                        met = met || streq(e->list[j].id, k->id);
-                if (!met && i-- == 0)
-                        return k->id;
-        }
-        return NULL;
+const char *epochs_unmet(const struct epochs *e, size_t *i) {
+        while (*i < e->n_known && e->known[*i].met)
+                ++*i;
+        return *i < e->n_known ? e->known[(*i)++].id : NULL;
 }

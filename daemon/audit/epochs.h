@@ -35,6 +35,7 @@ struct epoch {
 
 enum epoch_answer {
         EPOCH_UNSEALED,      /* outside any epoch: nothing is to be expected */
+        EPOCH_MISSING,       /* not sealed, after an epoch that another one has to follow: that one was cut out */
         EPOCH_PROVEN,        /* the seal holds */
         EPOCH_UNCHECKED,     /* sealed; no keys were given at all */
         EPOCH_NO_KEY,        /* sealed; keys were given, none for this epoch */
@@ -65,5 +66,5 @@ int epochs_judge(struct epochs *e, const struct record *r, const char *line, siz
 /* The epochs that were met, in their order; NULL behind the last. */
 const struct epoch *epochs_get(const struct epochs *e, size_t i) _pure_;
 
-/* The ids in the list that were not met; NULL behind the last. */
-const char *epochs_unmet(const struct epochs *e, size_t i);
+/* The ids in the list that were not met, one a call; *i: 0 for the first. NULL behind the last. */
+const char *epochs_unmet(const struct epochs *e, size_t *i);

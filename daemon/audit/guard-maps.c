@@ -2,6 +2,7 @@
 #include "guard-maps.h"
 
 #include "mount-table.h"
+#include "common/known-programs.h"
 
 #include <bpf/bpf.h>
 #include <dirent.h>
@@ -23,34 +24,8 @@ struct guard_maps {
         size_t n_gone;
 };
 
-static const char *const dirs[] = { "/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/lib/systemd", "/lib/systemd" };
-
-/* The programs of units that nobody may be locked out of: udev, mount, fsck, LVM, md, multipath; and cmkctl. None that
- * copies a device. */
-static const struct { const char *name; uint32_t may; } known[] = {
-        { "systemd", CMKD_MAY_OPEN|CMKD_MAY_TABLE }, { "systemd-executor", CMKD_MAY_OPEN|CMKD_MAY_TABLE },
-        { "systemd-shutdown", CMKD_MAY_OPEN|CMKD_MAY_TABLE }, { "udevadm", CMKD_MAY_OPEN|CMKD_MAY_TABLE },
-        { "systemd-udevd", CMKD_MAY_OPEN|CMKD_MAY_TABLE },
-        { "systemd-cryptsetup", CMKD_MAY_OPEN|CMKD_MAY_TABLE|CMKD_MAY_CONNECT|CMKD_MAY_KEYS },
-        { "cryptsetup", CMKD_MAY_OPEN|CMKD_MAY_TABLE|CMKD_MAY_CONNECT|CMKD_MAY_KEYS },
-        { "integritysetup", CMKD_MAY_OPEN|CMKD_MAY_TABLE },
-        { "cmkctl", CMKD_MAY_OPEN|CMKD_MAY_TABLE|CMKD_MAY_CONNECT },
-        { "lvm", CMKD_MAY_OPEN|CMKD_MAY_TABLE }, { "dmeventd", CMKD_MAY_OPEN|CMKD_MAY_TABLE },
-        { "multipathd", CMKD_MAY_OPEN|CMKD_MAY_TABLE }, { "multipath", CMKD_MAY_OPEN|CMKD_MAY_TABLE },
-        { "kpartx", CMKD_MAY_OPEN|CMKD_MAY_TABLE }, { "grub-probe", CMKD_MAY_OPEN|CMKD_MAY_TABLE },
-        { "dmsetup", CMKD_MAY_OPEN }, { "mdadm", CMKD_MAY_OPEN }, { "systemd-fsck", CMKD_MAY_OPEN },
-        { "systemd-makefs", CMKD_MAY_OPEN }, { "systemd-growfs", CMKD_MAY_OPEN }, { "mount", CMKD_MAY_OPEN },
-        { "umount", CMKD_MAY_OPEN }, { "blkid", CMKD_MAY_OPEN }, { "lsblk", CMKD_MAY_OPEN },
-        { "blockdev", CMKD_MAY_OPEN }, { "wipefs", CMKD_MAY_OPEN }, { "fstrim", CMKD_MAY_OPEN },
-        { "findfs", CMKD_MAY_OPEN }, { "swapon", CMKD_MAY_OPEN }, { "swapoff", CMKD_MAY_OPEN },
-        { "mkswap", CMKD_MAY_OPEN }, { "fsfreeze", CMKD_MAY_OPEN }, { "fsck", CMKD_MAY_OPEN },
-        { "mke2fs", CMKD_MAY_OPEN }, { "e2fsck", CMKD_MAY_OPEN }, { "resize2fs", CMKD_MAY_OPEN },
-        { "tune2fs", CMKD_MAY_OPEN }, { "dumpe2fs", CMKD_MAY_OPEN }, { "mkfs.xfs", CMKD_MAY_OPEN },
-        { "xfs_repair", CMKD_MAY_OPEN }, { "xfs_growfs", CMKD_MAY_OPEN }, { "mkfs.btrfs", CMKD_MAY_OPEN },
-        { "btrfs", CMKD_MAY_OPEN }, { "mkfs.fat", CMKD_MAY_OPEN }, { "fsck.fat", CMKD_MAY_OPEN },
-        { "partx", CMKD_MAY_OPEN }, { "sfdisk", CMKD_MAY_OPEN }, { "fdisk", CMKD_MAY_OPEN },
-        { "parted", CMKD_MAY_OPEN }, { "smartctl", CMKD_MAY_OPEN },
-};
+_Static_assert(KNOWN_OPEN == (int) CMKD_MAY_OPEN && KNOWN_TABLE == (int) CMKD_MAY_TABLE && KNOWN_CONNECT == (int) CMKD_MAY_CONNECT &&
+               KNOWN_KEYS == (int) CMKD_MAY_KEYS, "what is known is told to the kernel as it is");
 
 static int identify(const char *mounts, const char *path, struct cmkd_program *ret) {
         struct statx sx;
@@ -196,6 +171,8 @@ static void drop_other_programs(const struct guard_maps *m, const struct program
 
 void guard_maps_programs(struct guard_maps *m) {
         struct program_list l = { .mounts = mount_table_text(&m->mounts) };
+        const struct known_program *known;
+        const char *directory;
         char path[PATH_MAX];
 
         if (!l.mounts)
@@ -205,10 +182,10 @@ void guard_maps_programs(struct guard_maps *m) {
         for (char *const *p = m->settings ? m->settings->allow_metadata : NULL; p && *p; p++)
                 if (**p == '/')
                         add_program(m, &l, *p, CMKD_MAY_METADATA);
-        for (size_t d = 0; d < ELEMENTSOF(dirs); d++)
-                for (size_t i = 0; i < ELEMENTSOF(known); i++) {
-                        snprintf(path, sizeof(path), "%s/%s", dirs[d], known[i].name);
-                        add_program(m, &l, path, known[i].may);
+        for (size_t d = 0; (directory = known_directory(d)); d++)
+                for (size_t i = 0; (known = known_program(i)); i++) {
+                        snprintf(path, sizeof(path), "%s%s", directory, known->name);
+                        add_program(m, &l, path, known->may);
                 }
         drop_other_programs(m, &l);
 }

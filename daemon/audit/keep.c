@@ -33,6 +33,29 @@ struct keep *keep_free(struct keep *k) {
         return NULL;
 }
 
+static bool is_whole(const struct slot *s) {
+        return s->begun != 0 && s->begun == s->done && memchr(s->state.epoch, 0, sizeof(s->state.epoch)) &&
+               memchr(s->state.digest, 0, sizeof(s->state.digest));
+}
+
+static int newest(const struct keep *k) {
+        bool first = is_whole(k->slots), second = is_whole(k->slots + 1);
+
+        if (first && second)
+                return k->slots[0].begun > k->slots[1].begun ? 0 : 1;
+        return first ? 0 : second ? 1 : -1;
+}
+
+/* Whoever is killed has done all stores before a place, and none behind it: the order is the compiler's business only. */
+static void in_order(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
+
+static void wipe(struct slot *s) {
+        s->done = 0;
+        in_order();
+        explicit_bzero(s, sizeof(*s));
+        in_order();
+}
+
 int keep_new(int fd, struct keep **ret) {
         _cleanup_(keep_freep) struct keep *k = calloc(1, sizeof(*k));
         void *p;
@@ -50,6 +73,10 @@ int keep_new(int fd, struct keep **ret) {
         k->slots = p;
         if (madvise(p, KEEP_SIZE, MADV_DONTDUMP) < 0 || madvise(p, KEEP_SIZE, MADV_DONTFORK) < 0)
                 return -errno;
+        /* Who was killed in keep_store() left an older key, or half of one */
+        for (int i = 0, last = newest(k); i < 2; i++)
+                if (i != last)
+                        wipe(k->slots + i);
         *ret = TAKE_PTR(k);
         return 0;
 }
@@ -108,17 +135,12 @@ int keep_open(bool create, struct keep **ret, bool *ret_kept) {
         return keep_new(fd, ret);
 }
 
-static bool is_whole(const struct slot *s) {
-        return s->begun != 0 && s->begun == s->done && memchr(s->state.epoch, 0, sizeof(s->state.epoch)) &&
-               memchr(s->state.digest, 0, sizeof(s->state.digest));
-}
+bool keep_peek(const struct keep *k, struct keep_state *ret) {
+        int i = newest(k);
 
-static int newest(const struct keep *k) {
-        bool first = is_whole(k->slots), second = is_whole(k->slots + 1);
-
-        if (first && second)
-                return k->slots[0].begun > k->slots[1].begun ? 0 : 1;
-        return first ? 0 : second ? 1 : -1;
+        if (i >= 0)
+                *ret = k->slots[i].state;
+        return i >= 0;
 }
 
 bool keep_load(const struct keep *k, struct keep_state *ret, struct seal_key *key) {
@@ -129,16 +151,6 @@ bool keep_load(const struct keep *k, struct keep_state *ret, struct seal_key *ke
         *ret = k->slots[i].state;
         memcpy(seal_key_data(key), k->slots[i].key, SEAL_KEY_SIZE);
         return true;
-}
-
-/* Whoever is killed has done all stores before a place, and none behind it: the order is the compiler's business only. */
-static void in_order(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
-
-static void wipe(struct slot *s) {
-        s->done = 0;
-        in_order();
-        explicit_bzero(s, sizeof(*s));
-        in_order();
 }
 
 void keep_store(struct keep *k, const struct keep_state *state, struct seal_key *key) {

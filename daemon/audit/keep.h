@@ -25,7 +25,7 @@ struct keep_state {
         char digest[CHAIN_HEX_SIZE + 1];   /* of the public key that the epoch is wrapped to */
 };
 
-/* Maps the file, which is made large enough; fd becomes the keep's, also on failure. Returns 0, -ENOMEM or what
+/* Maps the file, which is made large enough, and wipes in it what does not hold; fd becomes the keep's, also on failure. Returns 0, -ENOMEM or what
  * ftruncate(2), mmap(2) and madvise(2) say. */
 int keep_new(int fd, struct keep **ret);
 struct keep *keep_free(struct keep *k);
@@ -38,6 +38,9 @@ int keep_open(bool create, struct keep **ret, bool *ret_kept);
 
 /* A file as above. Returns it, or -errno: -EPERM without CAP_SYS_ADMIN, -ENODEV without ramfs. */
 int keep_make_file(void);
+
+/* What holds, but for the key. Returns false if nothing does. */
+bool keep_peek(const struct keep *k, struct keep_state *ret);
 
 /* Reads what holds into ret and key. Returns false if nothing does. */
 bool keep_load(const struct keep *k, struct keep_state *ret, struct seal_key *key);

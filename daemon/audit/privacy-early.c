@@ -32,16 +32,16 @@ void privacy_early_record(const struct privacy *p, struct audit_message_record *
         audit_record_add(m, "privacy_key", privacy_id(p));
 }
 
-/* Returns 1 if there is one with names, 0, or -errno. */
+/* Returns 1 if there is one with names, 0 if it was written anew, -ENOENT: there is none, or no record in it; or -errno. */
 static int has_names(const char *path) {
         _cleanup_(reader_freep) struct reader *reader = NULL;
         _cleanup_(record_done) struct record x = {};
         int r = reader_open(path, &reader);
 
         if (r < 0)
-                return r == -ENOENT ? 0 : r;
+                return r;
         r = reader_next(reader, &x);
-        return r == 0 ? 0 : r > 0 && streq(x.event, EVENT) ? 0 : 1;
+        return r == 0 ? -ENOENT : r > 0 && streq(x.event, EVENT) ? 0 : 1;
 }
 
 static int append(struct trail *t, const struct audit_message_record *m, enum record_source source) {
@@ -118,19 +118,30 @@ static int write_anew(struct privacy *p, const struct paths *paths) {
         return r;
 }
 
+/* The trail before its head: whoever is killed between them comes here again, and finds the head alone. */
+static int put_head(const struct paths *paths) {
+        if (access(paths->trail, F_OK) >= 0)
+                return 0;
+        if (rename(paths->head, paths->old_head) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        (void) rmdir(paths->dir);
+        return 1;
+}
+
 int privacy_early(struct privacy *p, const char *dir) {
         _cleanup_(freep) struct paths *paths = malloc(sizeof(*paths));
         int r = paths ? make_paths(dir, paths) : -ENOMEM;
 
         if (r >= 0)
                 r = has_names(paths->old_trail);
-        if (r <= 0)
-                return r;
+        if (r == 0)
+                return put_head(paths);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
         r = write_anew(p, paths);
         if (r < 0)
                 return r;
-        if (rename(paths->trail, paths->old_trail) < 0 || rename(paths->head, paths->old_head) < 0)
+        if (rename(paths->trail, paths->old_trail) < 0)
                 return -errno;
-        (void) rmdir(paths->dir);
-        return 1;
+        return put_head(paths);
 }

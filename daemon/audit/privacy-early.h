@@ -8,7 +8,8 @@
  *   new:  1 ── 2 ── 3 ── 4     1: event privacy, which key, and what the verification said; a chain of its own
  *
  * so that what is joined later can be verified like any other early trail. One that begins with that event is left as it is.
- * The raw one is overwritten by a rename; a kill between that and its head's becomes a gap "rewritten". */
+ * The raw one is overwritten by a rename, then its head by another: who is killed between them is followed by one who does
+ * the second. */
 
 #include "privacy.h"
 #include "record.h"

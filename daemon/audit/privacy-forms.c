@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "privacy-forms.h"
 
+#include "common/known-programs.h"
 #include "common/plain-words.h"
 
 #include <ctype.h>
@@ -310,24 +311,55 @@ void form_ours(struct form *f, const char *s) { put_path(f, s, strlen(s), put_ou
 
 /* ---- programs ---- */
 
-/* What a package brought names nobody. Of a process that is gone the kernel has three directories at most. */
-static bool is_of_distribution(const char *exe) {
+static const char gone[] = " (deleted)";
+
+/* Of each, as the kernel has it: 15 characters at most. */
+static const char *const everybodys[] = {
+        "(sd-pam)", "(udev-worker)", "agetty", "bash", "cmkctl", "cmkd", "cmkd-audit", "cmkd-breaker", "cmkd-disk", "cmkd-ladder",
+        "cmkd-vault", "cron", "crond", "cryptsetup", "dash", "dd", "dmsetup", "init", "kthreadd", "login", "lvm", "mount", "perl",
+        "python3", "sh", "sshd", "sshd-session", "su", "sudo", "swapper/0", "systemd", "systemd-cryptse", "systemd-executo", "systemd-journal",
+        "systemd-logind", "systemd-shutdow", "systemd-udevd", "udevadm", "umount",
+};
+
+/* Who sets the clock, mostly in a mount namespace of its own: the reviewer knows them by their paths. */
+static const char *const clocks[] = { "chronyd", "ntpd", "ntpdate", "systemd-timesyncd" };
+
+/* A path of which every word is known: it is the same on each machine. */
+static bool is_everybodys(const char *path) {
+        const char *directory, *name;
+
+        if (known_path_may(path) != 0)
+                return true;
+        for (size_t i = 0; (directory = known_directory(i)); i++) {
+                name = startswith(path, directory);
+                if (name && (IS_AMONG(everybodys, name, strlen(name)) || IS_AMONG(clocks, name, strlen(name))))
+                        return true;
+        }
+        return false;
+}
+
+/* What a package brought names nobody; but for a process that is gone the kernel has three directories at most, and
+ * a usr/lib/x in a home looks like one of them, and in another mount namespace /usr is a container's: there the whole path has to
+ * be everybody's. */
+static bool is_of_distribution(const struct form *f, const char *exe) {
         static const char *const places[] = {
                 "/usr/bin/", "/usr/sbin/", "/usr/lib/", "/usr/lib64/", "/usr/libexec/", "/bin/", "/sbin/", "/lib/", "/lib64/",
         };
-        const char *p = startswith(exe, "...") ? exe + 3 : exe;
+        const char *cut = startswith(exe, "...");
+        size_t n = strlen(exe), k = sizeof(gone) - 1;
 
+        if (cut || f->is_elsewhere)
+                return is_everybodys(strndupa(cut ?: exe, n - (cut ? 3 : 0) - (n > k && streq(exe + n - k, gone) ? k : 0)));
         for (size_t i = 0; i < ELEMENTSOF(places) && !strstr(exe, "/../"); i++)
-                if (startswith(p, places[i]))
+                if (startswith(exe, places[i]))
                         return true;
         return false;
 }
 
 void form_exe(struct form *f, const char *s) {
-        static const char gone[] = " (deleted)";
         size_t n = strlen(s), k = sizeof(gone) - 1;
 
-        if (is_of_distribution(s)) {
+        if (is_of_distribution(f, s)) {
                 puts_to(f, s);
                 return;
         }
@@ -339,17 +371,11 @@ void form_exe(struct form *f, const char *s) {
 }
 
 static void put_comm(struct form *f, const char *s, size_t n) {
-        static const char *const known[] = {
-                "(sd-pam)", "(udev-worker)", "agetty", "bash", "cmkctl", "cmkd", "cmkd-audit", "cmkd-breaker", "cmkd-disk", "cmkd-ladder",
-                "cmkd-vault", "cron", "crond", "cryptsetup", "dash", "dd", "dmsetup", "init", "kthreadd", "login", "lvm", "mount", "perl",
-                "python3", "sh", "sshd", "sshd-session", "su", "sudo", "swapper/0", "systemd", "systemd-cryptse", "systemd-executo", "systemd-journal",
-                "systemd-logind", "systemd-shutdow", "systemd-udevd", "udevadm", "umount",
-        };
-        const char *base = f->exe && is_of_distribution(f->exe) ? strrchr(f->exe, '/') + 1 : NULL;
+        const char *base = f->exe && is_of_distribution(f, f->exe) ? strrchr(f->exe, '/') + 1 : NULL;
 
         if (n > 8 && memcmp(s, "kworker/", 8) == 0)
                 put(f, s, 7);
-        else if (IS_AMONG(known, s, n) || (base && n > 0 && strncmp(base, s, n) == 0 && (n >= 15 || !base[n])))
+        else if (IS_AMONG(everybodys, s, n) || (base && n > 0 && strncmp(base, s, n) == 0 && (n >= 15 || !base[n])))
                 put(f, s, n);
         else
                 put_word(f, s, n);

@@ -18,6 +18,7 @@ struct form {
         /* of the record at hand: these words are names, whatever they mean else; may be NULL */
         bool (*is_name)(void *user, const char *s, size_t n);
         const char *exe;                   /* of the record; or NULL */
+        bool is_elsewhere;                 /* the record's process is in another mount namespace than cmkd-audit, or it is not known which */
 };
 
 void form_name(struct form *f, const char *s);

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int mark_path(const char *dir, char path[static PATH_MAX]) {
@@ -42,6 +43,7 @@ static int without_configuration(const struct audit_options *options, const char
 
 int privacy_setup(struct audit_options *options, const struct config *config, const char *why) {
         char text[PATH_MAX + 128];
+        struct stat st;
         int r;
 
         if (!config)
@@ -55,8 +57,10 @@ int privacy_setup(struct audit_options *options, const struct config *config, co
         if (!config->audit.privacy_key)
                 return refuse("PrivacyKey= is not set");
         r = privacy_load(config->audit.privacy_key, &options->privacy);
-        if (r >= 0)
+        if (r >= 0) {
+                privacy_set_place(options->privacy, stat("/proc/self/ns/mnt", &st) >= 0 ? st.st_ino : 0);
                 return 0;
+        }
         snprintf(text, sizeof(text), "PrivacyKey=%s cannot be used: %s", config->audit.privacy_key,
                  r == -EPERM ? "others than root may read it" : r == -EINVAL ? "it is no file of 32 to 4096 bytes" : strerror(-r));
         return refuse(text);

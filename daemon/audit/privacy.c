@@ -19,6 +19,9 @@ struct privacy {
         EVP_MAC *mac;
         EVP_MAC_CTX *ctx;                  /* has the key between arm() and disarm() only */
         char id[PRIVACY_ID_SIZE];
+        bool knows_place;                  /* which mount namespace paths are of: */
+        char mnt_ns[32];
+        bool is_elsewhere;                 /* the record at hand is of another one */
         size_t n_names;                    /* of the record at hand: */
         char names[NAMES_MAX][OWN_NAME_MAX];
         struct audit_message_record scratch;
@@ -159,6 +162,11 @@ int privacy_load(const char *path, struct privacy **ret) {
         return r < 0 ? r : privacy_new(key, ret);
 }
 
+void privacy_set_place(struct privacy *p, uint64_t mnt_ns) {
+        p->knows_place = true;
+        snprintf(p->mnt_ns, sizeof(p->mnt_ns), "%llu", (unsigned long long) mnt_ns);
+}
+
 const char *privacy_id(const struct privacy *p) { return p->id; }
 
 /* ---- records ---- */
@@ -199,7 +207,8 @@ static void note_names(struct privacy *p, const struct audit_message_record *m) 
 
 /* A field that is not in the table is a text. */
 static bool put_value(struct privacy *p, const char *field, const char *value, const char *exe, char *buf, size_t size) {
-        struct form f = { .buf = buf, .size = size, .user = p, .word = word_of, .uuid = uuid_of, .is_name = is_name, .exe = exe };
+        struct form f = { .buf = buf, .size = size, .user = p, .word = word_of, .uuid = uuid_of, .is_name = is_name, .exe = exe,
+                          .is_elsewhere = p->is_elsewhere };
         void (*form)(struct form *, const char *) = form_text;
 
         buf[0] = 0;
@@ -214,16 +223,20 @@ static bool put_value(struct privacy *p, const char *field, const char *value, c
 
 int privacy_record(struct privacy *p, struct audit_message_record *m) {
         struct audit_message_record *out = &p->scratch;
-        const char *exe = NULL;
+        const char *exe = NULL, *mnt_ns = "";
         bool good = arm(p);
 
         note_names(p, m);
         for (size_t i = 0; i < m->n_fields; i++)
                 if (streq(m->fields[i].name, "exe"))
                         exe = m->fields[i].value;
+                else if (streq(m->fields[i].name, "mnt_ns"))
+                        mnt_ns = m->fields[i].value;
+        p->is_elsewhere = p->knows_place && !streq(mnt_ns, p->mnt_ns);
         for (size_t i = 0; i < m->n_fields && good; i++)
                 good = put_value(p, m->fields[i].name, m->fields[i].value, exe, out->fields[i].value, sizeof(out->fields[i].value));
         disarm(p);
+        p->is_elsewhere = false;
         if (!good)
                 return -EIO;
         for (size_t i = 0; i < m->n_fields; i++)

@@ -37,6 +37,10 @@ static inline void privacy_freep(struct privacy **p) { privacy_free(*p); }
  * file, or not 32 to 4096 bytes), -ENOMEM, -EIO, or what open(2) says. */
 int privacy_load(const char *path, struct privacy **ret);
 
+/* In which mount namespace (the number of /proc/PID/ns/mnt; 0: not known) a path below /usr is a package's. From then on
+ * programs of records of another one, or without one, keep their paths only if every word in them is everybody's. Not called: all are in one. */
+void privacy_set_place(struct privacy *p, uint64_t mnt_ns);
+
 /* Which key it is, for records: 16 digits of an HMAC over a constant. */
 const char *privacy_id(const struct privacy *p);
 

@@ -49,7 +49,7 @@ int sealer_new(struct seal_public *public, struct keep *keep, struct sealer **re
 }
 
 bool sealer_state(const struct sealer *s, struct keep_state *ret) {
-        return keep_load(s->keep, ret, s->fresh);
+        return keep_peek(s->keep, ret);
 }
 
 void sealer_forget(struct sealer *s, bool lost) {
@@ -72,8 +72,10 @@ int sealer_begin(struct sealer *s, struct audit_message_record *ret) {
 
         seal_key_random(s->fresh);
         r = seal_public_wrap(s->public, s->fresh, wrapped);
-        if (r < 0)
+        if (r < 0) {
+                seal_key_wipe(s->fresh);
                 return r;
+        }
         random_bytes(id, sizeof(id));
         hex_encode(id, sizeof(id), s->fresh_epoch);
         audit_record_start(ret, EPOCH_EVENT, s->lost ? LOG_WARNING : LOG_NOTICE, true);
@@ -133,8 +135,10 @@ void sealer_take_back(struct sealer *s) {
         s->open = keep_load(s->keep, &state, s->key);
         s->beginning = s->closed = false;
         seal_key_wipe(s->fresh);
-        if (!s->open)
+        if (!s->open) {
+                seal_key_wipe(s->key);
                 return;
+        }
         snprintf(s->epoch, sizeof(s->epoch), "%s", state.epoch);
         snprintf(s->digest, sizeof(s->digest), "%s", state.digest);
 }

@@ -20,6 +20,11 @@
 #define EPOCH_EVENT "epoch"
 #define EPOCH_END_EVENT "epoch_end"
 
+/* Reasons of an epoch's end: no public key is configured any more, what follows is not sealed; cmkd-audit was stopped, what
+ * follows begins with the next epoch. */
+#define EPOCH_END_UNCONFIGURED "not configured"
+#define EPOCH_END_STOPPED "stopped"
+
 struct sealer;
 
 /* What the record "epoch" says. The texts are the record's. */

@@ -14,8 +14,11 @@
 #define STEM "trail"
 #define ACTIVE STEM SEGMENT_SUFFIX
 #define NEXT "trail.next"
-#define TAIL_MAX (2 * RECORD_LINE_MAX)     /* of the file: looked at when it is opened */
-#define UNKEPT_MAX (TRAIL_PENDING_MAX + RECORD_LINE_MAX)   /* of it that may be written and not known to the sealer */
+#define UNKEPT_MAX (TRAIL_PENDING_MAX + RECORD_LINE_MAX)   /* of the file: may be written and not known to the sealer */
+/* Looked at when it is opened: what one commit may leave unsynced, which a power cut turns into anything, and a good line
+ * before it; then further back, for several such commits in a row. */
+#define TAIL_MAX ((off_t) UNKEPT_MAX + (off_t) RECORD_LINE_MAX)
+#define TAIL_FAR (16 * TAIL_MAX)
 
 struct end {
         uint64_t sequence;
@@ -94,9 +97,9 @@ static int read_range(int fd, off_t start, size_t n, char **ret) {
         return 0;
 }
 
-/* Finds the last good record in the file's last TAIL_MAX bytes; ret_good_end is the offset behind it, 0: none. */
-static int scan_tail(int fd, off_t size, struct end *ret, off_t *ret_good_end, struct trail_recovery *recovery) {
-        off_t start = size > (off_t) TAIL_MAX ? size - (off_t) TAIL_MAX : 0;
+/* Finds the last good record in the file's last bytes, tail of them; ret_good_end is the offset behind it, 0: none. */
+static int scan_tail(int fd, off_t size, off_t tail, struct end *ret, off_t *ret_good_end, struct trail_recovery *recovery) {
+        off_t start = size > tail ? size - tail : 0;
         size_t n = (size_t) (size - start), at = 0;
         _cleanup_(freep) char *buf = NULL;
         off_t good = 0;
@@ -116,6 +119,19 @@ static int scan_tail(int fd, off_t size, struct end *ret, off_t *ret_good_end, s
         }
         *ret_good_end = good;
         return 0;
+}
+
+static int scan_back(int fd, off_t size, struct end *ret, off_t *ret_good_end, struct trail_recovery *recovery) {
+        off_t good = 0;
+        int r = 0;
+
+        for (off_t tail = TAIL_MAX; r >= 0 && good == 0; tail *= 4) {
+                r = scan_tail(fd, size, tail, ret, &good, recovery);
+                if (tail >= size || tail >= TAIL_FAR)
+                        break;
+        }
+        *ret_good_end = good;
+        return r;
 }
 
 /* Copies the bytes behind offset to trail.torn and cuts them off. */
@@ -181,7 +197,7 @@ static int scan_segment(struct trail *t, const struct stat *active, struct trail
                 return -errno;
         if (st.st_dev == active->st_dev && st.st_ino == active->st_ino)
                 return unlinkat(t->dir_fd, name, 0) < 0 ? -errno : scan_segment(t, active, recovery);
-        return active->st_size < (off_t) TAIL_MAX ? scan_tail(fd, st.st_size, &t->end, &good, recovery) : 0;
+        return active->st_size < TAIL_MAX ? scan_back(fd, st.st_size, &t->end, &good, recovery) : 0;
 }
 
 /* The first record of this file. One that cannot be read lends its place to the last. */
@@ -220,11 +236,11 @@ static int repair_file(struct trail *t, struct trail_recovery *recovery) {
         t->size = st.st_size;
         if (st.st_size == 0)
                 return 0;
-        r = scan_tail(t->fd, st.st_size, &t->end, &good, recovery);
+        r = scan_back(t->fd, st.st_size, &t->end, &good, recovery);
         if (r < 0 || good == st.st_size)
                 return r;
         recovery->bytes = (uint64_t) (st.st_size - good);
-        if (good == 0 && st.st_size > (off_t) TAIL_MAX) {
+        if (good == 0 && st.st_size > TAIL_MAX) {
                 recovery->kind = TRAIL_RECOVERED_UNREADABLE;
                 return replace_file(t);
         }

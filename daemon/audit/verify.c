@@ -25,6 +25,8 @@ struct walk {
         uint64_t line;
         unsigned files;                          /* that were judged by their names */
         size_t n_epochs;                         /* that were complained about */
+        struct trail_problem *missing;           /* the run of records that the last one belongs to, without their epoch */
+        bool is_missing;
         uint64_t sequence;                       /* of the last record; 0: none yet */
         uint8_t hash[CHAIN_HASH_SIZE];           /* the one that it states */
         uint8_t before[CHAIN_HASH_SIZE];         /* its prev */
@@ -171,6 +173,17 @@ static const struct epoch *last_epoch(const struct walk *w) {
         return w->report->epochs > 0 ? epochs_get(w->epochs, w->report->epochs - 1) : NULL;
 }
 
+/* Records without a seal where an epoch had to begin: one problem for all that follow one another. */
+static void judge_missing(struct walk *w, const struct record *r, bool is_missing) {
+        if (is_missing && !w->is_missing) {
+                problem(w, TRAIL_UNSEALED, r->sequence, r->sequence, "records from %" PRIu64 " on have no seal, and epoch "
+                        "%s before them did not end because none is configured", r->sequence, last_epoch(w)->id);
+                w->missing = w->report->n_problems <= TRAIL_PROBLEMS_MAX ? w->report->problems + w->report->n_problems - 1 : NULL;
+        } else if (is_missing && w->missing)
+                w->missing->last = r->sequence;
+        w->is_missing = is_missing;
+}
+
 /* changed: the chain says so already. */
 static int walk_seal(struct walk *w, const struct record *r, const char *line, size_t size, bool changed) {
         enum epoch_answer answer;
@@ -189,6 +202,7 @@ static int walk_seal(struct walk *w, const struct record *r, const char *line, s
         w->report->sealed += r->sealed;
         w->report->unsealed += !r->sealed;
         w->report->proven += answer == EPOCH_PROVEN;
+        judge_missing(w, r, answer == EPOCH_MISSING);
         if (answer == EPOCH_FORGED && !changed)
                 problem(w, TRAIL_FORGED, r->sequence, r->sequence, "record %" PRIu64
                         " does not have the seal that it was written with: it is not what was recorded", r->sequence);
@@ -299,8 +313,10 @@ static void walk_done(struct walk *w) {
 static void judge_epochs(struct walk *w) {
         const char *id;
 
-        for (size_t i = 0; (id = epochs_unmet(w->epochs, i)); i++)
+        for (size_t i = 0; (id = epochs_unmet(w->epochs, &i)); )
                 problem(w, TRAIL_UNPROVEN, 0, 0, "epoch %s, which there is a key for, is not in the trail", id);
+        if (w->report->records > 0 && w->report->sealed == 0 && epochs_have_keys(w->epochs))
+                problem(w, TRAIL_UNPROVEN, 0, 0, "keys were given and nothing is sealed: no record is proven");
 }
 
 int trail_verify(const char *path, struct trail_report *ret) {

@@ -19,7 +19,7 @@ enum trail_problem_kind {
         TRAIL_MISPLACED,     /* a file of the trail does not begin with the record that its name says: renamed, copied */
         TRAIL_FORGED,        /* the seal is not the one that this record has to have: not what was recorded */
         TRAIL_UNSEALED,      /* no seal where there has to be one, or a seal in no epoch */
-        TRAIL_UNPROVEN,      /* keys were given, and none is for this epoch; or an epoch that is not there */
+        TRAIL_UNPROVEN,      /* keys were given, and none is for this epoch; or nothing is sealed; or an epoch is not there */
 };
 
 /* "broken", "changed", ... */

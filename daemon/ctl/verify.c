@@ -12,13 +12,13 @@
 enum worth {
         WORTH_CHAIN,         /* there is no seal in the trail */
         WORTH_UNCHECKED,     /* there are seals, and no key was given */
-        WORTH_SEALED,        /* the seals were checked */
+        WORTH_SEALED,        /* there are seals, and they were checked */
 };
 
 static const char *const worth_names[] = { "chain", "seals-unchecked", "seals" };
 
 static enum worth worth_of(const struct trail_report *t, const struct epochs *e) {
-        return epochs_have_keys(e) ? WORTH_SEALED : t->sealed > 0 ? WORTH_UNCHECKED : WORTH_CHAIN;
+        return t->sealed == 0 ? WORTH_CHAIN : epochs_have_keys(e) ? WORTH_SEALED : WORTH_UNCHECKED;
 }
 
 static int add_numbers(struct json_object *o, const struct trail_report *t, enum worth worth) {
@@ -177,11 +177,15 @@ static int list_epochs(const struct epochs *e, bool json) {
         return EXIT_CODE_DONE;
 }
 
-static const char *verdict_text(enum worth worth, const struct verify_log *v) {
-        if (worth == WORTH_SEALED)
-                return "verified: nothing was changed, removed or inserted, and the seals hold";
-        return v->path ? "verified: nothing was changed, removed or inserted, up to the head that the vault's log has last"
-                       : "verified: nothing was changed, removed or inserted by who did not compute the chain anew";
+static void print_verdict(const struct trail_report *t, enum worth worth, const struct verify_log *v) {
+        fputs("verified: nothing was changed, removed or inserted", stdout);
+        if (worth == WORTH_SEALED && t->unsealed == 0)
+                puts(", and the seals hold");
+        else if (worth == WORTH_SEALED)
+                printf(" among the %llu records whose seals hold; the other %llu have none and prove nothing by themselves\n",
+                       (unsigned long long) t->proven, (unsigned long long) t->unsealed);
+        else
+                puts(v->path ? ", up to the head that the vault's log has last" : " by who did not compute the chain anew");
 }
 
 static int verify(const struct invocation *in, const char *path, struct epochs *e, struct verify_log *v, struct trail_report *report) {
@@ -217,7 +221,7 @@ static int verify(const struct invocation *in, const char *path, struct epochs *
         if (code == EXIT_CODE_DONE)
                 code = verify_log_judge(v, path);
         if (code == EXIT_CODE_DONE && !has_option(in, OPTION_JSON))
-                puts(verdict_text(worth, v));
+                print_verdict(report, worth, v);
         return code;
 }
 

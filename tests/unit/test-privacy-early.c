@@ -155,6 +155,35 @@ static void tampered_before_is_said(void **state _unused_) {
         record_done(&r);
 }
 
+/* Killed when the trail was renamed and its head was not: the old head is not this trail's. */
+static void killed_between_trail_and_head(void **state _unused_) {
+        struct trail_recovery recovery;
+        char command[512];
+        struct trail *t;
+
+        write_early(5);
+        snprintf(command, sizeof(command), "cp %1$s/trail.head %2$s/raw.head", early_dir, dir);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(privacy_early(privacy, early_dir), 1);
+        snprintf(command, sizeof(command), "mkdir -m 700 %1$s/strict && mv %1$s/trail.head %1$s/strict/ && mv %2$s/raw.head %1$s/trail.head",
+                 early_dir, dir);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(trail_verify(early_path, &report), 0);
+        assert_int_equal(report.n_problems, 1);
+        assert_int_equal(report.problems[0].kind, TRAIL_TRUNCATED);
+
+        assert_int_equal(privacy_early(privacy, early_dir), 1);        /* the next start */
+        verified(early_path);
+        assert_true(report.head_checked);
+        assert_int_equal(report.records, 6);
+        assert_int_equal(privacy_early(privacy, early_dir), 0);
+        snprintf(command, sizeof(command), "test ! -e %s/strict", early_dir);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(trail_open(early_dir, &t, &recovery), 0);
+        assert_int_equal(recovery.kind, TRAIL_RECOVERED_NOTHING);
+        trail_free(t);
+}
+
 static void nothing_to_do_without_one(void **state _unused_) {
         assert_int_equal(privacy_early(privacy, early_dir), 0);
         assert_int_equal(mkdir(early_dir, 0700), 0);
@@ -214,6 +243,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(names_go_before_the_join, setup, teardown),
                 cmocka_unit_test_setup_teardown(tampered_before_is_said, setup, teardown),
+                cmocka_unit_test_setup_teardown(killed_between_trail_and_head, setup, teardown),
                 cmocka_unit_test_setup_teardown(nothing_to_do_without_one, setup, teardown),
                 cmocka_unit_test_setup_teardown(no_key_no_audit, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_mistake_tells_no_names, setup, teardown),

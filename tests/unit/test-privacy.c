@@ -264,7 +264,16 @@ static void units_keep_their_ends(void **state _unused_) {
 static void programs_of_packages_stay(void **state _unused_) {
         expect("exe", "/usr/bin/dd", "/usr/bin/dd");
         expect("exe", "/usr/lib/systemd/systemd-udevd (deleted)", "/usr/lib/systemd/systemd-udevd (deleted)");
-        expect("exe", ".../usr/bin/xxd", ".../usr/bin/xxd");
+        /* Of one that is gone the last three directories are all there is: a home's may have these names too */
+        expect("exe", ".../usr/lib/systemd/systemd-udevd", ".../usr/lib/systemd/systemd-udevd");
+        expect("exe", ".../usr/lib/systemd/systemd-udevd (deleted)", ".../usr/lib/systemd/systemd-udevd (deleted)");
+        expect("exe", ".../usr/bin/udevadm", ".../usr/bin/udevadm");
+        expect("exe", ".../usr/bin/xxd", ".../usr/bin/%W", "xxd");
+        expect("exe", ".../bin/acme/merger/prog", ".../bin/%W/%W/%W", "acme", "merger", "prog");
+        expect("exe", ".../lib/acme/bin/prog", ".../lib/%W/bin/%W", "acme", "prog");
+        expect("exe", ".../usr/lib/acme/prog", ".../usr/lib/%W/%W", "acme", "prog");
+        expect("exe", ".../usr/bin/acme/dd", ".../usr/bin/%W/%W", "acme", "dd");
+        expect("exe", "...", "...");
         expect("exe", "/opt/train/go", "/opt/%W/%W", "train", "go");
         expect("exe", "/usr/local/bin/copy", "/usr/local/bin/%W", "copy");
         expect("comm", "dd", "dd");
@@ -287,6 +296,46 @@ static void comm_stays_with_its_program(void **state _unused_) {
         audit_record_add(&m, "exe", "/usr/bin/xxd");
         assert_int_equal(privacy_record(privacy, &m), 0);
         assert_string_equal(m.fields[0].value, word("xx"));
+}
+
+static void program_at(const char *exe, const char *comm, const char *mnt_ns, const char *wanted_exe, const char *wanted_comm) {
+        struct audit_message_record m;
+
+        audit_record_start(&m, "volume_open", LOG_INFO, false);
+        audit_record_add(&m, "exe", exe);
+        audit_record_add(&m, "comm", comm);
+        audit_record_add(&m, "mnt_ns", mnt_ns);
+        assert_int_equal(privacy_record(privacy, &m), 0);
+        assert_string_equal(m.fields[0].value, wanted_exe);
+        assert_string_equal(m.fields[1].value, wanted_comm);
+}
+
+static int tear_down_again(void **state) {
+        privacy = privacy_free(privacy);
+        return set_up(state);
+}
+
+static int set_up_again(void **state) { return tear_down_again(state); }
+
+/* A container has a /usr of its own: what is in it was named by whoever made it. */
+static void programs_of_containers_do_not_stay(void **state _unused_) {
+        char hidden[128];
+
+        program_at(".../bin/acme/merger/prog", "prog", "5", strcpy(hidden, value("exe", ".../bin/acme/merger/prog")), word("prog"));
+        program_at("/usr/bin/acme-train", "acme-train", "5", "/usr/bin/acme-train", "acme-train");
+        privacy_set_place(privacy, 4026531841);
+        snprintf(hidden, sizeof(hidden), "/usr/bin/%s", word("acme-train"));
+        program_at("/usr/bin/acme-train", "acme-train", "4026531841", "/usr/bin/acme-train", "acme-train");
+        program_at("/usr/bin/acme-train", "acme-train", "4026532900", hidden, word("acme-train"));
+        program_at("/usr/bin/acme-train", "acme-train", NULL, hidden, word("acme-train"));
+        program_at("/usr/bin/dd", "dd", "4026532900", "/usr/bin/dd", "dd");
+        program_at("/usr/sbin/chronyd", "chronyd", "4026532900", "/usr/sbin/chronyd", "chronyd");
+        program_at("/usr/lib/systemd/systemd-udevd", "systemd-udevd", "4026532900", "/usr/lib/systemd/systemd-udevd", "systemd-udevd");
+        snprintf(hidden, sizeof(hidden), "/usr/lib/%s/%s", word("acme"), word("dd"));
+        program_at("/usr/lib/acme/dd", "acme", "4026532900", hidden, word("acme"));
+        privacy_set_place(privacy, 0);                         /* it could not be found out */
+        snprintf(hidden, sizeof(hidden), "/usr/bin/%s", word("acme-train"));
+        program_at("/usr/bin/acme-train", "acme-train", "4026531841", hidden, word("acme-train"));
 }
 
 static void people_only(void **state _unused_) {
@@ -374,6 +423,7 @@ int main(void) {
                 cmocka_unit_test(one_name_has_one_pseudonym), cmocka_unit_test(uuids_keep_their_form),
                 cmocka_unit_test(keys_can_be_taken_apart), cmocka_unit_test(units_keep_their_ends),
                 cmocka_unit_test(programs_of_packages_stay), cmocka_unit_test(comm_stays_with_its_program),
+                cmocka_unit_test_setup_teardown(programs_of_containers_do_not_stay, set_up_again, tear_down_again),
                 cmocka_unit_test(people_only), cmocka_unit_test(texts_stay_readable),
                 cmocka_unit_test(ordinary_words_are_names_where_the_record_says_so),
                 cmocka_unit_test(long_values_end_between_words), cmocka_unit_test(key_file_is_checked),

@@ -15,6 +15,8 @@
 
 struct field { const char *name, *value; };
 
+#define OPENED { "result", "ok" }, { "dm_uuid", "CRYPT-LUKS2-7411100dd1ed43c995e3833d376054ea-v" }
+
 static enum rule judge(const char *event, const struct field fields[3]) {
         static char unit[] = "agent.service", program[] = "/opt/agent/bin/agent", *const baseline[] = { unit, program, NULL };
         struct record r = { .source = RECORD_KERNEL };
@@ -38,6 +40,26 @@ static void each_is_judged(void **state _unused_) {
                 { "guard_signal", { { "pid", "77" }, { "by", "cmkd" } }, RULE_NONE },
                 { "guard_connect", { { "pid", "77" }, { "by", "other" } }, RULE_GUARD },
                 { "guard_open", { { "refused", "would" } }, RULE_NONE },
+                { "guard_open", { { "refused", "would" }, { "exe", "/usr/bin/dd" } }, RULE_NONE },
+                /* another file under a known one's name: volume_open has the name alone */
+                { "guard_open", { { "refused", "would" }, { "exe", "/usr/bin/lsblk" } }, RULE_RAW_OPEN },
+                { "guard_open", { { "exe", "/usr/bin/lsblk" } }, RULE_RAW_OPEN },
+                { "guard_open", { { "exe", "/usr/bin/lsblk" }, { "cgroup", "/system.slice/agent.service" } }, RULE_NONE },
+                { "guard_open", { { "exe", "/usr/bin/lsblk" }, { "pid", "1" } }, RULE_NONE },
+                { "guard_open", { { "exe", "/usr/bin/lsblk" }, { "refused", "yes" } }, RULE_GUARD },
+                { "guard_open", { { "exe", "/usr/bin/cmkctl" } }, RULE_NONE },
+                { "guard_table", { { "refused", "would" }, { "exe", "/usr/sbin/lvm" } }, RULE_TABLE_READ },
+                { "guard_table", { { "refused", "would" }, { "exe", "/usr/sbin/dmsetup" } }, RULE_NONE },
+                { "guard_table", { { "refused", "would" }, { "exe", "/usr/bin/lsblk" } }, RULE_NONE },
+                /* so that each of them has a finding by one of both */
+                { "volume_open", { { "exe", "/usr/bin/dd" }, OPENED }, RULE_RAW_OPEN },
+                { "volume_open", { { "exe", "/usr/bin/lsblk" }, OPENED }, RULE_NONE },
+                { "volume_open", { { "exe", "/usr/bin/cmkctl" }, OPENED }, RULE_RAW_OPEN },
+                { "volume_open", { { "exe", "/usr/sbin/e2image" }, OPENED }, RULE_RAW_OPEN },
+                { "dm_table_read", { { "exe", "/usr/sbin/lvm" }, OPENED }, RULE_NONE },
+                { "dm_table_read", { { "exe", "/usr/lib/systemd/systemd-growfs" }, OPENED }, RULE_NONE },
+                { "dm_table_read", { { "exe", "/usr/sbin/dmsetup" }, OPENED }, RULE_TABLE_READ },
+                { "dm_table_read", { { "exe", "/usr/bin/lsblk" }, OPENED }, RULE_TABLE_READ },
                 { "guard_open", { { "refused", "yes" } }, RULE_GUARD },
                 { "guard_table", { { "refused", "would" } }, RULE_NONE },
                 { "guard_pin", { { "refused", "would" } }, RULE_GUARD },
@@ -65,8 +87,33 @@ static void each_is_judged(void **state _unused_) {
                         fail_msg("case %zu (%s) is judged otherwise", i, cases[i].event);
 }
 
+static enum rule at(struct rules *rules, enum record_source source, const char *event, uint64_t usec, const char *name, const char *value) {
+        struct record r = { .source = source, .boottime_usec = usec, .n_fields = name ? 1 : 0, .fields = { { name, value } } };
+        enum rule rule;
+
+        snprintf(r.event, sizeof(r.event), "%s", event);
+        assert_int_equal(rules_judge(rules, "", &r, &rule), 0);
+        return rule;
+}
+
+/* The kernel was told of an initramfs' files; those of the system are others until its own cmkd-audit tells of them. */
+static void nobody_is_known_just_behind_an_initramfs(void **state _unused_) {
+        static const char lsblk[] = "/usr/bin/lsblk";
+        _cleanup_(rules_freep) struct rules *rules = NULL;
+
+        assert_int_equal(rules_new(NULL, &rules), 0);
+        at(rules, RECORD_DAEMON, "audit_start", 2000, "place", "/run/cmkd/early");
+        assert_int_equal(at(rules, RECORD_KERNEL, "guard_open", 3000, "exe", lsblk), RULE_RAW_OPEN);
+        at(rules, RECORD_DAEMON, "audit_start", 9000, NULL, NULL);
+        assert_int_equal(at(rules, RECORD_KERNEL, "guard_open", 8999, "exe", lsblk), RULE_NONE);
+        assert_int_equal(at(rules, RECORD_KERNEL, "guard_open", 9000, "exe", lsblk), RULE_RAW_OPEN);
+        /* A restart changes nothing of what the kernel knows */
+        at(rules, RECORD_DAEMON, "audit_start", 20000, NULL, NULL);
+        assert_int_equal(at(rules, RECORD_KERNEL, "guard_open", 19000, "exe", lsblk), RULE_RAW_OPEN);
+}
+
 int main(void) {
-        const struct CMUnitTest tests[] = { cmocka_unit_test(each_is_judged) };
+        const struct CMUnitTest tests[] = { cmocka_unit_test(each_is_judged), cmocka_unit_test(nobody_is_known_just_behind_an_initramfs) };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 
 #include "common/base64.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -103,12 +104,15 @@ static void recomputed_chain_is_found_with_the_key(void **state _unused_) {
         assert_int_equal(report.proven, 5);
 }
 
-/* The seals taken off as well: a trail without any, in an epoch that did not end. */
-static void stripped_seals_are_found(void **state _unused_) {
-        static struct record_line line;
+/* Root's attack: the records from line on (0 is the first) without their seals, with a chain and a head that fit;
+ * epochs_too: and as if no epoch had been there. */
+static void strip(unsigned line, bool epochs_too) {
+        static struct record_line anew;
+        uint8_t prev[CHAIN_HASH_SIZE] = {};
         char *text, *rest, *out;
-        uint8_t prev[CHAIN_HASH_SIZE] = {}, n = 0;
+        uint64_t sequence = 0;
         size_t size = 0;
+        unsigned n = 0;
 
         sealed_trail_close(&s);
         assert_int_equal(read_small_file(s.path, 1u << 20, &text, NULL), 0);
@@ -119,32 +123,173 @@ static void stripped_seals_are_found(void **state _unused_) {
 
                 assert_int_equal(record_decode(p, strlen(p), &r), 0);
                 record_to_message(&r, &s.message);
-                if (n == 0) {                                  /* the epoch's stays */
-                        size += (size_t) sprintf(out, "%s\n", p);
+                if (n < line) {
+                        size += (size_t) sprintf(out + size, "%s\n", p);
                         memcpy(prev, r.hash, sizeof(prev));
-                } else {
-                        assert_int_equal(record_encode(&s.message, r.source, r.sequence, prev, NULL, &line), 0);
-                        memcpy(out + size, line.text, line.size);
-                        size += line.size;
-                        memcpy(prev, line.hash, sizeof(prev));
+                        sequence = r.sequence;
+                } else if (!epochs_too || !startswith(r.event, EPOCH_EVENT)) {
+                        assert_int_equal(record_encode(&s.message, r.source, ++sequence, prev, NULL, &anew), 0);
+                        memcpy(out + size, anew.text, anew.size);
+                        size += anew.size;
+                        memcpy(prev, anew.hash, sizeof(prev));
                 }
                 record_done(&r);
         }
         assert_int_equal(write_file_atomic(s.path, out, size, 0600), 0);
-        assert_int_equal(unlink(s.head), 0);
-        expect(false, RECORDS);                                /* no key is needed for this */
-        assert_int_equal(report.problems[0].kind, TRAIL_UNSEALED);
-        assert_int_equal(report.problems[0].first, 2);
+        forge_chain(s.path, UINT_MAX, s.head);                 /* the head alone */
         free(text);
         free(out);
 }
 
+/* The seals taken off as well: a trail without any, in an epoch that did not end. */
+static void stripped_seals_are_found(void **state _unused_) {
+        strip(1, false);
+        expect(false, RECORDS);                                /* no key is needed for this */
+        assert_int_equal(report.problems[0].kind, TRAIL_UNSEALED);
+        assert_int_equal(report.problems[0].first, 2);
+}
+
+/* And the epoch with them: nothing says that there ever was a seal, but that the auditor came with his key. */
+static void stripped_epoch_is_found_with_the_key(void **state _unused_) {
+        strip(0, true);
+        expect(false, 0);
+        expect_one(true, TRAIL_UNPROVEN, 0);
+        assert_int_equal(report.records, RECORDS);
+        assert_int_equal(report.sealed + report.proven, 0);
+}
+
+static void end_epoch(const char *reason) {
+        uint64_t sequence;
+        bool kept;
+
+        assert_int_equal(trail_end_epoch(s.trail, reason, &s.message, NULL, &sequence), 0);
+        assert_int_equal(trail_commit(s.trail, true, &kept), 0);
+}
+
+/* An epoch that is gone as a whole, after one that was stopped and not switched off; the next one says "first". */
+static void stripped_second_epoch_is_found(void **state _unused_) {
+        end_epoch(EPOCH_END_STOPPED);
+        reopen();
+        assert_int_equal(sealed_trail_write(&s, 3, "event"), 0);
+        sealed_trail_lose_key(&s);                             /* a crash */
+        strip(RECORDS + 2, true);
+        expect_one(false, TRAIL_UNSEALED, RECORDS + 3);
+        assert_int_equal(report.problems[0].last, RECORDS + 5);
+        sealed_trail_open(&s, true);
+        assert_false(s.recovery.seal_lost);
+        assert_int_equal(sealed_trail_write(&s, 2, "event"), 0);
+        expect_one(true, TRAIL_UNSEALED, RECORDS + 3);         /* all of them are one problem */
+        assert_int_equal(report.problems[0].last, RECORDS + 5);
+        assert_int_equal(report.unsealed, 3);
+        /* And a second time: another one */
+        end_epoch(EPOCH_END_STOPPED);
+        reopen();
+        assert_int_equal(sealed_trail_write(&s, 2, "event"), 0);
+        strip(RECORDS + 9, true);
+        expect(true, 2);
+        assert_int_equal(report.problems[1].kind, TRAIL_UNSEALED);
+        assert_int_equal(report.problems[1].first, RECORDS + 10);
+        assert_int_equal(report.problems[1].last, RECORDS + 11);
+}
+
+/* What the configuration says: no seal, later one, none again, in several files. */
+static void switched_off_and_on_is_no_problem(void **state _unused_) {
+        char name[SEGMENT_NAME_MAX];
+
+        for (unsigned i = 0; i < 3; i++) {
+                sealed_trail_close(&s);
+                sealed_trail_open(&s, false);                  /* restarted without PublicKey= */
+                end_epoch(EPOCH_END_UNCONFIGURED);
+                assert_int_equal(sealed_trail_write(&s, 2, "plain"), 0);
+                assert_int_equal(trail_rotate(s.trail, name), 0);
+                assert_int_equal(sealed_trail_write(&s, 1, "plain"), 0);
+                reopen();
+                assert_int_equal(sealed_trail_write(&s, 2, "event"), 0);
+                end_epoch(EPOCH_END_STOPPED);
+                assert_int_equal(trail_rotate(s.trail, name), 0);
+                reopen();
+                assert_int_equal(sealed_trail_write(&s, 1, "event"), 0);
+        }
+        expect(true, 0);
+        expect(false, 0);
+        assert_int_equal(report.unsealed, 9);
+        assert_int_equal(report.files, 7);
+}
+
+/* Sealed only later: what is older is not proven, and not a problem. */
+static void trail_that_began_unsealed_is_no_problem(void **state _unused_) {
+        strip(0, true);
+        sealed_trail_lose_key(&s);
+        sealed_trail_open(&s, true);
+        assert_int_equal(sealed_trail_write(&s, 2, "event"), 0);
+        expect(true, 0);
+        assert_int_equal(report.unsealed, RECORDS);
+        assert_int_equal(report.proven, 3);
+}
+
+/* Keys, with every bit turned so that this list is not what is found. */
+static uint8_t old_keys[32][SEAL_KEY_SIZE];
+static unsigned n_old_keys;
+
+static uint8_t turned(uint8_t b) { return (uint8_t) ~b; }
+
+/* Notes the key that is kept now and those that follow, n in all. */
+static void note_keys(unsigned n) {
+        _cleanup_(seal_key_freep) struct seal_key *k = NULL;
+        _cleanup_(keep_freep) struct keep *keep = NULL;
+        struct keep_state state;
+
+        assert_int_equal(seal_key_new(&k), 0);
+        assert_int_equal(keep_new(dup(s.keep_fd), &keep), 0);
+        assert_true(keep_load(keep, &state, k));
+        for (n_old_keys = 0; n_old_keys < n; n_old_keys++) {
+                assert_true(n_old_keys < ELEMENTSOF(old_keys));
+                for (size_t i = 0; i < SEAL_KEY_SIZE; i++)
+                        old_keys[n_old_keys][i] = turned(seal_key_data(k)[i]);
+                assert_int_equal(seal_next(k, 1), 0);
+        }
+}
+
+static bool is_old_key(const uint8_t *p) {
+        for (unsigned k = 0; k < n_old_keys; k++) {
+                size_t i = 0;
+
+                while (i < SEAL_KEY_SIZE && p[i] == turned(old_keys[k][i]))
+                        i++;
+                if (i == SEAL_KEY_SIZE)
+                        return true;
+        }
+        return false;
+}
+
+/* In all that this process can write: heap, stack, data, the kept file, what no swap has. */
+__attribute__((no_sanitize("address"))) static unsigned find_old_keys(void) {
+        _cleanup_(fclosep) FILE *f = fopen("/proc/self/maps", "re");
+        unsigned found = 0;
+        char line[512];
+
+        assert_non_null(f);
+        while (fgets(line, sizeof(line), f)) {
+                unsigned long from, to;
+
+                /* a sanitizer's shadow is larger than anything of ours */
+                if (sscanf(line, "%lx-%lx rw", &from, &to) != 2 || !strstr(line, " rw") || to - from > (256ul << 20))
+                        continue;
+                for (const uint8_t *p = (const uint8_t *) from; p + SEAL_KEY_SIZE <= (const uint8_t *) to; p++)
+                        found += is_old_key(p);
+        }
+        return found;
+}
+
 static void restart_goes_on(void **state _unused_) {
         for (unsigned i = 0; i < 3; i++) {
+                note_keys(2);
+                assert_true(find_old_keys() > 0);              /* kept, and here: the search is one */
                 reopen();
                 assert_int_equal(s.recovery.kind, TRAIL_RECOVERED_NOTHING);
                 assert_false(s.recovery.seal_lost);
                 assert_int_equal(sealed_trail_write(&s, 2, "event"), 0);
+                assert_int_equal(find_old_keys(), 0);
         }
         expect(true, 0);
         assert_int_equal(report.epochs, 1);
@@ -156,14 +301,40 @@ static void key_that_is_behind_is_brought_up(void **state _unused_) {
         char kept[4096];
 
         assert_int_equal(pread(s.keep_fd, kept, sizeof(kept), 0), (ssize_t) sizeof(kept));
+        note_keys(6);
         assert_int_equal(sealed_trail_write(&s, 5, "written"), 0);
         sealed_trail_close(&s);
         assert_int_equal(pwrite(s.keep_fd, kept, sizeof(kept), 0), (ssize_t) sizeof(kept));
+        explicit_bzero(kept, sizeof(kept));
         sealed_trail_open(&s, true);
+        n_old_keys = 5;                                        /* the sixth is that of the next record */
+        assert_int_equal(find_old_keys(), 0);
         assert_int_equal(s.recovery.kind, TRAIL_RECOVERED_NOTHING);
         assert_int_equal(sealed_trail_write(&s, 1, "event"), 0);
+        n_old_keys = 6;
+        assert_int_equal(find_old_keys(), 0);
         expect(true, 0);
         assert_int_equal(report.proven, RECORDS + 7);
+}
+
+/* Killed when the epoch's end was written, and its key was still kept. */
+static void key_of_an_epoch_that_ended_is_forgotten(void **state _unused_) {
+        uint64_t sequence;
+        char kept[4096];
+
+        assert_int_equal(pread(s.keep_fd, kept, sizeof(kept), 0), (ssize_t) sizeof(kept));
+        note_keys(3);
+        assert_int_equal(sealed_trail_write(&s, 2, "written"), 0);
+        end_epoch(EPOCH_END_UNCONFIGURED);
+        assert_int_equal(find_old_keys(), 1);                  /* the copy above */
+        sealed_trail_close(&s);
+        assert_int_equal(pwrite(s.keep_fd, kept, sizeof(kept), 0), (ssize_t) sizeof(kept));
+        explicit_bzero(kept, sizeof(kept));
+        sealed_trail_open(&s, false);
+        assert_false(s.recovery.seal_lost);
+        assert_int_equal(find_old_keys(), 0);
+        assert_int_equal(trail_end_epoch(s.trail, "again", &s.message, NULL, &sequence), -ENOKEY);
+        expect(true, 0);
 }
 
 /* The same moment, and somebody with root wrote what follows. */
@@ -308,12 +479,10 @@ static void new_public_key_takes_over(void **state _unused_) {
 
 static void end_is_recorded_and_nothing_sealed_after(void **state _unused_) {
         uint64_t sequence;
-        bool kept;
 
         sealed_trail_close(&s);
         sealed_trail_open(&s, false);
-        assert_int_equal(trail_end_epoch(s.trail, "not configured", &s.message, NULL, &sequence), 0);
-        assert_int_equal(trail_commit(s.trail, true, &kept), 0);
+        end_epoch(EPOCH_END_UNCONFIGURED);
         assert_int_equal(trail_end_epoch(s.trail, "again", &s.message, NULL, &sequence), -ENOKEY);
         assert_int_equal(sealed_trail_write(&s, 2, "plain"), 0);
         expect(true, 0);
@@ -341,7 +510,7 @@ static void list_of_keys_is_enough(void **state _unused_) {
         _cleanup_(epochs_freep) struct epochs *e = NULL, *with = NULL;
         _cleanup_(seal_private_freep) struct seal_private *p = NULL;
         _cleanup_(seal_key_freep) struct seal_key *k = NULL;
-        char base64[BASE64_SIZE(SEAL_KEY_SIZE) + 1], text[512], list[128];
+        char base64[BASE64_SIZE(SEAL_KEY_SIZE) + 1], other[BASE64_SIZE(SEAL_KEY_SIZE) + 1], text[1024], list[128];
         const char *why;
         unsigned line = 0;
 
@@ -352,7 +521,10 @@ static void list_of_keys_is_enough(void **state _unused_) {
         assert_int_equal(seal_private_unwrap(p, epochs_get(e, 0)->wrapped, k), 0);
         base64_encode(seal_key_data(k), SEAL_KEY_SIZE, base64);
         snprintf(list, sizeof(list), "%s/keys", s.dir);
-        snprintf(text, sizeof(text), "# unwrapped today\n\n%s %s\n", epochs_get(e, 0)->id, base64);
+        seal_key_random(k);
+        base64_encode(seal_key_data(k), SEAL_KEY_SIZE, other);
+        /* Of two for the same epoch the later one holds */
+        snprintf(text, sizeof(text), "# unwrapped today\n\n%1$s %3$s\n%1$s %2$s\n%1$s %2$s\n", epochs_get(e, 0)->id, base64, other);
         assert_int_equal(write_file_atomic(list, text, strlen(text), 0600), 0);
         assert_int_equal(epochs_new(&with), 0);
         assert_int_equal(epochs_add_list(with, list, &line), 0);
@@ -362,14 +534,16 @@ static void list_of_keys_is_enough(void **state _unused_) {
 
         /* An epoch that he knows and that is gone: a trail that was begun anew */
         with = epochs_free(with);
-        snprintf(text, sizeof(text), "%032x %s\n", 7, base64);
+        snprintf(text, sizeof(text), "%032x %s\n%032x %s\n%032x %s\n", 7, base64, 3, base64, 7, base64);
         assert_int_equal(write_file_atomic(list, text, strlen(text), 0600), 0);
         assert_int_equal(epochs_new(&with), 0);
         assert_int_equal(epochs_add_list(with, list, &line), 0);
         assert_int_equal(trail_verify_seals(s.path, with, &report), 0);
-        assert_int_equal(report.n_problems, 2);
-        assert_int_equal(report.problems[0].kind, TRAIL_UNPROVEN);
-        assert_int_equal(report.problems[1].kind, TRAIL_UNPROVEN);
+        assert_int_equal(report.n_problems, 3);                /* this one has no key; and each that is not there, once */
+        for (unsigned i = 0; i < 3; i++)
+                assert_int_equal(report.problems[i].kind, TRAIL_UNPROVEN);
+        assert_non_null(strstr(report.problems[1].text, "00003,"));
+        assert_non_null(strstr(report.problems[2].text, "00007,"));
 
         with = epochs_free(with);
         snprintf(text, sizeof(text), "# one\n%032x %s=\n", 7, base64);
@@ -384,7 +558,9 @@ static void list_of_keys_is_enough(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(every_record_is_sealed), TEST(recomputed_chain_is_found_with_the_key), TEST(stripped_seals_are_found),
-                TEST(restart_goes_on), TEST(key_that_is_behind_is_brought_up), TEST(records_that_were_not_ours_are_found),
+                TEST(stripped_epoch_is_found_with_the_key), TEST(stripped_second_epoch_is_found),
+                TEST(switched_off_and_on_is_no_problem), TEST(trail_that_began_unsealed_is_no_problem),
+                TEST(restart_goes_on), TEST(key_that_is_behind_is_brought_up), TEST(key_of_an_epoch_that_ended_is_forgotten), TEST(records_that_were_not_ours_are_found),
                 TEST(cut_end_is_found_at_once), TEST(rewritten_end_is_found_at_once), TEST(full_disk_takes_the_keys_back),
                 TEST(full_disk_takes_the_epoch_back), TEST(lost_key_begins_an_epoch_that_says_so),
                 TEST(new_public_key_takes_over), TEST(end_is_recorded_and_nothing_sealed_after),

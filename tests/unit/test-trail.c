@@ -274,6 +274,27 @@ static void torn_end_is_found_and_repaired(void **state _unused_) {
         assert_string_equal(torn, "{\"v\":1,\"seq\":11,\n");
 }
 
+/* What was written and not synced when the power went may be zeros, as much as one commit and more. */
+static void long_torn_end_is_set_aside_alone(void **state _unused_) {
+        static const off_t zeros[] = { 600 << 10, (1 << 20) + RECORD_LINE_MAX, 5 << 20 };
+        struct trail *t;
+        struct stat st;
+
+        for (size_t i = 0; i < ELEMENTSOF(zeros); i++) {
+                assert_int_equal(stat(path, &st), 0);
+                assert_int_equal(truncate(path, st.st_size + zeros[i]), 0);
+                assert_int_equal(trail_open(dir, &t, &recovery), 0);
+                assert_int_equal(recovery.kind, TRAIL_RECOVERED_TORN);
+                assert_int_equal(recovery.bytes, zeros[i]);
+                assert_int_equal(trail_sequence(t), RECORDS + i);
+                assert_int_equal(write_records(t, 1, "gap"), 0);
+                trail_free(t);
+        }
+        verify();
+        assert_int_equal(report.n_problems, 0);
+        assert_int_equal(report.records, RECORDS + 3);
+}
+
 /* A daemon that starts on a cut or rewritten trail must not paper it over. */
 static void truncation_outlives_a_start(void **state _unused_) {
         char *lines[RECORDS + 1];
@@ -411,7 +432,7 @@ int main(void) {
                 TEST(removal_is_found),
                 TEST(removal_at_the_beginning_is_found), TEST(truncation_is_found), TEST(rewritten_end_is_found),
                 TEST(insertions_are_found), TEST(swap_is_found), TEST(broken_lines_are_found),
-                TEST(torn_end_is_found_and_repaired), TEST(truncation_outlives_a_start), TEST(second_writer_is_refused),
+                TEST(torn_end_is_found_and_repaired), TEST(long_torn_end_is_set_aside_alone), TEST(truncation_outlives_a_start), TEST(second_writer_is_refused),
                 TEST(full_disk_takes_back), TEST(missing_head_is_said), TEST(fresh_trail_is_no_alarm),
                 TEST(following_sees_new_records),
         };

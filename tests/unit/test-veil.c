@@ -129,6 +129,25 @@ static void normal_is_so_by_name(void **state _unused_) {
         assert_int_equal(judge(other_path, "train.service"), RULE_RAW_OPEN);
 }
 
+/* Below /usr, and run in a mount namespace of its own: hidden in the trail, named in Baseline=. */
+static void normal_is_so_in_a_namespace_of_its_own(void **state _unused_) {
+        _cleanup_(privacy_freep) struct privacy *p = NULL;
+        struct audit_message_record dump;
+
+        assert_int_equal(privacy_load(key_path, &p), 0);
+        privacy_set_place(p, 1);
+        audit_record_start(&dump, "volume_open", 6, false);
+        audit_record_add(&dump, "exe", "/usr/bin/acme-dump");
+        audit_record_add(&dump, "mnt_ns", "2");
+        assert_int_equal(privacy_record(p, &dump), 0);
+        assert_null(strstr(dump.fields[0].value, "acme"));
+        for (size_t i = 0; i < message.n_fields; i++)
+                if (streq(message.fields[i].name, "exe"))
+                        strcpy(message.fields[i].value, dump.fields[0].value);
+        assert_int_equal(judge(key_path, "/usr/bin/acme-dump"), RULE_NONE);
+        assert_int_equal(judge(key_path, "/usr/bin/acme-other"), RULE_RAW_OPEN);
+}
+
 static void a_bad_key_is_said(void **state _unused_) {
         char *argv[] = { (char *) "cmkctl", (char *) "--privacy-key", key_path, (char *) "--file", (char *) "x", NULL };
         struct invocation in;
@@ -143,6 +162,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(filters_take_names, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(normal_is_so_by_name, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(normal_is_so_in_a_namespace_of_its_own, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(a_bad_key_is_said, set_up, tear_down),
         };
 

@@ -2,10 +2,16 @@
 #include "rules.h"
 
 #include "cgroup.h"
+#include "common/known-programs.h"
 
-/* What the rules know of a volume while they read. */
+#include <search.h>
+
+/* What the rules know of a volume while they read; of a node where uuid is "". */
 struct seen {
+        uint64_t *compared;                /* of its rules: how often two were */
         char node[80], uuid[37];
+        bool is_early;                     /* of the node: the last cmkd-audit was one before its trail was there, as in an initramfs */
+        uint64_t told_usec;                /* and since when (boot time) the kernel knows the files of this root file system; 0: always */
         bool released;                     /* a key is out that no mapping has used yet */
         bool drill;                        /* `cmkctl drill` made it, and uses it */
         char maker[16];                    /* pid of who set the key, until the volume is attached; "": nobody */
@@ -14,8 +20,10 @@ struct seen {
 struct rules {
         const char *node;                  /* of the record that is judged */
         char *const *normal;               /* programs and units; NULL at the end, or NULL */
-        struct seen *seen;
+        void *seen;                        /* a tree, of tsearch(3): names are whoever wrote the trail's */
         size_t n_seen;
+        uint64_t compared;
+        bool is_full, is_full_said;
 };
 
 static const struct { const char *id, *what, *cure; enum gravity gravity; } texts[_RULE_MAX] = {
@@ -72,6 +80,8 @@ static const struct { const char *id, *what, *cure; enum gravity gravity; } text
         [RULE_SEQUENCE_GAP] = { "sequence-gap", "Records of a node are missing from the collected journals",
                 "The node's trail has them: the journal leaves some out where many come at once, and may lose others on their way. What the "
                 "trail lacks too was removed.", GRAVITY_WARNING },
+        [RULE_TOO_MANY] = { "too-many", "More volumes than anybody has: what precedes a use of those from here on is not known",
+                "A node does not make so many: look at who wrote this. What cmkd released for them looks as if it had not.", GRAVITY_WARNING },
         [RULE_RECOVERY] = { "recovery", "A volume was opened without the vault",
                 "By a recovery key, or by another keyslot. `cmkctl attach NAME` proves it against the vault again.", GRAVITY_ALERT },
         [RULE_FOREIGN_KEYSLOT] = { "foreign-keyslot", "The volume's header has what nobody enrolled, or was changed by others",
@@ -137,40 +147,26 @@ bool rule_is_unauthorised(enum rule r) {
         return r >= RULE_KEY_READ && r <= RULE_RESUMED_ELSEWHERE;
 }
 
-/* Programs that open block devices in the course of their work, by where Debian, Fedora and SUSE have them. */
-static const char *const known_dirs[] = { "/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/", "/usr/lib/systemd/", "/lib/systemd/" };
-static const char *const known_names[] = {
-        "systemd", "udevadm", "systemd-udevd", "systemd-cryptsetup", "systemd-fsck", "systemd-makefs", "systemd-growfs",
-        "mount", "umount", "blkid", "lsblk", "blockdev", "wipefs", "fstrim", "findfs", "swapon", "swapoff", "mkswap", "fsfreeze",
-        "mke2fs", "e2fsck", "resize2fs", "tune2fs", "dumpe2fs", "e2scrub", "fsck", "fsadm", "e2image",
-        "mkfs.xfs", "xfs_repair", "xfs_growfs", "xfs_db", "mkfs.btrfs", "btrfs", "mkfs.fat", "fsck.fat",
-        "lvm", "dmsetup", "dmeventd", "mdadm", "multipathd", "multipath", "kpartx", "cryptsetup", "integritysetup",
-        "parted", "sfdisk", "fdisk", "partx", "grub-probe", "smartctl", "kexec",
-};
-
 /* Its own volume only, which has nothing of anybody's on it. */
 static const char *const drill_names[] = { "cmkctl" };
-
-/* Of those above, the ones that nothing in a boot lets look at a volume's table. */
-static const char *const table_names[] = { "dmsetup" };
 
 /* Who sets the clock, and who writes to the disks below volumes, in the course of their work. */
 static const char *const clock_names[] = { "systemd-timesyncd", "chronyd", "ntpd", "ntpdate" };
 static const char *const disk_names[] = { "systemd", "systemd-udevd", "lvm", "mdadm", "multipathd", "dmeventd" };
 
 static bool is_in(const char *exe, const char *const *names, size_t n) {
-        for (size_t i = 0; i < ELEMENTSOF(known_dirs); i++) {
-                const char *name = startswith(exe, known_dirs[i]);
+        const char *directory, *name;
 
-                for (size_t k = 0; name && k < n; k++)
+        for (size_t i = 0; (directory = known_directory(i)); i++)
+                for (size_t k = 0; (name = startswith(exe, directory)) && k < n; k++)
                         if (streq(name, names[k]))
                                 return true;
-        }
         return false;
 }
 
-static bool is_known(const char *exe) {
-        return is_in(exe, known_names, ELEMENTSOF(known_names));
+/* By its path alone. cmkctl is known to the kernel, for drills, and has no business with any other volume. */
+static bool is_known(const char *exe, enum known_may may) {
+        return (known_path_may(exe) & may) && !is_in(exe, drill_names, ELEMENTSOF(drill_names));
 }
 
 /* What the node's configuration or the command line says is normal there. */
@@ -195,33 +191,62 @@ int rules_new(char *const *normal, struct rules **ret) {
 
 struct rules *rules_free(struct rules *r) {
         if (r)
-                free(r->seen);
+                tdestroy(r->seen, free);
         free(r);
         return NULL;
 }
 
+static int compare(const void *a, const void *b) {
+        const struct seen *x = a, *y = b;
+        int c = strcmp(x->uuid, y->uuid);
+
+        ++*x->compared;
+        return c != 0 ? c : strcmp(x->node, y->node);
+}
+
+/* uuid: of a volume, or "" for what is known of the node. */
+static void fill(struct rules *r, const char *uuid, struct seen *ret) {
+        *ret = (struct seen) { .compared = &r->compared };
+        snprintf(ret->node, sizeof(ret->node), "%s", r->node);
+        snprintf(ret->uuid, sizeof(ret->uuid), "%s", uuid);
+}
+
 static struct seen *find(struct rules *r, const char *uuid) {
-        for (size_t i = 0; uuid && i < r->n_seen; i++)
-                if (streq(r->seen[i].uuid, uuid) && streq(r->seen[i].node, r->node))
-                        return r->seen + i;
-        return NULL;
-}
+        struct seen key, **found;
 
-static struct seen *find_or_add(struct rules *r, const char *uuid) {
-        struct seen *s = find(r, uuid), *bigger;
-
-        if (s)
-                return s;
-        bigger = reallocarray(r->seen, r->n_seen + 1, sizeof(*bigger));
-        if (!bigger)
+        if (!uuid || (*uuid && !uuid_is_valid(uuid)))
                 return NULL;
-        r->seen = bigger;
-        s = r->seen + r->n_seen++;
-        *s = (struct seen) {};
-        snprintf(s->node, sizeof(s->node), "%s", r->node);
-        snprintf(s->uuid, sizeof(s->uuid), "%s", uuid);
-        return s;
+        fill(r, uuid, &key);
+        found = tfind(&key, &r->seen, compare);
+        return found ? *found : NULL;
 }
+
+/* Returns 0, *ret: NULL if it is no uuid, or none more can be kept in mind; or -ENOMEM. */
+static int find_or_add(struct rules *r, const char *uuid, struct seen **ret) {
+        struct seen *s = find(r, uuid), **added;
+
+        *ret = s;
+        if (s || (*uuid && !uuid_is_valid(uuid)))
+                return 0;
+        if (r->n_seen >= RULES_SEEN_MAX) {
+                r->is_full = true;
+                return 0;
+        }
+        s = malloc(sizeof(*s));
+        if (!s)
+                return -ENOMEM;
+        fill(r, uuid, s);
+        added = tsearch(s, &r->seen, compare);
+        if (!added) {
+                free(s);
+                return -ENOMEM;
+        }
+        r->n_seen++;
+        *ret = s;
+        return 0;
+}
+
+uint64_t rules_compared(const struct rules *r) { return r->compared; }
 
 static bool has(const struct record *r, const char *name, const char *value) {
         return streq_ptr(record_field(r, name), value);
@@ -243,9 +268,21 @@ static const struct { const char *event; enum rule rule; } of_daemon[] = {
         { "vault_sealed", RULE_VAULT_SEALED },
 };
 
+static int note_start(struct rules *r, const struct record *record) {
+        struct seen *node;
+        int k = find_or_add(r, "", &node);
+
+        if (k < 0 || !node)
+                return k;
+        node->told_usec = node->is_early ? record->boottime_usec : 0;
+        node->is_early = record_field(record, "place");
+        return 0;
+}
+
 static int judge_daemon(struct rules *r, const struct record *record, enum rule *ret) {
         const char *uuid = record_field(record, "uuid");
         struct seen *s;
+        int k;
 
         for (size_t i = 0; i < ELEMENTSOF(of_daemon); i++)
                 if (streq(record->event, of_daemon[i].event))
@@ -257,18 +294,21 @@ static int judge_daemon(struct rules *r, const struct record *record, enum rule 
                 *ret = RULE_SEAL_LOST;
         if (streq(record->event, "drill_ended") && !has(record, "result", "passed"))
                 *ret = RULE_DRILL_FAILED;
-        if (!uuid)
+        if (streq(record->event, "audit_start"))
+                return note_start(r, record);
+        if (!uuid || !*uuid)
                 return 0;
         if (record_field(record, "drill")) {
-                s = find_or_add(r, uuid);
-                if (!s)
-                        return -ENOMEM;
-                s->drill = true;
+                k = find_or_add(r, uuid, &s);
+                if (k < 0)
+                        return k;
+                if (s)
+                        s->drill = true;
         }
         if (streq(record->event, "release") && has(record, "verdict", "GRANTED") && !has(record, "verb", "format")) {
-                s = find_or_add(r, uuid);
-                if (!s)
-                        return -ENOMEM;
+                k = find_or_add(r, uuid, &s);
+                if (k < 0 || !s)
+                        return k;
                 s->released = true;
                 s->maker[0] = 0;
                 return 0;
@@ -310,13 +350,25 @@ static enum rule judge_metadata(const struct rules *r, const struct record *reco
         return is_expected(r, record) ? RULE_NONE : RULE_IDENTITY;
 }
 
-/* PID 1 stops our units by a signal, as it does every one. What a volume or a table was opened for has a finding of its own,
- * unless it was refused. */
-static enum rule judge_guard(const struct record *record) {
+/* The kernel knows a program by its file, a reader of records by its path: one that has the path and was not known is another
+ * file in a mount namespace of its own, or a container's. One that is not known either way has a finding by what it opened.
+ * Between an initramfs and the first cmkd-audit behind it the kernel knows the initramfs' files. */
+static enum rule judge_unknown(struct rules *r, const struct record *record) {
+        const struct seen *node = find(r, "");
+        const char *exe = strempty(record_field(record, "exe"));
+        bool is_open = streq(record->event, "guard_open");
+
+        if (!is_known(exe, is_open ? KNOWN_OPEN : KNOWN_TABLE) || is_expected(r, record) || (node && record->boottime_usec < node->told_usec))
+                return RULE_NONE;
+        return is_open ? RULE_RAW_OPEN : RULE_TABLE_READ;
+}
+
+/* PID 1 stops our units by a signal, as it does every one. */
+static enum rule judge_guard(struct rules *r, const struct record *record) {
         if (has(record, "pid", "1") || has(record, "by", "cmkd"))
                 return RULE_NONE;
         if ((streq(record->event, "guard_open") || streq(record->event, "guard_table")) && !has(record, "refused", "yes"))
-                return RULE_NONE;
+                return judge_unknown(r, record);
         return RULE_GUARD;
 }
 
@@ -332,7 +384,7 @@ static enum rule judge_kernel(struct rules *r, const struct record *record) {
         if (streq(record->event, "guard_metadata"))
                 return judge_metadata(r, record);
         if (startswith(record->event, "guard_"))
-                return judge_guard(record);
+                return judge_guard(r, record);
         if (streq(record->event, "key_asked"))
                 return RULE_KEY_ASKED;
         if (streq(record->event, "header_open"))
@@ -346,14 +398,11 @@ static enum rule judge_kernel(struct rules *r, const struct record *record) {
         if (streq(record->event, "volume_open")) {
                 if (s && s->drill && is_in(exe, drill_names, ELEMENTSOF(drill_names)))
                         return RULE_NONE;
-                return is_known(exe) || is_expected(r, record) ? RULE_NONE : RULE_RAW_OPEN;
+                return is_known(exe, KNOWN_OPEN) || is_expected(r, record) ? RULE_NONE : RULE_RAW_OPEN;
         }
         /* The kernel cannot tell --showkeys from a plain look at the table, and dmsetup has no other reason for one */
-        if (streq(record->event, "dm_table_read")) {
-                bool known = is_known(exe) && !is_in(exe, table_names, ELEMENTSOF(table_names));
-
-                return known || is_makers(s, record) || is_expected(r, record) ? RULE_NONE : RULE_TABLE_READ;
-        }
+        if (streq(record->event, "dm_table_read"))
+                return is_known(exe, KNOWN_TABLE) || is_makers(s, record) || is_expected(r, record) ? RULE_NONE : RULE_TABLE_READ;
         for (size_t i = 0; i < ELEMENTSOF(changes); i++)
                 if (streq(record->event, changes[i]))
                         return is_makers(s, record) ? RULE_NONE : RULE_MAPPING;
@@ -371,6 +420,10 @@ int rules_judge(struct rules *r, const char *node, const struct record *record, 
                 rule = judge_kernel(r, record);
         if (k < 0)
                 return k;
+        if (rule == RULE_NONE && r->is_full && !r->is_full_said) {
+                r->is_full_said = true;
+                rule = RULE_TOO_MANY;
+        }
         *ret = rule;
         return 0;
 }

@@ -9,8 +9,8 @@
  * A key that reaches the kernel is authorised when a release of cmkd's precedes it that nothing has used yet: by cmkd-disk,
  * or by whoever cmkd gave the key to (token plugin, keyscript, key-file socket). Opening the decrypted device is what
  * udev, mount, fsck, LVM and the like do all day; those are known by the path of their program, and more can be named (Baseline=).
- * Paths are what the kernel saw: somebody with root can put another program there, which then is a finding of the
- * package's checksums, not of this. */
+ * Paths are what the kernel saw. Another file mounted there is a finding, by the guard's event, which goes by files; one
+ * that somebody with root put in its place is one of the package's checksums, not of this. */
 
 #include "audit/record.h"
 
@@ -38,6 +38,7 @@ enum rule {
         RULE_UNSEALED,
         RULE_SEAL_LOST,
         RULE_SEQUENCE_GAP,
+        RULE_TOO_MANY,
         /* a way round the customer's key, or their word not followed */
         RULE_RECOVERY,
         RULE_FOREIGN_KEYSLOT,
@@ -77,6 +78,9 @@ const char *gravity_to_string(enum gravity g);
 /* True for a use of a key or a volume that cmkd did not authorise. */
 bool rule_is_unauthorised(enum rule r);
 
+/* Volumes that are kept in mind; the first record of one more has a finding of its own. */
+#define RULES_SEEN_MAX 65536u
+
 struct rules;
 
 /* What is normal here, beyond what is everywhere: paths of programs and names of units that may open a decrypted device or look at
@@ -87,3 +91,6 @@ static inline void rules_freep(struct rules **r) { rules_free(*r); }
 
 /* Judges the next record of a trail, or of that node's where there are several ("": one). Returns 0 (*ret: RULE_NONE or what it is) or -ENOMEM. */
 int rules_judge(struct rules *r, const char *node, const struct record *record, enum rule *ret);
+
+/* How often two volumes were compared so far, for tests. */
+uint64_t rules_compared(const struct rules *r);

@@ -74,22 +74,30 @@ static int set(struct privacy *p, const char *wanted, int (*to_pseudonym)(struct
         return *ret ? 0 : -ENOMEM;
 }
 
-/* The word, and its pseudonym. */
+/* Of a program in a mount namespace of its own. */
+static int veil_elsewhere(struct privacy *p, const char *path, char *buf, size_t size) {
+        return privacy_value(p, "device", path, buf, size);
+}
+
+/* The word, and its pseudonyms. */
 static int add_normal(struct veil *v, size_t *n, const char *word, size_t size) {
-        char **bigger = reallocarray(v->normal, *n + 3, sizeof(char *));
+        char **bigger = reallocarray(v->normal, *n + 4, sizeof(char *));
         int r;
 
         if (!bigger)
                 return -ENOMEM;
         v->normal = bigger;
-        memset(bigger + *n, 0, 3 * sizeof(char *));
+        memset(bigger + *n, 0, 4 * sizeof(char *));
         if (size == 0)
                 return 0;
         bigger[*n] = strndup(word, size);
         if (!bigger[*n])
                 return -ENOMEM;
         r = set(v->privacy, bigger[*n], veil_name, bigger + *n + 1);
-        *n += r >= 0 && bigger[*n + 1] ? 2 : 1;
+        if (r >= 0 && *word == '/')
+                r = set(v->privacy, bigger[*n], veil_elsewhere, bigger + *n + 2);
+        while (bigger[*n])
+                ++*n;
         return r;
 }
 
