@@ -551,7 +551,6 @@ static void test_hang(void **state _unused_) {
         assert_int_equal(reply.verdict, VERDICT_GRANTED);
         value = secret_free(value);
         pkcs11_thread_free(t);
-        short_key = EVP_RSA_gen(1024);
 }
 
 static int set_up(void **state _unused_) {
