@@ -216,7 +216,10 @@ static void on_step(const struct outcome *o, void *user) {
                 return;
         }
         if (r->has_ended && r->ended.error < 0) {
-                reopen(r, v, r->ended.message);
+                char why[sizeof(r->ended.message)];
+
+                memcpy(why, r->ended.message, sizeof(why));        /* it outlives the run */
+                reopen(r, v, why);
                 return;
         }
         log_warning("%s: its encryption does not go on yet: %s", r->work.name, *o->message ? o->message : "it was stopped");

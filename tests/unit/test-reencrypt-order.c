@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include "manager/boot-image.h"
@@ -27,6 +28,7 @@
 #define PARTS 6u
 #define PART (16ull << 20)
 #define SIZE (PARTS * PART)
+#define WHY "The disk helper died without an answer"
 enum { OLD = 1, NEW = 2 };              /* volume keys, by the first byte of their digests */
 
 static struct manager manager;
@@ -39,7 +41,7 @@ static unsigned next_key;                /* of the header that is made */
 
 static int writes, stop_at;              /* durable changes so far; the one at which it is killed, -1: none */
 static bool stop_after, dead;
-static unsigned images, reboots, fails;  /* fails: how many children die in the middle yet; all but the last one get on before */
+static unsigned images, reboots, cuts, fails;  /* fails: how many children die in the middle yet; all but the last one get on before */
 static bool stuck;                       /* none does */
 static unsigned other_keys;              /* that are asked for, one after the other, since the keyslot of the one before does not open */
 static bool marked;                      /* that it got on since the machine was booted */
@@ -162,7 +164,7 @@ void unlock_disk_request(const struct unlock *u _unused_, enum disk_op op, struc
 }
 
 static struct disk_reply died(void) {
-        return (struct disk_reply) { .error = -EPIPE, .exit_code = EXIT_CODE_FAILED };
+        return (struct disk_reply) { .error = -EPIPE, .exit_code = EXIT_CODE_FAILED, .message = WHY };
 }
 
 void unlock_start_child(struct unlock *u, const struct disk_request *q, int fd _unused_, disk_callback callback) {
@@ -234,11 +236,16 @@ int attach_start(struct manager *m _unused_, const char *what _unused_, unsigned
         return -ENOMEM;
 }
 
-int teardown_start(struct volume *v, enum action action, enum lease_cause cause, const char *why _unused_) {
-        assert_int_equal(action, ACTION_REBOOT);
+int teardown_start(struct volume *v, enum action action, enum lease_cause cause, const char *why) {
+        assert_int_equal(action, v->role == ROLE_OS ? ACTION_REBOOT : ACTION_CUT);
         assert_int_equal(cause, CAUSE_INTERRUPTED);
+        if (!v->encrypt_half_way)
+                assert_string_equal(why, WHY);
         v->state = VOLUME_CUTTING;
-        reboots++;
+        if (v->role == ROLE_OS)
+                reboots++;
+        else
+                cuts++;
         return 0;
 }
 
@@ -419,7 +426,7 @@ static void set_up(enum role role) {
         list = (struct trust_list) { .entries = &entry, .n_entries = 1 };
         manager.trust = &list;
         due = no_image = stuck = stop_after = marked = manager.initramfs = false;
-        images = reboots = fails = 0;
+        images = reboots = cuts = fails = 0;
         stop_at = -1;
         next_key = NEW;
 }
@@ -527,6 +534,12 @@ static void test_child_dies(void **state _unused_) {
         assert_true(reboots == 0 && disk.plain == SIZE);
         reboot_machine(false);
         must_be_done();
+        set_up(ROLE_DATA);
+        fails = 1;
+        assert_int_equal(reencrypt(), EXIT_CODE_DONE);
+        assert_int_equal(cuts, 1);
+        reboot_machine(false);
+        must_be_done();
 }
 
 static unsigned descriptors(void) {
@@ -592,6 +605,7 @@ int main(void) {
         };
         int r;
 
+        (void) mallopt(M_PERTURB, 0xa5);          /* what is read after it was freed is not what it was */
         if (sd_event_new(&manager.event) < 0)
                 return 1;
         r = cmocka_run_group_tests(tests, NULL, NULL);
