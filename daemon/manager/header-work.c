@@ -35,23 +35,12 @@ static bool is_busy(const struct header_work *w) {
         return v && (v->owner || volume_is_in_transit(v));
 }
 
-const struct trust_entry *header_work_begin(struct header_work *w, const struct disk_reply *y) {
+static const struct trust_entry *take(struct header_work *w, const struct trust_entry *t) {
         struct outcome *o = &w->outcome;
-        const struct trust_entry *t;
 
-        *o = (struct outcome) {};
-        if (y->error < 0) {
-                outcome_from_disk(o, y);
-                return NULL;
-        }
-        personalize_seen(w->manager, y->uuid);
-        t = trust_find_uuid(w->manager->trust, y->uuid);
-        w->header = *y;
-        memcpy(w->uuid, y->uuid, sizeof(w->uuid));
-        snprintf(w->name, sizeof(w->name), "%s", t ? t->name : y->name);
         if (!t)
                 outcome_set(o, EXIT_CODE_POLICY, "%s: volume %s is not on this node's list, and that is where its keys are known from",
-                            w->device, y->uuid);
+                            w->device, w->uuid);
         else if (*t->list)
                 outcome_set(o, EXIT_CODE_POLICY, "%s is on the signed list %s: its owner says there which keys it has", t->name,
                             t->list);
@@ -63,6 +52,27 @@ const struct trust_entry *header_work_begin(struct header_work *w, const struct 
                 return t;
         }
         return NULL;
+}
+
+const struct trust_entry *header_work_claim(struct header_work *w) {
+        w->outcome = (struct outcome) {};
+        return take(w, trust_find_uuid(w->manager->trust, w->uuid));
+}
+
+const struct trust_entry *header_work_begin(struct header_work *w, const struct disk_reply *y) {
+        const struct trust_entry *t;
+
+        w->outcome = (struct outcome) {};
+        if (y->error < 0) {
+                outcome_from_disk(&w->outcome, y);
+                return NULL;
+        }
+        personalize_seen(w->manager, y->uuid);
+        t = trust_find_uuid(w->manager->trust, y->uuid);
+        w->header = *y;
+        memcpy(w->uuid, y->uuid, sizeof(w->uuid));
+        snprintf(w->name, sizeof(w->name), "%s", t ? t->name : y->name);
+        return take(w, t);
 }
 
 void header_work_give_back(struct header_work *w) {
