@@ -125,7 +125,7 @@ enum disk_flags {
         DISK_FLAG_TOKEN = 1 << 7,         /* INSPECT: there is a cmkd token */
         DISK_FLAG_UNTRUSTED_OK = 1 << 8,  /* ACTIVATE: Trust=allowed-keys, do not compare trust_digest */
         DISK_FLAG_READ_ONLY = 1 << 9,
-        DISK_FLAG_WIPE = 1 << 10,         /* FORMAT, SCRATCH: what is on the disk may be overwritten (asked and answered) */
+        DISK_FLAG_WIPE = 1 << 10,         /* FORMAT, SCRATCH, HEADER_RESTORE: what is on the disk may be overwritten (asked and answered) */
         DISK_FLAG_TABLE_OK = 1 << 11,     /* RECOGNIZE: one crypt target, as the header has it; message: why not */
         DISK_FLAG_NO_TABLE = 1 << 12,     /* RECOGNIZE: the mapping is being made, it has no live table yet */
         DISK_FLAG_ENCRYPTING = 1 << 13,   /* the header says that an encryption in place is under way */

@@ -241,16 +241,20 @@ int header_read_plain(int fd, uint64_t device_size, struct header **ret, struct 
         return read_header(fd, device_size, true, ret, why);
 }
 
-int header_peek(int fd, uint64_t device_size, struct header_copy *ret) {
+int header_peek(int fd, uint64_t device_size, struct header_copy *ret, struct json_object **ret_metadata) {
         _cleanup_(raw_copy_done) struct raw_copy a = {}, b = {};
         struct header_why unused;
+        struct raw_copy *newer;
         int r, r2;
 
         r = read_copy(fd, device_size, 0, &a, &unused);
         r2 = find_second(fd, device_size, &a, &b);
         if (r < 0 && r2 < 0)
                 return r == -ENOMEM || r2 == -ENOMEM ? -ENOMEM : -ENODATA;
-        *ret = !b.data || (a.data && a.copy.seqid >= b.copy.seqid) ? a.copy : b.copy;
+        newer = !b.data || (a.data && a.copy.seqid >= b.copy.seqid) ? &a : &b;
+        *ret = newer->copy;
+        if (ret_metadata)
+                *ret_metadata = TAKE_PTR(newer->metadata);
         return 0;
 }
 

@@ -33,8 +33,9 @@ int header_read(int fd, uint64_t device_size, struct header **ret, struct header
 /* The same for one that need not be ours: header_metadata_check_plain(). -EPERM also for one that is being encrypted, by whomever. */
 int header_read_plain(int fd, uint64_t device_size, struct header **ret, struct header_why *why);
 
-/* The newer of the copies there are, whatever their metadata say, and -ENODATA where none is whole. */
-int header_peek(int fd, uint64_t device_size, struct header_copy *ret);
+/* The newer of the copies there are, whatever their metadata say. ret_metadata: NULL: not wanted; the caller owns it. Returns 0, -ENOMEM,
+ * and -ENODATA where none is whole. */
+int header_peek(int fd, uint64_t device_size, struct header_copy *ret, struct json_object **ret_metadata);
 
 /* Whether header_read() would come to the very same now: the bytes that were copied are those on the device. False also where
  * that cannot be said, or one of the two copies was left out. */

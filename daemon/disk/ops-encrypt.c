@@ -255,7 +255,27 @@ int op_encrypt_stage(const struct disk_request *q, int in_fd _unused_, int *ret_
 
 /* ---- BEGIN ---- */
 
+/* The end of it is written to next: it is the device that was made smaller, and there is nothing of the file system. */
+static int open_again(struct volume *v, const struct device *before, const struct filesystem *f, uint64_t room, const struct disk_request *q,
+                      struct disk_reply *y) {
+        struct filesystem now;
+        int r = device_open(q->device, &v->device, y);
+
+        if (r < 0)
+                return r;
+        if (v->device.major != before->major || v->device.minor != before->minor || v->device.size != before->size)
+                return op_fail(y, -ESTALE, EXIT_CODE_FAILED, "%s is another device now, or of another size: try again", q->device);
+        r = filesystem_find(&v->device, q->device, &now, y);
+        if (r < 0)
+                return r;
+        return streq(now.type, f->type) && now.size <= room ? 0
+               : op_fail(y, -ESTALE, EXIT_CODE_FAILED, "%s: its file system was changed while its encryption began: nothing was encrypted, try again",
+                         q->device);
+}
+
 static int shrink(struct volume *v, const struct disk_request *q, struct disk_reply *y) {
+        uint64_t room = v->header->device_size - 2 * (uint64_t) SHIFT;
+        const struct device before = v->device;
         struct filesystem f;
         int r;
 
@@ -268,8 +288,8 @@ static int shrink(struct volume *v, const struct disk_request *q, struct disk_re
                 return r;
         /* e2fsck, resize2fs and libcryptsetup claim it themselves. */
         device_close(&v->device);
-        r = filesystem_shrink(&f, q->device, v->header->device_size - 2 * (uint64_t) SHIFT, y);
-        return r < 0 ? r : device_open(q->device, &v->device, y);
+        r = filesystem_shrink(&f, q->device, room, y);
+        return r < 0 ? r : open_again(v, &before, &f, room, q, y);
 }
 
 static int move(struct volume *v, const struct disk_request *q, struct disk_reply *y) {

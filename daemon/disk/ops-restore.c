@@ -2,6 +2,7 @@
 #include "ops.h"
 
 #include "edit.h"
+#include "header-key.h"
 #include "unlock-key.h"
 
 #include <endian.h>
@@ -45,7 +46,7 @@ static int check_place(const struct volume *v, const struct disk_request *q, uin
         char what[256];
         int r;
 
-        r = header_peek(v->device.fd, v->device.size, &there);
+        r = header_peek(v->device.fd, v->device.size, &there, NULL);
         if (r == -ENOMEM)
                 return r;
         if (r >= 0 && !streq(there.uuid, uuid) && !streq(there.uuid, q->other_uuid))
@@ -113,6 +114,26 @@ static int check_replaced(const struct edit *e, const struct disk_request *q, st
         return op_fail(y, -ESTALE, EXIT_CODE_FAILED, "The header of %s is not the one that this was made from any more: try again", q->device);
 }
 
+/* What cmkd would not open may be all that there is of a volume key: cryptsetup reencrypt made another one. */
+static int check_key_there(const struct edit *e, const struct disk_request *q, struct disk_reply *y) {
+        _cleanup_(json_object_putp) struct json_object *metadata = NULL;
+        struct header_copy there;
+        int r;
+
+        r = header_peek(e->volume.device.fd, e->volume.device.size, &there, &metadata);
+        if (r == -ENODATA || (q->flags & DISK_FLAG_WIPE))
+                return 0;
+        if (r >= 0)
+                r = header_key_check(metadata, e->volume.volume_key);
+        if (r >= 0 || r == -ENOMEM)
+                return r;
+        return op_fail(y, r, EXIT_CODE_POLICY, "%s: its data may be encrypted by another volume key: the header there is %s. Nothing was written, "
+                       "since nothing else may have that key: \"cryptsetup luksDump\" shows the header; keep it (\"cryptsetup luksHeaderBackup\") "
+                       "before --wipe overwrites it", q->device,
+                       r == -EPERM ? "says that a reencryption is under way, or asks for what is not known here"
+                                   : "not of the volume key that the file opens to (\"cryptsetup reencrypt\"?)");
+}
+
 static int make_image(struct edit *e, const struct disk_request *q, uint64_t seqid, int *ret_image, struct disk_reply *y) {
         _cleanup_(luks_close) struct luks l = {};
         _cleanup_(closep) int image = -EBADF;
@@ -151,7 +172,9 @@ static int restore(struct edit *e, const struct disk_request *q, uint64_t seqid,
                 return r;
         if (e->replaced && !e->replaced->damaged && digest_equal(e->replaced->digest, e->volume.header->digest))
                 return 0;
-        r = make_image(e, q, seqid, &image, y);
+        r = check_key_there(e, q, y);
+        if (r >= 0)
+                r = make_image(e, q, seqid, &image, y);
         if (r >= 0)
                 r = edit_commit(e, image, y);
         if (r < 0)

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -33,6 +34,7 @@ struct disk_child {
         struct disk_maker *maker;
         bool starting;                 /* its process is not known yet */
         bool doomed;                   /* ... and is killed as soon as it is */
+        int pending_signal;            /* ... and is sent this; 0: none */
         enum disk_op op;
         bool stays;                    /* will be the caller's once it succeeded */
         bool kept;                     /* it is */
@@ -181,6 +183,10 @@ static int submit(struct disk_child *d, const struct wire_frame *f, int fd, uint
         return r < 0 ? r : 0;
 }
 
+static void send_signal(struct disk_child *d, int signal) {
+        (void) syscall(SYS_pidfd_send_signal, d->child.pidfd, signal, NULL, 0);
+}
+
 /* The template's answer. Without a process the object has nothing to wait for; a template that died may have made one before. */
 static void on_started(int pidfd, void *user) {
         struct disk_child *d = user;
@@ -193,6 +199,8 @@ static void on_started(int pidfd, void *user) {
         }
         if (r < 0 || d->doomed)
                 child_kill(&d->child);
+        else if (d->pending_signal)
+                send_signal(d, d->pending_signal);
         if (r >= 0)
                 return;
         if (d->callback)
@@ -271,9 +279,11 @@ int disk_child_again(struct disk_child *d, const struct disk_request *q, int fd,
 void disk_child_end(struct disk_child *d, int signal, uint64_t wait_usec) {
         struct pollfd p = { .fd = d->child.pidfd, .events = POLLIN };
 
+        if (d->starting && d->pending_signal != SIGKILL)
+                d->pending_signal = signal;
         if (d->ended || d->child.pidfd < 0)
                 return;
-        (void) syscall(SYS_pidfd_send_signal, d->child.pidfd, signal, NULL, 0);
+        send_signal(d, signal);
         if (wait_usec > 0)
                 (void) poll(&p, 1, (int) (wait_usec / USEC_PER_MSEC));
 }

@@ -38,8 +38,9 @@ int disk_child_start(struct disk_children *c, const struct disk_request *q, int 
 int disk_child_again(struct disk_child *d, const struct disk_request *q, int fd, uint64_t timeout_usec,
                      disk_callback callback, void *user);
 
-/* Ends a child: SIGTERM, where its operation knows of that, or SIGKILL; the callback comes as ever. wait_usec: blocks until it has ended
- * or the time is over. */
+/* Ends a child: SIGTERM, where its operation knows of that, or SIGKILL; the callback comes as ever. One that is being started yet
+ * is sent it as soon as it is there (SIGKILL, if both were said). wait_usec: blocks until it has ended or the time is over; not for one that is
+ * being started. */
 void disk_child_end(struct disk_child *d, int signal, uint64_t wait_usec);
 
 /* Kills the child; the callback will not come. */

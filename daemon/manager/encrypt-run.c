@@ -216,7 +216,10 @@ static void on_step(const struct outcome *o, void *user) {
                 return;
         }
         if (r->has_ended && r->ended.error < 0) {
-                reopen(r, v, r->ended.message);
+                char why[sizeof(r->ended.message)];
+
+                memcpy(why, r->ended.message, sizeof(why));        /* it outlives the run */
+                reopen(r, v, why);
                 return;
         }
         log_warning("%s: its encryption does not go on yet: %s", r->work.name, *o->message ? o->message : "it was stopped");
@@ -380,22 +383,32 @@ static bool go_on(struct encrypt_run *r, const struct disk_reply *y, bool was_re
 static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         struct encrypt_run *r = user;
         struct volume *v = volume_of(r);
-        const struct trust_entry *t;
-        bool was_rekeying;
+        const struct trust_entry *t = trust_find_uuid(r->work.manager->trust, r->work.uuid);
 
         safe_close(fd);
         if (!v || v->state != VOLUME_ATTACHED || r->stopping) {
                 run_free(r);
                 return;
         }
-        t = header_work_begin(&r->work, y);
-        was_rekeying = t && t->rekeying;
-        if (t && settle_next(r, y) >= 0) {
-                if (go_on(r, y, was_rekeying))
+        if (y->error >= 0 && streq(y->uuid, r->work.uuid) && t) {
+                bool was_rekeying = t->rekeying;
+
+                r->work.header = *y;
+                if (settle_next(r, y) >= 0 && go_on(r, y, was_rekeying))
                         return;
         }
         header_work_give_back(&r->work);
-        later(r, r->work.outcome.code == EXIT_CODE_BUSY ? USEC_PER_SEC : RETRY_USEC);
+        later(r, RETRY_USEC);
+}
+
+/* Taken first: a header that was read before somebody else's work on it ended says nothing of how far it is now. */
+static void look_at_header(struct encrypt_run *r) {
+        if (!header_work_claim(&r->work))
+                later(r, r->work.outcome.code == EXIT_CODE_BUSY ? USEC_PER_SEC : RETRY_USEC);
+        else if (header_work_inspect(&r->work, on_inspected, r) < 0) {
+                header_work_give_back(&r->work);
+                later(r, RETRY_USEC);
+        }
 }
 
 static int on_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
@@ -407,8 +420,8 @@ static int on_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *u
                 run_free(r);
         else if (v->encrypt_half_way)
                 boot_again(r, v, "what encrypted it died, and so did its manager");
-        else if (header_work_inspect(&r->work, on_inspected, r) < 0)
-                later(r, RETRY_USEC);
+        else
+                look_at_header(r);
         return 0;
 }
 

@@ -28,7 +28,7 @@ struct enroll {
         struct new_secret new;           /* fd: -EBADF where there is none */
         struct key_waiter waiter;        /* for what is left to be granted */
         char waiting_for[KEY_URI_MAX];
-        char old_secret[STORED_NAME_SIZE];    /* that the vault keeps for a key that is taken out; empty: none */
+        char old_secret[STORED_NAME_SIZE];    /* that the vault keeps for the token that is taken out; empty: none */
 };
 
 /* ---- the list, and the volume where it is known ---- */
@@ -221,18 +221,35 @@ static void add(struct enroll *e, const struct trust_entry *t) {
 
 /* ---- remove ---- */
 
+/* What the vault keeps for the token that goes next (the child takes the first there is); empty: nothing. */
+static void name_old_secret(struct enroll *e) {
+        const struct disk_wrap *w = find_token(e);
+
+        *e->old_secret = 0;
+        if (w && w->stored)
+                stored_key_name(e->work.uuid, w->wrapped, e->old_secret);
+}
+
+static void on_removed(const struct outcome *o, void *user);
+
+static void drop(struct enroll *e) {
+        name_old_secret(e);
+        step(e, &drop_verb, PICK_OTHERS, on_removed);
+}
+
+/* A record for each token: two versions, in the middle of a rotation, may be two secrets. */
 static void on_removed(const struct outcome *o, void *user) {
         struct enroll *e = user;
 
-        if (o->code == EXIT_CODE_DONE && find_token(e)) {       /* two versions of it, of a rotation */
-                step(e, &drop_verb, PICK_OTHERS, on_removed);
-                return;
-        }
         e->work.outcome = *o;
         e->work.outcome.changed = true;
         if (o->code != EXIT_CODE_DONE)
                 outcome_add(&e->work.outcome, "; it is not used any more, but its keyslot is still there: the same command once more removes it");
         header_verb_record(&e->work, "key_removed", LOG_WARNING);
+        if (o->code == EXIT_CODE_DONE && find_token(e)) {
+                drop(e);
+                return;
+        }
         (void) header_work_bind(&e->work, -1);
         header_verb_end(&e->work, NULL);
 }
@@ -247,7 +264,7 @@ static void take_off_list(struct enroll *e) {
         }
         (void) header_work_bind(&e->work, -1);
         if (find_token(e))
-                step(e, &drop_verb, PICK_OTHERS, on_removed);
+                drop(e);
         else
                 on_removed(&(struct outcome) {}, e);
 }
@@ -302,8 +319,7 @@ static void take_out(struct enroll *e, const struct trust_entry *t) {
         const struct trust_key *k = trust_find_key(t, &e->key.uri);
         const struct disk_wrap *w = find_token(e);
 
-        if (w && w->stored)
-                stored_key_name(e->work.uuid, w->wrapped, e->old_secret);
+        name_old_secret(e);
         if (!k && !w) {
                 snprintf(e->work.outcome.message, sizeof(e->work.outcome.message), "%s does not have that key", e->work.name);
                 header_verb_end(&e->work, NULL);

@@ -3,8 +3,11 @@
 /* A header from a file in the place of the one that a volume has. What unlock.h does for a header, with that of the file:
  *
  *   HEADER_CANDIDATE (child: the file's header, and whether it may go onto the device) ─► the node's list: of this volume, and not
- *   older than was seen ─► W by a real unwrap ─► record "release", durable ─► HEADER_RESTORE (child: it opens, to the volume key that
- *   this node trusts; written so that one of the two opens at each moment) ─► where it is older: the list ─► record
+ *   older than was seen ─► W by a real unwrap ─► record "release", durable ─► the list again ─► HEADER_RESTORE (child: it opens, to
+ *   the volume key that this node trusts; written so that one of the two opens at each moment) ─► where it is older: the list ─► record
+ *
+ * A rotation may have ended while the vault was waited for: from the second look at the list on no other work has the header
+ * (header-work.h).
  *
  * With `older` the list has afterwards, of the keys that it had, those that the header has, as that has them; where it has none, the key
  * that opened it. Nothing else that opens the header counts for this node: status names it. Killed before the list is written, the older
@@ -19,6 +22,12 @@
 #include "manager.h"
 #include "pin.h"
 #include "trust-places.h"
+
+struct restore {
+        struct header_work work;         /* from the moment that W is there */
+        operation_done done;
+        void *user;
+};
 
 /* In the way: open, or about to be. */
 static bool is_closed(const struct volume *v) {
@@ -129,7 +138,7 @@ static void on_restored(const struct disk_reply *y, int fd, void *user) {
         safe_close(fd);
         if (!unlock_went_well(u, y))
                 return;
-        if (t && wrap_choose(y, t, false, &c, older) < 0)
+        if (t && u->verb->older && wrap_choose(y, t, false, &c, older) < 0)
                 r = put_list_back(u, t, y);
         o.changed = y->count > 0 || *older;
         if (o.changed)
@@ -147,19 +156,32 @@ static void on_restored(const struct disk_reply *y, int fd, void *user) {
         unlock_end(u, &o);
 }
 
-static void use_restore(struct unlock *u) {
+/* As it is now, not as it was before the vault was asked. */
+static bool may_restore(struct unlock *u, struct outcome *o) {
         const struct trust_entry *t = trust_find_uuid(u->manager->trust, u->volume->uuid);
         const struct volume *v = manager_volume_by_uuid(u->manager, u->volume->uuid);
-        struct outcome o = {};
+        struct restore *r = u->user;
         struct wrap_choice c;
         char why[600];
+        bool older = t && wrap_choose(&u->header, t, u->manager->trust_early && !u->verb->older, &c, why) < 0;
 
+        memcpy(r->work.uuid, u->volume->uuid, sizeof(r->work.uuid));
         if (!is_closed(v))
-                outcome_set(&o, EXIT_CODE_BUSY, "%s: it is open: detach it first", u->volume->name);
-        else if (u->verb->older && t && *t->list && wrap_choose(&u->header, t, false, &c, why) < 0)
-                outcome_set(&o, EXIT_CODE_POLICY, "%s is on the signed list %s: its owner says there which generation counts", t->name,
+                outcome_set(o, EXIT_CODE_BUSY, "%s: it is open: detach it first", u->volume->name);
+        else if (older && !u->verb->older)
+                outcome_set(o, EXIT_CODE_POLICY, "%s: %s", u->volume->name, why);
+        else if (older && *t->list)
+                outcome_set(o, EXIT_CODE_POLICY, "%s is on the signed list %s: its owner says there which generation counts", t->name,
                             t->list);
-        if (o.code == EXIT_CODE_DONE)
+        else if (!r->work.begun && !header_work_take(&r->work))      /* begun: it is another key's turn */
+                outcome_set(o, EXIT_CODE_BUSY, "%s: another operation on it is under way", u->volume->name);
+        return o->code == EXIT_CODE_DONE;
+}
+
+static void use_restore(struct unlock *u) {
+        struct outcome o = {};
+
+        if (may_restore(u, &o))
                 unlock_run(u, DISK_OP_HEADER_RESTORE, on_restored);
         else
                 unlock_fail(u, &o, "refused");
@@ -174,8 +196,24 @@ static const struct unlock_verb restore_older_verb = {
         .done_event = "header_restored",
 };
 
+static void on_done(const struct outcome *o, void *user) {
+        struct restore *r = user;
+
+        header_work_give_back(&r->work);
+        r->done(o, r->user);
+        free(r);
+}
+
 int header_restore_start(struct manager *m, const struct restore_request *q, int file, const struct requester *who, operation_done done,
                          void *user) {
-        return unlock_header(m, q->older ? &restore_older_verb : &restore_verb, q->what, file, q->wipe ? DISK_FLAG_WIPE : 0, who, done,
-                             user);
+        struct restore *r = calloc(1, sizeof(*r));
+        int error;
+
+        if (!r)
+                return -ENOMEM;
+        *r = (struct restore) { .work.manager = m, .done = done, .user = user };
+        error = unlock_header(m, q->older ? &restore_older_verb : &restore_verb, q->what, file, q->wipe ? DISK_FLAG_WIPE : 0, who, on_done, r);
+        if (error < 0)
+                free(r);
+        return error;
 }

@@ -35,13 +35,41 @@ static bool is_busy(const struct header_work *w) {
         return v && (v->owner || volume_is_in_transit(v));
 }
 
-const struct trust_entry *header_work_begin(struct header_work *w, const struct disk_reply *y) {
+bool header_work_take(struct header_work *w) {
+        if (is_busy(w))
+                return false;
+        LIST_INSERT_HEAD(&w->manager->works, w, works);
+        w->begun = true;
+        return true;
+}
+
+static const struct trust_entry *claim(struct header_work *w, const struct trust_entry *t) {
         struct outcome *o = &w->outcome;
+
+        if (!t)
+                outcome_set(o, EXIT_CODE_POLICY, "%s: volume %s is not on this node's list, and that is where its keys are known from",
+                            w->device, w->uuid);
+        else if (*t->list)
+                outcome_set(o, EXIT_CODE_POLICY, "%s is on the signed list %s: its owner says there which keys it has", t->name,
+                            t->list);
+        else if (header_work_take(w))
+                return t;
+        else
+                outcome_set(o, EXIT_CODE_BUSY, "%s: another operation on it is under way", t->name);
+        return NULL;
+}
+
+const struct trust_entry *header_work_claim(struct header_work *w) {
+        w->outcome = (struct outcome) {};
+        return claim(w, trust_find_uuid(w->manager->trust, w->uuid));
+}
+
+const struct trust_entry *header_work_begin(struct header_work *w, const struct disk_reply *y) {
         const struct trust_entry *t;
 
-        *o = (struct outcome) {};
+        w->outcome = (struct outcome) {};
         if (y->error < 0) {
-                outcome_from_disk(o, y);
+                outcome_from_disk(&w->outcome, y);
                 return NULL;
         }
         personalize_seen(w->manager, y->uuid);
@@ -49,20 +77,7 @@ const struct trust_entry *header_work_begin(struct header_work *w, const struct 
         w->header = *y;
         memcpy(w->uuid, y->uuid, sizeof(w->uuid));
         snprintf(w->name, sizeof(w->name), "%s", t ? t->name : y->name);
-        if (!t)
-                outcome_set(o, EXIT_CODE_POLICY, "%s: volume %s is not on this node's list, and that is where its keys are known from",
-                            w->device, y->uuid);
-        else if (*t->list)
-                outcome_set(o, EXIT_CODE_POLICY, "%s is on the signed list %s: its owner says there which keys it has", t->name,
-                            t->list);
-        else if (is_busy(w))
-                outcome_set(o, EXIT_CODE_BUSY, "%s: another operation on it is under way", t->name);
-        else {
-                LIST_INSERT_HEAD(&w->manager->works, w, works);
-                w->begun = true;
-                return t;
-        }
-        return NULL;
+        return claim(w, t);
 }
 
 void header_work_give_back(struct header_work *w) {

@@ -8,7 +8,7 @@
  *                                                                                      │
  *              a step: unlock.h with header_only, by one of the volume's keys ─► CHECK, or a change
  *
- * Invariants: one work at a time has a header (header_work_begin(), header_work_give_back()); header is what the last step saw. */
+ * Invariants: one work at a time has a header (header_work_begin(), _claim() or _take(); header_work_give_back()); header is what the last step saw. */
 
 #include "unlock.h"
 
@@ -37,6 +37,14 @@ void header_work_resolve(struct header_work *w, const char *what);
 /* y: of INSPECT, which is w->header from then on. Takes the header for this work. Returns the volume's entry of the node's list,
  * or NULL with w->outcome filled in. */
 const struct trust_entry *header_work_begin(struct header_work *w, const struct disk_reply *y);
+
+/* The same before INSPECT, where w->uuid is known already: nobody changes the header between what that reads and the end of the work, so that
+ * it can be acted on without a step. Its answer is the caller's to check (error, UUID) and to keep in w->header. Returns as above. */
+const struct trust_entry *header_work_claim(struct header_work *w);
+
+/* Takes the header of w->uuid, whatever the list says of the volume. False: another work has it, or an unlock or a teardown of the volume is
+ * under way. */
+bool header_work_take(struct header_work *w);
 
 /* Gives it back; nothing happens where it was not taken. */
 void header_work_give_back(struct header_work *w);

@@ -151,6 +151,8 @@ static int load(struct manager *m) {
                 return r;
         }
         log_bad_entries(m->trust);
+        if (!m->initramfs && !m->trust_early)
+                trust_places_follow();
         return 0;
 }
 

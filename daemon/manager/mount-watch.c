@@ -197,6 +197,8 @@ static void read_list(struct mount_watch *w) {
                 log_warning("The node's list could not be read again; its copy holds");
                 return;
         }
+        if (!w->manager->trust_early)
+                trust_places_follow();
         LIST_FOREACH(v, &w->manager->volumes, volumes)
                 encrypt_look(v);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "trust-places.h"
 
+#include <unistd.h>
+
 #include "common/log.h"
 #include "common/place.h"
 #include "drill.h"
@@ -91,8 +93,36 @@ static void copied(const char *uuid, int r) {
 
 /* The copy follows, whatever it said before. */
 static void copy_entry(const struct trust_entry *e) {
-        (void) trust_remove(TRUST_EARLY_DIRECTORY, e->uuid);
-        copied(e->uuid, trust_add(TRUST_EARLY_DIRECTORY, e));
+        copied(e->uuid, trust_copy(TRUST_EARLY_DIRECTORY, e));
+}
+
+/* Its file there is bad, and so not what the list has: what the copy says may be all that is known of it. */
+static bool has_file(const char *uuid) {
+        char path[sizeof(TRUST_DIRECTORY) + 64];
+
+        snprintf(path, sizeof(path), TRUST_DIRECTORY "/%s.conf", uuid);
+        return access(path, F_OK) >= 0;
+}
+
+void trust_places_follow(void) {
+        _cleanup_(trust_freep) struct trust_list *l = NULL, *copy = NULL;
+        const struct trust_entry *e;
+
+        if (trust_load(TRUST_DIRECTORY, &l) < 0 || trust_load(TRUST_EARLY_DIRECTORY, &copy) < 0 || l->n_entries == 0)
+                return;
+        for (size_t i = 0; i < copy->n_entries; i++) {
+                e = copy->entries + i;
+                if (!trust_find_uuid(l, e->uuid) && !has_file(e->uuid)) {
+                        log_notice("Volume %s (%s) is on the copy of the node's list in " TRUST_EARLY_DIRECTORY " only: taken off it", e->name,
+                                   e->uuid);
+                        copied(e->uuid, trust_remove(TRUST_EARLY_DIRECTORY, e->uuid));
+                }
+        }
+        for (size_t i = 0; i < l->n_entries; i++) {
+                e = trust_find_uuid(copy, l->entries[i].uuid);
+                if (!e || !trust_is_same(e, l->entries + i))
+                        copy_entry(l->entries + i);
+        }
 }
 
 int trust_places_add(const struct trust_entry *e) {
@@ -119,12 +149,10 @@ int trust_places_put_back(const struct trust_entry *e) {
         return r;
 }
 
+/* The copy goes first: what is on neither list is trusted at no time. */
 int trust_places_remove(const char *uuid) {
-        int r = trust_remove(TRUST_DIRECTORY, uuid);
-
-        if (r >= 0)
-                copied(uuid, trust_remove(TRUST_EARLY_DIRECTORY, uuid));
-        return r;
+        copied(uuid, trust_remove(TRUST_EARLY_DIRECTORY, uuid));
+        return trust_remove(TRUST_DIRECTORY, uuid);
 }
 
 int trust_places_pend(const struct trust_entry *e) {
@@ -133,11 +161,26 @@ int trust_places_pend(const struct trust_entry *e) {
         return r < 0 && r != -ENOENT ? r : trust_add(TRUST_PENDING_DIRECTORY, e);
 }
 
+/* By an earlier call that was interrupted. */
+static bool is_listed(const struct trust_entry *e) {
+        _cleanup_(trust_freep) struct trust_list *l = NULL;
+        const struct trust_entry *there = trust_load(TRUST_DIRECTORY, &l) >= 0 ? trust_find_uuid(l, e->uuid) : NULL;
+
+        return there && trust_is_same(there, e);
+}
+
 /* One name at a time: between the two the pending one is all there is. */
 int trust_places_settle(const struct trust_entry *e) {
         int r = trust_places_remove(e->image);
 
-        if (r >= 0 || r == -ENOENT)
+        if (r < 0 && r != -ENOENT)
+                return r;
+        if (is_listed(e))
+                copy_entry(e);
+        else {
                 r = trust_places_add(e);
-        return r < 0 ? r : trust_remove(TRUST_PENDING_DIRECTORY, e->uuid);
+                if (r < 0)
+                        return r;
+        }
+        return trust_remove(TRUST_PENDING_DIRECTORY, e->uuid);
 }

@@ -7,7 +7,8 @@
  *   /var/lib/cmkd/trust ──┐ (is it in its place?)
  *   /etc/cmkd/trust ──────┴─► + /etc/cmkd/trust.d/NAME.list + the volume of a drill (drill.h) ─► struct trust_list
  *
- * What is written goes to both; that the copy could not be written is logged and no failure. */
+ * What is written goes to both; that the copy could not be written is logged and no failure. What a crash left in between is put right at the
+ * next start, or as soon as /var is there (trust_places_follow()). */
 
 #include "common/config.h"
 #include "trust.h"
@@ -24,7 +25,11 @@ int trust_places_load(const struct config *c, struct trust_list **ret, bool *ret
 /* Whether TRUST_DIRECTORY is in its place. */
 bool trust_places_ready(void);
 
-/* As trust_add(), trust_update(), trust_put_back(), trust_remove(). */
+/* Makes the copy what the list is; only where that is in its place. Of an empty list, which may stand below a /var that fstab does not know
+ * of, and of a file that is bad there, nothing follows. */
+void trust_places_follow(void);
+
+/* As trust_add(), trust_update(), trust_put_back(), trust_remove(); removed from the copy in any case. */
 int trust_places_add(const struct trust_entry *e);
 int trust_places_update(const struct trust_entry *e);
 int trust_places_put_back(const struct trust_entry *e);

@@ -247,6 +247,30 @@ int trust_put_back(const char *dir, const struct trust_entry *e) {
         return replace(dir, e, true);
 }
 
+int trust_copy(const char *dir, const struct trust_entry *e) {
+        _cleanup_(trust_freep) struct trust_list *l = NULL;
+        char path[PATH_MAX];
+        int r;
+
+        if (!trust_entry_is_valid(e))
+                return -EINVAL;
+        r = entry_path(dir, e->uuid, path, sizeof(path));
+        if (r >= 0)
+                r = mkdir_parents(dir, 0700);
+        if (r >= 0)
+                r = load_files(dir, &l);
+        for (size_t i = 0; r >= 0 && i < l->n_entries; i++)
+                if (streq(l->entries[i].name, e->name) && !streq(l->entries[i].uuid, e->uuid))
+                        r = trust_remove(dir, l->entries[i].uuid);
+        return r < 0 ? r : write_entry(path, e);
+}
+
+bool trust_is_same(const struct trust_entry *a, const struct trust_entry *b) {
+        _cleanup_(freep) char *x = NULL, *y = NULL;
+
+        return streq(a->uuid, b->uuid) && trust_print(a, &x) >= 0 && trust_print(b, &y) >= 0 && streq(x, y);
+}
+
 int trust_remove(const char *dir, const char *uuid) {
         _cleanup_(closep) int fd = -EBADF;
         char path[PATH_MAX];

@@ -70,5 +70,12 @@ int trust_update(const char *dir, const struct trust_entry *e);
 /* The same for a header that was put back because somebody asked for it: a generation may go back too. */
 int trust_put_back(const char *dir, const struct trust_entry *e);
 
+/* What another list has: in the place of what there was of that UUID, at each moment the one or the other; an entry of another UUID with that
+ * name, which the other list cannot have, goes before. Returns 0, -EINVAL, or what reading and writing says. */
+int trust_copy(const char *dir, const struct trust_entry *e);
+
+/* Whether both are the same file. False also without memory. */
+bool trust_is_same(const struct trust_entry *a, const struct trust_entry *b);
+
 /* Returns 0, -EINVAL, -ENOENT, or what unlink(2) and fsync(2) say. */
 int trust_remove(const char *dir, const char *uuid);

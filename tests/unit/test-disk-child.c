@@ -2,15 +2,18 @@
 // sources: daemon/manager/disk-child.c
 // libs: libsystemd
 
-/* A reply says whether anybody was asked at all: where nobody was, nothing has happened, and only then. The template is a model, and the test
- * is its child. */
+/* A reply says whether anybody was asked at all: where nobody was, nothing has happened, and only then; and what a child is sent before
+ * anybody knows its process. The template is a model; the test is its child, or has one that waits. */
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/link.h"
@@ -55,12 +58,14 @@ static void on_reply(const struct disk_reply *y, int fd, void *user) {
         n_said++;
 }
 
-static void ask(void) {
+static struct disk_child *ask(void) {
         const struct disk_request q = { .op = DISK_OP_HOLD, .name = "data1" };
+        struct disk_child *d;
 
         n_said = 0;
-        assert_int_equal(disk_child_start(children, &q, -EBADF, -EBADF, 20 * USEC_PER_SEC, on_reply, &said, NULL), 0);
+        assert_int_equal(disk_child_start(children, &q, -EBADF, -EBADF, 20 * USEC_PER_SEC, on_reply, &said, &d), 0);
         assert_int_equal(n_said, 0);
+        return d;
 }
 
 static void run_until_said(void) {
@@ -136,11 +141,70 @@ static void test_child_answers(void **state _unused_) {
         assert_int_equal(n_said, 1);
 }
 
+/* Its process is there. Returns it. */
+static pid_t begin_process(void) {
+        pid_t pid = fork();
+        int pidfd;
+
+        if (pid == 0) {
+                close(start.sock);
+                for (;;)
+                        pause();
+        }
+        pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
+        assert_true(pid > 0 && pidfd >= 0);
+        start.callback(pidfd, start.user);
+        return pid;
+}
+
+/* By which signal it ended. */
+static int end_of(pid_t pid) {
+        siginfo_t i = {};
+
+        run_until_said();
+        assert_int_equal(waitid(P_PID, (id_t) pid, &i, WEXITED), 0);
+        assert_int_equal(i.si_code, CLD_KILLED);
+        start.sock = safe_close(start.sock);
+        return i.si_status;
+}
+
+static void test_ended_while_it_starts(void **state _unused_) {
+        static const int signals[][3] = { { SIGTERM, 0, SIGTERM }, { SIGKILL, 0, SIGKILL }, { SIGTERM, SIGKILL, SIGKILL }, { SIGKILL, SIGTERM, SIGKILL } };
+
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++) {
+                struct disk_child *d = ask();
+
+                disk_child_end(d, signals[i][0], 60 * USEC_PER_SEC);      /* does not wait for what is not there */
+                if (signals[i][1])
+                        disk_child_end(d, signals[i][1], 0);
+                assert_int_equal(n_said, 0);
+                assert_int_equal(end_of(begin_process()), signals[i][2]);
+        }
+}
+
+static void test_ended_afterwards(void **state _unused_) {
+        struct disk_child *d = ask();
+        pid_t pid = begin_process();
+
+        assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+        disk_child_end(d, SIGTERM, 20 * USEC_PER_SEC);
+        assert_int_equal(end_of(pid), SIGTERM);
+}
+
+static void test_none_to_end(void **state _unused_) {
+        struct disk_child *d = ask();
+
+        disk_child_end(d, SIGTERM, 0);
+        start.callback(-EPIPE, start.user);
+        assert_int_equal(n_said, 1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_no_template), TEST(test_template_cannot), TEST(test_template_dies), TEST(test_child_dies), TEST(test_child_answers),
+                TEST(test_ended_while_it_starts), TEST(test_ended_afterwards), TEST(test_none_to_end),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

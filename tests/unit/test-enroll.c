@@ -27,6 +27,8 @@ static struct disk_reply header;
 static struct trust_list list;
 static struct trust_entry entry;
 static struct audit_message_record recorded;    /* the last one */
+static char dropped[4][STORED_NAME_SIZE];       /* the secret that each record of a removal names */
+static unsigned n_dropped;
 static uint8_t says;                            /* the worker, of the new key's public half */
 static unsigned proofs, changes;
 static disk_callback inspected;
@@ -36,7 +38,14 @@ static struct outcome end;
 struct volume *manager_volume_by_uuid(struct manager *m _unused_, const char *uuid _unused_) { return NULL; }
 bool volume_is_open(const struct volume *v _unused_) { return false; }
 bool key_prove(struct key *k _unused_, struct key_waiter *w _unused_) { return true; }
-void manager_record(struct manager *m _unused_, const struct audit_message_record *r) { recorded = *r; }
+static const char *field(const char *name);
+
+void manager_record(struct manager *m _unused_, const struct audit_message_record *r) {
+        recorded = *r;
+        if (streq(r->event, "key_removed"))
+                snprintf(dropped[n_dropped++], STORED_NAME_SIZE, "%s", field("old_secret"));
+}
+
 void manager_record_reply(struct audit_message_record *r _unused_, const struct vault_reply *y _unused_) { }
 
 void header_work_resolve(struct header_work *w, const char *what) {
@@ -67,14 +76,32 @@ static void put(const char *key, uint8_t pin) {
         strcpy(w->key, key);
 }
 
+/* The first token of that key. */
+static void take(const char *key) {
+        struct key_uri a, b;
+
+        assert_int_equal(key_uri_parse(key, &a, NULL), 0);
+        for (unsigned i = 0; i < header.n_wraps; i++) {
+                assert_int_equal(key_uri_parse(header.wraps[i].key, &b, NULL), 0);
+                if (!key_uri_same_key(&a, &b))
+                        continue;
+                header.n_wraps--;
+                memmove(header.wraps + i, header.wraps + i + 1, (header.n_wraps - i) * sizeof(header.wraps[0]));
+                return;
+        }
+        fail();
+}
+
 void header_work_use_change(struct unlock *u, enum disk_op op) {
         struct header_work *w = u->user;
         struct disk_request q = {};
         int fd = -EBADF;
 
-        assert_int_equal(op, DISK_OP_WRAP_ADD);
         w->verb->fill(w, &q, &fd);
-        put(q.key, q.spki[0]);
+        if (op == DISK_OP_WRAP_ADD)
+                put(q.key, q.spki[0]);
+        else
+                take(q.key);
         changes++;
 }
 
@@ -202,10 +229,40 @@ static void test_enrolled_already(void **state _unused_) {
         assert_int_equal(changes, 0);
 }
 
+static void put_stored(const char *key, uint8_t secret) {
+        put(key, 'b');
+        header.wraps[header.n_wraps - 1].stored = true;
+        memset(header.wraps[header.n_wraps - 1].wrapped, secret, sizeof(header.wraps[0].wrapped));
+}
+
+/* In the middle of a rotation: one record a token, each with its own secret. */
+static void test_two_versions_removed(void **state _unused_) {
+        static const struct requester who = { .text = "a test" };
+        const struct enroll_request q = { .what = "data1", .key = NEW, .remove = true };
+        char secrets[2][STORED_NAME_SIZE];
+
+        put_stored(NEW "/1", 1);
+        put_stored(NEW "/2", 2);
+        for (unsigned i = 0; i < 2; i++)
+                stored_key_name(UUID, header.wraps[1 + i].wrapped, secrets[i]);
+        assert_string_not_equal(secrets[0], secrets[1]);
+        entry.keys[entry.n_keys] = (struct trust_key) { .generation = 1, .spki = { 'b' }, .spki_size = 1 };
+        assert_int_equal(key_uri_parse(NEW, &entry.keys[entry.n_keys++].key, NULL), 0);
+        n_dropped = 0;
+        assert_int_equal(enroll_start(&manager, &q, &who, on_end, NULL), 0);
+        inspected(&header, -EBADF, inspecting);
+        assert_int_equal(end.code, EXIT_CODE_DONE);
+        assert_int_equal(entry.n_keys, 1);
+        assert_int_equal(header.n_wraps, 1);
+        assert_int_equal(n_dropped, 2);
+        assert_string_equal(dropped[0], secrets[0]);
+        assert_string_equal(dropped[1], secrets[1]);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup(test_pinned_and_recorded, set_up), cmocka_unit_test_setup(test_left_by_an_earlier_run, set_up),
-                cmocka_unit_test_setup(test_enrolled_already, set_up),
+                cmocka_unit_test_setup(test_enrolled_already, set_up), cmocka_unit_test_setup(test_two_versions_removed, set_up),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

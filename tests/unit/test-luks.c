@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-log.c daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c daemon/disk/activation.c
+// sources: daemon/disk/luks-open.c daemon/disk/luks-format.c daemon/disk/luks-log.c daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header.c daemon/disk/header-check.c daemon/disk/header-key.c daemon/disk/token.c daemon/disk/manifest.c daemon/disk/strict-json.c daemon/disk/unlock-key.c tests/unit/header-image.c daemon/disk/activation.c
 // libs: libcryptsetup json-c
 
 /* Headers made by luks_format_image() and changed by libcryptsetup itself, as a stranger with the disk would. */
 
+#include "disk/header-key.h"
 #include "disk/luks.h"
 #include "disk/manifest.h"
 #include "disk/unlock-key.h"
@@ -189,13 +190,85 @@ static void test_damaged_keyslot(void **state) {
         expect(m, -ENOKEY);
 }
 
+/* What a header that is put back would overwrite: is its volume key another one? */
+static int check_key(const struct made *m, const struct secret *key, const char *config) {
+        struct json_object *metadata = NULL, *requirements = config ? json_tokener_parse(config) : NULL, *c;
+        struct header_copy copy;
+        int r;
+
+        assert_int_equal(header_peek(m->fd, DEVICE_SIZE, &copy, &metadata), 0);
+        assert_true(json_object_object_get_ex(metadata, "config", &c));
+        if (requirements)
+                assert_int_equal(json_object_object_add(c, "requirements", requirements), 0);
+        r = header_key_check(metadata, key);
+        json_object_put(metadata);
+        return r;
+}
+
+/* As `cryptsetup reencrypt` leaves it: the segment is of a key that no token knows. */
+static void give_another_key(const struct made *m, const struct secret *key) {
+        static const struct crypt_pbkdf_type cheap = {
+                .type = CRYPT_KDF_PBKDF2, .hash = "sha256", .iterations = 1000, .flags = CRYPT_PBKDF_NO_BENCHMARK,
+        };
+        struct crypt_device *cd = as_stranger(m);
+        int slot;
+
+        assert_int_equal(crypt_set_pbkdf_type(cd, &cheap), 0);
+        slot = crypt_keyslot_add_by_key(cd, CRYPT_ANY_SLOT, (const char *) secret_cdata(key), VOLUME_KEY_SIZE, "stranger", 8,
+                                        CRYPT_VOLUME_KEY_NO_SEGMENT);
+        assert_true(slot > 0);
+        crypt_free(cd);
+        assert_int_equal(check_key(m, m->volume_key, NULL), 0);       /* it opens nothing yet */
+        assert_int_equal(check_key(m, key, NULL), -EKEYREJECTED);
+        cd = as_stranger(m);
+        assert_int_equal(crypt_keyslot_add_by_key(cd, slot, (const char *) secret_cdata(key), VOLUME_KEY_SIZE, "stranger", 8,
+                                                  CRYPT_VOLUME_KEY_SET), slot);
+        crypt_free(cd);
+}
+
+static void test_key_of_header(void **state) {
+        const struct made *m = *state;
+        _cleanup_(secret_freep) struct secret *other = NULL;
+
+        assert_int_equal(secret_random(VOLUME_KEY_SIZE, &other), 0);
+        assert_int_equal(check_key(m, m->volume_key, NULL), 0);
+        assert_int_equal(check_key(m, m->volume_key, "{}"), 0);
+        assert_int_equal(check_key(m, m->volume_key, "{\"mandatory\":[\"online-reencrypt-v2\"]}"), -EPERM);
+        assert_int_equal(check_key(m, m->volume_key, "[]"), -EPERM);
+        give_another_key(m, other);
+        assert_int_equal(check_key(m, m->volume_key, NULL), -EKEYREJECTED);
+        assert_int_equal(check_key(m, other, NULL), 0);
+}
+
+static void no_key_of(const char *digests) {
+        _cleanup_(secret_freep) struct secret *key = NULL;
+        struct json_object *metadata = json_tokener_parse(digests);
+
+        assert_non_null(metadata);
+        assert_int_equal(secret_random(VOLUME_KEY_SIZE, &key), 0);
+        assert_int_equal(header_key_check(metadata, key), -EKEYREJECTED);
+        json_object_put(metadata);
+}
+
+static void test_key_of_nonsense(void **state _unused_) {
+        no_key_of("{}");
+        no_key_of("{\"digests\":{}}");
+        no_key_of("{\"digests\":{\"0\":7}}");
+        no_key_of("{\"digests\":{\"0\":{\"type\":\"pbkdf2\",\"hash\":\"sha256\",\"iterations\":1000,\"salt\":\"AAAA\",\"digest\":\"\"}}}");
+        no_key_of("{\"digests\":{\"0\":{\"type\":\"pbkdf2\",\"hash\":\"rot13\",\"iterations\":1000,\"salt\":\"AAAA\",\"digest\":\"AAAA\"}}}");
+        no_key_of("{\"digests\":{\"0\":{\"type\":\"pbkdf2\",\"hash\":\"sha256\",\"iterations\":2000000000,\"salt\":\"AAAA\","
+                  "\"digest\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}}}");
+        no_key_of("{\"digests\":{\"0\":{\"type\":\"pbkdf2\",\"hash\":\"sha256\",\"iterations\":1000,\"salt\":\"AAAA\","
+                  "\"digest\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAA\",\"segments\":[]}}}");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_good), TEST(test_foreign_keyslot), TEST(test_foreign_token), TEST(test_renamed),
                 TEST(test_priority), TEST(test_rewritten), TEST(test_no_keyslot), TEST(test_damaged_copies),
-                TEST(test_damaged_keyslot),
+                TEST(test_damaged_keyslot), TEST(test_key_of_header), cmocka_unit_test(test_key_of_nonsense),
         };
 
         return cmocka_run_group_tests_name("luks", tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include "manager/boot-image.h"
@@ -27,6 +28,7 @@
 #define PARTS 6u
 #define PART (16ull << 20)
 #define SIZE (PARTS * PART)
+#define WHY "The disk helper died without an answer"
 enum { OLD = 1, NEW = 2 };              /* volume keys, by the first byte of their digests */
 
 static struct manager manager;
@@ -39,7 +41,7 @@ static unsigned next_key;                /* of the header that is made */
 
 static int writes, stop_at;              /* durable changes so far; the one at which it is killed, -1: none */
 static bool stop_after, dead;
-static unsigned images, reboots, fails;  /* fails: how many children die in the middle yet; all but the last one get on before */
+static unsigned images, reboots, cuts, fails;  /* fails: how many children die in the middle yet; all but the last one get on before */
 static bool stuck;                       /* none does */
 static unsigned other_keys;              /* that are asked for, one after the other, since the keyslot of the one before does not open */
 static bool marked;                      /* that it got on since the machine was booted */
@@ -48,7 +50,8 @@ static bool ended, has_header;
 
 static struct { struct disk_reply y; int fd; disk_callback callback; struct unlock *u; } child;
 static struct { disk_callback callback; void *user; struct unlock *u; int pipe; } run;
-static struct { disk_callback callback; void *user; } inspect;
+static struct { struct disk_reply y; disk_callback callback; void *user; } inspect;
+static bool looks_early;                 /* by encrypt-run.c too, as soon as the list says that its key is to change */
 static struct { boot_image_done done; void *user; } build;
 
 /* ---- what is true at each point ---- */
@@ -106,8 +109,11 @@ void header_work_resolve(struct header_work *w, const char *what) {
         snprintf(w->device, sizeof(w->device), "/dev/%s", what);
 }
 
+static struct disk_reply header(void);
+
 int header_work_inspect(struct header_work *w _unused_, disk_callback callback, void *user) {
         assert_null(inspect.callback);
+        inspect.y = header();
         inspect.callback = callback;
         inspect.user = user;
         return 0;
@@ -120,9 +126,18 @@ static struct disk_reply header(void) {
         return y;
 }
 
-const struct trust_entry *header_work_begin(struct header_work *w, const struct disk_reply *y) {
-        assert_false(has_header);
+const struct trust_entry *header_work_claim(struct header_work *w) {
+        if (has_header) {
+                w->outcome.code = EXIT_CODE_BUSY;
+                return NULL;
+        }
         has_header = w->begun = true;
+        return &entry;
+}
+
+const struct trust_entry *header_work_begin(struct header_work *w, const struct disk_reply *y) {
+        if (!header_work_claim(w))
+                return NULL;
         w->header = *y;
         memcpy(w->uuid, UUID, sizeof(w->uuid));
         strcpy(w->name, "osroot");
@@ -144,6 +159,10 @@ int header_work_list(struct header_work *w _unused_, const struct trust_entry *t
                 return -EIO;
         entry = *t;
         check();
+        if (looks_early && entry.has_next) {
+                encrypt_look(&volume);
+                assert_true(sd_event_run(manager.event, 0) > 0);
+        }
         return dead ? -EIO : 0;
 }
 
@@ -162,7 +181,7 @@ void unlock_disk_request(const struct unlock *u _unused_, enum disk_op op, struc
 }
 
 static struct disk_reply died(void) {
-        return (struct disk_reply) { .error = -EPIPE, .exit_code = EXIT_CODE_FAILED };
+        return (struct disk_reply) { .error = -EPIPE, .exit_code = EXIT_CODE_FAILED, .message = WHY };
 }
 
 void unlock_start_child(struct unlock *u, const struct disk_request *q, int fd _unused_, disk_callback callback) {
@@ -234,11 +253,16 @@ int attach_start(struct manager *m _unused_, const char *what _unused_, unsigned
         return -ENOMEM;
 }
 
-int teardown_start(struct volume *v, enum action action, enum lease_cause cause, const char *why _unused_) {
-        assert_int_equal(action, ACTION_REBOOT);
+int teardown_start(struct volume *v, enum action action, enum lease_cause cause, const char *why) {
+        assert_int_equal(action, v->role == ROLE_OS ? ACTION_REBOOT : ACTION_CUT);
         assert_int_equal(cause, CAUSE_INTERRUPTED);
+        if (!v->encrypt_half_way)
+                assert_string_equal(why, WHY);
         v->state = VOLUME_CUTTING;
-        reboots++;
+        if (v->role == ROLE_OS)
+                reboots++;
+        else
+                cuts++;
         return 0;
 }
 
@@ -327,17 +351,17 @@ static void spin(void) {
         for (unsigned n = 0; n < 500; n++) {
                 if (dead)
                         volume.state = VOLUME_CLOSED;
-                if (inspect.callback) {
-                        struct disk_reply y = header();
-                        disk_callback callback = inspect.callback;
-
-                        inspect.callback = NULL;
-                        callback(&y, -EBADF, inspect.user);
-                } else if (child.callback) {
+                if (child.callback) {
                         disk_callback callback = child.callback;
 
                         child.callback = NULL;
                         callback(&child.y, child.fd, child.u);
+                } else if (inspect.callback && !(looks_early && has_header && !disk.rekeying)) {
+                        struct disk_reply y = inspect.y;
+                        disk_callback callback = inspect.callback;
+
+                        inspect.callback = NULL;
+                        callback(&y, -EBADF, inspect.user);
                 } else if (build.done) {
                         boot_image_done done = build.done;
 
@@ -418,8 +442,8 @@ static void set_up(enum role role) {
         memset(&disk, 0, sizeof(disk));
         list = (struct trust_list) { .entries = &entry, .n_entries = 1 };
         manager.trust = &list;
-        due = no_image = stuck = stop_after = marked = manager.initramfs = false;
-        images = reboots = fails = 0;
+        looks_early = due = no_image = stuck = stop_after = marked = manager.initramfs = false;
+        images = reboots = cuts = fails = 0;
         stop_at = -1;
         next_key = NEW;
 }
@@ -527,6 +551,23 @@ static void test_child_dies(void **state _unused_) {
         assert_true(reboots == 0 && disk.plain == SIZE);
         reboot_machine(false);
         must_be_done();
+        set_up(ROLE_DATA);
+        fails = 1;
+        assert_int_equal(reencrypt(), EXIT_CODE_DONE);
+        assert_int_equal(cuts, 1);
+        reboot_machine(false);
+        must_be_done();
+}
+
+/* While the verb works, and answered after it: that header is not the disk's any more. */
+static void test_looked_at_too_early(void **state _unused_) {
+        for (unsigned role = ROLE_DATA; role <= ROLE_OS; role++) {
+                set_up((enum role) role);
+                looks_early = true;
+                assert_int_equal(reencrypt(), EXIT_CODE_DONE);
+                assert_true(disk.done && !disk.rekeying);
+                must_be_done();
+        }
 }
 
 static unsigned descriptors(void) {
@@ -588,10 +629,11 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_whole), cmocka_unit_test(test_killed), cmocka_unit_test(test_no_image),
                 cmocka_unit_test(test_nothing_in_an_initramfs), cmocka_unit_test(test_child_dies), cmocka_unit_test(test_both_die),
-                cmocka_unit_test(test_another_key),
+                cmocka_unit_test(test_another_key), cmocka_unit_test(test_looked_at_too_early),
         };
         int r;
 
+        (void) mallopt(M_PERTURB, 0xa5);          /* what is read after it was freed is not what it was */
         if (sd_event_new(&manager.event) < 0)
                 return 1;
         r = cmocka_run_group_tests(tests, NULL, NULL);
