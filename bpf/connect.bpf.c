@@ -40,24 +40,45 @@ static __always_inline bool is_allowed(const char *name) {
         return bpf_map_lookup_elem(&units, name) != NULL;
 }
 
-static __always_inline bool is_repeated(const struct cmkd_asker *asker) {
-        struct cmkd_asked *asked = bpf_map_lookup_elem(&metadata, asker);
-
-        if (!asked)
-                return false;
+static __always_inline void count_more(struct cmkd_asked *asked) {
         __sync_fetch_and_add(&asked->more, 1);
         asked->last_ns = bpf_ktime_get_boot_ns();
+}
+
+static __always_inline void begin_cell(const struct cmkd_asker *asker) {
+        struct cmkd_asked first = { .first_ns = bpf_ktime_get_boot_ns(), .events = 1 };
+
+        first.last_ns = first.first_ns;
+        bpf_map_update_elem(&metadata, asker, &first, BPF_NOEXIST);
+}
+
+/* Of this process, or of too many that run the same program in the same group. */
+static __always_inline bool is_repeated(const struct cmkd_asker *asker) {
+        struct cmkd_asked *asked = bpf_map_lookup_elem(&metadata, asker);
+        struct cmkd_asker all = *asker;
+
+        if (!asked) {
+                all.start_boottime_ns = 0;
+                all.tgid = 0;
+                asked = bpf_map_lookup_elem(&metadata, &all);
+                if (!asked)
+                        begin_cell(&all);
+                if (!asked || asked->events < CMKD_METADATA_PROCESSES) {
+                        if (asked)
+                                __sync_fetch_and_add(&asked->events, 1);
+                        return false;
+                }
+        }
+        count_more(asked);
         return true;
 }
 
 static __always_inline void send_asked(const struct cmkd_asker *asker, bool is_v6) {
-        struct cmkd_asked first = { .first_ns = bpf_ktime_get_boot_ns() };
         struct cmkd_event *e = event_begin(CMKD_GUARD_METADATA);
 
         if (!e)
                 return;
-        first.last_ns = first.first_ns;
-        bpf_map_update_elem(&metadata, asker, &first, BPF_NOEXIST);
+        begin_cell(asker);
         e->number = (__s32) asker->port;
         if (is_v6)
                 __builtin_memcpy(e->text, "::ffff:169.254.169.254", sizeof("::ffff:169.254.169.254"));
