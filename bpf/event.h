@@ -97,6 +97,9 @@ struct cmkd_guard {
         __u64 dir_ino;                 /* and its inode: whoever is in it is ours */
         __u64 enforce_until_ns;        /* boot time; over: as in audit. 0: without an end */
         __u32 mnt_ns;                  /* of cmkd-audit: what is mounted in others covers nothing here */
+        __u32 run_dev;                 /* of the directory with our sockets, */
+        __u64 run_ino;                 /* likewise */
+        __u32 pins_dev;                /* of the bpffs that our pins are in */
         __u32 zero;
         struct cmkd_mount above[CMKD_ABOVE_MAX];   /* our bpffs, and what it is mounted in, up to the root; then zero */
 };

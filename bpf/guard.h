@@ -142,6 +142,16 @@ static __always_inline bool is_in_initial_user_ns(void) {
         return BPF_CORE_READ(task, cred, user_ns, ns.inum) == PROC_USER_INIT_INO;
 }
 
+/* For hooks that come before the kernel's own question: what it is about to refuse is nobody's attack, and must not fill the trail. */
+static __always_inline bool is_capable(unsigned cap) {
+        struct task_struct *task = (void *) bpf_get_current_task();
+        const struct cred *cred = BPF_CORE_READ(task, cred);
+        __u64 caps = 0;
+
+        bpf_core_read(&caps, sizeof(caps), &cred->cap_effective);
+        return (caps & 1ull << cap) && is_in_initial_user_ns();
+}
+
 static __always_inline bool is_name(const struct dentry *d, const char *want, unsigned size) {
         char name[8] = "";
 

@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import tempfile
 
-LIBRARY = "/run/impostor.so"
+LIBRARY = "/usr/lib/impostor.so"             # where AppArmor lets cmkd-vault have libraries from
 SOURCE = r"""
 #include <arpa/inet.h>
 #include <errno.h>
