@@ -6,8 +6,8 @@
  *   dm.bpf.c  crypt.bpf.c  lsm.bpf.c  guard.bpf.c  connect.bpf.c ── struct cmkd_event ──► ring "events" ──► cmkd-audit ──► trail
  *                                    └─ no room: lost[kind]++ on this CPU (never silent)
  *
- * Maps, pinned by name and shared by the objects: events, lost, submitted (per CPU, by kind), reported (what of lost
- * already stands in the trail; written by cmkd-audit), self (cmkd-audit's pid, for whoever looks), and for the guard: guard (the mode, and
+ * Maps, pinned by name and shared by the objects: events, lost, submitted (per CPU, by kind), reported and missed (what of lost, and of
+ * what the kernel passed a program over, already stands in the trail; written by cmkd-audit), self (cmkd-audit's pid, for whoever looks), and for the guard: guard (the mode, and
  * where our programs are), programs (who may do what), devices (the volumes, and the disks below them), own (the
  * numbers of our maps and programs), units and metadata (connect.h).
  *
@@ -89,6 +89,15 @@ struct cmkd_mount {
 };
 
 #define CMKD_ABOVE_MAX 8
+
+#define CMKD_PROGRAM_SIZE 32
+
+/* In the map "missed", by a program's name: what of its recursion_misses stands in the trail. Written by cmkd-audit. */
+struct cmkd_missed {
+        __u32 id;                      /* of the program: another one's count begins anew */
+        __u32 zero;
+        __u64 count;
+};
 
 /* The one cell of the map "guard". All zero until cmkd-audit has filled it in: nothing is ours then. */
 struct cmkd_guard {

@@ -43,7 +43,7 @@ int probes_unattributed_fd(const struct probes *p) { return p->unattributed_fd; 
 const char *probes_events_name(const struct probes *p) { return p->events_name; }
 
 static const char *const maps[] = {
-        "events", "lost", "submitted", "reported", "self", "guard", "programs", "devices", "own", "units", "metadata",
+        "events", "lost", "submitted", "reported", "missed", "self", "guard", "programs", "devices", "own", "units", "metadata",
 };
 
 /* Whose links can be detached: those of a cgroup. */
@@ -252,6 +252,20 @@ int probes_lost_reported(struct probes *p, const uint64_t lost[static _CMKD_EVEN
                         return -errno;
         }
         return 0;
+}
+
+int probes_missed(const struct probes *p, size_t i, struct misses *ret) {
+        const char *program = p->coverage.items[i].program;
+        char name[PIN_NAME_MAX];
+        int fd;
+
+        snprintf(name, sizeof(name), "link-%s", program);
+        fd = pins_fd(p->pins, name);
+        return fd < 0 ? fd : misses_look(probes_map(p, "missed"), fd, program, ret);
+}
+
+int probes_missed_reported(const struct probes *p, const struct misses *m) {
+        return misses_reported(probes_map(p, "missed"), m);
 }
 
 uint64_t probes_submitted(struct probes *p) {
