@@ -51,7 +51,8 @@ enum cmkd_event_kind {
         CMKD_GUARD_SYSCTL,       /* kernel.ftrace_enabled, which would switch all of this off */
         CMKD_GUARD_CONNECT,      /* to a socket of ours, by a program that has no business there; text: which */
         CMKD_GUARD_PIN,          /* one of our pins removed or renamed; text: which */
-        CMKD_GUARD_BPF,          /* text: a map of ours that was opened (CMKD_HOW_WRITE), or a program detached: number: command */
+        CMKD_GUARD_BPF,          /* text: a map of ours that was opened or given to a program (CMKD_HOW_WRITE), or a program of ours
+                                  * detached: number: command */
         CMKD_GUARD_MOUNT,        /* something mounted over a directory of ours; text: its name */
         CMKD_GUARD_OPEN,         /* a volume opened by a program that is not on the list */
         CMKD_GUARD_TABLE,        /* a table read by one */

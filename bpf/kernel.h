@@ -89,7 +89,7 @@ struct key_type { const char *name; };
 struct key { int serial; kuid_t uid; char *description; struct key_type *type; };
 
 struct bpf_map { char name[16]; __u32 id; };
-struct bpf_prog_aux { __u32 id; char name[16]; };
+struct bpf_prog_aux { __u32 used_map_cnt, id; struct bpf_map **used_maps; char name[16]; };
 struct bpf_prog { struct bpf_prog_aux *aux; };
 struct bpf_link { struct bpf_prog *prog; };
 

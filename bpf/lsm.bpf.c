@@ -173,7 +173,7 @@ int on_inode_rename(__u64 *ctx) {
 }
 
 /* A map of ours in somebody else's hands: with the right to write, counters and the ring can be falsified. To look at
- * them (bpftool) is recorded and never refused. */
+ * them (bpftool) is recorded and never refused; a program that is loaded with such a descriptor may write: on_bpf_prog(). */
 SEC("lsm/bpf_map")
 int on_bpf_map(__u64 *ctx) {
         struct bpf_map *map = (struct bpf_map *) ctx[0];
@@ -188,6 +188,47 @@ int on_bpf_map(__u64 *ctx) {
         if (e) {
                 if (ctx[1] & 2)
                         e->how |= CMKD_HOW_WRITE;
+                READ_TEXT(e->text, &map->name);
+                send_judged(e, how);
+        }
+        return answer(how);
+}
+
+#define USED_MAPS_MAX 64                   /* include/linux/bpf_verifier.h: MAX_USED_MAPS */
+
+/* The first map of ours that a program refers to. */
+static __always_inline struct bpf_map *find_own_map(const struct bpf_prog_aux *aux) {
+        struct bpf_map **maps = BPF_CORE_READ(aux, used_maps), *map = NULL;
+        __u32 n = BPF_CORE_READ(aux, used_map_cnt), id;
+
+        for (__u32 i = 0; i < USED_MAPS_MAX; i++) {
+                if (i >= n || bpf_probe_read_kernel(&map, sizeof(map), maps + i) < 0)
+                        break;
+                id = BPF_CORE_READ(map, id);
+                if (bpf_map_lookup_elem(&own, &id))
+                        return map;
+        }
+        return NULL;
+}
+
+/* Asked where a descriptor of a program is given out, which is also the end of its loading. The verifier lets a program write to a map
+ * whatever the descriptor says that it was loaded with. */
+SEC("lsm/bpf_prog")
+int on_bpf_prog(__u64 *ctx) {
+        struct bpf_prog_aux *aux = BPF_CORE_READ((struct bpf_prog *) ctx[0], aux);
+        __u32 id = BPF_CORE_READ(aux, id) | CMKD_OWN_PROGRAM, how;
+        struct cmkd_event *e;
+        struct bpf_map *map;
+
+        if (bpf_map_lookup_elem(&own, &id))
+                return 0;                  /* one of ours that somebody looks at */
+        map = find_own_map(aux);
+        if (!map || is_quiet())
+                return 0;
+        how = judge(false);
+        e = event_begin(CMKD_GUARD_BPF);
+        if (e) {
+                e->how |= CMKD_HOW_WRITE;
                 READ_TEXT(e->text, &map->name);
                 send_judged(e, how);
         }
