@@ -12,7 +12,6 @@
 
 #define SOCK_STREAM 1
 #define METADATA_ADDRESS bpf_htonl(0xa9fea9fe)     /* 169.254.169.254 */
-#define GROUPS_DEEP 16
 
 struct {
         __uint(type, BPF_MAP_TYPE_HASH);
@@ -37,69 +36,49 @@ static __always_inline bool is_vault(struct task_struct *task) {
         return !g || !g->dir_ino || (is_ours(task) && is_at_home(task) && IS_NAME(exe_of(task), "cmkd-va"));
 }
 
-/* size: with its NUL. */
-static __always_inline bool is_slice(const char *name, long size) {
-        char end[8] = "";
-
-        if (size < 7 || bpf_probe_read_kernel(end, 7, name + size - 7) < 0)
-                return false;
-        return end[0] == '.' && end[1] == 's' && end[2] == 'l' && end[3] == 'i' && end[4] == 'c' && end[5] == 'e' && !end[6];
+static __always_inline bool is_allowed(const char *name) {
+        return bpf_map_lookup_elem(&units, name) != NULL;
 }
 
-static __always_inline bool is_user_slice(const char *name) {
-        static const char want[] = "user.slice";
-
-#pragma unroll
-        for (unsigned i = 0; i < sizeof(want); i++)
-                if (name[i] != want[i])
-                        return false;
-        return true;
-}
-
-/* In a unit of the system's manager that may, or below it. Only slices may stand above it, and not the users': anybody may
- * name a group as he likes below one that was delegated to him. */
-static __always_inline bool is_unit_allowed(struct task_struct *task) {
-        struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
-        bool found = false;
-
-        for (int i = 0; i < GROUPS_DEEP; i++) {
-                const char *text = BPF_CORE_READ(cgroup, kn, name);
-                char name[CMKD_UNIT_SIZE] = "";
-                int level = BPF_CORE_READ(cgroup, level);
-                long size;
-
-                if (level <= 0)
-                        return found;
-                size = READ_TEXT(name, text);
-                if (level == 1 && is_user_slice(name))
-                        return false;
-                if (bpf_map_lookup_elem(&units, name))
-                        found = true;
-                else if (!is_slice(text, size))
-                        found = false;
-                cgroup = BPF_CORE_READ(cgroup, self.parent, cgroup);
-        }
-        return false;
-}
-
-static __always_inline bool is_repeated(const struct cmkd_asker *asker) {
-        struct cmkd_asked *asked = bpf_map_lookup_elem(&metadata, asker);
-
-        if (!asked)
-                return false;
+static __always_inline void count_more(struct cmkd_asked *asked) {
         __sync_fetch_and_add(&asked->more, 1);
         asked->last_ns = bpf_ktime_get_boot_ns();
+}
+
+static __always_inline void begin_cell(const struct cmkd_asker *asker) {
+        struct cmkd_asked first = { .first_ns = bpf_ktime_get_boot_ns(), .events = 1 };
+
+        first.last_ns = first.first_ns;
+        bpf_map_update_elem(&metadata, asker, &first, BPF_NOEXIST);
+}
+
+/* Of this process, or of too many that run the same program in the same group. */
+static __always_inline bool is_repeated(const struct cmkd_asker *asker) {
+        struct cmkd_asked *asked = bpf_map_lookup_elem(&metadata, asker);
+        struct cmkd_asker all = *asker;
+
+        if (!asked) {
+                all.start_boottime_ns = 0;
+                all.tgid = 0;
+                asked = bpf_map_lookup_elem(&metadata, &all);
+                if (!asked)
+                        begin_cell(&all);
+                if (!asked || asked->events < CMKD_METADATA_PROCESSES) {
+                        if (asked)
+                                __sync_fetch_and_add(&asked->events, 1);
+                        return false;
+                }
+        }
+        count_more(asked);
         return true;
 }
 
 static __always_inline void send_asked(const struct cmkd_asker *asker, bool is_v6) {
-        struct cmkd_asked first = { .first_ns = bpf_ktime_get_boot_ns() };
         struct cmkd_event *e = event_begin(CMKD_GUARD_METADATA);
 
         if (!e)
                 return;
-        first.last_ns = first.first_ns;
-        bpf_map_update_elem(&metadata, asker, &first, BPF_NOEXIST);
+        begin_cell(asker);
         e->number = (__s32) asker->port;
         if (is_v6)
                 __builtin_memcpy(e->text, "::ffff:169.254.169.254", sizeof("::ffff:169.254.169.254"));
@@ -119,7 +98,7 @@ static __always_inline int asks(struct bpf_sock_addr *ctx, bool is_v6) {
         asker.cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
         asker.tgid = current_tgid();
         asker.port = bpf_ntohs((__u16) ctx->user_port);
-        asker.how = (program_may() & CMKD_MAY_METADATA) || is_unit_allowed(task) ? CMKD_HOW_ALLOWED : judge(false);
+        asker.how = (program_may() & CMKD_MAY_METADATA) || is_in_unit(task, is_allowed) ? CMKD_HOW_ALLOWED : judge(false);
         if (!is_repeated(&asker))
                 send_asked(&asker, is_v6);
         return asker.how & CMKD_HOW_REFUSED ? 0 : 1;

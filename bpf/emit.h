@@ -29,6 +29,14 @@ COUNTERS(submitted, BPF_MAP_TYPE_PERCPU_ARRAY);
 COUNTERS(reported, BPF_MAP_TYPE_ARRAY);
 
 struct {
+        __uint(type, BPF_MAP_TYPE_HASH);
+        __uint(max_entries, 64);
+        __type(key, char[CMKD_PROGRAM_SIZE]);
+        __type(value, struct cmkd_missed);
+        __uint(pinning, LIBBPF_PIN_BY_NAME);
+} missed SEC(".maps");
+
+struct {
         __uint(type, BPF_MAP_TYPE_ARRAY);
         __uint(max_entries, 1);
         __type(key, __u32);

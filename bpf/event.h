@@ -6,8 +6,8 @@
  *   dm.bpf.c  crypt.bpf.c  lsm.bpf.c  guard.bpf.c  connect.bpf.c ── struct cmkd_event ──► ring "events" ──► cmkd-audit ──► trail
  *                                    └─ no room: lost[kind]++ on this CPU (never silent)
  *
- * Maps, pinned by name and shared by the objects: events, lost, submitted (per CPU, by kind), reported (what of lost
- * already stands in the trail; written by cmkd-audit), self (cmkd-audit's pid, for whoever looks), and for the guard: guard (the mode, and
+ * Maps, pinned by name and shared by the objects: events, lost, submitted (per CPU, by kind), reported and missed (what of lost, and of
+ * what the kernel passed a program over, already stands in the trail; written by cmkd-audit), self (cmkd-audit's pid, for whoever looks), and for the guard: guard (the mode, and
  * where our programs are), programs (who may do what), devices (the volumes, and the disks below them), own (the
  * numbers of our maps and programs), units and metadata (connect.h).
  *
@@ -51,7 +51,8 @@ enum cmkd_event_kind {
         CMKD_GUARD_SYSCTL,       /* kernel.ftrace_enabled, which would switch all of this off */
         CMKD_GUARD_CONNECT,      /* to a socket of ours, by a program that has no business there; text: which */
         CMKD_GUARD_PIN,          /* one of our pins removed or renamed; text: which */
-        CMKD_GUARD_BPF,          /* text: a map of ours that was opened (CMKD_HOW_WRITE), or a program detached: number: command */
+        CMKD_GUARD_BPF,          /* text: a map of ours that was opened or given to a program (CMKD_HOW_WRITE), or a program of ours
+                                  * detached: number: command */
         CMKD_GUARD_MOUNT,        /* something mounted over a directory of ours; text: its name */
         CMKD_GUARD_OPEN,         /* a volume opened by a program that is not on the list */
         CMKD_GUARD_TABLE,        /* a table read by one */
@@ -90,6 +91,15 @@ struct cmkd_mount {
 
 #define CMKD_ABOVE_MAX 8
 
+#define CMKD_PROGRAM_SIZE 32
+
+/* In the map "missed", by a program's name: what of its recursion_misses stands in the trail. Written by cmkd-audit. */
+struct cmkd_missed {
+        __u32 id;                      /* of the program: another one's count begins anew */
+        __u32 zero;
+        __u64 count;
+};
+
 /* The one cell of the map "guard". All zero until cmkd-audit has filled it in: nothing is ours then. */
 struct cmkd_guard {
         __u32 mode;                    /* enum cmkd_guard_mode */
@@ -97,6 +107,9 @@ struct cmkd_guard {
         __u64 dir_ino;                 /* and its inode: whoever is in it is ours */
         __u64 enforce_until_ns;        /* boot time; over: as in audit. 0: without an end */
         __u32 mnt_ns;                  /* of cmkd-audit: what is mounted in others covers nothing here */
+        __u32 run_dev;                 /* of the directory with our sockets, */
+        __u64 run_ino;                 /* likewise */
+        __u32 pins_dev;                /* of the bpffs that our pins are in */
         __u32 zero;
         struct cmkd_mount above[CMKD_ABOVE_MAX];   /* our bpffs, and what it is mounted in, up to the root; then zero */
 };

@@ -111,7 +111,7 @@ static __always_inline bool is_volume_key(const struct key *key) {
                d[7] == 't' && d[8] == 'u' && d[9] == 'p' && d[10] == ':';
 }
 
-/* To see that there is one (/proc/keys) is no use of it. Called for every key that anything looks at: the type first. */
+/* To see that there is one (/proc/keys) is no use of it. The volumes' are root's: anybody may call one of his own so. Called for every key that anything looks at: the type first. */
 SEC("fexit/security_key_permission")
 int on_key_permission(__u64 *ctx) {
         __u64 ref = 0, need = 0, result = 0;
@@ -123,7 +123,7 @@ int on_key_permission(__u64 *ctx) {
                 return 0;
         bpf_get_func_arg(ctx, 0, &ref);
         key = (struct key *) (ref & ~1ull);        /* bit 0: it is possessed */
-        if (!is_volume_key(key) || (program_may() & CMKD_MAY_KEYS) || is_quiet())
+        if (BPF_CORE_READ(key, uid.val) != 0 || !is_volume_key(key) || (program_may() & CMKD_MAY_KEYS) || is_quiet())
                 return 0;
         e = event_begin(CMKD_KEY_ASKED);
         if (!e)
@@ -174,5 +174,5 @@ SEC("fentry/do_adjtimex")
 int on_adjtimex(__u64 *ctx) {
         const struct __kernel_timex *txc = (const struct __kernel_timex *) ctx[0];
 
-        return BPF_CORE_READ(txc, modes) & ADJ_SETOFFSET ? clock_back(-BPF_CORE_READ(txc, time.tv_sec)) : 0;
+        return (BPF_CORE_READ(txc, modes) & ADJ_SETOFFSET) && is_capable(CAP_SYS_TIME) ? clock_back(-BPF_CORE_READ(txc, time.tv_sec)) : 0;
 }

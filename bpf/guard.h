@@ -5,11 +5,12 @@
  *
  *   actor ── is it ours, at home? ── no ── event ── enforce: refused · audit: "would" · off: recorded only
  *
- * Ours is an executable in our own directory; to be passed over in silence it has to be in a cgroup of ours as well.
- * PID 1 is never refused anything. Whoever preloads a library into one of our programs, in a cgroup with our name, passes:
+ * Ours is an executable in our own directory; to be passed over in silence it has to be in a unit of ours as well (unit.h).
+ * PID 1 is never refused anything. Whoever preloads a library into one of our programs, in one of our units, passes:
  * he is root, and the record of how he got there is another one. */
 
 #include "emit.h"
+#include "unit.h"
 
 #define EPERM 1
 #define INIT 1
@@ -56,12 +57,9 @@ static __always_inline bool is_ours(struct task_struct *task) {
                BPF_CORE_READ(d, d_sb, s_dev) == g->dir_dev;
 }
 
-/* In a cgroup with our name: where the service manager puts our programs. An initramfs has the root's only. */
+/* In a unit of ours: where the service manager puts our programs. An initramfs has the root's cgroup only. */
 static __always_inline bool is_at_home(struct task_struct *task) {
-        char name[8] = "";
-
-        READ_TEXT(name, BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, name));
-        return !name[0] || (name[0] == 'c' && name[1] == 'm' && name[2] == 'k' && name[3] == 'd');
+        return is_in_root_group(task) || is_in_unit(task, is_our_unit);
 }
 
 static __always_inline __u32 current_tgid(void) {
@@ -142,6 +140,16 @@ static __always_inline bool is_in_initial_user_ns(void) {
         struct task_struct *task = (void *) bpf_get_current_task();
 
         return BPF_CORE_READ(task, cred, user_ns, ns.inum) == PROC_USER_INIT_INO;
+}
+
+/* For hooks that come before the kernel's own question: what it is about to refuse is nobody's attack, and must not fill the trail. */
+static __always_inline bool is_capable(unsigned cap) {
+        struct task_struct *task = (void *) bpf_get_current_task();
+        const struct cred *cred = BPF_CORE_READ(task, cred);
+        __u64 caps = 0;
+
+        bpf_core_read(&caps, sizeof(caps), &cred->cap_effective);
+        return (caps & 1ull << cap) && is_in_initial_user_ns();
 }
 
 static __always_inline bool is_name(const struct dentry *d, const char *want, unsigned size) {

@@ -52,7 +52,8 @@ struct user_namespace { struct ns_common ns; };
 struct pid_namespace { struct ns_common ns; };
 struct mnt_namespace { struct ns_common ns; };
 struct nsproxy { struct mnt_namespace *mnt_ns; struct pid_namespace *pid_ns_for_children; };
-struct cred { kuid_t uid; struct user_namespace *user_ns; };
+typedef struct { __u64 val; } kernel_cap_t;       /* two __u32 on 6.1: the same bits */
+struct cred { kuid_t uid; kernel_cap_t cap_effective; struct user_namespace *user_ns; };
 struct qstr { const unsigned char *name; };
 struct super_block { unsigned long s_magic; __u32 s_dev; };
 struct inode { unsigned short i_mode; __u32 i_rdev; unsigned long i_ino; };
@@ -85,16 +86,14 @@ struct task_struct {
 };
 
 struct key_type { const char *name; };
-struct key { int serial; char *description; struct key_type *type; };
+struct key { int serial; kuid_t uid; char *description; struct key_type *type; };
 
 struct bpf_map { char name[16]; __u32 id; };
-struct bpf_prog_aux { __u32 id; char name[16]; };
+struct bpf_prog_aux { __u32 used_map_cnt, id; struct bpf_map **used_maps; char name[16]; };
 struct bpf_prog { struct bpf_prog_aux *aux; };
 struct bpf_link { struct bpf_prog *prog; };
 
-struct sockaddr_un { unsigned short sun_family; char sun_path[108]; };
-struct unix_address { int len; struct sockaddr_un name[]; };
-struct unix_sock { struct unix_address *addr; };
+struct unix_sock { struct path path; };
 struct module { char name[56]; unsigned long taints; };
 struct timespec64 { __s64 tv_sec; };
 struct __kernel_timex_timeval { __s64 tv_sec; };
@@ -155,4 +154,6 @@ enum { BPF_LINK_UPDATE = 29, BPF_LINK_DETACH = 34 };
 #define STATUSTYPE_TABLE 1
 #define BPF_FS_MAGIC 0xcafe4a11
 #define MNT_DETACH 2
+#define CAP_SYS_ADMIN 21
+#define CAP_SYS_TIME 25
 #define PROC_USER_INIT_INO 0xeffffffdu   /* include/linux/proc_ns.h: the initial user namespace */

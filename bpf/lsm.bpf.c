@@ -19,9 +19,11 @@ static __always_inline struct cmkd_event *begin_against(__u32 kind, struct task_
         return e;
 }
 
-/* A process of ours, and it is somebody else's. */
+/* A process of ours, and it is somebody else's. Anybody may run a program of ours as his own: that is his. cmkd-keyscript runs in others'
+ * units, as root. */
 static __always_inline bool is_against_us(struct task_struct *task) {
-        return is_ours(task) && BPF_CORE_READ(task, tgid) != (int) current_tgid() && !is_quiet();
+        return is_ours(task) && (BPF_CORE_READ(task, cred, uid.val) == 0 || is_at_home(task)) &&
+               BPF_CORE_READ(task, tgid) != (int) current_tgid() && !is_quiet();
 }
 
 /* What our bpffs is mounted in: detached it takes all along. So does its like in another place or namespace that it is shared with,
@@ -93,39 +95,50 @@ int on_ptrace_access_check(__u64 *ctx) {
         return answer(how);
 }
 
-/* The socket's name is the one that it was bound to, whatever path led to it. The keys' socket is everybody's, and
- * cmkd-keyscript runs in others' units. */
+/* By the directory's inode: the text that a socket was bound with is its owner's ("/run/cmkd/../../tmp/s"). */
+static __always_inline bool is_our_socket(const struct dentry *d) {
+        const struct cmkd_guard *g = guard_get();
+
+        return g && g->run_ino && d && BPF_CORE_READ(d, d_parent, d_inode, i_ino) == g->run_ino &&
+               BPF_CORE_READ(d, d_sb, s_dev) == g->run_dev;
+}
+
+/* The keys' socket is everybody's, and cmkd-keyscript runs in others' units. */
 SEC("lsm/unix_stream_connect")
 int on_unix_connect(__u64 *ctx) {
-        static const char want[] = "/run/cmkd/";
-        struct unix_address *addr = BPF_CORE_READ((struct unix_sock *) ctx[1], addr);
-        char path[32] = "";
+        static const char run[] = "/run/cmkd/";
+        struct dentry *d = BPF_CORE_READ((struct unix_sock *) ctx[1], path.dentry);
+        char name[32] = "";
         struct cmkd_event *e;
 
-        if (!addr)
+        if (!is_our_socket(d))
                 return 0;
-        READ_TEXT(path, &addr->name[0].sun_path);
-#pragma unroll
-        for (unsigned i = 0; i < sizeof(want) - 1; i++)
-                if (path[i] != want[i])
-                        return 0;
-        if (path[10] == 'k' || (program_may() & CMKD_MAY_CONNECT) || current_tgid() == INIT ||
+        READ_TEXT(name, BPF_CORE_READ(d, d_name.name));
+        if (name[0] == 'k' || (program_may() & CMKD_MAY_CONNECT) || current_tgid() == INIT ||
             is_ours((void *) bpf_get_current_task()))
                 return 0;
         e = event_begin(CMKD_GUARD_CONNECT);
         if (e) {
-                __builtin_memcpy(e->text, path, sizeof(path));
+                __builtin_memcpy(e->text, run, sizeof(run));
+                __builtin_memcpy(e->text + sizeof(run) - 1, name, sizeof(name));
                 event_send(e);
         }
         return 0;
 }
 
-/* Below our directory, or the directory itself: cmkd/v2-DIGEST/link-on_crypt_ctr. */
+/* In the root of a file system. */
+static __always_inline bool is_pins_root(const struct dentry *d) {
+        return IS_NAME(d, "cmkd") && IS_NAME(BPF_CORE_READ(d, d_parent), "/");
+}
+
+/* Below our directory, or the directory itself: cmkd/v2-DIGEST/link-on_crypt_ctr. In our bpffs: anybody may mount one in a user namespace
+ * of his own. */
 static __always_inline bool is_pin(struct dentry *d) {
         struct dentry *parent = BPF_CORE_READ(d, d_parent);
+        const struct cmkd_guard *g = guard_get();
 
-        return BPF_CORE_READ(d, d_sb, s_magic) == BPF_FS_MAGIC &&
-               (IS_NAME(d, "cmkd") || IS_NAME(parent, "cmkd") || IS_NAME(BPF_CORE_READ(parent, d_parent), "cmkd"));
+        return g && BPF_CORE_READ(d, d_sb, s_dev) == g->pins_dev && BPF_CORE_READ(d, d_sb, s_magic) == BPF_FS_MAGIC &&
+               (is_pins_root(d) || is_pins_root(parent) || is_pins_root(BPF_CORE_READ(parent, d_parent)));
 }
 
 /* d: the pin; the event says that name. */
@@ -160,7 +173,7 @@ int on_inode_rename(__u64 *ctx) {
 }
 
 /* A map of ours in somebody else's hands: with the right to write, counters and the ring can be falsified. To look at
- * them (bpftool) is recorded and never refused. */
+ * them (bpftool) is recorded and never refused; a program that is loaded with such a descriptor may write: on_bpf_prog(). */
 SEC("lsm/bpf_map")
 int on_bpf_map(__u64 *ctx) {
         struct bpf_map *map = (struct bpf_map *) ctx[0];
@@ -175,6 +188,47 @@ int on_bpf_map(__u64 *ctx) {
         if (e) {
                 if (ctx[1] & 2)
                         e->how |= CMKD_HOW_WRITE;
+                READ_TEXT(e->text, &map->name);
+                send_judged(e, how);
+        }
+        return answer(how);
+}
+
+#define USED_MAPS_MAX 64                   /* include/linux/bpf_verifier.h: MAX_USED_MAPS */
+
+/* The first map of ours that a program refers to. */
+static __always_inline struct bpf_map *find_own_map(const struct bpf_prog_aux *aux) {
+        struct bpf_map **maps = BPF_CORE_READ(aux, used_maps), *map = NULL;
+        __u32 n = BPF_CORE_READ(aux, used_map_cnt), id;
+
+        for (__u32 i = 0; i < USED_MAPS_MAX; i++) {
+                if (i >= n || bpf_probe_read_kernel(&map, sizeof(map), maps + i) < 0)
+                        break;
+                id = BPF_CORE_READ(map, id);
+                if (bpf_map_lookup_elem(&own, &id))
+                        return map;
+        }
+        return NULL;
+}
+
+/* Asked where a descriptor of a program is given out, which is also the end of its loading. The verifier lets a program write to a map
+ * whatever the descriptor says that it was loaded with. */
+SEC("lsm/bpf_prog")
+int on_bpf_prog(__u64 *ctx) {
+        struct bpf_prog_aux *aux = BPF_CORE_READ((struct bpf_prog *) ctx[0], aux);
+        __u32 id = BPF_CORE_READ(aux, id) | CMKD_OWN_PROGRAM, how;
+        struct cmkd_event *e;
+        struct bpf_map *map;
+
+        if (bpf_map_lookup_elem(&own, &id))
+                return 0;                  /* one of ours that somebody looks at */
+        map = find_own_map(aux);
+        if (!map || is_quiet())
+                return 0;
+        how = judge(false);
+        e = event_begin(CMKD_GUARD_BPF);
+        if (e) {
+                e->how |= CMKD_HOW_WRITE;
                 READ_TEXT(e->text, &map->name);
                 send_judged(e, how);
         }
@@ -236,7 +290,7 @@ static __always_inline int mounted_over(const struct path *path) {
 
         if (!g || BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) != g->mnt_ns)
                 return 0;
-        if ((!is_our_directory(d) && !is_our_directory(BPF_CORE_READ(d, d_parent))) || is_quiet())
+        if (!is_capable(CAP_SYS_ADMIN) || (!is_our_directory(d) && !is_our_directory(BPF_CORE_READ(d, d_parent))) || is_quiet())
                 return 0;
         how = judge(false);
         e = event_begin(CMKD_GUARD_MOUNT);

@@ -13,6 +13,7 @@
 
 #define GONE_MAX 64u
 #define BPFFS "/sys/fs/bpf"
+#define RUN_DIR "/run/cmkd"
 
 struct guard_maps {
         int guard_fd, programs_fd, devices_fd;
@@ -43,7 +44,7 @@ static int identify(const char *mounts, const char *path, struct cmkd_program *r
 
 /* The directory that this program itself was started from. */
 static int find_home(struct guard_maps *m) {
-        struct cmkd_program dir;
+        struct cmkd_program dir, pins;
         char path[PATH_MAX], *slash;
         const char *mounts;
         struct stat st;
@@ -64,6 +65,9 @@ static int find_home(struct guard_maps *m) {
                 return r;
         m->guard.dir_ino = dir.ino;
         m->guard.dir_dev = dir.dev;
+        /* Once: what is mounted over it later is not where the pins are */
+        if (identify(mounts, PROBES_ROOT, &pins) >= 0)
+                m->guard.pins_dev = pins.dev;
         if (stat("/proc/self/ns/mnt", &st) >= 0)
                 m->guard.mnt_ns = (uint32_t) st.st_ino;
         return 0;
@@ -121,17 +125,20 @@ int guard_maps_set(struct guard_maps *m, enum cmkd_guard_mode mode, uint64_t unt
 }
 
 void guard_maps_mounts(struct guard_maps *m) {
-        struct cmkd_mount above[CMKD_ABOVE_MAX] = {};
         const char *text = mount_table_text(&m->mounts);
+        struct cmkd_guard before = m->guard;
+        struct cmkd_program run;
         uint32_t zero = 0;
 
         if (!text)
                 return;
-        (void) mount_table_above(text, BPFFS, above, ELEMENTSOF(above));
-        if (memcmp(m->guard.above, above, sizeof(above)) == 0)
-                return;
-        memcpy(m->guard.above, above, sizeof(above));
-        if (m->is_set)
+        memset(m->guard.above, 0, sizeof(m->guard.above));
+        (void) mount_table_above(text, BPFFS, m->guard.above, ELEMENTSOF(m->guard.above));
+        if (identify(text, RUN_DIR, &run) >= 0) {
+                m->guard.run_ino = run.ino;
+                m->guard.run_dev = run.dev;
+        }
+        if (m->is_set && memcmp(&m->guard, &before, sizeof(before)) != 0)
                 (void) bpf_map_update_elem(m->guard_fd, &zero, &m->guard, BPF_ANY);
 }
 

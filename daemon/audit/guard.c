@@ -32,7 +32,7 @@ struct guard {
 /* All of these have to be attached: a guard with holes is none. */
 static const char *const needed[] = {
         "on_file_open", "on_file_ioctl", "on_ptrace_access_check", "on_inode_unlink", "on_inode_rename", "on_bpf_map",
-        "on_bpf", "on_sb_umount", "on_sysctl", "on_connect4", "on_connect6",
+        "on_bpf_prog", "on_bpf", "on_sb_umount", "on_sysctl", "on_connect4", "on_connect6",
 };
 
 static void guard_freep(struct guard **g) { guard_free(*g); }

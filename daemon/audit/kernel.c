@@ -194,6 +194,23 @@ static void report_lost(struct kernel *k) {
                 (void) probes_lost_reported(k->probes, lost);
 }
 
+/* In the file is enough, as above. */
+static void report_missed(struct kernel *k) {
+        for (size_t i = 0; i < probes_coverage(k->probes)->n; i++) {
+                struct misses m;
+
+                if (probes_missed(k->probes, i, &m) < 0 || m.n == 0)
+                        continue;
+                k->lost += m.n;
+                audit_record_start(&k->record, "lost", LOG_WARNING, false);
+                audit_record_add(&k->record, "reason", "a program was running already");
+                audit_record_addf(&k->record, "count", "%" PRIu64, m.n);
+                audit_record_add(&k->record, "program", m.program);
+                if (writer_say(k->writer, &k->record) >= 0 && writer_commit(k->writer, false) >= 0)
+                        (void) probes_missed_reported(k->probes, &m);
+        }
+}
+
 void kernel_report_coverage(const struct kernel *k, int error, struct writer *writer,
                             struct audit_message_record *record) {
         const struct probes_coverage *c = k ? probes_coverage(k->probes) : NULL;
@@ -241,6 +258,8 @@ static void check_echo(struct kernel *k) {
         uint64_t now = now_boottime_usec();
 
         if (k->waiting_for_echo && ring_consumed(k->ring) >= k->echo_position) {
+                if (k->heard_usec < k->sent_usec)
+                        report_missed(k);
                 if (k->heard_usec >= k->sent_usec)
                         set_blind(k, false);
                 else if (k->lost == k->lost_before)
@@ -251,6 +270,7 @@ static void check_echo(struct kernel *k) {
                 return;
         if (probes_coverage(k->probes)->n_missing > 0 && probes_retry(k->probes) > 0)
                 kernel_report_coverage(k, 0, k->writer, &k->record);
+        report_missed(k);
         k->sent_usec = now_boottime_usec();
         k->lost_before = k->lost;
         k->waiting_for_echo = probes_heartbeat() >= 0;

@@ -74,7 +74,8 @@ static int say(const struct cell *c, uint64_t count, struct writer *writer, stru
         audit_record_start(m, "guard_metadata_more", LOG_INFO, false);
         audit_record_addf(m, "count", "%" PRIu64, count);
         audit_record_addf(m, "span_usec", "%" PRIu64, (uint64_t) ((c->value.last_ns - c->value.first_ns) / NSEC_PER_USEC));
-        audit_record_addf(m, "pid", "%" PRIu32, c->key.tgid);
+        if (c->key.tgid != 0)
+                audit_record_addf(m, "pid", "%" PRIu32, c->key.tgid);
         audit_record_addf(m, "cgroup_id", "%" PRIu64, (uint64_t) c->key.cgroup_id);
         audit_record_addf(m, "port", "%" PRIu32, c->key.port);
         if (c->key.how & (CMKD_HOW_REFUSED|CMKD_HOW_WOULD))

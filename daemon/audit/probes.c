@@ -43,11 +43,8 @@ int probes_unattributed_fd(const struct probes *p) { return p->unattributed_fd; 
 const char *probes_events_name(const struct probes *p) { return p->events_name; }
 
 static const char *const maps[] = {
-        "events", "lost", "submitted", "reported", "self", "guard", "programs", "devices", "own", "units", "metadata",
+        "events", "lost", "submitted", "reported", "missed", "self", "guard", "programs", "devices", "own", "units", "metadata",
 };
-
-/* Whose links can be detached: those of a cgroup. */
-static const char *const detachable[] = { "link-on_sysctl", "link-on_connect4", "link-on_connect6" };
 
 /* These may not be there: nothing is counted then. */
 static const char *const io_maps[] = { "workloads", "unattributed" };
@@ -77,7 +74,14 @@ static int open_map(struct probes *p, const char *name) {
         return fd < 0 ? -errno : pins_hold(p->pins, name, fd);
 }
 
-/* The numbers of our maps, and of the programs whose links can be detached: whoever opens or changes them is seen. */
+static int link_of(const struct probes *p, size_t i) {
+        char name[PIN_NAME_MAX];
+
+        snprintf(name, sizeof(name), "link-%s", p->coverage.items[i].program);
+        return pins_fd(p->pins, name);
+}
+
+/* The numbers of our maps and programs: who opens or changes them is seen, and who has other programs for our maps. */
 static int list_own(const struct probes *p) {
         uint32_t size, one = 1, id;
         int own_fd = probes_map(p, "own");
@@ -90,9 +94,9 @@ static int list_own(const struct probes *p) {
                     bpf_map_update_elem(own_fd, &map.id, &one, BPF_ANY) < 0)
                         return -errno;
         }
-        for (size_t i = 0; i < ELEMENTSOF(detachable); i++) {
+        for (size_t i = 0; i < p->coverage.n; i++) {
                 struct bpf_link_info link = {};
-                int fd = pins_fd(p->pins, detachable[i]);
+                int fd = link_of(p, i);
 
                 size = sizeof(link);
                 if (fd < 0 || bpf_obj_get_info_by_fd(fd, &link, &size) < 0)
@@ -184,7 +188,11 @@ int probes_open(uint32_t ring_size, struct probes **ret) {
 }
 
 int probes_retry(struct probes *p) {
-        return load_objects(&p->load);
+        int r = load_objects(&p->load);
+
+        if (r > 0)
+                (void) list_own(p);
+        return r;
 }
 
 void probes_check_pins(struct probes *p, pins_missing missing, void *user) {
@@ -252,6 +260,16 @@ int probes_lost_reported(struct probes *p, const uint64_t lost[static _CMKD_EVEN
                         return -errno;
         }
         return 0;
+}
+
+int probes_missed(const struct probes *p, size_t i, struct misses *ret) {
+        int fd = link_of(p, i);
+
+        return fd < 0 ? fd : misses_look(probes_map(p, "missed"), fd, p->coverage.items[i].program, ret);
+}
+
+int probes_missed_reported(const struct probes *p, const struct misses *m) {
+        return misses_reported(probes_map(p, "missed"), m);
 }
 
 uint64_t probes_submitted(struct probes *p) {

@@ -3,7 +3,7 @@
 
 /* Loads, attaches and pins the programs of bpf/, and finds them again after a restart.
  *
- *   /sys/fs/bpf/cmkd/v2-DIGEST/   events lost submitted reported self      the shared maps
+ *   /sys/fs/bpf/cmkd/v2-DIGEST/   events lost submitted reported missed self   the shared maps
  *                                 guard programs devices own               and those of the guard (event.h)
  *                                 units metadata                           of connect.bpf.c (connect.h)
  *                                 workloads unattributed                   of io.bpf.c
@@ -18,6 +18,7 @@
  * A hook that this kernel does not have, or a module that is not loaded, leaves the rest working: probes_coverage(). */
 
 #include "event.h"
+#include "misses.h"
 #include "pins.h"
 
 #define PROBES_ROOT "/sys/fs/bpf/cmkd"
@@ -25,7 +26,7 @@
 #define PROBES_MAX 64u
 
 struct probe_status {
-        char program[32];                  /* "on_crypt_ctr" */
+        char program[CMKD_PROGRAM_SIZE];   /* "on_crypt_ctr" */
         char why[96];                      /* empty: attached */
 };
 
@@ -69,6 +70,11 @@ const char *probes_dir(const struct probes *p);
  * sum, or -errno. */
 int64_t probes_lost(struct probes *p, uint64_t ret[static _CMKD_EVENT_MAX]);
 int probes_lost_reported(struct probes *p, const uint64_t lost[static _CMKD_EVENT_MAX]);
+
+/* What the kernel passed the i-th program of the coverage over, not counting what was reported; and says that it is now. Returns 0, or
+ * -errno: not known (it is not attached). */
+int probes_missed(const struct probes *p, size_t i, struct misses *ret);
+int probes_missed_reported(const struct probes *p, const struct misses *m);
 
 /* Events that were put into the ring since it is there. */
 uint64_t probes_submitted(struct probes *p);

@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "common/mountinfo.h"
@@ -201,19 +203,25 @@ static void resolve_exe(struct who *w, const struct cmkd_event *e, struct who_na
         memcpy(p->exe, ret->exe, sizeof(p->exe));
 }
 
-static int read_cgroup(const struct who *w, uint64_t id, char *buf, size_t size) {
+static int open_cgroup(const struct who *w, uint64_t id) {
         union { struct file_handle h; char space[sizeof(struct file_handle) + sizeof(uint64_t)]; } u = {};
-        _cleanup_(closep) int fd = -EBADF;
-        char path[64], target[WHO_PATH_MAX];
-        const char *below;
-        ssize_t n;
+        int fd;
 
         u.h.handle_bytes = sizeof(id);
         u.h.handle_type = FILEID_KERNFS;
         memcpy(u.h.f_handle, &id, sizeof(id));
         fd = open_by_handle_at(w->cgroup_fd, &u.h, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+static int read_cgroup(const struct who *w, uint64_t id, char *buf, size_t size) {
+        _cleanup_(closep) int fd = open_cgroup(w, id);
+        char path[64], target[WHO_PATH_MAX];
+        const char *below;
+        ssize_t n;
+
         if (fd < 0)
-                return -errno;
+                return fd;
         snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         n = readlink(path, target, sizeof(target) - 1);
         if (n < 0)
@@ -244,6 +252,18 @@ bool who_cgroup(struct who *w, uint64_t id, char ret[static WHO_PATH_MAX]) {
         g->id = id;
         memcpy(g->path, ret, sizeof(g->path));
         return true;
+}
+
+bool who_cgroup_is_gone(const struct who *w, uint64_t id) {
+        _cleanup_(closep) int fd = -EBADF;
+        struct statfs sfs;
+
+        /* Other file systems do not know the handle either */
+        if (w->cgroup_fd < 0 || fstatfs(w->cgroup_fd, &sfs) < 0 || sfs.f_type != CGROUP2_SUPER_MAGIC)
+                return false;
+        fd = open_cgroup(w, id);
+        /* A directory that somebody still has open can be opened after its end, and is empty */
+        return fd < 0 ? fd == -ESTALE : faccessat(fd, "cgroup.procs", F_OK, 0) < 0 && errno != EACCES;
 }
 
 bool who_program_is_ours(const char *exe) {

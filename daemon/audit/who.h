@@ -31,6 +31,9 @@ void who_resolve(struct who *w, const struct cmkd_event *e, struct who_names *re
 /* The path of a cgroup, from its id. Returns whether it is known: one that is gone, and was not asked for lately, is not. */
 bool who_cgroup(struct who *w, uint64_t id, char ret[static WHO_PATH_MAX]);
 
+/* Whether it was removed, whatever who_cgroup() remembers; false too where that cannot be known. */
+bool who_cgroup_is_gone(const struct who *w, uint64_t id);
+
 /* The executable as the kernel names it, within its file system; pure. */
 void who_exe_from_event(const struct cmkd_event *e, char *buf, size_t size);
 

@@ -14,6 +14,7 @@ struct entry {
         struct cmkd_io io;
         char *cgroup;                      /* its path; or NULL */
         bool changed;                      /* since its last record */
+        uint64_t changed_usec;             /* when that was seen last */
 };
 
 struct removed {
@@ -28,6 +29,7 @@ struct workloads {
         struct removed removed[REMOVED_MAX];
         size_t n_removed;
         uint64_t reported_usec;            /* when all were */
+        uint64_t ended_usec;               /* when those of removed groups were looked for */
         uint64_t rest[2];                  /* that stand in the trail */
         struct cmkd_workload keys[BATCH];
         struct cmkd_io values[BATCH];
@@ -40,7 +42,7 @@ int workloads_new(int map_fd, int rest_fd, struct workloads **ret) {
                 return -ENOMEM;
         w->map_fd = map_fd;
         w->rest_fd = rest_fd;
-        w->reported_usec = now_boottime_usec();
+        w->reported_usec = w->ended_usec = now_boottime_usec();
         *ret = w;
         return 0;
 }
@@ -112,6 +114,7 @@ static void note(struct workloads *w, struct who *who, const struct cmkd_workloa
         if (e && memcmp(&e->io, io, sizeof(*io)) != 0) {
                 e->io = *io;
                 e->changed = true;
+                e->changed_usec = now_boottime_usec();
         }
 }
 
@@ -136,8 +139,18 @@ static void look(struct workloads *w, struct who *who) {
         w->n_sorted = w->n;
 }
 
-static int say(struct entry *e, const struct removed *removed, const struct uses *uses, struct writer *writer,
-               struct audit_message_record *m) {
+/* What a report is made with. */
+struct report {
+        bool all;                          /* of each that changed */
+        bool ended;                        /* and of those whose group was removed */
+        struct who *who;
+        const struct uses *uses;
+        struct writer *writer;
+        struct audit_message_record *record;
+};
+
+static int say(const struct entry *e, const struct removed *removed, bool last, const struct report *report) {
+        struct audit_message_record *m = report->record;
         const char *p = e->io.hex;
 
         audit_record_start(m, "io", LOG_INFO, false);
@@ -152,9 +165,9 @@ static int say(struct entry *e, const struct removed *removed, const struct uses
         audit_record_addf(m, "written_bytes", "%" PRIu64, (uint64_t) e->io.written);
         audit_record_addf(m, "reads", "%" PRIu64, (uint64_t) e->io.reads);
         audit_record_addf(m, "writes", "%" PRIu64, (uint64_t) e->io.writes);
-        audit_record_add(m, "last", removed ? "yes" : NULL);
-        uses_join(uses, m);
-        return writer_say(writer, m);
+        audit_record_add(m, "last", last ? "yes" : NULL);
+        uses_join(report->uses, m);
+        return writer_say(report->writer, m);
 }
 
 static const struct removed *find_removed(const struct workloads *w, const struct entry *e) {
@@ -164,21 +177,42 @@ static const struct removed *find_removed(const struct workloads *w, const struc
         return NULL;
 }
 
-static void report(struct workloads *w, bool all, const struct uses *uses, struct writer *writer,
-                   struct audit_message_record *m) {
+/* Nothing more comes of it, but for a page that is written back very late, which begins a new entry. */
+static bool is_over(const struct entry *e, const struct report *report) {
+        return report->ended && now_boottime_usec() - e->changed_usec >= WORKLOADS_QUIET_USEC &&
+               who_cgroup_is_gone(report->who, e->key.cgroup_id);
+}
+
+/* The last record, and the counters go. Returns whether they are in the trail. */
+static bool end(const struct workloads *w, struct entry *e, const struct removed *removed, const struct report *report) {
+        struct cmkd_io last = e->io;
+
+        if (say(e, removed, true, report) < 0) {
+                e->changed = true;
+                return false;
+        }
+        if (bpf_map_lookup_and_delete_elem(w->map_fd, &e->key, &last) < 0 || memcmp(&e->io, &last, sizeof(last)) == 0)
+                return true;
+        /* What came since it was read */
+        e->io = last;
+        e->changed = say(e, removed, true, report) < 0;
+        return !e->changed;
+}
+
+static void make_report(struct workloads *w, const struct report *report) {
         size_t kept = 0;
 
         for (size_t i = 0; i < w->n; i++) {
                 struct entry *e = w->entries + i;
                 const struct removed *removed = find_removed(w, e);
 
-                if (removed || (all && e->changed))
-                        e->changed = say(e, removed, uses, writer, m) < 0;
-                if (removed && !e->changed) {
-                        (void) bpf_map_delete_elem(w->map_fd, &e->key);
+                if ((removed || is_over(e, report)) && end(w, e, removed, report)) {
                         free(e->cgroup);
-                } else
-                        w->entries[kept++] = *e;
+                        continue;
+                }
+                if (report->all && e->changed)
+                        e->changed = say(e, NULL, false, report) < 0;
+                w->entries[kept++] = *e;
         }
         w->n = w->n_sorted = kept;
         w->n_removed = 0;
@@ -202,12 +236,17 @@ static void report_rest(struct workloads *w, struct writer *writer, struct audit
 void workloads_housekeep(struct workloads *w, struct who *who, const struct uses *uses, struct writer *writer,
                          struct audit_message_record *m) {
         uint64_t now = now_boottime_usec();
-        bool all = now - w->reported_usec >= WORKLOADS_PERIOD_USEC;
+        struct report report = {
+                .all = now - w->reported_usec >= WORKLOADS_PERIOD_USEC, .ended = now - w->ended_usec >= WORKLOADS_QUIET_USEC,
+                .who = who, .uses = uses, .writer = writer, .record = m,
+        };
 
         look(w, who);
-        if (w->n_removed > 0 || all)
-                report(w, all, uses, writer, m);
-        if (!all)
+        if (w->n_removed > 0 || report.all || report.ended)
+                make_report(w, &report);
+        if (report.ended)
+                w->ended_usec = now;
+        if (!report.all)
                 return;
         report_rest(w, writer, m);
         w->reported_usec = now;

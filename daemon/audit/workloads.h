@@ -5,9 +5,11 @@
  *
  *   each second: who is new is given a name, while its cgroup is there
  *   each ten minutes: a record of those that changed          a mapping was removed: the last one, and the counters go
+ *   each minute: a cgroup was removed, and nothing of it has been written back for that long: likewise, so that there is room for
+ *   those to come
  *
  * The numbers are sums since the mapping was made, or since this node counts: of one use and cgroup a later record replaces
- * an earlier one, so that one that is written twice counts once. */
+ * an earlier one, so that one that is written twice counts once. After the last one they begin anew. */
 
 #include "io.h"
 #include "uses.h"
@@ -15,6 +17,7 @@
 #include "writer.h"
 
 #define WORKLOADS_PERIOD_USEC (600 * USEC_PER_SEC)
+#define WORKLOADS_QUIET_USEC (60 * USEC_PER_SEC)      /* dirty pages are written back after half of that */
 
 struct workloads;
 

@@ -14,6 +14,7 @@
 #include "common/mountinfo.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void test_cgroups(void **state _unused_) {
@@ -157,10 +158,37 @@ static void test_kernel_names(void **state _unused_) {
         who_free(w);
 }
 
+/* Whatever who_cgroup() remembers, and however long somebody holds its directory open. */
+static void test_gone(void **state _unused_) {
+        char name[64], path[WHO_PATH_MAX], known[WHO_PATH_MAX];
+        struct who *w;
+        struct stat st;
+        int fd;
+
+        snprintf(name, sizeof(name), "/test-who-%d", getpid());
+        snprintf(path, sizeof(path), "/sys/fs/cgroup%s", name);
+        assert_int_equal(who_new(&w), 0);
+        assert_false(who_cgroup_is_gone(w, UINT64_MAX >> 1) && access("/sys/fs/cgroup/cgroup.procs", F_OK) < 0);
+        if (access("/sys/fs/cgroup/cgroup.procs", F_OK) < 0 || mkdir(path, 0755) < 0) {
+                who_free(w);
+                skip();
+        }
+        fd = open(path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+        assert_true(fd >= 0 && fstat(fd, &st) >= 0);
+        assert_true(who_cgroup(w, st.st_ino, known));
+        assert_string_equal(known, name);
+        assert_false(who_cgroup_is_gone(w, st.st_ino));
+        assert_int_equal(rmdir(path), 0);
+        assert_true(who_cgroup_is_gone(w, st.st_ino));
+        close(fd);
+        assert_true(who_cgroup_is_gone(w, st.st_ino));
+        who_free(w);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_cgroups), cmocka_unit_test(test_programs), cmocka_unit_test(test_other_file),
-                cmocka_unit_test(test_older_event), cmocka_unit_test(test_kernel_names),
+                cmocka_unit_test(test_older_event), cmocka_unit_test(test_kernel_names), cmocka_unit_test(test_gone),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
