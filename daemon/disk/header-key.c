@@ -28,10 +28,8 @@ static int check_digest(const struct json_object *d, const struct secret *volume
             iterations < 1 || decode(d, "salt", salt, sizeof(salt), &salt_size) < 0 ||
             decode(d, "digest", expected, sizeof(expected), &size) < 0 || size < DIGEST_MIN || (int) size > EVP_MD_get_size(md))
                 return -EKEYREJECTED;
-        if (!PKCS5_PBKDF2_HMAC((const char *) secret_cdata(volume_key), (int) secret_size(volume_key), salt, (int) salt_size, (int) iterations,
-                               md, (int) size, found))
-                return -ENOMEM;
-        return memcmp(found, expected, size) == 0 ? 0 : -EKEYREJECTED;
+        return PKCS5_PBKDF2_HMAC((const char *) secret_cdata(volume_key), (int) secret_size(volume_key), salt, (int) salt_size, (int) iterations,
+                                 md, (int) size, found) && memcmp(found, expected, size) == 0 ? 0 : -EKEYREJECTED;
 }
 
 static bool is_required(const struct json_object *metadata) {

@@ -113,9 +113,9 @@ void trust_places_follow(void) {
         for (size_t i = 0; i < copy->n_entries; i++) {
                 e = copy->entries + i;
                 if (!trust_find_uuid(l, e->uuid) && !has_file(e->uuid)) {
-                        log_notice("Volume %s (%s) is on the copy of the node's list in " TRUST_EARLY_DIRECTORY " only: taken off it", e->name,
-                                   e->uuid);
-                        copied(e->uuid, trust_remove(TRUST_EARLY_DIRECTORY, e->uuid));
+                        log_warning("Volume %s is on the copy of the node's list in " TRUST_EARLY_DIRECTORY " only, and not trusted: it is taken off "
+                                    "that, and kept as %s" TRUST_ASIDE " there", e->name, e->uuid);
+                        copied(e->uuid, trust_set_aside(TRUST_EARLY_DIRECTORY, e->uuid));
                 }
         }
         for (size_t i = 0; i < l->n_entries; i++) {

@@ -26,7 +26,8 @@ int trust_places_load(const struct config *c, struct trust_list **ret, bool *ret
 bool trust_places_ready(void);
 
 /* Makes the copy what the list is; only where that is in its place. Of an empty list, which may stand below a /var that fstab does not know
- * of, and of a file that is bad there, nothing follows. */
+ * of, and of a file that is bad there, nothing follows. What only the copy has is kept beside it (trust_set_aside()): a /var that was lost leaves
+ * nothing else of it. */
 void trust_places_follow(void);
 
 /* As trust_add(), trust_update(), trust_put_back(), trust_remove(); removed from the copy in any case. */

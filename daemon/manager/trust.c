@@ -271,16 +271,29 @@ bool trust_is_same(const struct trust_entry *a, const struct trust_entry *b) {
         return streq(a->uuid, b->uuid) && trust_print(a, &x) >= 0 && trust_print(b, &y) >= 0 && streq(x, y);
 }
 
+static int sync_directory(const char *dir) {
+        _cleanup_(closep) int fd = open(dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+        return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
 int trust_remove(const char *dir, const char *uuid) {
-        _cleanup_(closep) int fd = -EBADF;
         char path[PATH_MAX];
         int r;
 
         r = entry_path(dir, uuid, path, sizeof(path));
         if (r < 0)
                 return r;
-        if (unlink(path) < 0)
-                return -errno;
-        fd = open(dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-        return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+        return unlink(path) < 0 ? -errno : sync_directory(dir);
+}
+
+int trust_set_aside(const char *dir, const char *uuid) {
+        char path[PATH_MAX], aside[PATH_MAX];
+        int r;
+
+        r = entry_path(dir, uuid, path, sizeof(path));
+        if (r < 0)
+                return r;
+        snprintf(aside, sizeof(aside), "%s/%s" TRUST_ASIDE, dir, uuid);
+        return rename(path, aside) < 0 ? -errno : sync_directory(dir);
 }

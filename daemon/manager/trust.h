@@ -79,3 +79,7 @@ bool trust_is_same(const struct trust_entry *a, const struct trust_entry *b);
 
 /* Returns 0, -EINVAL, -ENOENT, or what unlink(2) and fsync(2) say. */
 int trust_remove(const char *dir, const char *uuid);
+
+/* The same, but that the file is kept, as UUID.gone, which nobody reads. Returns 0, -EINVAL, or what rename(2) and fsync(2) say. */
+#define TRUST_ASIDE ".gone"
+int trust_set_aside(const char *dir, const char *uuid);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header-check.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c daemon/disk/manifest.c daemon/disk/foreign.c tests/unit/header-image.c daemon/disk/activation.c
+// sources: daemon/disk/encryption.c daemon/disk/reencryption.c daemon/disk/header-check.c daemon/disk/header-key.c daemon/disk/token.c daemon/disk/strict-json.c daemon/disk/unlock-key.c daemon/disk/manifest.c daemon/disk/foreign.c tests/unit/header-image.c daemon/disk/activation.c
 // libs: json-c
 
 /* Input that begins with "LUKS" or "SKUL" is a copy of a header, its checksum to be put right; all other input is its
@@ -8,6 +8,7 @@
 #include "../unit/header-image.h"
 #include "disk/encryption.h"
 #include "disk/foreign.h"
+#include "disk/header-key.h"
 #include "disk/manifest.h"
 
 #include <openssl/evp.h>
@@ -53,10 +54,14 @@ static void check_metadata(const uint8_t *copy, const struct header_copy *c) {
         struct foreign f;
         uint8_t mac[TOKEN_MAC_SIZE];
 
-        if (header_json_parse(copy, c->header_size, &raw, &why) < 0 || header_settle(raw, ENCRYPTED_DEVICE_SIZE, &o, &x, &why) < 0)
+        if (header_json_parse(copy, c->header_size, &raw, &why) < 0)
+                return;
+        if (secret_new(64, &key) < 0 || header_key_check(raw, key) == 0)     /* nobody finds the digest of that key */
+                abort();
+        if (header_settle(raw, ENCRYPTED_DEVICE_SIZE, &o, &x, &why) < 0)
                 return;
         check_encryption(&x);
-        if (secret_new(64, &key) < 0 || manifest_compute(o, c->uuid, key, mac) < 0)
+        if (manifest_compute(o, c->uuid, key, mac) < 0)
                 abort();
         if (header_metadata_check(o, c, IMAGE_DEVICE_SIZE, &l, &why) < 0)
                 return;

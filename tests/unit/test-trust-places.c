@@ -170,6 +170,7 @@ static void test_follows(void **state _unused_) {
         assert_int_equal(trust_add("copy", &other), 0);
         trust_places_follow();               /* another one, and one that is gone */
         must_be_same(1);
+        assert_int_equal(access("copy/" UUID2 ".gone", F_OK), 0);
         put("copy/" UUID ".conf", "[Vol");
         trust_places_follow();
         must_be_same(1);
