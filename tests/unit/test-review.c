@@ -291,8 +291,9 @@ static void polls_are_counted(void **state _unused_) {
 }
 
 #define OTHER_USE "cbad6906-f311-4d54-bf2c-d69b2835ccc6"
-#define IO(use, cgroup, read, written) DAEMON("io", "uuid=" UUID, "volume=data1", "use=" use, "cgroup=" cgroup, "cgroup_id=7", \
-                                              "read_bytes=" read, "written_bytes=" written)
+#define IO_OF(id, use, cgroup, read, written) DAEMON("io", "uuid=" UUID, "volume=data1", "use=" use, "cgroup=" cgroup, "cgroup_id=" id, \
+                                                     "read_bytes=" read, "written_bytes=" written)
+#define IO(...) IO_OF("7", __VA_ARGS__)
 
 /* Of one use a later record takes the place of an earlier one; uses add up. */
 static void bytes_by_workload(void **state _unused_) {
@@ -318,6 +319,25 @@ static void bytes_by_workload(void **state _unused_) {
         assert_non_null(strstr(c->out, "data1   /system.slice/b.service  1 B      3.5 MiB\n"));
         c = RUN(verb_audit_report, "--file", trail_file, "--html", "-");
         assert_non_null(strstr(c->out, "<td class=\"w\">/system.slice/a.service</td><td class=\"n\">5.6 KiB</td><td class=\"n\">11 B</td>"));
+}
+
+/* A unit that was started again; what it wrote before comes to the disk late. */
+static void bytes_of_another_group_of_that_path(void **state _unused_) {
+        _cleanup_(json_object_putp) struct json_object *o = NULL;
+        struct json_object *list, *one;
+
+        write_story();
+        IO_OF("7", USE, "/system.slice/a.service", "1000", "10");
+        IO_OF("8", USE, "/system.slice/a.service", "3000", "20");
+        IO_OF("7", USE, "/system.slice/a.service", "1000", "15");
+        IO_OF("8", USE, "/system.slice/a.service", "3500", "20");
+        o = json_tokener_parse(RUN(verb_audit_stats, "--file", trail_file, "--json")->out);
+        assert_true(json_object_object_get_ex(o, "volumes", &list));
+        assert_true(json_object_object_get_ex(json_object_array_get_idx(list, 0), "workloads", &list));
+        assert_int_equal(json_object_array_length(list), 1);
+        one = json_object_array_get_idx(list, 0);
+        assert_int_equal(json_number(one, "read_bytes"), 4500);
+        assert_int_equal(json_number(one, "written_bytes"), 35);
 }
 
 static size_t listed(const char *option, const char *value) {
@@ -470,7 +490,7 @@ int main(void) {
                 TEST(opens_of_every_day_are_known), TEST(what_the_owner_did_to_the_vault_is_told), TEST(who_works_against_the_recording),
                 TEST(a_drill_uses_its_own_volume), TEST(a_node_has_its_own_baseline), TEST(who_looks_for_the_key_is_found),
                 TEST(the_baseline_is_read_from_the_configuration), TEST(numbers), TEST(what_repeats_itself_is_counted),
-                TEST(polls_are_counted), TEST(bytes_by_workload), TEST(filters), TEST(units_and_containers),
+                TEST(polls_are_counted), TEST(bytes_by_workload), TEST(bytes_of_another_group_of_that_path), TEST(filters), TEST(units_and_containers),
                 TEST(a_line_says_what_to_look_at),
                 TEST(one_use_from_request_to_end), TEST(a_report_is_text), TEST(a_report_has_what_was_pinned), TEST(a_report_of_a_changed_trail_says_so),
         };

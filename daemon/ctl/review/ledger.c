@@ -376,7 +376,7 @@ struct ledger *ledger_free(struct ledger *l) {
                 free(l->volumes[i].moments);
                 free(l->volumes[i].spans);
                 free(l->volumes[i].users);
-                free(l->volumes[i].io.w);
+                workloads_free(&l->volumes[i].io);
         }
         free(l->volumes);
         free(l->keys);
