@@ -16,6 +16,7 @@ from tree import Skip, Tree
 SPDX = "/* SPDX-License-Identifier: Apache-2.0 */\n"
 UNIT = ("# SPDX-License-Identifier: Apache-2.0\n[Unit]\nDescription=x\nStartLimitIntervalSec=0\n[Service]\n"
         "ExecStart=/usr/lib/cmkd/cmkd\nRestart=always\nWatchdogSec=30\nWatchdogSignal=SIGKILL\nOOMScoreAdjust=-900\n")
+SLICE = "# SPDX-License-Identifier: Apache-2.0\n[Unit]\nDescription=x\nRefuseManualStop=yes\n"
 PAGE = "# {}\n\n" + "".join(f"## {p}\n\nx\n\n" for p in runbook.PARTS)
 RULE = "      - alert: Down\n        annotations:\n          runbook: /usr/share/doc/cmkd/runbook/alert-Down.md\n"
 VTABLE = SPDX + """#define DERIVED(name) SD_BUS_PROPERTY(name, "s", get, 0, 0)
@@ -68,7 +69,7 @@ HOOK = UNIT.replace("ExecStart=/usr/lib/cmkd/cmkd", "ExecStart=true") + "[Instal
 # A small project in order.
 GOOD = {
     "Makefile": "# SPDX-License-Identifier: Apache-2.0\nPROGRAMS := cmkd cmkd-vault\ninstall: daemon/data/*.service\n"
-                "\tinstall daemon/data/cmkd.conf daemon/data/*.target daemon/data/examples/*.service daemon/data/examples/*.yml daemon/data/runbook/*.md "
+                "\tinstall daemon/data/cmkd.conf daemon/data/*.target daemon/data/*.slice daemon/data/examples/*.service daemon/data/examples/*.yml daemon/data/runbook/*.md "
                 "daemon/data/cmkd.catalog\n",
     "daemon/common/util.h": SPDX + "#pragma once\n#include <stdio.h>\n",
     "daemon/common/config.c": SPDX + '        { SECTION_NODE, "Trust", parse },\n        IN_POLICY("PollSec", parse),\n',
@@ -88,6 +89,8 @@ GOOD = {
     "daemon/ctl/config.c": SPDX + '        put_text(o, "Trust", x);\n        put_span(o, "PollSec", x);\n',
     "daemon/ctl/volume.c": SPDX + '#include "audit/reader.h"\nint f(void) {\n        call_begin(&c, BUS_MANAGER, "Cut");\n}\n',
     "daemon/data/cmkd.service": UNIT,
+    **{f"daemon/data/{name}": SLICE + ("[Service]\nExecStart=/usr/lib/cmkd/cmkd\n" if name.endswith(".service") else "")
+       for name in units.STOPPED_BY_NOBODY},
     "daemon/data/cmkd-cut@.target": "# SPDX-License-Identifier: Apache-2.0\n[Unit]\nDescription=x\n",
     "daemon/data/examples/x@.service": HOOK,
     "daemon/man/cmkd.8": '.\\" SPDX-License-Identifier: Apache-2.0\nx@.service\n',
@@ -179,6 +182,7 @@ FAULTS = {
     "units-programs": [{"daemon/data/cmkd.service": UNIT.replace("cmkd/cmkd", "cmkd/cmkd-x")}],
     "units-no-mount-namespace": [{"daemon/data/cmkd.service": UNIT + "ProtectSystem=strict\n"}],
     "units-installed": [{"daemon/data/cmkd.socket": UNIT}, {"daemon/data/examples/x.socket": UNIT}],
+    "units-refuse-stop": [{"daemon/data/cmkd.slice": None}, {"daemon/data/cmkd.slice": SLICE.replace("RefuseManualStop=yes\n", "")}],
     "units-stay-up": [{"daemon/data/cmkd.service": UNIT.replace("StartLimitIntervalSec=0\n", "")},
                       {"daemon/data/cmkd.service": UNIT.replace("Restart=always\n", "")},
                       {"daemon/data/cmkd.service": UNIT.replace("WatchdogSec=30", "WatchdogSec=0")},

@@ -142,6 +142,13 @@ def values(text, option):
     return re.findall(rf"^{option}=(.*)$", text, re.M)
 
 
+def refuses_stop(tree):
+    """With these would go what works on volumes, or what cuts them."""
+    for name in STOPPED_BY_NOBODY:
+        if f"daemon/data/{name}" not in tree.files or values(tree.text(f"daemon/data/{name}"), "RefuseManualStop") != ["yes"]:
+            yield f"daemon/data/{name} is not there, or has no RefuseManualStop=yes"
+
+
 def stays_up(tree):
     """No unit gives up after some failures; what runs all the time is replaced when it hangs, and the last that memory goes for."""
     for name in unit_files(tree):
@@ -152,9 +159,6 @@ def stays_up(tree):
             continue
         if values(text, "StartLimitIntervalSec") != ["0"]:
             yield f"{name} has no StartLimitIntervalSec=0: too many failures would end it"
-    for name in STOPPED_BY_NOBODY:
-        if values(tree.need(f"daemon/data/{name}"), "RefuseManualStop") != ["yes"]:
-            yield f"daemon/data/{name} has no RefuseManualStop=yes: with it would go what works on volumes, or cuts them"
     for unit in sorted(DAEMONS):
         name = f"daemon/data/{unit}.service"
         if name not in unit_files(tree):
