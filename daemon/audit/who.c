@@ -214,6 +214,20 @@ static int open_cgroup(const struct who *w, uint64_t id) {
         return fd < 0 ? -errno : fd;
 }
 
+/* A directory that somebody still has open can be opened after its end, and is empty. */
+static bool is_removed(int fd) {
+        return faccessat(fd, "cgroup.procs", F_OK, 0) < 0 && errno != EACCES;
+}
+
+/* What the kernel says of the path of what is not there any more; a group may be called so too. */
+static void take_off_deleted(char *path, int fd) {
+        static const char deleted[] = " (deleted)";
+        size_t n = strlen(path), k = sizeof(deleted) - 1;
+
+        if (n > k && streq(path + n - k, deleted) && is_removed(fd))
+                path[n - k] = 0;
+}
+
 static int read_cgroup(const struct who *w, uint64_t id, char *buf, size_t size) {
         _cleanup_(closep) int fd = open_cgroup(w, id);
         char path[64], target[WHO_PATH_MAX];
@@ -227,6 +241,7 @@ static int read_cgroup(const struct who *w, uint64_t id, char *buf, size_t size)
         if (n < 0)
                 return -errno;
         target[n] = 0;
+        take_off_deleted(target, fd);
         below = startswith(target, "/sys/fs/cgroup");
         if (!below)
                 return -ENOENT;
@@ -262,8 +277,7 @@ bool who_cgroup_is_gone(const struct who *w, uint64_t id) {
         if (w->cgroup_fd < 0 || fstatfs(w->cgroup_fd, &sfs) < 0 || sfs.f_type != CGROUP2_SUPER_MAGIC)
                 return false;
         fd = open_cgroup(w, id);
-        /* A directory that somebody still has open can be opened after its end, and is empty */
-        return fd < 0 ? fd == -ESTALE : faccessat(fd, "cgroup.procs", F_OK, 0) < 0 && errno != EACCES;
+        return fd < 0 ? fd == -ESTALE : is_removed(fd);
 }
 
 bool who_program_is_ours(const char *exe) {
