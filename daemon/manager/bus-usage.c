@@ -2,11 +2,11 @@
 #include "bus-manager.h"
 
 #include <limits.h>
-#include <unistd.h>
 
 #include "bus-call.h"
 #include "bus.h"
 #include "common/base64.h"
+#include "device-facts.h"
 #include "header-work.h"
 #include "key.h"
 #include "manager.h"
@@ -148,7 +148,7 @@ static int look(struct usage *u, const struct trust_entry *t) {
         if (v && volume_is_open(v) && v->header.n_wraps > 0)
                 return append_header(u, t, &v->header);
         header_work_resolve(&u->work, t->uuid);
-        if (access(u->work.device, F_OK) < 0)
+        if (!device_is_there(u->work.device))
                 return append_unseen(u, t);
         return header_work_inspect(&u->work, on_inspected, u) < 0 ? -ENOMEM : 1;
 }

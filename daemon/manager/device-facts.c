@@ -125,6 +125,12 @@ static void find_serial(sd_device *d, char ret[static 65]) {
                         *p = '_';
 }
 
+bool device_is_there(const char *path) {
+        struct stat st;
+
+        return stat(path, &st) >= 0;
+}
+
 static int get_device(const char *device, sd_device **ret) {
         struct stat st;
 

@@ -21,6 +21,10 @@ struct device_facts {
 /* device: a path below /dev. Returns 0, -ENODEV (there is no such block device any more), -ENOMEM, or -errno of sysfs. */
 int device_facts_read(const char *device, struct device_facts *ret);
 
+/* Is there anything at this path below /dev, behind whatever links? access(2) does not say: where a unit has DevicePolicy=, the kernel asks the
+ * unit's program about devices for F_OK too (devcgroup_inode_permission()), and what is not on its list is EPERM, there or not. */
+bool device_is_there(const char *path);
+
 /* Another LUKS device with this UUID that is present too and is neither above nor below this one. Returns 1 with its
  * path, 0 (none), or a negative errno. */
 int device_facts_find_twin(const char *device, const char *uuid, char ret[static 257]);

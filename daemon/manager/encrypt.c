@@ -11,6 +11,7 @@
 
 #include <unistd.h>
 
+#include "device-facts.h"
 #include "encrypt-run.h"
 #include "manager.h"
 #include "new-volume.h"
@@ -49,7 +50,7 @@ static bool is_attempt(const struct trust_entry *t) {
         char link[128];
 
         snprintf(link, sizeof(link), "/dev/disk/by-uuid/%s", t->uuid);
-        return t->unencrypted > 0 && (has_file(t->uuid, ".header") || has_file(t->uuid, ".begun")) && access(link, F_OK) < 0;
+        return t->unencrypted > 0 && (has_file(t->uuid, ".header") || has_file(t->uuid, ".begun")) && !device_is_there(link);
 }
 
 /* Nothing of it is on the device yet. */

@@ -110,6 +110,8 @@ static void nothing_there(void **state) {
         assert_int_equal(device_facts_read("/dev/no-such-device", &f), -ENODEV);
         assert_int_equal(device_facts_read("/dev/null", &f), -ENODEV);
         assert_true(device_facts_find_twin("/dev/null", "x", twin) < 0);
+        assert_false(device_is_there("/dev/no-such-device"));
+        assert_true(device_is_there("/dev/null"));
 }
 
 int main(void) {
