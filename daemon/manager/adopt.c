@@ -11,6 +11,7 @@
 #include "disk-child.h"
 #include "drill.h"
 #include "key.h"
+#include "look-again.h"
 #include "manager.h"
 #include "mapping-watch.h"
 #include "mount-watch.h"
@@ -23,7 +24,6 @@
 #include "wrap-mark.h"
 
 #define QUERY_TIMEOUT_USEC (30 * USEC_PER_SEC)
-#define AGAIN_MAX_SEC 15u
 
 struct adoption {
         struct manager *manager;
@@ -248,12 +248,11 @@ static void adopt_cut(struct candidate *c, struct volume *v, const struct disk_r
 static void ask(struct candidate *c);
 static void inspect(struct candidate *c, struct volume *v);
 
-static int on_again(sd_event_source *s, uint64_t usec _unused_, void *user) {
+static int on_again(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
         struct candidate *c = user;
         struct volume *v = volume_of(c);         /* whose timer it is */
 
-        (void) sd_event_source_set_destroy_callback(s, NULL);
-        v->look_timer = sd_event_source_disable_unref(v->look_timer);
+        look_again_begin(v);
         if (*c->seen.mapping)
                 ask(c);
         else
@@ -261,19 +260,13 @@ static int on_again(sd_event_source *s, uint64_t usec _unused_, void *user) {
         return 0;
 }
 
-/* Until somebody has looked; the start is over without that. The candidate is the timer's, which is the volume's. */
+/* Until somebody has looked; the start is over without that. */
 static void again(struct candidate *c, struct volume *v) {
-        unsigned doubled = MIN_OF(c->failures++, 4u);
-        uint64_t sec = MIN_OF(1u << doubled, AGAIN_MAX_SEC);
-
-        v->look_timer = sd_event_source_disable_unref(v->look_timer);
         count_out(c);
-        if (sd_event_add_time_relative(c->manager->event, &v->look_timer, CLOCK_BOOTTIME, sec * USEC_PER_SEC, 0, on_again, c) >= 0)
-                (void) sd_event_source_set_destroy_callback(v->look_timer, free);
-        else {
-                log_alert("%s: it is not looked at again: out of memory; \"systemctl restart cmkd\"", v->name);
-                free(c);
-        }
+        if (look_again(v, c->failures++, on_again, c) >= 0)
+                return;
+        log_alert("%s: it is not looked at again: out of memory; \"systemctl restart cmkd\"", v->name);
+        free(c);
 }
 
 /* That nobody looked says nothing about what is there, least of all that it is not ours: its mark and its deadline count when somebody has. */

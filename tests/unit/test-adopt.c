@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/adopt.c daemon/manager/recognize.c daemon/manager/mapping-watch.c daemon/manager/uevent.c daemon/manager/volume.c daemon/manager/lease.c daemon/manager/lease-keys.c daemon/manager/key-track.c daemon/manager/policy.c daemon/manager/trust-find.c
+// sources: daemon/manager/adopt.c daemon/manager/look-again.c daemon/manager/recognize.c daemon/manager/mapping-watch.c daemon/manager/uevent.c daemon/manager/volume.c daemon/manager/lease.c daemon/manager/lease-keys.c daemon/manager/key-track.c daemon/manager/policy.c daemon/manager/trust-find.c
 // libs: libsystemd
 
 /* What stands when cmkd starts: that nobody could look at it is neither "not there" nor "opened by others". Marks, slots, sysfs and the
@@ -163,8 +163,7 @@ struct unit_return *unit_return_free(struct unit_return *r _unused_) { return NU
 int mapping_sysfs_read(uint32_t major _unused_, uint32_t minor _unused_, struct mapping_seen *ret _unused_) { return -ENOENT; }
 bool mapping_sysfs_exists(uint32_t major _unused_, uint32_t minor _unused_) { return true; }
 bool mapping_sysfs_has_other(uint32_t major _unused_, uint32_t minor _unused_, const char *name _unused_) { return false; }
-void adopt_gone(struct volume *v _unused_) { }
-void adopt_held_changed(struct volume *v _unused_) { }
+void adopt_changed(struct volume *v _unused_) { }
 void adopt_pulled(struct volume *v _unused_, const char *below _unused_) { fail(); }
 void adopt_second(struct volume *v _unused_, const struct mapping_seen *s _unused_) { fail(); }
 void adopt_foreign(struct manager *m _unused_, const struct mapping_seen *s _unused_) { fail(); }
