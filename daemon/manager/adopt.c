@@ -77,7 +77,7 @@ static void leave(struct candidate *c) {
 static void give_up(struct candidate *c) {
         struct volume *v = volume_of(c);
 
-        if (v && v->state == VOLUME_CLOSED && !v->owner)
+        if (v && v->state == VOLUME_CLOSED && !v->owner && v->looks == 0)      /* the last one who looks forgets it */
                 manager_volume_forget(c->manager, v);
         leave(c);
 }
@@ -304,8 +304,11 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         const char *why;
 
         safe_close(fd);
-        /* Meanwhile somebody may have begun something with it: what it leaves is looked at then. */
+        if (v)
+                v->looks -= v->looks > 0;                /* it may be another object than the one that was asked about */
+        /* Meanwhile somebody may have begun something with it, or forgotten it: what that leaves is looked at then. */
         if (!v || (v->state != VOLUME_CLOSED && v->state != VOLUME_CUT && !v->released && !(v->unseen && c->failures > 0))) {
+                mapping_watch_kick(c->manager->mappings);
                 leave(c);
                 return;
         }
@@ -375,6 +378,7 @@ static void ask(struct candidate *c) {
                 memcpy(v->device, q.device, sizeof(v->device));
         else if (n > 0)
                 c->elsewhere = stat(v->device, &st) >= 0 && st.st_rdev != makedev(below[0].major, below[0].minor);
+        v->looks++;
         if (disk_child_start(c->manager->children, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_recognized, c, NULL) < 0)
                 on_recognized(&no_memory, -EBADF, c);
 }

@@ -6,7 +6,8 @@
 #define AGAIN_MAX_SEC 15u
 
 int look_again(struct volume *v, unsigned failures, sd_event_time_handler_t f, void *user) {
-        uint64_t sec = MIN_OF(1u << MIN_OF(failures, 4u), AGAIN_MAX_SEC);
+        unsigned doubled = MIN_OF(failures, 4u);
+        uint64_t sec = MIN_OF(1u << doubled, AGAIN_MAX_SEC);
         int r;
 
         v->look_timer = sd_event_source_disable_unref(v->look_timer);
