@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "belonging.h"
 
+#include "linked.h"
 #include "pins.h"
 
 #include <bpf/bpf.h>
@@ -19,9 +20,6 @@ struct program {
 static int program_of(int link_fd, struct program *ret) {
         struct program p = {};
         struct bpf_prog_info info = { .nr_map_ids = MAPS_MAX, .map_ids = (uintptr_t) p.maps };
-        struct bpf_link_info link = {};
-        uint32_t size = sizeof(link);
-        _cleanup_(closep) int fd = -EBADF;
         struct pin_object o;
         int r;
 
@@ -30,14 +28,9 @@ static int program_of(int link_fd, struct program *ret) {
                 return r;
         if (!startswith(o.kind, "link"))
                 return -EMEDIUMTYPE;
-        if (bpf_obj_get_info_by_fd(link_fd, &link, &size) < 0)
-                return -errno;
-        fd = bpf_prog_get_fd_by_id(link.prog_id);
-        if (fd < 0)
-                return -errno;
-        size = sizeof(info);
-        if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
-                return -errno;
+        r = linked_program(link_fd, &info);
+        if (r < 0)
+                return r;
         memcpy(p.name, info.name, sizeof(p.name));
         p.origin = info.btf_id;
         p.n_maps = MIN_OF(info.nr_map_ids, MAPS_MAX);

@@ -46,6 +46,12 @@ static int find_last(const char *path, const struct trail_recovery *from, uint64
         return r;
 }
 
+/* Whoever can write there wrote it: the trail takes no such record, today or tomorrow, and the others do not wait for it. */
+static void leave_out(const struct record *r, struct early_join *j) {
+        if (j->n_problems++ == 0)
+                snprintf(j->problem, sizeof(j->problem), "number %llu is no record that a trail takes: left out", (unsigned long long) r->sequence);
+}
+
 static int join_all(struct reader *reader, uint64_t skip, early_append append, void *user, struct early_join *j) {
         _cleanup_(freep) struct audit_message_record *m = malloc(sizeof(*m));
         int r;
@@ -70,6 +76,10 @@ static int join_all(struct reader *reader, uint64_t skip, early_append append, v
                         continue;
                 mark(&x, m);
                 r = append(user, m, &x);
+                if (trail_refuses(r)) {
+                        leave_out(&x, j);
+                        continue;
+                }
                 if (r < 0)
                         return r;
                 j->records++;

@@ -9,7 +9,8 @@
  *                                                      └ event early_joined: records, last, hash, verified
  *
  * Invariants: a record is joined once (a join that was interrupted goes on where it ended); the early trail is verified
- * before; what was joined can be verified again later from the real trail alone (reader.h). */
+ * before; what was joined can be verified again later from the real trail alone (reader.h); what is no record of a trail (trail_refuses())
+ * is left out, said, and missing there for ever. */
 
 #include "record.h"
 #include "trail.h"
@@ -21,12 +22,12 @@ struct early_join {
         uint64_t records;                  /* that were joined now */
         uint64_t last;                     /* number of the early trail's last record; 0: there was nothing to join */
         uint8_t hash[CHAIN_HASH_SIZE];     /* of that one */
-        uint64_t n_problems;               /* of the early trail's chain */
+        uint64_t n_problems;               /* of the early trail's chain, and records that were left out */
         char problem[192];                 /* the first */
         char ring[TRAIL_RING_MAX];         /* of the last kernel record, as in struct trail_recovery; or "" */
 };
 
-/* Appends one record to the real trail. from: as it stands in the early one. -errno ends the join. */
+/* Appends one record to the real trail. from: as it stands in the early one. -errno ends the join, unless trail_refuses(). */
 typedef int (*early_append)(void *user, const struct audit_message_record *m, const struct record *from);
 
 /* Joins the early trail in dir. from: what trail_open() of the real trail found, or how far an attempt came, so that

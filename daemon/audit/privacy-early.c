@@ -56,6 +56,15 @@ static int append(struct trail *t, const struct audit_message_record *m, enum re
         return r < 0 ? r : trail_append(t, m, source, NULL, &sequence);
 }
 
+/* In the place of one that no trail takes. */
+static int append_gap(struct trail *t, struct audit_message_record *m, uint64_t sequence) {
+        audit_record_start(m, "gap", LOG_ALERT, true);
+        audit_record_add(m, "reason", "early_left_out");
+        audit_record_addf(m, "first", "%llu", (unsigned long long) sequence);
+        audit_record_addf(m, "last", "%llu", (unsigned long long) sequence);
+        return append(t, m, RECORD_DAEMON);
+}
+
 static int copy(struct privacy *p, const char *path, struct trail *t, struct audit_message_record *m) {
         _cleanup_(reader_freep) struct reader *reader = NULL;
         int r;
@@ -67,7 +76,7 @@ static int copy(struct privacy *p, const char *path, struct trail *t, struct aud
                 r = reader_next(reader, &x);
                 if (r == 0)
                         return 0;
-                if (r == -EBADMSG || r == -EPROTONOSUPPORT || r == -EMSGSIZE) {
+                if (r == -EBADMSG || r == -EPROTONOSUPPORT) {
                         r = 0;                 /* verification has counted it */
                         continue;
                 }
@@ -77,6 +86,8 @@ static int copy(struct privacy *p, const char *path, struct trail *t, struct aud
                 r = privacy_record(p, m);
                 if (r >= 0)
                         r = append(t, m, x.source);
+                if (trail_refuses(r))
+                        r = append_gap(t, m, x.sequence);
         }
         return r;
 }

@@ -78,6 +78,9 @@ bool trail_is_full(const struct trail *t);
 int trail_rotate(struct trail *t, char ret_name[static SEGMENT_NAME_MAX]);
 static inline void trail_freep(struct trail **t) { trail_free(*t); }
 
+/* Of what trail_append() returned: the record is none that any trail takes. */
+static inline bool trail_refuses(int error) { return error == -EINVAL || error == -EMSGSIZE || error == -ERANGE; }
+
 /* Encodes a record behind those that wait. ret_line (may be NULL): the line, valid until the next call. Returns 0,
  * -ENOBUFS (commit first), -ENOKEY (an epoch has to begin first), -EINVAL (an event that only the trail itself writes), or what record_encode() says. */
 int trail_append(struct trail *t, const struct audit_message_record *m, enum record_source source,

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "disk-child.h"
 #include "key.h"
+#include "look-again.h"
 #include "manager.h"
 #include "teardown.h"
 
@@ -17,7 +18,8 @@
 struct look {
         struct manager *manager;
         struct mapping_seen seen;      /* foreign: the mapping */
-        char uuid[37];                 /* gone: the volume; it may be another object by the time of the answer */
+        char uuid[37];                 /* changed: the volume; it may be another object by the time of the answer */
+        unsigned failures;             /* how often nobody could look */
 };
 
 static struct look *look_new(struct manager *m, const char *uuid) {
@@ -54,11 +56,38 @@ static struct volume *volume_of(const struct look *l) {
         return v && (v->state == VOLUME_ATTACHED || v->state == VOLUME_HELD || v->state == VOLUME_RECOVERY) ? v : NULL;
 }
 
+static void ask(struct look *l, struct volume *v);
+
+static int on_again(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
+        struct look *l = user;
+
+        look_again_begin(manager_volume_by_uuid(l->manager, l->uuid));         /* whose timer it is */
+        if (volume_of(l))
+                ask(l, volume_of(l));
+        else
+                free(l);
+        return 0;
+}
+
+/* Nobody could look: it is neither closed nor as it was. Its lease and its deadline go on. */
+static void again(struct look *l, struct volume *v, const char *why) {
+        if (l->failures == 0)
+                log_warning("%s: something happened to its mapping, and nobody could look at it: %s; tried again", v->name, why);
+        if (look_again(v, l->failures++, on_again, l) >= 0)
+                return;
+        log_alert("%s: its mapping is not looked at again: out of memory; \"systemctl restart cmkd\"", v->name);
+        free(l);
+}
+
 static void on_verified(const struct disk_reply *y, int fd, void *user) {
         struct look *l = user;
         struct volume *v = volume_of(l);
 
         safe_close(fd);
+        if (v && disk_reply_is_passing(y)) {
+                again(l, v, y->message);
+                return;
+        }
         free(l);
         if (!v || (y->flags & DISK_FLAG_OURS))
                 return;
@@ -71,40 +100,11 @@ static void on_verified(const struct disk_reply *y, int fd, void *user) {
                 manager_volume_forget(v->manager, v);
 }
 
-static void on_queried(const struct disk_reply *y, int fd, void *user) {
-        struct look *l = user;
-        struct volume *v = volume_of(l);
-        struct disk_request q;
-
-        safe_close(fd);
-        if (!v || y->error < 0 || (y->flags & DISK_FLAG_OURS)) {
-                free(l);
-                return;
-        }
-        volume_disk_request(v, DISK_OP_STEP_VERIFY, &q);
-        if (disk_child_start(l->manager->children, &q, -EBADF, -EBADF, TIMEOUT_USEC, on_verified, l, NULL) < 0)
-                free(l);
-}
-
-void adopt_gone(struct volume *v) {
-        struct look *l = look_new(v->manager, v->uuid);
-        struct disk_request q;
-
-        volume_disk_request(v, DISK_OP_QUERY, &q);
-        if (!l || disk_child_start(v->manager->children, &q, -EBADF, -EBADF, TIMEOUT_USEC, on_queried, l, NULL) < 0)
-                free(l);
-}
-
-static void on_held_queried(const struct disk_reply *y, int fd, void *user) {
+static void check_held(struct volume *v, const struct disk_reply *y) {
         static const char why[] = "it was resumed by somebody else while it was held";
-        struct look *l = user;
-        struct volume *v = volume_of(l);
         int r;
 
-        safe_close(fd);
-        free(l);
-        if (!v || v->state != VOLUME_HELD || y->error < 0 || !(y->flags & DISK_FLAG_OURS) ||
-            (y->flags & (DISK_FLAG_SUSPENDED|DISK_FLAG_ERROR_TABLE)))
+        if (v->state != VOLUME_HELD || (y->flags & (DISK_FLAG_SUSPENDED|DISK_FLAG_ERROR_TABLE)))
                 return;
         log_alert("%s: %s", v->name, why);
         record(v->manager, v, "resumed_elsewhere", NULL, why);
@@ -113,13 +113,40 @@ static void on_held_queried(const struct disk_reply *y, int fd, void *user) {
                 log_alert("%s: it could not be cut: %s", v->name, strerror(-r));
 }
 
-void adopt_held_changed(struct volume *v) {
-        struct look *l = look_new(v->manager, v->uuid);
+static void on_queried(const struct disk_reply *y, int fd, void *user) {
+        struct look *l = user;
+        struct volume *v = volume_of(l);
+        struct disk_request q;
+
+        safe_close(fd);
+        if (!v || (y->error >= 0 && (y->flags & DISK_FLAG_OURS))) {
+                free(l);
+                if (v)
+                        check_held(v, y);
+                return;
+        }
+        if (y->error < 0) {
+                again(l, v, y->message);
+                return;
+        }
+        volume_disk_request(v, DISK_OP_STEP_VERIFY, &q);
+        if (disk_child_start(l->manager->children, &q, -EBADF, -EBADF, TIMEOUT_USEC, on_verified, l, NULL) < 0)
+                again(l, v, "out of memory");
+}
+
+static void ask(struct look *l, struct volume *v) {
         struct disk_request q;
 
         volume_disk_request(v, DISK_OP_QUERY, &q);
-        if (!l || disk_child_start(v->manager->children, &q, -EBADF, -EBADF, TIMEOUT_USEC, on_held_queried, l, NULL) < 0)
-                free(l);
+        if (disk_child_start(l->manager->children, &q, -EBADF, -EBADF, TIMEOUT_USEC, on_queried, l, NULL) < 0)
+                again(l, v, "out of memory");
+}
+
+void adopt_changed(struct volume *v) {
+        struct look *l = look_new(v->manager, v->uuid);
+
+        if (l)
+                ask(l, v);
 }
 
 void adopt_pulled(struct volume *v, const char *below) {

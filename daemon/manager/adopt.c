@@ -11,6 +11,7 @@
 #include "disk-child.h"
 #include "drill.h"
 #include "key.h"
+#include "look-again.h"
 #include "manager.h"
 #include "mapping-watch.h"
 #include "mount-watch.h"
@@ -23,7 +24,6 @@
 #include "wrap-mark.h"
 
 #define QUERY_TIMEOUT_USEC (30 * USEC_PER_SEC)
-#define AGAIN_MAX_SEC 15u
 
 struct adoption {
         struct manager *manager;
@@ -77,7 +77,7 @@ static void leave(struct candidate *c) {
 static void give_up(struct candidate *c) {
         struct volume *v = volume_of(c);
 
-        if (v && v->state == VOLUME_CLOSED && !v->owner)
+        if (v && v->state == VOLUME_CLOSED && !v->owner && v->looks == 0)      /* the last one who looks forgets it */
                 manager_volume_forget(c->manager, v);
         leave(c);
 }
@@ -248,12 +248,11 @@ static void adopt_cut(struct candidate *c, struct volume *v, const struct disk_r
 static void ask(struct candidate *c);
 static void inspect(struct candidate *c, struct volume *v);
 
-static int on_again(sd_event_source *s, uint64_t usec _unused_, void *user) {
+static int on_again(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
         struct candidate *c = user;
         struct volume *v = volume_of(c);         /* whose timer it is */
 
-        (void) sd_event_source_set_destroy_callback(s, NULL);
-        v->look_timer = sd_event_source_disable_unref(v->look_timer);
+        look_again_begin(v);
         if (*c->seen.mapping)
                 ask(c);
         else
@@ -261,19 +260,13 @@ static int on_again(sd_event_source *s, uint64_t usec _unused_, void *user) {
         return 0;
 }
 
-/* Until somebody has looked; the start is over without that. The candidate is the timer's, which is the volume's. */
+/* Until somebody has looked; the start is over without that. */
 static void again(struct candidate *c, struct volume *v) {
-        unsigned doubled = MIN_OF(c->failures++, 4u);
-        uint64_t sec = MIN_OF(1u << doubled, AGAIN_MAX_SEC);
-
-        v->look_timer = sd_event_source_disable_unref(v->look_timer);
         count_out(c);
-        if (sd_event_add_time_relative(c->manager->event, &v->look_timer, CLOCK_BOOTTIME, sec * USEC_PER_SEC, 0, on_again, c) >= 0)
-                (void) sd_event_source_set_destroy_callback(v->look_timer, free);
-        else {
-                log_alert("%s: it is not looked at again: out of memory; \"systemctl restart cmkd\"", v->name);
-                free(c);
-        }
+        if (look_again(v, c->failures++, on_again, c) >= 0)
+                return;
+        log_alert("%s: it is not looked at again: out of memory; \"systemctl restart cmkd\"", v->name);
+        free(c);
 }
 
 /* That nobody looked says nothing about what is there, least of all that it is not ours: its mark and its deadline count when somebody has. */
@@ -311,8 +304,11 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         const char *why;
 
         safe_close(fd);
-        /* Meanwhile somebody may have begun something with it: what it leaves is looked at then. */
+        if (v)
+                v->looks -= v->looks > 0;                /* it may be another object than the one that was asked about */
+        /* Meanwhile somebody may have begun something with it, or forgotten it: what that leaves is looked at then. */
         if (!v || (v->state != VOLUME_CLOSED && v->state != VOLUME_CUT && !v->released && !(v->unseen && c->failures > 0))) {
+                mapping_watch_kick(c->manager->mappings);
                 leave(c);
                 return;
         }
@@ -382,6 +378,7 @@ static void ask(struct candidate *c) {
                 memcpy(v->device, q.device, sizeof(v->device));
         else if (n > 0)
                 c->elsewhere = stat(v->device, &st) >= 0 && st.st_rdev != makedev(below[0].major, below[0].minor);
+        v->looks++;
         if (disk_child_start(c->manager->children, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_recognized, c, NULL) < 0)
                 on_recognized(&no_memory, -EBADF, c);
 }

@@ -21,11 +21,10 @@ void adopt_start(struct manager *m, const struct breaker_slot *found, size_t n);
  * RECOVERY (or is cut); unseen as above. Nothing happens where an operation on the volume is under way. */
 void adopt_found(struct manager *m, const struct mapping_seen *s);
 
-/* The mapping of an open volume is not there any more: CLOSED, recorded, its deadline cleared, its keys dropped. */
-void adopt_gone(struct volume *v);
-
-/* Something happened to the mapping of a held volume: where somebody else resumed it, it is alarmed, recorded and cut. */
-void adopt_held_changed(struct volume *v);
+/* Something happened to the mapping of an open volume. It is not there any more: CLOSED, recorded, its deadline cleared, its keys dropped.
+ * It is held, and somebody else resumed it: alarmed, recorded and cut. Where nobody could look, nothing is decided and it is asked about
+ * again, as above. */
+void adopt_changed(struct volume *v);
 
 /* The disk below has been pulled: recorded, and torn down at once (role os: alarmed only). below: its name. */
 void adopt_pulled(struct volume *v, const char *below);

@@ -84,7 +84,7 @@ static int on_mapping(const struct mapping_seen *s, void *user) {
         if (v && volume_is_open(v)) {
                 if (streq(v->mapping, s->mapping)) {
                         if (v->state == VOLUME_HELD)
-                                adopt_held_changed(v);
+                                adopt_changed(v);
                 } else if (is_new_finding(w, s))
                         adopt_second(v, s);
         } else if (v || trust_find_uuid(m->trust, s->uuid))
@@ -137,7 +137,7 @@ static void look_at(struct volume *v) {
 
         if (may_go(v) && (mapping_sysfs_read(v->dev_major, v->dev_minor, &s) < 0 || !streq(s.uuid, v->uuid) ||
                           !streq(s.mapping, v->mapping)))
-                adopt_gone(v);
+                adopt_changed(v);
         else if (may_be_pulled(v))
                 look_below(v);
 }
@@ -186,7 +186,7 @@ static void look_at_skipped(struct mapping_watch *w) {
                 if (v)
                         look_at(v);
                 if (v && v->state == VOLUME_HELD)
-                        adopt_held_changed(v);
+                        adopt_changed(v);
         }
 }
 

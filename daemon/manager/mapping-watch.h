@@ -4,7 +4,7 @@
 /* Mappings that others make and close, and disks that are pulled, heard of from the kernel itself (no udevd is needed):
  *
  *   uevent ─► sysfs ─┬─ a volume of ours, closed or released ─► adopt_found()
- *                    ├─ its mapping has gone ─► adopt_gone()      ─ the disk below has ─► adopt_pulled()
+ *                    ├─ its mapping has gone ─► adopt_changed()    ─ the disk below has ─► adopt_pulled()
  *                    └─ a second mapping of an open volume, or one of a cmkd volume that is not listed: a finding
  *          ─► this machine was restored from a snapshot ─► manager_restored()
  *

@@ -67,7 +67,7 @@ int release_start(struct manager *m, const char *device, const char *what, uint3
                   const struct requester *who, operation_done done, void *user);
 
 /* Nobody will make the mapping: recorded, and the volume, which may be freed by this, is as it was before. Nothing happens
- * when it is not v->released. */
+ * when it is not v->released, nor while there may be one that nobody has looked at: that is asked again after RELEASE_UNUSED_USEC. */
 void release_unused(struct volume *v, const char *why);
 
 /* The same for a volume in RECOVERY, whose mapping stays as it is: unwrap, record, prove that its keyslot opens and that

@@ -26,10 +26,15 @@ static void back(struct volume *v) {
                 key_not_used(v);
 }
 
+/* There is one, and nobody could look at it yet, or somebody is just doing so: then it was used. */
+static bool may_be_mapped(const struct volume *v) {
+        return v->unseen || v->looks > 0;
+}
+
 void release_unused(struct volume *v, const char *why) {
         _cleanup_(freep) struct audit_message_record *r = malloc(sizeof(*r));
 
-        if (!v->released)
+        if (!v->released || may_be_mapped(v))
                 return;
         log_warning("%s: its key was given out and not used: %s", v->name, why);
         if (r) {
@@ -42,14 +47,15 @@ void release_unused(struct volume *v, const char *why) {
 }
 
 static int on_unused(sd_event_source *s, uint64_t usec _unused_, void *user) {
-        const struct volume *v = user;
+        struct volume *v = user;
+        int r;
 
-        /* There is one, and nobody could look at it yet. */
-        if (v->unseen && sd_event_source_set_time_relative(s, RELEASE_UNUSED_USEC) >= 0 &&
-            sd_event_source_set_enabled(s, SD_EVENT_ONESHOT) >= 0)
+        if (!may_be_mapped(v)) {
+                release_unused(v, "no mapping of it was seen in time");
                 return 0;
-        release_unused(user, "no mapping of it was seen in time");
-        return 0;
+        }
+        r = sd_event_source_set_time_relative(s, RELEASE_UNUSED_USEC);
+        return r < 0 ? r : sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
 static int wait_for_mapping(struct unlock *u) {

@@ -101,7 +101,8 @@ struct volume {
         bool taken_over;                   /* CLOSED: it is open by a mapping that stood when it was taken over, proven by its key */
         struct instant taken_over_at;      /* when that proof was asked for */
         bool unseen;                       /* ATTACHING: it is mapped, and nobody could look yet at what it is (adopt.h) */
-        sd_event_source *look_timer;       /* ... or CUT: at its header; the next try */
+        unsigned looks;                    /* under way at a mapping of it: children that have not answered (adopt.c) */
+        sd_event_source *look_timer;       /* ... or CUT: at its header; or open, and something happened to its mapping; the next try */
         bool released;                     /* ATTACHING: somebody else has the key and makes the mapping (release.c) */
         enum volume_state released_from;
         sd_event_source *released_timer;

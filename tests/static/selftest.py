@@ -183,6 +183,8 @@ FAULTS = {
     "units-no-mount-namespace": [{"daemon/data/cmkd.service": UNIT + "ProtectSystem=strict\n"}],
     "units-installed": [{"daemon/data/cmkd.socket": UNIT}, {"daemon/data/examples/x.socket": UNIT}],
     "units-refuse-stop": [{"daemon/data/cmkd.slice": None}, {"daemon/data/cmkd.slice": SLICE.replace("RefuseManualStop=yes\n", "")}],
+    "units-secret-memory": [{"daemon/data/cmkd.service": UNIT + "SystemCallFilter=@system-service\n"},
+                            {"daemon/data/cmkd.service": UNIT + "SystemCallFilter=@system-service\nSystemCallFilter=~memfd_secret\n"}],
     "units-stay-up": [{"daemon/data/cmkd.service": UNIT.replace("StartLimitIntervalSec=0\n", "")},
                       {"daemon/data/cmkd.service": UNIT.replace("Restart=always\n", "")},
                       {"daemon/data/cmkd.service": UNIT.replace("WatchdogSec=30", "WatchdogSec=0")},

@@ -149,6 +149,14 @@ def refuses_stop(tree):
             yield f"daemon/data/{name} is not there, or has no RefuseManualStop=yes"
 
 
+def secret_memory(tree):
+    """memfd_secret(2) is in no group of systemd 252, and a process that may not use it takes the next best memory without a word."""
+    for name in unit_files(tree):
+        filters = values(tree.text(name), "SystemCallFilter")
+        if filters and not filters[0].startswith("~") and "memfd_secret" not in " ".join(f for f in filters if not f.startswith("~")).split():
+            yield f"{name} has a list of the system calls that it may use, and memfd_secret is not on it"
+
+
 def stays_up(tree):
     """No unit gives up after some failures; what runs all the time is replaced when it hangs, and the last that memory goes for."""
     for name in unit_files(tree):

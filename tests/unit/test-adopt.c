@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/adopt.c daemon/manager/recognize.c daemon/manager/mapping-watch.c daemon/manager/uevent.c daemon/manager/volume.c daemon/manager/lease.c daemon/manager/lease-keys.c daemon/manager/key-track.c daemon/manager/policy.c daemon/manager/trust-find.c
+// sources: daemon/manager/adopt.c daemon/manager/look-again.c daemon/manager/recognize.c daemon/manager/mapping-watch.c daemon/manager/uevent.c daemon/manager/volume.c daemon/manager/lease.c daemon/manager/lease-keys.c daemon/manager/key-track.c daemon/manager/policy.c daemon/manager/trust-find.c
 // libs: libsystemd
 
 /* What stands when cmkd starts: that nobody could look at it is neither "not there" nor "opened by others". Marks, slots, sysfs and the
@@ -114,10 +114,17 @@ int disk_child_start(struct disk_children *c _unused_, const struct disk_request
         return 0;
 }
 
-int mapping_sysfs_for_each(int (*f)(const struct mapping_seen *s, void *user), void *user) {
-        const struct mapping_seen s = { .uuid = UUID, .mapping = "data1", .major = 253, .minor = 1 };
+static const struct mapping_seen listed = { .uuid = UUID, .mapping = "data1", .major = 253, .minor = 1 };
 
-        return is_mapped ? f(&s, user) : 0;
+int mapping_sysfs_for_each(int (*f)(const struct mapping_seen *s, void *user), void *user) {
+        return is_mapped ? f(&listed, user) : 0;
+}
+
+int mapping_sysfs_read(uint32_t major, uint32_t minor, struct mapping_seen *ret) {
+        if (!is_mapped || major != listed.major || minor != listed.minor)
+                return -ENOENT;
+        *ret = listed;
+        return 0;
 }
 
 int mapping_sysfs_below(uint32_t major _unused_, uint32_t minor _unused_, struct below *ret, size_t max _unused_) {
@@ -160,11 +167,9 @@ bool open_mark_has_progressed(const char *uuid _unused_) { return false; }
 bool pause_end(struct volume *v _unused_, const struct requester *who _unused_) { return false; }
 struct teardown *teardown_free(struct teardown *t _unused_) { return NULL; }
 struct unit_return *unit_return_free(struct unit_return *r _unused_) { return NULL; }
-int mapping_sysfs_read(uint32_t major _unused_, uint32_t minor _unused_, struct mapping_seen *ret _unused_) { return -ENOENT; }
 bool mapping_sysfs_exists(uint32_t major _unused_, uint32_t minor _unused_) { return true; }
 bool mapping_sysfs_has_other(uint32_t major _unused_, uint32_t minor _unused_, const char *name _unused_) { return false; }
-void adopt_gone(struct volume *v _unused_) { }
-void adopt_held_changed(struct volume *v _unused_) { }
+void adopt_changed(struct volume *v _unused_) { }
 void adopt_pulled(struct volume *v _unused_, const char *below _unused_) { fail(); }
 void adopt_second(struct volume *v _unused_, const struct mapping_seen *s _unused_) { fail(); }
 void adopt_foreign(struct manager *m _unused_, const struct mapping_seen *s _unused_) { fail(); }
@@ -440,6 +445,51 @@ static void test_released(void **state _unused_) {
         assert_string_equal(recorded, "attached polled ");
 }
 
+/* Whatever comes of what was begun meanwhile: the mapping that was seen before is looked at again. */
+static void test_attach_failed_meanwhile(void **state _unused_) {
+        for (unsigned forgotten = 0; forgotten < 2; forgotten++) {
+                manager.adopted = true;
+                n_children = 0;
+                *recorded = 0;
+                mapping_watch_kick(manager.mappings);
+                pass_time();
+                assert_int_equal(volume->looks, 1);
+                assert_int_equal(volume_set_state(volume, VOLUME_ATTACHING), 0);
+                if (forgotten)
+                        manager_volume_forget(&manager, volume);
+                somebody_looks(FLAGS);
+                pass_time();
+                if (!forgotten) {
+                        assert_int_equal(n_children, 1);
+                        assert_int_equal(volume_set_state(volume, VOLUME_CLOSED), 0);
+                        mapping_watch_made(manager.mappings, volume);
+                        pass_time();
+                }
+                assert_int_equal(n_children, 2);
+                somebody_looks(FLAGS);
+                assert_int_equal(volume->state, VOLUME_RECOVERY);
+                assert_int_equal(volume->looks, 0);
+                if (!forgotten)
+                        manager_volume_forget(&manager, volume);
+        }
+}
+
+/* Neither is left for the other to be looked at again, and again. */
+static void test_two_of_nothing(void **state _unused_) {
+        manager.adopted = true;
+        for (unsigned i = 0; i < 2; i++) {
+                mapping_watch_kick(manager.mappings);
+                pass_time();
+        }
+        assert_int_equal(volume->looks, 2);
+        somebody_looks(FLAGS|DISK_FLAG_ERROR_TABLE);
+        assert_non_null(volume);
+        somebody_looks(FLAGS|DISK_FLAG_ERROR_TABLE);
+        assert_null(volume);
+        pass_time();
+        assert_int_equal(n_children, 2);
+}
+
 /* ---- cut before ---- */
 
 static void inspected(int error) {
@@ -517,8 +567,8 @@ int main(void) {
                 TEST(test_looked_at), TEST(test_not_mapped), cmocka_unit_test_teardown(test_looked_at_later, tear_down),
                 TEST(test_cut_meanwhile), TEST(test_others_later), TEST(test_never_looked_at), TEST(test_goes_between_two_looks),
                 TEST(test_gone_later), TEST(test_pulled), TEST(test_renumbered), TEST(test_no_memory), TEST(test_while_we_run),
-                TEST(test_released), TEST(test_cut), TEST(test_cut_is_not_ours), TEST(test_cut_is_read_later),
-                TEST(test_cut_is_attached_meanwhile),
+                TEST(test_released), TEST(test_attach_failed_meanwhile), TEST(test_two_of_nothing), TEST(test_cut),
+                TEST(test_cut_is_not_ours), TEST(test_cut_is_read_later), TEST(test_cut_is_attached_meanwhile),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

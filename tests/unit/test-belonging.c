@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/audit/belonging.c daemon/audit/pins.c
+// sources: daemon/audit/belonging.c daemon/audit/linked.c daemon/audit/pins.c
 /* What an earlier start pinned, and what root put into its place. The kernel's objects are a table here, pins are files (pin-files.h). */
 
 #include "audit/belonging.h"

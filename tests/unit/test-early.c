@@ -67,6 +67,7 @@ static void write_early(unsigned n) {
 }
 
 static unsigned budget;         /* of append(): then it fails */
+static const char *as_event;    /* ... and what its second record is; NULL: what it is */
 
 static int append(void *user, const struct audit_message_record *m, const struct record *from) {
         uint64_t sequence;
@@ -74,7 +75,10 @@ static int append(void *user, const struct audit_message_record *m, const struct
         if (budget == 0)
                 return -ENOSPC;
         budget--;
-        return trail_append(user, m, from->source, NULL, &sequence);
+        message = *m;
+        if (as_event && from->sequence == 2)
+                snprintf(message.event, sizeof(message.event), "%s", as_event);
+        return trail_append(user, &message, from->source, NULL, &sequence);
 }
 
 static struct early_join join(struct trail *t, const struct trail_recovery *recovery, int expected) {
@@ -221,6 +225,28 @@ static void test_changed(void **state _unused_) {
         assert_int_equal(report.problems[0].kind, TRAIL_CHANGED);
 }
 
+/* Somebody wrote one that no trail takes: the others are joined, and it is said, also later. */
+static void test_refused(void **state _unused_) {
+        struct trail_recovery recovery;
+        struct early_join j;
+        struct trail *t;
+
+        write_early(5);
+        t = open_trail(real_dir, &recovery);
+        budget = 100;
+        as_event = "epoch";
+        j = join(t, &recovery, 0);
+        as_event = NULL;
+        assert_int_equal(j.records, 4);
+        assert_int_equal(j.last, 5);
+        assert_int_equal(j.n_problems, 1);
+        assert_non_null(strstr(j.problem, "number 2 "));
+        close_join(t, &j);
+        trail_free(t);
+        assert_true(verify() > 0);
+        assert_int_equal(report.problems[0].kind, TRAIL_REMOVED);
+}
+
 /* Whoever joins leaves one out, or the last ones: the numbers tell. */
 static void test_left_out(void **state _unused_) {
         struct trail_recovery recovery, forged;
@@ -299,6 +325,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_interrupted, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_two_boots, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_changed, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_left_out, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_never_closed, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_place, setup, teardown),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/audit/misses.c
+// sources: daemon/audit/misses.c daemon/audit/linked.c
 
 /* What the kernel passed a program over is said once, also by the next start, and from nothing where the program is another one. The
  * kernel's count and the map are this test's. */
@@ -33,7 +33,7 @@ int bpf_obj_get_info_by_fd(int fd, void *info, __u32 *size) {
                 ((struct bpf_link_info *) info)->prog_id = program;
         } else {
                 assert_int_equal(*size, sizeof(struct bpf_prog_info));
-                ((struct bpf_prog_info *) info)->recursion_misses = count;
+                *(struct bpf_prog_info *) info = (struct bpf_prog_info) { .id = program, .recursion_misses = count };
         }
         return 0;
 }

@@ -12,6 +12,7 @@
 
 #include "common/log.h"
 #include "manager/disk-child.h"
+#include "manager/encrypt-run.h"
 #include "manager/key.h"
 #include "manager/manager.h"
 #include "manager/mount-watch.h"

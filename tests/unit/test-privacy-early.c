@@ -72,6 +72,20 @@ static void write_early(unsigned n) {
         trail_free(t);
 }
 
+/* As whoever is root can: an event that only a sealed trail has. */
+static void write_foreign(void) {
+        _cleanup_(freep) struct record_line *line = malloc(sizeof(*line));
+        static const uint8_t zero[CHAIN_HASH_SIZE];
+
+        assert_non_null(line);
+        write_early(0);
+        audit_record_start(&message, "epoch", LOG_NOTICE, true);
+        audit_record_add(&message, "why", NAME);
+        assert_int_equal(record_encode(&message, RECORD_DAEMON, 1, zero, NULL, line), 0);
+        assert_int_equal(write_file_atomic(early_path, line->text, line->size, 0600), 0);
+        write_early(2);
+}
+
 static bool is_told(const char *where) {
         char command[256];
 
@@ -98,6 +112,20 @@ static struct record first_of(const char *path) {
         assert_int_equal(reader_open(path, &reader), 0);
         assert_int_equal(reader_next(reader, &r), 1);
         return r;
+}
+
+/* The others lose their names all the same, and recording begins. */
+static void one_that_no_trail_takes(void **state _unused_) {
+        char command[256];
+
+        write_foreign();
+        assert_int_equal(privacy_early(privacy, early_dir), 1);
+        assert_false(is_told(early_dir));
+        verified(early_path);
+        assert_int_equal(report.records, 4);
+        assert_int_equal(report.gaps, 1);
+        snprintf(command, sizeof(command), "grep -q early_left_out %.100s", early_path);
+        assert_int_equal(system(command), 0);
 }
 
 static void names_go_before_the_join(void **state _unused_) {
@@ -242,6 +270,7 @@ static void a_mistake_tells_no_names(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(names_go_before_the_join, setup, teardown),
+                cmocka_unit_test_setup_teardown(one_that_no_trail_takes, setup, teardown),
                 cmocka_unit_test_setup_teardown(tampered_before_is_said, setup, teardown),
                 cmocka_unit_test_setup_teardown(killed_between_trail_and_head, setup, teardown),
                 cmocka_unit_test_setup_teardown(nothing_to_do_without_one, setup, teardown),

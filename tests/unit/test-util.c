@@ -249,18 +249,18 @@ static void test_ini(void **state _unused_) {
 }
 
 static void test_random_up_to(void **state _unused_) {
-        unsigned seen[4] = {};
+        unsigned drawn[4] = {};
 
         assert_int_equal(random_up_to(0), 0);
         for (unsigned i = 0; i < 1000; i++) {
                 uint64_t n = random_up_to(3);
 
                 assert_in_range(n, 0, 3);
-                seen[n]++;
+                drawn[n]++;
                 assert_in_range(random_up_to(UINT64_C(1) << 60), 0, UINT64_C(1) << 60);
         }
-        for (unsigned i = 0; i < ELEMENTSOF(seen); i++)
-                assert_true(seen[i] > 0);
+        for (unsigned i = 0; i < ELEMENTSOF(drawn); i++)
+                assert_true(drawn[i] > 0);
 }
 
 int main(void) {
