@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Under which AppArmor profile the programs of cmkd run in a node, and what that refuses."""
 
+from .common import eventually
+
 # Not confined, and why: daemon/data/apparmor.d/cmkd
 UNCONFINED = {"cmkd-ladder"}
 DAEMONS = {"cmkd", "cmkd-audit", "cmkd-breaker"}
@@ -25,10 +27,15 @@ def profiles(node):
     return found
 
 
+def all_of(node, wanted):
+    found = profiles(node)
+    return found if set(wanted) <= set(found) else None
+
+
 def check(node, wanted=frozenset(DAEMONS)):
     """Each process is confined, in enforce; what tears volumes down is in PID 1's mount namespace."""
-    found = profiles(node)
-    assert set(wanted) <= set(found), (wanted, found)
+    # The worker ends after a release, and the next one needs a moment.
+    found = eventually(lambda: all_of(node, wanted), 30, f"{wanted} run")
     for program, (_, labels) in found.items():
         label = "unconfined" if program in UNCONFINED else f"{program} (enforce)"
         assert labels == {label}, f"{program} runs as {labels}, not as {label}"
