@@ -106,7 +106,7 @@ static __always_inline bool is_our_socket(const struct dentry *d) {
 /* The keys' socket is everybody's, and cmkd-keyscript runs in others' units. */
 SEC("lsm/unix_stream_connect")
 int on_unix_connect(__u64 *ctx) {
-        static const char run[] = "/run/cmkd/";
+        TEXT(run, "/run/cmkd/");
         struct dentry *d = BPF_CORE_READ((struct unix_sock *) ctx[1], path.dentry);
         char name[32] = "";
         struct cmkd_event *e;
@@ -326,7 +326,7 @@ int on_settime(__u64 *ctx) {
 /* Independent of ftrace, unlike all the others: ftrace_enabled=0 would silence them without a word. */
 SEC("cgroup/sysctl")
 int on_sysctl(struct bpf_sysctl *ctx) {
-        static const char want[] = "kernel/ftrace_enabled";
+        TEXT(want, "kernel/ftrace_enabled");
         char name[32] = "";
         struct cmkd_event *e;
         __u32 how;

@@ -18,12 +18,12 @@
  * one of its characters. */
 #define IS_BEGUN(name, want)                                                    \
         ({                                                                      \
-                static const char text[] = want;                                \
+                TEXT(text, want);                                               \
                 bpf_strncmp((name), sizeof(text) - 1, text) == 0;               \
         })
 #define IS_WHOLE(name, want)                                                    \
         ({                                                                      \
-                static const char text[] = want;                                \
+                TEXT(text, want);                                               \
                 bpf_strncmp((name), sizeof(text), text) == 0;                   \
         })
 

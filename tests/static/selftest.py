@@ -168,6 +168,7 @@ FAULTS = {
         {"Makefile": GOOD["Makefile"] + "# https://py" "pi.org/\n"},
     ],
     "source-top-level": [{"notes/x.h": SPDX}],
+    "source-bpf-texts": [{"bpf/x.h": "// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause\nstatic const char run[] = \"/run/\";\n"}],
     "tests-name-their-sources": [{"tests/unit/test-x.c": "// sources: daemon/manager/leases.c\n"}],
     "units-verify": [
         {"daemon/data/cmkd.service": UNIT + "Restart=sometimes\n"},

@@ -90,3 +90,12 @@ def test_sources(tree):
             for source in found.group(1).split() if found else ():
                 if source not in tree.files:
                     yield f"{name} names {source}, which is not there"
+
+
+def bpf_texts(tree):
+    """The compiler may put them where the type information does not look for them: bpf/emit.h, TEXT()."""
+    for name in tree.files:
+        if name.startswith("bpf/") and name != "bpf/emit.h":
+            for number, line in enumerate(tree.lines(name), 1):
+                if re.search(r"\bstatic const char \w+\[\w*\] = ", line):
+                    yield f"{name}:{number} is a text without TEXT()"

@@ -64,7 +64,7 @@ for line in sys.stdin:
     os.kill(pid, signal.SIGKILL)
     last[service] = pid
     print(service, pid, flush=True)
-""".replace("EVENT", "776").replace("MANY", "6000")
+""".replace("EVENT", "792").replace("MANY", "6000")
 # Opens a second by each of two: three events. Emulated and beside others the trail takes a few hundred a second, and a start seconds.
 RATE = 25
 
