@@ -15,6 +15,10 @@ struct {
         __uint(pinning, LIBBPF_PIN_BY_NAME);
 } events SEC(".maps");
 
+/* Left to itself the compiler puts some into a section of strings, and says where in the type information as if it were .rodata: the kernel
+ * refuses all of that then, and the object has none. */
+#define TEXT(name, text) static const char name[] SEC(".rodata") = text
+
 #define COUNTERS(name, kind)                              \
         struct {                                          \
                 __uint(type, kind);                       \
@@ -23,10 +27,6 @@ struct {
                 __type(value, __u64);                     \
                 __uint(pinning, LIBBPF_PIN_BY_NAME);      \
         } name SEC(".maps")
-
-/* Left to itself the compiler puts some into a section of strings, and says where in the type information as if it were .rodata: the kernel
- * refuses all of that then, and the object has none. */
-#define TEXT(name, text) static const char name[] SEC(".rodata") = text
 
 COUNTERS(lost, BPF_MAP_TYPE_PERCPU_ARRAY);
 COUNTERS(submitted, BPF_MAP_TYPE_PERCPU_ARRAY);
