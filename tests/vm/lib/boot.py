@@ -427,7 +427,7 @@ class Encrypted:
 
     def check_splats(self, allowed=()):
         for node in self.nodes:
-            said = node.console + (node.ordering_cycles() if node.alive() and node.booted else "")
+            said = node.console + (node.journal_splats() if node.alive() and node.booted else "")
             found = splat.find(said, node.state["accel"] == "tcg", allowed)
             if found:
                 raise HarnessError(f"kernel splat: {found[0]}")

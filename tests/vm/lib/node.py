@@ -307,9 +307,10 @@ class Node:
     def console(self):
         return (self.directory / "console.log").read_text(errors="replace")
 
-    def ordering_cycles(self):
-        """What systemd said when it had to break an ordering of units; for whoever looks for splats."""
-        return self.sh("journalctl -b _PID=1 --no-pager -o cat | grep -i 'ordering cycle'", check=False, timeout=60).out
+    def journal_splats(self):
+        """What systemd said when it had to break an ordering of units, and what sanitizers say; for whoever looks for splats."""
+        who = "" if install.SANITIZE else "_PID=1"
+        return self.sh(f"journalctl -b {who} --no-pager -o cat | grep -iE 'ordering cycle|Sanitizer: |runtime error: '", check=False, timeout=60).out
 
     def log_to(self, directory):
         """Leaves what explains a failure: journal, dmesg, console, QEMU's words."""

@@ -9,6 +9,7 @@ DENIED = re.compile(
     r"Kernel panic|soft lockup|hard LOCKUP|refcount_t:|UBSAN:|KASAN:|KFENCE:|kernel BUG at|list_(add|del) corruption|"
     r"unregister_netdevice: waiting|Internal error|scheduling while atomic|sleeping function called|"
     r"[Oo]rdering cycle|"
+    r"Sanitizer: |runtime error: |"
     # what a profile of ours lacks; of others, what a test does on purpose
     r"apparmor=\"DENIED\".* profile=\"cmkd")
 # An emulated guest on a busy host may not get a CPU for 20 seconds: what the watchdogs then say is about the host.

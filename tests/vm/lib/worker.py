@@ -90,7 +90,7 @@ class Worker:
         """What the kernel said since the test began; nothing if the node is gone, which may be the test's point."""
         try:
             text = self.node.out("dmesg", timeout=60)
-            return text[max(text.rfind(self.marker), 0):] + "\n" + self.node.ordering_cycles()
+            return text[max(text.rfind(self.marker), 0):] + "\n" + self.node.journal_splats()
         except NodeLost:
             return ""
 
