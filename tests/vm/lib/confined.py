@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Under which AppArmor profile the programs of cmkd run in a node, and what that refuses."""
 
+from . import install
 from .common import eventually
 
 # Not confined, and why: daemon/data/apparmor.d/cmkd
 UNCONFINED = {"cmkd-ladder"}
+MODE = "complain" if install.SANITIZE else "enforce"
 DAEMONS = {"cmkd", "cmkd-audit", "cmkd-breaker"}
 # The program, its profile and its mount namespace, of each process that lives
 LOOK = """
@@ -37,7 +39,7 @@ def check(node, wanted=frozenset(DAEMONS)):
     # The worker ends after a release, and the next one needs a moment.
     found = eventually(lambda: all_of(node, wanted), 30, f"{wanted} run")
     for program, (_, labels) in found.items():
-        label = "unconfined" if program in UNCONFINED else f"{program} (enforce)"
+        label = "unconfined" if program in UNCONFINED else f"{program} ({MODE})"
         assert labels == {label}, f"{program} runs as {labels}, not as {label}"
     host = node.out("readlink /proc/1/ns/mnt")
     for program in (DAEMONS | {"cmkd-disk", "cmkd-ladder"}) & set(found):
