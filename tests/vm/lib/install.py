@@ -13,9 +13,11 @@ KEPT = "CMKD_PRODUCT_TAR"
 # CMKD_SANITIZE=address,undefined: what is installed is built so, and brings the host's libraries for it: the guest is of its release. The
 # profiles of AppArmor, which know nothing of such programs, only complain then.
 SANITIZE = os.environ.get("CMKD_SANITIZE", "")
-# In each program: not all are started by a unit. Leaks are looked for by ptrace, which cmkd does not let anybody do.
+SLOWER = 4 if SANITIZE else 1
+# In each program: not all are started by a unit. Leaks are looked for by ptrace, which cmkd does not let anybody do. What is freed is kept
+# back up to that size, so that memory does not seem to grow.
 OPTIONS = """const char *__asan_default_options(void);
-const char *__asan_default_options(void) { return "detect_leaks=0:log_to_syslog=1"; }
+const char *__asan_default_options(void) { return "detect_leaks=0:log_to_syslog=1:quarantine_size_mb=4:thread_local_quarantine_size_kb=64"; }
 """
 LIBRARIES = {"address": "libasan.so", "undefined": "libubsan.so"}
 
