@@ -96,6 +96,29 @@ int header_backup_first(const struct invocation *in) {
         return *path ? backup_into(&c, in->args[0], path, &name) : EXIT_CODE_DONE;
 }
 
+int header_remove(const struct invocation *in, const char *member, const char *question, const char *done, const char *nothing) {
+        _cleanup_(call_release) struct call c = {};
+        const char *name;
+        int code, r, changed;
+
+        code = confirm(in, question);
+        if (code == EXIT_CODE_DONE)
+                code = header_backup_first(in);
+        if (code == EXIT_CODE_DONE)
+                code = call_begin(&c, BUS_MANAGER, member);
+        if (code == EXIT_CODE_DONE)
+                code = call_send(&c, sd_bus_message_append(c.request, "s", in->args[0]));
+        if (code != EXIT_CODE_DONE)
+                return code;
+        r = sd_bus_message_read(c.reply, "sb", &name, &changed);
+        if (r < 0)
+                return call_misunderstood(r);
+        if (has_option(in, OPTION_JSON))
+                return print_json_answer(name, "changed", changed);
+        printf("%s: %s\n", name, changed ? done : nothing);
+        return EXIT_CODE_DONE;
+}
+
 /* ---- restore ---- */
 
 static int print_restored(const struct invocation *in, const char *name, bool changed) {

@@ -205,31 +205,13 @@ int verb_recovery_key_rotate(const struct invocation *in) {
 }
 
 int verb_recovery_key_remove(const struct invocation *in) {
-        _cleanup_(call_release) struct call c = {};
-        int code, r, changed;
         char question[512];
-        const char *name;
+        int code = check_what(in->args[0]);
 
-        code = check_what(in->args[0]);
         snprintf(question, sizeof(question), "The recovery key of %s will not open it any more; without the vault "
                  "nothing will.", in->args[0]);
-        if (code == EXIT_CODE_DONE)
-                code = confirm(in, question);
-        if (code == EXIT_CODE_DONE)
-                code = header_backup_first(in);
-        if (code == EXIT_CODE_DONE)
-                code = call_begin(&c, BUS_MANAGER, "RecoveryKeyRemove");
-        if (code == EXIT_CODE_DONE)
-                code = call_send(&c, sd_bus_message_append(c.request, "s", in->args[0]));
-        if (code != EXIT_CODE_DONE)
-                return code;
-        r = sd_bus_message_read(c.reply, "sb", &name, &changed);
-        if (r < 0)
-                return call_misunderstood(r);
-        if (has_option(in, OPTION_JSON))
-                return print_json_answer(name, "changed", changed);
-        printf(changed ? "The recovery key of %s is removed\n" : "%s has no recovery key\n", name);
-        return EXIT_CODE_DONE;
+        return code != EXIT_CODE_DONE ? code : header_remove(in, "RecoveryKeyRemove", question, "its recovery key is removed",
+                                                             "it has no recovery key");
 }
 
 /* Reads a line from the terminal without showing it, or what standard input has. Returns 0 or -errno. */

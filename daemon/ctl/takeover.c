@@ -112,27 +112,9 @@ int take_over(const struct invocation *in) {
 }
 
 int remove_old_keyslots(const struct invocation *in) {
-        _cleanup_(call_release) struct call c = {};
         char question[512];
-        const char *name;
-        int code, r, changed;
 
         snprintf(question, sizeof(question), "Nothing but its keys in vaults, and its recovery key if it has one, opens %.300s any more.",
                  in->args[0]);
-        code = confirm(in, question);
-        if (code == EXIT_CODE_DONE)
-                code = header_backup_first(in);
-        if (code == EXIT_CODE_DONE)
-                code = call_begin(&c, BUS_MANAGER, "KeyslotsRemove");
-        if (code == EXIT_CODE_DONE)
-                code = call_send(&c, sd_bus_message_append(c.request, "s", in->args[0]));
-        if (code != EXIT_CODE_DONE)
-                return code;
-        r = sd_bus_message_read(c.reply, "sb", &name, &changed);
-        if (r < 0)
-                return call_misunderstood(r);
-        if (has_option(in, OPTION_JSON))
-                return print_json_answer(name, "changed", changed);
-        printf(changed ? "The old keyslots of %s are removed\n" : "%s has no old keyslots\n", name);
-        return EXIT_CODE_DONE;
+        return header_remove(in, "KeyslotsRemove", question, "its old keyslots are removed", "it has no old keyslots");
 }

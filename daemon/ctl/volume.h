@@ -27,6 +27,10 @@ int append_terms(struct sd_bus_message *m, const struct key_terms *t);
  * question on a terminal (not with --yes or --json), where it is to go, if anywhere. */
 int header_backup_first(const struct invocation *in);
 
+/* Takes ways in out of the header of the volume that the first argument names, after a yes to the question and a copy as above. member: the
+ * manager's method; done, nothing: what is said of the volume. Returns an exit code. */
+int header_remove(const struct invocation *in, const char *member, const char *question, const char *done, const char *nothing);
+
 /* excess.c: says on standard error what else than reading it, wrapping and unwrapping this node may do with the keys that are to be enrolled:
  * first, and those of further --key. Says nothing where that cannot be found out. */
 void note_excess(const struct invocation *in, const char *first);

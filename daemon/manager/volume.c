@@ -186,12 +186,9 @@ int volume_may_cut(const struct volume *v, const char **ret_why) {
         }
 }
 
-int volume_may_hold(const struct volume *v, const char **ret_why) {
+/* In whatever state but attached or held */
+static int refuse_unattached(const struct volume *v, const char **ret_why) {
         switch (v->state) {
-        case VOLUME_ATTACHED:
-                return 0;
-        case VOLUME_HELD:
-                return refuse(-EALREADY, "it is held already", ret_why);
         case VOLUME_RECOVERY:
                 return refuse(-EBUSY, "it was opened without cmkd (recovery): detach or cut it", ret_why);
         case VOLUME_CLOSED:
@@ -203,20 +200,25 @@ int volume_may_hold(const struct volume *v, const char **ret_why) {
         }
 }
 
+int volume_may_hold(const struct volume *v, const char **ret_why) {
+        switch (v->state) {
+        case VOLUME_ATTACHED:
+                return 0;
+        case VOLUME_HELD:
+                return refuse(-EALREADY, "it is held already", ret_why);
+        default:
+                return refuse_unattached(v, ret_why);
+        }
+}
+
 int volume_may_resume(const struct volume *v, const char **ret_why) {
         switch (v->state) {
         case VOLUME_HELD:
                 return 0;
         case VOLUME_ATTACHED:
                 return refuse(-EALREADY, "it is not held", ret_why);
-        case VOLUME_RECOVERY:
-                return refuse(-EBUSY, "it was opened without cmkd (recovery): detach or cut it", ret_why);
-        case VOLUME_CLOSED:
-        case VOLUME_CUT:
-        case VOLUME_LINGERING:
-                return refuse(-ENOTCONN, "it is not attached", ret_why);
         default:
-                return refuse_busy(v, "another operation on it is under way", ret_why);
+                return refuse_unattached(v, ret_why);
         }
 }
 

@@ -226,9 +226,9 @@ static void a_volume_is_taken_over(void **state _unused_) {
         tear_down(NULL);
         assert_int_equal(RUN(verb_enroll, "data", "--remove-old-keyslots")->code, EXIT_CODE_USAGE);
         tear_down(NULL);
-        assert_string_equal(RUN(verb_enroll, "data", "--remove-old-keyslots", "--yes")->out, "The old keyslots of data are removed\n");
+        assert_string_equal(RUN(verb_enroll, "data", "--remove-old-keyslots", "--yes")->out, "data: its old keyslots are removed\n");
         tear_down(NULL);
-        assert_string_equal(RUN(verb_enroll, "other", "--remove-old-keyslots", "--yes")->out, "other has no old keyslots\n");
+        assert_string_equal(RUN(verb_enroll, "other", "--remove-old-keyslots", "--yes")->out, "other: it has no old keyslots\n");
 }
 
 static void what_others_changed_is_enrolled(void **state _unused_) {
