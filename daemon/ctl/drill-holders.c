@@ -88,6 +88,16 @@ static bool once(enum drill_holder h, const struct use *u) {
         }
 }
 
+static bool noted(enum drill_holder h, const struct use *u, struct drill_use *note) {
+        uint64_t now = now_boottime_usec();
+
+        if (!once(h, u))
+                return false;
+        __atomic_store_n(&note->last_usec, now, __ATOMIC_RELEASE);
+        __atomic_add_fetch(&note->n, 1, __ATOMIC_RELAXED);
+        return true;
+}
+
 static _Noreturn void holder_main(struct drill_page *p, enum drill_holder h, const char *node,
                                   const uint8_t *pattern, pid_t keeper, int ready) {
         static const char *const names[_DRILL_HOLDER_MAX] = { "drill-writer", "drill-mapped", "drill-cwd", "drill-raw" };
@@ -98,7 +108,7 @@ static _Noreturn void holder_main(struct drill_page *p, enum drill_holder h, con
         (void) prctl(PR_SET_NAME, names[h]);
         u.block = aligned_alloc(DRILL_BLOCK, DRILL_BLOCK);
         errno = ENOMEM;
-        if (!u.block || begin(h, &u, node) < 0 || !once(h, &u)) {
+        if (!u.block || begin(h, &u, node) < 0 || !noted(h, &u, note)) {
                 give_up(p, names[h]);
                 (void) !write(ready, "x", 1);
                 _exit(1);
@@ -106,12 +116,7 @@ static _Noreturn void holder_main(struct drill_page *p, enum drill_holder h, con
         (void) !write(ready, ".", 1);
         close(ready);
         for (;;) {
-                uint64_t now = now_boottime_usec();
-
-                if (once(h, &u)) {
-                        __atomic_store_n(&note->last_usec, now, __ATOMIC_RELEASE);
-                        __atomic_add_fetch(&note->n, 1, __ATOMIC_RELAXED);
-                }
+                (void) noted(h, &u, note);
                 (void) nanosleep(&(struct timespec) { .tv_nsec = PAUSE_NSEC }, NULL);
         }
 }
