@@ -80,7 +80,7 @@ if ls /usr/lib/tmpfiles.d/cmkd* >/dev/null 2>&1; then systemd-tmpfiles --create 
 if ls /usr/lib/systemd/catalog/cmkd* >/dev/null 2>&1; then journalctl --update-catalog; fi
 systemctl daemon-reload
 udevadm control --reload
-if aa-enabled --quiet; then apparmor_parser --replace --write-cache /etc/apparmor.d/cmkd; fi
+if [ -e /etc/apparmor.d/cmkd ] && aa-enabled --quiet; then apparmor_parser --replace --write-cache /etc/apparmor.d/cmkd; fi
 busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig
 """
 # What a node runs, with the archive as its stdin.
