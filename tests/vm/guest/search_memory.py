@@ -3,9 +3,10 @@
 """Searches all memory of processes for byte strings: search_memory.py PID... < lines NAME=HEX
 
 Prints one JSON object: {PID: {"comm": ..., "bytes": searched, "skipped": mappings that cannot be read, "found": [NAME...]}}.
-A process that cannot be read at all is an error. Mappings are read in pieces that overlap by the longest string.
+A process that cannot be read at all is an error; one that ended is left out. Mappings are read in pieces that overlap by the longest string.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -49,7 +50,11 @@ def main():
     for line in sys.stdin:
         name, _, text = line.strip().partition("=")
         wanted[name] = bytes.fromhex(text)
-    print(json.dumps({pid: search(int(pid), wanted) for pid in sys.argv[1:]}))
+    found = {}
+    for pid in sys.argv[1:]:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found[pid] = search(int(pid), wanted)
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

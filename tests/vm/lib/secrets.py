@@ -8,7 +8,7 @@ from .common import VM
 
 HOLDER = ("import os, sys, time; key = bytearray(bytes.fromhex(sys.stdin.readline()));"
           "print('holds', os.getpid(), flush=True); time.sleep(300)")
-PROGRAMS = ["cmkd", "cmkd-vault", "cmkd-audit", "cmkd-breaker"]
+PROGRAMS = ["cmkd", "cmkd-vault", "cmkd-audit", "cmkd-breaker", "cmkd-disk", "cmkd-ladder"]
 
 
 def push(node):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether the harness notices what it must: tests that are made to go wrong, and what has to be said of each."""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import tempfile
 
 HEAD = '"""Made to go wrong (or right), to check the harness."""\nINSTALL = False\n'
+SAID = 'node.sh("systemd-run -q --wait echo \'%s\' && journalctl --sync")'
 KMSG = 'node.sh(["/bin/sh", "-c", "echo \'%s\' > /dev/kmsg"])'
 
 # name: (settings, body, what the runner has to say)
@@ -20,6 +22,9 @@ CASES = {
             "printf '[Unit]\\nAfter=b.service\\n[Service]\\nExecStart=true\\n' > a.service && "
             "printf '[Unit]\\nAfter=a.service\\nWants=a.service\\n[Service]\\nExecStart=true\\n' > b.service && "
             "systemctl daemon-reload && systemctl start b.service")""", r"^FAIL node-cycle .*splat: .*ordering cycle"),
+    "node-sanitizer-kernel": ('SHARE = "self"', KMSG % "==1==ERROR: AddressSanitizer: made up", r"^FAIL node-sanitizer-kernel .*splat: .*AddressSanitizer"),
+    "node-sanitizer-journal": ('SHARE = "self"', SAID % "x.c:1:1: runtime error: made up",
+                               r"^FAIL node-sanitizer-journal .*splat: .*runtime error"),
     "node-assertion": ('SHARE = "self"', "assert node.out('echo 1') == '2', 'one is not two'", r"^FAIL .*one is not two"),
     "node-exit-status": ('SHARE = "self"', "node.sh('exit 5')", r"^FAIL node-exit-status .*exit 5"),
     "node-no-verdict": ('SHARE = "self"', "import os; os._exit(0)", r"^FAIL node-no-verdict .*no verdict"),
@@ -42,13 +47,14 @@ def main(run, guest):
         directory = pathlib.Path(name)
         write_tests(directory)
         argv = [sys.executable, "-B", str(run), "--guest", guest, "--dir", name, "--artifacts", str(directory / "logs")]
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                              env={**os.environ, "CMKD_SANITIZE": "address,undefined"})       # so that reports are looked for
         passed = 0
         for case, (_, _, wanted) in CASES.items():
             good = re.search(wanted, done.stdout, re.MULTILINE)
             passed += bool(good)
             print(f"{'ok' if good else 'FAIL'} self-check {case}" + ("" if good else f": wanted /{wanted}/"))
-        counts = re.search(r"^2 passed, 9 failed, 1 skipped$", done.stdout, re.MULTILINE)
+        counts = re.search(r"^2 passed, 11 failed, 1 skipped$", done.stdout, re.MULTILINE)
         total = bool(counts and done.returncode)
         print(f"{'ok' if total else 'FAIL'} self-check summary and exit status")
         if not total or passed < len(CASES):
