@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define PINS_MAX 128u
+#define LOOKS_AT_MOST 10u                  /* at the directory alone, in a row */
 
 struct pin {
         char name[PIN_NAME_MAX];
@@ -18,6 +19,8 @@ struct pin {
 
 struct pins {
         char dir[128];
+        struct stat seen;                  /* the directory, at the last look */
+        unsigned looks;                    /* at which it was the same */
         size_t n;
         struct pin pins[PINS_MAX];
 };
@@ -60,6 +63,7 @@ int pins_hold(struct pins *p, const char *name, int fd) {
         else
                 pin = p->pins + p->n++;
         *pin = (struct pin) { .fd = fd };
+        p->looks = 0;
         snprintf(pin->name, sizeof(pin->name), "%s", name);
         return 0;
 }
@@ -75,6 +79,7 @@ void pins_was_missing(struct pins *p, const char *name) {
 
         if (pin)
                 pin->was_missing = true;
+        p->looks = 0;
 }
 
 int pin_object_of(int fd, struct pin_object *ret) {
@@ -130,7 +135,22 @@ static int put_back(const struct pins *p, const struct pin *pin, const char *pat
         return bpf_obj_pin(pin->fd, path) < 0 ? -errno : 0;
 }
 
+/* Who removes or replaces a pin changes the directory. Its time has the kernel's tick for a unit: what was done within the tick of the last
+ * look is seen at a second one. Somebody who mounts a file over a pin does not change it: now and then each pin is looked at anyway. */
+static bool is_unchanged(struct pins *p) {
+        struct stat st = {};
+        bool is_same = lstat(p->dir, &st) >= 0 && is_same_inode(&st, &p->seen);
+
+        p->seen = st;
+        p->looks = is_same ? p->looks + 1 : 0;
+        if (p->looks > LOOKS_AT_MOST)
+                p->looks = 1;
+        return p->looks > 1;
+}
+
 void pins_check(struct pins *p, pins_missing missing, void *user) {
+        if (is_unchanged(p))
+                return;
         for (size_t i = 0; i < p->n; i++) {
                 struct pin *pin = p->pins + i;
                 char path[PATH_MAX];
@@ -146,5 +166,7 @@ void pins_check(struct pins *p, pins_missing missing, void *user) {
                                 missing(user, pin->name, r, false);
                 }
                 pin->is_gone = r < 0;
+                if (r < 0)
+                        p->looks = 0;
         }
 }

@@ -37,5 +37,6 @@ struct pin_object {
 /* Returns 0 or -errno: nothing of the kind. */
 int pin_object_of(int fd, struct pin_object *ret);
 
-/* Looks for each pin; calls missing for those that were removed since, or replaced, and puts them back. */
+/* To be called each second, or less often: looks whether the directory changed, and at each pin if it did, at every tenth call, and after a
+ * change once more; calls missing for those that were removed since, or replaced, and puts them back. */
 void pins_check(struct pins *p, pins_missing missing, void *user);

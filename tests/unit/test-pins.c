@@ -52,7 +52,20 @@ static void on_missing(void *user _unused_, const char *name, int error, bool de
         last_detached = detached;
 }
 
+/* Looks are a second apart: what happens between two of them has another time than what was seen. */
+static void pass_a_tick(void) {
+        const struct timespec little = { .tv_nsec = 1000000 };
+        struct timespec began, now;
+
+        assert_int_equal(clock_gettime(CLOCK_REALTIME_COARSE, &began), 0);
+        do {
+                nanosleep(&little, NULL);
+                assert_int_equal(clock_gettime(CLOCK_REALTIME_COARSE, &now), 0);
+        } while (now.tv_sec == began.tv_sec && now.tv_nsec == began.tv_nsec);
+}
+
 static unsigned check(struct pins *p) {
+        pass_a_tick();
         n_said = 0;
         pins_check(p, on_missing, NULL);
         return n_said;
@@ -141,6 +154,24 @@ static void looked_into_once(void **state) {
         assert_int_equal(n_looked, 2);
 }
 
+/* As soon as one is removed; within ten looks if something is mounted over it, which its directory does not tell. */
+static void unchanged_is_left_alone(void **state) {
+        _cleanup_(closep) int fd = -EBADF;
+        unsigned n;
+
+        for (unsigned i = 0; i < 5; i++)
+                assert_int_equal(check(*state), 0);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(check(*state), 1);
+        for (unsigned i = 0; i < 5; i++)
+                assert_int_equal(check(*state), 0);
+        fd = open(path, O_WRONLY|O_TRUNC|O_CLOEXEC);
+        assert_true(fd >= 0 && write_all(fd, "bpf-link 41", 11) >= 0);
+        for (n = 1; check(*state) == 0; n++)
+                assert_true(n < 10);
+        assert_true(n > 1);
+}
+
 /* Another one, another kind with the same number, no pin at all: each takes the place of what was there. */
 static void replaced_is_put_back(void **state) {
         static const struct { const char *kind; uint32_t id; } others[] = { { "bpf-link", 41 }, { "bpf-map", 40 }, { "none", 40 } };
@@ -194,6 +225,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(directory_is_made_again, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(found_missing_is_said, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(looked_into_once, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(unchanged_is_left_alone, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(replaced_is_put_back, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(no_pin_at_all, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(nothing_is_made_above, set_up, tear_down),
