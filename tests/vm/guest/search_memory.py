@@ -13,6 +13,7 @@ import re
 import sys
 
 STEP = 1 << 20
+RESERVED = 1 << 35       # as much has no program, but for the address space that AddressSanitizer sets aside
 
 
 def mappings(pid):
@@ -27,6 +28,8 @@ def search(pid, wanted):
     total, skipped, found = 0, [], set()
     memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
     for start, end, mode, name in mappings(pid):
+        if end - start >= RESERVED:
+            continue
         at, tail = start, b""
         while at < end:
             try:
