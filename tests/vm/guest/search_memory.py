@@ -13,7 +13,7 @@ import re
 import sys
 
 STEP = 1 << 20
-RESERVED = 1 << 35       # as much has no program, but for the address space that AddressSanitizer sets aside
+RESERVED = 1 << 32       # no program of ours has as much, but for the address space that AddressSanitizer sets aside
 
 
 def mappings(pid):
