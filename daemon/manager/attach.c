@@ -43,13 +43,9 @@ static void on_active(const struct disk_reply *y, int fd, void *user) {
         struct outcome o = {};
 
         safe_close(fd);
-        if (!unlock_went_well(u, y))
+        turn_end(&u->turn);
+        if (!unlock_went_well(u, y) || unlock_was_overtaken(u))
                 return;
-        if (v->state != VOLUME_ATTACHING && v->state != VOLUME_RESUMING && v->state != VOLUME_RECOVERY) {
-                outcome_set(&o, EXIT_CODE_REVOKED, "%s: it was cut meanwhile", v->name);
-                unlock_fail(u, &o, "failed");
-                return;
-        }
         unlock_report_foreign(u, y);
         if (u->before != VOLUME_HELD) {
                 v->dev_major = y->dev_major;
@@ -77,8 +73,18 @@ static void on_active(const struct disk_reply *y, int fd, void *user) {
         unlock_end(u, &o);
 }
 
-static void activate(struct unlock *u) {
+static void open_it(struct unlock *u) {
         unlock_run(u, u->before == VOLUME_HELD ? DISK_OP_RESUME : DISK_OP_ACTIVATE, on_active);
+}
+
+static void on_open_turn(void *user) {
+        if (!unlock_was_overtaken(user))
+                open_it(user);
+}
+
+static void activate(struct unlock *u) {
+        if (turn_take(&u->manager->opens, &u->turn, on_open_turn, u))
+                open_it(u);
 }
 
 static void claim_failed(struct unlock *u, const struct disk_reply *y, const char *why) {

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,22 +22,9 @@ static const struct { const char *path, *socket; } programs[_PROGRAM_MAX] = {
         [PROGRAM_LADDER] = { DISK_PROGRAMS "cmkd-ladder", LADDER_SOCKET },
 };
 
-/* Looks at headers at a time: a node may attach hundreds of volumes at once, and each look has its deadline, from when it begins. One that takes
- * long, of a disk that does not answer, holds up nobody else after that time. */
-#define LOOKS_MAX 16u
-#define LOOK_TURN_USEC (5 * USEC_PER_SEC)
-
 struct disk_children {
         sd_event *event;
         struct disk_template *templates[_PROGRAM_MAX];
-        unsigned n_looks;
-        STAILQ_HEAD(, disk_child) waiting;
-};
-
-/* What is kept of a request whose turn comes later. */
-struct later {
-        struct disk_request request;
-        uint64_t timeout_usec;
 };
 
 struct disk_child {
@@ -46,10 +32,6 @@ struct disk_child {
         sd_event *event;
         struct child child;
         struct disk_maker *maker;
-        STAILQ_ENTRY(disk_child) waiting;
-        struct later *later;           /* NULL: it does not wait for its turn */
-        bool looks;                    /* as one of children->n_looks, */
-        sd_event_source *turn;         /* until then */
         bool starting;                 /* its process is not known yet */
         bool doomed;                   /* ... and is killed as soon as it is */
         int pending_signal;            /* ... and is sent this; 0: none */
@@ -63,29 +45,9 @@ struct disk_child {
         void *user;
 };
 
-static void start_waiting(struct disk_children *c);
-
-static void end_turn(struct disk_child *d) {
-        d->turn = sd_event_source_disable_unref(d->turn);
-        if (!d->looks)
-                return;
-        d->looks = false;
-        d->children->n_looks--;
-        start_waiting(d->children);
-}
-
-static int on_turn_over(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
-        end_turn(user);
-        return 0;
-}
-
 static struct disk_child *disk_child_free(struct disk_child *d) {
         if (!d)
                 return NULL;
-        if (d->later)
-                STAILQ_REMOVE(&d->children->waiting, d, disk_child, waiting);
-        free(d->later);
-        end_turn(d);
         sd_event_source_disable_unref(d->io);
         sd_event_source_disable_unref(d->timer);
         sd_event_source_disable_unref(d->exit);
@@ -110,7 +72,6 @@ static void finish(struct disk_child *d, const struct disk_reply *y, int fd) {
         d->timer = sd_event_source_disable_unref(d->timer);
         d->kept = d->stays && callback && y->error == 0;
         d->stays = false;
-        end_turn(d);
         if (callback)
                 callback(y, fd, d->user);
         else
@@ -272,12 +233,16 @@ static int launch(struct disk_child *d, const struct disk_request *q, int secret
         return submit(d, &f, in_fd, timeout_usec);
 }
 
-/* Returns 0, or -ENOMEM: d is gone, without a callback. */
-static int start(struct disk_child *d, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec) {
-        if (d->op == DISK_OP_INSPECT && sd_event_add_time_relative(d->event, &d->turn, CLOCK_BOOTTIME, LOOK_TURN_USEC, 0, on_turn_over, d) >= 0) {
-                d->looks = true;
-                d->children->n_looks++;
-        }
+int disk_child_start(struct disk_children *c, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec,
+                     disk_callback callback, void *user, struct disk_child **ret) {
+        struct disk_child *d = calloc(1, sizeof(*d));
+
+        if (!d)
+                return -ENOMEM;
+        *d = (struct disk_child) {
+                .children = c, .event = sd_event_ref(c->event), .child = { .pidfd = -EBADF, .sock = -EBADF },
+                .op = (enum disk_op) q->op, .stays = q->flags & DISK_FLAG_STAY, .callback = callback, .user = user,
+        };
         d->error = launch(d, q, secret_fd, in_fd, timeout_usec);
         if (d->error < 0 &&
             sd_event_add_time_relative(d->event, &d->timer, CLOCK_BOOTTIME, 0, 0, on_not_started, d) < 0) {
@@ -286,52 +251,9 @@ static int start(struct disk_child *d, const struct disk_request *q, int secret_
                         disk_child_free(d);
                 return -ENOMEM;
         }
-        return 0;
-}
-
-/* A look needs no descriptor. */
-static int wait_for_turn(struct disk_child *d, const struct disk_request *q, uint64_t timeout_usec) {
-        d->later = malloc(sizeof(*d->later));
-        if (!d->later) {
-                disk_child_free(d);
-                return -ENOMEM;
-        }
-        *d->later = (struct later) { *q, timeout_usec };
-        STAILQ_INSERT_TAIL(&d->children->waiting, d, waiting);
-        return 0;
-}
-
-static void start_waiting(struct disk_children *c) {
-        struct disk_child *d;
-
-        while (c->n_looks < LOOKS_MAX && (d = STAILQ_FIRST(&c->waiting))) {
-                _cleanup_(freep) struct later *later = TAKE_PTR(d->later);
-                disk_callback callback = d->callback;
-                void *user = d->user;
-
-                STAILQ_REMOVE_HEAD(&c->waiting, waiting);
-                if (start(d, &later->request, -EBADF, -EBADF, later->timeout_usec) < 0)
-                        callback(&(struct disk_reply) { .error = -ENOMEM, .silence = DISK_NOT_STARTED, .exit_code = EXIT_CODE_FAILED,
-                                                        .message = "out of memory" }, -EBADF, user);
-        }
-}
-
-int disk_child_start(struct disk_children *c, const struct disk_request *q, int secret_fd, int in_fd, uint64_t timeout_usec,
-                     disk_callback callback, void *user, struct disk_child **ret) {
-        struct disk_child *d = calloc(1, sizeof(*d));
-        int r;
-
-        if (!d)
-                return -ENOMEM;
-        *d = (struct disk_child) {
-                .children = c, .event = sd_event_ref(c->event), .child = { .pidfd = -EBADF, .sock = -EBADF },
-                .op = (enum disk_op) q->op, .stays = q->flags & DISK_FLAG_STAY, .callback = callback, .user = user,
-        };
-        r = q->op == DISK_OP_INSPECT && c->n_looks >= LOOKS_MAX ? wait_for_turn(d, q, timeout_usec)
-                                                                : start(d, q, secret_fd, in_fd, timeout_usec);
-        if (r >= 0 && ret)
+        if (ret)
                 *ret = d;
-        return r;
+        return 0;
 }
 
 int disk_child_again(struct disk_child *d, const struct disk_request *q, int fd, uint64_t timeout_usec,
@@ -357,7 +279,7 @@ int disk_child_again(struct disk_child *d, const struct disk_request *q, int fd,
 void disk_child_end(struct disk_child *d, int signal, uint64_t wait_usec) {
         struct pollfd p = { .fd = d->child.pidfd, .events = POLLIN };
 
-        if ((d->later || d->starting) && d->pending_signal != SIGKILL)
+        if (d->starting && d->pending_signal != SIGKILL)
                 d->pending_signal = signal;
         if (d->ended || d->child.pidfd < 0)
                 return;
@@ -367,7 +289,7 @@ void disk_child_end(struct disk_child *d, int signal, uint64_t wait_usec) {
 }
 
 void disk_child_cancel(struct disk_child *d) {
-        if (d->ended || d->later) {
+        if (d->ended) {
                 disk_child_free(d);
                 return;
         }
@@ -375,7 +297,6 @@ void disk_child_cancel(struct disk_child *d) {
         d->callback = NULL;
         d->io = sd_event_source_disable_unref(d->io);
         d->timer = sd_event_source_disable_unref(d->timer);
-        end_turn(d);
         kill_it(d);
 }
 
@@ -386,7 +307,6 @@ int disk_children_new(sd_event *event, bool fips, bool early, struct disk_childr
         if (!c)
                 return -ENOMEM;
         c->event = sd_event_ref(event);
-        STAILQ_INIT(&c->waiting);
         for (size_t i = 0; i < _PROGRAM_MAX; i++) {
                 r = disk_template_new(event, programs[i].path, early ? NULL : programs[i].socket, i == PROGRAM_DISK && fips ? FIPS_WORD : "",
                                       &c->templates[i]);
@@ -402,8 +322,6 @@ int disk_children_new(sd_event *event, bool fips, bool early, struct disk_childr
 struct disk_children *disk_children_free(struct disk_children *c) {
         if (!c)
                 return NULL;
-        while (!STAILQ_EMPTY(&c->waiting))
-                disk_child_free(STAILQ_FIRST(&c->waiting));
         for (size_t i = 0; i < _PROGRAM_MAX; i++)
                 disk_template_free(c->templates[i]);
         sd_event_unref(c->event);

@@ -24,7 +24,7 @@ struct disk_children *disk_children_free(struct disk_children *c);
  * the callback owns it. */
 typedef void (*disk_callback)(const struct disk_reply *y, int fd, void *user);
 
-/* Starts op; DISK_OP_INSPECT, for which no descriptor is taken, as soon as there are not too many of them: its time begins then. secret_fd: read end of the pipe with secret W, or -EBADF; in_fd: travels with the request, or -EBADF; both
+/* Starts op. secret_fd: read end of the pipe with secret W, or -EBADF; in_fd: travels with the request, or -EBADF; both
  * stay the caller's. The callback comes exactly once, never from inside this call. Returns 0 or -ENOMEM. ret (may be
  * NULL): for disk_child_cancel(), valid until the callback. With DISK_FLAG_STAY it is needed, and where the callback says
  * that it was done it is the caller's from then on, until disk_child_again() or disk_child_cancel(); no deadline runs

@@ -33,6 +33,10 @@
 #include "wrap.h"
 
 #define BREAKER_WAIT_USEC (5 * USEC_PER_SEC)
+/* Volumes that are looked at, or opened, at a time, and how long one of them keeps the others waiting at most (turns.h) */
+#define AT_ONCE 16u
+#define LOOK_USEC (5 * USEC_PER_SEC)
+#define OPEN_USEC (20 * USEC_PER_SEC)
 
 /* What the breaker knows is wanted first; but what stands must be polled and obeyed in any case. */
 static int on_breaker_late(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
@@ -223,6 +227,10 @@ static int set_up(struct manager *m) {
         if (r >= 0)
                 r = disk_children_new(m->event, m->config->fips, m->initramfs, &m->children);
         if (r >= 0)
+                r = turns_init(&m->looks, m->event, AT_ONCE, LOOK_USEC);
+        if (r >= 0)
+                r = turns_init(&m->opens, m->event, AT_ONCE, OPEN_USEC);
+        if (r >= 0)
                 r = no_cores_new(m->children, m->event, &m->no_cores);
         if (r >= 0)
                 r = worker_link_new(m->event, &m->worker);
@@ -339,6 +347,8 @@ struct manager *manager_free(struct manager *m) {
         config_free(m->config);
         no_cores_free(m->no_cores);
         disk_children_free(m->children);
+        turns_done(&m->looks);
+        turns_done(&m->opens);
         sd_event_unref(m->event);
         free(m);
         return NULL;

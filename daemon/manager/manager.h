@@ -21,6 +21,7 @@
 #include "breaker-link.h"
 #include "common/config.h"
 #include "trust.h"
+#include "turns.h"
 #include "volume.h"
 #include "worker-link.h"
 
@@ -44,6 +45,7 @@ struct encrypt_run;
 struct manager {
         sd_event *event;
         struct disk_children *children;
+        struct turns looks, opens;         /* of unlocks: children at a time that read a header, or make a mapping */
         struct no_cores *no_cores;
         struct config *config;
         struct trust_list *trust;

@@ -22,6 +22,7 @@ struct unlock *unlock_free(struct unlock *u) {
                 return NULL;
         u->manager->header_unlocks -= u->verb->header_only;
         unlock_forget_others(u);
+        turn_end(&u->turn);
         if (u->child)
                 disk_child_cancel(u->child);
         safe_close(u->secret_fd);
@@ -198,17 +199,23 @@ void unlock_report_foreign(struct unlock *u, const struct disk_reply *y) {
         manager_record(u->manager, r);
 }
 
+bool unlock_was_overtaken(struct unlock *u) {
+        const struct volume *v = u->volume;
+        struct outcome o = {};
+
+        if (u->verb->header_only || v->state == VOLUME_ATTACHING || v->state == VOLUME_RESUMING || v->state == VOLUME_RECOVERY)
+                return false;
+        outcome_set(&o, EXIT_CODE_REVOKED, "%s: it was cut meanwhile", v->name);
+        unlock_fail(u, &o, "failed");
+        return true;
+}
+
 static void on_recorded(int error, uint64_t sequence _unused_, void *user) {
         struct unlock *u = user;
         struct outcome o = {};
 
-        /* A cut may have overtaken us: then there is no use for the key. */
-        if (!u->verb->header_only && u->volume->state != VOLUME_ATTACHING && u->volume->state != VOLUME_RESUMING &&
-            u->volume->state != VOLUME_RECOVERY) {
-                outcome_set(&o, EXIT_CODE_REVOKED, "%s: it was cut meanwhile", u->volume->name);
-                unlock_fail(u, &o, "failed");
+        if (unlock_was_overtaken(u))
                 return;
-        }
         if (!release_may_go_on(u->manager, error, u->volume->name, &o)) {
                 unlock_fail(u, &o, "failed");
                 return;
@@ -331,6 +338,7 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
         enum role role = ROLE_DATA;
 
         safe_close(fd);
+        turn_end(&u->turn);
         if (y->error < 0 || !u->verb->one_child)
                 u->child = NULL;
         if (u->automatic && !may_go_on(u, y))
@@ -370,7 +378,7 @@ struct unlock *unlock_new(struct manager *m, const struct unlock_verb *verb, con
         return u;
 }
 
-int unlock_start(struct unlock *u) {
+static int look(struct unlock *u) {
         enum disk_op look = u->verb->look;
         struct disk_request q = { .op = look ? look : DISK_OP_INSPECT, .flags = u->disk_flags };
 
@@ -379,6 +387,20 @@ int unlock_start(struct unlock *u) {
         if (u->verb->one_child)
                 q.flags |= DISK_FLAG_STAY;
         return disk_child_start(u->manager->children, &q, -EBADF, look ? u->key_fd : -EBADF, INSPECT_TIMEOUT_USEC, on_inspected, u, &u->child);
+}
+
+static void on_look_turn(void *user) {
+        struct outcome o = {};
+        struct unlock *u = user;
+
+        if (look(u) >= 0)
+                return;
+        outcome_set(&o, EXIT_CODE_FAILED, "%s: out of memory", u->device);
+        unlock_end(u, &o);
+}
+
+int unlock_start(struct unlock *u) {
+        return turn_take(&u->manager->looks, &u->turn, on_look_turn, u) ? look(u) : 0;
 }
 
 /* Where udev has it. What was copied with an image has one UUID or the other while its header is being made. */

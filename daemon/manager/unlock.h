@@ -20,6 +20,7 @@
 #include "disk-child.h"
 #include "key.h"
 #include "operation.h"
+#include "turns.h"
 #include "wrap.h"
 
 struct manager;
@@ -84,6 +85,7 @@ struct unlock {
         enum exit_code refusal_code;
         struct unlock_other others[DISK_WRAPS_MAX];
         sd_event_source *others_timer;
+        struct turn turn;                /* to look, and to open */
         struct disk_child *child;        /* of INSPECT, for what comes next; NULL: it did not stay */
         int secret_fd;                   /* read end */
         int key_fd;                      /* release: where the unlock key is to be written */
@@ -144,6 +146,9 @@ void unlock_end(struct unlock *u, struct outcome *o);
 
 /* The same for a refusal or a failure, which is written down as event ("refused", "failed", "verdict"). */
 void unlock_fail(struct unlock *u, struct outcome *o, const char *event);
+
+/* A cut may have overtaken it: then there is no use for the key. True: it has ended, with a record. */
+bool unlock_was_overtaken(struct unlock *u);
 
 /* ---- unlock-claim.c: what unlock.c asks before the vault is ---- */
 

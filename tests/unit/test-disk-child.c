@@ -2,8 +2,8 @@
 // sources: daemon/manager/disk-child.c
 // libs: libsystemd
 
-/* A reply says whether anybody was asked at all: where nobody was, nothing has happened, and only then; what a child is sent before
- * anybody knows its process; and that looks at headers take turns. The template is a model; the test is its child, or has one that waits. */
+/* A reply says whether anybody was asked at all: where nobody was, nothing has happened, and only then; and what a child is sent before
+ * anybody knows its process. The template is a model; the test is its child, or has one that waits. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,8 +23,7 @@
 static sd_event *event;
 static struct disk_children *children;
 static int start_error;                  /* of disk_template_start() */
-static struct start { disk_template_started callback; void *user; int sock; } start, starts[32];
-static unsigned n_started;
+static struct { disk_template_started callback; void *user; int sock; } start;
 static struct disk_reply said;
 static unsigned n_said;
 
@@ -37,14 +36,11 @@ struct disk_template *disk_template_free(struct disk_template *t _unused_) {
         return NULL;
 }
 
-int disk_template_start(struct disk_template *t _unused_, const char *name, int child_sock, int secret_fd _unused_,
+int disk_template_start(struct disk_template *t _unused_, const char *name _unused_, int child_sock, int secret_fd _unused_,
                         disk_template_started callback, void *user, struct disk_maker **ret _unused_) {
         if (start_error < 0)
                 return start_error;
-        safe_close(start.sock);
-        start = (struct start) { callback, user, dup(child_sock) };
-        assert_true(n_started < ELEMENTSOF(starts));
-        starts[n_started++] = (struct start) { callback, user, streq(name, disk_op_to_string(DISK_OP_INSPECT)) ? dup(child_sock) : -EBADF };
+        start = (typeof(start)) { callback, user, dup(child_sock) };
         return 0;
 }
 
@@ -80,7 +76,6 @@ static void run_until_said(void) {
 
 static int set_up(void **state _unused_) {
         start_error = 0;
-        n_started = 0;
         start.sock = -EBADF;
         assert_int_equal(sd_event_new(&event), 0);
         return disk_children_new(event, false, false, &children);
@@ -90,8 +85,6 @@ static int tear_down(void **state _unused_) {
         children = disk_children_free(children);
         sd_event_unref(event);
         safe_close(start.sock);
-        for (unsigned i = 0; i < n_started; i++)
-                safe_close(starts[i].sock);
         return 0;
 }
 
@@ -206,95 +199,12 @@ static void test_none_to_end(void **state _unused_) {
         assert_int_equal(n_said, 1);
 }
 
-#define LOOKS_MAX 16u                    /* at a time */
-
-static struct disk_child *look(void *user) {
-        const struct disk_request q = { .op = DISK_OP_INSPECT, .device = "/dev/vdb" };
-        struct disk_child *d;
-
-        assert_int_equal(disk_child_start(children, &q, -EBADF, -EBADF, 20 * USEC_PER_SEC, on_reply, user, &d), 0);
-        return d;
-}
-
-static struct disk_child *looks[LOOKS_MAX + 3];
-
-static void begin_looks(void) {
-        n_said = 0;
-        for (unsigned i = 0; i < ELEMENTSOF(looks); i++)
-                looks[i] = look(&said);
-        assert_int_equal(n_started, LOOKS_MAX);
-}
-
-/* The last of those that were started. */
-static void answer_look(void) {
-        const struct disk_reply y = { .error = -EIO, .exit_code = EXIT_CODE_FAILED };
-        struct wire_frame f;
-
-        n_said = 0;
-        assert_int_equal(disk_reply_encode(&y, &f), 0);
-        assert_true(link_send(start.sock, &f, -EBADF) >= 0);
-        run_until_said();
-        assert_int_equal(said.error, -EIO);
-}
-
-/* No process comes of any. */
-static void end_looks(unsigned expected) {
-        n_said = 0;
-        for (unsigned i = 0; i < n_started; i++)
-                starts[i].callback(-EPIPE, starts[i].user);
-        assert_int_equal(n_said, expected);
-}
-
-/* Also while the others' disks do not answer; what is no look waits for nobody. */
-static void test_looks_take_turns(void **state _unused_) {
-        begin_looks();
-        disk_child_cancel(looks[LOOKS_MAX]);
-        answer_look();
-        assert_int_equal(n_started, LOOKS_MAX + 1);
-        answer_look();
-        assert_int_equal(n_started, LOOKS_MAX + 2);
-        answer_look();
-        assert_int_equal(n_started, LOOKS_MAX + 2);
-        ask();
-        assert_int_equal(n_started, LOOKS_MAX + 3);
-        end_looks(LOOKS_MAX);
-}
-
-static void test_look_that_is_cancelled(void **state _unused_) {
-        begin_looks();
-        for (unsigned i = 0; i < 3; i++)
-                disk_child_cancel(looks[i]);
-        assert_int_equal(n_started, LOOKS_MAX + 3);
-        assert_int_equal(n_said, 0);
-        end_looks(LOOKS_MAX);
-}
-
-static void test_look_that_takes_long(void **state _unused_) {
-        begin_looks();
-        while (n_started < LOOKS_MAX + 3)
-                assert_true(sd_event_run(event, 20 * USEC_PER_SEC) > 0);
-        assert_int_equal(n_said, 0);
-        end_looks(LOOKS_MAX + 3);
-}
-
-/* Its turn comes, and nothing can be started. */
-static void test_look_without_template(void **state _unused_) {
-        begin_looks();
-        start_error = -ECONNREFUSED;
-        answer_look();
-        while (n_said < 4)
-                assert_true(sd_event_run(event, 20 * USEC_PER_SEC) > 0);
-        assert_int_equal(said.silence, DISK_NOT_STARTED);
-        end_looks(LOOKS_MAX - 1);
-}
-
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_no_template), TEST(test_template_cannot), TEST(test_template_dies), TEST(test_child_dies), TEST(test_child_answers),
                 TEST(test_ended_while_it_starts), TEST(test_ended_afterwards), TEST(test_none_to_end),
-                TEST(test_looks_take_turns), TEST(test_look_that_is_cancelled), TEST(test_look_that_takes_long), TEST(test_look_without_template),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,6 +83,13 @@ class Trail:
         """A record of that event and these fields, wherever it is among those since forget()."""
         return (self.seen(event, **fields) or [self.wait(event, timeout, **fields)])[0]
 
+    def wait_many(self, event, count, timeout=60, **fields):
+        """So many records, wherever they are among those since forget(). Those of the kernel come through its ring: later than what was said
+        of them."""
+        while len(self.seen(event, **fields)) < count:
+            self.wait(event, timeout, **fields)
+        return self.seen(event, **fields)
+
     def forget(self):
         """What follows is counted anew."""
         self.records = self.records[self.taken:]
