@@ -41,6 +41,7 @@ struct candidate {
         bool elsewhere;                        /* its key was released for another device */
         struct open_mark_text mark;
         struct breaker_slot slot;
+        struct turn turn;                      /* to look: a node may have hundreds */
         unsigned failures;                     /* how often nobody could look */
         enum volume_state before;
 };
@@ -246,7 +247,7 @@ static void adopt_cut(struct candidate *c, struct volume *v, const struct disk_r
 }
 
 static void ask(struct candidate *c);
-static void inspect(struct candidate *c, struct volume *v);
+static void inspect(struct candidate *c);
 
 static int on_again(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
         struct candidate *c = user;
@@ -256,7 +257,7 @@ static int on_again(sd_event_source *s _unused_, uint64_t usec _unused_, void *u
         if (*c->seen.mapping)
                 ask(c);
         else
-                inspect(c, v);
+                inspect(c);
         return 0;
 }
 
@@ -304,6 +305,7 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         const char *why;
 
         safe_close(fd);
+        turn_end(&c->turn);
         if (v)
                 v->looks -= v->looks > 0;                /* it may be another object than the one that was asked about */
         /* Meanwhile somebody may have begun something with it, or forgotten it: what that leaves is looked at then. */
@@ -356,7 +358,7 @@ static bool is_half_way(const struct trust_entry *t, const struct below *b) {
 }
 
 /* The device below is the one that sysfs says: the name under which udev lists the UUID may belong to a copy by now. */
-static void ask(struct candidate *c) {
+static void look(struct candidate *c) {
         const struct trust_entry *t = trust_find_uuid(c->manager->trust, c->uuid);
         struct volume *v = volume_of(c);
         struct disk_request q;
@@ -364,6 +366,10 @@ static void ask(struct candidate *c) {
         struct stat st;
         int n;
 
+        if (!v) {
+                on_recognized(&no_memory, -EBADF, c);
+                return;
+        }
         n = mapping_sysfs_below(c->seen.major, c->seen.minor, below, 1);
         c->facts.pulled = n == 0;
         volume_disk_request(v, DISK_OP_RECOGNIZE, &q);
@@ -378,9 +384,18 @@ static void ask(struct candidate *c) {
                 memcpy(v->device, q.device, sizeof(v->device));
         else if (n > 0)
                 c->elsewhere = stat(v->device, &st) >= 0 && st.st_rdev != makedev(below[0].major, below[0].minor);
-        v->looks++;
         if (disk_child_start(c->manager->children, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_recognized, c, NULL) < 0)
                 on_recognized(&no_memory, -EBADF, c);
+}
+
+static void on_look_turn(void *user) {
+        look(user);
+}
+
+static void ask(struct candidate *c) {
+        volume_of(c)->looks++;
+        if (turn_take(&c->manager->looks, &c->turn, on_look_turn, c))
+                look(c);
 }
 
 void adopt_found(struct manager *m, const struct mapping_seen *s) {
@@ -449,6 +464,7 @@ static void on_cut_inspected(const struct disk_reply *y, int fd, void *user) {
         const char *why;
 
         safe_close(fd);
+        turn_end(&c->turn);
         if (!v || volume_is_open(v)) {
                 leave(c);
                 return;
@@ -473,12 +489,18 @@ static void on_cut_inspected(const struct disk_reply *y, int fd, void *user) {
         leave(c);
 }
 
-static void inspect(struct candidate *c, struct volume *v) {
+static void on_inspect_turn(void *user) {
         struct disk_request q = { .op = DISK_OP_INSPECT };
+        struct candidate *c = user;
 
-        snprintf(q.device, sizeof(q.device), "/dev/disk/by-uuid/%s", v->uuid);
+        snprintf(q.device, sizeof(q.device), "/dev/disk/by-uuid/%s", c->uuid);
         if (disk_child_start(c->manager->children, &q, -EBADF, -EBADF, QUERY_TIMEOUT_USEC, on_cut_inspected, c, NULL) < 0)
                 on_cut_inspected(&no_memory, -EBADF, c);
+}
+
+static void inspect(struct candidate *c) {
+        if (turn_take(&c->manager->looks, &c->turn, on_inspect_turn, c))
+                on_inspect_turn(c);
 }
 
 static void adopt_closed(struct candidate *c, struct volume *v) {
@@ -488,7 +510,7 @@ static void adopt_closed(struct candidate *c, struct volume *v) {
                 return;
         }
         snprintf(v->device, sizeof(v->device), "/dev/disk/by-uuid/%s", v->uuid);
-        inspect(c, v);
+        inspect(c);
 }
 
 static void find_slot(struct candidate *c, struct volume *v) {
