@@ -23,7 +23,8 @@ bool guard_maps_enforces(const struct guard_maps *m, uint64_t *ret_until_usec);
 /* until_usec: boot time at which enforcing ends by itself; 0: never. Returns 0 or -errno. */
 int guard_maps_set(struct guard_maps *m, enum cmkd_guard_mode mode, uint64_t until_usec);
 
-/* What our bpffs is mounted in, and the directory of our sockets, which may come after us, and anew; programs that were installed meanwhile; devices that came and went. All are cheap, and best effort. */
+/* What our bpffs is mounted in, and the directory of our sockets, which may come after us, and anew; programs that were installed meanwhile; devices
+ * that came and went: what is gone is dropped at the second look. All are best effort. */
 void guard_maps_mounts(struct guard_maps *m);
 void guard_maps_programs(struct guard_maps *m);
 void guard_maps_devices(struct guard_maps *m);

@@ -11,7 +11,10 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#define DEVICES_USEC (10 * USEC_PER_SEC)
+#define DEVICES_USEC (10 * USEC_PER_SEC)       /* while mappings come and go */
+#define DEVICES_QUIET_USEC (60 * USEC_PER_SEC)
+#define DEVICES_LOOKS 2u                       /* after that: guard_maps_devices() */
+#define MOUNTS_USEC (10 * USEC_PER_SEC)
 #define PROGRAMS_USEC (60 * USEC_PER_SEC)
 #define RECOGNISE_USEC (30 * USEC_PER_SEC)     /* our own echo comes long before */
 #define SAVE_USEC (60 * USEC_PER_SEC)
@@ -26,7 +29,8 @@ struct guard {
         const char *why;                   /* it is not what was configured; static */
         int recognised;                    /* by the kernel's programs, as one of ours: 1, 0, -1: not known yet */
         bool is_loaded, is_told, is_said, is_released;
-        uint64_t since_usec, devices_usec, programs_usec, saved_usec, asked_usec;
+        uint64_t since_usec, mounts_usec, devices_usec, programs_usec, saved_usec, asked_usec;
+        unsigned devices_looks;            /* that are due, for mappings came or went */
 };
 
 /* All of these have to be attached: a guard with holes is none. */
@@ -152,6 +156,7 @@ int guard_new(const struct probes *probes, struct writer *writer, struct guard *
         g->writer = writer;
         g->recognised = -1;
         g->since_usec = g->asked_usec = now_boottime_usec();
+        g->devices_looks = DEVICES_LOOKS;
         read_config(g);
         r = guard_maps_new(probes, g->config ? &g->config->guard : NULL, &g->maps);
         if (r == -ENOMEM)
@@ -166,9 +171,25 @@ int guard_new(const struct probes *probes, struct writer *writer, struct guard *
         return 0;
 }
 
+static bool is_of_a_mapping(const struct cmkd_event *e) {
+        switch (e->kind) {
+        case CMKD_KEY_SET:
+        case CMKD_KEY_FREED:
+        case CMKD_DM_LOAD:
+        case CMKD_DM_CREATE:
+        case CMKD_DM_REMOVE:
+        case CMKD_DM_SUSPEND:
+                return true;
+        default:
+                return false;
+        }
+}
+
 void guard_event(struct guard *g, struct cmkd_event *e) {
         if (e->version != CMKD_EVENT_VERSION)
                 return;
+        if (is_of_a_mapping(e))
+                g->devices_looks = DEVICES_LOOKS;
         if (e->how & CMKD_HOW_WOULD)
                 guard_plan_would(&g->plan);
         guard_maps_name(e);
@@ -225,9 +246,13 @@ static void look_at_metadata(struct guard *g, uint64_t now, struct audit_message
 static void refresh(struct guard *g, uint64_t now) {
         if (!g->maps)
                 return;
-        if (now - g->devices_usec >= DEVICES_USEC) {
-                g->devices_usec = now;
+        if (now - g->mounts_usec >= MOUNTS_USEC) {
+                g->mounts_usec = now;
                 guard_maps_mounts(g->maps);
+        }
+        if (now - g->devices_usec >= (g->devices_looks > 0 ? DEVICES_USEC : DEVICES_QUIET_USEC)) {
+                g->devices_usec = now;
+                g->devices_looks -= g->devices_looks > 0;
                 guard_maps_devices(g->maps);
         }
         if (now - g->programs_usec >= PROGRAMS_USEC) {
