@@ -212,6 +212,7 @@ static void adopt_open(struct candidate *c, struct volume *v, const struct disk_
         else
                 record(v, "attached", LOG_NOTICE, v->taken_over ? "it was open when it was taken over" :
                        "mapped by whoever its key was released to");
+        automatic_know(v->device);
         v->taken_over = false;
         v->breaker_set |= c->facts.has_slot;
         if (!released)

@@ -66,7 +66,7 @@ static void on_active(const struct disk_reply *y, int fd, void *user) {
         }
         key_evaluate_volume(v);
         wraps_schedule(v);
-        automatic_know(u->manager, u->device);
+        automatic_know(u->device);
         if (u->by_path && !u->automatic)
                 remember_disk(u);
         o.changed = true;

@@ -1,25 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "automatic.h"
 
+#include <inttypes.h>
+#include <sys/sysmacros.h>
+
 #include "common/image-volumes.h"
+#include "common/log.h"
 #include "device-facts.h"
 #include "drill.h"
 #include "manager.h"
 
-static bool is_known(const struct manager *m, const struct device_facts *f) {
-        for (size_t i = 0; i < AUTOMATIC_KNOWN_MAX; i++)
-                if (m->known[i].devnum == (uint64_t) f->devnum && m->known[i].diskseq == f->diskseq)
-                        return true;
-        return false;
+/* A file for each device number, with the number of the appearance: there until the machine goes down, whatever becomes of this process. */
+#define DIRECTORY "/run/cmkd/known"
+
+static void path_of(const struct device_facts *f, char *buf, size_t size) {
+        snprintf(buf, size, DIRECTORY "/%u:%u", major(f->devnum), minor(f->devnum));
 }
 
-void automatic_know(struct manager *m, const char *device) {
-        struct device_facts f;
+static bool is_known(const struct device_facts *f) {
+        _cleanup_(freep) char *text = NULL;
+        uint64_t diskseq;
+        char path[64];
 
-        if (device_facts_read(device, &f) < 0 || is_known(m, &f))
+        path_of(f, path, sizeof(path));
+        if (read_small_file(path, 32, &text, NULL) < 0)
+                return false;
+        text[strcspn(text, "\n")] = 0;
+        return parse_u64(text, UINT64_MAX, &diskseq) >= 0 && diskseq == f->diskseq;
+}
+
+void automatic_know(const char *device) {
+        struct device_facts f;
+        char path[64], text[32];
+        int r;
+
+        if (device_facts_read(device, &f) < 0 || is_known(&f))
                 return;
-        m->known[m->n_known++ % AUTOMATIC_KNOWN_MAX] =
-                (struct appearance) { .devnum = (uint64_t) f.devnum, .diskseq = f.diskseq };
+        path_of(&f, path, sizeof(path));
+        snprintf(text, sizeof(text), "%" PRIu64 "\n", f.diskseq);
+        r = mkdir_parents(DIRECTORY, 0700);
+        if (r >= 0)
+                r = write_file_atomic(path, text, strlen(text), 0600);
+        if (r < 0)
+                log_warning("%s: that it is known is not written down: %s; once it is closed, an event of udev's may attach it again", device,
+                            strerror(-r));
 }
 
 /* A LUKS2 volume of somebody else's is none of our business; one of ours whose token is gone is. */
@@ -77,7 +101,7 @@ enum automatic automatic_judge(struct manager *m, const char *device, const stru
                 return AUTOMATIC_REFUSE;
         }
         v = manager_volume_by_uuid(m, y->uuid);
-        if (is_known(m, &f) && !(v && volume_is_open(v))) {
+        if (is_known(&f) && !(v && volume_is_open(v))) {
                 outcome_set(o, EXIT_CODE_DONE, "%s: formatted or closed by hand since it appeared: attach it when it is wanted", device);
                 return AUTOMATIC_LEAVE;
         }

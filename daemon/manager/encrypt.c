@@ -138,7 +138,7 @@ static void prove(struct new_volume *v) {
         new_volume_fill(v, DISK_OP_ENCRYPT_BEGIN, &q);
         memcpy(q.trust_digest, t->digest, sizeof(q.trust_digest));
         q.plain_max = t->unencrypted;
-        automatic_know(v->manager, v->device);
+        automatic_know(v->device);
         if (disk_child_start(v->manager->children, &q, v->secret_fd, -EBADF, BEGIN_TIMEOUT_USEC, on_begun, v, NULL) < 0)
                 new_volume_out_of_memory(v);
 }

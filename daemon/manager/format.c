@@ -137,7 +137,7 @@ static void fill(struct new_volume *v, struct disk_request *q, int *ret_fd) {
         if (f->request.take_over)
                 memcpy(q->uuid, v->uuid, sizeof(q->uuid));
         *ret_fd = f->request.passphrase_fd;
-        automatic_know(v->manager, v->device);
+        automatic_know(v->device);
 }
 
 /* ---- the beginning ---- */

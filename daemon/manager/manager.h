@@ -70,8 +70,6 @@ struct manager {
         LIST_HEAD(, encrypt_run) encryptions;      /* under way: encrypt-run.h */
         LIST_HEAD(, header_work) works;    /* on headers: header-work.h */
         unsigned header_unlocks;           /* unlocks with header_only that are under way */
-        struct appearance known[AUTOMATIC_KNOWN_MAX];
-        unsigned n_known;
         struct { uint64_t n, usec, last_usec; } teardowns;     /* that ended clean, since this process began */
         bool adopting;                     /* that has begun */
         bool adopted;                      /* what stood at start has been taken over: verbs may begin */

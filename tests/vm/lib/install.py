@@ -15,9 +15,10 @@ KEPT = "CMKD_PRODUCT_TAR"
 SANITIZE = os.environ.get("CMKD_SANITIZE", "")
 SLOWER = 4 if SANITIZE else 1
 # In each program: not all are started by a unit. Leaks are looked for by ptrace, which cmkd does not let anybody do. What is freed is kept
-# back up to that size, so that memory does not seem to grow.
+# back up to that size, so that memory does not seem to grow. A test preloads a library of its own.
 OPTIONS = """const char *__asan_default_options(void);
-const char *__asan_default_options(void) { return "detect_leaks=0:log_to_syslog=1:quarantine_size_mb=4:thread_local_quarantine_size_kb=64"; }
+const char *__asan_default_options(void) { return "detect_leaks=0:log_to_syslog=1:quarantine_size_mb=4:thread_local_quarantine_size_kb=64:"
+                                                         "verify_asan_link_order=0"; }
 """
 LIBRARIES = {"address": "libasan.so", "undefined": "libubsan.so"}
 
