@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/adopt.c daemon/manager/look-again.c daemon/manager/recognize.c daemon/manager/mapping-watch.c daemon/manager/uevent.c daemon/manager/volume.c daemon/manager/lease.c daemon/manager/lease-keys.c daemon/manager/key-track.c daemon/manager/policy.c daemon/manager/trust-find.c
+// sources: daemon/manager/adopt.c daemon/manager/look-again.c daemon/manager/turns.c daemon/manager/recognize.c daemon/manager/mapping-watch.c daemon/manager/uevent.c daemon/manager/volume.c daemon/manager/lease.c daemon/manager/lease-keys.c daemon/manager/key-track.c daemon/manager/policy.c daemon/manager/trust-find.c
 // libs: libsystemd
 
 /* What stands when cmkd starts: that nobody could look at it is neither "not there" nor "opened by others". Marks, slots, sysfs and the
@@ -169,6 +169,7 @@ struct teardown *teardown_free(struct teardown *t _unused_) { return NULL; }
 struct unit_return *unit_return_free(struct unit_return *r _unused_) { return NULL; }
 bool mapping_sysfs_exists(uint32_t major _unused_, uint32_t minor _unused_) { return true; }
 bool mapping_sysfs_has_other(uint32_t major _unused_, uint32_t minor _unused_, const char *name _unused_) { return false; }
+void automatic_know(const char *device _unused_) { }
 void adopt_changed(struct volume *v _unused_) { }
 void adopt_pulled(struct volume *v _unused_, const char *below _unused_) { fail(); }
 void adopt_second(struct volume *v _unused_, const struct mapping_seen *s _unused_) { fail(); }
@@ -260,6 +261,7 @@ static int set_up(void **state _unused_) {
         n_children = 0;
         memset(children, 0, sizeof(children));
         assert_int_equal(sd_event_new(&manager.event), 0);
+        assert_int_equal(turns_init(&manager.looks, manager.event, 1, 60 * USEC_PER_SEC), 0);
         return mapping_watch_new(&manager, manager.event, &manager.mappings);
 }
 
@@ -267,6 +269,8 @@ static int tear_down(void **state _unused_) {
         assert_int_equal(n_waiting(), 0);
         if (volume)
                 manager_volume_forget(&manager, volume);
+        assert_int_equal(manager.looks.n, 0);
+        turns_done(&manager.looks);
         mapping_watch_free(manager.mappings);
         sd_event_unref(manager.event);
         return 0;
@@ -284,6 +288,30 @@ static void test_looked_at(void **state _unused_) {
         assert_string_equal(recorded, "adopted polled ");
         pass_time();
         assert_int_equal(n_children, 1);
+}
+
+/* It waits for its turn; by then it may be forgotten, or not mapped any more. */
+static void test_waits_for_others(void **state) {
+        for (unsigned later = 0; later < 2; later++) {
+                struct turn other;
+
+                set_up(state);
+                assert_true(turn_take(&manager.looks, &other, NULL, NULL));
+                start(true);
+                assert_int_equal(n_children, 0);
+                assert_false(manager.adopted);
+                if (later == 1) {
+                        manager_volume_forget(&manager, volume);
+                        is_mapped = false;
+                }
+                pass_time();                   /* the other's turn is over */
+                if (later == 0)
+                        somebody_looks(FLAGS);
+                assert_int_equal(n_children, later == 0);
+                assert_true(manager.adopted);
+                assert_string_equal(recorded, later == 0 ? "adopted polled " : "");
+                tear_down(state);
+        }
 }
 
 static void test_not_mapped(void **state _unused_) {
@@ -564,7 +592,7 @@ static void test_cut_is_attached_meanwhile(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_looked_at), TEST(test_not_mapped), cmocka_unit_test_teardown(test_looked_at_later, tear_down),
+                TEST(test_looked_at), cmocka_unit_test(test_waits_for_others), TEST(test_not_mapped), cmocka_unit_test_teardown(test_looked_at_later, tear_down),
                 TEST(test_cut_meanwhile), TEST(test_others_later), TEST(test_never_looked_at), TEST(test_goes_between_two_looks),
                 TEST(test_gone_later), TEST(test_pulled), TEST(test_renumbered), TEST(test_no_memory), TEST(test_while_we_run),
                 TEST(test_released), TEST(test_attach_failed_meanwhile), TEST(test_two_of_nothing), TEST(test_cut),

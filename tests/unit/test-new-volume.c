@@ -168,7 +168,7 @@ struct volume *manager_volume_by_name(struct manager *m _unused_, const char *na
 struct volume *manager_volume_by_uuid(struct manager *m _unused_, const char *uuid _unused_) { return NULL; }
 bool volume_is_open(const struct volume *v _unused_) { return false; }
 int adopt_taken_over(struct manager *m _unused_, const char *uuid _unused_, struct instant asked _unused_) { return 0; }
-void automatic_know(struct manager *m _unused_, const char *device _unused_) { }
+void automatic_know(const char *device _unused_) { }
 int device_facts_read(const char *device _unused_, struct device_facts *ret _unused_) { return -ENODEV; }
 bool device_is_there(const char *path _unused_) { return false; }
 void drill_formatting(struct manager *m _unused_, bool on _unused_) { }

@@ -8,11 +8,11 @@ import json
 import re
 import time
 
-from . import product
+from . import install, product
 from .common import HarnessError, eventually
 
 # Quick polls; silence means nothing for a while, so that a slow machine does not set it off.
-POLL, CONFIRM, MARGIN = 2.0, 1.0, 2.0
+POLL, CONFIRM, MARGIN = 2.0, 1.0, 2.0 * install.SLOWER
 REVOKE = {"PollSec": "2", "LeaseSec": "60", "GraceSec": "60", "HoldSec": "60", "ConfirmSec": "1", "NoticeSec": "0",
           "DeniedConfirmSec": "3"}
 # For what silence does. Volumes are made under REVOKE, then retime() puts this in force.
