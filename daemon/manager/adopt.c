@@ -359,7 +359,8 @@ static bool is_half_way(const struct trust_entry *t, const struct below *b) {
 }
 
 /* The device below is the one that sysfs says: the name under which udev lists the UUID may belong to a copy by now. */
-static void look(struct candidate *c) {
+static void look(void *user) {
+        struct candidate *c = user;
         const struct trust_entry *t = trust_find_uuid(c->manager->trust, c->uuid);
         struct volume *v = volume_of(c);
         struct disk_request q;
@@ -389,13 +390,9 @@ static void look(struct candidate *c) {
                 on_recognized(&no_memory, -EBADF, c);
 }
 
-static void on_look_turn(void *user) {
-        look(user);
-}
-
 static void ask(struct candidate *c) {
         volume_of(c)->looks++;
-        if (turn_take(&c->manager->looks, &c->turn, on_look_turn, c))
+        if (turn_take(&c->manager->looks, &c->turn, look, c))
                 look(c);
 }
 

@@ -73,17 +73,15 @@ static void on_active(const struct disk_reply *y, int fd, void *user) {
         unlock_end(u, &o);
 }
 
-static void open_it(struct unlock *u) {
-        unlock_run(u, u->before == VOLUME_HELD ? DISK_OP_RESUME : DISK_OP_ACTIVATE, on_active);
-}
+static void open_it(void *user) {
+        struct unlock *u = user;
 
-static void on_open_turn(void *user) {
-        if (!unlock_was_overtaken(user))
-                open_it(user);
+        if (!unlock_was_overtaken(u))
+                unlock_run(u, u->before == VOLUME_HELD ? DISK_OP_RESUME : DISK_OP_ACTIVATE, on_active);
 }
 
 static void activate(struct unlock *u) {
-        if (turn_take(&u->manager->opens, &u->turn, on_open_turn, u))
+        if (turn_take(&u->manager->opens, &u->turn, open_it, u))
                 open_it(u);
 }
 

@@ -45,7 +45,7 @@ struct encrypt_run;
 struct manager {
         sd_event *event;
         struct disk_children *children;
-        struct turns looks, opens;         /* of unlocks: children at a time that read a header, or make a mapping */
+        struct turns looks, opens;         /* children at a time that read a header, or make a mapping */
         struct no_cores *no_cores;
         struct config *config;
         struct trust_list *trust;

@@ -379,14 +379,14 @@ struct unlock *unlock_new(struct manager *m, const struct unlock_verb *verb, con
 }
 
 static int look(struct unlock *u) {
-        enum disk_op look = u->verb->look;
-        struct disk_request q = { .op = look ? look : DISK_OP_INSPECT, .flags = u->disk_flags };
+        enum disk_op op = u->verb->look;
+        struct disk_request q = { .op = op ? op : DISK_OP_INSPECT, .flags = u->disk_flags };
 
         memcpy(q.device, u->device, sizeof(q.device));
         memcpy(q.other_uuid, u->other_uuid, sizeof(q.other_uuid));
         if (u->verb->one_child)
                 q.flags |= DISK_FLAG_STAY;
-        return disk_child_start(u->manager->children, &q, -EBADF, look ? u->key_fd : -EBADF, INSPECT_TIMEOUT_USEC, on_inspected, u, &u->child);
+        return disk_child_start(u->manager->children, &q, -EBADF, op ? u->key_fd : -EBADF, INSPECT_TIMEOUT_USEC, on_inspected, u, &u->child);
 }
 
 static void on_look_turn(void *user) {
