@@ -119,15 +119,19 @@ def make_many(node, key, count, at_once=4, last_key=None):
     plug_many(node, names)
     volumes = {name: product.DISK.format(name) for name in names}
     node.wait_for(" && ".join(f"test -b {d}" for d in volumes.values()), 120)
+    format_all(node, volumes, lambda name: last_key if last_key and name == names[-1] else key, at_once)
+    return volumes
+
+
+def format_all(node, volumes, key_of, at_once=4):
+    """volumes: {name: device}. key_of: gives the key of a name."""
     waiting = list(volumes.items())
     while waiting:
         now, waiting = waiting[:at_once], waiting[at_once:]
-        keys = {names[-1]: last_key or key}
-        running = [node.start_command(f"cmkctl format {d} --name {n} --role data --key {keys.get(n, key)} --yes") for n, d in now]
+        running = [node.start_command(f"cmkctl format {d} --name {n} --role data --key {key_of(n)} --yes") for n, d in now]
         for one in running:
             done = one.wait(300)
             assert done.status == 0, done
-    return volumes
 
 
 def slices(node, count, size=20):
