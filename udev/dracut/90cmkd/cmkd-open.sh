@@ -99,10 +99,11 @@ end_prompt()
     [ -z "$asking" ] || kill "$asking" 2>/dev/null
 }
 
-# Tells the prompt when the volume is open. What it waits for ends with it. The vault's no ends it: it is not asked on.
+# Tells the prompt when the volume is open. What it waits for ends with it, by SIGKILL: a child of a shell that has a trap loses any other
+# signal until it has forgotten the trap. The vault's no ends it: it is not asked on.
 watch_vault()
 {
-    trap 'kill $! 2>/dev/null; exit' TERM
+    trap 'kill -9 $! 2>/dev/null; exit' TERM
     code=4
     while [ $code != 3 ]; do
         sleep 60 &
