@@ -6,6 +6,7 @@
 #include <syslog.h>
 #include <systemd/sd-daemon.h>
 
+#include "automatic.h"
 #include "common/log.h"
 #include "cut-mark.h"
 #include "disk-child.h"

@@ -8,6 +8,7 @@
 
 #include <syslog.h>
 
+#include "automatic.h"
 #include "common/log.h"
 #include "device-facts.h"
 #include "disk-child.h"

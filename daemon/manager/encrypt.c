@@ -11,6 +11,7 @@
 
 #include <unistd.h>
 
+#include "automatic.h"
 #include "device-facts.h"
 #include "encrypt-run.h"
 #include "manager.h"

@@ -14,6 +14,7 @@
  * that could not be proven is not on the list, and not used. */
 
 #include "adopt.h"
+#include "automatic.h"
 #include "common/log.h"
 #include "drill.h"
 #include "manager.h"

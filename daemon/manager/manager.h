@@ -17,7 +17,6 @@
 #include "anchoring.h"
 #include "login-watch.h"
 #include "audit-link.h"
-#include "automatic.h"
 #include "breaker-link.h"
 #include "common/config.h"
 #include "trust.h"
