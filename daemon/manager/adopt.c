@@ -28,8 +28,10 @@
 
 struct adoption {
         struct manager *manager;
-        const struct breaker_slot *slots;      /* valid while adopt_start() runs */
+        const struct breaker_slot *slots;      /* valid while adopt_start() runs, as what follows */
         size_t n_slots;
+        const struct mapping_seen *open;
+        size_t n_open;
         size_t pending;
 };
 
@@ -419,30 +421,26 @@ void adopt_found(struct manager *m, const struct mapping_seen *s) {
         ask(c);
 }
 
-static int on_taken_over(const struct mapping_seen *s, void *user) {
-        struct volume *v = user;
-
-        if (!streq(s->uuid, v->uuid))
-                return 0;
-        adopt_found(v->manager, s);
-        return 1;
-}
-
 int adopt_taken_over(struct manager *m, const char *uuid, struct instant asked) {
+        _cleanup_(freep) struct mapping_seen *open = NULL;
         const struct trust_entry *t = trust_find_uuid(m->trust, uuid);
+        size_t n_open = 0, i = 0;
         struct volume *v;
-        int r;
+        int r = t ? mapping_sysfs_list(&open, &n_open) : -ENOENT;
 
-        r = t ? manager_volume_add(m, t->uuid, t->name, t->role, &v) : -ENOENT;
+        if (r < 0)
+                return r;
+        while (i < n_open && !streq(open[i].uuid, uuid))
+                i++;
+        if (i == n_open)
+                return -ENXIO;
+        r = manager_volume_add(m, t->uuid, t->name, t->role, &v);
         if (r < 0)
                 return r;
         v->taken_over = true;
         v->taken_over_at = asked;
-        r = mapping_sysfs_for_each(on_taken_over, v);
-        if (r > 0)
-                return 0;
-        manager_volume_forget(m, v);
-        return r < 0 ? r : -ENXIO;
+        adopt_found(m, open + i);
+        return 0;
 }
 
 /* ---- at start ---- */
@@ -526,15 +524,12 @@ static void find_slot(struct candidate *c, struct volume *v) {
 }
 
 /* Of several mappings of the volume the one that we knew; the others are found later, as others. */
-static int on_listed(const struct mapping_seen *s, void *user) {
-        struct candidate *c = user;
-        struct volume *v = volume_of(c);
+static void find_mapping(struct candidate *c, const struct volume *v) {
+        const struct adoption *a = c->adoption;
 
-        if (!v || !streq(s->uuid, c->uuid))
-                return 0;
-        if (!*c->seen.mapping || streq(s->mapping, v->mapping))
-                c->seen = *s;
-        return 0;
+        for (size_t i = 0; i < a->n_open; i++)
+                if (streq(a->open[i].uuid, c->uuid) && (!*c->seen.mapping || streq(a->open[i].mapping, v->mapping)))
+                        c->seen = a->open[i];
 }
 
 static void look_at(struct adoption *a, const struct trust_entry *t) {
@@ -557,34 +552,34 @@ static void look_at(struct adoption *a, const struct trust_entry *t) {
         if (*c->mark.mapping)
                 memcpy(v->mapping, c->mark.mapping, sizeof(c->mark.mapping));
         find_slot(c, v);
-        (void) mapping_sysfs_for_each(on_listed, c);
+        find_mapping(c, v);
         if (*c->seen.mapping)
                 ask(c);
         else
                 adopt_closed(c, v);
 }
 
-/* A copy of an image may have got its header while the initramfs had it. */
-static int on_open(const struct mapping_seen *s, void *user) {
-        personalize_seen(user, s->uuid);
-        return 0;
-}
-
+/* Without knowing what is open nothing is decided: a volume taken for closed would lose its deadline. */
 void adopt_start(struct manager *m, const struct breaker_slot *found, size_t n) {
+        _cleanup_(freep) struct mapping_seen *open = NULL;
         struct adoption *a = calloc(1, sizeof(*a));
         struct candidate *last = calloc(1, sizeof(*last));
+        size_t n_open = 0;
+        int r = a && last ? mapping_sysfs_list(&open, &n_open) : -ENOMEM;
 
-        if (!a || !last) {
-                log_error("Out of memory at start");
+        if (r < 0) {
+                log_error("What is open at start cannot be looked at: %s", strerror(-r));
                 free(a);
                 free(last);
                 return;
         }
-        *a = (struct adoption) { .manager = m, .slots = found, .n_slots = n };
+        *a = (struct adoption) { .manager = m, .slots = found, .n_slots = n, .open = open, .n_open = n_open };
         a->pending = 1;          /* for this function: the last one out is never a candidate that fails early */
         last->manager = m;
         last->adoption = a;
-        (void) mapping_sysfs_for_each(on_open, m);
+        /* A copy of an image may have got its header while the initramfs had it. */
+        for (size_t i = 0; i < n_open; i++)
+                personalize_seen(m, open[i].uuid);
         for (size_t i = 0; i < m->trust->n_entries; i++)
                 if (!m->trust->entries[i].pending)
                         look_at(a, m->trust->entries + i);

@@ -52,6 +52,35 @@ int mapping_sysfs_for_each(int (*f)(const struct mapping_seen *s, void *user), v
         return r;
 }
 
+struct list {
+        struct mapping_seen *s;
+        size_t n;
+};
+
+static int append(const struct mapping_seen *s, void *user) {
+        struct list *l = user;
+        struct mapping_seen *more = reallocarray(l->s, l->n + 1, sizeof(*more));
+
+        if (!more)
+                return -ENOMEM;
+        l->s = more;
+        l->s[l->n++] = *s;
+        return 0;
+}
+
+int mapping_sysfs_list(struct mapping_seen **ret, size_t *ret_n) {
+        struct list l = {};
+        int r = mapping_sysfs_for_each(append, &l);
+
+        if (r < 0) {
+                free(l.s);
+                return r;
+        }
+        *ret = l.s;
+        *ret_n = l.n;
+        return 0;
+}
+
 /* The disk of a partition, by the directory that the partition's is in. */
 static int read_disk(struct below *b) {
         char path[128], link[512];

@@ -19,6 +19,10 @@ int mapping_sysfs_read(uint32_t major, uint32_t minor, struct mapping_seen *ret)
  * opening /sys/block says. */
 int mapping_sysfs_for_each(int (*f)(const struct mapping_seen *s, void *user), void *user);
 
+/* All that for_each() would call for, at once. Returns 0 with *ret, which the caller frees (NULL: there are none), or -ENOMEM, or what
+ * opening /sys/block says. */
+int mapping_sysfs_list(struct mapping_seen **ret, size_t *ret_n);
+
 struct below {
         uint32_t major, minor;
         char name[65];                           /* the kernel's, a node of that name is in /dev */

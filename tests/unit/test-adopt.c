@@ -2,185 +2,9 @@
 // sources: daemon/manager/adopt.c daemon/manager/look-again.c daemon/manager/turns.c daemon/manager/recognize.c daemon/manager/mapping-watch.c daemon/manager/uevent.c daemon/manager/volume.c daemon/manager/lease.c daemon/manager/lease-keys.c daemon/manager/key-track.c daemon/manager/policy.c daemon/manager/trust-find.c
 // libs: libsystemd
 
-/* What stands when cmkd starts: that nobody could look at it is neither "not there" nor "opened by others". Marks, slots, sysfs and the
- * children are models. */
+/* What stands when cmkd starts: that nobody could look at it is neither "not there" nor "opened by others". */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
-#include "manager/adopt.h"
-#include "manager/cut-mark.h"
-#include "manager/disk-child.h"
-#include "manager/drill.h"
-#include "manager/header-watch.h"
-#include "manager/key.h"
-#include "manager/manager.h"
-#include "manager/mapping-watch.h"
-#include "manager/mount-watch.h"
-#include "manager/open-mark.h"
-#include "manager/operation.h"
-#include "manager/pause.h"
-#include "manager/personalize.h"
-#include "manager/teardown.h"
-#include "manager/unit-return.h"
-#include "manager/wrap.h"
-#include "manager/wrap-mark.h"
-
-#define UUID "01234567-89ab-cdef-0123-456789abcdef"
-#define DM_UUID "CRYPT-LUKS2-0123456789abcdef0123456789abcdef-data1"
-#define FLAGS (DISK_FLAG_MAPPED|DISK_FLAG_OURS|DISK_FLAG_TABLE_OK)
-
-static struct manager manager;
-static struct trust_entry entry = { .uuid = UUID, .name = "data1", .role = ROLE_DATA };
-static struct trust_list list = { .entries = &entry, .n_entries = 1 };
-static struct volume *volume;
-static struct key key;
-static struct wrap bound = { .key = &key };
-
-static bool is_mapped;                   /* in sysfs */
-static int n_below;                      /* that it stands on */
-static struct open_mark_text mark;
-static enum lease_cause cut;
-static const char *not_bound;            /* why */
-static bool out_of_memory;               /* for children */
-static char recorded[256];
-static uint64_t tried_after;
-static unsigned n_children;              /* that were asked for */
-static struct { disk_callback callback; void *user; enum disk_op op; } children[4];
-
-/* ---- what stands around it ---- */
-
-/* Time passes at once. */
-int sd_event_add_time_relative(sd_event *e, sd_event_source **ret, clockid_t clock, uint64_t usec, uint64_t accuracy,
-                               sd_event_time_handler_t callback, void *user) {
-        if (usec > 0)
-                tried_after = usec;
-        return sd_event_add_time(e, ret, clock, 1, accuracy, callback, user);
-}
-
-struct volume *manager_volume_by_uuid(struct manager *m _unused_, const char *uuid) {
-        return volume && streq(uuid, UUID) ? volume : NULL;
-}
-
-int manager_volume_add(struct manager *m, const char *uuid, const char *name, enum role role, struct volume **ret) {
-        if (volume)
-                return -EEXIST;
-        *ret = volume = volume_new(m, uuid, name, role);
-        assert_non_null(volume);
-        LIST_INSERT_HEAD(&m->volumes, volume, volumes);
-        return 0;
-}
-
-void manager_volume_forget(struct manager *m _unused_, struct volume *v) {
-        LIST_REMOVE(v, volumes);
-        volume = volume_free(v);
-}
-
-void manager_volume_mapped_as(struct volume *v, const char *mapping) {
-        snprintf(v->mapping, sizeof(v->mapping), "%s", mapping);
-}
-
-void manager_volume_policy(struct manager *m _unused_, struct volume *v) {
-        policy_default(v->role, &v->policy);
-}
-
-static void note(const char *what) {
-        size_t n = strlen(recorded);
-
-        snprintf(recorded + n, sizeof(recorded) - n, "%s ", what);
-}
-
-void manager_record_start(struct audit_message_record *r, const struct volume *v _unused_, const char *event, uint8_t priority, bool durable) {
-        audit_record_start(r, event, priority, durable);
-}
-
-void manager_record(struct manager *m _unused_, const struct audit_message_record *r) {
-        note(r->event);
-}
-
-int disk_child_start(struct disk_children *c _unused_, const struct disk_request *q, int secret_fd _unused_, int in_fd _unused_,
-                     uint64_t timeout _unused_, disk_callback callback, void *user, struct disk_child **ret _unused_) {
-        n_children++;
-        if (out_of_memory)
-                return -ENOMEM;
-        for (size_t i = 0; i < ELEMENTSOF(children); i++)
-                if (!children[i].callback) {
-                        children[i] = (typeof(children[0])) { callback, user, (enum disk_op) q->op };
-                        return 0;
-                }
-        fail();
-        return 0;
-}
-
-static const struct mapping_seen listed = { .uuid = UUID, .mapping = "data1", .major = 253, .minor = 1 };
-
-int mapping_sysfs_for_each(int (*f)(const struct mapping_seen *s, void *user), void *user) {
-        return is_mapped ? f(&listed, user) : 0;
-}
-
-int mapping_sysfs_read(uint32_t major, uint32_t minor, struct mapping_seen *ret) {
-        if (!is_mapped || major != listed.major || minor != listed.minor)
-                return -ENOENT;
-        *ret = listed;
-        return 0;
-}
-
-int mapping_sysfs_below(uint32_t major _unused_, uint32_t minor _unused_, struct below *ret, size_t max _unused_) {
-        *ret = (struct below) { .major = 8, .name = "sda" };
-        return is_mapped ? n_below : -ENOENT;
-}
-
-void open_mark_read(const char *uuid _unused_, struct open_mark_text *ret) {
-        *ret = mark;
-}
-
-enum lease_cause cut_mark_read(struct volume *v _unused_) {
-        return cut;
-}
-
-int wrap_choose(const struct disk_reply *h _unused_, const struct trust_entry *t _unused_, bool lenient _unused_, struct wrap_choice *ret,
-                char why[static 600]) {
-        *ret = (struct wrap_choice) { .n = 1 };
-        snprintf(why, 600, "%s", strempty(not_bound));
-        return not_bound ? -ENOENT : 0;
-}
-
-int wraps_bind(struct volume *v, const struct wrap_choice *c _unused_, bool strict _unused_, char why[static 600] _unused_) {
-        v->wraps[0] = &bound;
-        v->n_wraps = 1;
-        return 0;
-}
-
-void wraps_unbind(struct volume *v) { v->n_wraps = 0; }
-void wraps_schedule(struct volume *v _unused_) { note("polled"); }
-void wrap_mark_adopt(struct volume *v _unused_, struct instant otherwise _unused_) { }
-void key_evaluate_volume(struct volume *v _unused_) { }
-void manager_volume_changed(struct manager *m _unused_, struct volume *v _unused_) { }
-void drill_kick(struct manager *m _unused_) { }
-void mount_watch_mark(struct mount_watch *w _unused_, struct volume *v _unused_) { }
-void mount_watch_device(struct mount_watch *w _unused_, uint32_t major _unused_, uint32_t minor _unused_) { }
-void header_watch_event(struct manager *m _unused_, uint32_t major _unused_, uint32_t minor _unused_) { }
-void personalize_seen(struct manager *m _unused_, const char *uuid _unused_) { }
-bool open_mark_has_progressed(const char *uuid _unused_) { return false; }
-bool pause_end(struct volume *v _unused_, const struct requester *who _unused_) { return false; }
-struct teardown *teardown_free(struct teardown *t _unused_) { return NULL; }
-struct unit_return *unit_return_free(struct unit_return *r _unused_) { return NULL; }
-bool mapping_sysfs_exists(uint32_t major _unused_, uint32_t minor _unused_) { return true; }
-bool mapping_sysfs_has_other(uint32_t major _unused_, uint32_t minor _unused_, const char *name _unused_) { return false; }
-void automatic_know(const char *device _unused_) { }
-void adopt_changed(struct volume *v _unused_) { }
-void adopt_pulled(struct volume *v _unused_, const char *below _unused_) { fail(); }
-void adopt_second(struct volume *v _unused_, const struct mapping_seen *s _unused_) { fail(); }
-void adopt_foreign(struct manager *m _unused_, const struct mapping_seen *s _unused_) { fail(); }
-
-int teardown_start(struct volume *v, enum action a _unused_, enum lease_cause cause, const char *why _unused_) {
-        v->cause = cause;
-        return volume_set_state(v, VOLUME_CUTTING);
-}
-
-/* ---- a run ---- */
+#include "adopt-world.h"
 
 static size_t n_waiting(void) {
         size_t n = 0;
@@ -252,6 +76,7 @@ static int set_up(void **state _unused_) {
         manager = (struct manager) { .trust = &list };
         LIST_INIT(&manager.volumes);
         is_mapped = true;
+        not_listed = 0;
         n_below = 1;
         mark = (struct open_mark_text) { .mark = OPEN_MARK_ATTACHED, .issued = instant_now(), .mapping = "data1" };
         cut = CAUSE_NONE;
@@ -288,6 +113,16 @@ static void test_looked_at(void **state _unused_) {
         assert_string_equal(recorded, "adopted polled ");
         pass_time();
         assert_int_equal(n_children, 1);
+}
+
+/* Where nobody can say what is open, nothing is taken for closed: deadlines stay, and no verb begins. */
+static void test_not_listed(void **state _unused_) {
+        not_listed = -EMFILE;
+        start(true);
+        pass_time();
+        assert_null(volume);
+        assert_false(manager.adopted);
+        assert_int_equal(n_children, 0);
 }
 
 /* It waits for its turn; by then it may be forgotten, or not mapped any more. */
@@ -589,7 +424,7 @@ static void test_cut_is_attached_meanwhile(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_looked_at), cmocka_unit_test(test_waits_for_others), TEST(test_not_mapped), cmocka_unit_test_teardown(test_looked_at_later, tear_down),
+                TEST(test_looked_at), TEST(test_not_listed), cmocka_unit_test(test_waits_for_others), TEST(test_not_mapped), cmocka_unit_test_teardown(test_looked_at_later, tear_down),
                 TEST(test_cut_meanwhile), TEST(test_others_later), TEST(test_never_looked_at), TEST(test_goes_between_two_looks),
                 TEST(test_gone_later), TEST(test_pulled), TEST(test_renumbered), TEST(test_no_memory), TEST(test_while_we_run),
                 TEST(test_released), TEST(test_attach_failed_meanwhile), TEST(test_two_of_nothing), TEST(test_cut),

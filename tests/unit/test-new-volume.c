@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "manager/adopt.h"
+#include "manager/automatic.h"
 #include "manager/device-facts.h"
 #include "manager/drill.h"
 #include "manager/manager.h"
