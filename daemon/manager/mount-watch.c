@@ -143,14 +143,14 @@ static bool is_made_of_devices(uint32_t major, uint32_t minor) {
         return false;
 }
 
-/* Those that a device stands on, or is. Returns false where that cannot be said: it has gone, or is going, or a file is
- * below it. */
-static bool mark_below(struct mount_watch *w, uint32_t major, uint32_t minor) {
+/* Those that a device stands on, or, with itself, is. Returns false where that cannot be said: it has gone, or is going, or a
+ * file is below it. */
+static bool mark_below(struct mount_watch *w, uint32_t major, uint32_t minor, bool itself) {
         struct stack below = {};
         struct mapping_seen seen;
 
         stack_add_below(&below, major, minor, 0);
-        for (size_t i = 0; i < below.n; i++) {
+        for (size_t i = itself ? 0 : 1; i < below.n; i++) {
                 const struct stack_device *d = &below.d[i];
                 struct volume *v = NULL;
 
@@ -170,7 +170,7 @@ static void mark_changed(struct mount_watch *w, const struct mount_diff *d) {
         struct volume *v;
 
         for (size_t i = 0; i < d->devices.n && !all; i++)
-                all = !mark_below(w, d->devices.d[i].major, d->devices.d[i].minor);
+                all = !mark_below(w, d->devices.d[i].major, d->devices.d[i].minor, true);
         LIST_FOREACH(v, &w->manager->volumes, volumes)
                 if (all && (volume_is_open(v) || v->state == VOLUME_ATTACHING))
                         mount_watch_mark(w, v);
@@ -225,22 +225,22 @@ static void kick(struct mount_watch *w) {
                 log_warning("A change of mounts goes unnoticed: out of memory");
 }
 
-/* Its own mapping changes all the time; that something new stands on it, or btrfs took it in, does not. */
+/* A volume's own mapping changes all the time; that something new stands on it, or btrfs took it in, does not. */
 static bool is_built_upon(uint32_t major, uint32_t minor) {
         struct stack above = {};
-        struct mapping_seen seen;
 
-        if (mapping_sysfs_read(major, minor, &seen) < 0)
-                return true;
         stack_add_above(&above, major, minor, 0);
         return above.n > 1 || stack_shares_btrfs(&above, "/sys", major, minor);
 }
 
+/* A mapping is announced before sysfs says what it is (dm_setup_md_queue() in the kernel): then nothing stands on it yet. */
 void mount_watch_device(struct mount_watch *w, uint32_t major, uint32_t minor) {
         uint64_t before = w->number;
+        struct mapping_seen seen;
+        bool is_volume = mapping_sysfs_read(major, minor, &seen) >= 0;
 
-        if (is_built_upon(major, minor))
-                (void) mark_below(w, major, minor);
+        if (!is_volume || is_built_upon(major, minor))
+                (void) mark_below(w, major, minor, is_volume);
         if (w->number != before)
                 kick(w);
 }
