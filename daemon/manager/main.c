@@ -3,6 +3,7 @@
 /* cmkd: decides. See manager.h. */
 
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -11,6 +12,10 @@
 #include "common/secret.h"
 #include "early.h"
 #include "manager.h"
+
+/* What an operation needs for as long as it runs is larger (struct unlock, a record): hundreds may run at once, and go back to the system
+ * one by one, not when the last of a heap that is locked in memory ends. */
+#define OPERATION_MIN_BYTES (16 << 10)
 
 static int check_config(void) {
         _cleanup_(config_freep) struct config *c = NULL;
@@ -66,6 +71,7 @@ int main(int argc, char *argv[]) {
                 return check_config();
         umask(077);
         signal(SIGPIPE, SIG_IGN);
+        (void) mallopt(M_MMAP_THRESHOLD, OPERATION_MIN_BYTES);
         if (secret_process_init() < 0 || mlockall(MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT) < 0) {
                 log_error("This process cannot be made undumpable and locked in memory: %s", strerror(errno));
                 return EXIT_CODE_FAILED;
