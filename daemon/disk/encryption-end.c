@@ -86,12 +86,14 @@ static int read_again(struct volume *v, struct disk_reply *y) {
                 r = h->encryption.under_way ? -EUCLEAN : volume_manifest_verify(h, v->volume_key);
         if (r < 0)
                 return r;
+        v->wrap = header_find_wrap(&h->layout, v->wrap->token.key);      /* by the text of the old one */
+        if (!v->wrap)
+                return -EUCLEAN;
         header_free(v->header);
         v->header = TAKE_PTR(h);
-        v->wrap = header_find_wrap(&v->header->layout, v->wrap->token.key);
         header_describe(v->header, y);
         y->sectors = volume_sectors(v);
-        return v->wrap ? 0 : -EUCLEAN;
+        return 0;
 }
 
 static int write_header(const struct device *d, const struct header *h) {
