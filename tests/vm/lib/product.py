@@ -95,14 +95,14 @@ def status(node, name="data1"):
     return found[0] if found else None
 
 
-def records(node, *words):
+def records(node, *words, timeout=60):
     """The trail's records, as dicts."""
-    return [json.loads(line) for line in node.out("cmkctl audit list --json " + " ".join(words), timeout=60).splitlines()]
+    return [json.loads(line) for line in node.out("cmkctl audit list --json " + " ".join(words), timeout=timeout).splitlines()]
 
 
-def events(node, event, **fields):
-    """Records of one kind whose fields are these."""
-    return [r for r in records(node) if r["event"] == event and all(r["fields"].get(k) == v for k, v in fields.items())]
+def events(node, event, *words, timeout=60, **fields):
+    """Records of one kind whose fields are these. words: which to look at."""
+    return [r for r in records(node, *words, timeout=timeout) if r["event"] == event and all(r["fields"].get(k) == v for k, v in fields.items())]
 
 
 def wait_state(node, state, name="data1", timeout=120):
