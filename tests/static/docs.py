@@ -101,6 +101,28 @@ def readme_tests(tree):
             yield f"README.md names the test {name}, which does not exist"
 
 
+README_WIDTH = 140
+
+
+def readme_lines(tree):
+    """Outside of tables no line is so long that a changed word cannot be seen in a diff."""
+    for number, line in enumerate(tree.need("README.md").splitlines(), 1):
+        if len(line) > README_WIDTH and not line.startswith("|"):
+            yield f"README.md:{number} has {len(line)} characters, {README_WIDTH} are the most"
+
+
+def readme_links(tree):
+    """Where the README's links lead there is a file, or a heading of its own."""
+    text = tree.need("README.md")
+    headings = re.findall(r"^#+ (.*)$", text, re.M)
+    anchors = {re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith("#") and link[1:] not in anchors:
+            yield f"README.md links to {link}, which is no heading of it"
+        elif not link.startswith(("#", "http")) and link.partition("#")[0] not in tree.files:
+            yield f"README.md links to {link}, which does not exist"
+
+
 AUDIT_PAGE = "daemon/man/cmkd-audit.5"
 RECORDERS = ("daemon/audit/", "daemon/manager/", "daemon/common/audit")
 

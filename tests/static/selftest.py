@@ -251,6 +251,8 @@ FAULTS = {
         ("cut, --json", "carve"), ("--json", "--event"), ("PollSec", "Polling"), ("argv", "arg"))],
     "example-playbook": [{runbook.PLAYBOOK: PLAY.replace(*change)} for change in (("tasks:", "task:"), ("hosts: all", "hosts: [all"))],
     "readme-tests": [{"README.md": "`main-gone`\n"}, {"README.md": "no test\n"}],
+    "readme-lines": [{"README.md": "x" * 141 + "\n"}],
+    "readme-links": [{"README.md": "[x](#gone)\n"}, {"README.md": "[x](gone/there.md)\n"}],
     "readme-red-team": [{"README.md": GOOD["README.md"].replace("thing 7", "thing 99")},
                         {"tests/vm/audit-red-team": 'TRIES = [\n    ("x", "thing 0", "e", "refused"),\n]\n'}],
 }
