@@ -85,6 +85,7 @@ static int serve_one(const struct disk_operation *operations, bool again, struct
                 op_fail(&y, r, EXIT_CODE_FAILED, "The request cannot be read");
         else
                 run(operations + q.op, &q, in_fd, &out_fd, &y);
+        replace_unprintable(y.message);         /* it may have words of the header, and be cut off within one */
         r = disk_reply_encode(&y, frame);
         if (r >= 0)
                 r = link_send(CHILD_SOCKET_FD, frame, out_fd);

@@ -8,6 +8,7 @@ struct scanner {
         const char *start, *p, *end;
         const char *outer, *member;      /* outer NULL: of the outermost object */
         bool within;                     /* in outer just now */
+        unsigned n_values;
         struct json_span found;
         bool is_found;
 };
@@ -186,7 +187,7 @@ static int scan_array(struct scanner *s, unsigned depth) {
 static int scan_value(struct scanner *s, unsigned depth) {
         struct json_span unused;
 
-        if (s->p == s->end)
+        if (s->p == s->end || ++s->n_values > JSON_VALUES_MAX)
                 return -EBADMSG;
         switch (*s->p) {
         case '{':

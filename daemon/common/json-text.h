@@ -7,7 +7,8 @@
  *   receive buffer ─ json_check() ─► where a member's string lies ─ the caller takes it out and overwrites it ─┐
  *                                                                       json_parse() reads what is left ◄──────┘
  *
- * A document is one object (RFC 8259), at most JSON_DEPTH_MAX deep, with at most JSON_MEMBERS_MAX members an object. A
+ * A document is one object (RFC 8259), at most JSON_DEPTH_MAX deep, with at most JSON_MEMBERS_MAX members an object and JSON_VALUES_MAX
+ * values in all: json-c takes hundreds of bytes for each, whose text may be three bytes long. A
  * name that is twice in one object is an error (parsers disagree on which one counts), and so is one that hides an
  * ASCII letter or digit behind an escape. No I/O; nothing is allocated by json_check(). */
 
@@ -16,6 +17,7 @@
 
 #define JSON_DEPTH_MAX 16u
 #define JSON_MEMBERS_MAX 64u
+#define JSON_VALUES_MAX 16384u
 
 struct json_span {
         size_t offset, size;    /* of a string's content, without its quotes */

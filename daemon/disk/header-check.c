@@ -62,7 +62,7 @@ int header_copy_check(const uint8_t *p, size_t size, uint64_t offset, struct hea
         if (r < 0)
                 return refuse(why, r, r == -ENODATA ? "there is no LUKS2 header" : "its size is impossible");
         memcpy(&b, p, sizeof(b));
-        if (copy.header_size != size || be64toh(b.header_offset) != offset)
+        if (copy.header_size != size || be64toh(b.header_offset) != offset || (offset != 0 && offset != size))
                 return refuse(why, -EBADMSG, "its size or offset is not where it stands");
         if (strncmp(b.checksum_alg, "sha256", sizeof(b.checksum_alg)) != 0)
                 return refuse(why, -EBADMSG, "its checksum is not SHA-256");

@@ -192,6 +192,7 @@ int op_header_restore(const struct disk_request *q, int in_fd, int *ret_fd _unus
         int r;
 
         e.request = q;
+        e.volume.as_enrolled = true;
         if (!q->name[0] || !q->uuid[0])
                 return op_fail(y, -EINVAL, EXIT_CODE_FAILED, "A header is changed by a volume's name and UUID");
         r = device_open(q->device, &d, y);

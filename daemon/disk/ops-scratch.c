@@ -13,6 +13,8 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* SCRATCH, in this order, so that a crash leaves a disk that is known as ours or one that is empty:
@@ -120,10 +122,11 @@ static void discard(const struct device *d) {
 }
 
 /* Noise that looks like something is rare, and worse than nothing. */
-static int wipe_ends(const char *name) {
+static int wipe_ends(const char *name, dev_t mapping) {
         _cleanup_(freep) uint8_t *zeros = calloc(1, END_SIZE);
         _cleanup_(device_close) struct device d = DEVICE_NONE;
         char path[sizeof("/dev/mapper/") + 65];
+        struct stat st;
         uint64_t size;
         int r;
 
@@ -131,6 +134,8 @@ static int wipe_ends(const char *name) {
         d.fd = open(path, O_RDWR|O_CLOEXEC);
         if (!zeros || d.fd < 0)
                 return zeros ? -errno : -ENOMEM;
+        if (fstat(d.fd, &st) < 0 || !S_ISBLK(st.st_mode) || st.st_rdev != mapping)
+                return -ESTALE;
         if (ioctl(d.fd, BLKGETSIZE64, &size) < 0)
                 return -errno;
         r = device_write(&d, zeros, END_SIZE, 0);
@@ -153,7 +158,7 @@ static int verify(const struct disk_request *q, const struct device *below, unsi
         y->dev_major = live.major;
         y->dev_minor = live.minor;
         y->sectors = live.sectors;
-        r = wipe_ends(q->name);
+        r = wipe_ends(q->name, makedev(live.major, live.minor));
         return r < 0 ? op_fail(y, r, EXIT_CODE_FAILED, "/dev/mapper/%s cannot be written to: %s", q->name, strerror(-r)) : 0;
 }
 

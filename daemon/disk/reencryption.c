@@ -87,6 +87,14 @@ static bool is_part(const struct json_object *s, const struct encryption_found *
 }
 
 /* Whose it is by the digests: done, half-way, or to be done. */
+/* What reencryption_settle() takes out by their numbers. */
+static bool are_numbers(const struct json_object *keyslots) {
+        for (size_t i = 0; keyslots && i < json_object_array_length(keyslots); i++)
+                if (!json_object_is_type(json_object_array_get_idx(keyslots, i), json_type_string))
+                        return false;
+        return keyslots;
+}
+
 enum part { DONE, HALF_WAY, OLD, NOBODYS };
 
 static enum part find_part(const struct json_object *metadata, const struct encryption_found *f, unsigned i) {
@@ -139,6 +147,8 @@ int reencryption_check(const struct json_object *metadata, uint64_t device_size,
         r = check_geometry(f, device_size, x, why);
         if (r >= 0)
                 r = find_digests(metadata, f, x, why);
+        if (r >= 0 && !are_numbers(strict_json_get(digest(metadata, f->old), "keyslots", json_type_array)))
+                r = encryption_refuse(why, -EPERM, "its old digest is not one of keyslots");
         if (r >= 0)
                 r = walk(metadata, f, x, why);
         return r < 0 ? r : check_keyslot(f, why);

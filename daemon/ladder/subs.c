@@ -16,13 +16,16 @@ static int add_found(const struct dm_info *info, void *userdata) {
                 s->has_tags = true;
                 return 0;
         }
+        if (s->n == SUBS_MAX)
+                return 1;
         snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", info->major, info->minor);
         s->d[s->n] = *info;
         if (access(path, F_OK) >= 0) {
                 s->d[s->n] = s->d[s->n_disks];
                 s->d[s->n_disks++] = *info;
         }
-        return ++s->n == SUBS_MAX;
+        s->n++;
+        return 0;
 }
 
 void subs_find(const struct mapping *m, struct subs *ret) {

@@ -19,6 +19,8 @@
 static int op_inspect(const struct disk_request *q, int in_fd _unused_, int *ret_fd _unused_, struct disk_reply *y) {
         if (streq(q->name, "bad"))
                 return op_fail(y, -EBADMSG, EXIT_CODE_POLICY, "no good");
+        if (streq(q->name, "odd"))         /* of a header, cut off in the middle of a character */
+                strcpy(y->message, "token of type a\x01\xc3\xa9\xc3");
         y->count = 1;
         return 0;
 }
@@ -136,6 +138,18 @@ static void test_two(void **state) {
         ended(&s, EXIT_SUCCESS);
 }
 
+/* What it says arrives, whatever it is made of. */
+static void test_unprintable(void **state _unused_) {
+        struct served s = start();
+        struct disk_reply y;
+
+        ask(&s, DISK_OP_INSPECT, 0, "odd", -EBADF);
+        told(&s, &y);
+        assert_int_equal(y.error, 0);
+        assert_string_equal(y.message, "token of type a????");
+        ended(&s, EXIT_SUCCESS);
+}
+
 /* Where no key is seen it stays as often as it is asked to; what comes with a request is that one's. */
 static void test_many(void **state _unused_) {
         static const char *const words[] = { "one", "two", "three", "four" };
@@ -211,7 +225,7 @@ int main(void) {
                 cmocka_unit_test(test_one),
                 cmocka_unit_test(test_two),
                 cmocka_unit_test_prestate(test_two, (void *) operations),
-                cmocka_unit_test(test_many),
+                cmocka_unit_test(test_many), cmocka_unit_test(test_unprintable),
                 cmocka_unit_test(test_not_three),
                 cmocka_unit_test(test_a_failure_does_not_stay),
                 cmocka_unit_test(test_nothing_more),

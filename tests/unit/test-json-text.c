@@ -164,10 +164,23 @@ static void test_printable(void **state _unused_) {
         assert_string_equal(buf, "");
 }
 
+/* Short ones are dear: each is an object of json-c's. */
+static void test_many_values(void **state _unused_) {
+        static char text[16 + 2 * JSON_VALUES_MAX];
+        size_t n = (size_t) sprintf(text, "{\"a\":[");
+
+        for (unsigned i = 1; i < JSON_VALUES_MAX; i++)           /* the array is one of them */
+                n += (size_t) sprintf(text + n, "1%s", i + 1 < JSON_VALUES_MAX ? "," : "");
+        memcpy(text + n, "]}", 2);
+        assert_int_equal(json_check(text, n + 2, NULL, NULL), 0);
+        memcpy(text + n, ",1]}", 4);
+        assert_int_equal(json_check(text, n + 4, NULL, NULL), -EBADMSG);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_documents), cmocka_unit_test(test_bytes), cmocka_unit_test(test_every_prefix),
-                cmocka_unit_test(test_limits), cmocka_unit_test(test_member),
+                cmocka_unit_test(test_limits), cmocka_unit_test(test_many_values), cmocka_unit_test(test_member),
                 cmocka_unit_test(test_member_of_a_member), cmocka_unit_test(test_members_by_type),
                 cmocka_unit_test(test_printable),
         };

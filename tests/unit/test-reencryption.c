@@ -502,6 +502,17 @@ static void test_nobodys_part(void **state) {
         refused(b);
 }
 
+/* libcryptsetup would not write it; what is taken out goes by its name. */
+static void test_nameless_keyslot(void **state) {
+        struct rekeyed *b = *state;
+
+        json_object_object_foreach(json_object_object_get(b->metadata, "digests"), id, digest) {
+                (void) id;
+                json_object_array_add(json_object_object_get(digest, "keyslots"), NULL);
+        }
+        refused(b);
+}
+
 static struct json_object *reencrypt(struct rekeyed *b) {
         json_object_object_foreach(json_object_object_get(b->metadata, "keyslots"), id, slot) {
                 (void) id;
@@ -552,7 +563,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 LOOK(test_begun), TEST(test_done), TEST(test_interrupted), TEST(test_ended), TEST(test_again), TEST(test_two_keys), TEST(test_recovery_key), TEST(test_dropped), LOOK(test_null_cipher),
                 LOOK(test_null_cipher_before), LOOK(test_plain_part), LOOK(test_elsewhere), LOOK(test_other_tweak), LOOK(test_hole), LOOK(test_order),
-                LOOK(test_nobodys_part), LOOK(test_decryption), LOOK(test_backward), LOOK(test_no_resilience), LOOK(test_smaller_device),
+                LOOK(test_nobodys_part), LOOK(test_nameless_keyslot), LOOK(test_decryption), LOOK(test_backward), LOOK(test_no_resilience), LOOK(test_smaller_device),
         };
 
         return cmocka_run_group_tests_name("reencryption", tests, set_up, tear_down);
