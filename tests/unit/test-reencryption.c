@@ -505,11 +505,9 @@ static void test_nobodys_part(void **state) {
 /* libcryptsetup would not write it; what is taken out goes by its name. */
 static void test_nameless_keyslot(void **state) {
         struct rekeyed *b = *state;
+        struct json_object *digest = json_object_object_get(json_object_object_get(b->metadata, "digests"), "0");
 
-        json_object_object_foreach(json_object_object_get(b->metadata, "digests"), id, digest) {
-                (void) id;
-                json_object_array_add(json_object_object_get(digest, "keyslots"), NULL);
-        }
+        json_object_array_add(json_object_object_get(digest, "keyslots"), NULL);
         refused(b);
 }
 
