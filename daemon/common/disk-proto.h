@@ -187,7 +187,8 @@ struct disk_wrap {
 /* Not on the wire: what the manager says in the place of a child. */
 enum disk_silence {
         DISK_ANSWERED,                    /* it spoke for itself */
-        DISK_SILENT,                      /* it died, was killed, or made no sense: it may have begun */
+        DISK_SILENT,                      /* it was killed, or made no sense: it may have begun, and not have ended yet */
+        DISK_DIED,                        /* it ended without an answer: what it did is done */
         DISK_NOT_STARTED,                 /* there was none: nobody was asked, and nothing happened */
 };
 

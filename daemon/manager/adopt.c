@@ -191,6 +191,7 @@ static void cut_now(struct volume *v, enum action wanted, enum lease_cause cause
 static void keep_without_key(const struct candidate *c, struct volume *v, const char *why) {
         log_alert("%s: open, but it cannot be kept: %s", v->name, why);
         record(v, "adopted", LOG_ALERT, why);
+        v->breaker_set |= c->facts.has_slot;
         if (!c->facts.has_slot)
                 cut_now(v, v->role == ROLE_OS ? v->policy.on_unreachable : ACTION_CUT, CAUSE_EXPIRED, why);
 }
@@ -229,6 +230,7 @@ static void adopt_recovery(struct candidate *c, struct volume *v, const struct d
         const char *no_key = bind_keys(v, y, buf);
 
         v->recovery_why = why;
+        v->breaker_set |= c->facts.has_slot;
         volume_set_state(v, VOLUME_RECOVERY);
         log_alert("%s: RECOVERY: %s, as %s: its key's owner has no hold on it. \"cmkctl attach %s\" puts it under its lease%s%s",
                   v->name, why, v->mapping, v->name, no_key ? "; its key is not polled: " : "", strempty(no_key));

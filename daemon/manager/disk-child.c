@@ -99,7 +99,7 @@ static int on_io(sd_event_source *s _unused_, int fd, uint32_t events _unused_, 
         if (r == -EAGAIN)
                 return 0;
         if (r == 0) {
-                finish_error(d, DISK_SILENT, -EPIPE, "died without an answer");
+                finish_error(d, DISK_DIED, -EPIPE, "died without an answer");
                 return 0;
         }
         if (r > 0)
@@ -130,7 +130,7 @@ static int on_exit_event(sd_event_source *s _unused_, int fd _unused_, uint32_t 
                 /* The answer may still wait in the socket: it was sent before the process ended. */
                 on_io(NULL, d->child.sock, 0, d);
                 if (d->callback)
-                        finish_error(d, DISK_SILENT, -EPIPE, "died without an answer");
+                        finish_error(d, DISK_DIED, -EPIPE, "died without an answer");
         }
         if (d->kept) {
                 d->ended = true;

@@ -482,6 +482,8 @@ bool encrypt_stop(struct volume *v, void (*done)(void *user), void *user) {
 
         if (!r || !r->child)
                 return false;
+        if (r->stopped)                 /* it was cut meanwhile, and is detached once more */
+                r->stopped(r->user);
         r->stopping = true;
         r->stopped = done;
         r->user = user;

@@ -27,6 +27,7 @@ struct outcome {
 typedef void (*operation_done)(const struct outcome *o, void *user);
 
 #define RELEASE_UNUSED_USEC (60 * USEC_PER_SEC)     /* for the mapping to appear */
+#define RELEASE_DIED_USEC USEC_PER_SEC              /* the same where who made it is dead: the kernel has announced what there is */
 
 /* Who asked, for the trail: "uid=0 pid=123 comm=cmkctl", "cmkd (key enabled again)". */
 struct requester {

@@ -55,11 +55,11 @@ static bool waits_for_owner(const struct unlock *u, const struct outcome *o) {
 }
 
 /* Back to where it was before, unless a teardown has overtaken us: then the state is its business. A claim leaves it
- * alone. */
+ * alone, and one whose mapping may be there keeps its deadline. */
 static void go_back(struct unlock *u, const struct outcome *o) {
         struct volume *v = u->volume;
 
-        if (u->before == VOLUME_RECOVERY || (v->state != VOLUME_ATTACHING && v->state != VOLUME_RESUMING))
+        if (u->before == VOLUME_RECOVERY || v->released || (v->state != VOLUME_ATTACHING && v->state != VOLUME_RESUMING))
                 return;
         if (waits_for_owner(u, o)) {
                 v->cause = u->answer.verdict == VERDICT_REVOKED ? CAUSE_REVOKED : CAUSE_DENIED;
@@ -157,6 +157,11 @@ void unlock_run(struct unlock *u, enum disk_op op, disk_callback callback) {
         unlock_start_child(u, &q, u->key_fd, callback);
 }
 
+/* Of a volume that was held what stands is looked at (mapping-watch.c). */
+static bool may_have_mapped(const struct unlock *u, const struct disk_reply *y) {
+        return (y->silence == DISK_SILENT || y->silence == DISK_DIED) && !u->verb->header_only && u->volume->state == VOLUME_ATTACHING;
+}
+
 bool unlock_went_well(struct unlock *u, const struct disk_reply *y) {
         struct outcome o = {};
 
@@ -166,6 +171,8 @@ bool unlock_went_well(struct unlock *u, const struct disk_reply *y) {
         if (y->error >= 0)
                 return true;
         outcome_from_disk(&o, y);
+        if (may_have_mapped(u, y))
+                unlock_expect_mapping(u, y->silence == DISK_DIED && u->key_fd < 0 ? RELEASE_DIED_USEC : RELEASE_UNUSED_USEC);
         unlock_fail(u, &o, o.code == EXIT_CODE_POLICY ? "refused" : "failed");
         return false;
 }
@@ -349,6 +356,11 @@ static void on_inspected(const struct disk_reply *y, int fd, void *user) {
                 return;
         }
         u->header = *y;
+        if (u->volume && !streq(y->uuid, u->volume->uuid)) {       /* its keys would be asked in the place of this one's */
+                outcome_set(&o, EXIT_CODE_POLICY, "%s holds volume %s now, not %s", u->device, y->uuid, u->volume->name);
+                unlock_fail(u, &o, "refused");
+                return;
+        }
         if (unlock_check_identity(u, &o, &name, &role) < 0 || unlock_check_keys(u, name, role, &o) < 0) {
                 unlock_fail(u, &o, "refused");
                 return;

@@ -131,8 +131,13 @@ void unlock_run(struct unlock *u, enum disk_op op, disk_callback callback);
 void unlock_start_child(struct unlock *u, const struct disk_request *q, int fd, disk_callback callback);
 
 /* What each callback of such a child begins with. False: the next key is being asked instead, since the keyslot of this one does not open
- * with its W; or it went wrong, and this has ended. */
+ * with its W; or it went wrong, and this has ended. Where a child had the volume's key and does not say what became of it, what it
+ * may have made is expected (unlock_expect_mapping()). */
 bool unlock_went_well(struct unlock *u, const struct disk_reply *y);
+
+/* release.c: somebody has the volume's key and makes its mapping, or has made it: ATTACHING and v->released, under its deadline, until that is
+ * seen, or usec have passed and there is none. */
+void unlock_expect_mapping(struct unlock *u, uint64_t usec);
 
 /* A verb about the header has changed it: an open volume learns what its header says now; a closed one is inspected when it is attached. */
 void unlock_take_header(const struct unlock *u, const struct disk_reply *y);

@@ -43,6 +43,8 @@ struct volume *volume_new(struct manager *m, const char *uuid, const char *name,
 struct volume *volume_free(struct volume *v) {
         if (!v)
                 return NULL;
+        if (v->detaching)
+                *v->detaching = NULL;
         teardown_free(v->teardown);
         unit_return_free(v->unit_return);
         sd_event_source_disable_unref(v->timer);

@@ -107,6 +107,7 @@ struct volume {
         enum volume_state released_from;
         sd_event_source *released_timer;
         LIST_HEAD(, unlock) joined;        /* ATTACHING: others who asked for the same, told when it ends (unlock.c) */
+        struct volume **detaching;         /* the reference that a detach or a hold has, until it has ended (detach.c); NULL: none */
         struct unlock *owner;              /* the one unlock that is about it; it is not forgotten, nor another begun, meanwhile */
         unsigned encrypt_failures;         /* how often its encryption stopped half-way without any progress (encrypt-run.c) */
         bool encrypt_progressed;           /* since it is attached; of role os: since this machine was booted */

@@ -204,6 +204,15 @@ static void test_others_later(void **state _unused_) {
         assert_int_equal(volume->state, VOLUME_RECOVERY);
 }
 
+/* The breaker has a deadline of it that is nobody's any more: known, so that it is taken back. */
+static void test_others_with_deadline(void **state _unused_) {
+        mark.mark = OPEN_MARK_RECOVERY;
+        start(true);
+        somebody_looks(FLAGS);
+        assert_int_equal(volume->state, VOLUME_RECOVERY);
+        assert_true(volume->breaker_set);
+}
+
 static void test_never_looked_at(void **state _unused_) {
         static const uint64_t sec[] = { 1, 2, 4, 8, 15, 15, 15 };
 
@@ -425,7 +434,7 @@ static void test_cut_is_attached_meanwhile(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_looked_at), TEST(test_not_listed), cmocka_unit_test(test_waits_for_others), TEST(test_not_mapped), cmocka_unit_test_teardown(test_looked_at_later, tear_down),
-                TEST(test_cut_meanwhile), TEST(test_others_later), TEST(test_never_looked_at), TEST(test_goes_between_two_looks),
+                TEST(test_cut_meanwhile), TEST(test_others_later), TEST(test_others_with_deadline), TEST(test_never_looked_at), TEST(test_goes_between_two_looks),
                 TEST(test_gone_later), TEST(test_pulled), TEST(test_renumbered), TEST(test_no_memory), TEST(test_while_we_run),
                 TEST(test_released), TEST(test_attach_failed_meanwhile), TEST(test_two_of_nothing), TEST(test_cut),
                 TEST(test_cut_is_not_ours), TEST(test_cut_is_read_later), TEST(test_cut_is_attached_meanwhile),

@@ -121,7 +121,7 @@ static void test_child_dies(void **state _unused_) {
         start.sock = safe_close(start.sock);
         run_until_said();
         assert_int_equal(said.error, -EPIPE);
-        assert_int_equal(said.silence, DISK_SILENT);
+        assert_int_equal(said.silence, DISK_DIED);
         start.callback(-EPIPE, start.user);
         assert_int_equal(n_said, 1);
 }

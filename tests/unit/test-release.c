@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "manager/manager.h"
+#include "manager/mapping-sysfs.h"
 #include "manager/teardown.h"
 #include "manager/unit-return.h"
 #include "manager/unlock.h"
@@ -20,6 +21,7 @@ static struct manager manager;
 static struct volume *volume;
 static unsigned n_recorded, n_done;
 static uint64_t until;                   /* the timer */
+static const char *mapped;               /* what sysfs has */
 
 /* Time passes at once, but for what is set anew by whoever was called at its end. */
 int sd_event_add_time_relative(sd_event *e, sd_event_source **ret, clockid_t clock, uint64_t usec, uint64_t accuracy,
@@ -31,6 +33,15 @@ int sd_event_add_time_relative(sd_event *e, sd_event_source **ret, clockid_t clo
 int sd_event_source_set_time_relative(sd_event_source *s, uint64_t usec) {
         until = usec;
         return sd_event_source_set_time(s, 1);
+}
+
+int mapping_sysfs_for_each(int (*f)(const struct mapping_seen *s, void *user), void *user) {
+        struct mapping_seen s = {};
+
+        if (!mapped)
+                return 0;
+        strcpy(s.uuid, mapped);
+        return f(&s, user);
 }
 
 void manager_volume_forget(struct manager *m _unused_, struct volume *v) {
@@ -122,6 +133,7 @@ static void must_wait(void) {
 static int set_up(void **state _unused_) {
         manager = (struct manager) {};
         n_recorded = n_done = 0;
+        mapped = NULL;
         return sd_event_new(&manager.event);
 }
 
@@ -176,11 +188,26 @@ static void test_somebody_is_looking(void **state _unused_) {
         assert_null(volume);
 }
 
+/* Nobody was told of it yet. */
+static void test_mapped_unheard(void **state _unused_) {
+        release_from(VOLUME_CLOSED);
+        mapped = UUID;
+        release_unused(volume, "whoever asked for it is gone");
+        must_wait();
+        pass_time();
+        must_wait();
+        assert_int_equal(until, RELEASE_UNUSED_USEC);
+        mapped = "fedcba98-7654-3210-fedc-ba9876543210";       /* another one's */
+        pass_time();
+        assert_null(volume);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_unused), TEST(test_back_to_cut), TEST(test_nobody_could_look), TEST(test_somebody_is_looking),
+                TEST(test_mapped_unheard),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@
 #include "manager/fellows.h"
 #include "manager/key.h"
 #include "manager/manager.h"
+#include "manager/mapping-watch.h"
 #include "manager/no-cores.h"
 #include "manager/notice.h"
 #include "manager/operation.h"
@@ -45,6 +46,7 @@ static bool no_memory;                   /* for event sources */
 static uint64_t tried_after;             /* what the timer was set to last */
 static unsigned told;                    /* the breaker, of those times that count */
 static bool breaker_away;
+static unsigned looked;                  /* whether its mapping is there still */
 
 static struct { disk_callback callback; void *user; enum disk_op op; } child;
 
@@ -69,6 +71,7 @@ int sd_event_source_set_time_relative(sd_event_source *s, uint64_t usec) {
         return sd_event_source_set_time(s, 1);
 }
 
+void mapping_watch_made(struct mapping_watch *w _unused_, const struct volume *v _unused_) { looked++; }
 void manager_volume_changed(struct manager *m _unused_, struct volume *v _unused_) { }
 void manager_record(struct manager *m _unused_, const struct audit_message_record *r _unused_) { }
 void manager_record_answer(struct audit_message_record *r _unused_, const struct volume *v _unused_) { }
@@ -171,7 +174,7 @@ static int set_up(void **state _unused_) {
         failing_silence = DISK_ANSWERED;
         failing_times = 0;
         no_memory = breaker_away = fellows_taken = false;
-        told = 0;
+        told = looked = 0;
         asked = 0;
         forgotten = evaluated_in = _VOLUME_STATE_MAX;
         memset(&child, 0, sizeof(child));
@@ -323,6 +326,7 @@ static void test_detach_fails(void **state _unused_) {
         failing_flags = DISK_FLAG_MAPPED|DISK_FLAG_OURS;
         assert_true(detach(ROLE_DATA) != EXIT_CODE_DONE && !said.changed);
         assert_int_equal(volume->state, VOLUME_ATTACHED);
+        assert_int_equal(looked, 1);
         volume = volume_free(volume);
         failing = DISK_OP_STEP_VERIFY;
         assert_int_equal(detach(ROLE_DATA), EXIT_CODE_BUSY);
@@ -416,8 +420,66 @@ static void test_own_hold_is_overtaken(void **state _unused_) {
         asked = 0;
         pass_time();
         assert_int_equal(asked, 0);
-        assert_int_equal(said.code, EXIT_CODE_FAILED);
+        assert_int_equal(said.code, EXIT_CODE_REVOKED);
         assert_int_equal(volume->state, VOLUME_CUT);
+}
+
+/* ---- a child that answers when it is all over ---- */
+
+static typeof(child) let_hang(void) {
+        typeof(child) hanging = child;
+
+        child.callback = NULL;
+        return hanging;
+}
+
+static void cut_it(void) {
+        assert_int_equal(teardown_start(volume, ACTION_CUT, CAUSE_REVOKED, NULL), 0);
+        run_children();
+        assert_int_equal(volume->state, VOLUME_CUT);
+}
+
+static void test_answer_about_nothing(void **state _unused_) {
+        static const struct requester who = { .text = "a test" };
+        const struct disk_reply held = { .flags = DISK_FLAG_SUSPENDED }, gone = {};
+        typeof(child) hanging;
+
+        for (int i = 0; i < 2; i++) {
+                open_volume(ROLE_DATA);
+                assert_int_equal(i == 0 ? hold_start(volume, &who, on_detached, NULL)
+                                        : detach_start(&manager, volume, &who, on_detached, NULL), 0);
+                hanging = let_hang();
+                cut_it();
+                volume = volume_free(volume);
+                said.code = _EXIT_CODE_MAX;
+                hanging.callback(i == 0 ? &held : &gone, -EBADF, hanging.user);
+                assert_int_equal(said.code, EXIT_CODE_REVOKED);
+                assert_null(said.volume);
+        }
+}
+
+/* Attached and detached anew meanwhile: the first one's answer is not the second's. */
+static void test_answer_about_another_use(void **state _unused_) {
+        static const struct requester who = { .text = "a test" };
+        const struct disk_reply gone = {};
+        typeof(child) hanging;
+
+        open_volume(ROLE_DATA);
+        assert_int_equal(detach_start(&manager, volume, &who, on_detached, NULL), 0);
+        hanging = let_hang();
+        cut_it();
+        assert_int_equal(volume_set_state(volume, VOLUME_ATTACHING), 0);
+        assert_int_equal(volume_set_state(volume, VOLUME_ATTACHED), 0);
+        assert_int_equal(detach_start(&manager, volume, &who, on_detached, NULL), 0);
+        said.code = _EXIT_CODE_MAX;
+        asked = 0;
+        hanging.callback(&gone, -EBADF, hanging.user);
+        assert_int_equal(said.code, EXIT_CODE_REVOKED);
+        assert_int_equal(volume->state, VOLUME_DETACHING);
+        assert_int_equal(asked, 0);
+        run_children();
+        assert_int_equal(said.code, EXIT_CODE_DONE);
+        assert_int_equal(forgotten, VOLUME_CLOSED);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -428,7 +490,8 @@ int main(void) {
                 TEST(test_breaker_is_told_again), TEST(test_detach), TEST(test_detach_leaves_something), TEST(test_detach_leaves_keys),
                 TEST(test_detach_is_not_verified), TEST(test_detach_without_memory), TEST(test_detach_fails),
                 TEST(test_hold), TEST(test_hold_is_not_started), TEST(test_hold_dies), TEST(test_hold_is_refused),
-                TEST(test_own_hold_is_tried_again), TEST(test_own_hold_is_overtaken),
+                TEST(test_own_hold_is_tried_again), TEST(test_own_hold_is_overtaken), TEST(test_answer_about_nothing),
+                TEST(test_answer_about_another_use),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
