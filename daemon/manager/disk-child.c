@@ -98,7 +98,7 @@ static int on_io(sd_event_source *s _unused_, int fd, uint32_t events _unused_, 
         r = link_receive(fd, f, &c, &came);
         if (r == -EAGAIN)
                 return 0;
-        if (r == 0) {
+        if (r == 0 || r == -ECONNRESET) {        /* with its request unread: unix(7) */
                 finish_error(d, DISK_DIED, -EPIPE, "died without an answer");
                 return 0;
         }
