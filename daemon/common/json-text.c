@@ -27,7 +27,7 @@ static bool take(struct scanner *s, char c) {
         return true;
 }
 
-/* Behind a backslash. A name must not spell an ASCII letter or digit as \uXXXX: it could be a second "value". */
+/* Behind a backslash. A name must not spell as \uXXXX what names are made of: it could be a second "value". */
 static int scan_escape(struct scanner *s, bool is_name) {
         unsigned v = 0;
 
@@ -41,7 +41,7 @@ static int scan_escape(struct scanner *s, bool is_name) {
                         return -EBADMSG;
                 v = v << 4 | (unsigned) (*s->p <= '9' ? *s->p - '0' : (*s->p | 32) - 'a' + 10);
         }
-        return is_name && v < 128 && isalnum((int) v) ? -EBADMSG : 0;
+        return is_name && v < 128 && (isalnum((int) v) || v == '_' || v == '-') ? -EBADMSG : 0;
 }
 
 static int scan_string(struct scanner *s, bool is_name, struct json_span *ret, bool *ret_plain) {

@@ -10,7 +10,7 @@
  * A document is one object (RFC 8259), at most JSON_DEPTH_MAX deep, with at most JSON_MEMBERS_MAX members an object and JSON_VALUES_MAX
  * values in all: json-c takes hundreds of bytes for each, whose text may be three bytes long. A
  * name that is twice in one object is an error (parsers disagree on which one counts), and so is one that hides an
- * ASCII letter or digit behind an escape. No I/O; nothing is allocated by json_check(). */
+ * ASCII letter, a digit, "_" or "-" behind an escape. No I/O; nothing is allocated by json_check(). */
 
 #include "util.h"
 #include <json-c/json.h>
