@@ -35,7 +35,8 @@ void encrypt_kill(struct volume *v);
 /* False where nothing of it is being encrypted. */
 bool encrypt_state(const struct volume *v, struct encryption_state *ret);
 
-/* Ends the child after the part that it is at. done is called when it has ended. False: there is none, and done is not called. */
+/* Ends the child after the part that it is at. done is called when it has ended, or at once where somebody else asks for the same. False:
+ * there is none, and done is not called. */
 bool encrypt_stop(struct volume *v, void (*done)(void *user), void *user);
 
 /* The manager ends: so does every child, as above; waits for that, up to ENCRYPT_STOP_USEC in all. */
