@@ -36,9 +36,10 @@ void key_track_init(struct key_track *k, bool proven, struct instant now) {
 }
 
 void key_track_adopt(struct key_track *k, struct instant granted) {
-        if (k->has_grant)
+        if (k->n_granted > 0)
                 return;
-        k->granted = instant_earlier(granted, k->looked);
+        granted = instant_earlier(granted, k->looked);
+        k->granted = k->has_grant ? instant_earlier(granted, k->granted) : granted;
         k->has_grant = k->worked = true;
         if (k->state == KEY_UNKNOWN)
                 k->state = KEY_SILENT;

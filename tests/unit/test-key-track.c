@@ -341,6 +341,16 @@ static void test_restart_never_extends(void **state _unused_) {
         key_track_adopt(&w.k, (struct instant) { w.now.boottime_usec - 50 * SEC, w.now.realtime_usec - 50 * SEC });
         pass(&w, w.p.lease_usec + w.p.grace_usec - 50 * SEC);
         assert_int_equal(decide(&w), LEASE_HOLD);
+        /* two volumes have it, and one of them knows of an older yes: whoever is looked at first */
+        for (unsigned i = 0; i < 2; i++) {
+                const struct instant older = { w.now.boottime_usec - 50 * SEC, w.now.realtime_usec - 50 * SEC };
+
+                key_track_init(&w.k, true, w.now);
+                key_track_adopt(&w.k, i == 0 ? w.now : older);
+                key_track_adopt(&w.k, i == 0 ? older : w.now);
+                assert_int_equal(w.k.granted.boottime_usec, older.boottime_usec);
+                assert_int_equal(w.k.granted.realtime_usec, older.realtime_usec);
+        }
         tell(&w, VERDICT_GRANTED, 0);
         key_track_adopt(&w.k, zero);
         assert_int_equal(w.k.granted.boottime_usec, w.now.boottime_usec);
