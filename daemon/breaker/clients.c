@@ -163,7 +163,7 @@ static void handle(struct breaker *b, int index, const struct breaker_request *q
         default:
                 r = -EOPNOTSUPP;
         }
-        reply(c, q->type, q->id, r, slot);
+        reply(c, q->type, q->id, r, slot ? slot : r < 0 ? &q->slot : NULL);       /* whose it is, that is refused */
 }
 
 void clients_serve(struct breaker *b, int index) {

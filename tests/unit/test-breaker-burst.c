@@ -26,6 +26,7 @@ struct state {
         struct breaker_link *link;
         struct breaker *breaker;
         unsigned ready, answers, refused;
+        char refused_name[64];
 };
 
 static int manager_end = -EBADF;
@@ -45,6 +46,8 @@ static void on_slot(int error, const struct breaker_slot *s, void *user) {
         assert_true(s->state == BREAKER_ARMED || s->state == BREAKER_EMPTY);
         t->answers++;
         t->refused += error < 0;
+        if (error < 0)
+                snprintf(t->refused_name, sizeof(t->refused_name), "%s", s->name);
 }
 
 static const struct breaker_events events = { on_ready, on_slot };
@@ -130,6 +133,25 @@ static void test_all_at_once(void **state) {
         assert_true(breaker_is_ready(t->link));
 }
 
+/* Which volume has no deadline now is a finding of that volume's. */
+static void test_refused(void **state) {
+        struct state *t = *state;
+        struct breaker_slot s = slot(BREAKER_SLOTS, 1000);
+
+        set_all(t, 1000, true);
+        while (t->answers < BREAKER_SLOTS && t->breaker->clients[0].fd >= 0) {
+                (void) turn(t);
+                serve(t);
+        }
+        assert_int_equal(breaker_set(t->link, &s), 0);
+        while (t->refused == 0 && t->breaker->clients[0].fd >= 0) {
+                serve(t);
+                (void) turn(t);
+        }
+        assert_int_equal(t->refused, 1);
+        assert_string_equal(t->refused_name, s.name);
+}
+
 /* The last word about a slot is the last one: nothing overtakes what waits. */
 static void test_in_order(void **state) {
         struct state *t = *state;
@@ -179,7 +201,6 @@ static void test_reads_no_more(void **state) {
         assert_false(breaker_is_ready(t->link));
 }
 
-/* Nor one that lets more wait than there is reason for. */
 /* cmkd asks for the end, and decides anew while that is on its way: a machine whose power goes is not kept by that, a volume that is cut may be. */
 static void test_deadline_after_act(void **state) {
         for (uint32_t action = BREAKER_ACTION_CUT; action <= BREAKER_ACTION_REBOOT; action++) {
@@ -207,6 +228,7 @@ static void test_deadline_after_act(void **state) {
         }
 }
 
+/* Nor one that lets more wait than there is reason for. */
 static void test_never_read(void **state) {
         struct state *t = *state;
         struct breaker_slot s = slot(0, 1);
@@ -222,6 +244,7 @@ static void test_never_read(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_all_at_once, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_in_order, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_deadline_after_act, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_never_read, set_up, tear_down),
