@@ -106,31 +106,23 @@ static uint64_t next_look(const struct slot_work *w, uint64_t now) {
         return MAX_OF(at, now + 20 * USEC_PER_MSEC) - now;
 }
 
-/* The boot clock counts at once; the wall clock, where it is ahead of it, after BREAKER_JUMP_USEC. Setting the clock
- * again and again does not put that off. */
-static bool is_due(struct breaker *b, int i, struct instant now) {
+/* What was ordered does not wait. */
+static bool is_due(struct breaker *b, int i, struct instant now, uint64_t slept) {
         const struct breaker_slot *s = &b->table->slots[i];
-        struct slot_work *w = &b->work[i];
 
-        if (!slot_is_due(s, now) || slot_is_due(s, (struct instant) { .boottime_usec = now.boottime_usec })) {
-                w->jump_seen_usec = 0;
-                return slot_is_due(s, now);
-        }
-        if (w->jump_seen_usec == 0)
-                w->jump_seen_usec = now.boottime_usec;
-        return now.boottime_usec >= w->jump_seen_usec + BREAKER_JUMP_USEC;
+        return b->work[i].ordered ? slot_is_due(s, now) : slot_is_to_be_done(s, &b->work[i].patience, now, slept);
 }
 
 uint64_t breaker_step(struct breaker *b) {
         struct instant now = instant_now(), next;
-        uint64_t wait = 10 * USEC_PER_SEC;
+        uint64_t wait = 10 * USEC_PER_SEC, slept = sleep_look(&b->sleep, now.boottime_usec, now_monotonic_usec());
 
         collect(b, now);
         for (int i = 0; i < BREAKER_SLOTS; i++)
-                if (is_due(b, i, now)) {
+                if (is_due(b, i, now, slept)) {
                         act(b, i, now);
                         wait = MIN_OF(wait, next_look(&b->work[i], now.boottime_usec));
-                } else if (b->work[i].jump_seen_usec != 0)
+                } else if (b->work[i].patience.seen_usec != 0)
                         wait = MIN_OF(wait, 100 * USEC_PER_MSEC);
         force_power(b, now.boottime_usec);
         next = table_next_deadline(b->table, now);

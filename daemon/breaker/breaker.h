@@ -8,14 +8,12 @@
  *
  * Invariants: the main thread never blocks but in ppoll(2) and never allocates; only it writes to the table. */
 
-#include "table.h"
+#include "patience.h"
 #include "workers.h"
 
 #define BREAKER_CLIENTS_MAX 8
 #define BREAKER_RETRY_USEC USEC_PER_SEC
 #define BREAKER_ACT_REPLY_USEC (3 * USEC_PER_SEC)    /* then an ACT is answered with -ETIMEDOUT, and goes on */
-/* A deadline that has passed by the wall clock alone: somebody set the clock, and cmkd may know something gentler. */
-#define BREAKER_JUMP_USEC (2 * USEC_PER_SEC)
 #define BREAKER_POWER_WAIT_USEC (5 * USEC_PER_SEC)   /* for the cut, before the power goes without it */
 #define BREAKER_POWER_FORCE_USEC (10 * USEC_PER_SEC) /* for reboot(2), before sysrq */
 
@@ -32,7 +30,7 @@ struct client {
 struct slot_work {
         uint64_t retry_usec;             /* CLOCK_BOOTTIME: not before */
         uint64_t due_since_usec;         /* 0: not due */
-        uint64_t jump_seen_usec;         /* due by the wall clock alone, since then; 0: not so */
+        struct slot_patience patience;
         int last_error;                  /* said already */
         bool ordered;                    /* by an ACT: where the power is to go, a SET does not put that off */
         bool waited_for;                 /* an ACT waits for the outcome */
@@ -48,6 +46,7 @@ struct breaker {
         int sysrq_fd, listen_fd, signal_fd, boottime_fd, realtime_fd;
         struct slot_work work[BREAKER_SLOTS];
         struct client clients[BREAKER_CLIENTS_MAX];
+        struct sleep_watch sleep;
         bool power_restart;
         uint64_t power_since_usec;       /* 0: no */
         unsigned power_forced;

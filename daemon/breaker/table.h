@@ -36,7 +36,7 @@ bool slot_is_valid(const struct breaker_slot *s);
 /* Index of the slot with that dm uuid, or -ENOENT. */
 int table_find(const struct table *t, const char dm_uuid[static 128]);
 
-/* Arms a slot, or renews one. The time of an earlier trip stays in it until it is cleared, so that whoever renews
+/* Arms a slot, or renews one. The time of an earlier trip stays in it until it is cleared, so that whoever lists
  * learns that the breaker was faster. Returns its index, -EINVAL (slot_is_valid() says no) or -ENOSPC. */
 int table_set(struct table *t, const struct breaker_slot *s);
 

@@ -218,6 +218,10 @@ uint64_t now_boottime_usec(void) {
         return clock_usec(CLOCK_BOOTTIME);
 }
 
+uint64_t now_monotonic_usec(void) {
+        return clock_usec(CLOCK_MONOTONIC);
+}
+
 int parse_u64(const char *s, uint64_t max, uint64_t *ret) {
         uint64_t v = 0;
 

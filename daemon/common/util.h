@@ -96,6 +96,7 @@ int mkdir_parents(const char *path, mode_t mode);
 /* What the clocks say now. Never fails. */
 struct instant instant_now(void);
 uint64_t now_boottime_usec(void);
+uint64_t now_monotonic_usec(void);
 
 /* "2026-01-31 12:00:30", local. buf: of 20 characters or more. */
 static inline void format_local_time(uint64_t realtime_usec, char *buf, size_t size) {
