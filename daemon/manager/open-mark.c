@@ -30,26 +30,38 @@ static void write_mark(const struct volume *v, enum open_mark mark, struct insta
                             v->name, strerror(-r));
 }
 
+/* What a key's owner said to an earlier manager is kept until this one has heard him. */
 void open_mark_granted(const struct volume *v) {
+        struct open_mark_text before;
+        struct instant issued;
+
         if (v->state != VOLUME_ATTACHED)
                 return;
-        write_mark(v, OPEN_MARK_ATTACHED, wraps_lease_begin(v));
+        issued = wraps_lease_begin(v);
+        if (issued.boottime_usec == 0) {
+                open_mark_read(v->uuid, &before);
+                issued = before.issued;
+        }
+        write_mark(v, OPEN_MARK_ATTACHED, issued);
         wrap_mark_update(v);
 }
 
-void open_mark_update(const struct volume *v) {
+void open_mark_forget(const char *uuid) {
         char path[PATH_SIZE];
 
+        snprintf(path, sizeof(path), DIRECTORY "/%s", uuid);
+        (void) unlink(path);
+        role_mark_remove(uuid);
+}
+
+void open_mark_update(const struct volume *v) {
         if (v->state == VOLUME_ATTACHED || v->state == VOLUME_RECOVERY)
                 role_mark_write(v->uuid, v->role);
         open_mark_granted(v);
         if (v->state == VOLUME_RECOVERY)
                 write_mark(v, OPEN_MARK_RECOVERY, (struct instant) {});
-        else if (v->state == VOLUME_CLOSED || v->state == VOLUME_CUT) {
-                snprintf(path, sizeof(path), DIRECTORY "/%s", v->uuid);
-                (void) unlink(path);
-                role_mark_remove(v->uuid);
-        }
+        else if (v->state == VOLUME_CLOSED || v->state == VOLUME_CUT)
+                open_mark_forget(v->uuid);
 }
 
 void open_mark_released(const struct volume *v, struct instant issued) {

@@ -34,6 +34,9 @@ void open_mark_granted(const struct volume *v);
 /* A key of the volume is about to be used: the release was asked for then. */
 void open_mark_released(const struct volume *v, struct instant issued);
 
+/* Nobody will make a mapping of it; harmless where there is none. */
+void open_mark_forget(const char *uuid);
+
 /* OPEN_MARK_NONE where there is none. */
 void open_mark_read(const char *uuid, struct open_mark_text *ret);
 
