@@ -11,6 +11,7 @@
 #include "cut-mark.h"
 #include "disk-child.h"
 #include "drill.h"
+#include "given-out.h"
 #include "key.h"
 #include "look-again.h"
 #include "manager.h"
@@ -123,8 +124,7 @@ static struct instant lease_start(const struct candidate *c, const struct volume
         struct instant i = instant_now();
 
         if (v->state == VOLUME_HELD) {
-                /* The deadline is the hold's. There was no yes since it began; the key is wiped, so that little depends
-                 * on how long ago the last one was. */
+                /* The deadline is the hold's. There was no yes since it began; the key is wiped, little depends on how long ago one was. */
                 uint64_t ago = i.boottime_usec - MIN_OF(i.boottime_usec, v->lease.since.boottime_usec) + 1;
 
                 i.boottime_usec -= MIN_OF(i.boottime_usec, ago);
@@ -203,10 +203,13 @@ static void adopt_open(struct candidate *c, struct volume *v, const struct disk_
 
         v->encrypt_half_way = y->flags & DISK_FLAG_HALF_WAY;
         v->encrypt_progressed |= open_mark_has_progressed(v->uuid);
+        if (v->state == VOLUME_CUT)                      /* its key had been given out again */
+                volume_set_state(v, VOLUME_CLOSED);
         if (held)
                 adopt_held(c, v);
         else
                 volume_set_state(v, VOLUME_ATTACHED);
+        given_out_seen(c->manager, c->uuid);
         if (why) {
                 keep_without_key(c, v, why);
                 return;
@@ -327,7 +330,7 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         f->flags = y->flags;
         f->encrypting = t && t->unencrypted > 0;
         f->header_ok = y->error >= 0 && streq(y->uuid, v->uuid);
-        f->released = v->released;
+        f->released = v->released || (f->mark == OPEN_MARK_RELEASED && !f->at_start);
         f->taken_over = v->taken_over;
         f->header_changed = v->released && (c->elsewhere ||
                             memcmp(y->header_digest, v->header.header_digest, sizeof(y->header_digest)) != 0);
@@ -419,6 +422,8 @@ void adopt_found(struct manager *m, const struct mapping_seen *s) {
         memcpy(c->uuid, s->uuid, sizeof(c->uuid));
         if (v->taken_over)
                 c->mark = (struct open_mark_text) { .mark = OPEN_MARK_ATTACHED, .issued = v->taken_over_at };
+        else
+                (void) given_out_find(m, c->uuid, &c->mark, &c->facts.has_slot);
         c->facts.mark = c->mark.mark;
         ask(c);
 }
@@ -502,8 +507,14 @@ static void inspect(struct candidate *c) {
                 on_inspect_turn(c);
 }
 
+/* Whose key was given out a moment ago may be mapped in the next, under the deadline that it has. */
 static void adopt_closed(struct candidate *c, struct volume *v) {
-        v->breaker_set = c->facts.has_slot;             /* a deadline that is nobody's any more */
+        bool kept = c->facts.mark == OPEN_MARK_RELEASED &&
+                    given_out_keep(c->manager, c->uuid, &c->mark, c->facts.has_slot ? &c->slot : NULL) >= 0;
+
+        if (!kept)
+                open_mark_forget(c->uuid);
+        v->breaker_set = c->facts.has_slot && !kept;    /* a deadline that is nobody's any more */
         if (!lease_cause_is_undone(c->facts.cut)) {
                 give_up(c);
                 return;

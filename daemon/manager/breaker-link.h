@@ -11,7 +11,8 @@
 struct breaker_link;
 
 struct breaker_events {
-        /* The connection stands (again); found: what the breaker holds, n of them. Time to set every volume's slot. */
+        /* The connection stands (again); found: what the breaker holds, n of them, valid during the call. Time to set every
+         * volume's slot. */
         void (*ready)(const struct breaker_slot *found, size_t n, void *user);
         /* A slot's answer to SET, ACT: state and error tell what became of it. */
         void (*slot)(int error, const struct breaker_slot *s, void *user);

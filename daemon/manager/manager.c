@@ -7,6 +7,7 @@
 
 #include "adopt.h"
 #include "boot-image.h"
+#include "breaker-found.h"
 #include "bus.h"
 #include "clock-watch.h"
 #include "common/fips.h"
@@ -18,6 +19,7 @@
 #include "drill.h"
 #include "encrypt-run.h"
 #include "fellows.h"
+#include "given-out.h"
 #include "key.h"
 #include "key-socket.h"
 #include "mapping-watch.h"
@@ -60,6 +62,7 @@ static void on_breaker_ready(const struct breaker_slot *found, size_t n, void *u
                 return;
         }
         /* It was away: it is told everything again. */
+        breaker_found(m, found, n);
         LIST_FOREACH(v, &m->volumes, volumes)
                 key_evaluate_volume(v);
 }
@@ -297,6 +300,7 @@ int manager_new(bool early, struct manager **ret) {
         m->initramfs = early;
         LIST_INIT(&m->scratch_jobs);
         LIST_INIT(&m->volumes);
+        LIST_INIT(&m->given_out);
         LIST_INIT(&m->keys);
         LIST_INIT(&m->encryptions);
         LIST_INIT(&m->works);
@@ -326,6 +330,7 @@ struct manager *manager_free(struct manager *m) {
                 return NULL;
         encrypt_stop_all(m);
         m->drill = drill_free(m->drill);
+        given_out_clear(m);
         while (!LIST_EMPTY(&m->volumes)) {
                 struct volume *v = LIST_FIRST(&m->volumes);
 

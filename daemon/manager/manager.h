@@ -37,6 +37,7 @@ struct disk_children;
 struct no_cores;
 struct drill;
 struct scratch_job;
+struct given_out;
 struct trail_watch;
 struct follow_run;
 struct encrypt_run;
@@ -64,6 +65,7 @@ struct manager {
         struct drill *drill;               /* NULL: there is none */
         LIST_HEAD(, scratch_job) scratch_jobs;     /* under way: scratch.h */
         LIST_HEAD(, volume) volumes;
+        LIST_HEAD(, given_out) given_out;  /* before this start: given-out.h */
         LIST_HEAD(, key) keys;
         struct follow_run *following;      /* NULL: no volume is being rotated by itself (follow.h) */
         LIST_HEAD(, encrypt_run) encryptions;      /* under way: encrypt-run.h */

@@ -19,6 +19,10 @@ int mapping_sysfs_read(uint32_t major, uint32_t minor, struct mapping_seen *ret)
  * opening /sys/block says. */
 int mapping_sysfs_for_each(int (*f)(const struct mapping_seen *s, void *user), void *user);
 
+/* Whether there is one of that volume; also where that cannot be said. */
+static inline int mapping_is_of(const struct mapping_seen *s, void *user) { return streq(s->uuid, user); }
+static inline bool mapping_sysfs_may_have(char *uuid) { return mapping_sysfs_for_each(mapping_is_of, uuid) != 0; }
+
 /* All that for_each() would call for, at once. Returns 0 with *ret, which the caller frees (NULL: there are none), or -ENOMEM, or what
  * opening /sys/block says. */
 int mapping_sysfs_list(struct mapping_seen **ret, size_t *ret_n);

@@ -27,13 +27,9 @@ static void back(struct volume *v) {
                 key_not_used(v);
 }
 
-static int is_of(const struct mapping_seen *s, void *user) {
-        return streq(s->uuid, user);
-}
-
 /* There is one, and nobody could look at it yet, or somebody is just doing so, or is about to: then it was used. */
 static bool may_be_mapped(struct volume *v) {
-        return v->unseen || v->looks > 0 || mapping_sysfs_for_each(is_of, v->uuid) != 0;
+        return v->unseen || v->looks > 0 || mapping_sysfs_may_have(v->uuid);
 }
 
 void release_unused(struct volume *v, const char *why) {

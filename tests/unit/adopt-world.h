@@ -14,6 +14,7 @@
 #include "manager/cut-mark.h"
 #include "manager/disk-child.h"
 #include "manager/drill.h"
+#include "manager/given-out.h"
 #include "manager/header-watch.h"
 #include "manager/key.h"
 #include "manager/manager.h"
@@ -47,9 +48,16 @@ static enum lease_cause cut;
 static const char *not_bound;            /* why */
 static bool out_of_memory;               /* for children */
 static char recorded[256];
+static struct instant lease_from;
 static uint64_t tried_after;
 static unsigned n_children;              /* that were asked for */
 static struct { disk_callback callback; void *user; enum disk_op op; } children[4];
+
+static void note(const char *what) {
+        size_t n = strlen(recorded);
+
+        snprintf(recorded + n, sizeof(recorded) - n, "%s ", what);
+}
 
 /* Time passes at once. */
 int sd_event_add_time_relative(sd_event *e, sd_event_source **ret, clockid_t clock, uint64_t usec, uint64_t accuracy,
@@ -73,6 +81,8 @@ int manager_volume_add(struct manager *m, const char *uuid, const char *name, en
 }
 
 void manager_volume_forget(struct manager *m _unused_, struct volume *v) {
+        if (v->breaker_set)
+                note("undeadlined");
         LIST_REMOVE(v, volumes);
         volume = volume_free(v);
 }
@@ -83,12 +93,6 @@ void manager_volume_mapped_as(struct volume *v, const char *mapping) {
 
 void manager_volume_policy(struct manager *m _unused_, struct volume *v) {
         policy_default(v->role, &v->policy);
-}
-
-static void note(const char *what) {
-        size_t n = strlen(recorded);
-
-        snprintf(recorded + n, sizeof(recorded) - n, "%s ", what);
 }
 
 void manager_record_start(struct audit_message_record *r, const struct volume *v _unused_, const char *event, uint8_t priority, bool durable) {
@@ -148,6 +152,17 @@ void open_mark_read(const char *uuid _unused_, struct open_mark_text *ret) {
         *ret = mark;
 }
 
+void open_mark_forget(const char *uuid) {
+        assert_string_equal(uuid, UUID);
+        mark = (struct open_mark_text) {};
+}
+
+int breaker_clear(struct breaker_link *b _unused_, const char *dm_uuid) {
+        assert_string_equal(dm_uuid, DM_UUID);
+        note("undeadlined");
+        return 0;
+}
+
 enum lease_cause cut_mark_read(struct volume *v _unused_) {
         return cut;
 }
@@ -167,7 +182,7 @@ int wraps_bind(struct volume *v, const struct wrap_choice *c _unused_, bool stri
 
 void wraps_unbind(struct volume *v) { v->n_wraps = 0; }
 void wraps_schedule(struct volume *v _unused_) { note("polled"); }
-void wrap_mark_adopt(struct volume *v _unused_, struct instant otherwise _unused_) { }
+void wrap_mark_adopt(struct volume *v _unused_, struct instant otherwise) { lease_from = otherwise; }
 void key_evaluate_volume(struct volume *v _unused_) { }
 void manager_volume_changed(struct manager *m _unused_, struct volume *v _unused_) { }
 void drill_kick(struct manager *m _unused_) { }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/adopt.c daemon/manager/look-again.c daemon/manager/turns.c daemon/manager/recognize.c daemon/manager/mapping-watch.c daemon/manager/uevent.c daemon/manager/volume.c daemon/manager/lease.c daemon/manager/lease-keys.c daemon/manager/key-track.c daemon/manager/policy.c daemon/manager/trust-find.c
+// sources: daemon/manager/adopt.c daemon/manager/given-out.c daemon/manager/look-again.c daemon/manager/turns.c daemon/manager/recognize.c daemon/manager/mapping-watch.c daemon/manager/uevent.c daemon/manager/volume.c daemon/manager/lease.c daemon/manager/lease-keys.c daemon/manager/key-track.c daemon/manager/policy.c daemon/manager/trust-find.c
 // libs: libsystemd
 
 /* What stands when cmkd starts: that nobody could look at it is neither "not there" nor "opened by others". */
@@ -75,6 +75,7 @@ static void must_be_unseen(void) {
 static int set_up(void **state _unused_) {
         manager = (struct manager) { .trust = &list };
         LIST_INIT(&manager.volumes);
+        LIST_INIT(&manager.given_out);
         is_mapped = true;
         not_listed = 0;
         n_below = 1;
@@ -95,6 +96,7 @@ static int tear_down(void **state _unused_) {
         if (volume)
                 manager_volume_forget(&manager, volume);
         assert_int_equal(manager.looks.n, 0);
+        given_out_clear(&manager);
         turns_done(&manager.looks);
         mapping_watch_free(manager.mappings);
         sd_event_unref(manager.event);
@@ -359,6 +361,98 @@ static void test_two_of_nothing(void **state _unused_) {
         assert_int_equal(n_children, 2);
 }
 
+/* ---- given out before ---- */
+
+/* An earlier manager gave its key to somebody, and was killed before he had made the mapping. */
+static void start_given_out(bool has_slot) {
+        is_mapped = false;
+        mark.mark = OPEN_MARK_RELEASED;
+        mark.issued.boottime_usec -= 20 * USEC_PER_SEC;
+        start(has_slot);
+}
+
+static void test_given_out(void **state) {
+        for (unsigned has_slot = 0; has_slot < 2; has_slot++) {
+                struct instant issued;
+
+                set_up(state);
+                start_given_out(has_slot);
+                issued = mark.issued;
+                assert_true(manager.adopted);
+                assert_null(volume);
+                assert_string_equal(recorded, "");
+                is_mapped = true;
+                mapping_watch_kick(manager.mappings);
+                pass_time();
+                somebody_looks(FLAGS);
+                assert_int_equal(volume->state, VOLUME_ATTACHED);
+                assert_int_equal(volume->breaker_set, has_slot);
+                assert_int_equal(lease_from.boottime_usec, issued.boottime_usec);
+                assert_string_equal(recorded, "attached polled ");
+                /* the next one is anybody's */
+                *recorded = 0;
+                volume->breaker_set = false;
+                manager_volume_forget(&manager, volume);
+                mapping_watch_kick(manager.mappings);
+                pass_time();
+                somebody_looks(FLAGS);
+                assert_int_equal(volume->state, VOLUME_RECOVERY);
+                if (has_slot == 0)
+                        tear_down(state);
+        }
+}
+
+/* A mapping that is being made has no table yet: that is looked at, and is nothing, and what is known of it stays. */
+static void test_given_out_and_being_made(void **state _unused_) {
+        start_given_out(true);
+        is_mapped = true;
+        mapping_watch_kick(manager.mappings);
+        pass_time();
+        somebody_looks(FLAGS|DISK_FLAG_NO_TABLE);
+        assert_null(volume);
+        assert_string_equal(recorded, "");
+        mapping_watch_kick(manager.mappings);
+        pass_time();
+        somebody_looks(FLAGS);
+        assert_int_equal(volume->state, VOLUME_ATTACHED);
+        assert_true(volume->breaker_set);
+}
+
+static void test_given_out_and_unused(void **state _unused_) {
+        start_given_out(true);
+        pass_time();
+        assert_string_equal(recorded, "undeadlined ");
+        assert_int_equal(mark.mark, OPEN_MARK_NONE);
+        is_mapped = true;
+        mapping_watch_kick(manager.mappings);
+        pass_time();
+        somebody_looks(FLAGS);
+        assert_int_equal(volume->state, VOLUME_RECOVERY);
+}
+
+/* Whoever was about to attach it again when its owner said yes */
+static void test_given_out_after_a_cut(void **state _unused_) {
+        cut = CAUSE_REVOKED;
+        start_given_out(true);
+        answer(DISK_OP_INSPECT, &(struct disk_reply) { .uuid = UUID });
+        assert_int_equal(volume->state, VOLUME_CUT);
+        is_mapped = true;
+        mapping_watch_kick(manager.mappings);
+        pass_time();
+        somebody_looks(FLAGS);
+        assert_int_equal(volume->state, VOLUME_ATTACHED);
+        assert_true(volume->breaker_set);
+}
+
+/* Closed while no manager ran: neither its mark nor its deadline is of the next mapping. */
+static void test_closed_before(void **state _unused_) {
+        is_mapped = false;
+        start(true);
+        assert_null(volume);
+        assert_string_equal(recorded, "undeadlined ");
+        assert_int_equal(mark.mark, OPEN_MARK_NONE);
+}
+
 /* ---- cut before ---- */
 
 static void inspected(int error) {
@@ -437,7 +531,8 @@ int main(void) {
                 TEST(test_cut_meanwhile), TEST(test_others_later), TEST(test_others_with_deadline), TEST(test_never_looked_at), TEST(test_goes_between_two_looks),
                 TEST(test_gone_later), TEST(test_pulled), TEST(test_renumbered), TEST(test_no_memory), TEST(test_while_we_run),
                 TEST(test_released), TEST(test_attach_failed_meanwhile), TEST(test_two_of_nothing), TEST(test_cut),
-                TEST(test_cut_is_not_ours), TEST(test_cut_is_read_later), TEST(test_cut_is_attached_meanwhile),
+                cmocka_unit_test_teardown(test_given_out, tear_down), TEST(test_given_out_and_being_made), TEST(test_given_out_and_unused),
+                TEST(test_given_out_after_a_cut), TEST(test_closed_before), TEST(test_cut_is_not_ours), TEST(test_cut_is_read_later), TEST(test_cut_is_attached_meanwhile),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

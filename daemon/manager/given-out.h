@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Keys that were given out shortly before this manager began, whose mappings nobody has seen yet: whoever got one (cryptsetup, a child
+ * that outlives its manager) may make the mapping any moment. It is ours then, with the lease of that release, and the deadline that the
+ * breaker has of it stands until then.
+ *
+ *   mark "released", no mapping ─► kept ─┬─ a mapping appears ─► adopt_found(): ours
+ *                                        └─ none in RELEASE_UNUSED_USEC ─► mark and deadline go
+ *
+ * By UUID and beside the volumes: one that is closed may be attached, fail, and be forgotten meanwhile. */
+
+#include "common/breaker-proto.h"
+#include "open-mark.h"
+
+struct manager;
+
+/* slot: NULL: the breaker has none. Returns 0, or -ENOMEM (logged): a mapping that appears is taken for somebody else's. */
+int given_out_keep(struct manager *m, const char *uuid, const struct open_mark_text *mark, const struct breaker_slot *slot);
+
+/* Returns whether there is one: its mark, and whether the breaker has a deadline of it. */
+bool given_out_find(struct manager *m, const char *uuid, struct open_mark_text *ret, bool *ret_has_slot);
+
+/* Its mapping has come; harmless where nothing is kept. The deadline is the volume's from now on. */
+void given_out_seen(struct manager *m, const char *uuid);
+
+void given_out_clear(struct manager *m);
