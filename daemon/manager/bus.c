@@ -18,7 +18,8 @@
 #include "manager.h"
 
 #define BUS_WAIT_USEC (3 * USEC_PER_SEC)
-#define CONNECTIONS_MAX 64u
+/* Of root's: udev's attach of each volume may wait for a vault, and then there are those who want to know, or to cut. */
+#define CONNECTIONS_MAX (BREAKER_SLOTS + 64u)
 #define SYSTEM_BUS_RETRY_USEC (15 * USEC_PER_SEC)
 
 struct connection {
@@ -137,7 +138,7 @@ static int open_private(struct bus *b) {
         if (unlink(BUS_PRIVATE_SOCKET) < 0 && errno != ENOENT)
                 return -errno;
         /* The umask is 077: root only from the first moment. */
-        if (bind(b->listening, (struct sockaddr *) &sa, sizeof(sa)) < 0 || listen(b->listening, 32) < 0)
+        if (bind(b->listening, (struct sockaddr *) &sa, sizeof(sa)) < 0 || listen(b->listening, SOMAXCONN) < 0)
                 return -errno;
         return sd_event_add_io(b->event, &b->io, b->listening, EPOLLIN, on_connect, b);
 }
