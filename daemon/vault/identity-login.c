@@ -101,7 +101,9 @@ static int ask(struct login *l, const struct transit_exchange *x, struct token_f
                 return say(f, j.verdict, j.code, "login", j.text);
         }
         if (y.status != 200 || !y.json) {
-                transit_judge(&(struct transit_evidence) { .call = x->call, .status = y.status, .json = y.json, .body = y.body,
+                enum transit_call call = x->call == TRANSIT_LOGIN && l->config->role ? TRANSIT_LOGIN_VOUCHED : x->call;
+
+                transit_judge(&(struct transit_evidence) { .call = call, .status = y.status, .json = y.json, .body = y.body,
                                                            .body_size = y.body_size }, &j, &next);
                 f->retry_after_sec = y.retry_after_sec;
                 return say(f, j.verdict, j.code, "login", j.text);

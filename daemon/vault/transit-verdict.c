@@ -8,7 +8,7 @@
 #define ON_KEY (BIT(TRANSIT_DECRYPT) | BIT(TRANSIT_ENCRYPT))
 #define READ BIT(TRANSIT_READ)
 #define ON_ANY (ON_KEY | READ | BIT(TRANSIT_LOOKUP) | BIT(TRANSIT_LOGIN) | BIT(TRANSIT_RENEW) | BIT(TRANSIT_UNWRAP) | \
-                BIT(TRANSIT_CAPABILITIES))
+                BIT(TRANSIT_LOGIN_VOUCHED) | BIT(TRANSIT_CAPABILITIES))
 #define TOKEN_NEEDED (ON_KEY | READ)
 
 struct row {
@@ -44,6 +44,13 @@ static const struct row rows[] = {
         { 400, "invalid role or secret ID", BIT(TRANSIT_LOGIN), VERDICT_DENIED, 0, "login refused" },
         { 403, NULL, TOKEN_NEEDED, VERDICT_DENIED, TRANSIT_ASK_TOKEN, "permission denied" },
         { 403, NULL, BIT(TRANSIT_LOGIN), VERDICT_DENIED, 0, "login refused" },
+        /* a cluster's API server that is down, keys that cannot be fetched and a clock that is off are told by the same words as an account
+         * that is gone: only what the vault looks up itself is its owner's no */
+        { 403, "service account name not authorized", BIT(TRANSIT_LOGIN_VOUCHED), VERDICT_DENIED, 0, "login refused" },
+        { 403, "namespace not authorized", BIT(TRANSIT_LOGIN_VOUCHED), VERDICT_DENIED, 0, "login refused" },
+        { 403, NULL, BIT(TRANSIT_LOGIN_VOUCHED), VERDICT_DENIED_WEAK, 0, "login refused" },
+        { 400, "error validating token*", BIT(TRANSIT_LOGIN_VOUCHED), VERDICT_DENIED_WEAK, 0, "login refused" },
+        { 400, "error configuring token validator*", BIT(TRANSIT_LOGIN_VOUCHED), VERDICT_DENIED_WEAK, 0, "login refused" },
         /* whoever read it first, it is not the key's owner who says no */
         { 400, "wrapping token is not valid or does not exist", BIT(TRANSIT_UNWRAP), VERDICT_MISCONFIGURED, 0, TRANSIT_CODE_TAKEN },
         { 403, NULL, BIT(TRANSIT_UNWRAP), VERDICT_MISCONFIGURED, 0, "unwrapping refused" },

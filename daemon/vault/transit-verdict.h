@@ -25,6 +25,7 @@ enum transit_call {
         TRANSIT_READ,                /* GET keys/NAME */
         TRANSIT_LOOKUP,              /* GET auth/token/lookup-self */
         TRANSIT_LOGIN,
+        TRANSIT_LOGIN_VOUCHED,       /* the same, as evidence: by a token that the vault has somebody else vouch for (Role=) */
         TRANSIT_RENEW,
         TRANSIT_CAPABILITIES,        /* POST sys/capabilities-self */
         TRANSIT_UNWRAP,              /* sys/wrapping/lookup, sys/wrapping/unwrap */

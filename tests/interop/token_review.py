@@ -11,10 +11,11 @@ PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
 
 
 class TokenReview:
-    """key, certificate: PEM files, for localhost. accounts: token -> (namespace, service account)."""
+    """key, certificate: PEM files, for localhost. accounts: token -> (namespace, service account). fails: every review is
+    a 500."""
 
     def __init__(self, certificate, key, accounts):
-        self.accounts, self.reviewed = accounts, []
+        self.accounts, self.reviewed, self.fails = accounts, [], False
         review = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -41,6 +42,8 @@ class TokenReview:
     def answer(self, path, body):
         if path != PATH:
             return 404, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404}
+        if self.fails:
+            return 500, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 500}
         token = body["spec"]["token"]
         self.reviewed.append(token)
         if token not in self.accounts:

@@ -455,28 +455,28 @@ class Claims:
         self.make("of-jwt")
         self.expect(self.challenge("of-jwt", "jwt"), "GRANTED")
         self.write("jwt", self.jwt("node-1", "somebody else"))
-        self.expect(self.challenge("of-jwt", "jwt", flags=FRESH_TOKEN), "DENIED")
+        self.expect(self.challenge("of-jwt", "jwt", flags=FRESH_TOKEN), "DENIED_WEAK", "login refused", "error validating token")
         self.write("jwt", self.jwt("node-1"), 0o644)       # as a cluster mounts it
         self.expect(self.challenge("of-jwt", "jwt", flags=FRESH_TOKEN), "GRANTED")
+        role = self.bao.get("auth/jwt/role/node")["data"]
+        self.bao.call("DELETE", "auth/jwt/role/node")
+        self.expect(self.challenge("of-jwt", "jwt", flags=FRESH_TOKEN), "DENIED", None, "could not be found")
+        self.bao.post("auth/jwt/role/node", **role)
 
     def c26_kubernetes(self):
         """The server's own method, which asks a stand-in for the cluster's API server."""
         self.needs("kubernetes")
         self.make("of-kubernetes")
-        token = self.account_token("cmkd-node")
-        self.cluster_api.accounts[token] = ("nodes", "cmkd-node")
-        self.write("account", token)
-        self.expect(self.challenge("of-kubernetes", "kubernetes"), "GRANTED")
-        assert self.cluster_api.reviewed == [token]
-        # what the cluster does not know, and what it knows and the role does not
-        self.write("account", self.account_token("cmkd-node"))
-        self.expect(self.challenge("of-kubernetes", "kubernetes", flags=FRESH_TOKEN), "DENIED")
-        other = self.account_token("other")
-        self.cluster_api.accounts[other] = ("nodes", "other")
-        self.write("account", other)
-        self.expect(self.challenge("of-kubernetes", "kubernetes", flags=FRESH_TOKEN), "DENIED")
-        self.write("account", token)
-        self.expect(self.challenge("of-kubernetes", "kubernetes", flags=FRESH_TOKEN), "GRANTED")
+        token, other = self.account_token("cmkd-node"), self.account_token("other")
+        self.cluster_api.accounts.update({token: ("nodes", "cmkd-node"), other: ("nodes", "other")})
+        # what the cluster does not know; one that does not work; what it knows and the role does not
+        for text, fails, said in ((token, False, ("GRANTED",)), (self.account_token("cmkd-node"), False, ("DENIED_WEAK", "login refused")),
+                                  (token, True, ("DENIED_WEAK", "login refused")),
+                                  (other, False, ("DENIED", "login refused", "not authorized")), (token, False, ("GRANTED",))):
+            self.write("account", text)
+            self.cluster_api.fails = fails
+            self.expect(self.challenge("of-kubernetes", "kubernetes", flags=FRESH_TOKEN), *said)
+        assert token in self.cluster_api.reviewed and other not in self.cluster_api.reviewed
 
     def c28_certificate(self):
         """Logged in, renewed and refused by the certificate of the connection."""

@@ -88,7 +88,14 @@ static void test_table(void **state _unused_) {
                 { TRANSIT_UNWRAP, 400, "wrapping token is not valid or does not exist", VERDICT_MISCONFIGURED, TRANSIT_CODE_TAKEN, 0 },
                 { TRANSIT_LOGIN, 400, "wrapping token is not valid or does not exist", VERDICT_DENIED, "HTTP 400", 0 },
                 { TRANSIT_UNWRAP, 403, "permission denied", VERDICT_MISCONFIGURED, "unwrapping refused", 0 },
-                { TRANSIT_LOGIN, 400, "error validating token", VERDICT_DENIED, "HTTP 400", 0 },
+                /* whether the account or only the cluster's API server is gone, nobody can tell */
+                { TRANSIT_LOGIN_VOUCHED, 403, "permission denied", VERDICT_DENIED_WEAK, "login refused", 0 },
+                { TRANSIT_LOGIN_VOUCHED, 403, "namespace not authorized err=timeout", VERDICT_DENIED_WEAK, "login refused", 0 },
+                { TRANSIT_LOGIN_VOUCHED, 400, "error validating token: token is expired", VERDICT_DENIED_WEAK, "login refused", 0 },
+                { TRANSIT_LOGIN_VOUCHED, 400, "error configuring token validator: x", VERDICT_DENIED_WEAK, "login refused", 0 },
+                { TRANSIT_LOGIN_VOUCHED, 403, "service account name not authorized", VERDICT_DENIED, "login refused", 0 },
+                { TRANSIT_LOGIN_VOUCHED, 400, "invalid role name \\\"node\\\"", VERDICT_DENIED, "HTTP 400", 0 },
+                { TRANSIT_LOGIN_VOUCHED, 400, "role \\\"node\\\" could not be found", VERDICT_DENIED, "HTTP 400", 0 },
                 { TRANSIT_DECRYPT, 401, "who are you", VERDICT_DENIED_WEAK, "HTTP 401", 0 },
                 /* mounts and namespaces */
                 { TRANSIT_DECRYPT, 404, "no handler for route \\\"transit/decrypt/k\\\". route entry not found.",
@@ -583,18 +590,11 @@ static int make_keys(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_table),
-                cmocka_unit_test(test_revoked_is_exact),
-                cmocka_unit_test(test_foreign),
-                cmocka_unit_test(test_missing),
-                cmocka_unit_test(test_refused),
-                cmocka_unit_test(test_plaintext),
-                cmocka_unit_test(test_ciphertext),
-                cmocka_unit_test(test_version),
-                cmocka_unit_test(test_key), cmocka_unit_test(test_symmetric_key), cmocka_unit_test(test_place),
-                cmocka_unit_test(test_token),
-                cmocka_unit_test(test_second_factor), cmocka_unit_test(test_cluster), cmocka_unit_test(test_wrapped),
-                cmocka_unit_test(test_redirect),
+                cmocka_unit_test(test_table), cmocka_unit_test(test_revoked_is_exact), cmocka_unit_test(test_foreign),
+                cmocka_unit_test(test_missing), cmocka_unit_test(test_refused), cmocka_unit_test(test_plaintext),
+                cmocka_unit_test(test_ciphertext), cmocka_unit_test(test_version), cmocka_unit_test(test_key),
+                cmocka_unit_test(test_symmetric_key), cmocka_unit_test(test_place), cmocka_unit_test(test_token),
+                cmocka_unit_test(test_second_factor), cmocka_unit_test(test_cluster), cmocka_unit_test(test_wrapped), cmocka_unit_test(test_redirect),
         };
         return cmocka_run_group_tests_name("transit", tests, make_keys, NULL);
 }
