@@ -82,13 +82,14 @@ int imds_parse_token(char *body, size_t size, uint64_t now_sec, struct imds_toke
         return 0;
 }
 
-/* invalid_request is what a missing identity gets, and what a fault of the endpoint's cache looks like. */
-static enum verdict verdict_of(uint16_t status, const char *error) {
+/* invalid_request is what a missing identity gets, a fault of the endpoint's cache looks like, and each question that cannot be answered
+ * too: a second identity attached to the machine makes one of those that were good. Only the text tells them apart. */
+static enum verdict verdict_of(uint16_t status, const char *error, const char *text) {
         if (status == 429)
                 return VERDICT_THROTTLED;
         if (status == 404 || status == 410 || status >= 500)
                 return VERDICT_UNREACHABLE;
-        if (status == 400 && streq(error, "invalid_request"))
+        if (status == 400 && streq(error, "invalid_request") && streq(text, "Identity not found"))
                 return VERDICT_DENIED;
         return status < 400 ? VERDICT_BROKEN : VERDICT_MISCONFIGURED;
 }
@@ -103,7 +104,7 @@ void imds_judge(uint16_t status, const char *body, size_t size, struct judgement
                 error = json_get_text(root, "error");
                 text = json_get_text(root, "error_description");
         }
-        v = verdict_of(status, strempty(error));
+        v = verdict_of(status, strempty(error), strempty(text));
         *ret_retry = v == VERDICT_UNREACHABLE;
         if (!error && v != VERDICT_UNREACHABLE && v != VERDICT_THROTTLED)
                 v = VERDICT_BROKEN;

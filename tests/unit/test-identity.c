@@ -131,6 +131,11 @@ static void test_errors(void **state _unused_) {
                 { 400, "{\"error\":\"invalid_request\",\"error_description\":\"Identity not found\"}",
                   VERDICT_DENIED, false,
                   "metadata: invalid_request" },
+                { 400, "{\"error\":\"invalid_request\",\"error_description\":\"Multiple user assigned identities exist, please specify the "
+                  "clientId / resourceId of the identity in the token request\"}", VERDICT_MISCONFIGURED, false, "metadata: invalid_request" },
+                { 400, "{\"error\":\"invalid_request\",\"error_description\":\"Identity not found.\"}", VERDICT_MISCONFIGURED, false,
+                  "metadata: invalid_request" },
+                { 400, "{\"error\":\"invalid_request\"}", VERDICT_MISCONFIGURED, false, "metadata: invalid_request" },
                 { 400, "{\"error\":\"invalid_resource\"}", VERDICT_MISCONFIGURED, false, "metadata: invalid_resource" },
                 { 400, "{\"error\":\"bad_request_102\"}", VERDICT_MISCONFIGURED, false, "metadata: bad_request_102" },
                 { 400, "<html>Identity not found</html>", VERDICT_BROKEN, false, "metadata: HTTP 400" },

