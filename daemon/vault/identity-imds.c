@@ -95,7 +95,13 @@ static int try_once(void *user, const struct token_wish *w, struct token_fetched
 }
 
 static int fetch(void *user, const struct token_wish *w, struct token_fetched *f) {
-        return token_try(try_once, user, w, f);
+        const struct imds *i = user;
+        int r = token_try(try_once, user, w, f);
+
+        /* The agent's port is no privileged one: while the agent is down, who answers there may be anybody on this machine. */
+        if (r < 0 && i->config->identity == AZURE_IDENTITY_ARC && f->failure.verdict == VERDICT_DENIED)
+                f->failure.verdict = VERDICT_DENIED_WEAK;
+        return r;
 }
 
 static void imds_free(void *user) {

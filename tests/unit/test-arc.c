@@ -186,22 +186,30 @@ static void test_two_questions(void **state _unused_) {
         assert_non_null(strstr(a.requests[1], "\r\nAuthorization: Basic c2VjcmV0+/=\r\n"));
 }
 
+#define NOT_FOUND "HTTP/1.1 400 Bad\r\n" CLOSE "Content-Type: application/json\r\n\r\n" \
+                  "{\"error\":\"invalid_request\",\"error_description\":\"Identity not found\"}"
+
+/* where NULL: without a challenge. */
 static void test_refusals(void **state _unused_) {
         static const struct { const char *where, *second; int identity; enum verdict verdict; const char *code; } rows[] = {
                 { "/a-1.key", "HTTP/1.1 401 No\r\n" CLOSE "Content-Length: 0\r\n\r\n", AZURE_IDENTITY_ARC, VERDICT_BROKEN, "metadata: HTTP 401" },
                 { "/../x.key", NULL, AZURE_IDENTITY_ARC, VERDICT_BROKEN, "metadata: challenge" },
                 { "/missing.key", NULL, AZURE_IDENTITY_ARC, VERDICT_MISCONFIGURED, "metadata: challenge" },
                 { "/a-1.key", NULL, AZURE_IDENTITY_MANAGED, VERDICT_BROKEN, "metadata: HTTP 401" },   /* elsewhere there is no such thing */
+                /* the agent's port is any local user's while the agent is down */
+                { NULL, NOT_FOUND, AZURE_IDENTITY_ARC, VERDICT_DENIED_WEAK, "metadata: invalid_request" },
+                { "/a-1.key", NOT_FOUND, AZURE_IDENTITY_ARC, VERDICT_DENIED_WEAK, "metadata: invalid_request" },
+                { NULL, NOT_FOUND, AZURE_IDENTITY_MANAGED, VERDICT_DENIED, "metadata: invalid_request" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-                struct agent a = { .replies = { NULL, rows[i].second } };
+                struct agent a = { .replies = { NULL, rows[i].where ? rows[i].second : NULL } };
                 struct token_result t;
                 char first[256];
 
                 snprintf(first, sizeof(first), "HTTP/1.1 401 No\r\n" CLOSE "WWW-Authenticate: Basic realm=%s%s\r\n"
-                         "Content-Length: 0\r\n\r\n", directory, rows[i].where);
-                a.replies[0] = first;
+                         "Content-Length: 0\r\n\r\n", directory, strempty(rows[i].where));
+                a.replies[0] = rows[i].where ? first : rows[i].second;
                 assert_int_equal(get_token(&a, rows[i].identity, &t), -EACCES);
                 assert_null(t.token);
                 if (t.failure.verdict != rows[i].verdict || !streq(t.failure.code, rows[i].code))
