@@ -49,6 +49,11 @@ struct identity *identity_free(struct identity *i) {
         return NULL;
 }
 
+/* Three replies of DENIED are a decision: each has to be one that was given to a question, and none is handed out twice. */
+static bool may_be_repeated(enum verdict v) {
+        return v != VERDICT_DENIED && v != VERDICT_REVOKED;
+}
+
 /* Under the lock: takes what a fetch brought and wakes those who wait. */
 static void conclude(struct identity *i, int r, uint64_t begun_usec, struct token_fetched *f) {
         uint64_t now = now_boottime_usec();
@@ -58,7 +63,8 @@ static void conclude(struct identity *i, int r, uint64_t begun_usec, struct toke
         i->last_failed = r < 0;
         i->last_begun_usec = begun_usec;
         i->failure = f->failure;
-        i->not_again_usec = r < 0 && f->retry_after_sec > 0 ? now + f->retry_after_sec * USEC_PER_SEC : 0;
+        i->not_again_usec = r < 0 && f->retry_after_sec > 0 && may_be_repeated(f->failure.verdict) ?
+                            now + f->retry_after_sec * USEC_PER_SEC : 0;
         if (r >= 0) {
                 secret_free(i->token);
                 i->token = TAKE_PTR(f->token);

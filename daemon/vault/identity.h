@@ -10,7 +10,7 @@
  *
  * A token is refreshed ahead of its end, up to an eighth of that time earlier, so that nodes which were started together do not stay
  * together; a refresh that fails while the old one is good is not an error. A source that says when to come back (Retry-After) is not asked
- * before that, whoever wants a token: its refusal is what they get. */
+ * before that, whoever wants a token: its refusal is what they get. Only DENIED, which counts by how often it is said, is asked for anew. */
 
 #include "common/secret.h"
 #include "judgement.h"

@@ -19,12 +19,18 @@ static uint64_t fake_now(void) { return clock_usec; }
 #include "../../daemon/vault/identity.c"
 #undef now_boottime_usec
 
-static struct { unsigned asked; bool refuses; uint32_t retry_after_sec; uint64_t lifetime_sec, refresh_sec; } source;
+static struct {
+        unsigned asked;
+        bool refuses;
+        enum verdict verdict;
+        uint32_t retry_after_sec;
+        uint64_t lifetime_sec, refresh_sec;
+} source = { .verdict = VERDICT_THROTTLED };
 
 static int fetch(void *user _unused_, const struct token_wish *w _unused_, struct token_fetched *f) {
         source.asked++;
         if (source.refuses) {
-                judgement_set(&f->failure, VERDICT_THROTTLED, "too many", "come back later");
+                judgement_set(&f->failure, source.verdict, "too many", "come back later");
                 f->retry_after_sec = source.retry_after_sec;
                 return -EACCES;
         }
@@ -92,6 +98,27 @@ static void test_not_told(void **state _unused_) {
         assert_false(get(i, 0, 0));
         assert_false(get(i, 0, 0));
         assert_int_equal(source.asked, 2);
+        identity_free(i);
+}
+
+/* One no with a Retry-After is one, not as many as ask in that time. */
+static void test_denied_told_to_wait(void **state _unused_) {
+        struct identity *i = new_identity();
+
+        source.refuses = true;
+        source.retry_after_sec = 120;
+        source.verdict = VERDICT_DENIED;
+        at(0);
+        assert_false(get(i, clock_usec, 0));
+        for (unsigned n = 1; n <= 2; n++) {
+                at(n * 15000);
+                assert_false(get(i, clock_usec, 0));
+                assert_int_equal(source.asked, n + 1);
+        }
+        at(45000);
+        source.refuses = false;
+        source.verdict = VERDICT_THROTTLED;
+        assert_true(get(i, clock_usec, 0));
         identity_free(i);
 }
 
@@ -184,7 +211,7 @@ static void test_tries(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_told_to_wait), cmocka_unit_test(test_not_told), cmocka_unit_test(test_refresh_told_to_wait),
-                cmocka_unit_test(test_refreshes_are_spread), cmocka_unit_test(test_tries),
+                cmocka_unit_test(test_refreshes_are_spread), cmocka_unit_test(test_denied_told_to_wait), cmocka_unit_test(test_tries),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
