@@ -83,7 +83,7 @@ static bool failed(struct run *r, enum pkcs11_step step, CK_RV rv) {
 
         pkcs11_judge(step, rv, &j, &next);
         r->again = next == PKCS11_AGAIN;
-        if (next == PKCS11_ASK_TOKEN && token_is_there(r, &ignored))
+        if (next == PKCS11_ASK_TOKEN && r->q->volumes && token_is_there(r, &ignored))
                 return fact(r, PKCS11_REFUSES);
         vault_reply_judge(r->y, &j);
         return false;

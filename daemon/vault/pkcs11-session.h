@@ -25,6 +25,7 @@ struct pkcs11_place {
 
 struct pkcs11_question {
         enum vault_op op;                /* get key, wrap, unwrap */
+        bool volumes;                    /* unwrap: the blob is a volume's, not a challenge of the public half that is asked for */
         bool sign;                       /* none of these: RSA-PSS of the SHA-256 in blob; the reply has spki then */
         struct key_uri key;
         bool fresh;                      /* on a new session, with a new login */

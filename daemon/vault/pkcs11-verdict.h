@@ -8,7 +8,8 @@
  *            ▼
  *   verdict, and what may be worth asking first:
  *     PKCS11_AGAIN      the same on a new session, once: what was cached is over
- *     PKCS11_ASK_TOKEN  is the token there? If it is, pkcs11_judge_fact(PKCS11_REFUSES): the ciphertext is not this key's
+ *     PKCS11_ASK_TOKEN  is the token there? If it is, a volume's ciphertext is not this key's: pkcs11_judge_fact(PKCS11_REFUSES). A
+ *                       challenge was made with the public half of the key that was found: it is the token that fails
  *
  * There is no code for "switched off by the key's owner". What an owner can do is destroy or rename the object, clear what it may
  * be used for, change the PIN, or take the token away: REVOKED is said where the token is there, by label and serial, the login

@@ -48,6 +48,7 @@ static void ask(struct vault *v, const struct vault_call *c, struct vault_reply 
         question->op = q->op;
         question->key = q->key;
         question->fresh = q->flags & (VAULT_FLAG_FRESH_CONNECTION | VAULT_FLAG_FRESH_TOKEN);
+        question->volumes = q->flags & VAULT_FLAG_DELIVER;
         memcpy(question->blob, q->blob, q->blob_size);
         question->blob_size = q->blob_size;
         v->has_module = true;
