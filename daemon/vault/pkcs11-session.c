@@ -11,7 +11,7 @@
 #include "vault.h"
 
 #define SLOTS_MAX 256u
-#define MATCHES_MAX 16u
+#define MATCHES_MAX 256u
 #define DIGEST_SIZE 32u
 
 struct pkcs11_session {
@@ -221,8 +221,25 @@ static bool open_session(struct run *r) {
 
 /* ---- the key ---- */
 
-/* Up to MATCHES_MAX objects of that class with the key's label and, if the key has one, id. */
-static bool find_objects(struct run *r, CK_OBJECT_CLASS class, CK_OBJECT_HANDLE *ret, CK_ULONG *ret_n) {
+/* A module gives as many at a time as it likes, and says by none that these were all. */
+static CK_RV collect(struct pkcs11_session *s, CK_OBJECT_HANDLE ret[static MATCHES_MAX], CK_ULONG *ret_n) {
+        CK_ULONG n = 0, room, got;
+        CK_RV rv;
+
+        do {
+                room = MATCHES_MAX - n;
+                got = 0;
+                rv = s->f->C_FindObjects(s->handle, ret + n, room, &got);
+                if (rv != CKR_OK)
+                        return rv;
+                n = got <= room ? n + got : MATCHES_MAX + 1;
+        } while (got > 0 && n < MATCHES_MAX);
+        *ret_n = n;
+        return CKR_OK;
+}
+
+/* The objects of that class with the key's label and, if the key has one, id; MATCHES_MAX of them: there may be more. */
+static bool find_objects(struct run *r, CK_OBJECT_CLASS class, CK_OBJECT_HANDLE ret[static MATCHES_MAX], CK_ULONG *ret_n) {
         uint8_t id[PKCS11_ID_MAX];
         CK_KEY_TYPE type = CKK_RSA;
         CK_ATTRIBUTE wanted[] = {
@@ -238,7 +255,7 @@ static bool find_objects(struct run *r, CK_OBJECT_CLASS class, CK_OBJECT_HANDLE 
         rv = s->f->C_FindObjectsInit(s->handle, wanted, *r->q->key.id ? 4 : 3);
         if (rv != CKR_OK)
                 return failed(r, PKCS11_FIND_KEY, rv);
-        rv = s->f->C_FindObjects(s->handle, ret, MATCHES_MAX, &n);
+        rv = collect(s, ret, &n);
         (void) s->f->C_FindObjectsFinal(s->handle);
         if (rv != CKR_OK)
                 return failed(r, PKCS11_FIND_KEY, rv);
@@ -293,7 +310,7 @@ static bool read_exponent(struct run *r, CK_OBJECT_HANDLE private, struct pkcs11
                     !read_attribute(r, publics[i], CKA_PUBLIC_EXPONENT, k->exponent, sizeof(k->exponent), &k->exponent_size))
                         return false;
         }
-        return true;
+        return k->exponent_size > 0 || n < MATCHES_MAX ? true : fact(r, PKCS11_TOO_MANY);
 }
 
 /* Returns 0; -EBADMSG with PKCS11_KEY_UNREADABLE in the reply: no public half, or not one of a key that is used here; -EACCES with another
@@ -356,7 +373,7 @@ static bool find_key(struct run *r, CK_OBJECT_HANDLE *ret) {
                 *ret = objects[i];
                 return true;
         }
-        return fact(r, PKCS11_KEY_REPLACED);
+        return fact(r, n < MATCHES_MAX ? PKCS11_KEY_REPLACED : PKCS11_TOO_MANY);
 }
 
 static bool read_dates(struct run *r, CK_OBJECT_HANDLE object) {

@@ -123,6 +123,8 @@ void pkcs11_judge_fact(enum pkcs11_fact fact, struct judgement *ret) {
                 [PKCS11_KEY_HIDDEN] = { VERDICT_DENIED, "key not seen", "the token shows no such private key without a login" },
                 [PKCS11_KEY_ABSENT_TOKEN_TOO] = { VERDICT_UNREACHABLE, "no token", "the token went while its key was looked for" },
                 [PKCS11_KEYS] = { VERDICT_MISCONFIGURED, "several keys", "more than one key has that label: add id=" },
+                [PKCS11_TOO_MANY] = { VERDICT_MISCONFIGURED, "too many keys",
+                        "the key is not among the first 256 of that label, and no more are looked at: add id=" },
                 [PKCS11_KEY_REPLACED] = { VERDICT_DENIED, "other key", "the label is that of another key now" },
                 [PKCS11_KEY_UNREADABLE] = { VERDICT_MISCONFIGURED, "no public key",
                         "the token shows no public half of an RSA key of 2048 to 4096 bits" },

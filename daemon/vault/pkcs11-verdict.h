@@ -48,6 +48,7 @@ enum pkcs11_fact {
         PKCS11_KEY_HIDDEN,               /* the same without a login: it may only not be seen */
         PKCS11_KEY_ABSENT_TOKEN_TOO,     /* the token went meanwhile */
         PKCS11_KEYS,                     /* more than one fits */
+        PKCS11_TOO_MANY,                 /* more have the label than are looked at, and none of these is the one */
         PKCS11_KEY_REPLACED,             /* the label is another key's */
         PKCS11_KEY_UNREADABLE,           /* no modulus or exponent */
         PKCS11_KEY_ASKS_EACH_TIME,       /* CKA_ALWAYS_AUTHENTICATE */

@@ -30,7 +30,7 @@ static struct {
         CK_RV fail[_FAKE_ALL];                          /* CKR_OK: does what it should */
         unsigned fail_times[_FAKE_ALL];                 /* 0: always */
         unsigned calls[_FAKE_ALL];
-        struct fake_key keys[4];
+        struct fake_key keys[300];
         size_t n_keys;
         const char *label, *serial, *pin;
         CK_FLAGS token_flags, slot_flags;
@@ -40,7 +40,9 @@ static struct {
         CK_ULONG claim_slots, claim_objects, claim_attribute, claim_plain;      /* (of a signature too) what is said in place of the truth; 0: the truth */
         CK_ATTRIBUTE_TYPE claim_for;
         CK_ULONG hang_usec;                             /* in C_Decrypt */
+        CK_ULONG at_a_time;                             /* of what is found; 0: as many as are asked for */
         /* under way */
+        size_t found;
         const struct fake_key *key;
         CK_MECHANISM_TYPE mechanism;
         CK_OBJECT_CLASS class;
@@ -50,8 +52,8 @@ static struct {
         size_t unwrapped_size;
 } fake;
 
-#define PUBLIC_OFFSET 100u
-#define UNWRAPPED 1000u
+#define PUBLIC_OFFSET 1000u
+#define UNWRAPPED 5000u
 
 static bool fake_fails(enum fake_call c, CK_RV *ret) {
         fake.calls[c]++;
@@ -125,6 +127,7 @@ static CK_RV fake_session(CK_SESSION_HANDLE s _unused_, CK_SESSION_INFO *i) {
 static CK_RV fake_find_init(CK_SESSION_HANDLE s _unused_, CK_ATTRIBUTE *a, CK_ULONG n) {
         FAKE_FAIL(FAKE_FIND_INIT);
         fake.wanted_id = -1;
+        fake.found = 0;
         for (CK_ULONG i = 0; i < n; i++)
                 if (a[i].type == CKA_LABEL)
                         snprintf(fake.wanted, sizeof(fake.wanted), "%.*s", (int) a[i].ulValueLen, (char *) a[i].pValue);
@@ -144,10 +147,14 @@ static CK_RV fake_find(CK_SESSION_HANDLE s _unused_, CK_OBJECT_HANDLE *list, CK_
                 fake.token_gone = true;
                 return CKR_OK;
         }
-        for (size_t i = 0; i < fake.n_keys && *n < max; i++)
+        if (fake.at_a_time > 0)
+                max = MIN_OF(max, fake.at_a_time);
+        for (size_t i; fake.found < fake.n_keys && *n < max;) {
+                i = fake.found++;
                 if ((public || fake.logged_in || !(fake.token_flags & CKF_LOGIN_REQUIRED)) && streq(fake.keys[i].label, fake.wanted) &&
                     (fake.wanted_id < 0 || fake.keys[i].id == fake.wanted_id))
                         list[(*n)++] = i + 1 + (public ? PUBLIC_OFFSET : 0);
+        }
         if (fake.claim_objects)
                 *n = fake.claim_objects;
         return CKR_OK;
