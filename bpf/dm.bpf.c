@@ -27,9 +27,22 @@ static __always_inline __s32 result_of(__u64 *ctx) {
 
 #define PARAM(p, field) ({ typeof(+(p)->field) _v = 0; bpf_probe_read_kernel(&_v, sizeof(_v), &(p)->field); _v; })
 
-static __always_inline const void *data_of(const struct dm_ioctl *p) {
-        return (const char *) p + PARAM(p, data_start);
+/* A text that the caller gave, offset bytes behind data_start. The number is the caller's own, and nothing was checked where the call
+ * failed: read is what lies in his buffer, whose size is the handler's third argument. 6.1 wants the bound as the last thing. */
+static __always_inline void read_data(char *to, __u64 room, __u64 *ctx, const struct dm_ioctl *p, __u32 offset) {
+        __u64 size = 0, start = (__u64) PARAM(p, data_start) + offset;
+
+        bpf_get_func_arg(ctx, 2, &size);
+        if (start >= size)
+                return;
+        size -= start;
+        asm volatile("" : "+r"(size));
+        if (size > room)
+                size = room;
+        bpf_probe_read_kernel_str(to, size, (const char *) p + start);
 }
+
+#define READ_DATA(to, ctx, p, offset) read_data((to), sizeof(to), (ctx), (p), (offset))
 
 static __always_inline struct cmkd_event *dm_begin(__u64 *ctx, __u32 kind, const struct dm_ioctl *p) {
         struct cmkd_event *e = event_begin(kind);
@@ -47,11 +60,9 @@ static __always_inline struct cmkd_event *dm_begin(__u64 *ctx, __u32 kind, const
         return e;
 }
 
-static __always_inline void read_target(struct cmkd_event *e, const struct dm_ioctl *p) {
-        const struct dm_target_spec *spec = data_of(p);
-
+static __always_inline void read_target(struct cmkd_event *e, __u64 *ctx, const struct dm_ioctl *p) {
         if (PARAM(p, target_count) > 0)
-                READ_TEXT(e->target, spec->target_type);
+                READ_DATA(e->target, ctx, p, __builtin_offsetof(struct dm_target_spec, target_type));
 }
 
 SEC("fexit/table_load")
@@ -61,7 +72,7 @@ int on_table_load(__u64 *ctx) {
 
         if (!e)
                 return 0;
-        read_target(e, p);
+        read_target(e, ctx, p);
         event_send(e);
         return 0;
 }
@@ -91,7 +102,7 @@ int on_table_status(__u64 *ctx) {
         if (!e)
                 return 0;
         if (e->result == 0)
-                read_target(e, p);
+                read_target(e, ctx, p);
         if (is_ours((void *) bpf_get_current_task()))
                 e->how |= CMKD_HOW_OURS;
         event_send(e);
@@ -143,12 +154,13 @@ int on_dev_rename(__u64 *ctx) {
                 return 0;
         if (e->flags & DM_UUID_FLAG)
                 e->how |= CMKD_HOW_UUID;
-        READ_TEXT(e->text, data_of(p));
+        READ_DATA(e->text, ctx, p, 0);
         event_send(e);
         return 0;
 }
 
-/* "key set HEX" holds the key: nothing behind the first word leaves the stack. The size of word bounds what is read. */
+/* "key set HEX" holds the key: nothing behind the first word leaves the stack. The size of word bounds what is read. Words end at any white
+ * space of the kernel's, which has 0xa0 too: at whatever is not a plain character. */
 SEC("fexit/target_message")
 int on_target_message(__u64 *ctx) {
         struct dm_ioctl *p = param_of(ctx);
@@ -157,10 +169,10 @@ int on_target_message(__u64 *ctx) {
 
         if (!e)
                 return 0;
-        READ_TEXT(word, (const char *) data_of(p) + DM_MESSAGE_OFFSET);
+        READ_DATA(word, ctx, p, DM_MESSAGE_OFFSET);
 #pragma unroll
         for (unsigned i = 0; i < sizeof(word) - 1; i++) {
-                if (word[i] == ' ' || word[i] == 0)
+                if ((__s8) word[i] <= ' ')
                         break;
                 e->text[i] = word[i];
         }
