@@ -335,11 +335,11 @@ int audit_new(const struct audit_options *options, struct audit **ret) {
         if (!a->early) {
                 early_over();
                 join_start(&a->join, EARLY_TRAIL_DIR, &recovery);
-                (void) join_run(&a->join, a->writer, recovery.ring);
+                (void) join_run(&a->join, a->writer, recovery.early_ring);
         }
         report_start(a);
         if (options->kernel) {
-                error = kernel_new(a->event, a->writer, &a->uses, options->ring_size, recovery.ring, &a->kernel);
+                error = kernel_new(a->event, a->writer, &a->uses, options->ring_size, &recovery, &a->kernel);
                 if (error < 0)
                         log_error("Kernel events are not recorded: %s", strerror(-error));
                 kernel_report_coverage(a->kernel, error, a->writer, &a->record);

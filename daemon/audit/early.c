@@ -116,6 +116,18 @@ int early_join(const char *dir, const struct trail_recovery *from, early_append 
         return 0;
 }
 
+static int place_in_ring(const char *last, const char *name, uint64_t *ret) {
+        const char *place = startswith(last, name);
+
+        return place && *place == '.' && parse_u64(place + 1, UINT64_MAX, ret) >= 0 ? 0 : -ENOENT;
+}
+
+int early_ring_written(const struct trail_recovery *r, const char *name, uint64_t *ret) {
+        int k = place_in_ring(r->ring, name, ret);
+
+        return k < 0 ? place_in_ring(r->early_ring, name, ret) : k;
+}
+
 int early_done(const char *dir) {
         char from[PATH_MAX], to[PATH_MAX];
 

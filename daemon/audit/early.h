@@ -24,7 +24,7 @@ struct early_join {
         uint8_t hash[CHAIN_HASH_SIZE];     /* of that one */
         uint64_t n_problems;               /* of the early trail's chain, and records that were left out */
         char problem[192];                 /* the first */
-        char ring[TRAIL_RING_MAX];         /* of the last kernel record, as in struct trail_recovery; or "" */
+        char ring[TRAIL_RING_MAX];         /* early_ring of struct trail_recovery; or "" */
 };
 
 /* Appends one record to the real trail. from: as it stands in the early one. -errno ends the join, unless trail_refuses(). */
@@ -36,6 +36,10 @@ typedef int (*early_append)(void *user, const struct audit_message_record *m, co
  * reading says, or what append returned. */
 int early_join(const char *dir, const struct trail_recovery *from, early_append append, void *user,
                struct early_join *ret);
+
+/* Up to where the kernel's ring of that name is in the trail. Whoever can write to /run says what the early one has: its word counts only
+ * where the trail has nothing of its own of that ring. Returns 0 or -ENOENT: nothing of it is known. */
+int early_ring_written(const struct trail_recovery *r, const char *name, uint64_t *ret);
 
 /* Puts the early trail aside (joined.jsonl, for this boot). Returns 0 or -errno. */
 int early_done(const char *dir);

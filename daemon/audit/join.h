@@ -22,6 +22,6 @@ void join_start(struct join *j, const char *dir, const struct trail_recovery *fr
 /* True if there is something to be done, and the last attempt was a while ago. */
 bool join_is_due(const struct join *j, uint64_t now_usec) _pure_;
 
-/* Joins what is not joined yet. ret_ring: as in struct trail_recovery, if there was a kernel record. Returns 0 (all is
+/* Joins what is not joined yet. ret_ring: early_ring of struct trail_recovery, if there was a kernel record. Returns 0 (all is
  * durable, the early trail put aside, or there was none), or -errno: it stays due. */
 int join_run(struct join *j, struct writer *w, char ret_ring[static TRAIL_RING_MAX]);

@@ -2,6 +2,7 @@
 #include "kernel.h"
 
 #include "describe.h"
+#include "early.h"
 #include "guard.h"
 #include "probes.h"
 #include "probes-old.h"
@@ -38,6 +39,7 @@ struct kernel {
         uint64_t echo_position;            /* its echo is before that place in the ring */
         uint64_t lost_before;
         bool waiting_for_echo, blind;
+        int skipped;                       /* events of the ring that the trail had already; -ERANGE: that cannot be true */
         struct audit_message_record record;
         struct who_names names;
 };
@@ -211,8 +213,17 @@ static void report_missed(struct kernel *k) {
         }
 }
 
-void kernel_report_coverage(const struct kernel *k, int error, struct writer *writer,
-                            struct audit_message_record *record) {
+/* Once, by the record of the start. */
+static void add_skipped(struct kernel *k, struct audit_message_record *record) {
+        if (k->skipped < 0) {
+                record->priority = LOG_ALERT;
+                audit_record_add(record, "problem", "the trail says that it has more of the ring than can be: none is passed over");
+        } else if (k->skipped > 0)
+                audit_record_addf(record, "skipped", "%d", k->skipped);
+        k->skipped = 0;
+}
+
+void kernel_report_coverage(struct kernel *k, int error, struct writer *writer, struct audit_message_record *record) {
         const struct probes_coverage *c = k ? probes_coverage(k->probes) : NULL;
 
         audit_record_start(record, "probes", c && c->n_missing == 0 ? LOG_INFO : LOG_WARNING, false);
@@ -221,6 +232,7 @@ void kernel_report_coverage(const struct kernel *k, int error, struct writer *wr
                 audit_record_addf(record, "missing", "%zu", c->n_missing);
                 audit_record_add(record, "loaded", c->reused ? "before" : "now");
                 audit_record_add(record, "ring", probes_events_name(k->probes));
+                add_skipped(k, record);
                 for (size_t i = 0; i < c->n; i++)
                         if (c->items[i].why[0])
                                 audit_record_add(record, c->items[i].program, c->items[i].why);
@@ -277,22 +289,15 @@ static void check_echo(struct kernel *k) {
         k->echo_position = ring_produced(k->ring);
 }
 
-/* Steps over events that were written, but not taken out of the ring, before a kill. */
-static void skip_written(struct ring *ring, const char *name, const char *last) {
-        const char *text = startswith(last, name);
-        uint64_t written, position;
-        const void *data;
-        size_t size;
+/* Steps over events that were written, but not taken out of the ring, before a kill: of no more than one batch is that true. What says more
+ * says it so that what waits there stays unread. */
+static void skip_written(struct kernel *k, const struct trail_recovery *trail) {
+        uint64_t written;
 
-        if (!text || *text != '.' || parse_u64(text + 1, UINT64_MAX, &written) < 0)
-                return;
-        while (ring_next(ring, &data, &size, &position) > 0) {
-                if (position > written) {
-                        ring_rewind(ring);
-                        return;
-                }
-                ring_commit(ring);
-        }
+        if (early_ring_written(trail, probes_events_name(k->probes), &written) >= 0)
+                k->skipped = ring_skip(k->ring, written, BATCH);
+        if (k->skipped < 0)
+                log_alert("The trail says that it has more of the kernel's events than can be: none is passed over");
 }
 
 /* Its positions are not known here: an event may come twice. */
@@ -374,7 +379,7 @@ static int listen_to_ring(struct kernel *k, sd_event *event) {
         return sd_event_source_set_enabled(k->retry_source, SD_EVENT_OFF);
 }
 
-int kernel_new(sd_event *event, struct writer *writer, struct uses *uses, uint32_t ring_size, const char *last_ring,
+int kernel_new(sd_event *event, struct writer *writer, struct uses *uses, uint32_t ring_size, const struct trail_recovery *trail,
                struct kernel **ret) {
         _cleanup_(kernel_freep) struct kernel *k = calloc(1, sizeof(*k));
         int r;
@@ -404,7 +409,7 @@ int kernel_new(sd_event *event, struct writer *writer, struct uses *uses, uint32
         if (r < 0)
                 log_info("The kernel's audit is not a second witness: %s", strerror(-r));
         writer_set_ring(writer, k->ring);
-        skip_written(k->ring, probes_events_name(k->probes), last_ring);
+        skip_written(k, trail);
         r = listen_to_ring(k, event);
         if (r < 0)
                 return r;

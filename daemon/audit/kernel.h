@@ -12,15 +12,14 @@
 
 struct kernel;
 
-/* Loads or finds the probes, takes over what an earlier build left, and listens. last_ring: where the event stood that
- * the trail has as its last ("": none). uses stays the caller's. Returns 0 or -errno: nothing is recorded. */
-int kernel_new(sd_event *event, struct writer *writer, struct uses *uses, uint32_t ring_size, const char *last_ring,
+/* Loads or finds the probes, takes over what an earlier build left, and listens. trail: up to where it
+ * has the ring. uses stays the caller's. Returns 0 or -errno: nothing is recorded. */
+int kernel_new(sd_event *event, struct writer *writer, struct uses *uses, uint32_t ring_size, const struct trail_recovery *trail,
                struct kernel **ret);
 struct kernel *kernel_free(struct kernel *k);
 
 /* Says what is covered. k NULL: nothing, because of error. record: room for it. */
-void kernel_report_coverage(const struct kernel *k, int error, struct writer *writer,
-                            struct audit_message_record *record);
+void kernel_report_coverage(struct kernel *k, int error, struct writer *writer, struct audit_message_record *record);
 
 /* Looks at a client's record: it may be a word to the guard. k may be NULL. */
 void kernel_note(struct kernel *k, const struct audit_message_record *m);

@@ -57,7 +57,7 @@ static const struct { const char *name; void (*form)(struct form *, const char *
         { "foreign", form_words }, { "address", form_metadata }, { "port", form_number }, { "allowed", form_words },
         { "refused", form_words }, { "ring", form_ring }, { "covered", form_number },
         { "missing", form_number }, { "loaded", form_words }, { "pins", form_number }, { "detached", form_words },
-        { "clean", form_number }, { "confirm_within", form_number }, { "place", form_ours }, { "file", form_ours },
+        { "skipped", form_number }, { "clean", form_number }, { "confirm_within", form_number }, { "place", form_ours }, { "file", form_ours },
         { "verified", form_words }, { "role", form_words }, { "read_bytes", form_number }, { "written_bytes", form_number }, { "reads", form_number },
         { "writes", form_number }, { "anchor_tag", form_hex },
 };

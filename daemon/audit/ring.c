@@ -85,6 +85,26 @@ void ring_rewind(struct ring *r) {
         r->cursor = __atomic_load_n(r->consumer, __ATOMIC_ACQUIRE);
 }
 
+int ring_skip(struct ring *r, uint64_t written, unsigned max) {
+        uint64_t position, end = ring_consumed(r);
+        unsigned n = 0;
+        const void *data;
+        size_t size;
+
+        ring_rewind(r);
+        while (written < ring_produced(r) && ring_next(r, &data, &size, &position) > 0 && position <= written && n <= max) {
+                end = r->cursor;
+                n++;
+        }
+        if (written >= ring_produced(r) || n > max) {
+                ring_rewind(r);
+                return -ERANGE;
+        }
+        r->cursor = end;
+        ring_commit(r);
+        return (int) n;
+}
+
 uint64_t ring_produced(const struct ring *r) {
         return __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
 }

@@ -67,6 +67,7 @@ static bool line_is_good(const char *line, size_t size, struct end *ret, struct 
         _cleanup_(record_done) struct record r = {};
         uint8_t stated[CHAIN_HASH_SIZE], computed[CHAIN_HASH_SIZE];
         const char *ring;
+        char *to;
 
         if (record_decode(line, size, &r) < 0 || chain_hash_line(r.prev, line, size, stated, computed) < 0 ||
             memcmp(stated, computed, sizeof(stated)) != 0)
@@ -74,10 +75,10 @@ static bool line_is_good(const char *line, size_t size, struct end *ret, struct 
         ret->sequence = r.sequence;
         memcpy(ret->hash, stated, sizeof(stated));
         ret->sealed = r.sealed && !streq(r.event, EPOCH_END_EVENT);
-        (void) record_early(&r, &recovery->early_sequence, recovery->early_hash);
+        to = record_early(&r, &recovery->early_sequence, recovery->early_hash) == -ENOENT ? recovery->ring : recovery->early_ring;
         ring = r.source == RECORD_KERNEL ? record_field(&r, "ring") : NULL;
         if (ring)
-                snprintf(recovery->ring, sizeof(recovery->ring), "%s", ring);
+                snprintf(to, TRAIL_RING_MAX, "%s", ring);
         return true;
 }
 

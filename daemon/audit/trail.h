@@ -37,7 +37,8 @@ struct trail_recovery {
         enum trail_recovery_kind kind;
         uint64_t bytes;                    /* that were set aside */
         uint64_t first_lost, last_lost;    /* numbers, where they are known */
-        char ring[TRAIL_RING_MAX];         /* field "ring" of the last kernel record: where its event stood; or "" */
+        char ring[TRAIL_RING_MAX];         /* field "ring" of the last kernel record of its own: where its event stood; or "" */
+        char early_ring[TRAIL_RING_MAX];   /* of the last that was joined from an early trail */
         bool seal_lost;                    /* sealed records, and the key of the next one is gone */
         uint64_t early_sequence;           /* of the last record that was joined from an early trail; 0: none near the end */
         uint8_t early_hash[CHAIN_HASH_SIZE];

@@ -107,6 +107,41 @@ static uint64_t verify(void) {
         return report.n_problems;
 }
 
+/* The early trail says which of the ring's events are in it, and whoever can write there says it: only of a ring of which the trail itself
+ * has nothing, also when the record has been joined. */
+static void test_ring(void **state _unused_) {
+        struct trail_recovery recovery;
+        uint64_t written, sequence;
+        struct early_join j;
+        struct trail *t;
+        bool kept;
+
+        write_early(7);
+        t = open_trail(real_dir, &recovery);
+        budget = 100;
+        j = join(t, &recovery, 0);
+        close_join(t, &j);
+        trail_free(t);
+        t = open_trail(real_dir, &recovery);
+        assert_string_equal(recovery.ring, "");
+        assert_string_equal(recovery.early_ring, "boot.5");
+        assert_int_equal(early_ring_written(&recovery, "boot", &written), 0);
+        assert_int_equal(written, 5);
+        assert_int_equal(early_ring_written(&recovery, "boo", &written), -ENOENT);
+        audit_record_start(&message, "key_set", LOG_INFO, false);
+        audit_record_add(&message, "ring", "boot.3");
+        assert_int_equal(trail_append(t, &message, RECORD_KERNEL, NULL, &sequence), 0);
+        assert_int_equal(trail_commit(t, true, &kept), 0);
+        trail_free(t);
+        t = open_trail(real_dir, &recovery);
+        assert_int_equal(early_ring_written(&recovery, "boot", &written), 0);
+        assert_int_equal(written, 3);
+        snprintf(recovery.early_ring, sizeof(recovery.early_ring), "boot.18446744073709551615");
+        assert_int_equal(early_ring_written(&recovery, "boot", &written), 0);
+        assert_int_equal(written, 3);
+        trail_free(t);
+}
+
 static void test_join(void **state _unused_) {
         _cleanup_(reader_freep) struct reader *reader = NULL;
         struct trail_recovery recovery;
@@ -321,6 +356,7 @@ static void test_place(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_join, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_ring, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_interrupted, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_two_boots, setup, teardown),
