@@ -37,7 +37,18 @@ static void each_is_judged(void **state _unused_) {
         static const struct { const char *event; struct field fields[3]; enum rule rule; } cases[] = {
                 { "guard_signal", { { "pid", "77" }, { "by", "other" } }, RULE_GUARD },
                 { "guard_signal", { { "pid", "1" }, { "by", "other" } }, RULE_NONE },
-                { "guard_signal", { { "pid", "77" }, { "by", "cmkd" } }, RULE_NONE },
+                /* what the kernel never says of cmkd's own programs was done by another file under the path of one */
+                { "guard_signal", { { "pid", "77" }, { "by", "cmkd" } }, RULE_GUARD },
+                { "guard_ptrace", { { "pid", "77" }, { "by", "cmkd" } }, RULE_GUARD },
+                { "guard_connect", { { "pid", "77" }, { "by", "cmkd" } }, RULE_GUARD },
+                { "guard_pin", { { "pid", "77" }, { "by", "cmkd" } }, RULE_GUARD },
+                { "guard_bpf", { { "pid", "77" }, { "by", "cmkd" } }, RULE_GUARD },
+                { "guard_mount", { { "pid", "77" }, { "by", "cmkd" } }, RULE_GUARD },
+                { "guard_sysctl", { { "pid", "77" }, { "by", "cmkd" } }, RULE_GUARD },
+                { "guard_umount", { { "pid", "77" }, { "by", "cmkd" } }, RULE_NONE },
+                { "guard_open", { { "exe", "/usr/lib/cmkd/cmkd-disk" }, { "by", "cmkd" } }, RULE_RAW_OPEN },
+                { "guard_open", { { "exe", "/usr/lib/cmkd/cmkd-disk" }, { "by", "cmkd" }, { "refused", "yes" } }, RULE_GUARD },
+                { "guard_table", { { "exe", "/usr/lib/cmkd/cmkd-disk" }, { "by", "cmkd" }, { "refused", "would" } }, RULE_TABLE_READ },
                 { "guard_connect", { { "pid", "77" }, { "by", "other" } }, RULE_GUARD },
                 { "guard_open", { { "refused", "would" } }, RULE_NONE },
                 { "guard_open", { { "refused", "would" }, { "exe", "/usr/bin/dd" } }, RULE_NONE },
@@ -106,6 +117,9 @@ static void nobody_is_known_just_behind_an_initramfs(void **state _unused_) {
         assert_int_equal(at(rules, RECORD_KERNEL, "guard_open", 3000, "exe", lsblk), RULE_RAW_OPEN);
         at(rules, RECORD_DAEMON, "audit_start", 9000, NULL, NULL);
         assert_int_equal(at(rules, RECORD_KERNEL, "guard_open", 8999, "exe", lsblk), RULE_NONE);
+        assert_int_equal(at(rules, RECORD_KERNEL, "guard_signal", 8999, "by", "cmkd"), RULE_NONE);
+        assert_int_equal(at(rules, RECORD_KERNEL, "guard_open", 8999, "by", "cmkd"), RULE_NONE);
+        assert_int_equal(at(rules, RECORD_KERNEL, "guard_signal", 9000, "by", "cmkd"), RULE_GUARD);
         assert_int_equal(at(rules, RECORD_KERNEL, "guard_open", 9000, "exe", lsblk), RULE_RAW_OPEN);
         /* A restart changes nothing of what the kernel knows */
         at(rules, RECORD_DAEMON, "audit_start", 20000, NULL, NULL);

@@ -350,22 +350,28 @@ static enum rule judge_metadata(const struct rules *r, const struct record *reco
         return is_expected(r, record) ? RULE_NONE : RULE_IDENTITY;
 }
 
-/* The kernel knows a program by its file, a reader of records by its path: one that has the path and was not known is another
- * file in a mount namespace of its own, or a container's. One that is not known either way has a finding by what it opened.
- * Between an initramfs and the first cmkd-audit behind it the kernel knows the initramfs' files. */
-static enum rule judge_unknown(struct rules *r, const struct record *record) {
+/* Between an initramfs and the first cmkd-audit behind it the kernel knows the initramfs' files. */
+static bool is_told(struct rules *r, const struct record *record) {
         const struct seen *node = find(r, "");
-        const char *exe = strempty(record_field(record, "exe"));
-        bool is_open = streq(record->event, "guard_open");
 
-        if (!is_known(exe, is_open ? KNOWN_OPEN : KNOWN_TABLE) || is_expected(r, record) || (node && record->boottime_usec < node->told_usec))
+        return !node || record->boottime_usec >= node->told_usec;
+}
+
+/* The kernel knows a program by its file, a reader of records by its path: one that has the path and was not known is another
+ * file in a mount namespace of its own, or a container's. One that is not known either way has a finding by what it opened. */
+static enum rule judge_unknown(struct rules *r, const struct record *record) {
+        const char *exe = strempty(record_field(record, "exe"));
+        bool is_open = streq(record->event, "guard_open"), is_known_path = is_known(exe, is_open ? KNOWN_OPEN : KNOWN_TABLE);
+
+        if (!is_told(r, record) || (!has(record, "by", "cmkd") && (!is_known_path || is_expected(r, record))))
                 return RULE_NONE;
         return is_open ? RULE_RAW_OPEN : RULE_TABLE_READ;
 }
 
-/* PID 1 stops our units by a signal, as it does every one. */
+/* PID 1 stops our units by a signal, as it does every one. "by" is a path and a control group's name, which root can give to what he likes:
+ * of our own programs' files the kernel sends none of these, but for the unmount, which it hears of from everybody. */
 static enum rule judge_guard(struct rules *r, const struct record *record) {
-        if (has(record, "pid", "1") || has(record, "by", "cmkd"))
+        if (has(record, "pid", "1") || (has(record, "by", "cmkd") && (streq(record->event, "guard_umount") || !is_told(r, record))))
                 return RULE_NONE;
         if ((streq(record->event, "guard_open") || streq(record->event, "guard_table")) && !has(record, "refused", "yes"))
                 return judge_unknown(r, record);
