@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
+#define PATIENCE_USEC (1 * USEC_PER_SEC)   /* with a line that is being written */
+
 const char *trail_problem_to_string(enum trail_problem_kind k) {
         static const char *const names[] = {
                 [TRAIL_BROKEN] = "broken", [TRAIL_CHANGED] = "changed", [TRAIL_REMOVED] = "removed",
@@ -319,6 +321,22 @@ static void judge_epochs(struct walk *w) {
                 problem(w, TRAIL_UNPROVEN, 0, 0, "keys were given and nothing is sealed: no record is proven");
 }
 
+/* At the end of the file that is written to, in the middle of a line: write(2) may not be through. True if there is more now; *until: 0 for
+ * a line that nobody has waited for. */
+static bool comes_more(struct reader *r, uint64_t *until_usec) {
+        uint64_t now = now_boottime_usec();
+        int k;
+
+        if (reader_partial(r) == 0 || reader_segment(r) > 0)
+                return false;
+        if (*until_usec == 0)
+                *until_usec = now + PATIENCE_USEC;
+        if (now >= *until_usec)
+                return false;
+        k = reader_wait(r, (int) ((*until_usec - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC));
+        return k > 0 || k == -EINTR;
+}
+
 int trail_verify(const char *path, struct trail_report *ret) {
         _cleanup_(epochs_freep) struct epochs *e = NULL;
         int r = epochs_new(&e);
@@ -333,6 +351,7 @@ int trail_verify_seals(const char *path, struct epochs *epochs, struct trail_rep
 int trail_verify_each(const char *path, struct epochs *epochs, trail_each each, void *user, struct trail_report *ret) {
         _cleanup_(reader_freep) struct reader *r = NULL;
         _cleanup_(walk_done) struct walk w = { .report = ret, .epochs = epochs, .each = each, .user = user };
+        uint64_t until_usec = 0;
         int e;
 
         e = reader_open(path, &r);
@@ -346,8 +365,11 @@ int trail_verify_each(const char *path, struct epochs *epochs, trail_each each, 
                 size_t size;
 
                 e = reader_next_line(r, &line, &size);
+                if (e == 0 && comes_more(r, &until_usec))
+                        continue;
                 if (e == 0)
                         break;
+                until_usec = 0;
                 w.line = reader_line(r);
                 if (e > 0)
                         e = walk_record(&w, line, size);

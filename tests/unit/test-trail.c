@@ -13,8 +13,10 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <signal.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -28,6 +30,23 @@ static char dir[64], path[128], head_path[128];
 static struct trail_report report;
 static struct trail_recovery recovery;
 static struct audit_message_record message;
+
+static const char *rest[4];                /* of a line: written one after the other while somebody waits for it */
+static unsigned n_rest, waits;
+static bool is_silent;                     /* nothing comes, and nobody has to wait for that */
+
+int poll(struct pollfd *p, nfds_t n, int timeout) {
+        int fd = open(path, O_WRONLY|O_APPEND);
+
+        assert_in_range(timeout, 0, 10000);
+        waits++;
+        if (n_rest < ELEMENTSOF(rest) && rest[n_rest]) {
+                assert_int_equal(write_all(fd, rest[n_rest], strlen(rest[n_rest])), 0);
+                n_rest++;
+        }
+        close(fd);
+        return is_silent ? 0 : (int) syscall(SYS_poll, p, n, timeout);
+}
 
 static void *allocated[64];
 static size_t n_allocated;
@@ -59,6 +78,7 @@ static int write_records(struct trail *t, unsigned n, const char *event) {
 static int setup(void **state _unused_) {
         struct trail *t;
 
+        rest[0] = NULL;
         strcpy(dir, "/tmp/cmkd-test-trail-XXXXXX");
         if (!mkdtemp(dir))
                 return -1;
@@ -274,6 +294,39 @@ static void torn_end_is_found_and_repaired(void **state _unused_) {
         assert_string_equal(torn, "{\"v\":1,\"seq\":11,\n");
 }
 
+/* cmkd-audit is in the middle of a write(2): that is no torn line, however often it happens. One that nobody goes on with is. */
+static void line_that_is_being_written_is_waited_for(void **state _unused_) {
+        char *lines[RECORDS + 1], *part;
+
+        for (size_t cut = 1; cut < 200; cut += 99) {
+                read_lines(lines);
+                part = kept(strdup(lines[RECORDS - 1] + cut));
+                lines[RECORDS - 1][cut] = 0;
+                write_lines(lines, RECORDS);
+                rest[0] = kept(strndup(part, 10));
+                rest[1] = part + 10;
+                rest[2] = NULL;
+                n_rest = 0;
+                verify();
+                assert_int_equal(n_rest, 2);
+                assert_int_equal(report.n_problems, 0);
+                assert_int_equal(report.records, RECORDS);
+        }
+
+        read_lines(lines);
+        part = strchr(lines[RECORDS - 1], ',');
+        *part = 0;
+        write_lines(lines, RECORDS);
+        n_rest = ELEMENTSOF(rest);
+        waits = 0;
+        is_silent = true;
+        verify();
+        is_silent = false;
+        assert_int_equal(waits, 1);
+        assert_int_equal(report.problems[0].kind, TRAIL_TORN);
+        assert_int_equal(report.records, RECORDS - 1);
+}
+
 /* What was written and not synced when the power went may be zeros, as much as one commit and more. */
 static void long_torn_end_is_set_aside_alone(void **state _unused_) {
         static const off_t zeros[] = { 600 << 10, (1 << 20) + RECORD_LINE_MAX, 5 << 20 };
@@ -432,7 +485,8 @@ int main(void) {
                 TEST(removal_is_found),
                 TEST(removal_at_the_beginning_is_found), TEST(truncation_is_found), TEST(rewritten_end_is_found),
                 TEST(insertions_are_found), TEST(swap_is_found), TEST(broken_lines_are_found),
-                TEST(torn_end_is_found_and_repaired), TEST(long_torn_end_is_set_aside_alone), TEST(truncation_outlives_a_start), TEST(second_writer_is_refused),
+                TEST(torn_end_is_found_and_repaired), TEST(line_that_is_being_written_is_waited_for),
+                TEST(long_torn_end_is_set_aside_alone), TEST(truncation_outlives_a_start), TEST(second_writer_is_refused),
                 TEST(full_disk_takes_back), TEST(missing_head_is_said), TEST(fresh_trail_is_no_alarm),
                 TEST(following_sees_new_records),
         };
