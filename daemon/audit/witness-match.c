@@ -143,6 +143,12 @@ static void drop_pending(struct witness_match *m, size_t i) {
         memmove(m->pending + i, m->pending + i + 1, (--m->n_pending - i) * sizeof(*m->pending));
 }
 
+bool witness_is_since(uint64_t *began_usec, uint64_t now_usec, uint64_t word_usec) {
+        if (now_usec < *began_usec)
+                *began_usec = 0;
+        return word_usec >= *began_usec;
+}
+
 void witness_match_event(struct witness_match *m, const struct cmkd_event *e) {
         bool freed = e->kind == CMKD_KEY_FREED;
 

@@ -14,7 +14,7 @@
 
 struct witness {
         sd_event_source *source;
-        uint64_t began_usec;               /* wall clock: what was before that was read by another process, if at all */
+        uint64_t began_usec;               /* wall clock; witness_is_since() */
         uint64_t lost;                     /* as it was at the tick before */
         struct witness_match match;
 };
@@ -35,7 +35,7 @@ static void heard(struct witness *w, const char *text, size_t n) {
 
         if (r == -EBADMSG)
                 log_debug("An audit record of device-mapper that cannot be read");
-        if (r >= 0 && word.realtime_usec >= w->began_usec)
+        if (r >= 0 && witness_is_since(&w->began_usec, instant_now().realtime_usec, word.realtime_usec))
                 witness_match_word(&w->match, &word, now_boottime_usec() * NSEC_PER_USEC);
 }
 

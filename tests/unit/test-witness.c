@@ -144,11 +144,22 @@ static void more_than_there_is_room_for(void **state _unused_) {
         assert_int_equal(n, WITNESS_PENDING);
 }
 
+/* What another process has read is not told by this one; but nobody ends the telling by setting the clock back. */
+static void only_what_is_older_is_left_out(void **state _unused_) {
+        uint64_t began = 1000;
+
+        assert_false(witness_is_since(&began, 1000, 999));
+        assert_true(witness_is_since(&began, 1001, 1000));
+        assert_true(witness_is_since(&began, 500, 499));
+        assert_true(witness_is_since(&began, 2000, 500));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_record_is_read), cmocka_unit_test(what_is_none_is_refused),
                 cmocka_unit_test(both_in_any_order_agree), cmocka_unit_test(one_alone_is_told),
                 cmocka_unit_test(one_event_vouches_once_and_not_for_long), cmocka_unit_test(more_than_there_is_room_for),
+                cmocka_unit_test(only_what_is_older_is_left_out),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
