@@ -60,24 +60,32 @@ static size_t utf8_length(const unsigned char *s) {
         return 0;
 }
 
+/* What a reader makes of it has to be a value again (record_to_message()): replaced bytes are longer there. */
 static void put_text(struct writer *w, const char *text) {
         const unsigned char *s = (const unsigned char *) text;
+        size_t room = AUDIT_VALUE_MAX;
 
         put(w, "\"", 1);
         while (*s) {
                 size_t n = 0;
                 char escape[8];
+                bool replaced;
 
                 /* Plain ones at a go: nearly all of them are */
-                while (s[n] >= ' ' && s[n] < 127 && s[n] != '"' && s[n] != '\\')
+                while (n < room && s[n] >= ' ' && s[n] < 127 && s[n] != '"' && s[n] != '\\')
                         n++;
                 put(w, (const char *) s, n);
                 s += n;
+                room -= n;
                 if (!*s)
                         break;
                 n = utf8_length(s);
                 /* The replacement itself is written as one too: what was read is printed as it stood. */
-                if (n == 0 || memcmp(s, "\xef\xbf\xbd", MIN_OF(n, (size_t) 3)) == 0) {
+                replaced = n == 0 || memcmp(s, "\xef\xbf\xbd", MIN_OF(n, (size_t) 3)) == 0;
+                if ((replaced ? 3 : n) > room)
+                        break;
+                room -= replaced ? 3 : n;
+                if (replaced) {
                         puts_to(w, "\\ufffd");
                         n = n == 0 ? 1 : n;
                 } else if (*s < ' ' || *s == 127) {

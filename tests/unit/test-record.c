@@ -101,6 +101,38 @@ static void largest_record_fits(void **state _unused_) {
         assert_int_equal(record_encode(&message, RECORD_DAEMON, 1, zero, NULL, &line), -ERANGE);
 }
 
+/* What a record says is what is made of it when it is written a second time, as an early one is: also where replacements make it longer. */
+static void text_that_grows_is_the_same_again(void **state _unused_) {
+        static struct record_line again;
+
+        for (unsigned i = 0; i < 6; i++) {
+                char *value = message.fields[0].value;
+                struct record r = {};
+
+                start("e");
+                message.n_fields = 1;
+                strcpy(message.fields[0].name, "f");
+                memset(value, i == 0 ? 0xff : 'x', AUDIT_VALUE_MAX);
+                value[i == 0 ? 400 : AUDIT_VALUE_MAX] = 0;
+                if (i == 1)
+                        value[AUDIT_VALUE_MAX - 1] = (char) 0xc3;          /* cut inside a character */
+                else if (i > 1)
+                        memset(value + 3 * i, 0xff, i - 1);
+                if (i == 4)
+                        memcpy(value + AUDIT_VALUE_MAX - 12, "\xf0\x9f\x94\x91\xf0\x9f\x94\x91\xf0\x9f\x94\x91", 12);
+                if (i == 5)
+                        memcpy(value + AUDIT_VALUE_MAX - 9, "\"\x01\\\"\x01\\\"\x01\\", 9);
+                assert_int_equal(record_encode(&message, RECORD_DAEMON, 7, zero, NULL, &line), 0);
+                assert_int_equal(record_decode(line.text, line.size - 1, &r), 0);
+                assert_in_range(strlen(record_field(&r, "f")), AUDIT_VALUE_MAX - 3, AUDIT_VALUE_MAX);
+                record_to_message(&r, &message);
+                record_done(&r);
+                assert_int_equal(record_encode(&message, RECORD_DAEMON, 7, zero, NULL, &again), 0);
+                assert_int_equal(again.size, line.size);
+                assert_memory_equal(again.text, line.text, line.size);
+        }
+}
+
 /* Replaces one piece of a good line and expects that it is refused. */
 static void refused(const char *what, const char *by, int error) {
         char text[2048], *p;
@@ -222,6 +254,7 @@ int main(void) {
                 cmocka_unit_test(decode_gives_back),
                 cmocka_unit_test(awkward_bytes_stay_inside),
                 cmocka_unit_test(largest_record_fits),
+                cmocka_unit_test(text_that_grows_is_the_same_again),
                 cmocka_unit_test(other_schemas_are_refused),
                 cmocka_unit_test(event_becomes_record),
                 cmocka_unit_test(every_kind_has_a_name),
