@@ -362,7 +362,7 @@ int audit_run(struct audit *a) {
         r = sd_event_loop(a->event);
         (void) sd_notify(0, "STOPPING=1");
         if (a->kernel)
-                kernel_catch_up(a->kernel);
+                kernel_end(a->kernel);
         audit_record_start(&a->record, "audit_stop", LOG_INFO, true);
         (void) writer_say(a->writer, &a->record);
         (void) writer_commit(a->writer, true);

@@ -285,6 +285,10 @@ void guard_tick(struct guard *g, bool seeing, struct audit_message_record *recor
                 save_state(g, now);
 }
 
+void guard_end(struct guard *g, uint64_t until_usec, struct audit_message_record *record) {
+        metadata_end(probes_map(g->probes, "metadata"), until_usec, g->writer, record);
+}
+
 void guard_note(struct guard *g, const struct audit_message_record *m) {
         if (streq(m->event, "guard_confirm") && guard_plan_confirm(&g->plan, now_boottime_usec()) < 0)
                 log_info("There is nothing to confirm: the guard is not armed");

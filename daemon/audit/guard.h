@@ -31,6 +31,9 @@ void guard_heard(struct guard *g, const struct cmkd_event *e);
 /* Once a second. record: room for one. */
 void guard_tick(struct guard *g, bool seeing, struct audit_message_record *record);
 
+/* Before an orderly end, which takes no longer than until then (CLOCK_BOOTTIME): says what has not been said. record: room for one. */
+void guard_end(struct guard *g, uint64_t until_usec, struct audit_message_record *record);
+
 /* A record of a client: "guard_confirm" confirms, "guard_release" wants all programs out of the kernel. */
 void guard_note(struct guard *g, const struct audit_message_record *m);
 

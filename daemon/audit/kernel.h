@@ -27,7 +27,7 @@ void kernel_note(struct kernel *k, const struct audit_message_record *m);
 /* Once a second. Returns k, or NULL: it was released, nothing of it is attached or pinned any more. */
 struct kernel *kernel_housekeep(struct kernel *k);
 
-/* Writes what is in the ring now, before an end; what the trail does not take stays there. */
-void kernel_catch_up(struct kernel *k);
+/* Before an end: writes what is in the ring now (what the trail does not take stays there), and what was counted since it was said last. */
+void kernel_end(struct kernel *k);
 
 void kernel_fill_status(struct kernel *k, struct audit_status *s);

@@ -85,31 +85,65 @@ static int say(const struct cell *c, uint64_t count, struct writer *writer, stru
         return r < 0 ? r : writer_commit(writer, false);
 }
 
-static void finish(int metadata_fd, const struct cell *c, struct writer *writer, struct audit_message_record *m) {
+/* Returns false if the trail did not take it. */
+static bool finish(int metadata_fd, const struct cell *c, struct writer *writer, struct audit_message_record *m) {
         struct cmkd_asked last = c->value;
 
         if (c->value.more > 0 && say(c, c->value.more, writer, m) < 0)
-                return;
+                return false;
         /* What came since it was read */
         if (bpf_map_lookup_and_delete_elem(metadata_fd, &c->key, &last) >= 0 && last.more > c->value.more)
                 (void) say(c, last.more - c->value.more, writer, m);
+        return true;
 }
 
-bool metadata_tell(int metadata_fd, uint64_t since_ns, struct writer *writer, struct audit_message_record *record) {
+static bool is_old(const struct cell *c) {
         uint64_t now = now_boottime_usec() * NSEC_PER_USEC;
-        struct cell cells[BATCH], c;
-        bool would = false;
+
+        return now > c->value.first_ns && now - c->value.first_ns >= MERGED_NSEC;
+}
+
+static bool has_more(const struct cell *c) {
+        return c->value.more > 0;
+}
+
+/* ret_would: whether one came after since_ns that Mode=enforce would have refused. */
+static size_t gather(int metadata_fd, bool (*is_due)(const struct cell *), uint64_t since_ns, struct cell ret[static BATCH],
+                     bool *ret_would) {
+        struct cell c;
         size_t n = 0;
 
+        *ret_would = false;
         for (int r = bpf_map_get_next_key(metadata_fd, NULL, &c.key); r >= 0;
              r = bpf_map_get_next_key(metadata_fd, &c.key, &c.key)) {
                 if (bpf_map_lookup_elem(metadata_fd, &c.key, &c.value) < 0)
                         continue;
-                would |= (c.key.how & CMKD_HOW_WOULD) && c.value.last_ns > since_ns;
-                if (now > c.value.first_ns && now - c.value.first_ns >= MERGED_NSEC && n < BATCH)
-                        cells[n++] = c;
+                *ret_would |= (c.key.how & CMKD_HOW_WOULD) && c.value.last_ns > since_ns;
+                if (n < BATCH && is_due(&c))
+                        ret[n++] = c;
         }
+        return n;
+}
+
+bool metadata_tell(int metadata_fd, uint64_t since_ns, struct writer *writer, struct audit_message_record *record) {
+        struct cell cells[BATCH];
+        bool would;
+        size_t n = gather(metadata_fd, is_old, since_ns, cells, &would);
+
         while (n-- > 0)
-                finish(metadata_fd, cells + n, writer, record);
+                (void) finish(metadata_fd, cells + n, writer, record);
         return would;
+}
+
+void metadata_end(int metadata_fd, uint64_t until_usec, struct writer *writer, struct audit_message_record *record) {
+        struct cell cells[BATCH];
+        size_t n = BATCH;
+        bool would;
+
+        while (n == BATCH && now_boottime_usec() < until_usec) {
+                n = gather(metadata_fd, has_more, UINT64_MAX, cells, &would);
+                for (size_t i = 0; i < n; i++)
+                        if (!finish(metadata_fd, cells + i, writer, record))
+                                return;
+        }
 }

@@ -15,3 +15,6 @@ int metadata_allow(int units_fd, char *const *words);
  * and of each program and group how many more processes, after which its next one is an event again. A kill in between tells them twice, never not at all. record: room for one.
  * since_ns: boot time. Returns whether one came after that which Mode=enforce would have refused. */
 bool metadata_tell(int metadata_fd, uint64_t since_ns, struct writer *writer, struct audit_message_record *record);
+
+/* Before an orderly end: the same of all, however young, until then (CLOCK_BOOTTIME). */
+void metadata_end(int metadata_fd, uint64_t until_usec, struct writer *writer, struct audit_message_record *record);

@@ -36,8 +36,8 @@ struct witness_match {
 /* text: n bytes, the payload of an AUDIT_DM_CTRL record. Returns 0, -ENOMSG (of another target or deed), or -EBADMSG. */
 int witness_parse(const char *text, size_t n, struct witness_word *ret);
 
-/* Whether a record of that wall clock time is of the time since *began_usec; what was before was read by another process, if at all. Where the
- * clock stands before that it was set back, and tells nothing any more: all count. */
+/* Whether a record of that wall clock time is of the time since *began_usec; what was before was read by another process, if at all. Where
+ * the clock stands before that it was set back, and tells nothing any more: all count. */
 bool witness_is_since(uint64_t *began_usec, uint64_t now_usec, uint64_t word_usec);
 
 /* An event from the ring. */

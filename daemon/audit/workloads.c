@@ -143,6 +143,7 @@ static void look(struct workloads *w, struct who *who) {
 struct report {
         bool all;                          /* of each that changed */
         bool ended;                        /* and of those whose group was removed */
+        uint64_t until_usec;               /* boot time: then it is enough; 0: never */
         struct who *who;
         const struct uses *uses;
         struct writer *writer;
@@ -199,6 +200,10 @@ static bool end(const struct workloads *w, struct entry *e, const struct removed
         return !e->changed;
 }
 
+static bool is_late(const struct report *report) {
+        return report->until_usec > 0 && now_boottime_usec() >= report->until_usec;
+}
+
 static void make_report(struct workloads *w, const struct report *report) {
         size_t kept = 0;
 
@@ -210,7 +215,7 @@ static void make_report(struct workloads *w, const struct report *report) {
                         free(e->cgroup);
                         continue;
                 }
-                if (report->all && e->changed)
+                if (report->all && e->changed && !is_late(report))
                         e->changed = say(e, NULL, false, report) < 0;
                 w->entries[kept++] = *e;
         }
@@ -250,4 +255,15 @@ void workloads_housekeep(struct workloads *w, struct who *who, const struct uses
                 return;
         report_rest(w, writer, m);
         w->reported_usec = now;
+}
+
+void workloads_end(struct workloads *w, struct who *who, const struct uses *uses, uint64_t until_usec, struct writer *writer,
+                   struct audit_message_record *m) {
+        const struct report report = {
+                .all = true, .until_usec = until_usec, .who = who, .uses = uses, .writer = writer, .record = m,
+        };
+
+        look(w, who);
+        report_rest(w, writer, m);
+        make_report(w, &report);
 }

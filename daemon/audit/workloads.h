@@ -4,7 +4,7 @@
 /* Use by workload: what io.bpf.c counted, as records "io", one for each volume and cgroup.
  *
  *   each second: who is new is given a name, while its cgroup is there
- *   each ten minutes: a record of those that changed          a mapping was removed: the last one, and the counters go
+ *   each ten minutes, and at an end: a record of those that changed          a mapping was removed: the last one, and the counters go
  *   each minute: a cgroup was removed, and nothing of it has been written back for that long: likewise, so that there is room for
  *   those to come
  *
@@ -31,3 +31,7 @@ void workloads_removed(struct workloads *w, const char *dm_uuid, uint64_t bootti
 /* Once a second. m: room for a record. */
 void workloads_housekeep(struct workloads *w, struct who *who, const struct uses *uses, struct writer *writer,
                          struct audit_message_record *m);
+
+/* Before an orderly end: of all that changed, whenever that was, until then (CLOCK_BOOTTIME). A shutdown takes the counters with it. */
+void workloads_end(struct workloads *w, struct who *who, const struct uses *uses, uint64_t until_usec, struct writer *writer,
+                   struct audit_message_record *m);

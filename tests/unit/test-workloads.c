@@ -211,10 +211,35 @@ static void test_mapping_ends(void **state _unused_) {
         workloads_free(w);
 }
 
+/* At an orderly end what the last ten minutes were is said, but not for ever. */
+static void test_end(void **state _unused_) {
+        static const struct uses none;
+        struct workloads *w = begin();
+        struct audit_message_record m;
+
+        uses_map(0, 100);
+        uses_map(1, 200);
+        pass(w, 599);
+        assert_int_equal(n_said, 0);
+        uses_map(0, 20);
+        n_said = 0;
+        workloads_end(w, NULL, &none, seconds * USEC_PER_SEC, NULL, &m);
+        assert_int_equal(n_said, 0);
+        workloads_end(w, NULL, &none, (seconds + 1) * USEC_PER_SEC, NULL, &m);
+        assert_int_equal(n_said, 2);
+        check(0, 1, "120", "");
+        check(1, 2, "200", "");
+        assert_true(cells[0].used);        /* they are sums: who comes next goes on with them */
+        workloads_end(w, NULL, &none, (seconds + 1) * USEC_PER_SEC, NULL, &m);
+        assert_int_equal(n_said, 2);
+        workloads_free(w);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_group_ends), cmocka_unit_test(test_group_not_quiet), cmocka_unit_test(test_group_ends_with_more),
                 cmocka_unit_test(test_trail_fails), cmocka_unit_test(test_mapping_ends),
+                cmocka_unit_test(test_end),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
