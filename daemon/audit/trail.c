@@ -260,13 +260,16 @@ static void write_head(struct trail *t) {
         (void) !pwrite(t->head_fd, text, (size_t) n, 0);
 }
 
-/* A trail that begins has a head from the first moment; later it is missing because somebody took it away. */
+/* A trail that begins has a head from the first moment, on disk before its first record; later it is missing because somebody took it
+ * away. Written over in place it needs no other sync. */
 static int begin_head(struct trail *t, struct trail_recovery *recovery) {
         if (ftruncate(t->head_fd, 0) < 0)
                 return -errno;
-        if (t->end.sequence == 0)
+        if (t->end.sequence == 0) {
                 write_head(t);
-        else if (recovery->kind == TRAIL_RECOVERED_NOTHING)
+                return fsync(t->head_fd) < 0 || fsync(t->dir_fd) < 0 ? -errno : 0;
+        }
+        if (recovery->kind == TRAIL_RECOVERED_NOTHING)
                 recovery->kind = TRAIL_RECOVERED_HEADLESS;
         return 0;
 }

@@ -48,6 +48,24 @@ int poll(struct pollfd *p, nfds_t n, int timeout) {
         return is_silent ? 0 : (int) syscall(SYS_poll, p, n, timeout);
 }
 
+static unsigned synced;                    /* the head with what is in it, and then its name: 2 */
+static bool sync_fails;
+
+int fsync(int fd) {
+        struct stat st, head = {}, in = {};
+
+        if (fstat(fd, &st) < 0)
+                return -1;
+        (void) stat(head_path, &head);
+        (void) stat(dir, &in);
+        if (st.st_ino == head.st_ino && head.st_size > 0)
+                synced = 1;
+        else if (st.st_ino == in.st_ino && synced == 1)
+                synced = 2;
+        errno = EIO;
+        return sync_fails && synced > 0 ? -1 : (int) syscall(SYS_fsync, fd);
+}
+
 static void *allocated[64];
 static size_t n_allocated;
 
@@ -425,6 +443,22 @@ static void missing_head_is_said(void **state _unused_) {
         }
 }
 
+/* Or a loss of power soon after the first start looks as if somebody had taken it away. */
+static void first_head_is_durable(void **state _unused_) {
+        struct trail *t;
+
+        assert_int_equal(unlink(path) + unlink(head_path), 0);
+        synced = 0;
+        sync_fails = true;
+        assert_int_equal(trail_open(dir, &t, &recovery), -EIO);
+        sync_fails = false;
+        assert_int_equal(unlink(path) + unlink(head_path), 0);
+        synced = 0;
+        assert_int_equal(trail_open(dir, &t, &recovery), 0);
+        assert_int_equal(synced, 2);
+        trail_free(t);
+}
+
 /* Begun, and nothing written yet; or killed before the first sync. */
 static void fresh_trail_is_no_alarm(void **state _unused_) {
         uint64_t sequence;
@@ -487,7 +521,7 @@ int main(void) {
                 TEST(insertions_are_found), TEST(swap_is_found), TEST(broken_lines_are_found),
                 TEST(torn_end_is_found_and_repaired), TEST(line_that_is_being_written_is_waited_for),
                 TEST(long_torn_end_is_set_aside_alone), TEST(truncation_outlives_a_start), TEST(second_writer_is_refused),
-                TEST(full_disk_takes_back), TEST(missing_head_is_said), TEST(fresh_trail_is_no_alarm),
+                TEST(full_disk_takes_back), TEST(missing_head_is_said), TEST(first_head_is_durable), TEST(fresh_trail_is_no_alarm),
                 TEST(following_sees_new_records),
         };
 
