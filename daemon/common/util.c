@@ -182,6 +182,20 @@ int write_file_atomic(const char *path, const void *data, size_t size, mode_t mo
         return fsync_parent(path);
 }
 
+int write_output(const char *path, const void *data, size_t size, mode_t mode) {
+        _cleanup_(freep) char *real = NULL;
+        _cleanup_(closep) int fd = -EBADF;
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+                return write_file_atomic(path, data, size, mode);
+        real = realpath(path, NULL);
+        if (S_ISREG(st.st_mode) && real)
+                return write_file_atomic(real, data, size, mode);
+        fd = open(path, O_WRONLY|O_TRUNC|O_CLOEXEC|O_NOCTTY);
+        return fd < 0 ? -errno : write_all(fd, data, size);
+}
+
 int mkdir_parents(const char *path, mode_t mode) {
         _cleanup_(freep) char *copy = strdup(path);
 

@@ -204,6 +204,6 @@ int verb_metrics(const struct invocation *in) {
         code = write_metrics(f);
         if (fclose(f) != 0)
                 return fail(EXIT_CODE_FAILED, "out of memory");
-        r = code == EXIT_CODE_DONE ? write_file_atomic(path, text, size, 0644) : 0;
+        r = code == EXIT_CODE_DONE ? write_output(path, text, size, 0644) : 0;
         return r < 0 ? fail(EXIT_CODE_FAILED, "%s: %s", path, strerror(-r)) : code;
 }

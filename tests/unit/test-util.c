@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -159,6 +160,51 @@ static void test_files(void **state _unused_) {
         assert_int_equal(rmdir(dir), 0);
 }
 
+/* A link stays a link, and what is no file stays what it is. */
+static void test_output(void **state _unused_) {
+        char dir[] = "/tmp/cmkd-test-util.XXXXXX", file[64], link[64], fifo[64], through[64], got[8] = "";
+        _cleanup_(freep) char *text = NULL;
+        struct stat st;
+        int fd;
+
+        assert_non_null(mkdtemp(dir));
+        snprintf(file, sizeof(file), "%s/file", dir);
+        snprintf(link, sizeof(link), "%s/link", dir);
+        snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
+        snprintf(through, sizeof(through), "%s/through", dir);
+        assert_int_equal(write_output(file, "old", 3, 0640), 0);
+        assert_int_equal(symlink("file", link), 0);
+        assert_int_equal(write_output(link, "new", 3, 0640), 0);
+        assert_int_equal(lstat(link, &st), 0);
+        assert_true(S_ISLNK(st.st_mode));
+        assert_int_equal(read_small_file(file, 10, &text, NULL), 0);
+        assert_string_equal(text, "new");
+        assert_int_equal(mkfifo(fifo, 0600), 0);
+        assert_int_equal(symlink("fifo", through), 0);
+        fd = open(fifo, O_RDWR|O_NONBLOCK|O_CLOEXEC);
+        assert_return_code(fd, errno);
+        assert_int_equal(write_output(fifo, "abc", 3, 0640), 0);
+        assert_int_equal(write_output(through, "def", 3, 0640), 0);
+        assert_int_equal(read(fd, got, sizeof(got)), 6);
+        assert_string_equal(got, "abcdef");
+        close(fd);
+        assert_int_equal(lstat(fifo, &st), 0);
+        assert_true(S_ISFIFO(st.st_mode));
+        assert_int_equal(count_entries(dir), 4);
+        assert_int_equal(write_output("/dev/null", "x", 1, 0640), 0);
+        assert_int_equal(write_output(dir, "x", 1, 0640), -EISDIR);
+        /* a file without a path */
+        fd = memfd_create("output", MFD_CLOEXEC);
+        assert_int_equal(write(fd, "longer", 6), 6);
+        snprintf(file, sizeof(file), "/proc/self/fd/%d", fd);
+        assert_int_equal(write_output(file, "x", 1, 0640), 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_size, 1);
+        close(fd);
+        snprintf(file, sizeof(file), "%s/file", dir);
+        assert_int_equal(unlink(file) | unlink(link) | unlink(fifo) | unlink(through) | rmdir(dir), 0);
+}
+
 static void test_ownership(void **state _unused_) {
         char *p = strdup("x"), *q;
         int fd = 7, gone;
@@ -271,7 +317,7 @@ int main(void) {
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_uuids),
                 cmocka_unit_test(test_exact),
-                cmocka_unit_test(test_files),
+                cmocka_unit_test(test_files), cmocka_unit_test(test_output),
                 cmocka_unit_test(test_ownership),
                 cmocka_unit_test(test_clocks),
                 cmocka_unit_test(test_ini),

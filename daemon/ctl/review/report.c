@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* cmkctl audit report: one file that a person can read. Written beside FILE and renamed: whoever reads FILE sees the old
- * report or the new one. */
+/* cmkctl audit report: one file that a person can read. Written beside FILE and renamed, if it is a file: whoever reads it
+ * sees the old report or the new one. */
 
 static int write_report(const char *file, const char *path, const struct ledger *l, const struct trail_report *t) {
         _cleanup_(freep) char *buf = NULL;
@@ -23,7 +23,7 @@ static int write_report(const char *file, const char *path, const struct ledger 
                 return r;
         if (streq(file, "-"))
                 return write_all(STDOUT_FILENO, buf, size);
-        return write_file_atomic(file, buf, size, 0600);
+        return write_output(file, buf, size, 0600);
 }
 
 int verb_audit_report(const struct invocation *in) {
