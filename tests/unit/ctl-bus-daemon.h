@@ -19,6 +19,8 @@
  * Its Hold is that of another version: the reply has not the shape that cmkctl expects. */
 
 static pid_t server;
+static unsigned connections;           /* that were made */
+static bool encrypting;                /* and whoever looks on is interrupted at each look */
 static sd_bus_message *late;
 
 static int refuse(sd_bus_message *m, enum exit_code code, const char *text) {
@@ -225,8 +227,9 @@ static int on_pause_end(sd_bus_message *m, void *user _unused_, sd_bus_error *e 
 }
 
 static int on_list(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
-        return sd_bus_reply_method_return(m, "a(sssstss)", 1, "11111111-2222-4333-8444-555555555555", "data", "data",
-                                          "https://a/keys/b", UINT64_C(3), "node", "serial-1");
+        return sd_bus_reply_method_return(m, "a(sssstss)", 2, "11111111-2222-4333-8444-555555555555", "data", "data",
+                                          "https://a/keys/b", UINT64_C(3), "node", "serial-1",
+                                          "33333333-2222-4333-8444-555555555555", "away", "data", "https://a/keys/b", UINT64_C(1), "node", "");
 }
 
 /* Without a file system: nothing is started from here. */
@@ -277,7 +280,12 @@ static int get_text(sd_bus *b _unused_, const char *path _unused_, const char *i
         if (streq(property, "UUID"))
                 return sd_bus_message_append(reply, "s", "11111111-2222-4333-8444-555555555555");
         if (streq(property, "State"))
-                return sd_bus_message_append(reply, "s", "open\033[2J");
+                return sd_bus_message_append(reply, "s", encrypting ? "attached" : "open\033[2J");
+        if (streq(property, "Encryption")) {
+                if (encrypting)
+                        kill(getppid(), SIGINT);
+                return sd_bus_message_append(reply, "s", encrypting ? "encrypting" : "");
+        }
         return sd_bus_message_append(reply, "s", property);
 }
 
@@ -376,6 +384,32 @@ static int on_take_over(sd_bus_message *m, void *user _unused_, sd_bus_error *e 
         return sd_bus_reply_method_return(m, "sbsb", "8d2f6e3c-5b1a-4f7e-9c0d-112233445566", 1, convert ? "/var/kept" : "", !convert);
 }
 
+#define RECOVERY_TEXT "cbdefghi-jklnrtuv-cbdefghi-jklnrtuv-cbdefghi-jklnrtuv-cbdefghi-jklnrtuv"
+
+/* The old key goes when the new one was shown; "gone": and so does the daemon. */
+static int on_recovery_rotate(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        const char *what;
+        char shown = 0;
+        int fd, changed;
+
+        sd_bus_message_read(m, "sh", &what, &fd);
+        assert_int_equal(write(fd, RECOVERY_TEXT, strlen(RECOVERY_TEXT)), strlen(RECOVERY_TEXT));
+        if (read(fd, &shown, 1) != 1 || shown != RECOVERY_SHOWN)
+                return refuse(m, EXIT_CODE_FAILED, "the old key stays: nobody said that the new one was seen");
+        (void) act(m, what, &changed);
+        return sd_bus_reply_method_return(m, "s", what);
+}
+
+static int on_personalize(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
+        const char *what, *image;
+        int r, drop, changed;
+
+        sd_bus_message_read(m, "ssb", &what, &image, &drop);
+        r = act(m, what, &changed);
+        return r ? r : sd_bus_reply_method_return(m, "sbs", "11111111-2222-4333-8444-555555555555", changed,
+                                                  streq(what, "root") ? "reboot now" : "");
+}
+
 static const sd_bus_vtable manager_table[] = {
         SD_BUS_VTABLE_START(SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Format", "ssssa{sv}", "sb", on_format, 0),
@@ -389,6 +423,8 @@ static const sd_bus_vtable manager_table[] = {
         SD_BUS_METHOD("TakeOver", "sssshba{sv}", "sbsb", on_take_over, 0),
         SD_BUS_METHOD("HeaderAccept", "sb", "sbs", on_header_accept, 0),
         SD_BUS_METHOD("KeyslotsRemove", "s", "sb", on_recovery_gone, 0),
+        SD_BUS_METHOD("RecoveryKeyRotate", "sh", "s", on_recovery_rotate, 0),
+        SD_BUS_METHOD("Personalize", "ssba{sv}", "sbs", on_personalize, 0),
         SD_BUS_METHOD("Detach", "sa{sv}", "b", on_detach, 0),
         SD_BUS_METHOD("Hold", "s", NULL, on_remove, 0),
         SD_BUS_METHOD("Resume", "s", "b", on_detach, 0),
@@ -413,6 +449,7 @@ static const sd_bus_vtable volume_table[] = {
         SD_BUS_PROPERTY("Name", "s", get_text, 0, 0),
         SD_BUS_PROPERTY("UUID", "s", get_text, 0, 0),
         SD_BUS_PROPERTY("State", "s", get_text, 0, 0),
+        SD_BUS_PROPERTY("Encryption", "s", get_text, 0, 0),
         SD_BUS_PROPERTY("LastVerdict", "s", get_text, 0, 0),
         SD_BUS_PROPERTY("SecondsSinceProof", "t", get_value, 0, 0),
         SD_BUS_PROPERTY("LeaseLeftSec", "t", get_value, 0, 0),
@@ -443,6 +480,7 @@ static void serve(int fd) {
 int bus_connect(sd_bus **ret) {
         int fds[2];
 
+        connections++;
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0, fds), 0);
         server = fork();
         if (server == 0) {

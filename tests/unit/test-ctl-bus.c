@@ -215,22 +215,6 @@ static void what_is_expected_of_a_key(void **state _unused_) {
         assert_int_equal(RUN(verb_enroll, "data", "--remove", "https://v/keys/out", "--expect-public-key", DIGEST, "--yes")->code, EXIT_CODE_USAGE);
 }
 
-static void a_volume_is_taken_over(void **state _unused_) {
-        struct captured *c;
-
-        c = RUN(verb_enroll, "data", "--from-ade", "--name", "data", "--key", "https://v/keys/a", "--yes");
-        assert_int_equal(c->code, EXIT_CODE_USAGE);
-        assert_non_null(strstr(c->err, "--passphrase-file"));
-        tear_down(NULL);
-        assert_int_equal(RUN(verb_enroll, "data", "--name", "data", "--key", "https://v/keys/a")->code, EXIT_CODE_USAGE);
-        tear_down(NULL);
-        assert_int_equal(RUN(verb_enroll, "data", "--remove-old-keyslots")->code, EXIT_CODE_USAGE);
-        tear_down(NULL);
-        assert_string_equal(RUN(verb_enroll, "data", "--remove-old-keyslots", "--yes")->out, "data: its old keyslots are removed\n");
-        tear_down(NULL);
-        assert_string_equal(RUN(verb_enroll, "other", "--remove-old-keyslots", "--yes")->out, "other: it has no old keyslots\n");
-}
-
 static void what_others_changed_is_enrolled(void **state _unused_) {
         struct captured *c;
 
@@ -281,7 +265,7 @@ static void several_are_in_flight_at_once(void **state _unused_) {
         tear_down(NULL);
         assert_string_equal(RUN(verb_detach, "data", "again")->out, "data is closed\nagain is closed already\n");
         tear_down(NULL);
-        assert_string_equal(RUN(verb_attach, "--all")->out, "data is open as /dev/mapper/data\n");
+        assert_string_equal(RUN(verb_attach, "--all")->out, "data is open as /dev/mapper/data\naway is open as /dev/mapper/away\n");
 }
 
 static void one_that_fails_stops_no_other(void **state _unused_) {
@@ -574,7 +558,8 @@ static void scratch_disks_are_asked_about_first(void **state _unused_) {
 static void the_list_of_trust(void **state _unused_) {
         assert_string_equal(RUN_BARE(verb_trust_list)->out,
                             "NAME  ROLE  GENERATION  SOURCE  UUID                                  KEY\n"
-                            "data  data  3           node    11111111-2222-4333-8444-555555555555  https://a/keys/b\n");
+                            "data  data  3           node    11111111-2222-4333-8444-555555555555  https://a/keys/b\n"
+                            "away  data  1           node    33333333-2222-4333-8444-555555555555  https://a/keys/b\n");
         tear_down(NULL);
         assert_string_equal(RUN(verb_trust_remove, "data", "--yes")->out, "data is off the list\n");
 }
@@ -586,7 +571,7 @@ int main(void) {
                 TEST(refusals_become_exit_codes), TEST(a_daemon_that_goes_is_said), TEST(one_failure_is_an_object), TEST(another_shape_is_not_believed),
                 TEST(attach_and_detach_say_what_was_done), TEST(keys_are_enrolled_one_by_one), TEST(a_key_is_rotated), TEST(headers), TEST(what_needs_a_key),
                 TEST(what_is_pinned), TEST(what_is_expected_of_a_key),
-                TEST(a_volume_is_taken_over), TEST(what_others_changed_is_enrolled), TEST(a_key_takes_the_place_of_another), TEST(several_are_in_flight_at_once), TEST(one_that_fails_stops_no_other),
+                TEST(what_others_changed_is_enrolled), TEST(a_key_takes_the_place_of_another), TEST(several_are_in_flight_at_once), TEST(one_that_fails_stops_no_other),
                 TEST(the_plan_is_only_shown), TEST(the_plan_as_json),
                 TEST(a_pause_says_until_when), TEST(a_pause_is_ended), TEST(a_pause_is_asked_about_first),
                 TEST(nothing_is_asked_of_the_daemon_for_a_typing_error), TEST(bad_keys_are_named),

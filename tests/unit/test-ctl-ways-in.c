@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// sources: daemon/ctl/bus.c daemon/ctl/bus-json.c daemon/ctl/volume.c daemon/ctl/names.c daemon/ctl/enroll.c daemon/ctl/takeover.c daemon/ctl/header.c daemon/ctl/excess.c daemon/ctl/worker.c
+// sources: daemon/ctl/recovery-key.c daemon/ctl/qr.c daemon/ctl/encrypt.c daemon/ctl/node-state.c daemon/ctl/trust-list.c daemon/ctl/options.c daemon/ctl/print.c daemon/ctl/patience.c daemon/ctl/wait.c daemon/ctl/volumes.c daemon/ctl/calls.c daemon/ctl/attach-udev.c daemon/ctl/udev.c daemon/ctl/crypttab.c
+// libs: libsystemd json-c
+
+/* The verbs that change what opens a volume: enroll of another's volume, recovery-key, personalize. */
+
+#include "ctl-capture.h"
+#include "ctl/bus.h"
+#include "ctl/print.h"
+
+#include "common/image-volumes.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>          /* behind all that declares fail(): it has a macro of that name */
+
+#include "ctl-bus-daemon.h"  /* asserts */
+
+/* Its file is in the directory that the test is in. */
+#undef IMAGE_VOLUMES_FILE
+#define IMAGE_VOLUMES_FILE "personalize"
+#define image_volumes_read(root, volumes, line) read_here(volumes, line)
+
+static int read_here(struct image_volume ret[static IMAGE_VOLUMES_MAX], unsigned *ret_line) {
+        _cleanup_(freep) char *text = NULL;
+        int r = read_small_file(IMAGE_VOLUMES_FILE, 4096, &text, NULL);
+
+        return r < 0 ? r : image_volumes_parse(text, ret, ret_line);
+}
+
+#undef fail
+#include "../../daemon/ctl/personalize.c"
+
+/* In place of the C library's: what the disk of standard output says. */
+static int sync_error;
+static unsigned synced;
+
+int fsync(int fd _unused_) {
+        synced++;
+        errno = sync_error;
+        return sync_error ? -1 : 0;
+}
+
+#define DIGEST "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+static void a_volume_is_taken_over(void **state _unused_) {
+        struct captured *c;
+
+        c = RUN(verb_enroll, "data", "--from-ade", "--name", "data", "--key", "https://v/keys/a", "--yes");
+        assert_int_equal(c->code, EXIT_CODE_USAGE);
+        assert_non_null(strstr(c->err, "--passphrase-file"));
+        tear_down(NULL);
+        assert_int_equal(RUN(verb_enroll, "data", "--name", "data", "--key", "https://v/keys/a")->code, EXIT_CODE_USAGE);
+        tear_down(NULL);
+        assert_int_equal(RUN(verb_enroll, "data", "--remove-old-keyslots")->code, EXIT_CODE_USAGE);
+        tear_down(NULL);
+        assert_int_equal(RUN(verb_enroll, "data", "--remove-old-keyslots", "--yes", "--remove", "https://v/keys/out")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_enroll, "data", "--remove-old-keyslots", "--yes", "--key", "https://v/keys/a")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_enroll, "data", "--remove-old-keyslots", "--yes", "--store", "vault")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_enroll, "data", "--remove-old-keyslots", "--yes", "--expect-public-key", DIGEST)->code, EXIT_CODE_USAGE);
+        assert_int_equal(server, 0);
+        assert_string_equal(RUN(verb_enroll, "data", "--remove-old-keyslots", "--yes")->out, "data: its old keyslots are removed\n");
+        tear_down(NULL);
+        assert_string_equal(RUN(verb_enroll, "other", "--remove-old-keyslots", "--yes")->out, "other: it has no old keyslots\n");
+}
+
+#define TEST(f) cmocka_unit_test_teardown(f, tear_down)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(a_volume_is_taken_over), 
+                
+        };
+        char dir[] = "/tmp/cmkd-test-ways-in.XXXXXX";
+        int failed;
+
+        if (!mkdtemp(dir) || chdir(dir) < 0)
+                return 1;
+        failed = cmocka_run_group_tests_name("ctl-ways-in", tests, NULL, NULL);
+        (void) unlink(IMAGE_VOLUMES_FILE);
+        return chdir("/") < 0 || rmdir(dir) < 0 ? 1 : failed;
+}
