@@ -203,21 +203,36 @@ static int make_token(struct local *l) {
 
 /* ---- the key ---- */
 
-static int check_new(struct local *l, const char *label) {
+/* Whether what is there is what make_key() makes. */
+static bool is_alike(struct local *l, CK_OBJECT_HANDLE key) {
+        CK_KEY_TYPE type = ~0UL;
+        CK_BBOOL leaves = CK_TRUE;
+        uint8_t modulus[SOFTHSM_BITS / 8];
+        CK_ATTRIBUTE is[] = { { CKA_KEY_TYPE, &type, sizeof(type) }, { CKA_EXTRACTABLE, &leaves, sizeof(leaves) },
+                              { CKA_MODULUS, modulus, sizeof(modulus) } };
+
+        return l->f->C_GetAttributeValue(l->session, key, is, ELEMENTSOF(is)) == CKR_OK && type == CKK_RSA && !leaves &&
+               is[2].ulValueLen == sizeof(modulus);
+}
+
+static int find_key(struct local *l, const char *label, bool *ret_found) {
         CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
         CK_ATTRIBUTE wanted[] = { { CKA_CLASS, &class, sizeof(class) }, { CKA_LABEL, (void *) label, strlen(label) } };
-        CK_OBJECT_HANDLE found;
+        CK_OBJECT_HANDLE found[2];
         CK_ULONG n = 0;
         CK_RV rv;
 
         rv = l->f->C_FindObjectsInit(l->session, wanted, ELEMENTSOF(wanted));
         if (rv == CKR_OK)
-                rv = l->f->C_FindObjects(l->session, &found, 1, &n);
+                rv = l->f->C_FindObjects(l->session, found, ELEMENTSOF(found), &n);
         if (rv != CKR_OK)
                 return refused("the search for the key", rv);
         (void) l->f->C_FindObjectsFinal(l->session);
-        return n == 0 ? EXIT_CODE_DONE : fail(EXIT_CODE_FAILED, "there is a key %s already, nothing was changed: choose another name",
-                                              label);
+        *ret_found = n > 0;
+        if (n == 0 || (n == 1 && is_alike(l, found[0])))
+                return EXIT_CODE_DONE;
+        return fail(EXIT_CODE_FAILED, "there is a key %s already that is another than is made here, nothing was changed: choose another name",
+                    label);
 }
 
 static int make_key(struct local *l, const char *label) {
@@ -243,9 +258,9 @@ static int make_key(struct local *l, const char *label) {
         return rv == CKR_OK ? EXIT_CODE_DONE : refused("the key", rv);
 }
 
-int softhsm_create(const char *label, const char **ret_module) {
+int softhsm_create(const char *label, const char **ret_module, bool *ret_made) {
         _cleanup_(local_done) struct local l = {};
-        bool initialized;
+        bool initialized, found = false;
         int code;
 
         umask(027);
@@ -259,8 +274,12 @@ int softhsm_create(const char *label, const char **ret_module) {
         if (code == EXIT_CODE_DONE)
                 code = open_session(&l, CKU_USER, l.pin);
         if (code == EXIT_CODE_DONE)
-                code = check_new(&l, label);
-        if (code == EXIT_CODE_DONE)
+                code = find_key(&l, label, &found);
+        if (code == EXIT_CODE_DONE && !found)
                 code = make_key(&l, label);
-        return code == EXIT_CODE_DONE ? share(&l) : code;
+        if (code == EXIT_CODE_DONE)
+                code = share(&l);
+        if (code == EXIT_CODE_DONE)
+                *ret_made = !found;
+        return code;
 }

@@ -20,6 +20,6 @@
 #define SOFTHSM_BITS 3072u
 
 /* Makes the store, the token and in it an RSA key of that label, as far as they are not there. Each step that was done stays, and
- * is not done again. Returns an exit code; EXIT_CODE_FAILED, said: there is such a key, no SoftHSM, no group cmkd-vault, or what
- * failed. *ret_module: static. */
-int softhsm_create(const char *label, const char **ret_module);
+ * is not done again. Returns an exit code; EXIT_CODE_FAILED, said: there is a key of that label that is of another kind, no SoftHSM, no
+ * group cmkd-vault, or what failed. *ret_module: static; *ret_made: whether the key was not there before. */
+int softhsm_create(const char *label, const char **ret_module, bool *ret_made);
