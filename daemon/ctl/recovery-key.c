@@ -41,7 +41,7 @@ static void draw_key(const struct invocation *in, const struct secret *text) {
                 fprintf(stderr, "No QR code: %s\n", r == -ENOPKG ? "there is no libqrencode" : strerror(-r));
 }
 
-/* Returns 0 or -errno. */
+/* A file's is on its disk, since the old key goes then; a terminal and a pipe have none. Returns 0 or -errno. */
 static int write_key(const struct invocation *in, const char *name, const struct secret *text) {
         bool json = has_option(in, OPTION_JSON);
         char before[128] = "";
@@ -54,6 +54,8 @@ static int write_key(const struct invocation *in, const char *name, const struct
                 r = secret_write(STDOUT_FILENO, text);
         if (r >= 0)
                 r = write_all(STDOUT_FILENO, json ? "\"}\n" : "\n", json ? 3 : 1);
+        if (r >= 0 && fsync(STDOUT_FILENO) < 0 && errno != EINVAL && errno != EROFS)
+                r = -errno;
         if (r >= 0)
                 draw_key(in, text);
         return r;

@@ -68,11 +68,32 @@ static void a_volume_is_taken_over(void **state _unused_) {
         assert_string_equal(RUN(verb_enroll, "other", "--remove-old-keyslots", "--yes")->out, "other: it has no old keyslots\n");
 }
 
+static void a_recovery_key_is_on_its_disk_before_the_old_one_goes(void **state _unused_) {
+        struct captured *c;
+
+        sync_error = 0;
+        synced = 0;
+        c = RUN(verb_recovery_key_rotate, "data");
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_string_equal(c->out, RECOVERY_TEXT "\n");
+        assert_int_equal(synced, 1);
+        tear_down(NULL);
+        sync_error = EINVAL;                   /* a terminal or a pipe */
+        assert_int_equal(RUN(verb_recovery_key_rotate, "data")->code, EXIT_CODE_DONE);
+        tear_down(NULL);
+        sync_error = EIO;
+        c = RUN(verb_recovery_key_rotate, "data");
+        sync_error = 0;
+        assert_int_equal(c->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(c->err, "cannot be written: Input/output error"));
+        assert_non_null(strstr(c->err, "the old key stays"));
+}
+
 #define TEST(f) cmocka_unit_test_teardown(f, tear_down)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(a_volume_is_taken_over), 
+                TEST(a_volume_is_taken_over), TEST(a_recovery_key_is_on_its_disk_before_the_old_one_goes),
                 
         };
         char dir[] = "/tmp/cmkd-test-ways-in.XXXXXX";
