@@ -17,10 +17,10 @@
 #define LOOK_MSEC 500
 #define BEGIN_TIMEOUT_USEC (3 * 60 * 60 * USEC_PER_SEC)      /* of a large file system that is made smaller first */
 
-static volatile sig_atomic_t interrupted;
+static bool interrupted;
 
-static void on_interrupt(int sig _unused_) {
-        interrupted = 1;
+bool encryption_was_interrupted(void) {
+        return interrupted;
 }
 
 static int check(const struct invocation *in, char *key, struct key_terms *terms) {
@@ -90,31 +90,37 @@ static void note(struct json_object *v, struct encryption_seen *ret) {
         ret->done = v ? json_number(v, "encryption_done") : 0;
 }
 
-/* What is closed to be opened again at once is waited for. */
+/* What is closed to be opened again at once is waited for. Ctrl-C ends the looking on, and waits while a call is on its way: sd-bus would
+ * give that up. */
 static int follow(struct call *c, const char *uuid, bool wait, struct encryption_seen *ret) {
         const struct timespec pause = { 0, LOOK_MSEC * 1000 * 1000 };
-        const struct sigaction act = { .sa_handler = on_interrupt };
         bool terminal = isatty(STDERR_FILENO);
+        sigset_t ctrl_c, was;
+        int code;
 
-        (void) sigaction(SIGINT, &act, NULL);
+        sigemptyset(&ctrl_c);
+        sigaddset(&ctrl_c, SIGINT);
+        (void) sigprocmask(SIG_BLOCK, &ctrl_c, &was);
         for (;;) {
                 _cleanup_(json_object_putp) struct json_object *list = NULL;
-                int code = node_state_volumes(c, &list);
                 struct json_object *v;
 
+                code = node_state_volumes(c, &list);
                 if (code != EXIT_CODE_DONE)
-                        return code;
+                        break;
                 v = find(list, uuid);
                 note(v, ret);
                 if (terminal && v && *ret->encryption)
                         print_progress(ret->name, v);
                 if (!wait || interrupted || !v || !*ret->encryption || (!streq(ret->state, "attached") && !streq(ret->cause, "interrupted")))
                         break;
-                (void) nanosleep(&pause, NULL);
+                interrupted = sigtimedwait(&ctrl_c, NULL, &pause) == SIGINT;
         }
-        if (terminal)
+        interrupted |= sigtimedwait(&ctrl_c, NULL, &(struct timespec) {}) == SIGINT;
+        (void) sigprocmask(SIG_SETMASK, &was, NULL);
+        if (terminal && code == EXIT_CODE_DONE)
                 fputc('\n', stderr);
-        return EXIT_CODE_DONE;
+        return code;
 }
 
 static int print_document(const char *uuid, bool changed, const struct encryption_seen *s) {

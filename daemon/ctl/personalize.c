@@ -115,10 +115,9 @@ struct meant {
         bool waits;                    /* it goes on when this machine boots, or has booted */
 };
 
-static int personalize(const struct invocation *in, void *user) {
+static int personalize(const struct invocation *in, struct meant *m) {
         _cleanup_(call_release) struct call c = { .timeout_usec = BEGIN_TIMEOUT_USEC };
         const char *reason = in->values[OPTION_ACCEPT_UNSAFE_VAULT], *uuid, *waits;
-        struct meant *m = user;
         int code, r, changed;
 
         code = call_begin(&c, BUS_MANAGER, "Personalize");
@@ -144,6 +143,12 @@ static int personalize(const struct invocation *in, void *user) {
         return r < 0 ? call_misunderstood(r) : encryption_finish(in, &c, true);
 }
 
+static int personalize_one(const struct invocation *in, void *user) {
+        int code = personalize(in, user);
+
+        return encryption_was_interrupted() ? -code : code;
+}
+
 /* What the image says. One that fails, or waits, does not stop the others; the file goes when all is done, to its last part. */
 static int personalize_all(const struct invocation *in, void *user _unused_) {
         bool waits = false;
@@ -161,6 +166,8 @@ static int personalize_all(const struct invocation *in, void *user _unused_) {
                 struct meant m = { .what = v[i].name, .image = v[i].uuid, .drop = v[i].drop || has_option(in, OPTION_DROP_IMAGE_KEYSLOTS) };
                 int code = personalize(in, &m);
 
+                if (encryption_was_interrupted())
+                        return -EXIT_CODE_BUSY;
                 waits |= m.waits;
                 worst = worst == EXIT_CODE_DONE ? code : worst;
         }
@@ -193,5 +200,5 @@ int verb_personalize(const struct invocation *in) {
                 code = confirm(in, question);
         if (code != EXIT_CODE_DONE)
                 return code;
-        return wait_until_done(in, seconds, what ? personalize : personalize_all, &m);
+        return wait_until_done(in, seconds, what ? personalize_one : personalize_all, &m);
 }

@@ -19,6 +19,8 @@ int wait_until_done(const struct invocation *in, uint64_t seconds, int (*once)(c
                 int code = once(in, user);
                 uint32_t random;
 
+                if (code < 0)
+                        return -code;
                 now = now_boottime_usec();
                 random_bytes(&random, sizeof(random));
                 if (code != EXIT_CODE_DONE && seconds > 0)

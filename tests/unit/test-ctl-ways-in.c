@@ -89,12 +89,43 @@ static void a_recovery_key_is_on_its_disk_before_the_old_one_goes(void **state _
         assert_non_null(strstr(c->err, "the old key stays"));
 }
 
+static void ctrl_c_ends_the_waiting(void **state _unused_) {
+        struct captured *c;
+
+        encrypting = true;
+        connections = 0;
+        c = RUN(verb_personalize, "data", "--yes", "--wait", "5");
+        assert_int_equal(c->code, EXIT_CODE_BUSY);
+        assert_int_equal(connections, 1);
+        assert_non_null(strstr(c->out, "in the daemon"));
+        encrypting = false;
+}
+
+#define UUID(n) #n "1111111-2222-4333-8444-555555555555 "
+
+static void write_list(const char *text) {
+        assert_int_equal(write_file_atomic(IMAGE_VOLUMES_FILE, text, strlen(text), 0600), 0);
+}
+
+static void ctrl_c_ends_the_list(void **state _unused_) {
+        struct captured *c;
+
+        write_list(UUID(1) "data\n" UUID(2) "busy\n");
+        encrypting = true;
+        connections = 0;
+        c = RUN(verb_personalize, "--yes", "--json");
+        encrypting = false;
+        assert_int_equal(c->code, EXIT_CODE_BUSY);
+        assert_int_equal(connections, 1);
+        assert_int_equal(access(IMAGE_VOLUMES_FILE, F_OK), 0);
+}
+
 #define TEST(f) cmocka_unit_test_teardown(f, tear_down)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(a_volume_is_taken_over), TEST(a_recovery_key_is_on_its_disk_before_the_old_one_goes),
-                
+                TEST(ctrl_c_ends_the_waiting), TEST(ctrl_c_ends_the_list),
         };
         char dir[] = "/tmp/cmkd-test-ways-in.XXXXXX";
         int failed;
