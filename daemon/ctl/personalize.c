@@ -149,6 +149,12 @@ static int personalize_one(const struct invocation *in, void *user) {
         return encryption_was_interrupted() ? -code : code;
 }
 
+/* Those that patience.h tries again after: the unit does not start again after the others, and one volume that is refused for good is
+ * not to keep it from the next try of another. */
+static bool another_try_may_cure(int code) {
+        return code == EXIT_CODE_FAILED || code == EXIT_CODE_UNREACHABLE || code == EXIT_CODE_BUSY;
+}
+
 /* What the image says. One that fails, or waits, does not stop the others; the file goes when all is done, to its last part. */
 static int personalize_all(const struct invocation *in, void *user _unused_) {
         bool waits = false;
@@ -169,7 +175,8 @@ static int personalize_all(const struct invocation *in, void *user _unused_) {
                 if (encryption_was_interrupted())
                         return -EXIT_CODE_BUSY;
                 waits |= m.waits;
-                worst = worst == EXIT_CODE_DONE ? code : worst;
+                if (worst == EXIT_CODE_DONE || (another_try_may_cure(code) && !another_try_may_cure(worst)))
+                        worst = code;
         }
         if (worst != EXIT_CODE_DONE || waits || has_option(in, OPTION_BACKGROUND))
                 return worst;

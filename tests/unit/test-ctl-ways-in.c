@@ -120,11 +120,24 @@ static void ctrl_c_ends_the_list(void **state _unused_) {
         assert_int_equal(access(IMAGE_VOLUMES_FILE, F_OK), 0);
 }
 
+/* The code is the one with which the unit starts again. */
+static void what_another_try_may_cure_counts(void **state _unused_) {
+        struct captured *c;
+
+        write_list(UUID(2) "policy\n" UUID(3) "busy\n" UUID(1) "root\n");
+        c = RUN(verb_personalize, "--yes", "--json");
+        assert_int_equal(c->code, EXIT_CODE_BUSY);
+        tear_down(NULL);
+        write_list(UUID(2) "revoked\n");
+        assert_int_equal(RUN(verb_personalize, "--yes")->code, EXIT_CODE_REVOKED);
+}
+
 #define TEST(f) cmocka_unit_test_teardown(f, tear_down)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(a_volume_is_taken_over), TEST(a_recovery_key_is_on_its_disk_before_the_old_one_goes),
+                TEST(what_another_try_may_cure_counts),
                 TEST(ctrl_c_ends_the_waiting), TEST(ctrl_c_ends_the_list),
         };
         char dir[] = "/tmp/cmkd-test-ways-in.XXXXXX";
