@@ -123,8 +123,8 @@ static int follow(struct call *c, const char *uuid, bool wait, struct encryption
         return code;
 }
 
-static int print_document(const char *uuid, bool changed, const struct encryption_seen *s) {
-        _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
+static int print_document(const char *uuid, bool changed, const struct encryption_seen *s, struct json_object *list) {
+        struct json_object *o = json_object_new_object();
 
         if (!o || json_object_object_add(o, "changed", json_object_new_boolean(changed)) < 0)
                 return fail(EXIT_CODE_FAILED, "out of memory");
@@ -136,7 +136,7 @@ static int print_document(const char *uuid, bool changed, const struct encryptio
                 json_put_number(o, "size", s->size);
                 json_put_number(o, "done", s->done);
         }
-        return print_json(o);
+        return print_json_into(list, o);
 }
 
 /* Of one that is closed nobody knows it here, and it may be one of several that no argument names. */
@@ -158,12 +158,13 @@ static void print_end(const struct invocation *in, const char *uuid, bool again,
 }
 
 /* Somebody who did not want to wait has got what was asked for. */
-static int conclude(const struct invocation *in, const char *uuid, bool changed, bool again, const struct encryption_seen *s) {
+static int conclude(const struct invocation *in, const char *uuid, bool changed, bool again, const struct encryption_seen *s,
+                    struct json_object *list) {
         bool done = !*s->encryption, wanted = has_option(in, OPTION_BACKGROUND);
         int code = EXIT_CODE_DONE;
 
         if (has_option(in, OPTION_JSON))
-                code = print_document(uuid, changed, s);
+                code = print_document(uuid, changed, s, list);
         else
                 print_end(in, uuid, again, s);
         if (code != EXIT_CODE_DONE || done || (wanted && streq(s->state, "attached")))
@@ -175,7 +176,7 @@ static int conclude(const struct invocation *in, const char *uuid, bool changed,
                     *s->cause ? ", " : "", s->cause);
 }
 
-int encryption_finish(const struct invocation *in, struct call *c, bool again) {
+int encryption_finish(const struct invocation *in, struct call *c, bool again, struct json_object *list) {
         struct encryption_seen seen;
         const char *reply_uuid;
         int code, r, made;
@@ -186,7 +187,7 @@ int encryption_finish(const struct invocation *in, struct call *c, bool again) {
                 return call_misunderstood(r);
         snprintf(uuid, sizeof(uuid), "%s", reply_uuid);
         code = follow(c, uuid, !has_option(in, OPTION_BACKGROUND), &seen);
-        return code == EXIT_CODE_DONE ? conclude(in, uuid, made, again, &seen) : code;
+        return code == EXIT_CODE_DONE ? conclude(in, uuid, made, again, &seen, list) : code;
 }
 
 int verb_encrypt(const struct invocation *in) {
@@ -207,5 +208,5 @@ int verb_encrypt(const struct invocation *in) {
                 code = call_begin(&c, BUS_MANAGER, "Encrypt");
         if (code == EXIT_CODE_DONE)
                 code = call_send(&c, append(c.request, in, key, &terms));
-        return code == EXIT_CODE_DONE ? encryption_finish(in, &c, false) : code;
+        return code == EXIT_CODE_DONE ? encryption_finish(in, &c, false, NULL) : code;
 }

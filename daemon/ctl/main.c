@@ -210,7 +210,20 @@ static int flushed(int code) {
 
 /* An object for every failure, but of verbs whose own documents say what they found: cmkctl(1), --json. */
 static bool says_failure(const struct verb *v, const struct invocation *in) {
-        return has_option(in, OPTION_JSON) && !json_was_printed() && !startswith(v->name, "audit ") && !streq(v->name, "doctor");
+        return has_option(in, OPTION_JSON) && v->options & O(JSON) && !json_was_printed() && !startswith(v->name, "audit ") && !streq(v->name, "doctor");
+}
+
+static int check_and_run(const struct verb *v, const struct invocation *in) {
+        int code = options_check(in, v->options, v->name);
+
+        if (code != EXIT_CODE_DONE)
+                return code;
+        if (in->n_args < v->min_args)
+                return fail(EXIT_CODE_USAGE, "%s needs %s; see cmkctl %s --help", v->name, v->synopsis, v->name);
+        if (in->n_args > v->max_args)
+                return fail(EXIT_CODE_USAGE, "%s: %s is too much, it takes %s", v->name, in->args[v->max_args],
+                            *v->synopsis ? v->synopsis : "no arguments");
+        return v->run(in);
 }
 
 static int run_verb(const struct verb *v, size_t words, struct invocation *in) {
@@ -220,15 +233,7 @@ static int run_verb(const struct verb *v, size_t words, struct invocation *in) {
         in->n_args -= words;
         if (has_option(in, OPTION_HELP))
                 return flushed(print_verb_help(v));
-        code = options_check(in, v->options, v->name);
-        if (code != EXIT_CODE_DONE)
-                return code;
-        if (in->n_args < v->min_args)
-                return fail(EXIT_CODE_USAGE, "%s needs %s; see cmkctl %s --help", v->name, v->synopsis, v->name);
-        if (in->n_args > v->max_args)
-                return fail(EXIT_CODE_USAGE, "%s: %s is too much, it takes %s", v->name, in->args[v->max_args],
-                            *v->synopsis ? v->synopsis : "no arguments");
-        code = v->run(in);
+        code = check_and_run(v, in);
         if (code != EXIT_CODE_DONE && says_failure(v, in))
                 (void) print_json_failure(code);
         return flushed(code);

@@ -59,6 +59,18 @@ static int find_volume(struct call *c, const char *what, struct image_volume *re
         return EXIT_CODE_DONE;
 }
 
+static int print_prepared(const struct image_volume *v, size_t n) {
+        _cleanup_(json_object_putp) struct json_object *o = json_object_new_object();
+        struct json_object *names = json_object_new_array();
+
+        if (!o || !names || json_object_object_add(o, "volumes", names) < 0)
+                return fail(EXIT_CODE_FAILED, "out of memory");
+        for (size_t i = 0; i < n; i++)
+                json_object_array_add(names, json_object_new_string(v[i].name));
+        json_put_text(o, "file", IMAGE_VOLUMES_FILE);
+        return print_json(o);
+}
+
 static int prepare(const struct invocation *in) {
         _cleanup_(call_release) struct call c = {};
         struct image_volume v[IMAGE_VOLUMES_MAX], again[IMAGE_VOLUMES_MAX];
@@ -85,6 +97,8 @@ static int prepare(const struct invocation *in) {
         if (r < 0)
                 return fail(EXIT_CODE_FAILED, IMAGE_VOLUMES_FILE ": %s", strerror(-r));
         say_what_else();
+        if (has_option(in, OPTION_JSON))
+                return print_prepared(v, in->n_args);
         printf(IMAGE_VOLUMES_FILE " is written: a copy of this machine makes %s its own at first boot. Take the image now: this machine would too\n",
                in->n_args == 1 ? v->name : "these volumes");
         return EXIT_CODE_DONE;
@@ -92,8 +106,9 @@ static int prepare(const struct invocation *in) {
 
 /* ---- on a copy ---- */
 
-static int print_waits(const struct invocation *in, const char *what, const char *uuid, bool changed, const char *waits) {
-        _cleanup_(json_object_putp) struct json_object *o = NULL;
+static int print_waits(const struct invocation *in, const char *what, const char *uuid, bool changed, const char *waits,
+                       struct json_object *said) {
+        struct json_object *o;
 
         if (!has_option(in, OPTION_JSON)) {
                 print_clean(stdout, waits);
@@ -106,13 +121,14 @@ static int print_waits(const struct invocation *in, const char *what, const char
         json_put_text(o, "volume", what);
         json_put_text(o, "uuid", uuid);
         json_put_text(o, "waits", waits);
-        return print_json(o);
+        return print_json_into(said, o);
 }
 
 struct meant {
         const char *what, *image;
         bool drop;                     /* what else opens the image's */
         bool waits;                    /* it goes on when this machine boots, or has booted */
+        struct json_object *said;      /* list: what the last try came to, of each volume */
 };
 
 static int personalize(const struct invocation *in, struct meant *m) {
@@ -138,15 +154,33 @@ static int personalize(const struct invocation *in, struct meant *m) {
                 return call_misunderstood(r);
         m->waits = *waits;
         if (*waits)
-                return print_waits(in, m->what, uuid, changed, waits);
+                return print_waits(in, m->what, uuid, changed, waits, m->said);
         r = sd_bus_message_rewind(c.reply, true);
-        return r < 0 ? call_misunderstood(r) : encryption_finish(in, &c, true);
+        return r < 0 ? call_misunderstood(r) : encryption_finish(in, &c, true, m->said);
+}
+
+static void forget_said(struct meant *m) {
+        json_object_put(m->said);
+        m->said = json_object_new_array();
 }
 
 static int personalize_one(const struct invocation *in, void *user) {
-        int code = personalize(in, user);
+        struct meant *m = user;
+        int code;
 
+        forget_said(m);
+        code = personalize(in, m);
         return encryption_was_interrupted() ? -code : code;
+}
+
+/* As the lists of other verbs have it, of one that has no document of its own. */
+static void say_failed(struct json_object *said, const char *name, int code) {
+        struct json_object *o = json_object_new_object();
+
+        json_put_text(o, "volume", name);
+        json_put_text(o, "error", last_failure());
+        json_object_object_add(o, "exit_code", json_object_new_int(code));
+        json_object_array_add(said, o);
 }
 
 /* Those that patience.h tries again after: the unit does not start again after the others, and one volume that is refused for good is
@@ -156,7 +190,8 @@ static bool another_try_may_cure(int code) {
 }
 
 /* What the image says. One that fails, or waits, does not stop the others; the file goes when all is done, to its last part. */
-static int personalize_all(const struct invocation *in, void *user _unused_) {
+static int personalize_all(const struct invocation *in, void *user) {
+        struct meant *all = user;
         bool waits = false;
         struct image_volume v[IMAGE_VOLUMES_MAX];
         unsigned line;
@@ -166,12 +201,17 @@ static int personalize_all(const struct invocation *in, void *user _unused_) {
                 return fail(EXIT_CODE_USAGE, IMAGE_VOLUMES_FILE ", line %u: it is not UUID NAME, or is there twice", line);
         if (n < 0)
                 return fail(EXIT_CODE_FAILED, IMAGE_VOLUMES_FILE ": %s", strerror(-n));
+        forget_said(all);
         if (n == 0)
                 return fail(EXIT_CODE_USAGE, "say which volume; " IMAGE_VOLUMES_FILE " names none");
         for (int i = 0; i < n; i++) {
-                struct meant m = { .what = v[i].name, .image = v[i].uuid, .drop = v[i].drop || has_option(in, OPTION_DROP_IMAGE_KEYSLOTS) };
+                struct meant m = { .what = v[i].name, .image = v[i].uuid, .drop = v[i].drop || has_option(in, OPTION_DROP_IMAGE_KEYSLOTS),
+                                   .said = all->said };
+                size_t said = json_object_array_length(all->said);
                 int code = personalize(in, &m);
 
+                if (code != EXIT_CODE_DONE && json_object_array_length(all->said) == said)
+                        say_failed(all->said, v[i].name, code);
                 if (encryption_was_interrupted())
                         return -EXIT_CODE_BUSY;
                 waits |= m.waits;
@@ -207,5 +247,9 @@ int verb_personalize(const struct invocation *in) {
                 code = confirm(in, question);
         if (code != EXIT_CODE_DONE)
                 return code;
-        return wait_until_done(in, seconds, what ? personalize_one : personalize_all, &m);
+        code = wait_until_done(in, seconds, what ? personalize_one : personalize_all, &m);
+        if (has_option(in, OPTION_JSON) && m.said && json_object_array_length(m.said) > 0)
+                (void) print_json(what ? json_object_array_get_idx(m.said, 0) : m.said);
+        json_object_put(m.said);
+        return code;
 }

@@ -123,6 +123,10 @@ bool json_was_printed(void) {
         return printed;
 }
 
+void json_is_printed(void) {
+        printed = true;
+}
+
 static int print_document(struct json_object *o, int flags) {
         printed = true;
         puts(json_object_to_json_string_ext(o, flags|JSON_C_TO_STRING_SPACED|JSON_C_TO_STRING_NOSLASHESCAPE));
@@ -133,6 +137,16 @@ static int print_document(struct json_object *o, int flags) {
 
 int print_json(struct json_object *o) {
         return print_document(o, JSON_C_TO_STRING_PRETTY);
+}
+
+int print_json_into(struct json_object *list, struct json_object *o) {
+        int code;
+
+        if (list)
+                return json_object_array_add(list, o) < 0 ? fail(EXIT_CODE_FAILED, "out of memory") : EXIT_CODE_DONE;
+        code = print_json(o);
+        json_object_put(o);
+        return code;
 }
 
 int print_json_answer(const char *name, const char *member, bool value) {

@@ -31,11 +31,15 @@ void format_span(uint64_t seconds, char *buf, size_t size);
 /* Prints o as one document and a newline. Returns an exit code: FAILED where standard output cannot be written. */
 int print_json(struct json_object *o);
 
+/* The same, or it is put at the end of list unless that is NULL. o is taken. */
+int print_json_into(struct json_object *list, struct json_object *o);
+
 /* The same on one line. */
 int print_json_line(struct json_object *o);
 
-/* Whether either was done. */
+/* Whether either was done, or a document was written past both. */
 bool json_was_printed(void);
+void json_is_printed(void);
 
 /* {"error": what fail() said last, "exit_code": code}. Returns code. */
 int print_json_failure(int code);

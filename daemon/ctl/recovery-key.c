@@ -56,6 +56,8 @@ static int write_key(const struct invocation *in, const char *name, const struct
                 r = write_all(STDOUT_FILENO, json ? "\"}\n" : "\n", json ? 3 : 1);
         if (r >= 0 && fsync(STDOUT_FILENO) < 0 && errno != EINVAL && errno != EROFS)
                 r = -errno;
+        if (json)
+                json_is_printed();
         if (r >= 0)
                 draw_key(in, text);
         return r;

@@ -111,5 +111,5 @@ int verb_reencrypt(const struct invocation *in) {
                 code = call_begin(&c, BUS_MANAGER, "Reencrypt");
         if (code == EXIT_CODE_DONE)
                 code = call_send(&c, sd_bus_message_append(c.request, "sh", in->args[0], words));
-        return code == EXIT_CODE_DONE ? encryption_finish(in, &c, true) : code;
+        return code == EXIT_CODE_DONE ? encryption_finish(in, &c, true, NULL) : code;
 }

@@ -89,6 +89,15 @@ static void a_recovery_key_is_on_its_disk_before_the_old_one_goes(void **state _
         assert_non_null(strstr(c->err, "the old key stays"));
 }
 
+static void a_daemon_that_goes_amid_a_rotation_is_said(void **state _unused_) {
+        struct captured *c = RUN(verb_recovery_key_rotate, "gone", "--json");
+
+        assert_int_equal(c->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(c->err, "which of the two keys"));
+        assert_non_null(strstr(c->out, RECOVERY_TEXT));
+        assert_true(json_was_printed());               /* main() adds no second document */
+}
+
 static void ctrl_c_ends_the_waiting(void **state _unused_) {
         struct captured *c;
 
@@ -120,13 +129,32 @@ static void ctrl_c_ends_the_list(void **state _unused_) {
         assert_int_equal(access(IMAGE_VOLUMES_FILE, F_OK), 0);
 }
 
-/* The code is the one with which the unit starts again. */
+static void an_image_is_prepared(void **state _unused_) {
+        struct captured *c = RUN(verb_personalize, "--prepare", "data", "--json");
+        _cleanup_(json_object_putp) struct json_object *o = json_tokener_parse(c->out);
+        struct json_object *names;
+
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_true(json_object_object_get_ex(o, "volumes", &names));
+        assert_string_equal(json_object_get_string(json_object_array_get_idx(names, 0)), "data");
+        assert_string_equal(json_text(o, "file"), IMAGE_VOLUMES_FILE);
+}
+
+/* A list with each of them, and the code with which the unit starts again. */
 static void what_another_try_may_cure_counts(void **state _unused_) {
+        _cleanup_(json_object_putp) struct json_object *list = NULL;
         struct captured *c;
 
         write_list(UUID(2) "policy\n" UUID(3) "busy\n" UUID(1) "root\n");
         c = RUN(verb_personalize, "--yes", "--json");
         assert_int_equal(c->code, EXIT_CODE_BUSY);
+        list = json_tokener_parse(c->out);
+        assert_true(json_object_is_type(list, json_type_array));
+        assert_int_equal(json_object_array_length(list), 3);
+        assert_string_equal(json_text(json_object_array_get_idx(list, 0), "volume"), "policy");
+        assert_int_equal(json_number(json_object_array_get_idx(list, 0), "exit_code"), EXIT_CODE_POLICY);
+        assert_string_equal(json_text(json_object_array_get_idx(list, 1), "error"), "busy is mounted at /srv: unmount it first");
+        assert_string_equal(json_text(json_object_array_get_idx(list, 2), "waits"), "reboot now");
         tear_down(NULL);
         write_list(UUID(2) "revoked\n");
         assert_int_equal(RUN(verb_personalize, "--yes")->code, EXIT_CODE_REVOKED);
@@ -137,7 +165,7 @@ static void what_another_try_may_cure_counts(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(a_volume_is_taken_over), TEST(a_recovery_key_is_on_its_disk_before_the_old_one_goes),
-                TEST(what_another_try_may_cure_counts),
+                TEST(a_daemon_that_goes_amid_a_rotation_is_said), TEST(an_image_is_prepared), TEST(what_another_try_may_cure_counts),
                 TEST(ctrl_c_ends_the_waiting), TEST(ctrl_c_ends_the_list),
         };
         char dir[] = "/tmp/cmkd-test-ways-in.XXXXXX";
