@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <grp.h>
+#include <limits.h>
 #include <p11-kit/pkcs11.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,6 +52,25 @@ static int make_directory(const char *path, mode_t mode, gid_t group) {
         return EXIT_CODE_DONE;
 }
 
+/* In a file beside it first: an empty one, or one that cmkd-vault cannot read, would stay. Never in the place of another. */
+static int write_pin(const char *path, mode_t mode, gid_t group, const struct secret *text) {
+        _cleanup_(closep) int fd = -EBADF;
+        char made[PATH_MAX];
+        int r;
+
+        snprintf(made, sizeof(made), "%s.XXXXXX", path);
+        fd = mkostemp(made, O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        r = secret_write(fd, text);
+        if (r >= 0 && (fchown(fd, 0, group) < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0 ||
+                       renameat2(AT_FDCWD, made, AT_FDCWD, path, RENAME_NOREPLACE) < 0))
+                r = -errno;
+        if (r < 0)
+                (void) unlink(made);
+        return r;
+}
+
 /* 32 digits of hex, made once. */
 static int make_pin(const char *path, mode_t mode, gid_t group, struct secret **ret) {
         _cleanup_(secret_freep) struct secret *random = NULL, *text = NULL;
@@ -67,11 +87,8 @@ static int make_pin(const char *path, mode_t mode, gid_t group, struct secret **
         if (r >= 0) {
                 hex_encode(secret_cdata(random), PIN_SIZE / 2, (char *) secret_data(text));
                 secret_shrink(text, PIN_SIZE);
-                fd = open(path, O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC, 0600);
-                r = fd < 0 ? -errno : secret_write(fd, text);
+                r = write_pin(path, mode, group, text);
         }
-        if (r >= 0 && (fchown(fd, 0, group) < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0))
-                r = -errno;
         if (r < 0)
                 return fail(EXIT_CODE_FAILED, "%s cannot be written: %s", path, strerror(-r));
         *ret = TAKE_PTR(text);
@@ -147,14 +164,14 @@ static bool is_ours(const CK_TOKEN_INFO *i) {
         return memcmp(i->label, SOFTHSM_TOKEN, strlen(SOFTHSM_TOKEN)) == 0 && i->label[strlen(SOFTHSM_TOKEN)] == ' ';
 }
 
-/* The slot of the token, or the free one that SoftHSM always has. */
-static int find_slot(struct local *l, bool *ret_initialized) {
+/* The slot of the token, with its flags, or the free one that SoftHSM always has, with none. */
+static int find_slot(struct local *l, CK_FLAGS *ret_flags) {
         CK_SLOT_ID slots[SLOTS_MAX];
         CK_ULONG n = SLOTS_MAX;
         bool free_one = false;
         CK_RV rv;
 
-        *ret_initialized = false;
+        *ret_flags = 0;
         rv = l->f->C_GetSlotList(CK_TRUE, slots, &n);
         for (CK_ULONG k = 0; rv == CKR_OK && k < n; k++) {
                 CK_TOKEN_INFO i = {};
@@ -163,7 +180,7 @@ static int find_slot(struct local *l, bool *ret_initialized) {
                         continue;
                 if (i.flags & CKF_TOKEN_INITIALIZED && is_ours(&i)) {
                         l->slot = slots[k];
-                        *ret_initialized = true;
+                        *ret_flags = i.flags;
                         return EXIT_CODE_DONE;
                 }
                 if (!(i.flags & CKF_TOKEN_INITIALIZED)) {
@@ -186,13 +203,17 @@ static int open_session(struct local *l, CK_USER_TYPE user, const struct secret 
 static int make_token(struct local *l) {
         unsigned char label[32];
         CK_RV rv;
-        int code;
 
         memset(label, ' ', sizeof(label));
         memcpy(label, SOFTHSM_TOKEN, strlen(SOFTHSM_TOKEN));
         rv = l->f->C_InitToken(l->slot, (unsigned char *) secret_cdata(l->so_pin), secret_size(l->so_pin), label);
-        if (rv != CKR_OK)
-                return refused("the token", rv);
+        return rv == CKR_OK ? EXIT_CODE_DONE : refused("the token", rv);
+}
+
+static int make_user(struct local *l) {
+        CK_RV rv;
+        int code;
+
         code = open_session(l, CKU_SO, l->so_pin);
         if (code != EXIT_CODE_DONE)
                 return code;
@@ -260,7 +281,8 @@ static int make_key(struct local *l, const char *label) {
 
 int softhsm_create(const char *label, const char **ret_module, bool *ret_made) {
         _cleanup_(local_done) struct local l = {};
-        bool initialized, found = false;
+        CK_FLAGS flags = 0;
+        bool found = false;
         int code;
 
         umask(027);
@@ -268,9 +290,11 @@ int softhsm_create(const char *label, const char **ret_module, bool *ret_made) {
         if (code == EXIT_CODE_DONE)
                 code = load(&l, ret_module);
         if (code == EXIT_CODE_DONE)
-                code = find_slot(&l, &initialized);
-        if (code == EXIT_CODE_DONE && !initialized)
+                code = find_slot(&l, &flags);
+        if (code == EXIT_CODE_DONE && !(flags & CKF_TOKEN_INITIALIZED))
                 code = make_token(&l);
+        if (code == EXIT_CODE_DONE && !(flags & CKF_USER_PIN_INITIALIZED))
+                code = make_user(&l);
         if (code == EXIT_CODE_DONE)
                 code = open_session(&l, CKU_USER, l.pin);
         if (code == EXIT_CODE_DONE)

@@ -112,5 +112,16 @@ def set_attribute(token, label, attribute, value):
     call("C_SetAttributeValue", session, found, attributes((attribute, value)), ul(1))
 
 
-if __name__ == "__main__":
+def init_token(label, so_pin):
+    """C_InitToken alone: a token that no user can log in to yet."""
+    lib, ul = ctypes.CDLL(MODULE), ctypes.c_ulong
+    slots, n = (ul * 64)(), ul(64)
+    assert lib.C_Initialize(None) == 0 and lib.C_GetSlotList(1, slots, ctypes.byref(n)) == 0
+    rv = lib.C_InitToken(ul(slots[n.value - 1]), so_pin.encode(), ul(len(so_pin)), label.encode().ljust(32))
+    assert rv == 0, "C_InitToken: 0x%x" % rv
+
+
+if __name__ == "__main__" and sys.argv[1] == "--init":
+    init_token(sys.argv[2], sys.argv[3])
+elif __name__ == "__main__":
     set_attribute(sys.argv[1], sys.argv[2], int(sys.argv[3], 16), bytes.fromhex(sys.argv[4]))
