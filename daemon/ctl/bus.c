@@ -103,6 +103,11 @@ int call_send_watching(struct call *c, int built, int fd, int (*readable)(int fd
         e = c->reply ? sd_bus_message_get_error(c->reply) : NULL;
         if (r >= 0 && c->reply && !e)
                 return EXIT_CODE_DONE;
+        /* sd-bus answers for a peer that is gone as for one that is late */
+        if (r >= 0 && sd_bus_is_open(c->bus) <= 0) {
+                e = NULL;
+                r = -ECONNRESET;
+        }
         code = call_explain(e, r < 0 ? r : -sd_bus_message_get_errno(c->reply), &why);
         return fail((enum exit_code) code, "%s", why);
 }

@@ -13,7 +13,7 @@
 
 /* cmkctl personalize: on the machine that an image is taken of, which volumes are in it; on a copy, each becomes that copy's own. */
 
-#define BEGIN_TIMEOUT_USEC (10 * 60 * USEC_PER_SEC)
+#define BEGIN_TIMEOUT_USEC (60 * 60 * USEC_PER_SEC)      /* of a root file system the initramfs is built first */
 #define REASON_MAX 256          /* it goes into one field of the trail */
 
 /* What a node is known by besides its volumes, or another node would be taken for it. */

@@ -93,6 +93,8 @@ static void a_daemon_that_goes_amid_a_rotation_is_said(void **state _unused_) {
         struct captured *c = RUN(verb_recovery_key_rotate, "gone", "--json");
 
         assert_int_equal(c->code, EXIT_CODE_FAILED);
+        assert_null(strstr(c->err, "in time"));
+        assert_non_null(strstr(c->err, "went away"));
         assert_non_null(strstr(c->err, "which of the two keys"));
         assert_non_null(strstr(c->out, RECOVERY_TEXT));
         assert_true(json_was_printed());               /* main() adds no second document */
