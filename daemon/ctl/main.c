@@ -3,6 +3,8 @@
 #include "print.h"
 #include "review/filter.h"
 
+#include <fcntl.h>
+#include <unistd.h>
 
 #define O(o) OPTION_BIT(OPTION_##o)
 
@@ -239,10 +241,22 @@ static int run_verb(const struct verb *v, size_t words, struct invocation *in) {
         return flushed(code);
 }
 
+/* Started without one of the three, it would get a file that is opened for another purpose in its place, and write its messages into that.
+ * O_RDONLY: what is printed there is not taken for written. */
+static void hold_standard_files(void) {
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDONLY);
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        safe_close(fd);
+}
+
 int main(int argc, char *argv[]) {
         struct invocation in;
         int code;
 
+        hold_standard_files();
         code = options_parse(argc, argv, &in);
         if (code != EXIT_CODE_DONE)
                 return code;
