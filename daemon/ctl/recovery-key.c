@@ -7,6 +7,7 @@
 #include "common/secret.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
@@ -218,11 +219,36 @@ int verb_recovery_key_remove(const struct invocation *in) {
                                                              "it has no recovery key");
 }
 
+/* Who ends it while it asks gets the terminal back as it was. */
+static struct termios terminal_was;
+
+static void on_end(int sig) {
+        (void) tcsetattr(STDIN_FILENO, TCSANOW, &terminal_was);
+        (void) raise(sig);                     /* SA_RESETHAND: it dies of it when this returns */
+}
+
+/* ask: reads without an echo from now on; else as before. */
+static void terminal_quiet(bool ask) {
+        static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+        const struct sigaction act = { .sa_handler = ask ? on_end : SIG_DFL, .sa_flags = ask ? (int) SA_RESETHAND : 0 };
+        struct termios t = terminal_was;
+        struct sigaction was;
+
+        if (ask)
+                t.c_lflag &= ~(tcflag_t) ECHO;
+        else
+                (void) tcsetattr(STDIN_FILENO, TCSAFLUSH, &t);
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+                if (sigaction(signals[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN)
+                        (void) sigaction(signals[i], &act, NULL);
+        if (ask)
+                (void) tcsetattr(STDIN_FILENO, TCSAFLUSH, &t);
+}
+
 /* Reads a line from the terminal without showing it, or what standard input has. Returns 0 or -errno. */
 static int read_typed(const char *what, struct secret **ret) {
         _cleanup_(secret_freep) struct secret *s = NULL;
-        struct termios was, quiet;
-        bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &was) == 0;
+        bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &terminal_was) == 0;
         size_t size = 0;
         ssize_t n = 0;
         int r;
@@ -231,10 +257,8 @@ static int read_typed(const char *what, struct secret **ret) {
         if (r < 0)
                 return r;
         if (terminal) {
-                quiet = was;
-                quiet.c_lflag &= ~(tcflag_t) ECHO;
                 fprintf(stderr, "Recovery key of %s: ", what);
-                (void) tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+                terminal_quiet(true);
         }
         while (size < TYPED_MAX && (n = read(STDIN_FILENO, secret_data(s) + size, TYPED_MAX - size)) > 0) {
                 size += (size_t) n;
@@ -243,7 +267,7 @@ static int read_typed(const char *what, struct secret **ret) {
         }
         r = n < 0 ? -errno : size == 0 ? -ENODATA : 0;
         if (terminal) {
-                (void) tcsetattr(STDIN_FILENO, TCSAFLUSH, &was);
+                terminal_quiet(false);
                 fputc('\n', stderr);
         }
         if (r < 0)
