@@ -6,6 +6,7 @@
 #include "status-uses.h"
 #include "status-watch.h"
 #include "trail-state.h"
+#include "trust-list.h"
 #include "when.h"
 
 /* cmkctl status: properties of the manager and of its volumes, as the daemon gives them. With names: those volumes, at
@@ -35,10 +36,11 @@ static void keep_wanted(const struct invocation *in, struct json_object *list) {
 }
 
 /* Takes out what was not asked for. FAILED if a name is nobody's. */
-static int select_volumes(const struct invocation *in, struct json_object *volumes, struct json_object *scratch) {
+static int select_volumes(const struct invocation *in, struct call *c, struct json_object *volumes, struct json_object *scratch) {
         for (size_t i = 0; i < in->n_args; i++)
                 if (!is_in(in->args[i], volumes) && !is_in(in->args[i], scratch))
-                        return fail(EXIT_CODE_FAILED, "cmkd has no volume %s", in->args[i]);
+                        return fail(EXIT_CODE_FAILED, trust_list_has(c, in->args[i]) ? "%s is on this node's list, and closed: what is known of it "
+                                    "is seen when it is open (cmkctl attach)" : "cmkd has no volume %s", in->args[i]);
         keep_wanted(in, volumes);
         keep_wanted(in, scratch);
         return EXIT_CODE_DONE;
@@ -338,7 +340,7 @@ static int state_read(const struct invocation *in, struct call *c, struct state 
         if (code == EXIT_CODE_DONE)
                 code = scratch_list(c, &s->scratch);
         if (code == EXIT_CODE_DONE)
-                code = select_volumes(in, s->volumes, s->scratch);
+                code = select_volumes(in, c, s->volumes, s->scratch);
         if (code == EXIT_CODE_DONE)
                 status_add_uses(s->volumes);
         return code;

@@ -22,3 +22,6 @@ int trust_list_next(struct call *c, struct trust_listed *ret);
 /* The first one of that name or UUID, from the beginning, as often as one likes. Returns an exit code: EXIT_CODE_POLICY, and it has been
  * said, where there is none. */
 int trust_list_find(struct call *c, const char *what, struct trust_listed *ret);
+
+/* Asks too, and says nothing: whether there is one of that name or UUID. false also where that cannot be known, as by who is not root. */
+bool trust_list_has(struct call *c, const char *what);

@@ -486,6 +486,10 @@ static void status_shows_what_there_is(void **state _unused_) {
         c = RUN(verb_status, "nobody");
         assert_int_equal(c->code, EXIT_CODE_FAILED);
         assert_non_null(strstr(c->err, "no volume nobody"));
+        tear_down(NULL);
+        c = RUN(verb_status, "away");
+        assert_int_equal(c->code, EXIT_CODE_FAILED);
+        assert_non_null(strstr(c->err, "away is on this node's list, and closed"));
 }
 
 /* Each look is one line; none before something changed. */
