@@ -212,7 +212,8 @@ static int flushed(int code) {
 
 /* An object for every failure, but of verbs whose own documents say what they found: cmkctl(1), --json. */
 static bool says_failure(const struct verb *v, const struct invocation *in) {
-        return has_option(in, OPTION_JSON) && v->options & O(JSON) && !json_was_printed() && !startswith(v->name, "audit ") && !streq(v->name, "doctor");
+        return has_option(in, OPTION_JSON) && v->options & O(JSON) && !json_was_printed() &&
+               !startswith(v->name, "audit ") && !streq(v->name, "doctor");
 }
 
 static int check_and_run(const struct verb *v, const struct invocation *in) {

@@ -252,8 +252,8 @@ static int find_key(struct local *l, const char *label, bool *ret_found) {
         *ret_found = n > 0;
         if (n == 0 || (n == 1 && is_alike(l, found[0])))
                 return EXIT_CODE_DONE;
-        return fail(EXIT_CODE_FAILED, "there is a key %s already that is another than is made here, nothing was changed: choose another name",
-                    label);
+        return fail(EXIT_CODE_FAILED, "there is a key %s already that is another than is made here, nothing was changed: choose another "
+                    "name", label);
 }
 
 static int make_key(struct local *l, const char *label) {

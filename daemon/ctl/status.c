@@ -39,8 +39,9 @@ static void keep_wanted(const struct invocation *in, struct json_object *list) {
 static int select_volumes(const struct invocation *in, struct call *c, struct json_object *volumes, struct json_object *scratch) {
         for (size_t i = 0; i < in->n_args; i++)
                 if (!is_in(in->args[i], volumes) && !is_in(in->args[i], scratch))
-                        return fail(EXIT_CODE_FAILED, trust_list_has(c, in->args[i]) ? "%s is on this node's list, and closed: what is known of it "
-                                    "is seen when it is open (cmkctl attach)" : "cmkd has no volume %s", in->args[i]);
+                        return fail(EXIT_CODE_FAILED, trust_list_has(c, in->args[i])
+                                    ? "%s is on this node's list, and closed: what is known of it is seen when it is open (cmkctl attach)"
+                                    : "cmkd has no volume %s", in->args[i]);
         keep_wanted(in, volumes);
         keep_wanted(in, scratch);
         return EXIT_CODE_DONE;

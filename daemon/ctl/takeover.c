@@ -114,7 +114,8 @@ int take_over(const struct invocation *in) {
 int remove_old_keyslots(const struct invocation *in) {
         char question[512];
 
-        if (in->given & ~(OPTION_BIT(OPTION_REMOVE_OLD_KEYSLOTS)|OPTION_BIT(OPTION_HEADER_BACKUP)|OPTION_BIT(OPTION_YES)|OPTION_BIT(OPTION_JSON)))
+        if (in->given & ~(OPTION_BIT(OPTION_REMOVE_OLD_KEYSLOTS)|OPTION_BIT(OPTION_HEADER_BACKUP)|OPTION_BIT(OPTION_YES)|
+                          OPTION_BIT(OPTION_JSON)))
                 return fail(EXIT_CODE_USAGE, "--remove-old-keyslots adds no key, and takes none out");
         snprintf(question, sizeof(question), "Nothing but its keys in vaults, and its recovery key if it has one, opens %.300s any more.",
                  in->args[0]);

@@ -37,7 +37,8 @@ bool trust_list_has(struct call *c, const char *what) {
         struct trust_listed l;
 
         if (call_begin(c, BUS_MANAGER, "ListTrust") != EXIT_CODE_DONE ||
-            sd_bus_call(c->bus, c->request, CALL_TIMEOUT_USEC, NULL, &c->reply) < 0 || sd_bus_message_enter_container(c->reply, 'a', ENTRY) < 0)
+            sd_bus_call(c->bus, c->request, CALL_TIMEOUT_USEC, NULL, &c->reply) < 0 ||
+            sd_bus_message_enter_container(c->reply, 'a', ENTRY) < 0)
                 return false;
         while (trust_list_next(c, &l) > 0)
                 if (streq(what, l.uuid) || streq(what, l.name))

@@ -229,7 +229,8 @@ static int on_pause_end(sd_bus_message *m, void *user _unused_, sd_bus_error *e 
 static int on_list(sd_bus_message *m, void *user _unused_, sd_bus_error *e _unused_) {
         return sd_bus_reply_method_return(m, "a(sssstss)", 2, "11111111-2222-4333-8444-555555555555", "data", "data",
                                           "https://a/keys/b", UINT64_C(3), "node", "serial-1",
-                                          "33333333-2222-4333-8444-555555555555", "away", "data", "https://a/keys/b", UINT64_C(1), "node", "");
+                                          "33333333-2222-4333-8444-555555555555", "away", "data", "https://a/keys/b", UINT64_C(1),
+                                          "node", "");
 }
 
 /* Without a file system: nothing is started from here. */

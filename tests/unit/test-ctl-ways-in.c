@@ -58,7 +58,7 @@ static void a_volume_is_taken_over(void **state _unused_) {
         tear_down(NULL);
         assert_int_equal(RUN(verb_enroll, "data", "--remove-old-keyslots")->code, EXIT_CODE_USAGE);
         tear_down(NULL);
-        assert_int_equal(RUN(verb_enroll, "data", "--remove-old-keyslots", "--yes", "--remove", "https://v/keys/out")->code, EXIT_CODE_USAGE);
+        assert_int_equal(RUN(verb_enroll, "data", "--remove-old-keyslots", "--yes", "--remove", "https://v/keys/a")->code, EXIT_CODE_USAGE);
         assert_int_equal(RUN(verb_enroll, "data", "--remove-old-keyslots", "--yes", "--key", "https://v/keys/a")->code, EXIT_CODE_USAGE);
         assert_int_equal(RUN(verb_enroll, "data", "--remove-old-keyslots", "--yes", "--store", "vault")->code, EXIT_CODE_USAGE);
         assert_int_equal(RUN(verb_enroll, "data", "--remove-old-keyslots", "--yes", "--expect-public-key", DIGEST)->code, EXIT_CODE_USAGE);
