@@ -218,6 +218,8 @@ int dm_cut(int control, struct dm_id id, uint64_t sectors) {
                 return 0;
         if (r >= 0 && table.sectors > 0)
                 sectors = table.sectors;
+        if (r >= 0 && sectors == 0)
+                sectors = 1;                     /* nothing was ever there to be read; what is loaded goes with this */
         if (sectors == 0)
                 return -EINVAL;
         r = load_error(control, id, sectors, info.state & DM_STATE_READ_ONLY);

@@ -70,7 +70,7 @@ int dm_query_dev(int control, uint32_t major, uint32_t minor, struct dm_info *re
 int dm_query_table(int control, struct dm_id id, struct dm_table *ret);
 
 /* Replaces the live table by one `error` target over the device and verifies that it is in place. sectors: used where
- * the live table cannot be asked. A second cut finds the error table and does nothing. Works on suspended mappings.
+ * the live table cannot be asked, or there is none yet (0: one). A second cut finds the error table and does nothing. Works on suspended mappings.
  * Returns 0 (the live table is all `error`, the volume key is out of the kernel), -ENXIO (no such mapping), -EIO (the
  * kernel said yes, but the live table is another), -EINTR (a signal came while it blocked above a hung device: undone
  * by the kernel), or what ioctl(2) says. */

@@ -53,6 +53,8 @@ static int look(struct mapping *ret, const struct disk_request *q, struct disk_r
         r = mapping_find(ret, q, y);
         if (r < 0 || !ret->present)
                 return r;
+        y->dev_major = ret->info.major;
+        y->dev_minor = ret->info.minor;
         if (ret->table.targets == 0) {
                 y->flags |= DISK_FLAG_NO_TABLE;
                 return 0;
@@ -62,8 +64,6 @@ static int look(struct mapping *ret, const struct disk_request *q, struct disk_r
                 return r;
         r = volume_read(&v, q, y);
         sectors = y->sectors;
-        y->dev_major = ret->info.major;
-        y->dev_minor = ret->info.minor;
         y->sectors = ret->table.sectors;
         if (r >= 0 && !ret->table.all_error)
                 check_table(ret, &v, q, sectors, y);

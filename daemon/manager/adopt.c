@@ -260,9 +260,8 @@ static void inspect(struct candidate *c);
 
 static int on_again(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
         struct candidate *c = user;
-        struct volume *v = volume_of(c);         /* whose timer it is */
 
-        look_again_begin(v);
+        look_again_begin(volume_of(c));          /* whose timer it is */
         if (*c->seen.mapping)
                 ask(c);
         else
@@ -331,6 +330,7 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         f->encrypting = t && t->unencrypted > 0;
         f->header_ok = y->error >= 0 && streq(y->uuid, v->uuid);
         f->released = v->released || (f->mark == OPEN_MARK_RELEASED && !f->at_start);
+        f->overdue = v->overdue;
         f->taken_over = v->taken_over;
         f->header_changed = v->released && (c->elsewhere ||
                             memcmp(y->header_digest, v->header.header_digest, sizeof(y->header_digest)) != 0);
@@ -586,8 +586,8 @@ void adopt_start(struct manager *m, const struct breaker_slot *found, size_t n) 
                 free(last);
                 return;
         }
-        *a = (struct adoption) { .manager = m, .slots = found, .n_slots = n, .open = open, .n_open = n_open };
-        a->pending = 1;          /* for this function: the last one out is never a candidate that fails early */
+        /* One is for this function: the last one out is never a candidate that fails early. */
+        *a = (struct adoption) { .manager = m, .slots = found, .n_slots = n, .open = open, .n_open = n_open, .pending = 1 };
         last->manager = m;
         last->adoption = a;
         /* A copy of an image may have got its header while the initramfs had it. */

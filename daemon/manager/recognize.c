@@ -26,14 +26,16 @@ enum recognized recognize(const struct recognize_facts *f, enum lease_cause *ret
 
         *ret_cause = CAUSE_NONE;
         *ret_why = NULL;
-        if (!(f->flags & DISK_FLAG_MAPPED) || !(f->flags & DISK_FLAG_OURS) || (f->flags & DISK_FLAG_NO_TABLE))
+        if (!(f->flags & DISK_FLAG_MAPPED) || !(f->flags & DISK_FLAG_OURS) || (f->flags & DISK_FLAG_NO_TABLE && !f->overdue))
                 return RECOGNIZED_NOT;
+        if (f->flags & DISK_FLAG_NO_TABLE)
+                return cut(CAUSE_REFUSED, "whoever made its mapping did not end that", ret_cause, ret_why);
         if (f->at_start && f->mark != OPEN_MARK_RECOVERY)
                 ours |= f->has_slot || f->mark == OPEN_MARK_ATTACHED || f->mark == OPEN_MARK_RELEASED;
         if (f->flags & DISK_FLAG_ERROR_TABLE)
-                return f->at_start ? cut(f->cut != CAUSE_NONE ? f->cut : CAUSE_EXPIRED, "it was cut before this start",
-                                         ret_cause, ret_why)
-                                   : RECOGNIZED_NOT;
+                return f->at_start || f->released ?
+                       cut(f->cut != CAUSE_NONE ? f->cut : CAUSE_EXPIRED, f->at_start ? "it was cut before this start" :
+                           "it was cut while it was being mapped", ret_cause, ret_why) : RECOGNIZED_NOT;
         if (f->pulled && f->role != ROLE_OS)
                 return cut(CAUSE_DISK_REMOVED, "the disk below it is gone", ret_cause, ret_why);
         if (f->at_start && f->cut != CAUSE_NONE && !lease_cause_is_undone(f->cut))

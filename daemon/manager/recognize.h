@@ -25,6 +25,7 @@ struct recognize_facts {
         bool header_changed;           /* it is not the one that was inspected for the release */
         bool taken_over;                   /* by enroll, while it was open: its key was used, and its table compared */
         bool released;                 /* a release waits for this mapping */
+        bool overdue;                  /* ... and whoever makes it is dead, or had time enough */
         bool pulled;                   /* nothing is below it any more */
         bool has_slot;                 /* the breaker had a deadline */
         enum open_mark mark;

@@ -14,6 +14,7 @@
 #include "key.h"
 #include "manager.h"
 #include "mapping-sysfs.h"
+#include "mapping-watch.h"
 #include "unlock.h"
 
 static void back(struct volume *v) {
@@ -47,6 +48,7 @@ void release_unused(struct volume *v, const char *why) {
         back(v);
 }
 
+/* What stands is looked at once more: one that was not made to its end is nobody's by now. */
 static int on_unused(sd_event_source *s, uint64_t usec _unused_, void *user) {
         struct volume *v = user;
         int r;
@@ -55,6 +57,8 @@ static int on_unused(sd_event_source *s, uint64_t usec _unused_, void *user) {
                 release_unused(v, "no mapping of it was seen in time");
                 return 0;
         }
+        v->overdue = true;
+        mapping_watch_kick(v->manager->mappings);
         r = sd_event_source_set_time_relative(s, RELEASE_UNUSED_USEC);
         return r < 0 ? r : sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }

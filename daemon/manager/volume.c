@@ -102,7 +102,7 @@ int volume_set_state(struct volume *v, enum volume_state to) {
         /* From here on only what we make, or are told of, is its mapping. */
         if (to == VOLUME_ATTACHING && !v->unseen)
                 snprintf(v->mapping, sizeof(v->mapping), "%s", v->name);
-        v->released = false;
+        v->released = v->overdue = false;
         v->released_timer = sd_event_source_disable_unref(v->released_timer);
         /* Nothing has a hold on it while it is opened without us, also while it is closed in an orderly way. */
         if (v->state == VOLUME_RECOVERY && to == VOLUME_DETACHING)

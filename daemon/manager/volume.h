@@ -104,6 +104,7 @@ struct volume {
         unsigned looks;                    /* under way at a mapping of it: children that have not answered (adopt.c) */
         sd_event_source *look_timer;       /* ... or CUT: at its header; or open, and something happened to its mapping; the next try */
         bool released;                     /* ATTACHING: somebody else has the key and makes the mapping (release.c) */
+        bool overdue;                      /* ... and has had time enough */
         enum volume_state released_from;
         sd_event_source *released_timer;
         LIST_HEAD(, unlock) joined;        /* ATTACHING: others who asked for the same, told when it ends (unlock.c) */

@@ -316,6 +316,35 @@ static void test_released(void **state _unused_) {
         assert_string_equal(recorded, "attached polled ");
 }
 
+/* Its maker is dead, or the breaker was faster: it is neither waited for without an end nor in the way of the next one. */
+static void test_released_and_half_made(void **state) {
+        static const uint32_t left[] = { DISK_FLAG_NO_TABLE, DISK_FLAG_ERROR_TABLE };
+
+        for (size_t i = 0; i < ELEMENTSOF(left); i++) {
+                set_up(state);
+                manager.adopted = true;
+                assert_int_equal(manager_volume_add(&manager, UUID, "data1", ROLE_DATA, &volume), 0);
+                assert_int_equal(volume_set_state(volume, VOLUME_ATTACHING), 0);
+                volume->released = true;
+                if (left[i] == DISK_FLAG_NO_TABLE) {
+                        mapping_watch_kick(manager.mappings);
+                        pass_time();
+                        somebody_looks(DISK_FLAG_MAPPED|DISK_FLAG_OURS|left[i]);
+                        assert_int_equal(volume->state, VOLUME_ATTACHING);
+                        assert_true(volume->released);
+                        volume->overdue = true;
+                }
+                mapping_watch_kick(manager.mappings);
+                pass_time();
+                somebody_looks(DISK_FLAG_MAPPED|DISK_FLAG_OURS|left[i]);
+                assert_int_equal(volume->state, VOLUME_CUTTING);
+                assert_int_equal(volume->cause, left[i] == DISK_FLAG_NO_TABLE ? CAUSE_REFUSED : CAUSE_EXPIRED);
+                assert_false(volume->overdue);
+                if (i == 0)
+                        tear_down(state);
+        }
+}
+
 /* Whatever comes of what was begun meanwhile: the mapping that was seen before is looked at again. */
 static void test_attach_failed_meanwhile(void **state _unused_) {
         for (unsigned forgotten = 0; forgotten < 2; forgotten++) {
@@ -530,7 +559,7 @@ int main(void) {
                 TEST(test_looked_at), TEST(test_not_listed), cmocka_unit_test(test_waits_for_others), TEST(test_not_mapped), cmocka_unit_test_teardown(test_looked_at_later, tear_down),
                 TEST(test_cut_meanwhile), TEST(test_others_later), TEST(test_others_with_deadline), TEST(test_never_looked_at), TEST(test_goes_between_two_looks),
                 TEST(test_gone_later), TEST(test_pulled), TEST(test_renumbered), TEST(test_no_memory), TEST(test_while_we_run),
-                TEST(test_released), TEST(test_attach_failed_meanwhile), TEST(test_two_of_nothing), TEST(test_cut),
+                TEST(test_released), cmocka_unit_test_teardown(test_released_and_half_made, tear_down), TEST(test_attach_failed_meanwhile), TEST(test_two_of_nothing), TEST(test_cut),
                 cmocka_unit_test_teardown(test_given_out, tear_down), TEST(test_given_out_and_being_made), TEST(test_given_out_and_unused),
                 TEST(test_given_out_after_a_cut), TEST(test_closed_before), TEST(test_cut_is_not_ours), TEST(test_cut_is_read_later), TEST(test_cut_is_attached_meanwhile),
         };

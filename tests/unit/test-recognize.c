@@ -122,6 +122,24 @@ static void test_cases(void **state _unused_) {
         assert_int_equal(cause, CAUSE_DISK_REMOVED);
 }
 
+/* What is left of a mapping that was being made for somebody whose key was given out */
+static void test_half_made(void **state _unused_) {
+        struct recognize_facts f = fine;
+
+        f.released = true;
+        f.flags = DISK_FLAG_MAPPED|DISK_FLAG_OURS|DISK_FLAG_NO_TABLE;
+        assert_int_equal(see(f), RECOGNIZED_NOT);
+        f.overdue = true;
+        assert_int_equal(see(f), RECOGNIZED_CUT);
+        assert_int_equal(cause, CAUSE_REFUSED);
+        f.flags = LIVE|DISK_FLAG_ERROR_TABLE;
+        f.overdue = false;
+        assert_int_equal(see(f), RECOGNIZED_CUT);
+        assert_int_equal(cause, CAUSE_EXPIRED);
+        f.released = false;
+        assert_int_equal(see(f), RECOGNIZED_NOT);
+}
+
 static void check(const struct recognize_facts *f) {
         bool ours = f->released || f->taken_over || (f->at_start && f->mark != OPEN_MARK_RECOVERY &&
                                     (f->has_slot || f->mark == OPEN_MARK_ATTACHED || f->mark == OPEN_MARK_RELEASED));
@@ -133,8 +151,10 @@ static void check(const struct recognize_facts *f) {
                 assert_false(f->flags & (DISK_FLAG_SUSPENDED|DISK_FLAG_ERROR_TABLE));
         if (r == RECOGNIZED_RECOVERY && f->recovery == RECOVERY_NEVER)
                 assert_true(ours && f->role == ROLE_OS);
-        if (!(f->flags & DISK_FLAG_MAPPED) || (f->flags & DISK_FLAG_NO_TABLE))
+        if (!(f->flags & DISK_FLAG_MAPPED) || (f->flags & DISK_FLAG_NO_TABLE && !f->overdue))
                 assert_int_equal(r, RECOGNIZED_NOT);
+        if (f->flags & (DISK_FLAG_NO_TABLE|DISK_FLAG_ERROR_TABLE))
+                assert_true(r == RECOGNIZED_NOT || r == RECOGNIZED_CUT);
         assert_int_equal(r == RECOGNIZED_CUT, cause != CAUSE_NONE);
         assert_int_equal(r == RECOGNIZED_CUT || r == RECOGNIZED_RECOVERY, why != NULL);
         if (f->released && !f->at_start && (f->header_changed || !f->header_ok))
@@ -145,14 +165,15 @@ static void test_all(void **state _unused_) {
         static const uint32_t flags[] = { DISK_FLAG_MAPPED|DISK_FLAG_OURS, DISK_FLAG_SUSPENDED, DISK_FLAG_ERROR_TABLE,
                                           DISK_FLAG_TABLE_OK, DISK_FLAG_NO_TABLE };
 
-        for (unsigned bits = 0; bits < 1u << (ELEMENTSOF(flags) + 8); bits++)
+        for (unsigned bits = 0; bits < 1u << (ELEMENTSOF(flags) + 9); bits++)
                 for (enum open_mark mark = 0; mark < _OPEN_MARK_MAX; mark++)
                         for (enum lease_cause c = 0; c < _LEASE_CAUSE_MAX; c++)
                                 for (unsigned k = 0; k < 4; k++) {
                                         unsigned b = bits >> ELEMENTSOF(flags);
                                         struct recognize_facts f = {
                                                 .at_start = b & 1, .header_ok = b & 2, .header_changed = b & 4,
-                                                .released = b & 8, .pulled = b & 16, .has_slot = b & 32, .encrypting = b & 64, .taken_over = b & 128, .mark = mark,
+                                                .released = b & 8, .pulled = b & 16, .has_slot = b & 32, .encrypting = b & 64, .taken_over = b & 128,
+                                                .overdue = b & 256, .mark = mark,
                                                 .cut = c, .role = k & 1 ? ROLE_OS : ROLE_DATA,
                                                 .recovery = k & 2 ? RECOVERY_NEVER : RECOVERY_ALLOW,
                                         };
@@ -232,7 +253,7 @@ static void test_open_mark(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_cases), cmocka_unit_test(test_all), cmocka_unit_test(test_uevent),
+                cmocka_unit_test(test_cases), cmocka_unit_test(test_half_made), cmocka_unit_test(test_all), cmocka_unit_test(test_uevent),
                 cmocka_unit_test(test_open_mark), cmocka_unit_test(test_restore),
         };
 

@@ -11,6 +11,7 @@
 
 #include "manager/manager.h"
 #include "manager/mapping-sysfs.h"
+#include "manager/mapping-watch.h"
 #include "manager/teardown.h"
 #include "manager/unit-return.h"
 #include "manager/unlock.h"
@@ -19,7 +20,7 @@
 
 static struct manager manager;
 static struct volume *volume;
-static unsigned n_recorded, n_done;
+static unsigned n_recorded, n_done, n_kicked;
 static uint64_t until;                   /* the timer */
 static const char *mapped;               /* what sysfs has */
 
@@ -95,6 +96,7 @@ void outcome_set(struct outcome *o _unused_, enum exit_code code _unused_, const
 bool unlock_went_well(struct unlock *u _unused_, const struct disk_reply *y _unused_) { return true; }
 void unlock_report_foreign(struct unlock *u _unused_, const struct disk_reply *y _unused_) { }
 void unlock_resolve(struct unlock *u _unused_, const char *what _unused_) { }
+void mapping_watch_kick(struct mapping_watch *w _unused_) { n_kicked++; }
 void key_not_used(struct volume *v _unused_) { }
 void manager_volume_changed(struct manager *m _unused_, struct volume *v _unused_) { }
 struct teardown *teardown_free(struct teardown *t _unused_) { return NULL; }
@@ -132,7 +134,7 @@ static void must_wait(void) {
 
 static int set_up(void **state _unused_) {
         manager = (struct manager) {};
-        n_recorded = n_done = 0;
+        n_recorded = n_done = n_kicked = 0;
         mapped = NULL;
         return sd_event_new(&manager.event);
 }
@@ -194,8 +196,10 @@ static void test_mapped_unheard(void **state _unused_) {
         mapped = UUID;
         release_unused(volume, "whoever asked for it is gone");
         must_wait();
+        assert_true(n_kicked == 0 && !volume->overdue);
         pass_time();
         must_wait();
+        assert_true(n_kicked == 1 && volume->overdue);         /* it is looked at */
         assert_int_equal(until, RELEASE_UNUSED_USEC);
         mapped = "fedcba98-7654-3210-fedc-ba9876543210";       /* another one's */
         pass_time();
