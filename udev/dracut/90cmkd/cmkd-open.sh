@@ -66,20 +66,31 @@ wait_for_network()
 }
 
 # systemd-networkd leaves resolv.conf to systemd-resolved, which need not be here. What the network says comes before what
-# the image says. Another volume's turn finds it done.
+# the image says. Another volume's turn finds it done. Fails where the network says nothing yet.
 add_name_servers()
 {
+    [ ! -e /run/systemd/resolve/resolv.conf ] && [ ! -e /run/cmkd/early/resolv.done ] || return 0
     servers=$(sed -n 's/^DNS=//p' /run/systemd/netif/state 2>/dev/null)
-    [ -n "$servers" ] && [ ! -e /run/systemd/resolve/resolv.conf ] || return 0
+    [ -n "$servers" ] || return 1
     {
         for server in $servers; do
             echo "nameserver $server"
         done
         cat /etc/resolv.conf
-    } >"/run/cmkd/early/resolv.$name" 2>/dev/null
-    chmod 644 "/run/cmkd/early/resolv.$name"
-    [ -e /run/cmkd/early/resolv.done ] || cp "/run/cmkd/early/resolv.$name" /etc/resolv.conf
+    } >"/etc/resolv.conf.$name" 2>/dev/null
+    chmod 644 "/etc/resolv.conf.$name"
+    mv -f "/etc/resolv.conf.$name" /etc/resolv.conf
     : >/run/cmkd/early/resolv.done
+}
+
+# It may say so after cmkd.netwait, while the vault is asked already or a key is waited for.
+watch_network()
+{
+    trap 'kill -9 $! 2>/dev/null; exit' TERM
+    until add_name_servers; do
+        sleep 2 &
+        wait $!
+    done
 }
 
 # The typed key goes from one to the other by a pipe with a name: each has a pid, and both can be ended.
@@ -165,10 +176,15 @@ is_left_to_systemd && exit 0
 opening=/run/cmkd/early/opening.$name
 : >"$opening"
 wait_for_network
-add_name_servers
+late=
+add_name_servers || {
+    watch_network &
+    late=$!
+}
 wait_for_audit
 [ -z "$copy" ] || make_own
 cmkctl attach "$name" --wait="$wait" </dev/null
 code=$?
 [ $code = 0 ] || [ -e "/dev/mapper/$name" ] || ask_recovery_key $code
+[ -z "$late" ] || kill "$late" 2>/dev/null
 rm -f "$opening"

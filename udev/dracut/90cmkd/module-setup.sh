@@ -52,7 +52,7 @@ install() {
     local before after
     before=$(du -sk "$initdir" | cut -f1)
     inst_multiple "$cmkd_lib"/{cmkd,cmkd-vault,cmkd-audit,cmkd-breaker,cmkd-disk,cmkd-ladder} cmkctl cryptsetup \
-        systemd-ask-password modprobe sh cat grep sed sleep cp chmod rm mkfifo
+        systemd-ask-password modprobe sh cat grep sed sleep chmod mv rm mkfifo
     inst_multiple -o "$cmkd_lib"/cmkd-keyscript
     # The plugin is looked up by name, and threads end by way of libgcc: no program is linked with either.
     inst_libdir_file "cryptsetup/libcryptsetup-token-cmkd.so" "libgcc_s.so.1"
