@@ -12,7 +12,8 @@ static int failed(struct pkcs11_failure *e, enum pkcs11_step step, CK_RV rv) {
 }
 
 static CK_MECHANISM oaep(CK_RSA_PKCS_OAEP_PARAMS *p) {
-        *p = (CK_RSA_PKCS_OAEP_PARAMS) { .hash_alg = CKM_SHA256, .mgf = CKG_MGF1_SHA256, .source = CKZ_DATA_SPECIFIED };
+        /* by place: p11-kit has two sets of names for them, by its version */
+        *p = (CK_RSA_PKCS_OAEP_PARAMS) { CKM_SHA256, CKG_MGF1_SHA256, CKZ_DATA_SPECIFIED, NULL, 0 };
         return (CK_MECHANISM) { CKM_RSA_PKCS_OAEP, p, sizeof(*p) };
 }
 
