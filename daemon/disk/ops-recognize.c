@@ -57,6 +57,7 @@ static int look(struct mapping *ret, const struct disk_request *q, struct disk_r
         y->dev_minor = ret->info.minor;
         if (ret->table.targets == 0) {
                 y->flags |= DISK_FLAG_NO_TABLE;
+                y->sectors = 1;                  /* for the table of errors that it may get: nothing was ever there to be read */
                 return 0;
         }
         r = usage_find(&u, ret, y);
