@@ -200,7 +200,7 @@ static void test_images(void **state) {
 static void test_begun(void **state) {
         (void) state;
         put("/var/lib/cmkd/encrypt/" UUID ".begun", "");
-        expect(FINDING_BEGUN, "has had its beginning moved");
+        expect(FINDING_BEGUN, "encrypt/" UUID ".begun: the disk that it is of has had its beginning moved");
         put("/dev/disk/by-uuid/" UUID, "");
         expect(-1, "");
 }

@@ -227,7 +227,7 @@ static void on_staged(const struct search *s, const char *uuid) {
 
 static void on_begun(const struct search *s, const char *uuid) {
         if (!is_here(s, uuid))
-                finding_add(s->findings, FINDING_BEGUN, STATE "encrypt/%s.header: the disk that it is of has had its beginning moved, and has no "
+                finding_add(s->findings, FINDING_BEGUN, STATE "encrypt/%s.begun: the disk that it is of has had its beginning moved, and has no "
                             "header yet", uuid);
 }
 
