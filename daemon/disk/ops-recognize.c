@@ -44,6 +44,12 @@ static void check_table(const struct mapping *m, const struct volume *v, const s
                 snprintf(y->message, sizeof(y->message), "its table is not what the header of the device asks for: %s", why);
 }
 
+/* The mapping's; reading a volume says that of the device below. */
+static void say_number(const struct mapping *m, struct disk_reply *y) {
+        y->dev_major = m->info.major;
+        y->dev_minor = m->info.minor;
+}
+
 static int look(struct mapping *ret, const struct disk_request *q, struct disk_reply *y) {
         _cleanup_(volume_done) struct volume v = VOLUME_NONE;
         _cleanup_(usage_done) struct usage u = {};
@@ -53,11 +59,10 @@ static int look(struct mapping *ret, const struct disk_request *q, struct disk_r
         r = mapping_find(ret, q, y);
         if (r < 0 || !ret->present)
                 return r;
-        y->dev_major = ret->info.major;
-        y->dev_minor = ret->info.minor;
         if (ret->table.targets == 0) {
                 y->flags |= DISK_FLAG_NO_TABLE;
                 y->sectors = 1;                  /* for the table of errors that it may get: nothing was ever there to be read */
+                say_number(ret, y);
                 return 0;
         }
         r = usage_find(&u, ret, y);
@@ -65,6 +70,7 @@ static int look(struct mapping *ret, const struct disk_request *q, struct disk_r
                 return r;
         r = volume_read(&v, q, y);
         sectors = y->sectors;
+        say_number(ret, y);
         y->sectors = ret->table.sectors;
         if (r >= 0 && !ret->table.all_error)
                 check_table(ret, &v, q, sectors, y);
