@@ -171,28 +171,23 @@ INITRAMFS := hook=hooks init-premount=scripts/init-premount local-top=scripts/lo
 install: all
 	$(Q)$(INSTALL) -d $(D)/bin $(D)/lib/cmkd/cmkd.conf.d $(DESTDIR)$(UNIT_DIR) $(D)/lib/systemd/catalog \
 		$(D)/lib/tmpfiles.d $(D)/lib/modules-load.d $(D)/share/dbus-1/system.d $(D)/share/man/man1 \
-		$(D)/share/man/man5 $(D)/share/man/man8 $(D)/share/doc/cmkd/examples $(D)/share/doc/cmkd/runbook $(D)/lib/dracut/modules.d/90cmkd $(DESTDIR)/etc/cmkd/cmkd.conf.d $(DESTDIR)$(TOKEN_DIR)
+		$(D)/share/man/man5 $(D)/share/man/man8 $(D)/share/doc/cmkd/examples $(D)/share/doc/cmkd/runbook $(D)/lib/dracut/modules.d/90cmkd \
+		$(DESTDIR)/etc/cmkd/cmkd.conf.d $(DESTDIR)$(TOKEN_DIR)
 	$(Q)$(INSTALL) -m 755 $(addprefix $(BUILD)/,$(SBINS)) $(D)/lib/cmkd/
 	$(Q)$(INSTALL) -m 755 $(BUILD)/cmkctl $(D)/bin/
 	$(Q)$(INSTALL) -m 755 daemon/data/cmkd-removal-check $(D)/lib/cmkd/
-	$(Q)for f in boot-files=cmkd-boot-files build-images=cmkd-initramfs; do sed 's|/usr/lib/cmkd|$(PREFIX)/lib/cmkd|' udev/$${f%%=*} > \
-		$(D)/lib/cmkd/$${f#*=} && chmod 755 $(D)/lib/cmkd/$${f#*=} || exit 1; done
+	$(Q)$(INSTALL) -m 755 udev/boot-files $(D)/lib/cmkd/cmkd-boot-files
+	$(Q)$(INSTALL) -m 755 udev/build-images $(D)/lib/cmkd/cmkd-initramfs
 	$(Q)$(INSTALL) -m 644 $(BUILD)/$(PLUGIN) $(DESTDIR)$(TOKEN_DIR)/
-	$(Q)for u in $(UNITS); do sed 's|/usr/lib/cmkd/|$(PREFIX)/lib/cmkd/|; s|/usr/bin/cmkctl|$(PREFIX)/bin/cmkctl|' $$u \
-		> $(DESTDIR)$(UNIT_DIR)/$${u##*/} && \
-		chmod 644 $(DESTDIR)$(UNIT_DIR)/$${u##*/} || exit 1; done
+	$(Q)$(INSTALL) -m 644 $(UNITS) $(DESTDIR)$(UNIT_DIR)/
 	$(Q)$(INSTALL) -d $(DESTDIR)$(RULES_DIR)
 	$(Q)$(INSTALL) -m 644 udev/90-cmkd.rules $(DESTDIR)$(RULES_DIR)/
-	$(Q)for f in udev/dracut/90cmkd/*; do sed 's|/usr/lib/cmkd|$(PREFIX)/lib/cmkd|' $$f > \
-		$(D)/lib/dracut/modules.d/90cmkd/$${f##*/} || exit 1; done
-	$(Q)chmod 644 $(D)/lib/dracut/modules.d/90cmkd/* && chmod 755 $(D)/lib/dracut/modules.d/90cmkd/*.sh
-	$(Q)for f in $(INITRAMFS); do $(INSTALL) -d $(D)/share/initramfs-tools/$${f#*=} && sed 's|/usr/lib/cmkd|$(PREFIX)/lib/cmkd|' \
-		udev/initramfs-tools/$${f%%=*} > $(D)/share/initramfs-tools/$${f#*=}/cmkd && \
-		chmod 755 $(D)/share/initramfs-tools/$${f#*=}/cmkd || exit 1; done
+	$(Q)$(INSTALL) -m 644 udev/dracut/90cmkd/*.service udev/dracut/90cmkd/*.conf $(D)/lib/dracut/modules.d/90cmkd/
+	$(Q)$(INSTALL) -m 755 udev/dracut/90cmkd/*.sh $(D)/lib/dracut/modules.d/90cmkd/
+	$(Q)$(foreach f,$(INITRAMFS),$(INSTALL) -D -m 755 udev/initramfs-tools/$(subst =, $(D)/share/initramfs-tools/,$(f))/cmkd &&) true
 	$(Q)$(INSTALL) -m 644 daemon/data/cmkd.conf $(D)/lib/cmkd/
 	$(Q)$(INSTALL) -d $(DESTDIR)/etc/apparmor.d
-	$(Q)sed 's|/usr/lib/cmkd|$(PREFIX)/lib/cmkd|' daemon/data/apparmor.d/cmkd > $(DESTDIR)/etc/apparmor.d/cmkd && \
-		chmod 644 $(DESTDIR)/etc/apparmor.d/cmkd
+	$(Q)$(INSTALL) -m 644 daemon/data/apparmor.d/cmkd $(DESTDIR)/etc/apparmor.d/cmkd
 	$(Q)$(INSTALL) -m 644 daemon/data/tmpfiles.d/cmkd.conf $(D)/lib/tmpfiles.d/
 	$(Q)$(INSTALL) -d $(D)/lib/sysusers.d
 	$(Q)$(INSTALL) -m 644 daemon/data/sysusers.d/cmkd.conf $(D)/lib/sysusers.d/
