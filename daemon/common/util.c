@@ -182,18 +182,39 @@ int write_file_atomic(const char *path, const void *data, size_t size, mode_t mo
         return fsync_parent(path);
 }
 
+static bool is_behind(int fd, const struct stat *file) {
+        struct stat st;
+
+        return fstat(fd, &st) >= 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino;
+}
+
 int write_output(const char *path, const void *data, size_t size, mode_t mode) {
         _cleanup_(freep) char *real = NULL;
         _cleanup_(closep) int fd = -EBADF;
+        int nofollow = O_NOFOLLOW;
         struct stat st;
 
-        if (stat(path, &st) < 0)
+        if (lstat(path, &st) < 0)
                 return write_file_atomic(path, data, size, mode);
-        real = realpath(path, NULL);
-        if (S_ISREG(st.st_mode) && real)
-                return write_file_atomic(real, data, size, mode);
-        fd = open(path, O_WRONLY|O_TRUNC|O_CLOEXEC|O_NOCTTY);
-        return fd < 0 ? -errno : write_all(fd, data, size);
+        if (S_ISLNK(st.st_mode)) {
+                if ((st.st_uid != 0 && st.st_uid != geteuid()) || stat(path, &st) < 0)
+                        return write_file_atomic(path, data, size, mode);
+                nofollow = 0;
+                real = realpath(path, NULL);
+        }
+        if (S_ISREG(st.st_mode) && (is_behind(STDOUT_FILENO, &st) || is_behind(STDERR_FILENO, &st)))
+                return write_all(is_behind(STDOUT_FILENO, &st) ? STDOUT_FILENO : STDERR_FILENO, data, size);
+        if (S_ISREG(st.st_mode) && (real || nofollow))
+                return write_file_atomic(real ?: path, data, size, mode);
+        if (S_ISBLK(st.st_mode))
+                return -ENOTSUP;
+        /* what is there now may be another one */
+        fd = open(path, O_WRONLY|O_CLOEXEC|O_NOCTTY|nofollow);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        if (S_ISBLK(st.st_mode) || (S_ISREG(st.st_mode) && (nofollow || ftruncate(fd, 0) < 0)))
+                return -ENOTSUP;
+        return write_all(fd, data, size);
 }
 
 int mkdir_parents(const char *path, mode_t mode) {

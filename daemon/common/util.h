@@ -90,8 +90,9 @@ int read_small_file(const char *path, size_t max, char **ret, size_t *ret_size);
  * directory, fsync, rename, fsync of the directory. mode: of the file. Returns 0 or -errno. */
 int write_file_atomic(const char *path, const void *data, size_t size, mode_t mode);
 
-/* The same for a path that a person gives: a link to a file stays one, and what is no file (/dev/null, a FIFO), or is one
- * that no path leads to (/dev/stdout into a memfd), is written to and not replaced. */
+/* The same for a path that a person gives: a link to a file stays one, and what is no file (/dev/null, a FIFO), is one that
+ * no path leads to, or is where standard output or error goes, is written to and not replaced. A link that is neither root's nor the
+ * caller's is replaced: who owns the directory does not choose what is written. -ENOTSUP: a disk. */
 int write_output(const char *path, const void *data, size_t size, mode_t mode);
 
 /* Creates path and its missing parents (existing directories are fine). Returns 0 or -errno. */

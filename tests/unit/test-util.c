@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "common/ini-reader.h"
@@ -205,6 +206,54 @@ static void test_output(void **state _unused_) {
         assert_int_equal(unlink(file) | unlink(link) | unlink(fifo) | unlink(through) | rmdir(dir), 0);
 }
 
+/* What others wrote there before, and write behind it, stays. */
+static void test_output_is_standard_output(void **state _unused_) {
+        char path[] = "/tmp/cmkd-test-util.XXXXXX";
+        _cleanup_(freep) char *text = NULL;
+        int fd = mkostemp(path, O_APPEND|O_CLOEXEC), was = dup(STDOUT_FILENO);
+
+        assert_return_code(fd, errno);
+        fflush(stdout);
+        assert_return_code(dup2(fd, STDOUT_FILENO), errno);
+        assert_int_equal(write(fd, "head ", 5), 5);
+        assert_int_equal(write_output("/dev/stdout", "said ", 5, 0644), 0);
+        assert_int_equal(write(fd, "tail", 4), 4);
+        assert_return_code(dup2(was, STDOUT_FILENO), errno);
+        close(was);
+        close(fd);
+        assert_int_equal(read_small_file(path, 100, &text, NULL), 0);
+        assert_string_equal(text, "head said tail");
+        assert_int_equal(unlink(path), 0);
+}
+
+/* Who owns the directory does not choose what root writes to. */
+static void test_output_in_anothers_directory(void **state _unused_) {
+        char dir[] = "/tmp/cmkd-test-util.XXXXXX", file[64], link[64];
+        _cleanup_(freep) char *text = NULL, *made = NULL;
+        struct stat st;
+
+        if (geteuid() != 0)
+                skip();
+        assert_non_null(mkdtemp(dir));
+        snprintf(file, sizeof(file), "%s/file", dir);
+        snprintf(link, sizeof(link), "%s/link", dir);
+        assert_int_equal(write_file_atomic(file, "shadow", 6, 0600), 0);
+        assert_int_equal(symlink("file", link), 0);
+        assert_int_equal(lchown(link, 65534, 65534), 0);
+        assert_int_equal(write_output(link, "new", 3, 0644), 0);
+        assert_int_equal(lstat(link, &st), 0);
+        assert_true(S_ISREG(st.st_mode));
+        assert_int_equal(read_small_file(file, 10, &text, NULL), 0);
+        assert_string_equal(text, "shadow");
+        assert_int_equal(read_small_file(link, 10, &made, NULL), 0);
+        assert_string_equal(made, "new");
+        /* a disk is nobody's output, by whatever name */
+        assert_int_equal(unlink(link), 0);
+        if (mknod(link, S_IFBLK|0600, makedev(259, 1048575)) >= 0)
+                assert_int_equal(write_output(link, "new", 3, 0644), -ENOTSUP);
+        assert_int_equal(unlink(file) | unlink(link) | rmdir(dir), 0);
+}
+
 static void test_ownership(void **state _unused_) {
         char *p = strdup("x"), *q;
         int fd = 7, gone;
@@ -318,6 +367,8 @@ int main(void) {
                 cmocka_unit_test(test_uuids),
                 cmocka_unit_test(test_exact),
                 cmocka_unit_test(test_files), cmocka_unit_test(test_output),
+                cmocka_unit_test(test_output_in_anothers_directory),
+                cmocka_unit_test(test_output_is_standard_output),
                 cmocka_unit_test(test_ownership),
                 cmocka_unit_test(test_clocks),
                 cmocka_unit_test(test_ini),
