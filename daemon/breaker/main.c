@@ -188,7 +188,7 @@ int main(int argc, char *argv[]) {
                 return EXIT_FAILURE;
         }
         breaker.watchdog_usec = say_watchdog_usec();
-        breaker.sleep.asleep_usec = now_boottime_usec() - now_monotonic_usec();
+        breaker.sleep.asleep_usec = sleep_total(now_boottime_usec(), now_monotonic_usec());
         (void) breaker_step(&breaker);          /* everything is armed: now the earlier one may go */
         follow();
         armed = table_count_armed(breaker.table);

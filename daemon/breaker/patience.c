@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "patience.h"
 
+uint64_t sleep_total(uint64_t boottime_usec, uint64_t monotonic_usec) {
+        return boottime_usec - MIN_OF(monotonic_usec, boottime_usec);
+}
+
 uint64_t sleep_look(struct sleep_watch *s, uint64_t boottime_usec, uint64_t monotonic_usec) {
-        uint64_t asleep = boottime_usec - MIN_OF(monotonic_usec, boottime_usec), more = asleep - MIN_OF(s->asleep_usec, asleep);
+        uint64_t asleep = sleep_total(boottime_usec, monotonic_usec), more = asleep - MIN_OF(s->asleep_usec, asleep);
 
         /* The two clocks are not read in the same instant. */
         if (more >= USEC_PER_SEC) {

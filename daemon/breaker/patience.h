@@ -9,12 +9,15 @@
 
 #define BREAKER_JUMP_USEC (2 * USEC_PER_SEC)
 
-/* How long the machine has just slept; all zero but asleep_usec at first: CLOCK_BOOTTIME less CLOCK_MONOTONIC. */
+/* How long the machine has just slept; all zero but asleep_usec at first, which is sleep_total() then. */
 struct sleep_watch {
-        uint64_t asleep_usec;            /* since boot, as of the last look */
+        uint64_t asleep_usec;            /* since boot, as of the last sleep seen */
         uint64_t woken_usec;             /* CLOCK_BOOTTIME */
         uint64_t slept_usec;
 };
+
+/* CLOCK_BOOTTIME less CLOCK_MONOTONIC, read in any order and not in the same instant: never less than 0. */
+uint64_t sleep_total(uint64_t boottime_usec, uint64_t monotonic_usec);
 
 /* Returns how much of the boot clock is sleep that ended less than BREAKER_JUMP_USEC ago; 0: none. */
 uint64_t sleep_look(struct sleep_watch *s, uint64_t boottime_usec, uint64_t monotonic_usec);

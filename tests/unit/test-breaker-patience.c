@@ -24,7 +24,7 @@ struct world {
 static struct world begin(uint64_t deadline) {
         struct world w = { .boottime = 10 * HOUR, .monotonic = 7 * HOUR, .realtime = 1000 * HOUR };
 
-        w.sleep.asleep_usec = w.boottime - w.monotonic;
+        w.sleep.asleep_usec = sleep_total(w.boottime, w.monotonic);
         w.slot = (struct breaker_slot) {
                 .state = BREAKER_ARMED, .deadline_boottime_usec = w.boottime + deadline, .deadline_realtime_usec = w.realtime + deadline,
         };
@@ -133,10 +133,22 @@ static void test_busy(void **state _unused_) {
         assert_true(pass(&w, SEC));
 }
 
+/* The boot clock was read first, and the other one is a tick on. */
+static void test_never_slept_before(void **state _unused_) {
+        struct world w = begin(HOUR);
+
+        w.monotonic = w.boottime;
+        w.sleep.asleep_usec = sleep_total(w.boottime, w.monotonic + 1);
+        assert_false(look(&w));
+        assert_false(asleep(&w, 2 * HOUR));
+        assert_true(pass(&w, BREAKER_JUMP_USEC));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_awake), cmocka_unit_test(test_slept), cmocka_unit_test(test_due_after_sleep),
                 cmocka_unit_test(test_never_put_off), cmocka_unit_test(test_clock_set), cmocka_unit_test(test_busy),
+                cmocka_unit_test(test_never_slept_before),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
