@@ -238,21 +238,28 @@ static CK_RV collect(struct pkcs11_session *s, CK_OBJECT_HANDLE ret[static MATCH
         return CKR_OK;
 }
 
-/* The objects of that class with the key's label and, if the key has one, id; MATCHES_MAX of them: there may be more. */
-static bool find_objects(struct run *r, CK_OBJECT_CLASS class, CK_OBJECT_HANDLE ret[static MATCHES_MAX], CK_ULONG *ret_n) {
+/* The objects of that class with the key's label and, if the key has one, id; of: NULL, or the modulus. MATCHES_MAX of them: there may be
+ * more. */
+static bool find_objects(struct run *r, CK_OBJECT_CLASS class, struct pkcs11_public *of, CK_OBJECT_HANDLE ret[static MATCHES_MAX],
+                         CK_ULONG *ret_n) {
         uint8_t id[PKCS11_ID_MAX];
         CK_KEY_TYPE type = CKK_RSA;
-        CK_ATTRIBUTE wanted[] = {
+        CK_ATTRIBUTE wanted[5] = {
                 { CKA_CLASS, &class, sizeof(class) }, { CKA_KEY_TYPE, &type, sizeof(type) },
-                { CKA_LABEL, (void *) r->q->key.name, strlen(r->q->key.name) }, { CKA_ID, id, strlen(r->q->key.id) / 2 },
+                { CKA_LABEL, (void *) r->q->key.name, strlen(r->q->key.name) },
         };
         struct pkcs11_session *s = r->s;
-        CK_ULONG n = 0;
+        size_t id_size = strlen(r->q->key.id) / 2;
+        CK_ULONG n = 0, n_wanted = 3;
         CK_RV rv;
 
-        if (hex_decode(r->q->key.id, id, wanted[3].ulValueLen) < 0)
+        if (hex_decode(r->q->key.id, id, id_size) < 0)
                 return fact(r, PKCS11_LENGTHS);
-        rv = s->f->C_FindObjectsInit(s->handle, wanted, *r->q->key.id ? 4 : 3);
+        if (id_size > 0)
+                wanted[n_wanted++] = (CK_ATTRIBUTE) { CKA_ID, id, id_size };
+        if (of)
+                wanted[n_wanted++] = (CK_ATTRIBUTE) { CKA_MODULUS, of->modulus, of->modulus_size };
+        rv = s->f->C_FindObjectsInit(s->handle, wanted, n_wanted);
         if (rv != CKR_OK)
                 return failed(r, PKCS11_FIND_KEY, rv);
         rv = collect(s, ret, &n);
@@ -290,7 +297,8 @@ static bool read_flag(struct run *r, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE 
         return true;
 }
 
-/* An exponent that the private key does not show is that of the public one with the same label and modulus. */
+/* An exponent that the private key does not show is that of the public one with the same label and modulus. It is searched by both: whoever
+ * has no PIN may make public objects, as many as he likes. */
 static bool read_exponent(struct run *r, CK_OBJECT_HANDLE private, struct pkcs11_public *k) {
         CK_OBJECT_HANDLE publics[MATCHES_MAX];
         uint8_t modulus[PKCS11_MODULUS_MAX];
@@ -301,7 +309,9 @@ static bool read_exponent(struct run *r, CK_OBJECT_HANDLE private, struct pkcs11
                 return false;
         if (k->exponent_size > 0)
                 return true;
-        if (!find_objects(r, CKO_PUBLIC_KEY, publics, &n))
+        if (k->modulus_size == 0)
+                return true;
+        if (!find_objects(r, CKO_PUBLIC_KEY, k, publics, &n))
                 return false;
         for (CK_ULONG i = 0; i < n && k->exponent_size == 0; i++) {
                 if (!read_attribute(r, publics[i], CKA_MODULUS, modulus, sizeof(modulus), &size))
@@ -355,7 +365,7 @@ static bool find_key(struct run *r, CK_OBJECT_HANDLE *ret) {
         const char *wanted = r->q->key.version;
         CK_ULONG n;
 
-        if (!find_objects(r, CKO_PRIVATE_KEY, objects, &n))
+        if (!find_objects(r, CKO_PRIVATE_KEY, NULL, objects, &n))
                 return false;
         if (n == 0)
                 return absent(r);

@@ -21,6 +21,7 @@ enum fake_call {
 struct fake_key {
         const char *label;
         uint8_t id;
+        bool only_public;
         bool hidden_exponent, decrypt, unwrap, extractable, sensitive, each_time;
         const char *start, *end;                        /* CK_DATE */
         EVP_PKEY *key;
@@ -48,6 +49,8 @@ static struct {
         CK_OBJECT_CLASS class;
         char wanted[128];
         int wanted_id;
+        uint8_t wanted_modulus[512];
+        size_t wanted_modulus_size;                     /* 0: any */
         uint8_t unwrapped[512];
         size_t unwrapped_size;
 } fake;
@@ -127,6 +130,7 @@ static CK_RV fake_session(CK_SESSION_HANDLE s _unused_, CK_SESSION_INFO *i) {
 static CK_RV fake_find_init(CK_SESSION_HANDLE s _unused_, CK_ATTRIBUTE *a, CK_ULONG n) {
         FAKE_FAIL(FAKE_FIND_INIT);
         fake.wanted_id = -1;
+        fake.wanted_modulus_size = 0;
         fake.found = 0;
         for (CK_ULONG i = 0; i < n; i++)
                 if (a[i].type == CKA_LABEL)
@@ -135,7 +139,24 @@ static CK_RV fake_find_init(CK_SESSION_HANDLE s _unused_, CK_ATTRIBUTE *a, CK_UL
                         fake.wanted_id = *(uint8_t *) a[i].pValue;
                 else if (a[i].type == CKA_CLASS)
                         fake.class = *(CK_OBJECT_CLASS *) a[i].pValue;
+                else if (a[i].type == CKA_MODULUS) {
+                        fake.wanted_modulus_size = MIN_OF(a[i].ulValueLen, sizeof(fake.wanted_modulus));
+                        memcpy(fake.wanted_modulus, a[i].pValue, fake.wanted_modulus_size);
+                }
         return CKR_OK;
+}
+
+static bool fake_has_modulus(const struct fake_key *k) {
+        BIGNUM *n = NULL;
+        uint8_t buf[1024];
+        size_t size;
+
+        if (fake.wanted_modulus_size == 0)
+                return true;
+        EVP_PKEY_get_bn_param(k->key, OSSL_PKEY_PARAM_RSA_N, &n);
+        size = (size_t) BN_bn2bin(n, buf);
+        BN_free(n);
+        return size == fake.wanted_modulus_size && memcmp(buf, fake.wanted_modulus, size) == 0;
 }
 
 static CK_RV fake_find(CK_SESSION_HANDLE s _unused_, CK_OBJECT_HANDLE *list, CK_ULONG max, CK_ULONG *n) {
@@ -152,7 +173,8 @@ static CK_RV fake_find(CK_SESSION_HANDLE s _unused_, CK_OBJECT_HANDLE *list, CK_
         for (size_t i; fake.found < fake.n_keys && *n < max;) {
                 i = fake.found++;
                 if ((public || fake.logged_in || !(fake.token_flags & CKF_LOGIN_REQUIRED)) && streq(fake.keys[i].label, fake.wanted) &&
-                    (fake.wanted_id < 0 || fake.keys[i].id == fake.wanted_id))
+                    (fake.wanted_id < 0 || fake.keys[i].id == fake.wanted_id) && (public || !fake.keys[i].only_public) &&
+                    fake_has_modulus(fake.keys + i))
                         list[(*n)++] = i + 1 + (public ? PUBLIC_OFFSET : 0);
         }
         if (fake.claim_objects)
