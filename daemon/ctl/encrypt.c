@@ -98,6 +98,8 @@ static int follow(struct call *c, const char *uuid, bool wait, struct encryption
         sigset_t ctrl_c, was;
         int code;
 
+        interrupted = false;
+        c->timeout_usec = 0;                   /* what began it may take hours; to say how it stands may not */
         sigemptyset(&ctrl_c);
         sigaddset(&ctrl_c, SIGINT);
         (void) sigprocmask(SIG_BLOCK, &ctrl_c, &was);
