@@ -101,7 +101,7 @@ int early_join(const char *dir, const struct trail_recovery *from, early_append 
                 return -ENAMETOOLONG;
         r = reader_open(path, &reader);
         if (r >= 0)
-                r = trail_verify(path, report);
+                r = trail_verify_still(path, report);
         if (r >= 0) {
                 j.n_problems = report->n_problems;
                 if (j.n_problems > 0)

@@ -94,7 +94,7 @@ static int copy(struct privacy *p, const char *path, struct trail *t, struct aud
 
 static int begin(struct privacy *p, const char *path, struct trail *t, struct audit_message_record *m) {
         _cleanup_(freep) struct trail_report *report = malloc(sizeof(*report));
-        int r = report ? trail_verify(path, report) : -ENOMEM;
+        int r = report ? trail_verify_still(path, report) : -ENOMEM;
 
         if (r < 0)
                 return r;

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #define PATIENCE_USEC (1 * USEC_PER_SEC)   /* with a line that is being written */
+#define WAITS_MAX 64u                      /* in all: whoever goes on writing such lines is not waited for */
 
 const char *trail_problem_to_string(enum trail_problem_kind k) {
         static const char *const names[] = {
@@ -322,13 +323,14 @@ static void judge_epochs(struct walk *w) {
 }
 
 /* At the end of the file that is written to, in the middle of a line: write(2) may not be through. True if there is more now; *until: 0 for
- * a line that nobody has waited for. */
-static bool comes_more(struct reader *r, uint64_t *until_usec) {
+ * a line that nobody has waited for; *waits: that are left. */
+static bool comes_more(struct reader *r, uint64_t *until_usec, unsigned *waits) {
         uint64_t now = now_boottime_usec();
         int k;
 
-        if (reader_partial(r) == 0 || reader_segment(r) > 0)
+        if (*waits == 0 || reader_partial(r) == 0 || reader_segment(r) > 0)
                 return false;
+        (*waits)--;
         if (*until_usec == 0)
                 *until_usec = now + PATIENCE_USEC;
         if (now >= *until_usec)
@@ -337,18 +339,7 @@ static bool comes_more(struct reader *r, uint64_t *until_usec) {
         return k > 0 || k == -EINTR;
 }
 
-int trail_verify(const char *path, struct trail_report *ret) {
-        _cleanup_(epochs_freep) struct epochs *e = NULL;
-        int r = epochs_new(&e);
-
-        return r < 0 ? r : trail_verify_seals(path, e, ret);
-}
-
-int trail_verify_seals(const char *path, struct epochs *epochs, struct trail_report *ret) {
-        return trail_verify_each(path, epochs, NULL, NULL, ret);
-}
-
-int trail_verify_each(const char *path, struct epochs *epochs, trail_each each, void *user, struct trail_report *ret) {
+static int verify(const char *path, struct epochs *epochs, trail_each each, void *user, unsigned waits, struct trail_report *ret) {
         _cleanup_(reader_freep) struct reader *r = NULL;
         _cleanup_(walk_done) struct walk w = { .report = ret, .epochs = epochs, .each = each, .user = user };
         uint64_t until_usec = 0;
@@ -365,7 +356,7 @@ int trail_verify_each(const char *path, struct epochs *epochs, trail_each each, 
                 size_t size;
 
                 e = reader_next_line(r, &line, &size);
-                if (e == 0 && comes_more(r, &until_usec))
+                if (e == 0 && comes_more(r, &until_usec, &waits))
                         continue;
                 if (e == 0)
                         break;
@@ -389,4 +380,26 @@ int trail_verify_each(const char *path, struct epochs *epochs, trail_each each, 
         ret->early_open = w.early_open ? w.early_sequence : 0;
         memcpy(ret->head, w.hash, sizeof(ret->head));
         return 0;
+}
+
+int trail_verify(const char *path, struct trail_report *ret) {
+        _cleanup_(epochs_freep) struct epochs *e = NULL;
+        int r = epochs_new(&e);
+
+        return r < 0 ? r : trail_verify_seals(path, e, ret);
+}
+
+int trail_verify_still(const char *path, struct trail_report *ret) {
+        _cleanup_(epochs_freep) struct epochs *e = NULL;
+        int r = epochs_new(&e);
+
+        return r < 0 ? r : verify(path, e, NULL, NULL, 0, ret);
+}
+
+int trail_verify_seals(const char *path, struct epochs *epochs, struct trail_report *ret) {
+        return trail_verify_each(path, epochs, NULL, NULL, ret);
+}
+
+int trail_verify_each(const char *path, struct epochs *epochs, trail_each each, void *user, struct trail_report *ret) {
+        return verify(path, epochs, each, user, WAITS_MAX, ret);
 }

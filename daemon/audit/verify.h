@@ -53,11 +53,15 @@ struct trail_report {
 
 /* Verifies a whole trail, all its files, and the early trails that were joined to it: each such record is written again as
  * it stood there, and has to have the hash and the predecessor that it had there. Without keys the seals are not looked at,
- * only whether they are there. Returns 0 when it could be read (problems are in the report: n_problems == 0 means that it
+ * only whether they are there. A last line that is being written is waited for, and its writer no more often than 64 times.
+ * Returns 0 when it could be read (problems are in the report: n_problems == 0 means that it
  * holds), or -ENOENT, -ENOMEM, -EIO, and what open(2), read(2) and secret_new() say. */
 int trail_verify(const char *path, struct trail_report *ret);
 
-/* The same with an auditor's keys; epochs: new but for them, and afterwards it has what was met. */
+/* The same of one that nobody writes any more: a line without an end is not waited for. */
+int trail_verify_still(const char *path, struct trail_report *ret);
+
+/* The same as the first with an auditor's keys; epochs: new but for them, and afterwards it has what was met. */
 int trail_verify_seals(const char *path, struct epochs *epochs, struct trail_report *ret);
 
 /* What else is to be done with each record and the hash that its bytes have; what it returns below 0 ends the verification. */

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -23,7 +24,15 @@ static char dir[64], early_dir[80], real_dir[80], real_path[128], early_path[128
 static struct audit_message_record message;
 static struct trail_report report;
 
+static unsigned waits;
+
+int poll(struct pollfd *p _unused_, nfds_t n _unused_, int timeout _unused_) {
+        waits++;
+        return 0;
+}
+
 static int setup(void **state _unused_) {
+        waits = 0;
         strcpy(dir, "/tmp/test-early.XXXXXX");
         assert_non_null(mkdtemp(dir));
         snprintf(early_dir, sizeof(early_dir), "%s/early", dir);
@@ -260,6 +269,27 @@ static void test_changed(void **state _unused_) {
         assert_int_equal(report.problems[0].kind, TRAIL_CHANGED);
 }
 
+/* Nobody writes it any more: what has no end will get none, and recording does not wait for it. */
+static void test_torn(void **state _unused_) {
+        struct trail_recovery recovery;
+        struct early_join j;
+        struct trail *t;
+        FILE *f;
+
+        write_early(5);
+        f = fopen(early_path, "a");
+        assert_non_null(f);
+        fputs("\n{", f);
+        fclose(f);
+        t = open_trail(real_dir, &recovery);
+        budget = 100;
+        j = join(t, &recovery, 0);
+        assert_int_equal(waits, 0);
+        assert_int_equal(j.records, 5);
+        assert_int_equal(j.n_problems, 2);
+        trail_free(t);
+}
+
 /* Somebody wrote one that no trail takes: the others are joined, and it is said, also later. */
 static void test_refused(void **state _unused_) {
         struct trail_recovery recovery;
@@ -361,6 +391,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_interrupted, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_two_boots, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_changed, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_torn, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_left_out, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_never_closed, setup, teardown),

@@ -34,6 +34,7 @@ static struct audit_message_record message;
 static const char *rest[4];                /* of a line: written one after the other while somebody waits for it */
 static unsigned n_rest, waits;
 static bool is_silent;                     /* nothing comes, and nobody has to wait for that */
+static unsigned endless;                   /* so often a broken line comes and the beginning of the next, to whoever waits */
 
 int poll(struct pollfd *p, nfds_t n, int timeout) {
         int fd = open(path, O_WRONLY|O_APPEND);
@@ -44,6 +45,8 @@ int poll(struct pollfd *p, nfds_t n, int timeout) {
                 assert_int_equal(write_all(fd, rest[n_rest], strlen(rest[n_rest])), 0);
                 n_rest++;
         }
+        if (waits <= endless)
+                assert_int_equal(write_all(fd, "\n{", 2), 0);
         close(fd);
         return is_silent ? 0 : (int) syscall(SYS_poll, p, n, timeout);
 }
@@ -345,6 +348,26 @@ static void line_that_is_being_written_is_waited_for(void **state _unused_) {
         assert_int_equal(report.records, RECORDS - 1);
 }
 
+/* Whoever can write there writes more as often as somebody waits: that ends, and of a trail that nobody writes it does not begin. */
+static void nobody_is_kept_waiting(void **state _unused_) {
+        char *lines[RECORDS + 1];
+
+        read_lines(lines);
+        lines[RECORDS - 1][20] = 0;
+        write_lines(lines, RECORDS);
+        waits = 0;
+        endless = 1000;
+        verify();
+        assert_in_range(waits, 1, 64);
+        assert_true(report.n_problems > 1);
+        assert_int_equal(report.records, RECORDS - 1);
+        waits = 0;
+        assert_int_equal(trail_verify_still(path, &report), 0);
+        endless = 0;
+        assert_int_equal(waits, 0);
+        assert_true(report.n_problems > 1);
+}
+
 /* What was written and not synced when the power went may be zeros, as much as one commit and more. */
 static void long_torn_end_is_set_aside_alone(void **state _unused_) {
         static const off_t zeros[] = { 600 << 10, (1 << 20) + RECORD_LINE_MAX, 5 << 20 };
@@ -519,7 +542,7 @@ int main(void) {
                 TEST(removal_is_found),
                 TEST(removal_at_the_beginning_is_found), TEST(truncation_is_found), TEST(rewritten_end_is_found),
                 TEST(insertions_are_found), TEST(swap_is_found), TEST(broken_lines_are_found),
-                TEST(torn_end_is_found_and_repaired), TEST(line_that_is_being_written_is_waited_for),
+                TEST(torn_end_is_found_and_repaired), TEST(line_that_is_being_written_is_waited_for), TEST(nobody_is_kept_waiting),
                 TEST(long_torn_end_is_set_aside_alone), TEST(truncation_outlives_a_start), TEST(second_writer_is_refused),
                 TEST(full_disk_takes_back), TEST(missing_head_is_said), TEST(first_head_is_durable), TEST(fresh_trail_is_no_alarm),
                 TEST(following_sees_new_records),
