@@ -122,9 +122,10 @@ static int place_in_ring(const char *last, const char *name, uint64_t *ret) {
         return place && *place == '.' && parse_u64(place + 1, UINT64_MAX, ret) >= 0 ? 0 : -ENOENT;
 }
 
-int early_ring_written(const struct trail_recovery *r, const char *name, uint64_t *ret) {
+int early_ring_written(const struct trail_recovery *r, const char *name, uint64_t *ret, bool *ret_early) {
         int k = place_in_ring(r->ring, name, ret);
 
+        *ret_early = k < 0;
         return k < 0 ? place_in_ring(r->early_ring, name, ret) : k;
 }
 

@@ -38,8 +38,8 @@ int early_join(const char *dir, const struct trail_recovery *from, early_append 
                struct early_join *ret);
 
 /* Up to where the kernel's ring of that name is in the trail. Whoever can write to /run says what the early one has: its word counts only
- * where the trail has nothing of its own of that ring. Returns 0 or -ENOENT: nothing of it is known. */
-int early_ring_written(const struct trail_recovery *r, const char *name, uint64_t *ret);
+ * where the trail has nothing of its own of that ring (*ret_early: true). Returns 0 or -ENOENT: nothing of it is known. */
+int early_ring_written(const struct trail_recovery *r, const char *name, uint64_t *ret, bool *ret_early);
 
 /* Puts the early trail aside (joined.jsonl, for this boot). Returns 0 or -errno. */
 int early_done(const char *dir);

@@ -2,11 +2,11 @@
 #include "kernel.h"
 
 #include "describe.h"
-#include "early.h"
 #include "guard.h"
 #include "probes.h"
 #include "probes-old.h"
 #include "repeat.h"
+#include "skip.h"
 #include "who.h"
 #include "witness.h"
 #include "workloads.h"
@@ -16,7 +16,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define BATCH 256u                         /* events between two looks at the socket */
+#define BATCH SKIP_MAX                     /* events between two looks at the socket */
 #define HEARTBEAT_USEC (10 * USEC_PER_SEC)
 #define RETRY_USEC (1 * USEC_PER_SEC)      /* of a trail that does not take what the ring holds */
 #define END_USEC (2 * USEC_PER_SEC)        /* for what has been counted and not said, when it is about to stop */
@@ -290,17 +290,6 @@ static void check_echo(struct kernel *k) {
         k->echo_position = ring_produced(k->ring);
 }
 
-/* Steps over events that were written, but not taken out of the ring, before a kill: of no more than one batch is that true. What says more
- * says it so that what waits there stays unread. */
-static void skip_written(struct kernel *k, const struct trail_recovery *trail) {
-        uint64_t written;
-
-        if (early_ring_written(trail, probes_events_name(k->probes), &written) >= 0)
-                k->skipped = ring_skip(k->ring, written, BATCH);
-        if (k->skipped < 0)
-                log_alert("The trail says that it has more of the kernel's events than can be: none is passed over");
-}
-
 /* Its positions are not known here: an event may come twice. */
 static int drain_old(struct kernel *k, struct ring *old) {
         int n, r;
@@ -410,7 +399,7 @@ int kernel_new(sd_event *event, struct writer *writer, struct uses *uses, uint32
         if (r < 0)
                 log_info("The kernel's audit is not a second witness: %s", strerror(-r));
         writer_set_ring(writer, k->ring);
-        skip_written(k, trail);
+        k->skipped = skip_written(k->ring, probes_events_name(k->probes), trail, writer, &k->record);
         r = listen_to_ring(k, event);
         if (r < 0)
                 return r;

@@ -101,7 +101,6 @@ int ring_skip(struct ring *r, uint64_t written, unsigned max) {
                 return -ERANGE;
         }
         r->cursor = end;
-        ring_commit(r);
         return (int) n;
 }
 

@@ -32,8 +32,8 @@ void ring_give_back(struct ring *r, uint64_t position);
 /* What was handed out since the last commit comes again. */
 void ring_rewind(struct ring *r);
 
-/* Steps over the events up to the one at written. Returns how many, or -ERANGE: it is not in the ring yet, or there are more than max; then
- * none is. */
+/* Steps over the events up to the one at written; ring_commit() or ring_rewind() is next. Returns how many, or -ERANGE: it is not in the
+ * ring yet, or there are more than max; then none is. */
 int ring_skip(struct ring *r, uint64_t written, unsigned max);
 
 /* Where the next event will be put, and up to where they were taken out: what was there before one's own system call is

@@ -123,7 +123,7 @@ static void test_ring(void **state _unused_) {
         uint64_t written, sequence;
         struct early_join j;
         struct trail *t;
-        bool kept;
+        bool kept, is_early;
 
         write_early(7);
         t = open_trail(real_dir, &recovery);
@@ -134,20 +134,23 @@ static void test_ring(void **state _unused_) {
         t = open_trail(real_dir, &recovery);
         assert_string_equal(recovery.ring, "");
         assert_string_equal(recovery.early_ring, "boot.5");
-        assert_int_equal(early_ring_written(&recovery, "boot", &written), 0);
+        assert_int_equal(early_ring_written(&recovery, "boot", &written, &is_early), 0);
         assert_int_equal(written, 5);
-        assert_int_equal(early_ring_written(&recovery, "boo", &written), -ENOENT);
+        assert_true(is_early);
+        assert_int_equal(early_ring_written(&recovery, "boo", &written, &is_early), -ENOENT);
         audit_record_start(&message, "key_set", LOG_INFO, false);
         audit_record_add(&message, "ring", "boot.3");
         assert_int_equal(trail_append(t, &message, RECORD_KERNEL, NULL, &sequence), 0);
         assert_int_equal(trail_commit(t, true, &kept), 0);
         trail_free(t);
         t = open_trail(real_dir, &recovery);
-        assert_int_equal(early_ring_written(&recovery, "boot", &written), 0);
+        assert_int_equal(early_ring_written(&recovery, "boot", &written, &is_early), 0);
         assert_int_equal(written, 3);
+        assert_false(is_early);
         snprintf(recovery.early_ring, sizeof(recovery.early_ring), "boot.18446744073709551615");
-        assert_int_equal(early_ring_written(&recovery, "boot", &written), 0);
+        assert_int_equal(early_ring_written(&recovery, "boot", &written, &is_early), 0);
         assert_int_equal(written, 3);
+        assert_false(is_early);
         trail_free(t);
 }
 
