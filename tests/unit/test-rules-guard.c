@@ -126,8 +126,22 @@ static void nobody_is_known_just_behind_an_initramfs(void **state _unused_) {
         assert_int_equal(at(rules, RECORD_KERNEL, "guard_open", 19000, "exe", lsblk), RULE_RAW_OPEN);
 }
 
+/* A trail that is to keep events from being read; what a kill leaves, and a program that a kernel does not take, are each a part of life. */
+static void claims_about_the_ring(void **state _unused_) {
+        _cleanup_(rules_freep) struct rules *rules = NULL;
+
+        assert_int_equal(rules_new(NULL, &rules), 0);
+        assert_int_equal(at(rules, RECORD_DAEMON, "probes", 1000, "problem", "the trail says that it has more of the ring than can be"), RULE_GUARD);
+        assert_int_equal(at(rules, RECORD_DAEMON, "probes", 1000, "skipped", "12"), RULE_NONE);
+        assert_int_equal(at(rules, RECORD_DAEMON, "probes", 1000, "on_sysctl", "ENOENT"), RULE_NONE);
+        assert_int_equal(at(rules, RECORD_DAEMON, "lost", 1000, "count", "12"), RULE_LOST);
+}
+
 int main(void) {
-        const struct CMUnitTest tests[] = { cmocka_unit_test(each_is_judged), cmocka_unit_test(nobody_is_known_just_behind_an_initramfs) };
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(each_is_judged), cmocka_unit_test(nobody_is_known_just_behind_an_initramfs),
+                cmocka_unit_test(claims_about_the_ring),
+        };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

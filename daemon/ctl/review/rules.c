@@ -292,6 +292,9 @@ static int judge_daemon(struct rules *r, const struct record *record, enum rule 
                 *ret = RULE_RECOVERY;
         if (streq(record->event, "gap") && has(record, "reason", "key_lost"))
                 *ret = RULE_SEAL_LOST;
+        /* What waits in the ring was to be left unread; skipped is what a kill leaves */
+        if (streq(record->event, "probes") && record_field(record, "problem"))
+                *ret = RULE_GUARD;
         if (streq(record->event, "drill_ended") && !has(record, "result", "passed"))
                 *ret = RULE_DRILL_FAILED;
         if (streq(record->event, "audit_start"))
