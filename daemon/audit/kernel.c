@@ -19,7 +19,7 @@
 #define BATCH SKIP_MAX                     /* events between two looks at the socket */
 #define HEARTBEAT_USEC (10 * USEC_PER_SEC)
 #define RETRY_USEC (1 * USEC_PER_SEC)      /* of a trail that does not take what the ring holds */
-#define END_USEC (2 * USEC_PER_SEC)        /* for what has been counted and not said, when it is about to stop */
+#define END_USEC (2 * USEC_PER_SEC)        /* for each kind of what has been counted and not said, when it is about to stop */
 #define MANY 256u                          /* events in a second: from then on the ring is looked at only so often, so that */
 #define GATHER_USEC (100 * USEC_PER_MSEC)  /* what repeats itself is in it together, and becomes one record */
 
@@ -417,14 +417,12 @@ static void catch_up(struct kernel *k) {
 
 /* The counters may go with the machine, or with the programs, and nobody has said yet what they counted last. */
 void kernel_end(struct kernel *k) {
-        uint64_t until = now_boottime_usec() + END_USEC;
-
         catch_up(k);
         report_lost(k);
         report_missed(k);
-        guard_end(k->guard, until, &k->record);
+        guard_end(k->guard, now_boottime_usec() + END_USEC, &k->record);
         if (k->workloads)
-                workloads_end(k->workloads, k->who, k->uses, until, k->writer, &k->record);
+                workloads_end(k->workloads, k->who, k->uses, now_boottime_usec() + END_USEC, k->writer, &k->record);
 }
 
 /* The packages' removal: what happened until now is written, and that it is over. */

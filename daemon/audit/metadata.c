@@ -135,6 +135,23 @@ bool metadata_tell(int metadata_fd, uint64_t since_ns, struct writer *writer, st
         return would;
 }
 
+/* Those that stay are told by the next cmkd-audit, if the machine is there then. */
+static void say_late(int metadata_fd, struct writer *writer, struct audit_message_record *m) {
+        uint64_t count = 0;
+        struct cell c;
+
+        for (int r = bpf_map_get_next_key(metadata_fd, NULL, &c.key); r >= 0;
+             r = bpf_map_get_next_key(metadata_fd, &c.key, &c.key))
+                if (bpf_map_lookup_elem(metadata_fd, &c.key, &c.value) >= 0)
+                        count += c.value.more;
+        if (count == 0)
+                return;
+        audit_record_start(m, "lost", LOG_WARNING, false);
+        audit_record_add(m, "reason", "the end left no time for connections to the metadata service");
+        audit_record_addf(m, "count", "%" PRIu64, count);
+        (void) writer_say(writer, m);
+}
+
 void metadata_end(int metadata_fd, uint64_t until_usec, struct writer *writer, struct audit_message_record *record) {
         struct cell cells[BATCH];
         size_t n = BATCH;
@@ -142,8 +159,15 @@ void metadata_end(int metadata_fd, uint64_t until_usec, struct writer *writer, s
 
         while (n == BATCH && now_boottime_usec() < until_usec) {
                 n = gather(metadata_fd, has_more, UINT64_MAX, cells, &would);
-                for (size_t i = 0; i < n; i++)
+                for (size_t i = 0; i < n; i++) {
+                        if (now_boottime_usec() >= until_usec) {
+                                n = BATCH;
+                                break;
+                        }
                         if (!finish(metadata_fd, cells + i, writer, record))
                                 return;
+                }
         }
+        if (n == BATCH)
+                say_late(metadata_fd, writer, record);
 }

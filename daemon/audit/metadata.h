@@ -16,5 +16,5 @@ int metadata_allow(int units_fd, char *const *words);
  * since_ns: boot time. Returns whether one came after that which Mode=enforce would have refused. */
 bool metadata_tell(int metadata_fd, uint64_t since_ns, struct writer *writer, struct audit_message_record *record);
 
-/* Before an orderly end: the same of all, however young, until then (CLOCK_BOOTTIME). */
+/* Before an orderly end: the same of all, however young, until then (CLOCK_BOOTTIME); and how many there was no time for ("lost"). */
 void metadata_end(int metadata_fd, uint64_t until_usec, struct writer *writer, struct audit_message_record *record);

@@ -204,8 +204,9 @@ static bool is_late(const struct report *report) {
         return report->until_usec > 0 && now_boottime_usec() >= report->until_usec;
 }
 
-static void make_report(struct workloads *w, const struct report *report) {
-        size_t kept = 0;
+/* Returns how many there was no time for. */
+static size_t make_report(struct workloads *w, const struct report *report) {
+        size_t kept = 0, n_late = 0;
 
         for (size_t i = 0; i < w->n; i++) {
                 struct entry *e = w->entries + i;
@@ -215,12 +216,17 @@ static void make_report(struct workloads *w, const struct report *report) {
                         free(e->cgroup);
                         continue;
                 }
-                if (report->all && e->changed && !is_late(report))
-                        e->changed = say(e, NULL, false, report) < 0;
+                if (report->all && e->changed) {
+                        if (is_late(report))
+                                n_late++;
+                        else
+                                e->changed = say(e, NULL, false, report) < 0;
+                }
                 w->entries[kept++] = *e;
         }
         w->n = w->n_sorted = kept;
         w->n_removed = 0;
+        return n_late;
 }
 
 /* More cgroups than the map has room for: how much is not known of whom. */
@@ -248,7 +254,7 @@ void workloads_housekeep(struct workloads *w, struct who *who, const struct uses
 
         look(w, who);
         if (w->n_removed > 0 || report.all || report.ended)
-                make_report(w, &report);
+                (void) make_report(w, &report);
         if (report.ended)
                 w->ended_usec = now;
         if (!report.all)
@@ -262,8 +268,15 @@ void workloads_end(struct workloads *w, struct who *who, const struct uses *uses
         const struct report report = {
                 .all = true, .until_usec = until_usec, .who = who, .uses = uses, .writer = writer, .record = m,
         };
+        size_t n_late;
 
         look(w, who);
         report_rest(w, writer, m);
-        make_report(w, &report);
+        n_late = make_report(w, &report);
+        if (n_late == 0)
+                return;
+        audit_record_start(m, "lost", LOG_WARNING, false);
+        audit_record_add(m, "reason", "the end left no time for sums of reads and writes");
+        audit_record_addf(m, "count", "%zu", n_late);
+        (void) writer_say(writer, m);
 }

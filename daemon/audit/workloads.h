@@ -32,6 +32,7 @@ void workloads_removed(struct workloads *w, const char *dm_uuid, uint64_t bootti
 void workloads_housekeep(struct workloads *w, struct who *who, const struct uses *uses, struct writer *writer,
                          struct audit_message_record *m);
 
-/* Before an orderly end: of all that changed, whenever that was, until then (CLOCK_BOOTTIME). A shutdown takes the counters with it. */
+/* Before an orderly end: of all that changed, whenever that was, until then (CLOCK_BOOTTIME); and how many there was no time for ("lost").
+ * A shutdown takes the counters with it. */
 void workloads_end(struct workloads *w, struct who *who, const struct uses *uses, uint64_t until_usec, struct writer *writer,
                    struct audit_message_record *m);

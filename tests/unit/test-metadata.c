@@ -18,8 +18,9 @@
 #define CELLS 100u
 
 static struct { struct cmkd_asker key; struct cmkd_asked value; bool used; } cells[CELLS];
-static uint64_t seconds = 1000, counted;
+static uint64_t seconds = 1000, counted, passes;   /* passes: with each record */
 static unsigned n_said, fails_after;
+static char lost[32];                      /* how many, by the last record that says so */
 
 int clock_gettime(clockid_t clock _unused_, struct timespec *ret) {
         *ret = (struct timespec) { .tv_sec = (time_t) seconds };
@@ -70,7 +71,13 @@ int bpf_map_delete_elem(int fd _unused_, const void *key _unused_) { return 0; }
 int writer_say(struct writer *w _unused_, struct audit_message_record *m) {
         if (n_said == fails_after)
                 return -ENOSPC;
+        if (streq(m->event, "lost")) {
+                assert_string_equal(m->fields[1].name, "count");
+                snprintf(lost, sizeof(lost), "%s", m->fields[1].value);
+                return 0;
+        }
         n_said++;
+        seconds += passes;
         assert_string_equal(m->event, "guard_metadata_more");
         assert_string_equal(m->fields[0].name, "count");
         counted += strtoull(m->fields[0].value, NULL, 10);
@@ -88,7 +95,8 @@ static int begin(void **state _unused_) {
                 cells[i].used = true;
         }
         seconds = 1000;
-        n_said = counted = 0;
+        n_said = counted = passes = 0;
+        *lost = 0;
         fails_after = UINT32_MAX;
         return 0;
 }
@@ -111,12 +119,25 @@ static void said_at_an_end(void **state _unused_) {
 
         metadata_end(0, seconds * USEC_PER_SEC, NULL, &m);         /* no time left */
         assert_int_equal(n_said, 0);
+        assert_string_equal(lost, "180");
+        *lost = 0;
         metadata_end(0, (seconds + 1) * USEC_PER_SEC, NULL, &m);
         assert_int_equal(n_said, 90);
         assert_int_equal(counted, 180);
         assert_int_equal(find(&cells[9].key), 9);
         metadata_end(0, (seconds + 1) * USEC_PER_SEC, NULL, &m);
         assert_int_equal(n_said, 90);
+        assert_string_equal(lost, "");
+}
+
+/* It goes by while they are said: the rest is a number. */
+static void late_ones_are_counted(void **state _unused_) {
+        struct audit_message_record m;
+
+        passes = 1;
+        metadata_end(0, (seconds + 30) * USEC_PER_SEC, NULL, &m);
+        assert_int_equal(counted, 2 * 30);
+        assert_string_equal(lost, "120");
 }
 
 static void full_trail_keeps_nobody(void **state _unused_) {
@@ -133,7 +154,7 @@ static void full_trail_keeps_nobody(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup(said_a_minute_later, begin), cmocka_unit_test_setup(said_at_an_end, begin),
-                cmocka_unit_test_setup(full_trail_keeps_nobody, begin),
+                cmocka_unit_test_setup(late_ones_are_counted, begin), cmocka_unit_test_setup(full_trail_keeps_nobody, begin),
         };
 
         return cmocka_run_group_tests_name("metadata", tests, NULL, NULL);

@@ -223,8 +223,12 @@ static void test_end(void **state _unused_) {
         assert_int_equal(n_said, 0);
         uses_map(0, 20);
         n_said = 0;
-        workloads_end(w, NULL, &none, seconds * USEC_PER_SEC, NULL, &m);
-        assert_int_equal(n_said, 0);
+        workloads_end(w, NULL, &none, 1, NULL, &m);
+        assert_int_equal(n_said, 1);       /* no time left: how many are not told */
+        assert_string_equal(said[0].event, "lost");
+        assert_non_null(strstr(field(said, "reason"), "reads and writes"));
+        assert_string_equal(field(said, "count"), "2");
+        n_said = 0;
         workloads_end(w, NULL, &none, (seconds + 1) * USEC_PER_SEC, NULL, &m);
         assert_int_equal(n_said, 2);
         check(0, 1, "120", "");
