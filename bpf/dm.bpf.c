@@ -3,8 +3,8 @@
 /* dm_mod: control calls, and opens of decrypted devices (mounts included, which lsm/file_open would not see).
  *
  * The handlers of dm-ioctl.c all are int f(struct file *, struct dm_ioctl *, size_t), and fexit finds in the dm_ioctl
- * what they filled in: name, uuid and number of the mapping. What follows data_start may hold a key: of it only a
- * target's type, a new name or the first word of a message is ever read. */
+ * what they filled in: name, uuid and number of the mapping; table_status and target_message also where their answer is (data_start).
+ * What follows data_start may hold a key: of it only a target's type, a new name or the first word of a message is ever read. */
 
 #include "guard.h"
 
@@ -159,22 +159,46 @@ int on_dev_rename(__u64 *ctx) {
         return 0;
 }
 
+/* The first word of the message that a thread sends: at the handler's exit data_start is another, where its answer goes. */
+struct {
+        __uint(type, BPF_MAP_TYPE_LRU_HASH);
+        __uint(max_entries, 1024);
+        __type(key, __u64);
+        __type(value, char[CMKD_TARGET_SIZE]);
+} messages SEC(".maps");
+
 /* "key set HEX" holds the key: nothing behind the first word leaves the stack. The size of word bounds what is read. Words end at any white
  * space of the kernel's, which has 0xa0 too: at whatever is not a plain character. */
-SEC("fexit/target_message")
+SEC("fentry/target_message")
 int on_target_message(__u64 *ctx) {
-        struct dm_ioctl *p = param_of(ctx);
-        struct cmkd_event *e = dm_begin(ctx, CMKD_DM_MESSAGE, p);
-        char word[CMKD_TARGET_SIZE] = "";
+        char word[CMKD_TARGET_SIZE] = "", first[CMKD_TARGET_SIZE] = "";
+        __u64 id = bpf_get_current_pid_tgid();
 
-        if (!e)
-                return 0;
-        READ_DATA(word, ctx, p, DM_MESSAGE_OFFSET);
+        READ_DATA(word, ctx, param_of(ctx), DM_MESSAGE_OFFSET);
 #pragma unroll
         for (unsigned i = 0; i < sizeof(word) - 1; i++) {
                 if ((__s8) word[i] <= ' ')
                         break;
-                e->text[i] = word[i];
+                first[i] = word[i];
+        }
+        bpf_map_update_elem(&messages, &id, first, BPF_ANY);
+        return 0;
+}
+
+SEC("fexit/target_message")
+int on_target_message_done(__u64 *ctx) {
+        struct cmkd_event *e = dm_begin(ctx, CMKD_DM_MESSAGE, param_of(ctx));
+        __u64 id = bpf_get_current_pid_tgid();
+        char *word;
+
+        if (!e) {
+                bpf_map_delete_elem(&messages, &id);
+                return 0;
+        }
+        word = bpf_map_lookup_elem(&messages, &id);
+        if (word) {
+                __builtin_memcpy(e->text, word, CMKD_TARGET_SIZE);
+                bpf_map_delete_elem(&messages, &id);
         }
         event_send(e);
         return 0;
