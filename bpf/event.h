@@ -45,7 +45,7 @@ enum cmkd_event_kind {
         /* use of a decrypted device */
         CMKD_VOLUME_OPEN,
         /* somebody works against the recording itself */
-        CMKD_GUARD_UMOUNT,       /* of a bpffs */
+        CMKD_GUARD_UMOUNT,       /* of a bpffs; CMKD_HOW_OURS: in a unit of ours, too */
         CMKD_GUARD_SIGNAL,       /* to one of our processes: number; target, other_pid: which */
         CMKD_GUARD_PTRACE,       /* of one: attached to, or its memory opened */
         CMKD_GUARD_SYSCTL,       /* kernel.ftrace_enabled, which would switch all of this off */

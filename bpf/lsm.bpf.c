@@ -51,15 +51,21 @@ SEC("lsm/sb_umount")
 int on_sb_umount(__u64 *ctx) {
         struct vfsmount *mnt = (struct vfsmount *) ctx[0];
         bool takes_along = ((int) ctx[1] & MNT_DETACH) && is_above_pins(mnt);
+        struct task_struct *task = (void *) bpf_get_current_task();
         struct cmkd_event *e;
+        bool is_own;
         __u32 how;
 
         if ((!takes_along && BPF_CORE_READ(mnt, mnt_sb, s_magic) != BPF_FS_MAGIC) || !is_in_initial_user_ns())
                 return 0;
         how = judge(true);
+        is_own = is_ours(task) && is_at_home(task);        /* in a teardown: who holds the volume may have a bpffs of his own */
         e = event_begin(CMKD_GUARD_UMOUNT);
-        if (e)
+        if (e) {
+                if (is_own)
+                        e->how |= CMKD_HOW_OURS;
                 send_judged(e, how);
+        }
         return answer(how);
 }
 

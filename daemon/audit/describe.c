@@ -162,6 +162,9 @@ static void add_guard(struct audit_message_record *m, const struct cmkd_event *e
         case CMKD_GUARD_MOUNT:
                 audit_record_add(m, "point", e->text);
                 break;
+        case CMKD_GUARD_UMOUNT:
+                audit_record_add(m, "own", e->how & CMKD_HOW_OURS ? "yes" : NULL);
+                break;
         case CMKD_GUARD_METADATA:
                 audit_record_add(m, "address", e->text);
                 audit_record_addf(m, "port", "%d", e->number);

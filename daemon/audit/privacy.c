@@ -55,7 +55,7 @@ static const struct { const char *name; void (*form)(struct form *, const char *
         { "key_size", form_number }, { "key_serial", form_number }, { "need", form_words }, { "to", form_process },
         { "signal", form_number }, { "pin", form_ours }, { "map", form_ours }, { "program", form_ours }, { "module", form_ours },
         { "foreign", form_words }, { "address", form_metadata }, { "port", form_number }, { "allowed", form_words },
-        { "refused", form_words }, { "ring", form_ring }, { "covered", form_number },
+        { "refused", form_words }, { "own", form_words }, { "ring", form_ring }, { "covered", form_number },
         { "missing", form_number }, { "loaded", form_words }, { "pins", form_number }, { "detached", form_words },
         { "skipped", form_number }, { "clean", form_number }, { "confirm_within", form_number }, { "place", form_ours }, { "file", form_ours },
         { "verified", form_words }, { "role", form_words }, { "read_bytes", form_number }, { "written_bytes", form_number }, { "reads", form_number },

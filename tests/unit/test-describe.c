@@ -72,6 +72,11 @@ static void what_was_touched(void **state _unused_) {
         has("program", "on_sysctl");
         describe(&(struct cmkd_event) { .kind = CMKD_GUARD_CONNECT, .text = "/run/cmkd/breaker.sock" });
         has("socket", "/run/cmkd/breaker.sock");
+        describe(&(struct cmkd_event) { .kind = CMKD_GUARD_UMOUNT, .how = CMKD_HOW_REFUSED });
+        has_not("own");
+        describe(&(struct cmkd_event) { .kind = CMKD_GUARD_UMOUNT, .how = CMKD_HOW_REFUSED|CMKD_HOW_OURS });
+        has("own", "yes");
+        has("refused", "yes");
         describe(&(struct cmkd_event) { .kind = CMKD_GUARD_MOUNT, .text = "cmkd" });
         has("point", "cmkd");
         describe(&(struct cmkd_event) { .kind = CMKD_GUARD_METADATA, .text = "169.254.169.254", .number = 80, .how = CMKD_HOW_WOULD });

@@ -372,9 +372,10 @@ static enum rule judge_unknown(struct rules *r, const struct record *record) {
 }
 
 /* PID 1 stops our units by a signal, as it does every one. "by" is a path and a control group's name, which root can give to what he likes:
- * of our own programs' files the kernel sends none of these, but for the unmount, which it hears of from everybody. */
+ * of our own programs' files the kernel sends none of these, but for the unmount, of which it says so itself. */
 static enum rule judge_guard(struct rules *r, const struct record *record) {
-        if (has(record, "pid", "1") || (has(record, "by", "cmkd") && (streq(record->event, "guard_umount") || !is_told(r, record))))
+        if (has(record, "pid", "1") || (has(record, "by", "cmkd") && !is_told(r, record)) ||
+            (streq(record->event, "guard_umount") && has(record, "own", "yes")))
                 return RULE_NONE;
         if ((streq(record->event, "guard_open") || streq(record->event, "guard_table")) && !has(record, "refused", "yes"))
                 return judge_unknown(r, record);
