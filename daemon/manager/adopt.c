@@ -6,6 +6,7 @@
 #include <syslog.h>
 #include <systemd/sd-daemon.h>
 
+#include "adopted-lease.h"
 #include "automatic.h"
 #include "common/log.h"
 #include "cut-mark.h"
@@ -101,43 +102,6 @@ static void record(struct volume *v, const char *event, uint8_t priority, const 
         free(r);
 }
 
-/* Not later than the last yes that was written down: a pause moves the deadline, not the lease. */
-static struct instant before_deadline(const struct breaker_slot *s, uint64_t span, struct instant written) {
-        struct instant i = instant_now();
-
-        if (s->deadline_boottime_usec > 0)
-                i.boottime_usec = s->deadline_boottime_usec > span ? s->deadline_boottime_usec - span : 0;
-        if (s->deadline_realtime_usec > 0)
-                i.realtime_usec = s->deadline_realtime_usec > span ? s->deadline_realtime_usec - span : 0;
-        if (written.boottime_usec > 0) {
-                i.boottime_usec = MIN_OF(i.boottime_usec, written.boottime_usec);
-                i.realtime_usec = MIN_OF(i.realtime_usec, written.realtime_usec);
-        }
-        return i;
-}
-
-/* When the breaker knows a deadline, the lease began lease + grace before it. When it knows none (silence is only reported,
- * or it is as new as we are) the mark says when the last yes was; without one the lease begins now: the key is polled at
- * once, and from here on the breaker holds the deadline. */
-static struct instant lease_start(const struct candidate *c, const struct volume *v) {
-        const struct policy *p = &v->policy;
-        struct instant i = instant_now();
-
-        if (v->state == VOLUME_HELD) {
-                /* The deadline is the hold's. There was no yes since it began; the key is wiped, little depends on how long ago one was. */
-                uint64_t ago = i.boottime_usec - MIN_OF(i.boottime_usec, v->lease.since.boottime_usec) + 1;
-
-                i.boottime_usec -= MIN_OF(i.boottime_usec, ago);
-                i.realtime_usec -= MIN_OF(i.realtime_usec, ago);
-                return i;
-        }
-        if (c->facts.has_slot)
-                return before_deadline(&c->slot, p->lease_usec + p->grace_usec + LEASE_BREAKER_USEC, c->mark.issued);
-        if (c->facts.mark == OPEN_MARK_RELEASED || (c->facts.mark == OPEN_MARK_ATTACHED && c->mark.issued.boottime_usec > 0))
-                return c->mark.issued;
-        return i;
-}
-
 /* A hold that policy made has a deadline, HoldSec after it began; an operator's has none, and stays an operator's. */
 static void adopt_held(const struct candidate *c, struct volume *v) {
         uint64_t span = v->policy.hold_usec + LEASE_BREAKER_USEC, deadline = c->slot.deadline_boottime_usec;
@@ -196,6 +160,11 @@ static void keep_without_key(const struct candidate *c, struct volume *v, const 
                 cut_now(v, v->role == ROLE_OS ? v->policy.on_unreachable : ACTION_CUT, CAUSE_EXPIRED, why);
 }
 
+/* The lease that it is of: what was given out has that of its mark. */
+static const struct breaker_slot *deadline_of(const struct candidate *c) {
+        return c->facts.has_slot && c->facts.at_start ? &c->slot : NULL;
+}
+
 static void adopt_open(struct candidate *c, struct volume *v, const struct disk_reply *y) {
         bool released = v->released, held = y->flags & DISK_FLAG_SUSPENDED;
         char buf[600];
@@ -223,7 +192,7 @@ static void adopt_open(struct candidate *c, struct volume *v, const struct disk_
         v->taken_over = false;
         v->breaker_set |= c->facts.has_slot;
         if (!released)
-                wrap_mark_adopt(v, lease_start(c, v));
+                wrap_mark_adopt(v, adopted_lease_yes(&c->mark), adopted_lease_began(v, &c->mark, deadline_of(c)));
         key_evaluate_volume(v);
         wraps_schedule(v);
 }

@@ -163,9 +163,10 @@ static uint64_t left_sec(struct instant begin, uint64_t span_usec) {
 /* With several keys of the one that the volume's lease depends on; one that was never granted has no proof. */
 static uint64_t since_proof_sec(const struct volume *v, struct instant begin) {
         for (unsigned i = 0; i < v->n_wraps; i++) {
-                const struct key *k = v->wraps[i]->key;
+                const struct lease_key k = wrap_lease_key(v->wraps[i]);
+                struct instant granted;
 
-                if (k && k->track.has_grant && k->track.granted.boottime_usec == begin.boottime_usec)
+                if (lease_key_granted(&k, &granted) && granted.boottime_usec == begin.boottime_usec)
                         return (now_boottime_usec() - begin.boottime_usec) / USEC_PER_SEC;
         }
         return UINT64_MAX;
@@ -214,9 +215,10 @@ static const char *secret_text(const struct key *k, char buf[static STORED_NAME_
 static int append_wrap(sd_bus_message *m, const struct wrap *w, const struct policy *p) {
         char secret[STORED_NAME_SIZE];
         const struct key *k = w->key;
-        bool granted = k && k->track.has_grant;
+        const struct lease_key l = wrap_lease_key(w);
         /* with Revoke=all who was never granted has no lease */
-        struct instant begin = granted ? k->track.granted : p->revoke == REVOKE_ANY ? w->begun : (struct instant) {};
+        struct instant begin = p->revoke == REVOKE_ANY ? w->begun : (struct instant) {};
+        bool granted = lease_key_granted(&l, &begin);
         uint64_t since = granted ? (now_boottime_usec() - begin.boottime_usec) / USEC_PER_SEC : UINT64_MAX;
 
         return sd_bus_message_append(m, "a{sv}", 8, "Key", "s", w->uri, "Vault", "s", k ? k->vault : "",

@@ -39,7 +39,7 @@ void key_track_adopt(struct key_track *k, struct instant granted) {
         if (k->n_granted > 0)
                 return;
         granted = instant_earlier(granted, k->looked);
-        k->granted = k->has_grant ? instant_earlier(granted, k->granted) : granted;
+        k->granted = k->has_grant ? instant_later(granted, k->granted) : granted;
         k->has_grant = k->worked = true;
         if (k->state == KEY_UNKNOWN)
                 k->state = KEY_SILENT;

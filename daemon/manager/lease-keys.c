@@ -9,6 +9,15 @@ static const struct key_track *track_of(const struct lease_key *k) {
         return k->track ? k->track : &silent_for_ever;
 }
 
+bool lease_key_granted(const struct lease_key *k, struct instant *ret) {
+        const struct key_track *t = track_of(k);
+        bool adopted = t->n_granted == 0 && k->adopted.boottime_usec > 0;
+
+        if (t->has_grant)
+                *ret = adopted ? instant_earlier(t->granted, k->adopted) : t->granted;
+        return t->has_grant;
+}
+
 static bool says_no(const struct key_track *t) {
         return t->revoked_sure || t->denied_sure;
 }
@@ -19,14 +28,11 @@ static bool has_bad_news(const struct key_track *t) {
 
 /* From when this key's silence counts. False: it never said yes, and nobody else did. */
 static bool counts_from(const struct lease_key *k, bool others_granted, struct instant *ret) {
-        const struct key_track *t = track_of(k);
-
-        if (t->has_grant)
-                *ret = t->granted;
-        else if (others_granted && k->begun.boottime_usec > 0)
-                *ret = k->begun;
-        else
+        if (lease_key_granted(k, ret))
+                return true;
+        if (!others_granted || k->begun.boottime_usec == 0)
                 return false;
+        *ret = k->begun;
         return true;
 }
 
@@ -38,10 +44,10 @@ static bool is_spent(const struct lease_key *k, const struct policy *p, bool oth
 
 /* The owner has said yes again since then, and that is still fresh. */
 static bool is_granted_since(const struct lease_key *k, struct instant since, const struct policy *p, struct instant now) {
-        const struct key_track *t = track_of(k);
+        struct instant granted;
 
-        return t->has_grant && !has_bad_news(t) && instant_is_older(since, t->granted) &&
-               instant_elapsed(t->granted, now) < p->lease_usec;
+        return lease_key_granted(k, &granted) && !has_bad_news(track_of(k)) && instant_is_older(since, granted) &&
+               instant_elapsed(granted, now) < p->lease_usec;
 }
 
 static void add_up_any(const struct lease_keys *k, struct instant since, const struct policy *p, struct instant now,
@@ -82,12 +88,12 @@ static void add_up_all(const struct lease_keys *k, struct instant since, const s
         }
         s->denied = s->denied && all_say_no;
         for (unsigned i = 0; i < k->n; i++) {
-                const struct key_track *t = track_of(k->keys + i);
+                struct instant granted;
 
-                if (!t->has_grant || (says_no(t) && !all_say_no))
+                if (!lease_key_granted(k->keys + i, &granted) || (says_no(track_of(k->keys + i)) && !all_say_no))
                         continue;
-                if (!s->has_lease || instant_elapsed(t->granted, now) < instant_elapsed(s->lease, now))
-                        s->lease = t->granted;
+                if (!s->has_lease || instant_elapsed(granted, now) < instant_elapsed(s->lease, now))
+                        s->lease = granted;
                 s->has_lease = true;
         }
 }

@@ -24,6 +24,9 @@ struct lease_sum {
         bool granted;                   /* what was done to the volume can be undone */
 };
 
+/* Whether its owner has said yes, and from when this volume's lease by that key counts. */
+bool lease_key_granted(const struct lease_key *k, struct instant *ret);
+
 /* since: what is to be undone began then. */
 void lease_keys_add_up(const struct lease_keys *k, struct instant since, const struct policy *p, struct instant now,
                        struct lease_sum *ret);

@@ -97,7 +97,7 @@ struct key_track {
         struct instant denied_first;    /* the first DENIED with a fresh token since the last grant */
         uint32_t n_denied;              /* DENIED with a fresh token since then */
         uint32_t n_throttled;           /* in a row: the back-off */
-        uint64_t n_polls, n_granted;    /* for status */
+        uint64_t n_polls, n_granted;    /* by this process */
         bool asking;                    /* a poll is under way */
         struct instant asked;
         struct instant looked;          /* the clocks at the last look */
@@ -109,8 +109,8 @@ struct key_track {
  * "worked". Polls are due at once. */
 void key_track_init(struct key_track *k, bool proven, struct instant now);
 
-/* After a restart of the manager: the lease as it was (from the breaker's slot: deadline - lease - grace -
- * LEASE_BREAKER_USEC), so that restarting never extends one. Ignored once this process has seen a grant itself. */
+/* After a restart of the manager: the last yes that one of its volumes knows of; the latest counts. What each volume's own lease began
+ * with stays with it (struct lease_key). Ignored once this process has seen a grant itself. */
 void key_track_adopt(struct key_track *k, struct instant granted);
 
 /* A poll was sent. */
@@ -176,6 +176,7 @@ bool lease_cause_is_undone(enum lease_cause c);
 struct lease_key {
         const struct key_track *track;   /* NULL: nobody may be asked, so that it is silent for ever */
         struct instant begun;            /* until there is a grant its silence counts from there; zero: from for ever */
+        struct instant adopted;          /* until this process has heard a yes this volume's lease began no later; zero: not known */
 };
 
 struct lease_keys {

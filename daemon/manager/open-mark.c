@@ -38,9 +38,10 @@ void open_mark_granted(const struct volume *v) {
         if (v->state != VOLUME_ATTACHED)
                 return;
         issued = wraps_lease_begin(v);
-        if (issued.boottime_usec == 0) {
+        if (!wraps_have_heard(v)) {
                 open_mark_read(v->uuid, &before);
-                issued = before.issued;
+                if (before.issued.boottime_usec > 0 || issued.boottime_usec == 0)
+                        issued = before.issued;
         }
         write_mark(v, OPEN_MARK_ATTACHED, issued);
         wrap_mark_update(v);

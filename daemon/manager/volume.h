@@ -59,6 +59,7 @@ struct wrap {
         struct key *key;                   /* NULL: nobody may be asked */
         char uri[KEY_URI_MAX];             /* with version, as the token has it */
         struct instant begun;              /* while the key has no grant: its silence counts from there */
+        struct instant adopted;            /* of the lease that an earlier manager left (struct lease_key); zero: none */
 };
 
 /* mount-watch.h */

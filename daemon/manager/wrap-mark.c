@@ -5,6 +5,7 @@
 
 #include "common/log.h"
 #include "key.h"
+#include "lease-keys.h"
 #include "wrap.h"
 
 #define DIRECTORY "/run/cmkd/wraps"
@@ -45,8 +46,9 @@ int wrap_mark_parse(const char *text, struct wrap_mark_line ret[static DISK_WRAP
 }
 
 static size_t format_line(const struct wrap *w, char *buf, size_t size) {
-        bool granted = w->key && w->key->track.has_grant;
-        struct instant at = granted ? w->key->track.granted : w->begun;
+        const struct lease_key k = wrap_lease_key(w);
+        struct instant at = w->begun;
+        bool granted = lease_key_granted(&k, &at);
 
         if (at.boottime_usec == 0)
                 return 0;
@@ -104,7 +106,17 @@ void wrap_mark_apply(struct volume *v) {
         }
 }
 
-void wrap_mark_adopt(struct volume *v, struct instant otherwise) {
+/* What is no yes of which is known for sure says nothing about the key that another volume knows better. */
+static void adopt(struct wrap *w, struct instant yes, struct instant began) {
+        if (yes.boottime_usec > 0)
+                key_track_adopt(&w->key->track, yes);
+        else if (!w->key->track.has_grant)
+                key_track_adopt(&w->key->track, began);
+        w->adopted = began;
+        w->adopted.boottime_usec = MAX_OF(began.boottime_usec, 1u);
+}
+
+void wrap_mark_adopt(struct volume *v, struct instant yes, struct instant began) {
         struct wrap_mark_line lines[DISK_WRAPS_MAX];
         unsigned n = v->n_wraps > 1 ? read_mark(v, lines) : 0;
 
@@ -115,6 +127,6 @@ void wrap_mark_adopt(struct volume *v, struct instant otherwise) {
                 if (l && !l->granted)
                         w->begun = l->at;
                 else if (w->key)
-                        key_track_adopt(&w->key->track, l ? l->at : otherwise);
+                        adopt(w, l ? l->at : yes, l ? l->at : began);
         }
 }

@@ -30,6 +30,7 @@ void wrap_mark_update(const struct volume *v);
  * that it began, else from now. */
 void wrap_mark_apply(struct volume *v);
 
-/* A volume that was open before this manager was: its keys' leases are what the mark says; for a key that it does not
- * name, `otherwise` is used. */
-void wrap_mark_adopt(struct volume *v, struct instant otherwise);
+/* A volume that was open before this manager was: its keys' last yes was when the mark says, for a key that it does not name
+ * `yes` (zero: that is not known), and its lease goes on from there. Where that is another instant it goes on from `began`; what other
+ * volumes of the key have of it is their business. */
+void wrap_mark_adopt(struct volume *v, struct instant yes, struct instant began);

@@ -86,6 +86,7 @@ int wraps_bind(struct volume *v, const struct wrap_choice *c, bool strict, char 
                         return r;
                 }
                 fresh[i]->begun = known ? known->begun : (struct instant) {};
+                fresh[i]->adopted = known ? known->adopted : (struct instant) {};
                 wraps[i] = fresh[i];
         }
         for (unsigned i = 0; i < v->n_wraps; i++) {
@@ -118,12 +119,21 @@ void wraps_tighten(const struct volume *v, struct policy *p) {
                         policy_tighten(p, &v->wraps[i]->key->attributes.floors);
 }
 
+bool wraps_have_heard(const struct volume *v) {
+        for (unsigned i = 0; i < v->n_wraps; i++)
+                if (v->wraps[i]->key && v->wraps[i]->key->track.n_granted > 0)
+                        return true;
+        return false;
+}
+
+struct lease_key wrap_lease_key(const struct wrap *w) {
+        return (struct lease_key) { .track = w->key ? &w->key->track : NULL, .begun = w->begun, .adopted = w->adopted };
+}
+
 void wraps_lease_keys(const struct volume *v, struct lease_keys *ret) {
         *ret = (struct lease_keys) { .n = v->n_wraps };
         for (unsigned i = 0; i < v->n_wraps; i++)
-                ret->keys[i] = (struct lease_key) {
-                        .track = v->wraps[i]->key ? &v->wraps[i]->key->track : NULL, .begun = v->wraps[i]->begun,
-                };
+                ret->keys[i] = wrap_lease_key(v->wraps[i]);
 }
 
 struct instant wraps_lease_begin(const struct volume *v) {

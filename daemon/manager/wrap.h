@@ -24,7 +24,11 @@ void wraps_unbind(struct volume *v);
 /* The floors of its keys' owners, as far as they are known. */
 void wraps_tighten(const struct volume *v, struct policy *p);
 
+/* Whether this process has heard a yes of one of its owners. */
+bool wraps_have_heard(const struct volume *v);
+
 /* For lease_decide(). */
+struct lease_key wrap_lease_key(const struct wrap *w);
 void wraps_lease_keys(const struct volume *v, struct lease_keys *ret);
 
 /* From when the volume's lease counts now; zero: there is none. */

@@ -48,7 +48,7 @@ static enum lease_cause cut;
 static const char *not_bound;            /* why */
 static bool out_of_memory;               /* for children */
 static char recorded[256];
-static struct instant lease_from;
+static struct instant lease_yes, lease_from;
 static uint64_t tried_after;
 static unsigned n_children;              /* that were asked for */
 static struct { disk_callback callback; void *user; enum disk_op op; } children[4];
@@ -182,7 +182,12 @@ int wraps_bind(struct volume *v, const struct wrap_choice *c _unused_, bool stri
 
 void wraps_unbind(struct volume *v) { v->n_wraps = 0; }
 void wraps_schedule(struct volume *v _unused_) { note("polled"); }
-void wrap_mark_adopt(struct volume *v _unused_, struct instant otherwise) { lease_from = otherwise; }
+
+void wrap_mark_adopt(struct volume *v _unused_, struct instant yes, struct instant began) {
+        lease_yes = yes;
+        lease_from = began;
+}
+
 void key_evaluate_volume(struct volume *v _unused_) { }
 void manager_volume_changed(struct manager *m _unused_, struct volume *v _unused_) { }
 void drill_kick(struct manager *m _unused_) { }

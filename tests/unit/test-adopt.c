@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/adopt.c daemon/manager/given-out.c daemon/manager/look-again.c daemon/manager/turns.c daemon/manager/recognize.c daemon/manager/mapping-watch.c daemon/manager/uevent.c daemon/manager/volume.c daemon/manager/lease.c daemon/manager/lease-keys.c daemon/manager/key-track.c daemon/manager/policy.c daemon/manager/trust-find.c
+// sources: daemon/manager/adopt.c daemon/manager/adopted-lease.c daemon/manager/given-out.c daemon/manager/look-again.c daemon/manager/turns.c daemon/manager/recognize.c daemon/manager/mapping-watch.c daemon/manager/uevent.c daemon/manager/volume.c daemon/manager/lease.c daemon/manager/lease-keys.c daemon/manager/key-track.c daemon/manager/policy.c daemon/manager/trust-find.c
 // libs: libsystemd
 
 /* What stands when cmkd starts: that nobody could look at it is neither "not there" nor "opened by others". */
@@ -84,6 +84,7 @@ static int set_up(void **state _unused_) {
         not_bound = NULL;
         out_of_memory = false;
         *recorded = 0;
+        lease_yes = lease_from = (struct instant) {};
         n_children = 0;
         memset(children, 0, sizeof(children));
         assert_int_equal(sd_event_new(&manager.event), 0);
@@ -115,6 +116,40 @@ static void test_looked_at(void **state _unused_) {
         assert_string_equal(recorded, "adopted polled ");
         pass_time();
         assert_int_equal(n_children, 1);
+}
+
+/* The policy may be another by now, and a deadline another than the lease's: what its owner has said is known by the mark alone, and the
+ * volume's own lease is no longer than either of them says. */
+static void test_two_leases(void **state) {
+        static const enum open_mark marks[] = { OPEN_MARK_ATTACHED, OPEN_MARK_RELEASED, OPEN_MARK_NONE };
+
+        for (size_t i = 0; i < ELEMENTSOF(marks); i++)
+                for (unsigned has_slot = 0; has_slot < 2; has_slot++) {
+                        struct instant before, yes;
+                        struct policy p;
+
+                        set_up(state);
+                        policy_default(ROLE_DATA, &p);
+                        mark.mark = marks[i];
+                        mark.issued.boottime_usec -= 10 * USEC_PER_SEC;
+                        yes = mark.issued;
+                        if (marks[i] == OPEN_MARK_NONE)
+                                mark = (struct open_mark_text) {};
+                        before = instant_now();
+                        start(has_slot);
+                        somebody_looks(FLAGS);
+                        assert_int_equal(lease_yes.boottime_usec, mark.issued.boottime_usec);
+                        assert_int_equal(lease_yes.realtime_usec, mark.issued.realtime_usec);
+                        if (has_slot) {
+                                uint64_t due = lease_from.boottime_usec + p.lease_usec + p.grace_usec + LEASE_BREAKER_USEC;
+
+                                due -= before.boottime_usec;
+                                assert_true(due >= 60 * USEC_PER_SEC && due < 61 * USEC_PER_SEC);
+                        } else if (marks[i] != OPEN_MARK_NONE)
+                                assert_int_equal(lease_from.boottime_usec, yes.boottime_usec);
+                        if (i + 1 < ELEMENTSOF(marks) || !has_slot)
+                                tear_down(state);
+                }
 }
 
 /* Where nobody can say what is open, nothing is taken for closed: deadlines stay, and no verb begins. */
@@ -556,7 +591,7 @@ static void test_cut_is_attached_meanwhile(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_looked_at), TEST(test_not_listed), cmocka_unit_test(test_waits_for_others), TEST(test_not_mapped), cmocka_unit_test_teardown(test_looked_at_later, tear_down),
+                TEST(test_looked_at), cmocka_unit_test_teardown(test_two_leases, tear_down), TEST(test_not_listed), cmocka_unit_test(test_waits_for_others), TEST(test_not_mapped), cmocka_unit_test_teardown(test_looked_at_later, tear_down),
                 TEST(test_cut_meanwhile), TEST(test_others_later), TEST(test_others_with_deadline), TEST(test_never_looked_at), TEST(test_goes_between_two_looks),
                 TEST(test_gone_later), TEST(test_pulled), TEST(test_renumbered), TEST(test_no_memory), TEST(test_while_we_run),
                 TEST(test_released), cmocka_unit_test_teardown(test_released_and_half_made, tear_down), TEST(test_attach_failed_meanwhile), TEST(test_two_of_nothing), TEST(test_cut),

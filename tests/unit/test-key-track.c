@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "lease-world.h"
+#include "manager/lease-keys.h"
 
 static void test_every_state_and_verdict(void **state _unused_) {
         static const enum key_state expected[_KEY_STATE_MAX][_VERDICT_MAX] = {
@@ -344,16 +345,80 @@ static void test_restart_never_extends(void **state _unused_) {
         /* two volumes have it, and one of them knows of an older yes: whoever is looked at first */
         for (unsigned i = 0; i < 2; i++) {
                 const struct instant older = { w.now.boottime_usec - 50 * SEC, w.now.realtime_usec - 50 * SEC };
+                struct lease_key of_older = { .track = &w.k, .adopted = older }, of_newer = { .track = &w.k, .adopted = w.now };
+                struct instant granted;
 
                 key_track_init(&w.k, true, w.now);
                 key_track_adopt(&w.k, i == 0 ? w.now : older);
                 key_track_adopt(&w.k, i == 0 ? older : w.now);
-                assert_int_equal(w.k.granted.boottime_usec, older.boottime_usec);
-                assert_int_equal(w.k.granted.realtime_usec, older.realtime_usec);
+                assert_true(lease_key_granted(&of_newer, &granted));
+                assert_int_equal(granted.boottime_usec, w.now.boottime_usec);
+                assert_int_equal(granted.realtime_usec, w.now.realtime_usec);
+                assert_true(lease_key_granted(&of_older, &granted));
+                assert_int_equal(granted.boottime_usec, older.boottime_usec);
+                assert_int_equal(granted.realtime_usec, older.realtime_usec);
         }
         tell(&w, VERDICT_GRANTED, 0);
         key_track_adopt(&w.k, zero);
         assert_int_equal(w.k.granted.boottime_usec, w.now.boottime_usec);
+}
+
+static enum lease_verb decide_adopted(struct world *w, struct instant adopted) {
+        const struct lease_keys keys = { .keys = { { .track = &w->k, .adopted = adopted } }, .n = 1 };
+
+        lease_decide(&w->v, &keys, &w->p, w->now, &w->d);
+        return w->d.verb;
+}
+
+/* GraceSec of one volume was raised, so that its deadline says that its lease began long ago: the key's other one is not touched. */
+static void test_adopted_lease_is_the_volume_s(void **state _unused_) {
+        for (enum revoke revoke = REVOKE_ANY; revoke <= REVOKE_ALL; revoke++) {
+                struct instant yes, of_b;
+                uint64_t before, after;
+                struct world w;
+
+                begin(&w, ROLE_DATA);
+                w.p.revoke = revoke;
+                pass(&w, 30 * SEC);
+                yes = w.k.granted;
+                before = w.p.lease_usec + w.p.grace_usec;
+                after = w.p.lease_usec + 4 * 3600 * SEC;
+                pass(&w, 4 * 3600 * SEC);
+                yes.boottime_usec = w.now.boottime_usec - 30 * SEC;
+                yes.realtime_usec = w.now.realtime_usec - 30 * SEC;
+                of_b = (struct instant) { yes.boottime_usec + before - after, yes.realtime_usec + before - after };
+                key_track_init(&w.k, true, w.now);
+                key_track_adopt(&w.k, yes);
+                assert_int_equal(decide_adopted(&w, yes), LEASE_NOTHING);
+                assert_int_equal(w.d.deadline.boottime_usec, yes.boottime_usec + before + LEASE_BREAKER_USEC);
+                assert_int_equal(decide_adopted(&w, of_b), LEASE_HOLD);
+                assert_int_equal(decide_adopted(&w, yes), LEASE_NOTHING);
+                /* by its own policy it goes on to the deadline that it had */
+                w.p.grace_usec = 4 * 3600 * SEC;
+                assert_int_equal(decide_adopted(&w, of_b), LEASE_NOTHING);
+                assert_int_equal(w.d.deadline.boottime_usec, yes.boottime_usec + before + LEASE_BREAKER_USEC);
+                /* until its owner is heard */
+                tell(&w, VERDICT_GRANTED, 0);
+                assert_int_equal(decide_adopted(&w, of_b), LEASE_NOTHING);
+                assert_int_equal(w.d.deadline.boottime_usec, w.now.boottime_usec + w.p.lease_usec + w.p.grace_usec + LEASE_BREAKER_USEC);
+        }
+}
+
+/* What is held is not resumed by a yes that another volume's mark knows of: one has to be heard. */
+static void test_adopted_hold(void **state _unused_) {
+        struct instant began;
+        struct world w;
+
+        begin(&w, ROLE_DATA);
+        pass(&w, 60 * SEC);
+        lease_volume_enter(&w.v, LEASE_HELD, CAUSE_EXPIRED, w.now);
+        began = (struct instant) { w.now.boottime_usec - 1, w.now.realtime_usec - 1 };
+        pass(&w, 60 * SEC);
+        key_track_init(&w.k, true, w.now);
+        key_track_adopt(&w.k, (struct instant) { w.now.boottime_usec - 5 * SEC, w.now.realtime_usec - 5 * SEC });
+        assert_int_equal(decide_adopted(&w, began), LEASE_NOTHING);
+        tell(&w, VERDICT_GRANTED, 0);
+        assert_int_equal(decide_adopted(&w, began), LEASE_RESUME);
 }
 
 static void test_timing_is_the_strictest(void **state _unused_) {
@@ -414,6 +479,7 @@ static void test_proven(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_adopted_lease_is_the_volume_s), cmocka_unit_test(test_adopted_hold),
                 cmocka_unit_test(test_every_state_and_verdict),
                 cmocka_unit_test(test_clock_jump_polls_at_once), cmocka_unit_test(test_restore_polls_at_once),
                 cmocka_unit_test(test_revoked_is_confirmed_once),

@@ -22,6 +22,10 @@ struct instant wraps_lease_begin(const struct volume *v _unused_) {
         return (struct instant) {};
 }
 
+bool wraps_have_heard(const struct volume *v _unused_) {
+        return false;
+}
+
 void wrap_mark_update(const struct volume *v _unused_) {
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: daemon/manager/wrap-choice.c daemon/manager/trust.c daemon/manager/trust-find.c daemon/manager/wrap-mark.c
+// sources: daemon/manager/wrap-choice.c daemon/manager/trust.c daemon/manager/trust-find.c daemon/manager/wrap-mark.c daemon/manager/lease-keys.c
 
 /* Which of a header's keys count, by the node's list; and what is remembered of each. */
 
@@ -11,12 +11,17 @@
 #include "manager/key.h"
 #include "manager/wrap-choice.h"
 #include "manager/wrap-mark.h"
+#include "manager/wrap.h"
 
 #define VERSION "/0123456789abcdef0123456789abcdef"
 
 void key_track_adopt(struct key_track *k, struct instant granted) {
         k->granted = granted;
         k->has_grant = true;
+}
+
+struct lease_key wrap_lease_key(const struct wrap *w) {
+        return (struct lease_key) { .track = w->key ? &w->key->track : NULL, .begun = w->begun, .adopted = w->adopted };
 }
 
 static struct disk_reply header;
@@ -158,8 +163,27 @@ static void test_marks(void **state _unused_) {
         assert_int_equal(wrap_mark_parse(many, l), -EBADMSG);
 }
 
+/* Two volumes of a key: what no mark says of it is the lease of the volume that it is known of, and of no other. */
+static void test_adopted(void **state _unused_) {
+        static const struct instant none, yes = { 700, 800 }, own = { 300, 400 };
+        struct key k = {};
+        struct wrap of_a = { .key = &k }, of_b = { .key = &k };
+        struct volume a = { .wraps = { &of_a }, .n_wraps = 1 }, b = { .wraps = { &of_b }, .n_wraps = 1 };
+
+        wrap_mark_adopt(&b, none, own);
+        assert_true(k.track.has_grant && k.track.granted.boottime_usec == 300);
+        wrap_mark_adopt(&a, yes, yes);
+        assert_true(k.track.granted.boottime_usec == 700 && of_a.adopted.boottime_usec == 700 && of_b.adopted.boottime_usec == 300);
+        wrap_mark_adopt(&b, none, none);
+        assert_int_equal(k.track.granted.boottime_usec, 700);
+        assert_int_equal(of_b.adopted.boottime_usec, 1);         /* from for ever */
+        wrap_mark_adopt(&b, yes, own);
+        assert_true(of_b.adopted.boottime_usec == 300 && of_b.adopted.realtime_usec == 400);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_adopted),
                 cmocka_unit_test_setup(test_order_is_the_list_s, set_up), cmocka_unit_test_setup(test_unlisted_volume, set_up),
                 cmocka_unit_test_setup(test_missing, set_up), cmocka_unit_test_setup(test_other_public_key, set_up),
                 cmocka_unit_test_setup(test_older_generation, set_up),
