@@ -150,13 +150,32 @@ static void cut_now(struct volume *v, enum action wanted, enum lease_cause cause
                 log_alert("%s: it could not be cut: %s", v->name, strerror(-r));
 }
 
+/* One of another name, which its key was given out for, reaches nothing. */
+static bool has_slot_of(const struct candidate *c, const struct volume *v) {
+        char dm_uuid[128];
+
+        volume_dm_uuid(v, dm_uuid);
+        return c->facts.has_slot && streq(c->slot.dm_uuid, dm_uuid);
+}
+
+/* The same by the name that it has. */
+static bool give_deadline(const struct candidate *c, const struct volume *v) {
+        struct breaker_slot s = c->slot;
+
+        volume_dm_uuid(v, s.dm_uuid);
+        s.sectors = v->sectors;
+        return (s.deadline_boottime_usec > 0 || s.deadline_realtime_usec > 0) && breaker_set(c->manager->breaker, &s) >= 0;
+}
+
 /* Open, and nobody can be asked about it: the breaker's deadline stands; without one it is treated as silence is whose
  * lease is over. */
 static void keep_without_key(const struct candidate *c, struct volume *v, const char *why) {
+        bool has_deadline = c->facts.has_slot && (has_slot_of(c, v) || give_deadline(c, v));
+
         log_alert("%s: open, but it cannot be kept: %s", v->name, why);
         record(v, "adopted", LOG_ALERT, why);
-        v->breaker_set |= c->facts.has_slot;
-        if (!c->facts.has_slot)
+        v->breaker_set |= has_deadline;
+        if (!has_deadline)
                 cut_now(v, v->role == ROLE_OS ? v->policy.on_unreachable : ACTION_CUT, CAUSE_EXPIRED, why);
 }
 
@@ -190,7 +209,7 @@ static void adopt_open(struct candidate *c, struct volume *v, const struct disk_
                        "mapped by whoever its key was released to");
         automatic_know(v->device);
         v->taken_over = false;
-        v->breaker_set |= c->facts.has_slot;
+        v->breaker_set |= has_slot_of(c, v);
         if (!released)
                 wrap_mark_adopt(v, adopted_lease_yes(&c->mark), adopted_lease_began(v, &c->mark, deadline_of(c)));
         key_evaluate_volume(v);
@@ -202,7 +221,7 @@ static void adopt_recovery(struct candidate *c, struct volume *v, const struct d
         const char *no_key = bind_keys(v, y, buf);
 
         v->recovery_why = why;
-        v->breaker_set |= c->facts.has_slot;
+        v->breaker_set |= has_slot_of(c, v);
         volume_set_state(v, VOLUME_RECOVERY);
         log_alert("%s: RECOVERY: %s, as %s: its key's owner has no hold on it. \"cmkctl attach %s\" puts it under its lease%s%s",
                   v->name, why, v->mapping, v->name, no_key ? "; its key is not polled: " : "", strempty(no_key));
@@ -217,7 +236,7 @@ static void adopt_cut(struct candidate *c, struct volume *v, const struct disk_r
 
         (void) bind_keys(v, y, buf);
         v->recovery_why = why;
-        v->breaker_set |= c->facts.has_slot;
+        v->breaker_set |= has_slot_of(c, v);
         volume_set_state(v, VOLUME_RECOVERY);
         log_alert("%s: it is not left open: %s", v->name, why);
         record(v, c->facts.at_start ? "adopted" : "refused", LOG_ALERT, why);
@@ -253,15 +272,15 @@ static void unseen(struct candidate *c, struct volume *v, const struct disk_repl
                 leave(c);                        /* who began before goes on */
                 return;
         }
-        if (c->failures == 0)
-                log_alert("%s: mapped as %s, and nobody could look at what it is: %s; tried again. Until then its key is not polled, and %s",
-                          v->name, c->seen.mapping, y->message, c->facts.has_slot ? "the breaker's deadline stands" : "no deadline is known");
         v->unseen = true;
         if (v->state != VOLUME_ATTACHING) {
                 c->before = v->state;
                 manager_volume_mapped_as(v, c->seen.mapping);
                 (void) volume_set_state(v, VOLUME_ATTACHING);
         }
+        if (c->failures == 0)
+                log_alert("%s: mapped as %s, and nobody could look at what it is: %s; tried again. Until then its key is not polled, and %s",
+                          v->name, c->seen.mapping, y->message, has_slot_of(c, v) ? "the breaker's deadline stands" : "no deadline is known");
         again(c, v);
 }
 
@@ -280,6 +299,7 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         enum lease_cause cause;
         enum recognized what;
         const char *why;
+        bool stale;
 
         safe_close(fd);
         turn_end(&c->turn);
@@ -321,12 +341,15 @@ static void on_recognized(const struct disk_reply *y, int fd, void *user) {
         v->sectors = y->sectors;
         memcpy(v->activation, y->activation, sizeof(v->activation));
         mount_watch_mark(c->manager->mounts, v);
+        stale = f->has_slot && !has_slot_of(c, v);
         if (what == RECOGNIZED_RECOVERY)
                 adopt_recovery(c, v, y, why);
         else if (what == RECOGNIZED_CUT)
                 adopt_cut(c, v, y, cause, why);
         else
                 adopt_open(c, v, y);
+        if (stale)                       /* once the one of its own name is there */
+                (void) breaker_clear(c->manager->breaker, c->slot.dm_uuid);
         leave(c);
 }
 
@@ -392,7 +415,8 @@ void adopt_found(struct manager *m, const struct mapping_seen *s) {
         if (v->taken_over)
                 c->mark = (struct open_mark_text) { .mark = OPEN_MARK_ATTACHED, .issued = v->taken_over_at };
         else
-                (void) given_out_find(m, c->uuid, &c->mark, &c->facts.has_slot);
+                (void) given_out_find(m, c->uuid, &c->mark, &c->slot);
+        c->facts.has_slot = *c->slot.dm_uuid;
         c->facts.mark = c->mark.mark;
         ask(c);
 }

@@ -11,7 +11,7 @@ struct given_out {
         struct manager *manager;
         struct open_mark_text mark;
         char uuid[37];
-        char dm_uuid[DM_IOCTL_UUID_SIZE];      /* "": the breaker has no deadline */
+        struct breaker_slot slot;              /* without a dm_uuid: the breaker has no deadline */
         sd_event_source *timer;
 };
 
@@ -44,8 +44,8 @@ static int on_unused(sd_event_source *s, uint64_t usec _unused_, void *user) {
         if (!open) {                             /* found open, it was seen; opened by us, mark and deadline are its own */
                 log_notice("%s: its key was given out before this start, and not used", v ? v->name : g->uuid);
                 open_mark_forget(g->uuid);
-                if (*g->dm_uuid)
-                        (void) breaker_clear(g->manager->breaker, g->dm_uuid);
+                if (*g->slot.dm_uuid)
+                        (void) breaker_clear(g->manager->breaker, g->slot.dm_uuid);
         }
         drop(g);
         return 0;
@@ -67,18 +67,18 @@ int given_out_keep(struct manager *m, const char *uuid, const struct open_mark_t
         g->mark = *mark;
         snprintf(g->uuid, sizeof(g->uuid), "%s", uuid);
         if (slot)
-                snprintf(g->dm_uuid, sizeof(g->dm_uuid), "%s", slot->dm_uuid);
+                g->slot = *slot;
         LIST_INSERT_HEAD(&m->given_out, g, all);
         return 0;
 }
 
-bool given_out_find(struct manager *m, const char *uuid, struct open_mark_text *ret, bool *ret_has_slot) {
+bool given_out_find(struct manager *m, const char *uuid, struct open_mark_text *ret, struct breaker_slot *ret_slot) {
         const struct given_out *g = find(m, uuid);
 
         if (!g)
                 return false;
         *ret = g->mark;
-        *ret_has_slot = *g->dm_uuid;
+        *ret_slot = g->slot;
         return true;
 }
 

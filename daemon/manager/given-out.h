@@ -18,8 +18,8 @@ struct manager;
 /* slot: NULL: the breaker has none. Returns 0, or -ENOMEM (logged): a mapping that appears is taken for somebody else's. */
 int given_out_keep(struct manager *m, const char *uuid, const struct open_mark_text *mark, const struct breaker_slot *slot);
 
-/* Returns whether there is one: its mark, and whether the breaker has a deadline of it. */
-bool given_out_find(struct manager *m, const char *uuid, struct open_mark_text *ret, bool *ret_has_slot);
+/* Returns whether there is one: its mark, and the deadline that the breaker has of it (without a dm_uuid: none). */
+bool given_out_find(struct manager *m, const char *uuid, struct open_mark_text *ret, struct breaker_slot *ret_slot);
 
 /* Its mapping has come; harmless where nothing is kept. The deadline is the volume's from now on. */
 void given_out_seen(struct manager *m, const char *uuid);

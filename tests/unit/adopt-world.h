@@ -30,7 +30,8 @@
 #include "manager/wrap-mark.h"
 
 #define UUID "01234567-89ab-cdef-0123-456789abcdef"
-#define DM_UUID "CRYPT-LUKS2-0123456789abcdef0123456789abcdef-data1"
+#define DM_UUID_OF "CRYPT-LUKS2-0123456789abcdef0123456789abcdef-"
+#define DM_UUID DM_UUID_OF "data1"
 #define FLAGS (DISK_FLAG_MAPPED|DISK_FLAG_OURS|DISK_FLAG_TABLE_OK)
 
 static struct manager manager;
@@ -41,6 +42,7 @@ static struct key key;
 static struct wrap bound = { .key = &key };
 
 static bool is_mapped;                   /* in sysfs */
+static const char *mapped_as;            /* NULL: by the volume's name */
 static int not_listed;                   /* why sysfs cannot be read */
 static int n_below;                      /* that it stands on */
 static struct open_mark_text mark;
@@ -80,14 +82,25 @@ int manager_volume_add(struct manager *m, const char *uuid, const char *name, en
         return 0;
 }
 
-void manager_volume_forget(struct manager *m _unused_, struct volume *v) {
+/* As manager.c has it */
+static void forget_deadline(struct volume *v) {
+        char dm_uuid[128];
+
+        volume_dm_uuid(v, dm_uuid);
         if (v->breaker_set)
-                note("undeadlined");
+                (void) breaker_clear(NULL, dm_uuid);
+        v->breaker_set = false;
+}
+
+void manager_volume_forget(struct manager *m _unused_, struct volume *v) {
+        forget_deadline(v);
         LIST_REMOVE(v, volumes);
         volume = volume_free(v);
 }
 
 void manager_volume_mapped_as(struct volume *v, const char *mapping) {
+        if (!streq(v->mapping, mapping))
+                forget_deadline(v);
         snprintf(v->mapping, sizeof(v->mapping), "%s", mapping);
 }
 
@@ -119,8 +132,18 @@ int disk_child_start(struct disk_children *c _unused_, const struct disk_request
 
 static const struct mapping_seen listed = { .uuid = UUID, .mapping = "data1", .major = 253, .minor = 1 };
 
+static struct mapping_seen seen(void) {
+        struct mapping_seen s = listed;
+
+        if (mapped_as)
+                snprintf(s.mapping, sizeof(s.mapping), "%s", mapped_as);
+        return s;
+}
+
 int mapping_sysfs_for_each(int (*f)(const struct mapping_seen *s, void *user), void *user) {
-        return is_mapped ? f(&listed, user) : 0;
+        struct mapping_seen s = seen();
+
+        return is_mapped ? f(&s, user) : 0;
 }
 
 int mapping_sysfs_list(struct mapping_seen **ret, size_t *ret_n) {
@@ -130,7 +153,7 @@ int mapping_sysfs_list(struct mapping_seen **ret, size_t *ret_n) {
                 return not_listed;
         s = malloc(sizeof(*s));
         assert_non_null(s);
-        *s = listed;
+        *s = seen();
         *ret = s;
         *ret_n = is_mapped;
         return 0;
@@ -139,7 +162,7 @@ int mapping_sysfs_list(struct mapping_seen **ret, size_t *ret_n) {
 int mapping_sysfs_read(uint32_t major, uint32_t minor, struct mapping_seen *ret) {
         if (!is_mapped || major != listed.major || minor != listed.minor)
                 return -ENOENT;
-        *ret = listed;
+        *ret = seen();
         return 0;
 }
 
@@ -157,9 +180,30 @@ void open_mark_forget(const char *uuid) {
         mark = (struct open_mark_text) {};
 }
 
+/* What the breaker has: one slot, by our name or by the other. */
+static bool is_set[2];
+static uint64_t deadline;                /* of the other */
+
+static bool *slot_of(const char *dm_uuid) {
+        bool other = mapped_as && streq(dm_uuid, DM_UUID_OF "luks-data1");
+
+        if (!other)
+                assert_string_equal(dm_uuid, DM_UUID);
+        return is_set + other;
+}
+
+/* What is taken back for another is not until that one is there. */
 int breaker_clear(struct breaker_link *b _unused_, const char *dm_uuid) {
-        assert_string_equal(dm_uuid, DM_UUID);
+        if (mapped_as && volume && volume->state == VOLUME_ATTACHED)
+                assert_true(is_set[1]);
+        *slot_of(dm_uuid) = false;
         note("undeadlined");
+        return 0;
+}
+
+int breaker_set(struct breaker_link *b _unused_, const struct breaker_slot *s) {
+        *slot_of(s->dm_uuid) = true;
+        deadline = s->deadline_boottime_usec;
         return 0;
 }
 
@@ -183,12 +227,22 @@ int wraps_bind(struct volume *v, const struct wrap_choice *c _unused_, bool stri
 void wraps_unbind(struct volume *v) { v->n_wraps = 0; }
 void wraps_schedule(struct volume *v _unused_) { note("polled"); }
 
+/* An open volume has a deadline by its policy. */
+void key_evaluate_volume(struct volume *v) {
+        struct breaker_slot s = {};
+
+        if (!v->n_wraps || v->state != VOLUME_ATTACHED)
+                return;
+        volume_dm_uuid(v, s.dm_uuid);
+        (void) breaker_set(NULL, &s);
+        v->breaker_set = true;
+}
+
 void wrap_mark_adopt(struct volume *v _unused_, struct instant yes, struct instant began) {
         lease_yes = yes;
         lease_from = began;
 }
 
-void key_evaluate_volume(struct volume *v _unused_) { }
 void manager_volume_changed(struct manager *m _unused_, struct volume *v _unused_) { }
 void drill_kick(struct manager *m _unused_) { }
 void mount_watch_mark(struct mount_watch *w _unused_, struct volume *v _unused_) { }

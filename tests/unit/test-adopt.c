@@ -47,6 +47,7 @@ static void start(bool has_slot) {
         struct breaker_slot slot = { .dm_uuid = DM_UUID, .name = "data1", .state = BREAKER_ARMED };
 
         slot.deadline_boottime_usec = now_boottime_usec() + 60 * USEC_PER_SEC;
+        is_set[0] = has_slot;
         adopt_start(&manager, &slot, has_slot ? 1 : 0);
         memset(&slot, 0xff, sizeof(slot));          /* the caller's: nobody has it any more */
 }
@@ -77,6 +78,8 @@ static int set_up(void **state _unused_) {
         LIST_INIT(&manager.volumes);
         LIST_INIT(&manager.given_out);
         is_mapped = true;
+        mapped_as = NULL;
+        memset(is_set, 0, sizeof(is_set));
         not_listed = 0;
         n_below = 1;
         mark = (struct open_mark_text) { .mark = OPEN_MARK_ATTACHED, .issued = instant_now(), .mapping = "data1" };
@@ -211,7 +214,7 @@ static void test_looked_at_later(void **state) {
                 somebody_looks(FLAGS);
                 assert_int_equal(volume->state, VOLUME_ATTACHED);
                 assert_false(volume->unseen);
-                assert_int_equal(volume->breaker_set, known > 0);
+                assert_true(volume->breaker_set && is_set[0]);
                 assert_int_equal(volume->sectors, 2048);
                 assert_string_equal(recorded, "adopted polled ");
                 pass_time();
@@ -450,7 +453,7 @@ static void test_given_out(void **state) {
                 pass_time();
                 somebody_looks(FLAGS);
                 assert_int_equal(volume->state, VOLUME_ATTACHED);
-                assert_int_equal(volume->breaker_set, has_slot);
+                assert_true(volume->breaker_set && is_set[0]);
                 assert_int_equal(lease_from.boottime_usec, issued.boottime_usec);
                 assert_string_equal(recorded, "attached polled ");
                 /* the next one is anybody's */
@@ -480,6 +483,51 @@ static void test_given_out_and_being_made(void **state _unused_) {
         somebody_looks(FLAGS);
         assert_int_equal(volume->state, VOLUME_ATTACHED);
         assert_true(volume->breaker_set);
+}
+
+/* Whoever has it gives the mapping another name, for which the breaker has no deadline yet: that of the other one is not left to be
+ * acted on, and is not taken back before this one has its own. */
+static void test_given_out_and_other_name(void **state) {
+        for (unsigned i = 0; i < 8; i++) {
+                bool no_key = i & 1, at_start = i & 2, unseen = i & 4;
+
+                set_up(state);
+                if (at_start) {
+                        mapped_as = "luks-data1";
+                        mark.mark = OPEN_MARK_RELEASED;
+                        start(true);
+                } else {
+                        start_given_out(true);
+                        mapped_as = "luks-data1";
+                        is_mapped = true;
+                        mapping_watch_kick(manager.mappings);
+                        pass_time();
+                }
+                not_bound = no_key ? "nobody" : NULL;
+                if (unseen) {
+                        nobody_looks(DISK_OP_RECOGNIZE);
+                        assert_true(is_set[0]);
+                        pass_time();
+                }
+                somebody_looks(FLAGS);
+                assert_int_equal(volume->state, VOLUME_ATTACHED);
+                assert_string_equal(volume->mapping, "luks-data1");
+                assert_true(volume->breaker_set && is_set[1] && !is_set[0]);
+                if (no_key)
+                        assert_true(deadline > now_boottime_usec());
+                if (i < 7)
+                        tear_down(state);
+        }
+}
+
+/* ... and not by us: nothing has a hold on it. */
+static void test_others_with_other_name(void **state _unused_) {
+        mapped_as = "luks-data1";
+        mark.mark = OPEN_MARK_RECOVERY;
+        start(true);
+        somebody_looks(FLAGS);
+        assert_int_equal(volume->state, VOLUME_RECOVERY);
+        assert_true(!volume->breaker_set && !is_set[0] && !is_set[1]);
 }
 
 static void test_given_out_and_unused(void **state _unused_) {
@@ -596,6 +644,7 @@ int main(void) {
                 TEST(test_gone_later), TEST(test_pulled), TEST(test_renumbered), TEST(test_no_memory), TEST(test_while_we_run),
                 TEST(test_released), cmocka_unit_test_teardown(test_released_and_half_made, tear_down), TEST(test_attach_failed_meanwhile), TEST(test_two_of_nothing), TEST(test_cut),
                 cmocka_unit_test_teardown(test_given_out, tear_down), TEST(test_given_out_and_being_made), TEST(test_given_out_and_unused),
+                cmocka_unit_test_teardown(test_given_out_and_other_name, tear_down), TEST(test_others_with_other_name),
                 TEST(test_given_out_after_a_cut), TEST(test_closed_before), TEST(test_cut_is_not_ours), TEST(test_cut_is_read_later), TEST(test_cut_is_attached_meanwhile),
         };
 

@@ -152,9 +152,9 @@ static void keep(bool has_slot) {
 
 static bool is_kept(void) {
         struct open_mark_text t = {};
-        bool has_slot;
+        struct breaker_slot slot;
 
-        if (!given_out_find(&manager, UUID, &t, &has_slot))
+        if (!given_out_find(&manager, UUID, &t, &slot))
                 return false;
         assert_int_equal(t.mark, OPEN_MARK_RELEASED);
         assert_int_equal(t.issued.boottime_usec, 7);
