@@ -6,6 +6,7 @@
 #include <syslog.h>
 #include <systemd/sd-daemon.h>
 
+#include "adopted-keys.h"
 #include "adopted-lease.h"
 #include "automatic.h"
 #include "common/log.h"
@@ -112,29 +113,6 @@ static void adopt_held(const struct candidate *c, struct volume *v) {
                 v->lease.since.boottime_usec = deadline - span;
 }
 
-/* Ties the volume to the keys of its header that this node knows. Returns NULL, or why (in buf) nobody can be asked about it. */
-static const char *bind_keys(struct volume *v, const struct disk_reply *y, char buf[static 600]) {
-        const struct trust_entry *t = trust_find_uuid(v->manager->trust, v->uuid);
-        struct wrap_choice c;
-
-        *buf = 0;
-        if (y->error < 0 || !streq(y->uuid, v->uuid))
-                return "its header cannot be read";
-        v->header = *y;
-        if (wrap_choose(y, t, v->manager->trust_early, &c, buf) < 0)
-                return buf;
-        v->opener = c.at[0];
-        if (wraps_bind(v, &c, false, buf) < 0)
-                return buf;
-        if (!volume_has_key(v)) {
-                wraps_unbind(v);
-                return *buf ? buf : "it has no key";
-        }
-        if (*buf)
-                log_alert("%s: %s; with Revoke=any it is closed as if that key's vault were silent", v->name, buf);
-        return NULL;
-}
-
 static void cut_now(struct volume *v, enum action wanted, enum lease_cause cause, const char *why) {
         static const struct requester self = { "cmkd: what was being cut, or cannot be kept, does not wait" };
         enum action a = policy_effective_action(&v->policy, wanted, v->lease.hold_possible, NULL);
@@ -187,7 +165,7 @@ static const struct breaker_slot *deadline_of(const struct candidate *c) {
 static void adopt_open(struct candidate *c, struct volume *v, const struct disk_reply *y) {
         bool released = v->released, held = y->flags & DISK_FLAG_SUSPENDED;
         char buf[600];
-        const char *why = released ? NULL : bind_keys(v, y, buf);
+        const char *why = released ? NULL : adopted_keys_bind(v, y, buf);
 
         v->encrypt_half_way = y->flags & DISK_FLAG_HALF_WAY;
         v->encrypt_progressed |= open_mark_has_progressed(v->uuid);
@@ -218,7 +196,7 @@ static void adopt_open(struct candidate *c, struct volume *v, const struct disk_
 
 static void adopt_recovery(struct candidate *c, struct volume *v, const struct disk_reply *y, const char *why) {
         char buf[600];
-        const char *no_key = bind_keys(v, y, buf);
+        const char *no_key = adopted_keys_bind(v, y, buf);
 
         v->recovery_why = why;
         v->breaker_set |= has_slot_of(c, v);
@@ -234,7 +212,7 @@ static void adopt_cut(struct candidate *c, struct volume *v, const struct disk_r
                       const char *why) {
         char buf[600];
 
-        (void) bind_keys(v, y, buf);
+        (void) adopted_keys_bind(v, y, buf);
         v->recovery_why = why;
         v->breaker_set |= has_slot_of(c, v);
         volume_set_state(v, VOLUME_RECOVERY);
@@ -245,6 +223,7 @@ static void adopt_cut(struct candidate *c, struct volume *v, const struct disk_r
 
 static void ask(struct candidate *c);
 static void inspect(struct candidate *c);
+static void adopt_closed(struct candidate *c, struct volume *v);
 
 static int on_again(sd_event_source *s _unused_, uint64_t usec _unused_, void *user) {
         struct candidate *c = user;
@@ -284,10 +263,19 @@ static void unseen(struct candidate *c, struct volume *v, const struct disk_repl
         again(c, v);
 }
 
-static void not_there(struct candidate *c, struct volume *v) {
+static void back(const struct candidate *c, struct volume *v) {
         if (v->unseen && !v->released)
                 (void) volume_set_state(v, c->before);
         v->unseen = false;
+}
+
+/* It went while it was looked at, or is not made yet: as if it had not been met. */
+static void not_there(struct candidate *c, struct volume *v) {
+        if (c->facts.at_start && !v->released && !v->owner) {
+                adopt_closed(c, v);
+                return;
+        }
+        back(c, v);
         give_up(c);
 }
 
@@ -475,7 +463,7 @@ static void on_cut_inspected(const struct disk_reply *y, int fd, void *user) {
                 again(c, v);
                 return;
         }
-        why = bind_keys(v, y, buf);
+        why = adopted_keys_bind(v, y, buf);
         if (why) {
                 log_warning("%s: cut, and it will not be attached when its key is enabled again: %s", v->name, why);
                 give_up(c);
@@ -505,9 +493,15 @@ static void adopt_closed(struct candidate *c, struct volume *v) {
         bool kept = c->facts.mark == OPEN_MARK_RELEASED &&
                     given_out_keep(c->manager, c->uuid, &c->mark, c->facts.has_slot ? &c->slot : NULL) >= 0;
 
-        if (!kept)
+        *c->seen.mapping = 0;
+        back(c, v);
+        if (kept)
+                v->breaker_set = false;
+        else {
                 open_mark_forget(c->uuid);
-        v->breaker_set = c->facts.has_slot && !kept;    /* a deadline that is nobody's any more */
+                if (c->facts.has_slot)                  /* a deadline that is nobody's any more */
+                        (void) breaker_clear(c->manager->breaker, c->slot.dm_uuid);
+        }
         if (!lease_cause_is_undone(c->facts.cut)) {
                 give_up(c);
                 return;

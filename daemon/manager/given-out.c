@@ -37,7 +37,7 @@ static int on_unused(sd_event_source *s, uint64_t usec _unused_, void *user) {
         bool open = v && v->state != VOLUME_CLOSED && v->state != VOLUME_CUT;
         int r;
 
-        if (!open && mapping_sysfs_may_have(g->uuid)) {
+        if (open ? v->state == VOLUME_ATTACHING : mapping_sysfs_may_have(g->uuid)) {
                 r = sd_event_source_set_time_relative(s, RELEASE_UNUSED_USEC);
                 return r < 0 ? r : sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
         }

@@ -219,6 +219,23 @@ static void test_asked_again(void **state _unused_) {
         assert_false(is_kept());
 }
 
+/* Nobody could look at it yet, or cmkd itself is about it: whose mark and deadline that will be is not known. */
+static void test_being_attached(void **state _unused_) {
+        volume.state = VOLUME_ATTACHING;
+        stands = NULL;
+        keep(true);
+        for (unsigned i = 0; i < 3; i++) {
+                pass_time();
+                assert_true(is_kept());
+                assert_int_equal(asked_after, RELEASE_UNUSED_USEC);
+        }
+        volume.state = VOLUME_CLOSED;
+        pass_time();
+        assert_false(is_kept());
+        assert_int_equal(n_forgotten, 1);
+        assert_string_equal(cleared, DM_UUID "data1");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_of_a_volume, set_up, tear_down),
@@ -228,6 +245,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_not_used, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_attached_meanwhile, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_asked_again, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_being_attached, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
