@@ -17,8 +17,6 @@ static int is_it(const struct mapping_seen *s, void *user) {
 }
 
 static void look_at(struct manager *m, const struct breaker_slot *s) {
-        struct open_mark_text mark;
-        struct breaker_slot slot;
         struct mapping_seen of;
         struct volume *v;
 
@@ -27,7 +25,7 @@ static void look_at(struct manager *m, const struct breaker_slot *s) {
         v = manager_volume_by_uuid(m, of.uuid);
         if (is_known(v, of.mapping))
                 v->breaker_set = true;
-        else if (!given_out_find(m, of.uuid, &mark, &slot) && mapping_sysfs_for_each(is_it, &of) == 0) {
+        else if (!given_out_has_slot(m, of.uuid, s) && mapping_sysfs_for_each(is_it, &of) == 0) {
                 log_notice("%s: the breaker had a deadline of it that is nobody's any more", of.mapping);
                 (void) breaker_clear(m->breaker, s->dm_uuid);
         }

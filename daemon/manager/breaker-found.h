@@ -5,7 +5,7 @@
  * tell it, while it was away.
  *
  *   of a volume that is open, under that name ─► known as its deadline, set or taken back with the next decision
- *   of a key that was given out                ─► stands (given-out.h)
+ *   of a key that was given out                ─► stands, and is taken back with it (given-out.h)
  *   of a mapping that there is not             ─► taken back: one of that name may be opened by somebody else later
  *   of any other mapping that stands           ─► stands */
 

@@ -82,6 +82,16 @@ bool given_out_find(struct manager *m, const char *uuid, struct open_mark_text *
         return true;
 }
 
+bool given_out_has_slot(struct manager *m, const char *uuid, const struct breaker_slot *slot) {
+        struct given_out *g = find(m, uuid);
+
+        if (!g || (*g->slot.dm_uuid && !streq(g->slot.dm_uuid, slot->dm_uuid)))
+                return false;
+        if (slot->deadline_boottime_usec > 0 || slot->deadline_realtime_usec > 0 || !*g->slot.dm_uuid)
+                g->slot = *slot;
+        return true;
+}
+
 void given_out_seen(struct manager *m, const char *uuid) {
         struct given_out *g = find(m, uuid);
 

@@ -21,6 +21,10 @@ int given_out_keep(struct manager *m, const char *uuid, const struct open_mark_t
 /* Returns whether there is one: its mark, and the deadline that the breaker has of it (without a dm_uuid: none). */
 bool given_out_find(struct manager *m, const char *uuid, struct open_mark_text *ret, struct breaker_slot *ret_slot);
 
+/* The breaker has this deadline of the volume, and it is not that of a mapping that is there: it is of what is kept, and goes with it.
+ * Returns false where nothing is kept, or something by another deadline. */
+bool given_out_has_slot(struct manager *m, const char *uuid, const struct breaker_slot *slot);
+
 /* Its mapping has come; harmless where nothing is kept. The deadline is the volume's from now on. */
 void given_out_seen(struct manager *m, const char *uuid);
 

@@ -179,6 +179,28 @@ static void test_kept(void **state _unused_) {
         assert_int_equal(n_forgotten, 0);
 }
 
+/* The start was without the breaker: what it has is known when it is there. */
+static void test_breaker_late(void **state _unused_) {
+        struct open_mark_text t;
+        struct breaker_slot slot;
+
+        is_listed = false;
+        stands = NULL;
+        keep(false);
+        assert_true(given_out_find(&manager, UUID, &t, &slot));
+        assert_string_equal(slot.dm_uuid, "");
+        found(DM_UUID "data1");
+        found(DM_UUID "data1");
+        assert_string_equal(cleared, "");
+        assert_true(given_out_find(&manager, UUID, &t, &slot));
+        assert_string_equal(slot.dm_uuid, DM_UUID "data1");
+        found(DM_UUID "other");                          /* of nothing */
+        assert_string_equal(cleared, DM_UUID "other");
+        pass_time();
+        assert_false(is_kept());
+        assert_string_equal(cleared, DM_UUID "data1");
+}
+
 static void test_not_used(void **state) {
         for (unsigned i = 0; i < 3; i++) {
                 begin_again(state);
@@ -242,6 +264,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_of_nothing, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_of_something_else, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_kept, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_breaker_late, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_not_used, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_attached_meanwhile, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_asked_again, set_up, tear_down),
