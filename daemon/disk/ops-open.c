@@ -3,6 +3,7 @@
 
 #include "activation.h"
 #include "encryption-end.h"
+#include "half-made.h"
 #include "header-write.h"
 #include "integrity.h"
 #include "live-table.h"
@@ -64,14 +65,6 @@ static int verify_mapping(struct volume *v, const struct disk_request *q, bool r
         return 0;
 }
 
-/* Ours, and whoever made it was killed before it could be used: there is no table, and nobody waits for one. */
-static bool is_half_made(const struct dm_info *i, const struct disk_request *q) {
-        char dm_uuid[DM_IOCTL_UUID_SIZE];
-
-        return dm_crypt_uuid(q->uuid, q->mapping, dm_uuid) >= 0 && streq(i->uuid, dm_uuid) && !(i->state & DM_STATE_LIVE_TABLE) &&
-               i->open_count == 0;
-}
-
 /* Before W is asked for: what cannot succeed needs no key. */
 static int check_name_is_free(const struct disk_request *q, struct disk_reply *y) {
         _cleanup_(closep) int control = dm_open_control();
@@ -83,7 +76,7 @@ static int check_name_is_free(const struct disk_request *q, struct disk_reply *y
                 return 0;
         if (r < 0)
                 return op_fail(y, r, EXIT_CODE_FAILED, "Device-mapper cannot be asked: %s", strerror(-r));
-        if (is_half_made(&info, q) && dm_remove(control, (struct dm_id) { .uuid = info.uuid }, false) >= 0)
+        if (half_made_remove(control, &info, q->uuid, q->mapping) >= 0)
                 return 0;
         return op_fail(y, -EEXIST, EXIT_CODE_BUSY, "There is a mapping named %s already (%.60s)", q->mapping, info.uuid);
 }

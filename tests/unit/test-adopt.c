@@ -530,6 +530,31 @@ static void test_others_with_other_name(void **state _unused_) {
         assert_true(!volume->breaker_set && !is_set[0] && !is_set[1]);
 }
 
+/* ... also when cmkd starts in the middle of that: whoever makes it goes on, or is dead, and then the breaker has cut what he left. */
+static void test_half_made_at_start(void **state) {
+        static const struct { uint32_t then; enum volume_state state; } ends[] = {
+                { FLAGS, VOLUME_ATTACHED }, { DISK_FLAG_MAPPED|DISK_FLAG_OURS|DISK_FLAG_ERROR_TABLE, VOLUME_CUTTING },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(ends); i++) {
+                set_up(state);
+                mark.mark = OPEN_MARK_RELEASED;
+                start(true);
+                somebody_looks(DISK_FLAG_MAPPED|DISK_FLAG_OURS|DISK_FLAG_NO_TABLE);
+                assert_true(manager.adopted);
+                assert_null(volume);
+                assert_true(is_set[0]);
+                assert_int_equal(mark.mark, OPEN_MARK_RELEASED);
+                mapping_watch_kick(manager.mappings);
+                pass_time();
+                somebody_looks(ends[i].then);
+                assert_int_equal(volume->state, ends[i].state);
+                assert_true(volume->breaker_set && is_set[0]);
+                if (i == 0)
+                        tear_down(state);
+        }
+}
+
 static void test_given_out_and_unused(void **state _unused_) {
         start_given_out(true);
         pass_time();
@@ -688,7 +713,7 @@ int main(void) {
                 TEST(test_cut_meanwhile), TEST(test_others_later), TEST(test_others_with_deadline), TEST(test_never_looked_at), TEST(test_goes_between_two_looks),
                 TEST(test_gone_later), TEST(test_pulled), TEST(test_renumbered), TEST(test_no_memory), TEST(test_while_we_run),
                 TEST(test_released), cmocka_unit_test_teardown(test_released_and_half_made, tear_down), TEST(test_attach_failed_meanwhile), TEST(test_two_of_nothing), TEST(test_cut),
-                cmocka_unit_test_teardown(test_given_out, tear_down), TEST(test_given_out_and_being_made), TEST(test_given_out_and_unused),
+                cmocka_unit_test_teardown(test_given_out, tear_down), TEST(test_given_out_and_being_made), TEST(test_given_out_and_unused), cmocka_unit_test_teardown(test_half_made_at_start, tear_down),
                 cmocka_unit_test_teardown(test_given_out_and_other_name, tear_down), TEST(test_others_with_other_name),
                 TEST(test_given_out_after_a_cut), TEST(test_closed_before),
                 cmocka_unit_test_teardown(test_closed_meanwhile, tear_down), TEST(test_cut_and_closed_meanwhile), TEST(test_cut_is_not_ours), TEST(test_cut_is_read_later), TEST(test_cut_is_attached_meanwhile),
