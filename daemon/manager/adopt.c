@@ -148,7 +148,9 @@ static bool give_deadline(const struct candidate *c, const struct volume *v) {
 /* Open, and nobody can be asked about it: the breaker's deadline stands; without one it is treated as silence is whose
  * lease is over. */
 static void keep_without_key(const struct candidate *c, struct volume *v, const char *why) {
-        bool has_deadline = c->facts.has_slot && (has_slot_of(c, v) || give_deadline(c, v));
+        /* what was kept while the volume was attached and closed again may be taken back by now */
+        bool given = c->facts.has_slot && !(c->facts.at_start && has_slot_of(c, v)) && give_deadline(c, v);
+        bool has_deadline = given || has_slot_of(c, v);
 
         log_alert("%s: open, but it cannot be kept: %s", v->name, why);
         record(v, "adopted", LOG_ALERT, why);
@@ -264,8 +266,10 @@ static void unseen(struct candidate *c, struct volume *v, const struct disk_repl
 }
 
 static void back(const struct candidate *c, struct volume *v) {
-        if (v->unseen && !v->released)
+        if (v->unseen && !v->released) {
+                (void) given_out_takes_deadline(v);         /* that the breaker was found to have since */
                 (void) volume_set_state(v, c->before);
+        }
         v->unseen = false;
 }
 
@@ -495,13 +499,10 @@ static void adopt_closed(struct candidate *c, struct volume *v) {
 
         *c->seen.mapping = 0;
         back(c, v);
-        if (kept)
-                v->breaker_set = false;
-        else {
+        if (!kept)
                 open_mark_forget(c->uuid);
-                if (c->facts.has_slot)                  /* a deadline that is nobody's any more */
-                        (void) breaker_clear(c->manager->breaker, c->slot.dm_uuid);
-        }
+        if (!kept && c->facts.has_slot)                 /* a deadline that is nobody's any more */
+                (void) breaker_clear(c->manager->breaker, c->slot.dm_uuid);
         if (!lease_cause_is_undone(c->facts.cut)) {
                 give_up(c);
                 return;

@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "fellows.h"
+#include "given-out.h"
 #include "key.h"
 #include "manager.h"
 #include "operation.h"
@@ -62,9 +63,13 @@ void key_used(struct volume *v, struct instant issued) {
         tell_breaker(v);
 }
 
+/* Its deadline may be of what was given out before, and is waited for. */
 void key_not_used(struct volume *v) {
+        bool closed = v->state == VOLUME_CLOSED || v->state == VOLUME_CUT;
+
         v->lease.used = (struct instant) {};
-        tell_breaker(v);
+        if (!closed || !given_out_takes_deadline(v))
+                tell_breaker(v);
 }
 
 static void report(struct volume *v, const struct lease_decision *d) {

@@ -92,6 +92,16 @@ bool given_out_has_slot(struct manager *m, const char *uuid, const struct breake
         return true;
 }
 
+bool given_out_takes_deadline(struct volume *v) {
+        struct breaker_slot s = {};
+
+        volume_dm_uuid(v, s.dm_uuid);
+        if (!v->breaker_set || !given_out_has_slot(v->manager, v->uuid, &s))
+                return false;
+        v->breaker_set = false;
+        return true;
+}
+
 void given_out_seen(struct manager *m, const char *uuid) {
         struct given_out *g = find(m, uuid);
 

@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "common/role-mark.h"
+#include "given-out.h"
 #include "wrap.h"
 #include "wrap-mark.h"
 
@@ -15,19 +16,26 @@
 
 static const char *const names[_OPEN_MARK_MAX] = { "none", "released", "attached", "recovery" };
 
-static void write_mark(const struct volume *v, enum open_mark mark, struct instant issued) {
+static void write_text(const struct volume *v, const struct open_mark_text *t) {
         char path[PATH_SIZE], text[256];
         int r;
 
         snprintf(path, sizeof(path), DIRECTORY "/%s", v->uuid);
-        snprintf(text, sizeof(text), "%s %" PRIu64 " %" PRIu64 " %s\n", names[mark], issued.boottime_usec,
-                 issued.realtime_usec, v->mapping);
+        snprintf(text, sizeof(text), "%s %" PRIu64 " %" PRIu64 " %s\n", names[t->mark], t->issued.boottime_usec,
+                 t->issued.realtime_usec, t->mapping);
         r = mkdir_parents(DIRECTORY, 0700);
         if (r >= 0)
                 r = write_file_atomic(path, text, strlen(text), 0600);
         if (r < 0)
                 log_warning("%s: that it is open is not written down: %s; a new cmkd may take it for opened by others",
                             v->name, strerror(-r));
+}
+
+static void write_mark(const struct volume *v, enum open_mark mark, struct instant issued) {
+        struct open_mark_text t = { .mark = mark, .issued = issued };
+
+        snprintf(t.mapping, sizeof(t.mapping), "%s", v->mapping);
+        write_text(v, &t);
 }
 
 /* What a key's owner said to an earlier manager is kept until this one has heard him. */
@@ -56,11 +64,16 @@ void open_mark_forget(const char *uuid) {
 }
 
 void open_mark_update(const struct volume *v) {
+        struct open_mark_text given;
+        struct breaker_slot slot;
+
         if (v->state == VOLUME_ATTACHED || v->state == VOLUME_RECOVERY)
                 role_mark_write(v->uuid, v->role);
         open_mark_granted(v);
         if (v->state == VOLUME_RECOVERY)
                 write_mark(v, OPEN_MARK_RECOVERY, (struct instant) {});
+        else if ((v->state == VOLUME_CLOSED || v->state == VOLUME_CUT) && given_out_find(v->manager, v->uuid, &given, &slot))
+                write_text(v, &given);
         else if (v->state == VOLUME_CLOSED || v->state == VOLUME_CUT)
                 open_mark_forget(v->uuid);
 }

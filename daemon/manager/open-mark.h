@@ -25,7 +25,8 @@ struct open_mark_text {
 /* Pure. Returns 0 or -EBADMSG. */
 int open_mark_parse(const char *text, struct open_mark_text *ret);
 
-/* Makes the mark true for the state that the volume is in: written at ATTACHED and RECOVERY, gone at CLOSED and CUT. */
+/* Makes the mark true for the state that the volume is in: written at ATTACHED and RECOVERY, gone at CLOSED and CUT; where
+ * its key was given out before, and its mapping is waited for, the mark is of that. */
 void open_mark_update(const struct volume *v);
 
 /* The same when its key was granted again: of an ATTACHED volume only that is written, at each poll. */

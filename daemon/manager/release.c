@@ -22,10 +22,9 @@ static void back(struct volume *v) {
 
         if (volume_set_state(v, before) < 0)
                 return;
+        key_not_used(v);
         if (before == VOLUME_CLOSED)
                 manager_volume_forget(v->manager, v);
-        else
-                key_not_used(v);
 }
 
 /* There is one, and nobody could look at it yet, or somebody is just doing so, or is about to: then it was used. */

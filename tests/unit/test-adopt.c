@@ -520,6 +520,50 @@ static void test_given_out_and_other_name(void **state) {
         }
 }
 
+/* It was attached and closed by us in between, and the deadline went with that: it has it again. */
+static void test_given_out_and_deadline_gone(void **state _unused_) {
+        start_given_out(true);
+        is_set[0] = false;
+        not_bound = "nobody";
+        is_mapped = true;
+        mapping_watch_kick(manager.mappings);
+        pass_time();
+        somebody_looks(FLAGS);
+        assert_int_equal(volume->state, VOLUME_ATTACHED);
+        assert_true(volume->breaker_set && is_set[0]);
+        assert_true(deadline > now_boottime_usec());
+}
+
+/* The breaker was late, and has been back since; by then the mapping has gone: the deadline is of what is waited for. */
+static void test_given_out_and_breaker_late(void **state) {
+        for (unsigned at_start = 0; at_start < 2; at_start++) {
+                set_up(state);
+                if (at_start) {
+                        mark.mark = OPEN_MARK_RELEASED;
+                        start(false);
+                } else {
+                        start_given_out(false);
+                        is_mapped = true;
+                        mapping_watch_kick(manager.mappings);
+                        pass_time();
+                }
+                nobody_looks(DISK_OP_RECOGNIZE);
+                must_be_unseen();
+                pass_time();
+                is_set[0] = volume->breaker_set = true;          /* breaker-found.h */
+                is_mapped = false;
+                somebody_looks(0);
+                assert_null(volume);
+                assert_true(is_set[0]);
+                assert_int_equal(mark.mark, OPEN_MARK_RELEASED);
+                if (at_start) {
+                        pass_time();
+                        assert_false(is_set[0]);
+                } else
+                        tear_down(state);
+        }
+}
+
 /* ... and not by us: nothing has a hold on it. */
 static void test_others_with_other_name(void **state _unused_) {
         mapped_as = "luks-data1";
@@ -714,7 +758,8 @@ int main(void) {
                 TEST(test_gone_later), TEST(test_pulled), TEST(test_renumbered), TEST(test_no_memory), TEST(test_while_we_run),
                 TEST(test_released), cmocka_unit_test_teardown(test_released_and_half_made, tear_down), TEST(test_attach_failed_meanwhile), TEST(test_two_of_nothing), TEST(test_cut),
                 cmocka_unit_test_teardown(test_given_out, tear_down), TEST(test_given_out_and_being_made), TEST(test_given_out_and_unused), cmocka_unit_test_teardown(test_half_made_at_start, tear_down),
-                cmocka_unit_test_teardown(test_given_out_and_other_name, tear_down), TEST(test_others_with_other_name),
+                cmocka_unit_test_teardown(test_given_out_and_other_name, tear_down), TEST(test_others_with_other_name), TEST(test_given_out_and_deadline_gone),
+                cmocka_unit_test_teardown(test_given_out_and_breaker_late, tear_down),
                 TEST(test_given_out_after_a_cut), TEST(test_closed_before),
                 cmocka_unit_test_teardown(test_closed_meanwhile, tear_down), TEST(test_cut_and_closed_meanwhile), TEST(test_cut_is_not_ours), TEST(test_cut_is_read_later), TEST(test_cut_is_attached_meanwhile),
         };

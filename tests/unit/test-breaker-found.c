@@ -201,6 +201,32 @@ static void test_breaker_late(void **state _unused_) {
         assert_string_equal(cleared, DM_UUID "data1");
 }
 
+void volume_dm_uuid(const struct volume *v, char ret[static 128]) {
+        snprintf(ret, 128, DM_UUID "%s", v->mapping);
+}
+
+/* The volume was attached meanwhile, and its key was not used: its deadline is of what is kept, and only that. */
+static void test_takes_deadline(void **state) {
+        for (unsigned i = 0; i < 8; i++) {
+                bool has_slot = i & 1, is_volume_s = i & 2, other = i & 4;
+
+                begin_again(state);
+                volume.state = VOLUME_CLOSED;
+                volume.breaker_set = is_volume_s;
+                volume.manager = &manager;
+                if (other)
+                        snprintf(volume.mapping, sizeof(volume.mapping), "other");
+                stands = NULL;
+                assert_false(given_out_takes_deadline(&volume));
+                keep(has_slot);
+                assert_int_equal(given_out_takes_deadline(&volume), is_volume_s && !(other && has_slot));
+                assert_int_equal(volume.breaker_set, is_volume_s && other && has_slot);
+                pass_time();
+                assert_false(is_kept());
+                assert_string_equal(cleared, has_slot ? DM_UUID "data1" : !is_volume_s ? "" : other ? DM_UUID "other" : DM_UUID "data1");
+        }
+}
+
 static void test_not_used(void **state) {
         for (unsigned i = 0; i < 3; i++) {
                 begin_again(state);
@@ -264,6 +290,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_of_nothing, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_of_something_else, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_kept, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_takes_deadline, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_breaker_late, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_not_used, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_attached_meanwhile, set_up, tear_down),
