@@ -265,3 +265,108 @@ int teardown_start(struct volume *v, enum action a _unused_, enum lease_cause ca
         v->cause = cause;
         return volume_set_state(v, VOLUME_CUTTING);
 }
+
+/* ---- what a test does ---- */
+
+_unused_ static size_t n_waiting(void) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(children); i++)
+                n += !!children[i].callback;
+        return n;
+}
+
+/* The answer to whoever asked first. */
+_unused_ static void answer(enum disk_op op, const struct disk_reply *y) {
+        for (size_t i = 0; i < ELEMENTSOF(children); i++)
+                if (children[i].callback) {
+                        disk_callback callback = children[i].callback;
+
+                        assert_int_equal(children[i].op, op);
+                        children[i].callback = NULL;
+                        callback(y, -EBADF, children[i].user);
+                        return;
+                }
+        fail();
+}
+
+_unused_ static void nobody_looks(enum disk_op op) {
+        answer(op, &(struct disk_reply) { .error = -ETIMEDOUT, .silence = DISK_SILENT, .message = "a model" });
+}
+
+_unused_ static void somebody_looks(uint32_t flags) {
+        answer(DISK_OP_RECOGNIZE, &(struct disk_reply) { .flags = flags, .uuid = UUID, .dev_major = 253, .dev_minor = 1, .sectors = 2048 });
+}
+
+/* Whatever waits for nothing but time. */
+_unused_ static void pass_time(void) {
+        tried_after = 0;
+        while (sd_event_run(manager.event, 0) > 0)
+                ;
+}
+
+_unused_ static void start(bool has_slot) {
+        struct breaker_slot slot = { .dm_uuid = DM_UUID, .name = "data1", .state = BREAKER_ARMED };
+
+        slot.deadline_boottime_usec = now_boottime_usec() + 60 * USEC_PER_SEC;
+        is_set[0] = has_slot;
+        adopt_start(&manager, &slot, has_slot ? 1 : 0);
+        memset(&slot, 0xff, sizeof(slot));          /* the caller's: nobody has it any more */
+}
+
+/* The start is over, and nothing is known, nothing forgotten. */
+_unused_ static void must_be_unseen(void) {
+        const char *why;
+
+        assert_true(manager.adopted);
+        assert_non_null(volume);
+        assert_true(volume->unseen && volume_is_open(volume) && !volume_is_attaching(volume));
+        assert_int_equal(volume->state, VOLUME_ATTACHING);
+        assert_string_equal(volume->mapping, "data1");
+        assert_int_equal(volume_may_attach(volume, &why), -EBUSY);
+        assert_non_null(strstr(why, "nobody could look at it"));
+        assert_int_equal(volume_may_release(volume, &why), -EBUSY);
+        assert_int_equal(volume_may_detach(volume, &why), -EBUSY);
+        assert_int_equal(volume_may_hold(volume, &why), -EBUSY);
+        assert_int_equal(volume_may_resume(volume, &why), -EBUSY);
+        assert_int_equal(volume_may_pause(volume, &why), -EBUSY);
+        assert_int_equal(volume_may_cut(volume, &why), -EBUSY);
+        assert_non_null(strstr(why, "nobody could look at it"));
+        assert_string_equal(recorded, "");
+}
+
+_unused_ static int set_up(void **state _unused_) {
+        manager = (struct manager) { .trust = &list };
+        LIST_INIT(&manager.volumes);
+        LIST_INIT(&manager.given_out);
+        is_mapped = true;
+        mapped_as = NULL;
+        memset(is_set, 0, sizeof(is_set));
+        not_listed = 0;
+        n_below = 1;
+        mark = (struct open_mark_text) { .mark = OPEN_MARK_ATTACHED, .issued = instant_now(), .mapping = "data1" };
+        cut = CAUSE_NONE;
+        not_bound = NULL;
+        out_of_memory = false;
+        *recorded = 0;
+        lease_yes = lease_from = (struct instant) {};
+        n_children = 0;
+        memset(children, 0, sizeof(children));
+        assert_int_equal(sd_event_new(&manager.event), 0);
+        assert_int_equal(turns_init(&manager.looks, manager.event, 1, 60 * USEC_PER_SEC), 0);
+        return mapping_watch_new(&manager, manager.event, &manager.mappings);
+}
+
+_unused_ static int tear_down(void **state _unused_) {
+        assert_int_equal(n_waiting(), 0);
+        if (volume)
+                manager_volume_forget(&manager, volume);
+        assert_int_equal(manager.looks.n, 0);
+        given_out_clear(&manager);
+        turns_done(&manager.looks);
+        mapping_watch_free(manager.mappings);
+        sd_event_unref(manager.event);
+        return 0;
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
