@@ -236,14 +236,24 @@ static CK_RV fake_read(CK_SESSION_HANDLE s _unused_, CK_OBJECT_HANDLE object, CK
         }
 }
 
+/* CK_RSA_PKCS_OAEP_PARAMS, whose members p11-kit 0.25 calls otherwise than 0.24 */
+struct fake_oaep {
+        CK_MECHANISM_TYPE hash;
+        unsigned long mgf, source;
+        void *data;
+        unsigned long size;
+};
+
+_Static_assert(sizeof(struct fake_oaep) == sizeof(CK_RSA_PKCS_OAEP_PARAMS), "PKCS #11's layout");
+
 static CK_RV fake_check_mechanism(const CK_MECHANISM *m) {
-        const CK_RSA_PKCS_OAEP_PARAMS *p = m->pParameter;
+        const struct fake_oaep *p = m->pParameter;
 
         if (m->mechanism == CKM_RSA_X_509)
                 return fake.no_raw ? CKR_MECHANISM_INVALID : CKR_OK;
-        if (m->mechanism != CKM_RSA_PKCS_OAEP || m->ulParameterLen != sizeof(*p) || p->source_data_len != 0)
+        if (m->mechanism != CKM_RSA_PKCS_OAEP || m->ulParameterLen != sizeof(*p) || p->size != 0)
                 return CKR_MECHANISM_INVALID;
-        return p->hash_alg != CKM_SHA256 || p->mgf != CKG_MGF1_SHA256 || fake.only_sha1 ? CKR_ARGUMENTS_BAD : CKR_OK;
+        return p->hash != CKM_SHA256 || p->mgf != CKG_MGF1_SHA256 || fake.only_sha1 ? CKR_ARGUMENTS_BAD : CKR_OK;
 }
 
 static CK_RV fake_decrypt_init(CK_SESSION_HANDLE s _unused_, CK_MECHANISM *m, CK_OBJECT_HANDLE key) {
