@@ -206,6 +206,9 @@ static void adopt_recovery(struct candidate *c, struct volume *v, const struct d
         log_alert("%s: RECOVERY: %s, as %s: its key's owner has no hold on it. \"cmkctl attach %s\" puts it under its lease%s%s",
                   v->name, why, v->mapping, v->name, no_key ? "; its key is not polled: " : "", strempty(no_key));
         record(v, c->facts.mark == OPEN_MARK_RECOVERY ? "adopted" : "recovery", LOG_ALERT, why);
+        /* with a key that is decided; without one as well, none has a deadline in recovery */
+        if (no_key && v->breaker_set && breaker_clear(v->manager->breaker, c->slot.dm_uuid) >= 0)
+                v->breaker_set = false;
         key_evaluate_volume(v);
         wraps_schedule(v);
 }

@@ -152,6 +152,16 @@ static void test_others_with_deadline(void **state _unused_) {
         assert_true(volume->breaker_set);
 }
 
+/* ... also where nobody would decide that later */
+static void test_others_with_deadline_without_key(void **state _unused_) {
+        mark.mark = OPEN_MARK_RECOVERY;
+        not_bound = "nobody";
+        start(true);
+        somebody_looks(FLAGS);
+        assert_int_equal(volume->state, VOLUME_RECOVERY);
+        assert_true(!volume->breaker_set && !is_set[0]);
+}
+
 static void test_never_looked_at(void **state _unused_) {
         static const uint64_t sec[] = { 1, 2, 4, 8, 15, 15, 15 };
 
@@ -418,7 +428,8 @@ int main(void) {
                 TEST(test_looked_at), cmocka_unit_test_teardown(test_two_leases, tear_down), TEST(test_not_listed),
                 cmocka_unit_test(test_waits_for_others), TEST(test_not_mapped),
                 cmocka_unit_test_teardown(test_looked_at_later, tear_down), TEST(test_cut_meanwhile), TEST(test_others_later),
-                TEST(test_others_with_deadline), TEST(test_never_looked_at), TEST(test_goes_between_two_looks), TEST(test_gone_later),
+                TEST(test_others_with_deadline),
+                TEST(test_others_with_deadline_without_key), TEST(test_never_looked_at), TEST(test_goes_between_two_looks), TEST(test_gone_later),
                 TEST(test_pulled), TEST(test_renumbered), TEST(test_no_memory), TEST(test_while_we_run), TEST(test_released),
                 cmocka_unit_test_teardown(test_released_and_half_made, tear_down), TEST(test_attach_failed_meanwhile),
                 TEST(test_two_of_nothing), TEST(test_cut), TEST(test_cut_and_closed_meanwhile), TEST(test_cut_is_not_ours),
