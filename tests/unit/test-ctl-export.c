@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/ctl/review/bundle.c daemon/ctl/review/bundle-file.c daemon/ctl/review/export.c daemon/ctl/review/sheet.c
 // sources: daemon/ctl/review/cgroup.c daemon/ctl/review/filter.c daemon/ctl/review/veil.c daemon/audit/privacy.c daemon/audit/privacy-forms.c daemon/ctl/review/html.c daemon/ctl/review/ledger.c daemon/ctl/review/workload.c daemon/ctl/review/report.c
-// sources: daemon/ctl/review/review.c daemon/ctl/review/rules.c daemon/ctl/review/source.c daemon/ctl/review/source-journal.c daemon/ctl/review/stats.c daemon/ctl/review/story.c
+// sources: daemon/ctl/review/review.c daemon/ctl/review/rules.c daemon/ctl/review/source.c daemon/ctl/review/source-journal.c daemon/ctl/review/journal-files.c daemon/ctl/review/stats.c daemon/ctl/review/story.c
 // sources: daemon/ctl/audit.c daemon/ctl/when.c daemon/ctl/options.c daemon/ctl/print.c
 // sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/seal.c daemon/audit/reader.c daemon/audit/trail.c daemon/common/verdict.c
 // sources: daemon/audit/segments.c daemon/audit/seal-rsa.c daemon/audit/epochs.c daemon/audit/verify.c daemon/audit/sealer.c daemon/audit/keep.c

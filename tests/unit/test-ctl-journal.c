@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // sources: daemon/ctl/review/cgroup.c daemon/ctl/review/filter.c daemon/ctl/review/veil.c daemon/audit/privacy.c daemon/audit/privacy-forms.c daemon/ctl/review/html.c daemon/ctl/review/ledger.c daemon/ctl/review/workload.c daemon/ctl/review/report.c
-// sources: daemon/ctl/review/review.c daemon/ctl/review/rules.c daemon/ctl/review/source.c daemon/ctl/review/source-journal.c
+// sources: daemon/ctl/review/review.c daemon/ctl/review/rules.c daemon/ctl/review/source.c daemon/ctl/review/source-journal.c daemon/ctl/review/journal-files.c
 // sources: daemon/ctl/review/sheet.c daemon/ctl/review/stats.c daemon/ctl/review/story.c
 // sources: daemon/ctl/audit.c daemon/ctl/when.c daemon/ctl/options.c daemon/ctl/print.c
 // sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/seal.c daemon/audit/reader.c daemon/common/verdict.c
@@ -9,6 +9,7 @@
 #include "ctl-capture.h"
 #include "ctl/print.h"
 #include "ctl/review/review.h"
+#include "ctl/review/source-journal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,7 +34,7 @@ static int tear_down(void **state _unused_) {
         return system(command);
 }
 
-struct node { const char *host; char machine; FILE *f; };
+struct node { const char *host; char machine; FILE *f; unsigned uptime; };         /* uptime: 0: as of second */
 
 static struct node node_begin(const char *host, char machine) {
         char command[256];
@@ -50,7 +51,7 @@ static void entry(struct node *n, unsigned second, unsigned sequence, const char
         machine[32] = 0;
         fprintf(n->f, "__REALTIME_TIMESTAMP=%llu\n__MONOTONIC_TIMESTAMP=%u\n_BOOT_ID=%s\n_MACHINE_ID=%s\n_HOSTNAME=%s\n"
                       "_SYSTEMD_UNIT=%s\nPRIORITY=5\nMESSAGE=%s\nCMKD_EVENT=%s\nCMKD_SOURCE=%s\nCMKD_SEQ=%u\nCMKD_HASH=%064x\n%s\n",
-                (unsigned long long) (1700000000 + second) * USEC_PER_SEC, second + 1, machine, machine, n->host, unit, event, event,
+                (unsigned long long) (1700000000 + second) * USEC_PER_SEC, n->uptime ? n->uptime : second + 1, machine, machine, n->host, unit, event, event,
                 startswith(event, "volume_") || startswith(event, "key_") ? "kernel" : "daemon", sequence, sequence, fields);
 }
 
@@ -193,6 +194,74 @@ static void two_nodes_of_one_name(void **state _unused_) {
         assert_null(strstr(c->out, "finding="));
 }
 
+static void must_come(struct journal_source *s, const char *node, uint64_t sequence) {
+        _cleanup_(record_done) struct record r = {};
+
+        while (journal_source_next(s, &r) == 0)
+                assert_int_equal(journal_source_wait(s), 1);
+        assert_string_equal(journal_source_node(s), node);
+        assert_int_equal(r.sequence, sequence);
+}
+
+/* Also of a node whose file is new, of a boot that began before what has been read, and of a clock that was set back. */
+static void what_comes_later_is_waited_for(void **state _unused_) {
+        struct node a = node_begin("web1", 'a'), b = node_begin("web2", 'b'), c;
+        struct journal_source *s;
+        struct record none;
+
+        RECORD(&a, 0, 1, "audit_start", "");
+        RECORD(&b, 9, 1, "audit_start", "");
+        node_end(&a);
+        node_end(&b);
+        assert_int_equal(journal_source_open(dir, &s), 0);
+        must_come(s, "web1", 1);
+        must_come(s, "web2", 1);
+        assert_int_equal(journal_source_next(s, &none), 0);
+        a = node_begin("web1", 'a');
+        RECORD(&a, 5, 2, "audit_stop", "");
+        node_end(&a);
+        must_come(s, "web1", 2);
+        c = node_begin("web3", 'c');
+        RECORD(&c, 1, 1, "audit_start", "");
+        node_end(&c);
+        must_come(s, "web3", 1);
+        assert_int_equal(journal_source_next(s, &none), 0);
+        journal_source_free(s);
+}
+
+/* In another file, with its name of then: the clock that nobody sets says which is the first. */
+static void a_clock_that_was_set_back(void **state _unused_) {
+        struct node a = node_begin("web1", 'a');
+        struct captured *c;
+        char command[192];
+
+        entry(&a, 100, 1, "cmkd-audit.service", "audit_start", "");
+        node_end(&a);
+        snprintf(command, sizeof(command), "mv %s/remote-a.journal %s/remote-a@1.journal", dir, dir);
+        assert_int_equal(system(command), 0);
+        a = node_begin("web1", 'a');
+        a.uptime = 200;
+        entry(&a, 50, 2, "cmkd-audit.service", "audit_stop", "");
+        node_end(&a);
+        c = RUN(verb_audit_list, "--directory", dir);
+        assert_int_equal(count_lines(c->out), 2);
+        assert_null(strstr(c->out, "finding="));
+        assert_true(startswith(c->out, "web1       1 "));
+}
+
+static void a_file_that_is_no_journal_is_said(void **state _unused_) {
+        struct captured *c;
+        char path[96];
+
+        write_two_nodes();
+        snprintf(path, sizeof(path), "%s/torn.journal", dir);
+        assert_int_equal(write_file_atomic(path, "LPKSHHRH", 8, 0600), 0);
+        c = RUN(verb_audit_list, "--directory", dir);
+        assert_int_equal(c->code, EXIT_CODE_DONE);
+        assert_int_equal(count_lines(c->out), 7);
+        assert_non_null(strstr(c->err, "torn.journal: left out, it cannot be read"));
+}
+
 /* Journals prove nothing, and the report does not say they did. */
 static void a_report_of_journals_is_not_verified(void **state _unused_) {
         struct captured *c;
@@ -212,6 +281,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(nodes_are_merged_by_time), TEST(nodes_without_names), TEST(each_node_is_judged_by_itself), TEST(a_line_of_json_names_the_node),
                 TEST(what_comes_twice_counts_once), TEST(two_nodes_of_one_name), TEST(a_report_of_journals_is_not_verified),
+                TEST(what_comes_later_is_waited_for), TEST(a_clock_that_was_set_back), TEST(a_file_that_is_no_journal_is_said),
         };
 
         return cmocka_run_group_tests_name("ctl-journal", tests, NULL, NULL);

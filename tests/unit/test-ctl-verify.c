@@ -3,7 +3,7 @@
 // sources: daemon/ctl/review/vault-log.c daemon/ctl/review/vault-entry.c daemon/ctl/review/cgroup.c daemon/ctl/review/filter.c
 // sources: daemon/ctl/review/ledger.c daemon/ctl/review/workload.c daemon/ctl/review/review.c daemon/ctl/review/rules.c
 // sources: daemon/ctl/review/veil.c daemon/audit/privacy.c daemon/audit/privacy-forms.c
-// sources: daemon/ctl/review/source.c daemon/ctl/review/source-journal.c daemon/ctl/when.c daemon/ctl/options.c daemon/ctl/print.c
+// sources: daemon/ctl/review/source.c daemon/ctl/review/source-journal.c daemon/ctl/review/journal-files.c daemon/ctl/when.c daemon/ctl/options.c daemon/ctl/print.c
 // sources: daemon/audit/record.c daemon/audit/chain.c daemon/audit/seal.c daemon/audit/reader.c daemon/audit/trail.c
 // sources: daemon/audit/segments.c daemon/audit/seal-rsa.c daemon/audit/epochs.c daemon/audit/verify.c daemon/audit/sealer.c daemon/audit/keep.c
 // sources: tests/unit/sealed-trail.c

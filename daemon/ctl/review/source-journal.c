@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "source-journal.h"
+#include "journal-files.h"
 
 #include "audit/privacy.h"
 
@@ -7,7 +8,6 @@
 
 #include <ctype.h>
 #include <syslog.h>
-#include <systemd/sd-journal.h>
 #include <time.h>
 
 #define UNIT_MATCH "_SYSTEMD_UNIT=cmkd-audit.service"
@@ -19,7 +19,7 @@ struct node {
 };
 
 struct journal_source {
-        sd_journal *journal;
+        struct journal_files *files;
         struct node *nodes;
         size_t n_nodes, at;                /* at: the last record's */
         uint64_t place;
@@ -32,7 +32,7 @@ struct journal_source *journal_source_free(struct journal_source *s) {
                 return NULL;
         if (s->is_waiting)
                 record_done(&s->waiting);
-        sd_journal_close(s->journal);
+        journal_files_free(s->files);
         free(s->nodes);
         free(s);
         return NULL;
@@ -45,35 +45,19 @@ int journal_source_open(const char *dir, struct journal_source **ret) {
 
         if (!s)
                 return -ENOMEM;
-        r = sd_journal_open_directory(&s->journal, dir, 0);
-        if (r >= 0)
-                r = sd_journal_add_match(s->journal, UNIT_MATCH, 0);
-        if (r >= 0)
-                r = sd_journal_set_data_threshold(s->journal, AUDIT_VALUE_MAX + AUDIT_NAME_MAX + 16);
-        if (r >= 0)
-                r = sd_journal_seek_head(s->journal);
+        r = journal_files_open(dir, UNIT_MATCH, AUDIT_VALUE_MAX + AUDIT_NAME_MAX + 16, &s->files);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(s);
         return 0;
 }
 
-/* The value of a field of journald's own, cut off to fit; "" where there is none. */
-static void get_own(sd_journal *j, const char *name, char *buf, size_t size) {
-        const void *data;
-        size_t n, prefix = strlen(name) + 1;
-
-        *buf = 0;
-        if (sd_journal_get_data(j, name, &data, &n) >= 0 && n > prefix)
-                snprintf(buf, size, "%.*s", (int) (n - prefix), (const char *) data + prefix);
-}
-
-static int find_node(struct journal_source *s, size_t *ret) {
+static int find_node(struct journal_source *s, sd_journal *j, size_t *ret) {
         char machine[33], host[65];
         struct node *bigger, *n;
         bool twice = false;
 
-        get_own(s->journal, "_MACHINE_ID", machine, sizeof(machine));
+        journal_get_text(j, "_MACHINE_ID", machine, sizeof(machine));
         for (size_t i = 0; i < s->n_nodes; i++)
                 if (streq(s->nodes[i].machine, machine)) {
                         *ret = i;
@@ -85,7 +69,7 @@ static int find_node(struct journal_source *s, size_t *ret) {
         if (!bigger)
                 return -ENOMEM;
         s->nodes = bigger;
-        get_own(s->journal, "_HOSTNAME", host, sizeof(host));
+        journal_get_text(j, "_HOSTNAME", host, sizeof(host));
         for (size_t i = 0; i < s->n_nodes; i++)
                 twice = twice || streq(s->nodes[i].name, host);
         n = s->nodes + s->n_nodes;
@@ -100,11 +84,11 @@ static int find_node(struct journal_source *s, size_t *ret) {
 }
 
 /* A node whose names are pseudonyms has one for its own (Privacy=strict): journald's word for it is not to be told. */
-static void name_node(struct journal_source *s, struct node *n) {
+static void name_node(struct journal_source *s, sd_journal *j, struct node *n) {
         char name[PRIVACY_WORD_SIZE];
         bool twice = false;
 
-        get_own(s->journal, "CMKD_NODE", name, sizeof(name));
+        journal_get_text(j, "CMKD_NODE", name, sizeof(name));
         if (*name != '~' || startswith(n->name, name))
                 return;
         for (size_t i = 0; i < s->n_nodes; i++)
@@ -211,7 +195,7 @@ static int read_entry(sd_journal *j, struct record *ret) {
         sd_journal_restart_data(j);
         while (k >= 0 && (k = sd_journal_enumerate_available_data(j, &data, &size)) > 0)
                 k = take_field(&r, data, size);
-        get_own(j, "PRIORITY", text, sizeof(text));
+        journal_get_text(j, "PRIORITY", text, sizeof(text));
         if (parse_u64(text, LOG_DEBUG, &priority) >= 0)
                 r.priority = (int) priority;
         if (k >= 0 && (!*r.event || r.sequence == 0))
@@ -264,6 +248,7 @@ int journal_source_next(struct journal_source *s, struct record *ret) {
         for (;;) {
                 struct record r;
                 struct node *n;
+                sd_journal *j;
                 int k;
 
                 if (s->is_waiting) {
@@ -271,17 +256,17 @@ int journal_source_next(struct journal_source *s, struct record *ret) {
                         *ret = s->waiting;
                         return 1;
                 }
-                k = sd_journal_next(s->journal);
+                k = journal_files_next(s->files, &j);
                 if (k <= 0)
                         return k;
                 s->place++;
-                k = find_node(s, &s->at);
+                k = find_node(s, j, &s->at);
                 if (k >= 0)
-                        k = read_entry(s->journal, &r);
+                        k = read_entry(j, &r);
                 if (k < 0)
                         return k;
                 n = s->nodes + s->at;
-                name_node(s, n);
+                name_node(s, j, n);
                 if (n->sequence == r.sequence && memcmp(n->hash, r.hash, sizeof(r.hash)) == 0) {
                         record_done(&r);       /* collected twice */
                         continue;
@@ -312,7 +297,5 @@ uint64_t journal_source_place(const struct journal_source *s) {
 }
 
 int journal_source_wait(struct journal_source *s) {
-        int r = sd_journal_wait(s->journal, UINT64_MAX);
-
-        return r < 0 ? r : 1;
+        return journal_files_wait(s->files);
 }

@@ -4,7 +4,7 @@
 /* Records of many nodes out of the journals that systemd-journal-remote collected in a directory: the mirror that cmkd-audit
  * keeps there (audit/mirror.h), merged by time.
  *
- *   sd-journal ─► an entry of cmkd-audit.service ─► its node (machine id) ─► number in order? ─► record
+ *   journal-files.h ─► an entry of cmkd-audit.service ─► its node (machine id) ─► number in order? ─► record
  *                                                                          └ no: a record "sequence_gap" comes first
  *
  * What the mirror is: each record's fields, number and hash; its time is when the journal took it. It cannot be verified like a
@@ -17,7 +17,7 @@
 
 struct journal_source;
 
-/* Returns 0, -ENOMEM, or what sd_journal_open_directory(3) says. */
+/* Returns 0, -ENOMEM, or what opendir(3) says. */
 int journal_source_open(const char *dir, struct journal_source **ret);
 struct journal_source *journal_source_free(struct journal_source *s);
 
