@@ -182,10 +182,14 @@ int write_file_atomic(const char *path, const void *data, size_t size, mode_t mo
         return fsync_parent(path);
 }
 
-static bool is_behind(int fd, const struct stat *file) {
+/* Standard output or error, where it goes to that file; else -EBADF. */
+static int standard_fd(const struct stat *file) {
         struct stat st;
 
-        return fstat(fd, &st) >= 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino;
+        for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+                if (fstat(fd, &st) >= 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino)
+                        return fd;
+        return -EBADF;
 }
 
 int write_output(const char *path, const void *data, size_t size, mode_t mode) {
@@ -202,8 +206,8 @@ int write_output(const char *path, const void *data, size_t size, mode_t mode) {
                 nofollow = 0;
                 real = realpath(path, NULL);
         }
-        if (S_ISREG(st.st_mode) && (is_behind(STDOUT_FILENO, &st) || is_behind(STDERR_FILENO, &st)))
-                return write_all(is_behind(STDOUT_FILENO, &st) ? STDOUT_FILENO : STDERR_FILENO, data, size);
+        if (S_ISREG(st.st_mode) && standard_fd(&st) >= 0)
+                return write_all(standard_fd(&st), data, size);
         if (S_ISREG(st.st_mode) && (real || nofollow))
                 return write_file_atomic(real ?: path, data, size, mode);
         if (S_ISBLK(st.st_mode))

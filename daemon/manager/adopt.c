@@ -207,8 +207,8 @@ static void adopt_recovery(struct candidate *c, struct volume *v, const struct d
                   v->name, why, v->mapping, v->name, no_key ? "; its key is not polled: " : "", strempty(no_key));
         record(v, c->facts.mark == OPEN_MARK_RECOVERY ? "adopted" : "recovery", LOG_ALERT, why);
         /* with a key that is decided; without one as well, none has a deadline in recovery */
-        if (no_key && v->breaker_set && breaker_clear(v->manager->breaker, c->slot.dm_uuid) >= 0)
-                v->breaker_set = false;
+        if (no_key)
+                manager_volume_forget_deadline(v);
         key_evaluate_volume(v);
         wraps_schedule(v);
 }

@@ -90,6 +90,9 @@ struct volume *manager_volume_by_uuid(struct manager *m, const char *uuid);
 /* Adds a closed volume to the list. Returns 0, -EEXIST (its UUID or name is there already) or -ENOMEM. */
 int manager_volume_add(struct manager *m, const char *uuid, const char *name, enum role role, struct volume **ret);
 
+/* Takes back the deadline that the breaker has of its mapping, where there is one. */
+void manager_volume_forget_deadline(struct volume *v);
+
 /* Its mapping is of this name: a deadline that the breaker held under another is nobody's. */
 void manager_volume_mapped_as(struct volume *v, const char *mapping);
 

@@ -83,7 +83,7 @@ int manager_volume_add(struct manager *m, const char *uuid, const char *name, en
 }
 
 /* As manager.c has it */
-static void forget_deadline(struct volume *v) {
+void manager_volume_forget_deadline(struct volume *v) {
         char dm_uuid[128];
 
         volume_dm_uuid(v, dm_uuid);
@@ -93,14 +93,14 @@ static void forget_deadline(struct volume *v) {
 }
 
 void manager_volume_forget(struct manager *m _unused_, struct volume *v) {
-        forget_deadline(v);
+        manager_volume_forget_deadline(v);
         LIST_REMOVE(v, volumes);
         volume = volume_free(v);
 }
 
 void manager_volume_mapped_as(struct volume *v, const char *mapping) {
         if (!streq(v->mapping, mapping))
-                forget_deadline(v);
+                manager_volume_forget_deadline(v);
         snprintf(v->mapping, sizeof(v->mapping), "%s", mapping);
 }
 

@@ -15,6 +15,12 @@ static void start_given_out(bool has_slot) {
         start(has_slot);
 }
 
+static void map_it(void) {
+        is_mapped = true;
+        mapping_watch_kick(manager.mappings);
+        pass_time();
+}
+
 static void test_given_out(void **state) {
         for (unsigned has_slot = 0; has_slot < 2; has_slot++) {
                 struct instant issued;
@@ -25,9 +31,7 @@ static void test_given_out(void **state) {
                 assert_true(manager.adopted);
                 assert_null(volume);
                 assert_string_equal(recorded, "");
-                is_mapped = true;
-                mapping_watch_kick(manager.mappings);
-                pass_time();
+                map_it();
                 somebody_looks(FLAGS);
                 assert_int_equal(volume->state, VOLUME_ATTACHED);
                 assert_true(volume->breaker_set && is_set[0]);
@@ -49,9 +53,7 @@ static void test_given_out(void **state) {
 /* A mapping that is being made has no table yet: that is looked at, and is nothing, and what is known of it stays. */
 static void test_given_out_and_being_made(void **state _unused_) {
         start_given_out(true);
-        is_mapped = true;
-        mapping_watch_kick(manager.mappings);
-        pass_time();
+        map_it();
         somebody_looks(FLAGS|DISK_FLAG_NO_TABLE);
         assert_null(volume);
         assert_string_equal(recorded, "");
@@ -76,9 +78,7 @@ static void test_given_out_and_other_name(void **state) {
                 } else {
                         start_given_out(true);
                         mapped_as = "luks-data1";
-                        is_mapped = true;
-                        mapping_watch_kick(manager.mappings);
-                        pass_time();
+                        map_it();
                 }
                 not_bound = no_key ? "nobody" : NULL;
                 if (unseen) {
@@ -102,9 +102,7 @@ static void test_given_out_and_deadline_gone(void **state _unused_) {
         start_given_out(true);
         is_set[0] = false;
         not_bound = "nobody";
-        is_mapped = true;
-        mapping_watch_kick(manager.mappings);
-        pass_time();
+        map_it();
         somebody_looks(FLAGS);
         assert_int_equal(volume->state, VOLUME_ATTACHED);
         assert_true(volume->breaker_set && is_set[0]);
@@ -120,9 +118,7 @@ static void test_given_out_and_breaker_late(void **state) {
                         start(false);
                 } else {
                         start_given_out(false);
-                        is_mapped = true;
-                        mapping_watch_kick(manager.mappings);
-                        pass_time();
+                        map_it();
                 }
                 nobody_looks(DISK_OP_RECOGNIZE);
                 must_be_unseen();
@@ -181,9 +177,7 @@ static void test_given_out_and_unused(void **state _unused_) {
         pass_time();
         assert_string_equal(recorded, "undeadlined ");
         assert_int_equal(mark.mark, OPEN_MARK_NONE);
-        is_mapped = true;
-        mapping_watch_kick(manager.mappings);
-        pass_time();
+        map_it();
         somebody_looks(FLAGS);
         assert_int_equal(volume->state, VOLUME_RECOVERY);
 }
@@ -194,9 +188,7 @@ static void test_given_out_after_a_cut(void **state _unused_) {
         start_given_out(true);
         answer(DISK_OP_INSPECT, &(struct disk_reply) { .uuid = UUID });
         assert_int_equal(volume->state, VOLUME_CUT);
-        is_mapped = true;
-        mapping_watch_kick(manager.mappings);
-        pass_time();
+        map_it();
         somebody_looks(FLAGS);
         assert_int_equal(volume->state, VOLUME_ATTACHED);
         assert_true(volume->breaker_set);
